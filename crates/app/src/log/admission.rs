@@ -1,0 +1,359 @@
+//! Whether an append may happen: the pure rules that every engine shares.
+//!
+//! An engine collects the appends that wait for a partition, takes the locks, answers the batch's [`Questions`] with
+//! what is [`Known`], and lets [`Admission::admit`] judge one append after the other. Each sees what the ones before
+//! it changed; one that is refused leaves no trace. [`Admission::into_writes`] is what remains to be written.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::{
+    Append, AppendError, Appended, Claim, ClaimKey, Counter, CounterKey, Guard, GuardRefusal, Head, LeafHash, NewEvent,
+    Offset, Once, OrganizationId, PartitionId, Placed, Position, RecordedEvent, StreamId, Version, encode_event,
+};
+
+/// The key of a `Once`: its scope and the caller's key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OnceKey {
+    /// Whose request it was.
+    pub organization: OrganizationId,
+    /// Within what the key is unique.
+    pub scope: String,
+    /// The caller's key.
+    pub key: String,
+}
+
+impl OnceKey {
+    /// The key under which `once` is kept for an organization.
+    pub fn of(organization: OrganizationId, once: &Once) -> Self {
+        Self { organization, scope: once.scope.clone(), key: once.key.clone() }
+    }
+}
+
+/// What is kept of a `Once`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnceRecord {
+    /// The keyed hash of the request.
+    pub fingerprint: [u8; 32],
+    /// What the append was answered.
+    pub position: Position,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Until when the record counts.
+    pub keep_until: Timestamp,
+}
+
+/// What an engine knows of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamState {
+    /// The offset of its first event: the stream's number, unique within the partition.
+    pub first: Offset,
+    /// The offset of its last event.
+    pub last: Offset,
+    /// The version of its last event.
+    pub version: Version,
+}
+
+/// What must be read, under the locks, before a batch can be judged.
+#[derive(Debug, Default)]
+pub struct Questions {
+    /// How far these streams have come.
+    pub streams: HashSet<StreamId>,
+    /// Who holds these names.
+    pub claims: HashSet<ClaimKey>,
+    /// What these counts are.
+    pub counters: HashSet<CounterKey>,
+    /// What was recorded under these keys.
+    pub once: HashSet<OnceKey>,
+    /// Which of these organizations exist.
+    pub foundings: HashSet<OrganizationId>,
+}
+
+impl Questions {
+    /// The questions of a batch.
+    pub fn of<'a>(appends: impl IntoIterator<Item = &'a Append>) -> Self {
+        let mut questions = Self::default();
+        for append in appends {
+            let read = append.expected.iter().map(|expected| &expected.stream);
+            let written = append.events.iter().map(|event| &event.stream);
+            questions.streams.extend(read.chain(written).cloned());
+            for guard in &append.guards {
+                match guard {
+                    Guard::Claim(claim) | Guard::Release(claim) => _ = questions.claims.insert(claim.key.clone()),
+                    Guard::Count(counter) => _ = questions.counters.insert(counter.key.clone()),
+                }
+            }
+            questions.once.extend(append.once.iter().map(|once| OnceKey::of(append.organization, once)));
+            questions.foundings.extend(append.founding.then_some(append.organization));
+        }
+        questions
+    }
+}
+
+/// The answers to [`Questions`]: what is not listed does not exist.
+#[derive(Debug)]
+pub struct Known {
+    /// The database's clock after the locks were taken.
+    pub now: Timestamp,
+    /// The heads of the locked partitions.
+    pub heads: Vec<Head>,
+    /// The streams that exist.
+    pub streams: HashMap<StreamId, StreamState>,
+    /// The names that are held, with their owners.
+    pub claims: HashMap<ClaimKey, String>,
+    /// The counts that are not zero.
+    pub counters: HashMap<CounterKey, i64>,
+    /// What was recorded once.
+    pub once: HashMap<OnceKey, OnceRecord>,
+    /// The organizations that exist.
+    pub founded: HashSet<OrganizationId>,
+}
+
+impl Known {
+    /// A log without anything but these heads.
+    pub fn nothing(now: Timestamp, heads: Vec<Head>) -> Self {
+        Self {
+            now,
+            heads,
+            streams: HashMap::new(),
+            claims: HashMap::new(),
+            counters: HashMap::new(),
+            once: HashMap::new(),
+            founded: HashSet::new(),
+        }
+    }
+}
+
+/// An event to be written, with what an engine may need to find its stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenEvent {
+    /// The event.
+    pub event: RecordedEvent,
+    /// The number of its stream: the offset of the stream's first event, which may be this one.
+    pub first: Offset,
+    /// The offset of the event before it in its stream; [`Offset::START`] if there is none.
+    pub previous: Offset,
+}
+
+/// All that the admitted appends of a batch change.
+#[derive(Debug)]
+pub struct Writes {
+    /// The events, by partition contiguous from the head that was known.
+    pub events: Vec<WrittenEvent>,
+    /// Every stream that was written to, as it is now.
+    pub streams: HashMap<StreamId, StreamState>,
+    /// The names that changed hands: the new owner, or none.
+    pub claims: HashMap<ClaimKey, Option<String>>,
+    /// The counts that changed.
+    pub counters: HashMap<CounterKey, i64>,
+    /// What is recorded once.
+    pub once: HashMap<OnceKey, OnceRecord>,
+    /// The organizations that were founded, all in the batch's partition.
+    pub founded: HashSet<OrganizationId>,
+}
+
+impl Writes {
+    /// Whether there is anything to write.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.once.is_empty()
+    }
+}
+
+/// The judgement of one batch. All its organizations but the platform live in one partition.
+#[derive(Debug)]
+pub struct Admission {
+    partition: PartitionId,
+    known: Known,
+    writes: Writes,
+}
+
+impl Admission {
+    /// A batch for organizations of `partition`, under locks of that partition and, if any append touches the
+    /// platform, of partition 0.
+    pub fn new(partition: PartitionId, known: Known) -> Self {
+        let writes = Writes {
+            events: Vec::new(),
+            streams: HashMap::new(),
+            claims: HashMap::new(),
+            counters: HashMap::new(),
+            once: HashMap::new(),
+            founded: HashSet::new(),
+        };
+        Self { partition, known, writes }
+    }
+
+    /// Judges one append and, if it may happen, takes it into the writes.
+    ///
+    /// # Errors
+    /// Why it may not happen. Nothing has changed then.
+    pub fn admit(&mut self, append: &Append) -> Result<Appended, AppendError> {
+        let once = append.once.as_ref().map(|once| (OnceKey::of(append.organization, once), once));
+        if let Some((key, once)) = &once
+            && let Some(repeated) = self.repeated(key, once)
+        {
+            return repeated;
+        }
+        if append.founding && self.known.founded.contains(&append.organization) {
+            return Err(AppendError::OrganizationExists(append.organization));
+        }
+        self.check_versions(append)?;
+        let (claims, counters) = self.check_guards(&append.guards)?;
+
+        // From here on nothing can fail.
+        for (key, owner) in claims {
+            match &owner {
+                Some(owner) => _ = self.known.claims.insert(key.clone(), owner.clone()),
+                None => _ = self.known.claims.remove(&key),
+            }
+            self.writes.claims.insert(key, owner);
+        }
+        for (key, value) in counters {
+            self.known.counters.insert(key.clone(), value);
+            self.writes.counters.insert(key, value);
+        }
+        if append.founding {
+            self.known.founded.insert(append.organization);
+            self.writes.founded.insert(append.organization);
+        }
+        let events = append.events.iter().map(|event| self.place(event)).collect();
+        let head = self.head(self.partition_of(append.organization));
+        let recorded_at = self.known.now.max(head.recorded_at);
+        let appended = Appended { position: head.position, events, recorded_at, repeated: false };
+        if let Some((key, once)) = once {
+            let record = OnceRecord {
+                fingerprint: once.fingerprint,
+                position: appended.position,
+                recorded_at,
+                keep_until: once.keep_until,
+            };
+            self.known.once.insert(key.clone(), record.clone());
+            self.writes.once.insert(key, record);
+        }
+        Ok(appended)
+    }
+
+    /// What remains to be written in the transaction.
+    pub fn into_writes(self) -> Writes {
+        self.writes
+    }
+
+    fn repeated(&self, key: &OnceKey, once: &Once) -> Option<Result<Appended, AppendError>> {
+        let record = self.known.once.get(key).filter(|record| record.keep_until > self.known.now)?;
+        if record.fingerprint != once.fingerprint {
+            return Some(Err(AppendError::AnotherRequest));
+        }
+        let OnceRecord { position, recorded_at, .. } = *record;
+        Some(Ok(Appended { position, events: Vec::new(), recorded_at, repeated: true }))
+    }
+
+    fn check_versions(&self, append: &Append) -> Result<(), AppendError> {
+        for expected in &append.expected {
+            let actual = self.known.streams.get(&expected.stream).map_or(Version::NONE, |stream| stream.version);
+            if actual != expected.version {
+                let stream = expected.stream.clone();
+                return Err(AppendError::Conflict { stream, expected: expected.version, actual });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_guards(&self, guards: &[Guard]) -> Result<GuardChanges, GuardRefusal> {
+        let mut claims: HashMap<ClaimKey, Option<String>> = HashMap::new();
+        let mut counters: HashMap<CounterKey, i64> = HashMap::new();
+        for guard in guards {
+            match guard {
+                Guard::Claim(Claim { key, owner }) => match self.holder(&claims, key) {
+                    Some(holder) if holder == owner => {}
+                    Some(holder) => return Err(GuardRefusal::Taken { key: key.clone(), owner: holder.clone() }),
+                    None => _ = claims.insert(key.clone(), Some(owner.clone())),
+                },
+                Guard::Release(Claim { key, owner }) => {
+                    if self.holder(&claims, key) != Some(owner) {
+                        return Err(GuardRefusal::NotHeld { key: key.clone() });
+                    }
+                    claims.insert(key.clone(), None);
+                }
+                Guard::Count(counter) => {
+                    let known = || self.known.counters.get(&counter.key).copied().unwrap_or_default();
+                    let value = counters.get(&counter.key).copied().unwrap_or_else(known);
+                    counters.insert(counter.key.clone(), counted(counter, value)?);
+                }
+            }
+        }
+        Ok((claims, counters))
+    }
+
+    fn holder<'a>(&'a self, changed: &'a HashMap<ClaimKey, Option<String>>, key: &ClaimKey) -> Option<&'a String> {
+        changed.get(key).map_or_else(|| self.known.claims.get(key), Option::as_ref)
+    }
+
+    fn place(&mut self, new: &NewEvent) -> Placed {
+        let partition = self.partition_of(new.stream.organization);
+        let now = self.known.now;
+        let head = self.head_mut(partition);
+        let position = Position { partition, offset: Offset(head.position.offset.0 + 1) };
+        let recorded_at = now.max(head.recorded_at);
+        *head = Head { position, event_id: new.id, recorded_at };
+
+        let before = self.known.streams.get(&new.stream).copied();
+        let (first, previous, version) = before.map_or((position.offset, Offset::START, Version(1)), |stream| {
+            (stream.first, stream.last, Version(stream.version.0 + 1))
+        });
+        let state = StreamState { first, last: position.offset, version };
+        self.known.streams.insert(new.stream.clone(), state);
+        self.writes.streams.insert(new.stream.clone(), state);
+
+        let mut event = RecordedEvent {
+            position,
+            id: new.id,
+            stream: new.stream.clone(),
+            version,
+            event_type: new.event_type.clone(),
+            recorded_at,
+            data: new.data.clone(),
+            meta: new.meta.clone(),
+            leaf_hash: LeafHash([0; 32]),
+        };
+        event.leaf_hash = LeafHash::of(&encode_event(&event));
+        self.writes.events.push(WrittenEvent { event, first, previous });
+        Placed { position, version }
+    }
+
+    fn partition_of(&self, organization: OrganizationId) -> PartitionId {
+        if organization == OrganizationId::PLATFORM { PartitionId::PLATFORM } else { self.partition }
+    }
+
+    fn head(&self, partition: PartitionId) -> Head {
+        let locked = self.known.heads.iter().find(|head| head.position.partition == partition);
+        locked.copied().unwrap_or_else(|| Head::empty(partition))
+    }
+
+    fn head_mut(&mut self, partition: PartitionId) -> &mut Head {
+        let heads = &mut self.known.heads;
+        let index = heads.iter().position(|head| head.position.partition == partition);
+        // An engine that did not lock the partition would write an offset that is taken, and its transaction fails.
+        let index = index.unwrap_or_else(|| {
+            heads.push(Head::empty(partition));
+            heads.len() - 1
+        });
+        &mut heads[index]
+    }
+}
+
+type GuardChanges = (HashMap<ClaimKey, Option<String>>, HashMap<CounterKey, i64>);
+
+/// The count after a change, if it stays within the bounds that the change moves towards.
+fn counted(counter: &Counter, value: i64) -> Result<i64, GuardRefusal> {
+    let changed = value.saturating_add(counter.by);
+    if let Some(minimum) = counter.minimum.filter(|minimum| counter.by < 0 && changed < *minimum) {
+        return Err(GuardRefusal::BelowMinimum { key: counter.key.clone(), value, minimum });
+    }
+    if let Some(maximum) = counter.maximum.filter(|maximum| counter.by > 0 && changed > *maximum) {
+        return Err(GuardRefusal::AboveMaximum { key: counter.key.clone(), value, maximum });
+    }
+    Ok(changed)
+}
+
+#[cfg(test)]
+mod tests;

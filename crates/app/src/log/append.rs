@@ -1,0 +1,171 @@
+//! What is asked of the log, and what it answers.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use super::{NewEvent, OrganizationId, Position, StreamId, Version};
+
+/// Events of one organization, and where needed of the platform, that are recorded together or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Append {
+    /// The organization on whose behalf the append is made. All streams and guards are its own or the platform's.
+    pub organization: OrganizationId,
+    /// Whether this append founds the organization: it is then placed in a partition in the same transaction, and the
+    /// append is refused if it exists already. Otherwise the organization must exist.
+    pub founding: bool,
+    /// The versions of *all* streams that the decision read, also of those that are not written to. A stream that is
+    /// written to and not listed is added to at whatever version it has.
+    pub expected: Vec<Expected>,
+    /// The facts, in the order in which they are recorded. Empty only together with `once`.
+    pub events: Vec<NewEvent>,
+    /// What must hold beyond versions, in order: each sees what the ones before it changed.
+    pub guards: Vec<Guard>,
+    /// Makes a repetition of this append harmless.
+    pub once: Option<Once>,
+}
+
+impl Append {
+    /// An append for `organization` that records `events` and demands nothing.
+    pub fn new(organization: OrganizationId, events: Vec<NewEvent>) -> Self {
+        Self { organization, founding: false, expected: Vec::new(), events, guards: Vec::new(), once: None }
+    }
+
+    /// The same append, demanding that `stream` is at `version`.
+    #[must_use]
+    pub fn expecting(mut self, stream: StreamId, version: Version) -> Self {
+        self.expected.push(Expected { stream, version });
+        self
+    }
+
+    /// The same append under a guard.
+    #[must_use]
+    pub fn guarded(mut self, guard: Guard) -> Self {
+        self.guards.push(guard);
+        self
+    }
+
+    /// The same append, recorded at most once.
+    #[must_use]
+    pub fn once(mut self, once: Once) -> Self {
+        self.once = Some(once);
+        self
+    }
+
+    /// The same append, founding its organization.
+    #[must_use]
+    pub fn founding(mut self) -> Self {
+        self.founding = true;
+        self
+    }
+}
+
+/// The version at which a decision read a stream; [`Version::NONE`] if it did not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// The stream.
+    pub stream: StreamId,
+    /// Its version then.
+    pub version: Version,
+}
+
+/// An invariant over many streams, decided inside the append. Claims and counts are a pure function of the events;
+/// only the bounds come with the command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guard {
+    /// Take a name. Refused while another owner holds it; taking one's own name again changes nothing.
+    Claim(Claim),
+    /// Give a name back. Refused unless the owner holds it.
+    Release(Claim),
+    /// Count up or down.
+    Count(Counter),
+}
+
+impl Guard {
+    /// The organization whose guard it is.
+    pub fn organization(&self) -> OrganizationId {
+        match self {
+            Self::Claim(claim) | Self::Release(claim) => claim.key.organization,
+            Self::Count(counter) => counter.key.organization,
+        }
+    }
+}
+
+/// A name and who wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// What is claimed.
+    pub key: ClaimKey,
+    /// The id of the thing that holds the name; at most 200 bytes.
+    pub owner: String,
+}
+
+/// A unique name: of an address, a domain. The name itself stays outside; the log sees a keyed hash of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClaimKey {
+    /// Within which organization the name is unique.
+    pub organization: OrganizationId,
+    /// What kind of name it is: `email`, `domain`. At most 50 bytes.
+    pub kind: Cow<'static, str>,
+    /// The keyed hash of the name.
+    pub hash: [u8; 32],
+}
+
+/// A count and how it changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counter {
+    /// What is counted.
+    pub key: CounterKey,
+    /// By how much the count changes.
+    pub by: i64,
+    /// A decrease below this is refused; an increase never is, so that a count that is too low can recover.
+    pub minimum: Option<i64>,
+    /// An increase above this is refused; a decrease never is, so that a count above a lowered limit can shrink.
+    pub maximum: Option<i64>,
+}
+
+/// The name of a count.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CounterKey {
+    /// Whose count it is.
+    pub organization: OrganizationId,
+    /// What is counted: `seats`, `active_admins`. At most 50 bytes.
+    pub name: Cow<'static, str>,
+}
+
+/// The mark that makes a repeated request harmless. It is recorded in the transaction of its append, with the
+/// organization's events; a refused append records none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// Within what the key is unique: actor, organization and operation. At most 200 bytes.
+    pub scope: String,
+    /// The caller's key. At most 255 bytes.
+    pub key: String,
+    /// A keyed hash of the whole request: the same key with another request is refused.
+    pub fingerprint: [u8; 32],
+    /// Until when the mark is kept; later the key may be used again.
+    pub keep_until: Timestamp,
+}
+
+/// The answer to an append that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// The place up to which the organization's partition must be read to see this append. Without events of the
+    /// organization: the partition's head at that moment.
+    pub position: Position,
+    /// Where each event stands, in the order of the events. Empty for a repetition.
+    pub events: Vec<Placed>,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// The same request was recorded before: this is its position, and nothing was written now.
+    pub repeated: bool,
+}
+
+/// Where an event came to stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Its place.
+    pub position: Position,
+    /// Its number within its stream.
+    pub version: Version,
+}

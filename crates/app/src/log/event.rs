@@ -1,0 +1,330 @@
+//! An event, its identity and its place.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::leaf::{LeafHash, encode_event};
+
+/// An organization: the tenant that events belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OrganizationId(pub Uuid);
+
+impl OrganizationId {
+    /// The platform's own organization. It always exists, in partition 0.
+    pub const PLATFORM: Self = Self(Uuid::nil());
+
+    /// A new id, ordered by time (UUIDv7).
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for OrganizationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The identity of an event, given by whoever decided it (UUIDv7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EventId(pub Uuid);
+
+impl EventId {
+    /// A new id, ordered by time.
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The number of a partition, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartitionId(pub u16);
+
+impl PartitionId {
+    /// The partition of the platform organization and of the registry.
+    pub const PLATFORM: Self = Self(0);
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The place of an event within its partition, from 1, without gaps. 0 is "before the first".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Offset(pub u64);
+
+impl Offset {
+    /// Before the first event.
+    pub const START: Self = Self(0);
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The number of events in a stream up to and including one: the first event has version 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Version(pub u64);
+
+impl Version {
+    /// The version of a stream that does not exist.
+    pub const NONE: Self = Self(0);
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where an event stands. The order is total within one partition and says nothing across two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The partition.
+    pub partition: PartitionId,
+    /// The offset within it.
+    pub offset: Offset,
+}
+
+/// `partition:offset`.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.partition, self.offset)
+    }
+}
+
+impl std::str::FromStr for Position {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let parsed = text.split_once(':').and_then(|(partition, offset)| {
+            Some(Self { partition: PartitionId(partition.parse().ok()?), offset: Offset(offset.parse().ok()?) })
+        });
+        parsed.ok_or_else(|| InvalidName(format!("`{text}` is no position: write partition:offset, as in 0:17")))
+    }
+}
+
+/// The end of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The place of its last event; offset 0 in an empty partition.
+    pub position: Position,
+    /// The last event's id; nil in an empty partition.
+    pub event_id: EventId,
+    /// When the last event was recorded; the Unix epoch in an empty partition.
+    pub recorded_at: Timestamp,
+}
+
+impl Head {
+    /// The head of a partition without events.
+    pub fn empty(partition: PartitionId) -> Self {
+        let position = Position { partition, offset: Offset::START };
+        Self { position, event_id: EventId(Uuid::nil()), recorded_at: Timestamp::UNIX_EPOCH }
+    }
+}
+
+/// One life of the log. A log that is put back from a copy begins another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Incarnation(pub Uuid);
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How far a reader of a partition has come: enough to tell later whether the log is still the one that it read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The incarnation that was read.
+    pub incarnation: Incarnation,
+    /// The place of the last event seen.
+    pub position: Position,
+    /// The id of the last event seen; nil at the start.
+    pub event_id: EventId,
+}
+
+/// A name or position that does not have the form it must have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidName(pub(super) String);
+
+/// The name of a stream within its organization, by convention `category-id`. Names are stored in the clear for ever:
+/// never personal data.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamName(Arc<str>);
+
+impl StreamName {
+    /// The longest name, in bytes.
+    pub const MAX_BYTES: usize = 200;
+
+    /// # Errors
+    /// Unless the name has 1 to 200 bytes, all of them visible ASCII characters.
+    pub fn new(name: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
+        let name = name.into();
+        if name.is_empty() || name.len() > Self::MAX_BYTES || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(InvalidName(format!("stream name {name:?}: needs 1 to 200 visible ASCII characters")));
+        }
+        Ok(Self(name))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A stream: the events of one thing, with contiguous versions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId {
+    /// Whose stream it is.
+    pub organization: OrganizationId,
+    /// Its name there.
+    pub name: StreamName,
+}
+
+impl StreamId {
+    /// # Errors
+    /// As [`StreamName::new`].
+    pub fn new(organization: OrganizationId, name: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
+        Ok(Self { organization, name: StreamName::new(name)? })
+    }
+}
+
+/// `organization/name`.
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.organization, self.name.as_str())
+    }
+}
+
+/// The versioned name of what happened: `user.role_changed.v1`. A name is never used again for another shape.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EventType(Cow<'static, str>);
+
+impl EventType {
+    /// # Errors
+    /// Unless the name has at most 100 bytes and the form `noun.verb.vN`: at least two parts of `a–z`, `0–9` and `_`,
+    /// joined by dots, then `.v` and a number from 1.
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Result<Self, InvalidName> {
+        let name = name.into();
+        if name.len() > 100 || !has_the_form_of_a_type(&name) {
+            return Err(InvalidName(format!("event type {name:?}: needs the form noun.verb.v1, at most 100 bytes")));
+        }
+        Ok(Self(name))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn has_the_form_of_a_type(name: &str) -> bool {
+    let Some((path, version)) = name.rsplit_once(".v") else { return false };
+    let is_word = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    let is_number = version.bytes().all(|byte| byte.is_ascii_digit()) && version.parse::<u32>().is_ok();
+    path.contains('.') && path.split('.').all(is_word) && is_number && !version.starts_with('0')
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A fact to be recorded. `data` and `meta` are opaque to the log and kept to the byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Its identity, which also tells the truth after a lost answer.
+    pub id: EventId,
+    /// The stream that it is added to.
+    pub stream: StreamId,
+    /// What happened.
+    pub event_type: EventType,
+    /// The fact itself.
+    pub data: Bytes,
+    /// Who did it, for whom, from where, because of what.
+    pub meta: Bytes,
+}
+
+/// An event as the log keeps it. Never changed, except that the data and meta of a purged organization are blanked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedEvent {
+    /// Its place.
+    pub position: Position,
+    /// Its identity.
+    pub id: EventId,
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its number within the stream.
+    pub version: Version,
+    /// What happened.
+    pub event_type: EventType,
+    /// When it was recorded: microseconds, never earlier than the event before it in the partition.
+    pub recorded_at: Timestamp,
+    /// The fact itself.
+    pub data: Bytes,
+    /// Who did it, for whom, from where, because of what.
+    pub meta: Bytes,
+    /// The hash of all of the above but the position: see `docs/event-encoding.md`.
+    pub leaf_hash: LeafHash,
+}
+
+impl RecordedEvent {
+    /// Whether the stored leaf hash is that of the stored content.
+    pub fn is_intact(&self) -> bool {
+        LeafHash::of(&encode_event(self)) == self.leaf_hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_types_are_versioned() {
+        for good in ["user.invited.v1", "user.role_changed.v12", "billing.invoice.voided.v3"] {
+            assert!(EventType::new(good).is_ok(), "{good}");
+        }
+        for bad in ["", "user", "user.v1", "user.invited", "user.invited.v0", "user.invited.v01", "User.invited.v1"] {
+            assert!(EventType::new(bad).is_err(), "{bad}");
+        }
+        for bad in ["user..invited.v1", "user.invited.v", "user.invited.v+1", "user.in vited.v1", "us\0er.invited.v1"] {
+            assert!(EventType::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn stream_names_are_short_and_visible() {
+        assert!(StreamName::new("user-usr_01").is_ok());
+        assert!(StreamName::new("x".repeat(200)).is_ok());
+        for bad in ["".to_owned(), "x".repeat(201), "a b".to_owned(), "a\nb".to_owned(), "é".to_owned()] {
+            assert!(StreamName::new(bad.as_str()).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn positions_are_written_as_they_are_read() {
+        let position = Position { partition: PartitionId(3), offset: Offset(42) };
+        assert_eq!(position.to_string().parse(), Ok(position));
+        for bad in ["", "3", "3:", ":42", "-1:4", "3:4:5", "70000:1"] {
+            assert!(bad.parse::<Position>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Reading a partition to its end and beyond, from a checkpoint.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{Checkpoint, EventId, EventLog, Incarnation, LogError, Offset, PartitionId, Position, RecordedEvent};
+
+/// Reads a partition in order, every event exactly once: first what is there, then what comes, woken by the log.
+pub struct Follower {
+    log: Arc<dyn EventLog>,
+    checkpoint: Checkpoint,
+    wakeups: watch::Receiver<Offset>,
+}
+
+/// Why a partition cannot be followed from a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FollowError {
+    /// The log began a new incarnation since.
+    #[error(
+        "the checkpoint at {} belongs to incarnation {} of the log, which is now in incarnation {current}: \
+         discard what was derived from it and read from the start",
+        checkpoint.position, checkpoint.incarnation
+    )]
+    OtherIncarnation {
+        /// The checkpoint that was refused.
+        checkpoint: Checkpoint,
+        /// The incarnation of the log.
+        current: Incarnation,
+    },
+    /// The log does not contain the event that the checkpoint names: it was put back from an older copy.
+    #[error(
+        "the log has no event {} at {}, where this reader left it: it was put back from an older copy; \
+         run `porttask events restored`, which begins a new incarnation, and read from the start",
+        checkpoint.event_id, checkpoint.position
+    )]
+    Rewound {
+        /// The checkpoint that was refused.
+        checkpoint: Checkpoint,
+    },
+    /// There is no such partition.
+    #[error("the log has no partition {0}")]
+    NoSuchPartition(PartitionId),
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+impl Follower {
+    /// Follows a partition from its first event.
+    ///
+    /// # Errors
+    /// If there is no such partition, or the log fails.
+    pub async fn from_start(log: Arc<dyn EventLog>, partition: PartitionId) -> Result<Self, FollowError> {
+        let incarnation = log.incarnation().await?;
+        let position = Position { partition, offset: Offset::START };
+        Self::subscribed(log, Checkpoint { incarnation, position, event_id: EventId(Uuid::nil()) })
+    }
+
+    /// Follows a partition from where an earlier reader left it.
+    ///
+    /// # Errors
+    /// If the log is not the one that the checkpoint was taken of: what was derived from it must not be continued.
+    pub async fn resume(log: Arc<dyn EventLog>, checkpoint: Checkpoint) -> Result<Self, FollowError> {
+        let current = log.incarnation().await?;
+        if current != checkpoint.incarnation {
+            return Err(FollowError::OtherIncarnation { checkpoint, current });
+        }
+        let follower = Self::subscribed(log, checkpoint)?;
+        follower.read(0).await?;
+        Ok(follower)
+    }
+
+    fn subscribed(log: Arc<dyn EventLog>, checkpoint: Checkpoint) -> Result<Self, FollowError> {
+        let partition = checkpoint.position.partition;
+        let wakeups = log.subscribe(partition).ok_or(FollowError::NoSuchPartition(partition))?;
+        Ok(Self { log, checkpoint, wakeups })
+    }
+
+    /// How far this reader has come.
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint
+    }
+
+    /// The next events, at most `limit`; empty at the end of the partition.
+    ///
+    /// # Errors
+    /// If the log fails or was rewound. The reader stays where it was and may try again.
+    pub async fn page(&mut self, limit: usize) -> Result<Vec<RecordedEvent>, FollowError> {
+        let events = self.read(limit).await?;
+        if let Some(last) = events.last() {
+            self.checkpoint = Checkpoint { position: last.position, event_id: last.id, ..self.checkpoint };
+        }
+        Ok(events)
+    }
+
+    /// The next events, at most `limit`, waiting for the first of them.
+    ///
+    /// # Errors
+    /// If the log fails or was rewound. The reader stays where it was and may try again.
+    pub async fn next(&mut self, limit: usize) -> Result<Vec<RecordedEvent>, FollowError> {
+        loop {
+            // Marked as seen before the read: what is committed after the read wakes us again.
+            self.wakeups.mark_unchanged();
+            let events = self.page(limit).await?;
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            if self.wakeups.changed().await.is_err() {
+                return Err(LogError::Unavailable("the log was closed".to_owned()).into());
+            }
+        }
+    }
+
+    /// Reads on, from the last event seen, which must still be there: so a rewound log is never read on silently.
+    async fn read(&self, limit: usize) -> Result<Vec<RecordedEvent>, FollowError> {
+        let Position { partition, offset } = self.checkpoint.position;
+        let Some(before) = offset.0.checked_sub(1) else {
+            return Ok(self.log.read_partition(partition, offset, limit).await?);
+        };
+        let mut events = self.log.read_partition(partition, Offset(before), limit + 1).await?;
+        if events.first().is_none_or(|event| event.id != self.checkpoint.event_id) {
+            return Err(FollowError::Rewound { checkpoint: self.checkpoint });
+        }
+        events.remove(0);
+        Ok(events)
+    }
+}

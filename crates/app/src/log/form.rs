@@ -1,0 +1,143 @@
+//! The form that an append must have, checked before it is queued: what fails here could never be recorded.
+
+use bytes::Bytes;
+
+use super::{Append, AppendError, EventId, Guard, NewEvent, OrganizationId};
+
+/// The most events of one append.
+pub const MAX_EVENTS: usize = 1_000;
+/// The most bytes of one event's data.
+pub const MAX_DATA_BYTES: usize = 1 << 20;
+/// The most bytes of one event's meta.
+pub const MAX_META_BYTES: usize = 1 << 16;
+/// The most bytes of data and meta of one append.
+pub const MAX_APPEND_BYTES: usize = 8 << 20;
+/// The most versions that one append expects, and the most guards that it carries.
+pub const MAX_CONDITIONS: usize = 1_000;
+
+impl Append {
+    /// Whether any part of the append concerns the platform organization, so that its partition must be locked too.
+    pub fn touches_platform(&self) -> bool {
+        let read = self.expected.iter().map(|expected| expected.stream.organization);
+        let written = self.events.iter().map(|event| event.stream.organization);
+        let guarded = self.guards.iter().map(Guard::organization);
+        self.founding || read.chain(written).chain(guarded).any(|owner| owner == OrganizationId::PLATFORM)
+    }
+
+    /// The bytes of data and meta.
+    pub fn size_bytes(&self) -> usize {
+        self.events.iter().map(|event| event.data.len() + event.meta.len()).sum()
+    }
+
+    /// Whether the append has the form that it must have. Engines call this before they queue it.
+    ///
+    /// # Errors
+    /// [`AppendError::Malformed`], saying what is wrong.
+    pub fn check(&self) -> Result<(), AppendError> {
+        self.defect().map_or(Ok(()), |defect| Err(AppendError::Malformed(defect)))
+    }
+
+    fn defect(&self) -> Option<String> {
+        let is_blank = |event: &&NewEvent| event.data.is_empty() || event.meta.is_empty();
+        let is_foreign = |owner: OrganizationId| owner != self.organization && owner != OrganizationId::PLATFORM;
+        let owners = self.expected.iter().map(|expected| expected.stream.organization);
+        let owners = owners.chain(self.events.iter().map(|event| event.stream.organization));
+        if self.events.is_empty() && self.once.is_none() {
+            return Some("it records nothing".to_owned());
+        }
+        if self.events.is_empty() && (self.founding || !self.guards.is_empty()) {
+            return Some("guards and foundings follow from events, and it has none".to_owned());
+        }
+        if self.founding && self.organization == OrganizationId::PLATFORM {
+            return Some("the platform organization exists from the start".to_owned());
+        }
+        if let Some(owner) = owners.chain(self.guards.iter().map(Guard::organization)).find(|owner| is_foreign(*owner))
+        {
+            return Some(format!("it is for organization {} and concerns {owner}", self.organization));
+        }
+        if self.events.len() > MAX_EVENTS || self.size_bytes() > MAX_APPEND_BYTES {
+            return Some(format!("it has more than {MAX_EVENTS} events or {MAX_APPEND_BYTES} bytes"));
+        }
+        if self.expected.len() > MAX_CONDITIONS || self.guards.len() > MAX_CONDITIONS {
+            return Some(format!("it has more than {MAX_CONDITIONS} expected versions or guards"));
+        }
+        if let Some(event) = self.events.iter().find(is_blank) {
+            return Some(format!("event {} has no data or no meta: blank means purged", event.id));
+        }
+        let is_large = |bytes: &Bytes, limit| bytes.len() > limit;
+        let large = |event: &&NewEvent| is_large(&event.data, MAX_DATA_BYTES) || is_large(&event.meta, MAX_META_BYTES);
+        if let Some(event) = self.events.iter().find(large) {
+            let EventId(id) = event.id;
+            return Some(format!(
+                "event {id} has more than {MAX_DATA_BYTES} bytes of data or {MAX_META_BYTES} of meta"
+            ));
+        }
+        self.defective_name()
+    }
+
+    fn defective_name(&self) -> Option<String> {
+        let is_bad = |name: &str, longest: usize| name.is_empty() || name.len() > longest || name.contains('\0');
+        let guard_is_bad = |guard: &Guard| match guard {
+            Guard::Claim(claim) | Guard::Release(claim) => is_bad(&claim.key.kind, 50) || is_bad(&claim.owner, 200),
+            Guard::Count(counter) => is_bad(&counter.key.name, 50),
+        };
+        if self.guards.iter().any(guard_is_bad) {
+            return Some("the names of a guard need 1 to 50 bytes, its owner 1 to 200".to_owned());
+        }
+        if self.once.as_ref().is_some_and(|once| is_bad(&once.scope, 200) || is_bad(&once.key, 255)) {
+            return Some("the scope of a `Once` needs 1 to 200 bytes, its key 1 to 255".to_owned());
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Claim, ClaimKey, EventType, Once, StreamId};
+
+    fn organization() -> OrganizationId {
+        OrganizationId(uuid::Uuid::from_u128(7))
+    }
+
+    fn event() -> NewEvent {
+        NewEvent {
+            id: EventId::generate(),
+            stream: StreamId::new(organization(), "user-1").unwrap(),
+            event_type: EventType::new("user.renamed.v1").unwrap(),
+            data: Bytes::from_static(b"{}"),
+            meta: Bytes::from_static(b"{}"),
+        }
+    }
+
+    fn append(event: NewEvent) -> Append {
+        Append::new(organization(), vec![event])
+    }
+
+    #[test]
+    fn malformed_appends_are_refused_with_a_reason() {
+        let nothing = Append::new(organization(), vec![]);
+        let key = ClaimKey { organization: organization(), kind: "email".into(), hash: [1; 32] };
+        let claim = Guard::Claim(Claim { key, owner: String::new() });
+        let once = Once {
+            scope: "test".into(),
+            key: "a\0b".into(),
+            fingerprint: [1; 32],
+            keep_until: jiff::Timestamp::UNIX_EPOCH,
+        };
+        for (malformed, reason) in [
+            (Append::new(OrganizationId::PLATFORM, vec![event()]), "concerns"),
+            (append(NewEvent { data: Bytes::new(), ..event() }), "blank"),
+            (append(NewEvent { data: vec![b'x'; MAX_DATA_BYTES + 1].into(), ..event() }), "bytes of data"),
+            (Append::new(organization(), vec![event(); MAX_EVENTS + 1]), "events"),
+            (append(event()).guarded(claim), "guard"),
+            (append(event()).once(once), "Once"),
+            (nothing.clone(), "nothing"),
+            (nothing.founding(), "nothing"),
+        ] {
+            let Err(AppendError::Malformed(message)) = malformed.check() else { panic!("accepted: {reason}") };
+            assert!(message.contains(reason), "{message}");
+        }
+        append(event()).check().unwrap();
+    }
+}
