@@ -1,0 +1,74 @@
+-- Whoever appends to a partition locks its row until commit. The rows are never updated: a row that is updated at every
+-- append dies under an open snapshot.
+CREATE TABLE log.heads (
+    partition integer PRIMARY KEY
+);
+
+-- The facts, only ever inserted. A stream is known by the offset of its first event.
+CREATE TABLE log.events (
+    partition    integer     NOT NULL,
+    "offset"     bigint      NOT NULL,
+    stream       bigint      NOT NULL,
+    version      bigint      NOT NULL,
+    recorded_at  timestamptz NOT NULL,
+    event_id     uuid        NOT NULL,
+    organization uuid        NOT NULL,
+    stream_name  text        COLLATE "C" NOT NULL,
+    type         text        COLLATE "C" NOT NULL,
+    leaf_hash    bytea       NOT NULL,
+    data         bytea       NOT NULL,
+    meta         bytea       NOT NULL,
+    PRIMARY KEY (partition, "offset")
+);
+
+CREATE UNIQUE INDEX events_by_stream ON log.events (partition, stream, version);
+
+CREATE TABLE log.streams (
+    partition    integer NOT NULL,
+    organization uuid    NOT NULL,
+    name         text    COLLATE "C" NOT NULL,
+    first        bigint  NOT NULL,
+    PRIMARY KEY (partition, organization, name)
+);
+
+-- Where an organization lives, written when it is founded.
+CREATE TABLE log.registry (
+    organization uuid    PRIMARY KEY,
+    partition    integer NOT NULL
+);
+
+CREATE TABLE log.claims (
+    partition    integer NOT NULL,
+    organization uuid    NOT NULL,
+    kind         text    COLLATE "C" NOT NULL,
+    hash         bytea   NOT NULL,
+    owner        text    COLLATE "C" NOT NULL,
+    PRIMARY KEY (partition, organization, kind, hash)
+);
+
+CREATE TABLE log.counters (
+    partition    integer NOT NULL,
+    organization uuid    NOT NULL,
+    name         text    COLLATE "C" NOT NULL,
+    value        bigint  NOT NULL,
+    PRIMARY KEY (partition, organization, name)
+);
+
+CREATE TABLE log.incarnations (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id     uuid NOT NULL
+);
+
+CREATE TABLE ledger.once (
+    partition    integer     NOT NULL,
+    organization uuid        NOT NULL,
+    scope        text        COLLATE "C" NOT NULL,
+    key          text        COLLATE "C" NOT NULL,
+    fingerprint  bytea       NOT NULL,
+    "offset"     bigint      NOT NULL,
+    recorded_at  timestamptz NOT NULL,
+    keep_until   timestamptz NOT NULL,
+    PRIMARY KEY (partition, organization, scope, key)
+);
+
+CREATE INDEX once_by_end ON ledger.once (keep_until);

@@ -1,0 +1,70 @@
+-- The facts. A stream is a chain: each event names the one before it, `streams` names the last. Nothing here is a
+-- random index that grows with the log, so that a batch touches few pages (docs/adr/0003).
+CREATE TABLE events (
+    offset       INTEGER PRIMARY KEY,
+    stream       INTEGER NOT NULL,  -- the offset of the stream's first event
+    previous     INTEGER NOT NULL,  -- the offset of the stream's event before this one, 0 if there is none
+    version      INTEGER NOT NULL,
+    recorded_at  INTEGER NOT NULL,  -- microseconds since 1970
+    event_id     BLOB NOT NULL,
+    organization BLOB NOT NULL,
+    stream_name  TEXT NOT NULL,
+    type         TEXT NOT NULL,
+    leaf_hash    BLOB NOT NULL,
+    data         BLOB NOT NULL,
+    meta         BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE streams (
+    organization BLOB NOT NULL,
+    name         TEXT NOT NULL,
+    first        INTEGER NOT NULL,
+    last         INTEGER NOT NULL,
+    version      INTEGER NOT NULL,
+    PRIMARY KEY (organization, name)
+) STRICT, WITHOUT ROWID;
+
+-- Every 64th event of a stream, so that its middle is found without walking the whole chain.
+CREATE TABLE marks (
+    stream  INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    offset  INTEGER NOT NULL,
+    PRIMARY KEY (stream, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE registry (
+    organization BLOB NOT NULL PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE claims (
+    organization BLOB NOT NULL,
+    kind         TEXT NOT NULL,
+    hash         BLOB NOT NULL,
+    owner        TEXT NOT NULL,
+    PRIMARY KEY (organization, kind, hash)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE counters (
+    organization BLOB NOT NULL,
+    name         TEXT NOT NULL,
+    value        INTEGER NOT NULL,
+    PRIMARY KEY (organization, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE incarnations (
+    number INTEGER PRIMARY KEY,
+    id     BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE ledger_once (
+    organization BLOB NOT NULL,
+    scope        TEXT NOT NULL,
+    key          TEXT NOT NULL,
+    fingerprint  BLOB NOT NULL,
+    offset       INTEGER NOT NULL,
+    recorded_at  INTEGER NOT NULL,
+    keep_until   INTEGER NOT NULL,
+    PRIMARY KEY (organization, scope, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX ledger_once_by_end ON ledger_once (keep_until);

@@ -1,0 +1,3 @@
+//! How it is kept: the machinery behind the ports of `porttask-app`.
+
+pub mod log;

@@ -1,0 +1,35 @@
+//! The engines of the event log.
+//!
+//! Both share the [queue](queue) in which appends wait, and the rules of `porttask_app::log::admission`; each owns only
+//! how the batch is locked, read and written.
+
+mod heads;
+pub mod postgres;
+mod queue;
+pub mod sqlite;
+
+use std::{path::PathBuf, sync::Arc};
+
+use porttask_app::log::{EventLog, LogError};
+
+pub use queue::QueueLimits;
+
+/// Where the log is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// Embedded, in a folder.
+    Sqlite(PathBuf),
+    /// On a PostgreSQL server, by its URL.
+    Postgres(String),
+}
+
+/// Opens the log, creating or migrating it if need be.
+///
+/// # Errors
+/// If the store cannot be reached or used; the message names the remedy.
+pub async fn open(storage: &Storage) -> Result<Arc<dyn EventLog>, LogError> {
+    Ok(match storage {
+        Storage::Sqlite(directory) => sqlite::SqliteLog::open(sqlite::SqliteOptions::new(directory)).await?,
+        Storage::Postgres(url) => postgres::PostgresLog::open(postgres::PostgresOptions::new(url)).await?,
+    })
+}

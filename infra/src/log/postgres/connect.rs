@@ -1,0 +1,168 @@
+//! Connections to the server: what the URL says, and what every connection is told first.
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use porttask_app::log::LogError;
+use tokio_postgres::{AsyncMessage, Client, Config, Notification, error::SqlState};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{
+    error::from_postgres,
+    tls::{self, Verification},
+};
+
+/// How long a connection attempt may take, and how long data may stay unacknowledged.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whoever holds a partition's lock may stop it for 5 s at most, even frozen: between two statements the server waits
+/// 3 s, within one 5 s. Plans of these few statements never depend on their parameters.
+const APPEND_SETTINGS: &str = "
+    SET statement_timeout = '5s';
+    SET idle_in_transaction_session_timeout = '3s';
+    SET tcp_user_timeout = '5s';
+    SET tcp_keepalives_idle = 2;
+    SET tcp_keepalives_interval = 1;
+    SET tcp_keepalives_count = 3;
+    SET plan_cache_mode = force_generic_plan;
+    SET jit = off;
+    SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
+";
+
+/// Opens connections to the one server.
+#[derive(Clone)]
+pub(super) struct Connector {
+    pub(super) config: Config,
+    pub(super) tls: MakeRustlsConnect,
+}
+
+/// A connection for appends.
+pub(super) struct AppendConnection {
+    pub(super) client: Client,
+    /// Whether the server reported a commit that is durable on it alone and not, as configured, on its replicas.
+    pub(super) is_unreplicated: Arc<AtomicBool>,
+}
+
+impl Connector {
+    /// Reads a URL as libpq would: `postgres://user:password@host/database?sslmode=…&sslrootcert=…`.
+    pub(super) fn new(url: &str) -> Result<Self, LogError> {
+        let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        let mut root_file = None;
+        let mut mode = "prefer";
+        let mut others = Vec::new();
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            match parameter.split_once('=') {
+                Some(("sslrootcert", file)) => root_file = Some(percent_decoded(file)),
+                Some(("sslmode", value)) => mode = value,
+                _ => others.push(parameter),
+            }
+        }
+        let (driver_mode, verification) = match (mode, &root_file) {
+            ("disable", _) => ("disable", Verification::None),
+            ("prefer", _) => ("prefer", Verification::None),
+            ("require", None) => ("require", Verification::None),
+            ("require" | "verify-ca", _) => ("require", Verification::Authority),
+            ("verify-full", _) => ("require", Verification::Full),
+            _ => {
+                return Err(LogError::Unusable(format!(
+                    "DATABASE_URL: sslmode={mode} is none of disable, prefer, require, verify-ca, verify-full"
+                )));
+            }
+        };
+        let driver_mode = format!("sslmode={driver_mode}");
+        others.push(&driver_mode);
+        let mut config: Config = format!("{base}?{}", others.join("&"))
+            .parse()
+            // The driver's message does not repeat the URL, so no password gets into a log.
+            .map_err(|error| LogError::Unusable(format!("DATABASE_URL: {}", super::error::with_cause(&error))))?;
+        config.connect_timeout(*config.get_connect_timeout().unwrap_or(&CONNECT_TIMEOUT));
+        config.tcp_user_timeout(*config.get_tcp_user_timeout().unwrap_or(&CONNECT_TIMEOUT));
+        if config.get_application_name().is_none() {
+            config.application_name("porttask");
+        }
+        Ok(Self { config, tls: tls::connector(verification, root_file.as_deref())? })
+    }
+
+    /// A connection whose notifications go to `heard`.
+    pub(super) async fn listening(
+        &self,
+        heard: impl Fn(&Notification) + Send + 'static,
+    ) -> Result<(Client, tokio::task::JoinHandle<()>), LogError> {
+        let (client, mut connection) =
+            self.config.connect(self.tls.clone()).await.map_err(|error| from_postgres(&error))?;
+        let driver = tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notification(notification) = message {
+                    heard(&notification);
+                }
+            }
+        });
+        Ok((client, driver))
+    }
+
+    /// A connection for anything but appends.
+    pub(super) async fn plain(&self) -> Result<Client, LogError> {
+        Ok(self.listening(|_| ()).await?.0)
+    }
+
+    /// A connection that may hold a partition's lock.
+    pub(super) async fn appending(&self) -> Result<AppendConnection, LogError> {
+        let (client, mut connection) =
+            self.config.connect(self.tls.clone()).await.map_err(|error| from_postgres(&error))?;
+        let is_unreplicated = Arc::new(AtomicBool::new(false));
+        let reported = Arc::clone(&is_unreplicated);
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                // The only warning that a commit of ours can raise is "committed locally, but might not have been
+                // replicated"; its text depends on the server's language.
+                if let AsyncMessage::Notice(notice) = message
+                    && *notice.code() == SqlState::WARNING
+                {
+                    tracing::warn!(notice = notice.message(), "the database warns");
+                    reported.store(true, Ordering::Release);
+                }
+            }
+        });
+        client.batch_execute(APPEND_SETTINGS).await.map_err(|error| from_postgres(&error))?;
+        is_unreplicated.store(false, Ordering::Release);
+        Ok(AppendConnection { client, is_unreplicated })
+    }
+}
+
+/// `%41` as `A`. What is no escape stays as it is.
+fn percent_decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_postgres::config::SslMode;
+
+    use super::*;
+
+    #[test]
+    fn urls_mean_what_they_mean_to_libpq() {
+        for (url, mode) in [
+            ("postgres://ana@localhost/log", SslMode::Prefer),
+            ("postgres://ana@localhost/log?sslmode=disable", SslMode::Disable),
+            ("postgres://ana@localhost/log?connect_timeout=3&sslmode=require", SslMode::Require),
+            ("postgres://ana@localhost/log?sslmode=verify-full", SslMode::Require),
+        ] {
+            assert_eq!(Connector::new(url).unwrap().config.get_ssl_mode(), mode, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_url_is_refused_without_its_password() {
+        for url in ["postgres://ana:secret@localhost/log?sslmode=maybe", "postgres://ana:secret@localhost:port/log"] {
+            let Err(LogError::Unusable(message)) = Connector::new(url).map(drop) else { panic!("accepted {url}") };
+            assert!(message.contains("DATABASE_URL") && !message.contains("secret"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What PostgreSQL's errors mean for the log.
+
+use porttask_app::log::LogError;
+use tokio_postgres::{Error, error::SqlState};
+
+/// The error for a caller who wanted to read or write.
+pub(super) fn from_postgres(error: &Error) -> LogError {
+    let Some(refusal) = error.as_db_error() else {
+        return LogError::Unavailable(with_cause(error));
+    };
+    let text = format!("{} ({})", refusal.message(), refusal.code().code());
+    match refusal.code().code().get(..2) {
+        _ if *refusal.code() == SqlState::DISK_FULL => LogError::Full(text),
+        _ if *refusal.code() == SqlState::INVALID_CATALOG_NAME => {
+            LogError::Unusable(format!("{text}: create it with `createdb`, or correct DATABASE_URL"))
+        }
+        Some("28") => LogError::Unusable(format!("{text}: check user and password in DATABASE_URL")),
+        Some("42") => LogError::Unusable(format!("{text}: is this database PortTask's, and the user its owner?")),
+        Some("XX") => LogError::Damaged(text),
+        _ => LogError::Unavailable(text),
+    }
+}
+
+/// Whether the same statements may succeed on a new connection a little later.
+pub(super) fn is_passing(error: &LogError) -> bool {
+    matches!(error, LogError::Unavailable(_))
+}
+
+/// The message with what lies below it: drivers say "error connecting" and keep the reason to themselves.
+pub(super) fn with_cause(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        cause = error.source();
+    }
+    text
+}

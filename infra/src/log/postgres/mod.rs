@@ -1,0 +1,230 @@
+//! The engine on PostgreSQL: partitions whose writers lock, learn, write and commit in two round trips.
+//!
+//! Any number of nodes may use one database. Writers and wake-ups run on one thread of their own: a batch is a chain of
+//! short waits, which hops between threads would lengthen by half (docs/adr/0004).
+
+mod connect;
+mod error;
+mod memory;
+mod questions;
+mod reader;
+mod rows;
+mod schema;
+mod session;
+mod tls;
+mod wakeups;
+mod writer;
+
+use std::{collections::HashMap, sync::Arc, thread, time::Duration};
+
+use async_trait::async_trait;
+use porttask_app::log::{
+    Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
+    RecordedEvent, StreamId, Version,
+};
+use sha2::{Digest, Sha256};
+use tokio::{
+    sync::{RwLock, watch},
+    task::JoinSet,
+};
+
+use self::{
+    connect::Connector, error::from_postgres, memory::Memory, reader::Reader, wakeups::Announcer, writer::Writer,
+};
+use super::{
+    heads::Heads,
+    queue::{Queue, QueueLimits, Waiting, queue},
+};
+
+/// How the log on a PostgreSQL server is opened.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    /// Where it is: `postgres://user:password@host/database?sslmode=…&sslrootcert=…`, as libpq understands it.
+    pub url: String,
+    /// How many partitions the log has at least; they are added when the log is opened and never taken away.
+    pub partitions: u16,
+    /// How much may wait to be written, per partition.
+    pub queue: QueueLimits,
+    /// How often to look for appends that no notification told of, while somebody waits for them.
+    pub poll: Duration,
+    /// How long an append is tried again, or its outcome sought, while the server is away.
+    pub patience: Duration,
+}
+
+impl PostgresOptions {
+    /// The defaults, for a database.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            partitions: 8,
+            queue: QueueLimits::default(),
+            poll: Duration::from_secs(2),
+            patience: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The event log on PostgreSQL.
+pub struct PostgresLog {
+    connector: Connector,
+    queues: Vec<Queue>,
+    reader: Reader,
+    heads: Arc<Heads>,
+    registry: RwLock<HashMap<OrganizationId, PartitionId>>,
+}
+
+impl PostgresLog {
+    /// Opens the log, creating or migrating its tables if need be.
+    ///
+    /// # Errors
+    /// If the database cannot be reached or used; the message names the remedy.
+    pub async fn open(options: PostgresOptions) -> Result<Arc<Self>, LogError> {
+        let connector = Connector::new(&options.url)?;
+        let mut client = connector.plain().await?;
+        let partitions = schema::prepare(&mut client, options.partitions).await?;
+        let heads = Arc::new(Heads::new(usize::from(partitions)));
+        for head in reader::heads(&client).await.map_err(|error| from_postgres(&error))? {
+            heads.publish(head.position.partition, head.position.offset);
+        }
+        let (queues, waiting): (Vec<Queue>, Vec<Waiting>) = (0..partitions).map(|_| queue(options.queue)).unzip();
+        start(&connector, &options, &heads, waiting)?;
+        let reader = Reader::new(&connector)?;
+        Ok(Arc::new(Self { connector, queues, reader, heads, registry: RwLock::default() }))
+    }
+
+    /// Where an organization lives or, if this append founds it, will live.
+    async fn home(&self, append: &Append) -> Result<PartitionId, AppendError> {
+        let organization = append.organization;
+        match self.partition_of(organization).await? {
+            Some(partition) => Ok(partition),
+            None if append.founding => Ok(self.place(organization)),
+            None => Err(AppendError::UnknownOrganization(organization)),
+        }
+    }
+
+    /// Spreads organizations over all partitions but the platform's, which every founding locks.
+    fn place(&self, organization: OrganizationId) -> PartitionId {
+        let hash = Sha256::digest(organization.0.as_bytes());
+        let number = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        match self.queues.len() as u64 - 1 {
+            0 => PartitionId::PLATFORM,
+            others => PartitionId(1 + (number % others) as u16),
+        }
+    }
+}
+
+/// Starts the thread of the writers; it ends when the log is closed and all that waited is written.
+fn start(
+    connector: &Connector,
+    options: &PostgresOptions,
+    heads: &Arc<Heads>,
+    waiting: Vec<Waiting>,
+) -> Result<(), LogError> {
+    let failed = |error: std::io::Error| LogError::Unavailable(format!("no thread for the log: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let announcer = Arc::new(Announcer::default());
+    runtime.spawn(Arc::clone(&announcer).run(connector.clone()));
+    runtime.spawn(wakeups::listen(connector.clone(), Arc::clone(heads), options.poll));
+    let mut writers = JoinSet::new();
+    for (number, waiting) in (0..).zip(waiting) {
+        let partition = PartitionId(number);
+        let writer = Writer {
+            connector: connector.clone(),
+            partition,
+            patience: options.patience,
+            heads: Arc::clone(heads),
+            announcer: Arc::clone(&announcer),
+            session: None,
+            own: Memory::own(partition),
+            platform: Memory::platform(),
+        };
+        writers.spawn_on(writer.run(waiting), runtime.handle());
+    }
+    let thread = thread::Builder::new().name("log-writer".to_owned());
+    thread.spawn(move || runtime.block_on(writers.join_all())).map(drop).map_err(failed)
+}
+
+#[async_trait]
+impl EventLog for PostgresLog {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        append.check()?;
+        let (organization, founds) = (append.organization, append.founding);
+        let partition = self.home(&append).await?;
+        let queue = self.queues.get(usize::from(partition.0));
+        // Another node added partitions since this one started.
+        let missing = || LogError::Unavailable(format!("partition {partition} is new: restart this node"));
+        let appended = queue.ok_or_else(missing)?.submit(append).await?;
+        if founds {
+            self.registry.write().await.insert(organization, partition);
+        }
+        Ok(appended)
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, LogError> {
+        match self.partition_of(stream.organization).await? {
+            Some(partition) => self.reader.stream(partition, stream, after, limit).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn versions(&self, streams: &[StreamId]) -> Result<Vec<Version>, LogError> {
+        let mut placed = Vec::with_capacity(streams.len());
+        for stream in streams {
+            // A stream of an unknown organization is found nowhere, whichever partition is searched.
+            let partition = self.partition_of(stream.organization).await?.unwrap_or(PartitionId::PLATFORM);
+            placed.push((partition, stream));
+        }
+        self.reader.versions(&placed).await
+    }
+
+    async fn read_partition(
+        &self,
+        partition: PartitionId,
+        after: Offset,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, LogError> {
+        self.reader.partition(partition, after, limit).await
+    }
+
+    fn subscribe(&self, partition: PartitionId) -> Option<watch::Receiver<Offset>> {
+        self.heads.subscribe(partition)
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, LogError> {
+        self.reader.heads().await
+    }
+
+    async fn partition_of(&self, organization: OrganizationId) -> Result<Option<PartitionId>, LogError> {
+        if organization == OrganizationId::PLATFORM {
+            return Ok(Some(PartitionId::PLATFORM));
+        }
+        if let Some(partition) = self.registry.read().await.get(&organization) {
+            return Ok(Some(*partition));
+        }
+        let registered = self.reader.registered(organization).await?;
+        if let Some(partition) = registered {
+            self.registry.write().await.insert(organization, partition);
+        }
+        Ok(registered)
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, LogError> {
+        self.reader.incarnation().await
+    }
+
+    async fn begin_incarnation(&self) -> Result<Incarnation, LogError> {
+        let client = self.connector.plain().await?;
+        schema::begin_incarnation(&client).await.map_err(|error| from_postgres(&error))
+    }
+
+    async fn forget_expired(&self) -> Result<u64, LogError> {
+        let client = self.connector.plain().await?;
+        let forgotten = client.execute("DELETE FROM ledger.once WHERE keep_until <= now()", &[]).await;
+        forgotten.map_err(|error| from_postgres(&error))
+    }
+}

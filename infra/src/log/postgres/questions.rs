@@ -1,0 +1,51 @@
+//! The part of a batch's questions that concerns one partition, in the form of query parameters.
+
+use porttask_app::log::{Head, OrganizationId, PartitionId, admission::Questions};
+use uuid::Uuid;
+
+use super::memory::Memory;
+
+/// Arrays of equal length, one per column.
+pub(super) struct PartitionQuestions<'a> {
+    pub(super) partition: i32,
+    /// What this node knows of the partition's head; `None`: nothing.
+    pub(super) head: Option<Head>,
+    /// The streams that this node does not remember.
+    pub(super) streams: (Vec<Uuid>, Vec<&'a str>),
+    pub(super) claims: (Vec<Uuid>, Vec<&'a str>, Vec<&'a [u8]>),
+    pub(super) counters: (Vec<Uuid>, Vec<&'a str>),
+    pub(super) once: (Vec<Uuid>, Vec<&'a str>, Vec<&'a str>),
+    /// Asked of partition 0, which holds the registry.
+    pub(super) foundings: Vec<Uuid>,
+}
+
+impl<'a> PartitionQuestions<'a> {
+    pub(super) fn new(questions: &'a Questions, memory: &Memory) -> Self {
+        let here = |organization: OrganizationId| memory.is_home_of(organization);
+        let cold = questions.streams.iter().filter(|stream| here(stream.organization) && !memory.remembers(stream));
+        let claims = questions.claims.iter().filter(|key| here(key.organization));
+        let counters = questions.counters.iter().filter(|key| here(key.organization));
+        let once = questions.once.iter().filter(|key| here(key.organization));
+        let foundings = questions.foundings.iter().filter(|_| memory.partition() == PartitionId::PLATFORM);
+        let mut asked = Self {
+            partition: i32::from(memory.partition().0),
+            head: memory.known_head(),
+            streams: cold.map(|stream| (stream.organization.0, stream.name.as_str())).unzip(),
+            claims: Default::default(),
+            counters: counters.map(|key| (key.organization.0, key.name.as_ref())).unzip(),
+            once: Default::default(),
+            foundings: foundings.map(|organization| organization.0).collect(),
+        };
+        for key in claims {
+            asked.claims.0.push(key.organization.0);
+            asked.claims.1.push(&key.kind);
+            asked.claims.2.push(&key.hash);
+        }
+        for key in once {
+            asked.once.0.push(key.organization.0);
+            asked.once.1.push(&key.scope);
+            asked.once.2.push(&key.key);
+        }
+        asked
+    }
+}

@@ -1,0 +1,187 @@
+//! Reading the log, on pooled connections beside the writers.
+
+use std::{pin::pin, time::Duration};
+
+use bytes::Bytes;
+use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use futures_util::TryStreamExt;
+use porttask_app::log::{
+    EventId, EventType, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, Position,
+    RecordedEvent, StreamId, Version,
+};
+use tokio_postgres::{Error, GenericClient, Row, types::ToSql};
+
+use super::{connect::Connector, error::from_postgres, rows};
+
+/// The bytes of data and meta after which a page ends early.
+const PAGE_BYTES: usize = 16 << 20;
+/// More connections make reads slower, not faster.
+const CONNECTIONS: usize = 16;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const PARTITION: &str = "SELECT partition, \"offset\", version, recorded_at, event_id, organization, stream_name, type, \
+    leaf_hash, data, meta FROM log.events WHERE partition = $1 AND \"offset\" > $2 ORDER BY \"offset\" LIMIT $3";
+const STREAM: &str = "SELECT partition, \"offset\", version, recorded_at, event_id, organization, stream_name, type, \
+    leaf_hash, data, meta FROM log.events WHERE partition = $1 AND stream = (
+        SELECT first FROM log.streams WHERE partition = $1 AND organization = $2 AND name = $3
+    ) AND version > $4 ORDER BY version LIMIT $5";
+const VERSIONS: &str = "SELECT coalesce(last.version, 0)
+    FROM unnest($1::int4[], $2::uuid[], $3::text[]) WITH ORDINALITY AS asked (partition, organization, name, number)
+    LEFT JOIN log.streams AS stream ON stream.partition = asked.partition
+        AND stream.organization = asked.organization AND stream.name = asked.name
+    LEFT JOIN LATERAL (
+        SELECT version FROM log.events WHERE partition = stream.partition AND stream = stream.first
+        ORDER BY version DESC LIMIT 1
+    ) AS last ON true
+    ORDER BY asked.number";
+const HEADS: &str = "SELECT head.partition, last.\"offset\", last.event_id, last.recorded_at
+    FROM log.heads AS head LEFT JOIN LATERAL (
+        SELECT * FROM log.events WHERE partition = head.partition ORDER BY \"offset\" DESC LIMIT 1
+    ) AS last ON true
+    ORDER BY head.partition";
+
+/// A pool of connections that only read.
+pub(super) struct Reader {
+    pool: Pool,
+}
+
+impl Reader {
+    pub(super) fn new(connector: &Connector) -> Result<Self, LogError> {
+        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(connector.config.clone(), connector.tls.clone(), config);
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(PATIENCE))
+            .build()
+            .map_err(|error| LogError::Unusable(error.to_string()))?;
+        Ok(Self { pool })
+    }
+
+    /// The rows of a statement, up to a page of bytes. A connection that broke while it was idle is not the caller's
+    /// concern: the statement is sent again on another.
+    async fn query<T>(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        decode: impl Fn(&Row) -> Result<(T, usize), LogError>,
+    ) -> Result<Vec<T>, LogError> {
+        loop {
+            let client = self.pool.get().await.map_err(|error| match error {
+                PoolError::Backend(error) => from_postgres(&error),
+                other => LogError::Unavailable(other.to_string()),
+            })?;
+            let page = async {
+                let statement = client.prepare_cached(sql).await?;
+                let parameters = parameters.iter().copied();
+                let mut found = pin!(client.query_raw(&statement, parameters).await?);
+                let (mut page, mut bytes) = (Vec::new(), 0);
+                while bytes < PAGE_BYTES
+                    && let Some(row) = found.try_next().await?
+                {
+                    match decode(&row) {
+                        Ok((value, size)) => {
+                            page.push(value);
+                            bytes += size;
+                        }
+                        Err(error) => return Ok(Err(error)),
+                    }
+                }
+                Ok::<_, Error>(Ok(page))
+            };
+            match page.await {
+                Ok(page) => return page,
+                // Every turn discards a connection, so that this ends at one that was just made.
+                Err(error) if error.is_closed() && self.pool.status().available > 0 => continue,
+                Err(error) => return Err(from_postgres(&error)),
+            }
+        }
+    }
+
+    pub(super) async fn partition(
+        &self,
+        partition: PartitionId,
+        after: Offset,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, LogError> {
+        let parameters: [&(dyn ToSql + Sync); 3] = [&i32::from(partition.0), &bound(after.0), &bound(limit as u64)];
+        self.query(PARTITION, &parameters, event).await
+    }
+
+    pub(super) async fn stream(
+        &self,
+        partition: PartitionId,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, LogError> {
+        let (partition, name) = (i32::from(partition.0), stream.name.as_str());
+        let parameters: [&(dyn ToSql + Sync); 5] =
+            [&partition, &stream.organization.0, &name, &bound(after.0), &bound(limit as u64)];
+        self.query(STREAM, &parameters, event).await
+    }
+
+    /// The version of each stream, in one query.
+    pub(super) async fn versions(&self, streams: &[(PartitionId, &StreamId)]) -> Result<Vec<Version>, LogError> {
+        let partitions: Vec<i32> = streams.iter().map(|(partition, _)| i32::from(partition.0)).collect();
+        let organizations: Vec<uuid::Uuid> = streams.iter().map(|(_, stream)| stream.organization.0).collect();
+        let names: Vec<&str> = streams.iter().map(|(_, stream)| stream.name.as_str()).collect();
+        let parameters: [&(dyn ToSql + Sync); 3] = [&partitions, &organizations, &names];
+        self.query(VERSIONS, &parameters, |row| Ok((Version(row.get::<_, i64>(0) as u64), 0))).await
+    }
+
+    pub(super) async fn heads(&self) -> Result<Vec<Head>, LogError> {
+        self.query(HEADS, &[], |row| Ok((head(row), 0))).await
+    }
+
+    pub(super) async fn registered(&self, organization: OrganizationId) -> Result<Option<PartitionId>, LogError> {
+        let sql = "SELECT partition FROM log.registry WHERE organization = $1";
+        let partition = |row: &Row| Ok((PartitionId(row.get::<_, i32>(0) as u16), 0));
+        Ok(self.query(sql, &[&organization.0], partition).await?.pop())
+    }
+
+    pub(super) async fn incarnation(&self) -> Result<Incarnation, LogError> {
+        let sql = "SELECT id FROM log.incarnations ORDER BY number DESC LIMIT 1";
+        let found = self.query(sql, &[], |row| Ok((Incarnation(row.get(0)), 0))).await?.pop();
+        found.ok_or_else(|| LogError::Damaged("log.incarnations is empty".to_owned()))
+    }
+}
+
+/// The heads of all partitions, on any connection.
+pub(super) async fn heads(client: &impl GenericClient) -> Result<Vec<Head>, Error> {
+    Ok(client.query(HEADS, &[]).await?.iter().map(head).collect())
+}
+
+fn head(row: &Row) -> Head {
+    let partition = PartitionId(row.get::<_, i32>(0) as u16);
+    let Some(offset) = row.get::<_, Option<i64>>(1) else { return Head::empty(partition) };
+    let position = Position { partition, offset: Offset(offset as u64) };
+    Head { position, event_id: EventId(row.get(2)), recorded_at: row.get(3) }
+}
+
+/// An event and its bytes. A stored value of another form than was written means damage.
+fn event(row: &Row) -> Result<(RecordedEvent, usize), LogError> {
+    let position = Position { partition: PartitionId(row.get::<_, i32>(0) as u16), offset: rows::offset(row, 1) };
+    let damaged = |what: &dyn std::fmt::Display| LogError::Damaged(format!("the event at {position}: {what}"));
+    let organization = OrganizationId(row.get(5));
+    let leaf_hash: [u8; 32] = row.get::<_, &[u8]>(8).try_into().map_err(|error| damaged(&error))?;
+    let event = RecordedEvent {
+        position,
+        version: Version(row.get::<_, i64>(2) as u64),
+        recorded_at: row.get(3),
+        id: EventId(row.get(4)),
+        stream: StreamId::new(organization, row.get::<_, &str>(6)).map_err(|error| damaged(&error))?,
+        event_type: EventType::new(row.get::<_, String>(7)).map_err(|error| damaged(&error))?,
+        leaf_hash: LeafHash(leaf_hash),
+        data: Bytes::copy_from_slice(row.get(9)),
+        meta: Bytes::copy_from_slice(row.get(10)),
+    };
+    let size = event.data.len() + event.meta.len();
+    Ok((event, size))
+}
+
+/// PostgreSQL counts with 63 bits.
+fn bound(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,72 @@
+//! The tables of the log in a PostgreSQL database: made, migrated and checked when a node starts.
+
+use porttask_app::log::{Incarnation, LogError};
+use refinery_core::{Migration, Runner, error::Kind};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::error::from_postgres;
+
+/// The oldest server that the log was tested with.
+const OLDEST_SERVER: i32 = 150_000;
+/// "PortTask" in ASCII: the advisory lock under which one node at a time migrates.
+const MIGRATION_LOCK: i64 = 0x506f_7274_5461_736b;
+
+/// Brings the database up to date and answers how many partitions the log has.
+pub(super) async fn prepare(client: &mut Client, partitions: u16) -> Result<u16, LogError> {
+    let failed = |error: tokio_postgres::Error| from_postgres(&error);
+    let row = client.query_one("SELECT current_setting('server_version_num')::int4", &[]).await.map_err(failed)?;
+    let version: i32 = row.get(0);
+    if version < OLDEST_SERVER {
+        return Err(LogError::Unusable(format!("PostgreSQL {} is too old: 15 is the oldest", version / 10_000)));
+    }
+    client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(failed)?;
+    let prepared = migrate_and_fill(client, partitions).await;
+    client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await.map_err(failed)?;
+    prepared
+}
+
+async fn migrate_and_fill(client: &mut Client, partitions: u16) -> Result<u16, LogError> {
+    let failed = |error: tokio_postgres::Error| from_postgres(&error);
+    let exists = client.query_one("SELECT to_regclass('log.migrations') IS NOT NULL", &[]).await.map_err(failed)?;
+    if !exists.get::<_, bool>(0) {
+        client
+            .batch_execute("CREATE SCHEMA IF NOT EXISTS log; CREATE SCHEMA IF NOT EXISTS ledger")
+            .await
+            .map_err(failed)?;
+    }
+    migrate(client).await?;
+    // More partitions may be added for new organizations, none is ever taken away.
+    let wanted = i32::from(partitions.max(1));
+    client
+        .execute("INSERT INTO log.heads SELECT generate_series(0, $1 - 1) ON CONFLICT DO NOTHING", &[&wanted])
+        .await
+        .map_err(failed)?;
+    let first = Uuid::now_v7();
+    let begin = "INSERT INTO log.incarnations (id) SELECT $1 WHERE NOT EXISTS (SELECT FROM log.incarnations)";
+    client.execute(begin, &[&first]).await.map_err(failed)?;
+    let row = client.query_one("SELECT count(*) FROM log.heads", &[]).await.map_err(failed)?;
+    u16::try_from(row.get::<_, i64>(0)).map_err(|_| LogError::Damaged("log.heads has too many rows".to_owned()))
+}
+
+async fn migrate(client: &mut Client) -> Result<(), LogError> {
+    let migration = Migration::unapplied("V1__log", include_str!("../../../migrations/postgres/V1__log.sql"));
+    let unusable = |error: refinery_core::Error| match error.kind() {
+        Kind::MissingVersion(_) | Kind::DivergentVersion(..) => LogError::Unusable(
+            "the database was written by a newer version of PortTask: run that version, or put back a backup of \
+             this one"
+                .to_owned(),
+        ),
+        _ => LogError::Unusable(format!("the database cannot be migrated: {}", super::error::with_cause(&error))),
+    };
+    let mut runner = Runner::new(&[migration.map_err(unusable)?]);
+    runner.set_migration_table_name("log.migrations");
+    runner.run_async(client).await.map(drop).map_err(unusable)
+}
+
+/// Begins another life of the log.
+pub(super) async fn begin_incarnation(client: &Client) -> Result<Incarnation, tokio_postgres::Error> {
+    let incarnation = Uuid::now_v7();
+    client.execute("INSERT INTO log.incarnations (id) VALUES ($1)", &[&incarnation]).await?;
+    Ok(Incarnation(incarnation))
+}

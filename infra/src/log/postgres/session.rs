@@ -1,0 +1,341 @@
+//! One connection for appends and the two round trips of a batch: lock and learn, then write and commit.
+//!
+//! Statements are sent without waiting for the ones before them. The lock is a statement of its own, and whatever the
+//! judgement needs is read by later ones: a statement that locked and read would see the state before its wait.
+
+use std::{pin::pin, sync::atomic::Ordering};
+
+use bytes::Bytes;
+use futures_util::future::{OptionFuture, join, join_all};
+use jiff::Timestamp;
+use porttask_app::log::{
+    EventId, Head, LogError, Offset, OrganizationId, PartitionId, Position, Version,
+    admission::{Known, Questions, Writes},
+};
+use tokio_postgres::{
+    CopyInSink, Error, Row, Statement,
+    binary_copy::BinaryCopyInWriter,
+    types::{ToSql, Type},
+};
+
+use super::{
+    connect::{AppendConnection, Connector},
+    error::from_postgres,
+    memory::Memory,
+    questions::PartitionQuestions,
+    rows,
+};
+
+/// How many events of other nodes are read to catch up with them; beyond, the memory starts anew.
+const MAX_NEWS: i64 = 2_000;
+
+const COPY_TYPES: [Type; 12] = [
+    Type::INT4,
+    Type::INT8,
+    Type::INT8,
+    Type::INT8,
+    Type::TIMESTAMPTZ,
+    Type::UUID,
+    Type::UUID,
+    Type::TEXT,
+    Type::TEXT,
+    Type::BYTEA,
+    Type::BYTEA,
+    Type::BYTEA,
+];
+
+/// A connection with its statements.
+pub(super) struct Session {
+    connection: AppendConnection,
+    begin: Statement,
+    lock: Statement,
+    news: Statement,
+    head: Statement,
+    streams: Statement,
+    claims: Statement,
+    counters: Statement,
+    once: Statement,
+    founded: Statement,
+    copy: Statement,
+    commit: Statement,
+    rollback: Statement,
+}
+
+/// A batch whose partitions are locked, and what was read under the locks.
+pub(super) struct Locked {
+    pub(super) known: Known,
+    /// The `COPY` that was begun with the first round trip and takes the events in the second.
+    copy: CopyInSink<Bytes>,
+}
+
+/// Why a batch did not come to a judgement. Nothing was written.
+pub(super) enum NotLocked {
+    Failed(LogError),
+    /// What this node remembers is too old or of another log: it must be forgotten.
+    Outdated,
+}
+
+/// Why a batch is not known to be written.
+pub(super) enum NotCommitted {
+    /// It was not.
+    Failed(LogError),
+    /// It may have been.
+    InDoubt(LogError),
+    /// It was, but not on the replicas that must have it.
+    Unreplicated,
+}
+
+impl From<Error> for NotLocked {
+    fn from(error: Error) -> Self {
+        Self::Failed(from_postgres(&error))
+    }
+}
+
+impl Session {
+    pub(super) async fn open(connector: &Connector) -> Result<Self, LogError> {
+        let connection = connector.appending().await?;
+        let prepared = join_all(STATEMENTS.iter().map(|sql| connection.client.prepare(sql))).await;
+        let prepared: Result<Vec<Statement>, Error> = prepared.into_iter().collect();
+        let prepared: [Statement; STATEMENTS.len()] = prepared
+            .map_err(|error| from_postgres(&error))?
+            .try_into()
+            .map_err(|_| LogError::Unavailable("statements were lost".to_owned()))?;
+        let [begin, lock, news, head, streams, claims, counters, once, founded, copy, commit, rollback] = prepared;
+        Ok(Self {
+            connection,
+            begin,
+            lock,
+            news,
+            head,
+            streams,
+            claims,
+            counters,
+            once,
+            founded,
+            copy,
+            commit,
+            rollback,
+        })
+    }
+
+    /// First round trip: begins a transaction, locks the partitions of `memories`, which are in ascending order, and
+    /// answers the questions of the batch.
+    pub(super) async fn lock(&self, memories: &mut [&mut Memory], questions: &Questions) -> Result<Locked, NotLocked> {
+        memories.iter_mut().for_each(|memory| memory.trim());
+        let asked: Vec<PartitionQuestions<'_>> =
+            memories.iter().map(|memory| PartitionQuestions::new(questions, memory)).collect();
+        let (first, second) = (asked.first(), asked.get(1));
+        let learn = join(
+            OptionFuture::from(first.map(|it| self.learn(it))),
+            OptionFuture::from(second.map(|it| self.learn(it))),
+        );
+        let client = &self.connection.client;
+        let begin_and_learn = join(client.execute(&self.begin, &[]), learn);
+        let ((begun, (first, second)), copy) = join(begin_and_learn, client.copy_in(&self.copy)).await;
+        begun?;
+        let answers: Result<Vec<Answers>, Error> = [first, second].into_iter().flatten().collect();
+        let answers = answers?;
+        let copy = copy?;
+
+        let mut known = Known::nothing(Timestamp::UNIX_EPOCH, Vec::new());
+        for (answers, memory) in answers.into_iter().zip(memories) {
+            known.now = known.now.max(now(&answers.news));
+            if !memory.catch_up(answers.news.iter().filter_map(news), MAX_NEWS as usize) {
+                return Err(NotLocked::Outdated);
+            }
+            memory.learn(answers.streams.iter().filter_map(rows::stream));
+            known.heads.push(memory.head());
+            known.claims.extend(answers.claims.iter().filter_map(rows::claim));
+            known.counters.extend(answers.counters.iter().map(rows::counter));
+            known.once.extend(answers.once.iter().filter_map(|row| rows::once(row, memory.partition())));
+            known.founded.extend(answers.founded.iter().map(|row| OrganizationId(row.get(0))));
+            known.streams.extend(memory.known(&questions.streams));
+        }
+        Ok(Locked { known, copy })
+    }
+
+    async fn learn(&self, asked: &PartitionQuestions<'_>) -> Result<Answers, Error> {
+        let client = &self.connection.client;
+        let partition = &asked.partition;
+        let known_offset = asked.head.map(|head| head.position.offset.0 as i64);
+        let this = [partition as &(dyn ToSql + Sync)];
+        let lock = client.query_one(&self.lock, &this);
+        let news = async {
+            match &known_offset {
+                Some(offset) => client.query(&self.news, &[partition, offset, &MAX_NEWS]).await,
+                None => client.query(&self.head, &[partition]).await,
+            }
+        };
+        let streams = [partition as &(dyn ToSql + Sync), &asked.streams.0, &asked.streams.1];
+        let claims = [partition as &(dyn ToSql + Sync), &asked.claims.0, &asked.claims.1, &asked.claims.2];
+        let counters = [partition as &(dyn ToSql + Sync), &asked.counters.0, &asked.counters.1];
+        let once = [partition as &(dyn ToSql + Sync), &asked.once.0, &asked.once.1, &asked.once.2];
+        let foundings = [&asked.foundings as &(dyn ToSql + Sync)];
+        let query = |statement, parameters, is_asked: bool| {
+            OptionFuture::from(is_asked.then(|| client.query(statement, parameters)))
+        };
+        let looked_up = join_all([
+            query(&self.streams, &streams[..], !asked.streams.0.is_empty()),
+            query(&self.claims, &claims[..], !asked.claims.0.is_empty()),
+            query(&self.counters, &counters[..], !asked.counters.0.is_empty()),
+            query(&self.once, &once[..], !asked.once.0.is_empty()),
+            query(&self.founded, &foundings[..], !asked.foundings.is_empty()),
+        ]);
+        let ((lock, news), mut looked_up) = join(join(lock, news), looked_up).await;
+        lock?;
+        let mut next = || looked_up.remove(0).unwrap_or_else(|| Ok(Vec::new()));
+        Ok(Answers {
+            news: news?,
+            streams: next()?,
+            claims: next()?,
+            counters: next()?,
+            once: next()?,
+            founded: next()?,
+        })
+    }
+
+    /// Ends a transaction in which nothing is to be written.
+    pub(super) async fn leave(&self, locked_copy: CopyInSink<Bytes>) -> Result<(), LogError> {
+        drop(locked_copy);
+        self.connection.client.execute(&self.rollback, &[]).await.map(drop).map_err(|error| from_postgres(&error))
+    }
+
+    /// Second round trip: writes and commits.
+    pub(super) async fn commit(
+        &self,
+        copy: CopyInSink<Bytes>,
+        writes: &Writes,
+        partition: PartitionId,
+    ) -> Result<(), NotCommitted> {
+        let client = &self.connection.client;
+        let statements = rows::statements(writes, partition);
+        let executions = statements.iter().map(|statement| async {
+            let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+                statement.parameters.iter().map(|(value, kind)| (&**value as _, kind.clone())).collect();
+            client.execute_typed(&statement.sql, &parameters).await
+        });
+        let writing = join(copy_events(copy, writes), join_all(executions));
+        let ((copied, executed), committed) = join(writing, client.execute(&self.commit, &[])).await;
+
+        for result in std::iter::once(copied).chain(executed) {
+            // What the server refused is not committed; what broke the connection may have been.
+            result.map_err(|error| match error.as_db_error() {
+                Some(_) => NotCommitted::Failed(from_postgres(&error)),
+                None => NotCommitted::InDoubt(from_postgres(&error)),
+            })?;
+        }
+        committed.map_err(|error| NotCommitted::InDoubt(from_postgres(&error)))?;
+        if self.connection.is_unreplicated.swap(false, Ordering::AcqRel) {
+            return Err(NotCommitted::Unreplicated);
+        }
+        Ok(())
+    }
+
+    /// Whether `event` stands at `position`, decided under the lock of its partition, so that a commit that was still
+    /// under way is over.
+    pub(super) async fn is_recorded(&self, position: Position, event: EventId) -> Result<bool, LogError> {
+        let failed = |error: Error| from_postgres(&error);
+        let client = &self.connection.client;
+        let (partition, offset) = (i32::from(position.partition.0), position.offset.0 as i64);
+        client.execute(&self.begin, &[]).await.map_err(failed)?;
+        client.query_one(&self.lock, &[&partition]).await.map_err(failed)?;
+        let found = client.query(&self.news, &[&partition, &offset, &1_i64]).await.map_err(failed)?;
+        client.execute(&self.rollback, &[]).await.map_err(failed)?;
+        Ok(found
+            .iter()
+            .filter_map(news)
+            .any(|(head, ..)| head.position.offset == position.offset && head.event_id == event))
+    }
+}
+
+impl Locked {
+    /// The answers, and the `COPY` that waits for the events.
+    pub(super) fn into_parts(self) -> (Known, CopyInSink<Bytes>) {
+        (self.known, self.copy)
+    }
+}
+
+/// In the order of the fields of [`Session`].
+const STATEMENTS: [&str; 12] = [
+    "BEGIN ISOLATION LEVEL READ COMMITTED",
+    "SELECT partition FROM log.heads WHERE partition = $1 FOR UPDATE",
+    "SELECT clock_timestamp(), partition, \"offset\", event_id, recorded_at, stream, version
+     FROM (SELECT) AS always LEFT JOIN LATERAL (
+         SELECT * FROM log.events WHERE partition = $1 AND \"offset\" >= $2 ORDER BY \"offset\" LIMIT $3
+     ) AS news ON true",
+    "SELECT clock_timestamp(), partition, \"offset\", event_id, recorded_at, stream, version
+     FROM (SELECT) AS always LEFT JOIN LATERAL (
+         SELECT * FROM log.events WHERE partition = $1 ORDER BY \"offset\" DESC LIMIT 1
+     ) AS head ON true",
+    "SELECT stream.organization, stream.name, stream.first, last.\"offset\", last.version
+     FROM unnest($2::uuid[], $3::text[]) AS asked (organization, name)
+     JOIN log.streams AS stream
+       ON stream.partition = $1 AND stream.organization = asked.organization AND stream.name = asked.name
+     CROSS JOIN LATERAL (
+         SELECT version, \"offset\" FROM log.events WHERE partition = $1 AND stream = stream.first
+         ORDER BY version DESC LIMIT 1
+     ) AS last",
+    "SELECT claim.organization, claim.kind, claim.hash, claim.owner
+     FROM unnest($2::uuid[], $3::text[], $4::bytea[]) AS asked (organization, kind, hash)
+     JOIN log.claims AS claim ON claim.partition = $1 AND claim.organization = asked.organization
+       AND claim.kind = asked.kind AND claim.hash = asked.hash",
+    "SELECT counter.organization, counter.name, counter.value
+     FROM unnest($2::uuid[], $3::text[]) AS asked (organization, name)
+     JOIN log.counters AS counter
+       ON counter.partition = $1 AND counter.organization = asked.organization AND counter.name = asked.name",
+    "SELECT once.organization, once.scope, once.key, once.fingerprint, once.\"offset\", once.recorded_at, once.keep_until
+     FROM unnest($2::uuid[], $3::text[], $4::text[]) AS asked (organization, scope, key)
+     JOIN ledger.once AS once ON once.partition = $1 AND once.organization = asked.organization
+       AND once.scope = asked.scope AND once.key = asked.key",
+    "SELECT organization FROM log.registry WHERE organization = ANY($1)",
+    "COPY log.events (partition, \"offset\", stream, version, recorded_at, event_id, organization, stream_name, type,
+     leaf_hash, data, meta) FROM STDIN (FORMAT binary)",
+    "COMMIT",
+    "ROLLBACK",
+];
+
+/// What was read under the lock of one partition.
+struct Answers {
+    news: Vec<Row>,
+    streams: Vec<Row>,
+    claims: Vec<Row>,
+    counters: Vec<Row>,
+    once: Vec<Row>,
+    founded: Vec<Row>,
+}
+
+/// The database's clock, which the news carry even where there are none.
+fn now(news: &[Row]) -> Timestamp {
+    news.first().map_or(Timestamp::UNIX_EPOCH, |row| row.get(0))
+}
+
+/// An event as news: its place and what it says of its stream.
+fn news(row: &Row) -> Option<(Head, Offset, Version)> {
+    let partition: i32 = row.get::<_, Option<i32>>(1)?;
+    let position = Position { partition: PartitionId(partition as u16), offset: rows::offset(row, 2) };
+    let head = Head { position, event_id: EventId(row.get(3)), recorded_at: row.get(4) };
+    Some((head, rows::offset(row, 5), Version(row.get::<_, i64>(6) as u64)))
+}
+
+async fn copy_events(sink: CopyInSink<Bytes>, writes: &Writes) -> Result<u64, Error> {
+    let mut copy = pin!(BinaryCopyInWriter::new(sink, &COPY_TYPES));
+    for written in &writes.events {
+        let event = &written.event;
+        let row: [&(dyn ToSql + Sync); 12] = [
+            &i32::from(event.position.partition.0),
+            &(event.position.offset.0 as i64),
+            &(written.first.0 as i64),
+            &(event.version.0 as i64),
+            &event.recorded_at,
+            &event.id.0,
+            &event.stream.organization.0,
+            &event.stream.name.as_str(),
+            &event.event_type.as_str(),
+            &&event.leaf_hash.0[..],
+            &&event.data[..],
+            &&event.meta[..],
+        ];
+        copy.as_mut().write(&row).await?;
+    }
+    copy.finish().await
+}

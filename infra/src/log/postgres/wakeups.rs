@@ -1,0 +1,117 @@
+//! How nodes hear of each other's appends: notifications after the commit, never within it, and a slow poll.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use porttask_app::log::{LogError, Offset, PartitionId, Position};
+use tokio::{sync::Notify, time::sleep};
+use tokio_postgres::Client;
+
+use super::{connect::Connector, error::from_postgres, reader};
+use crate::log::heads::Heads;
+
+const CHANNEL: &str = "porttask_log";
+/// The least time between two notifications: appends in between share one.
+const COALESCED: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Collects what other nodes should hear of.
+#[derive(Default)]
+pub(super) struct Announcer {
+    news: Mutex<BTreeMap<PartitionId, Offset>>,
+    wake: Notify,
+}
+
+impl Announcer {
+    /// Lets other nodes know, soon, that a partition reaches up to `position`.
+    pub(super) fn announce(&self, position: Position) {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).insert(position.partition, position.offset);
+        self.wake.notify_one();
+    }
+
+    fn take(&self) -> BTreeMap<PartitionId, Offset> {
+        std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sends notifications for ever, on a connection of its own. Those that get lost are made up for by the poll.
+    pub(super) async fn run(self: Arc<Self>, connector: Connector) {
+        let mut client = None;
+        loop {
+            self.wake.notified().await;
+            let positions = self.take().into_iter().map(|(partition, offset)| Position { partition, offset });
+            let payload: Vec<String> = positions.map(|position| position.to_string()).collect();
+            if let Err(error) = notify(&connector, &mut client, &payload.join(" ")).await {
+                tracing::warn!(%error, "other nodes could not be notified");
+                client = None;
+                sleep(LONGEST_PAUSE).await;
+            }
+            sleep(COALESCED).await;
+        }
+    }
+}
+
+async fn notify(connector: &Connector, client: &mut Option<Client>, payload: &str) -> Result<(), LogError> {
+    let connected = match client.take() {
+        Some(connected) => connected,
+        None => {
+            let connected = connector.plain().await?;
+            // A lost notification is harmless, so nobody waits for the disk.
+            connected.batch_execute("SET synchronous_commit = off").await.map_err(|error| from_postgres(&error))?;
+            connected
+        }
+    };
+    let connected = client.insert(connected);
+    let sent = connected.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &payload]).await;
+    sent.map(drop).map_err(|error| from_postgres(&error))
+}
+
+/// Hears notifications for ever and polls slowly while somebody waits; a broken connection is made anew.
+pub(super) async fn listen(connector: Connector, heads: Arc<Heads>, poll: Duration) {
+    let mut pause = COALESCED;
+    loop {
+        match listen_once(&connector, &heads, poll, &mut pause).await {
+            Ok(()) => tracing::warn!("the connection that listens was lost"),
+            Err(error) => tracing::warn!(%error, "appends of other nodes cannot be heard"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn listen_once(
+    connector: &Connector,
+    heads: &Arc<Heads>,
+    poll: Duration,
+    pause: &mut Duration,
+) -> Result<(), LogError> {
+    let failed = |error: tokio_postgres::Error| from_postgres(&error);
+    let heard_heads = Arc::clone(heads);
+    let heard = move |notification: &tokio_postgres::Notification| {
+        for position in notification.payload().split(' ').filter_map(|position| position.parse::<Position>().ok()) {
+            heard_heads.publish(position.partition, position.offset);
+        }
+    };
+    let (client, mut driver) = connector.listening(heard).await?;
+    client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(failed)?;
+    // What was committed before we listened.
+    publish_all(&client, heads).await?;
+    *pause = COALESCED;
+    loop {
+        tokio::select! {
+            _ = &mut driver => return Ok(()),
+            () = sleep(poll) => if heads.has_subscribers() {
+                publish_all(&client, heads).await?;
+            },
+        }
+    }
+}
+
+async fn publish_all(client: &Client, heads: &Heads) -> Result<(), LogError> {
+    for head in reader::heads(client).await.map_err(|error| from_postgres(&error))? {
+        heads.publish(head.position.partition, head.position.offset);
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! The writer of one partition: it takes what waits, and does not let go before every caller has a true answer.
+
+use std::{sync::Arc, time::Duration};
+
+use porttask_app::log::{
+    Append, AppendError, Appended, EventId, LogError, PartitionId, Position,
+    admission::{Admission, Questions, Writes},
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{
+    connect::Connector,
+    error::is_passing,
+    memory::Memory,
+    session::{NotCommitted, NotLocked, Session},
+    wakeups::Announcer,
+};
+use crate::log::{
+    heads::Heads,
+    queue::{Job, Waiting},
+};
+
+/// How long a round trip may take; the server gives up before, unless it or the network is frozen.
+const STEP_TIMEOUT: Duration = Duration::from_secs(8);
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+pub(super) struct Writer {
+    pub(super) connector: Connector,
+    pub(super) partition: PartitionId,
+    pub(super) patience: Duration,
+    pub(super) heads: Arc<Heads>,
+    pub(super) announcer: Arc<Announcer>,
+    pub(super) session: Option<Session>,
+    pub(super) own: Memory,
+    pub(super) platform: Memory,
+}
+
+type Answers = Vec<Result<Appended, AppendError>>;
+
+/// Why an attempt gave no answers.
+enum Failure {
+    /// Nothing was written.
+    Log(LogError),
+    /// It may have been written: whether it was is told by this event.
+    InDoubt(LogError, Option<(Position, EventId)>, Answers),
+    /// It was written and is not as durable as configured.
+    Unreplicated,
+}
+
+impl Writer {
+    /// Writes until the queue is closed and empty.
+    pub(super) async fn run(mut self, mut waiting: Waiting) {
+        while let Some(batch) = waiting.next_batch().await {
+            let needs_both = |job: &Job| self.partition != PartitionId::PLATFORM && job.append.touches_platform();
+            let (both, own): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(needs_both);
+            self.write(own, false).await;
+            self.write(both, true).await;
+        }
+    }
+
+    /// Writes a batch, with the platform's partition locked too if `with_platform`, and answers all its callers.
+    async fn write(&mut self, batch: Vec<Job>, with_platform: bool) {
+        if batch.is_empty() {
+            return;
+        }
+        let appends: Vec<&Append> = batch.iter().map(|job| &job.append).collect();
+        let give_up = Instant::now() + self.patience;
+        let mut pause = FIRST_PAUSE;
+        let error = loop {
+            let failure = match self.attempt(&appends, with_platform).await {
+                Ok(answers) => return self.answer(batch, answers, with_platform),
+                Err(failure) => failure,
+            };
+            self.session = None;
+            self.own.forget();
+            self.platform.forget();
+            let error = match failure {
+                Failure::Log(error) => error,
+                Failure::InDoubt(error, Some((position, event)), answers) => {
+                    tracing::warn!(%error, %position, "a commit is in doubt");
+                    match self.resolve(position, event).await {
+                        Some(true) => return self.answer(batch, answers, with_platform),
+                        Some(false) => error,
+                        None => break AppendError::OutcomeUnknown,
+                    }
+                }
+                // Only marks of repetitions: writing them again finds those that were written.
+                Failure::InDoubt(error, None, _) => error,
+                Failure::Unreplicated => break AppendError::OutcomeUnknown,
+            };
+            if !is_passing(&error) || Instant::now() + pause > give_up {
+                break AppendError::Log(error);
+            }
+            tracing::warn!(%error, partition = %self.partition, "appending again after a pause");
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
+        // What concerns one append must not fail its mates: each is tried alone.
+        if batch.len() > 1 && matches!(error, AppendError::Log(LogError::Damaged(_) | LogError::Unusable(_))) {
+            for job in batch {
+                Box::pin(self.write(vec![job], with_platform)).await;
+            }
+            return;
+        }
+        tracing::error!(%error, partition = %self.partition, appends = batch.len(), "the log could not be written");
+        batch.into_iter().for_each(|job| job.answer(Err(error.clone())));
+    }
+
+    fn answer(&self, batch: Vec<Job>, answers: Answers, with_platform: bool) {
+        let platform = with_platform.then(|| self.platform.head());
+        for head in [Some(self.own.head()), platform].into_iter().flatten() {
+            self.heads.publish(head.position.partition, head.position.offset);
+            self.announcer.announce(head.position);
+        }
+        batch.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
+    }
+
+    async fn attempt(&mut self, appends: &[&Append], with_platform: bool) -> Result<Answers, Failure> {
+        let questions = Questions::of(appends.iter().copied());
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => in_time(Session::open(&self.connector)).await.map_err(Failure::Log)?,
+        };
+        let locked = loop {
+            let mut memories = Vec::with_capacity(2);
+            memories.extend(with_platform.then_some(&mut self.platform));
+            memories.push(&mut self.own);
+            match timeout(STEP_TIMEOUT, session.lock(&mut memories, &questions)).await {
+                Ok(Ok(locked)) => break locked,
+                Ok(Err(NotLocked::Failed(error))) => return Err(Failure::Log(error)),
+                Ok(Err(NotLocked::Outdated)) => {
+                    memories.into_iter().for_each(Memory::forget);
+                    session = in_time(Session::open(&self.connector)).await.map_err(Failure::Log)?;
+                }
+                Err(_) => return Err(Failure::Log(no_answer())),
+            }
+        };
+        let (known, copy) = locked.into_parts();
+        let mut admission = Admission::new(self.partition, known);
+        let answers: Answers = appends.iter().map(|append| admission.admit(append)).collect();
+        let writes = admission.into_writes();
+        if writes.is_empty() {
+            in_time(session.leave(copy)).await.map_err(Failure::Log)?;
+        } else {
+            let evidence = writes.events.first().map(|written| (written.event.position, written.event.id));
+            match timeout(STEP_TIMEOUT, session.commit(copy, &writes, self.partition)).await {
+                Ok(Ok(())) => self.advance(&writes, with_platform),
+                Ok(Err(NotCommitted::Failed(error))) => return Err(Failure::Log(error)),
+                Ok(Err(NotCommitted::InDoubt(error))) => return Err(Failure::InDoubt(error, evidence, answers)),
+                Ok(Err(NotCommitted::Unreplicated)) => return Err(Failure::Unreplicated),
+                Err(_) => return Err(Failure::InDoubt(no_answer(), evidence, answers)),
+            }
+        }
+        self.session = Some(session);
+        Ok(answers)
+    }
+
+    fn advance(&mut self, writes: &Writes, with_platform: bool) {
+        self.own.advance(writes);
+        if with_platform {
+            self.platform.advance(writes);
+        }
+    }
+
+    /// Learns whether a commit happened: by the event that it would have put at `position`. `None` if the server stays
+    /// away for too long.
+    async fn resolve(&mut self, position: Position, event: EventId) -> Option<bool> {
+        let give_up = Instant::now() + self.patience;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let looked_up = in_time(async {
+                let session = Session::open(&self.connector).await?;
+                session.is_recorded(position, event).await
+            });
+            match looked_up.await {
+                Ok(is_recorded) => return Some(is_recorded),
+                Err(error) if Instant::now() + pause > give_up => {
+                    tracing::error!(%error, %position, "the outcome of a commit stays unknown");
+                    return None;
+                }
+                Err(_) => sleep(pause).await,
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+async fn in_time<T>(step: impl Future<Output = Result<T, LogError>>) -> Result<T, LogError> {
+    timeout(STEP_TIMEOUT, step).await.unwrap_or_else(|_| Err(no_answer()))
+}
+
+fn no_answer() -> LogError {
+    LogError::Unavailable(format!("the database did not answer within {} s", STEP_TIMEOUT.as_secs()))
+}

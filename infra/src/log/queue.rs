@@ -1,0 +1,88 @@
+//! Where appends wait for their partition, bounded in number and bytes.
+
+use std::sync::Arc;
+
+use porttask_app::log::{Append, AppendError, Appended};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+/// What may wait for one partition at a time; more is refused as overload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// The number of appends.
+    pub appends: usize,
+    /// The bytes of their events.
+    pub bytes: usize,
+}
+
+impl Default for QueueLimits {
+    fn default() -> Self {
+        Self { appends: 4096, bytes: 64 << 20 }
+    }
+}
+
+/// The most appends of one batch.
+const MAX_BATCH: usize = 1024;
+/// What each event, expected version and guard costs in memory beyond data and meta, roughly.
+const PART_OVERHEAD_BYTES: usize = 512;
+
+/// An append that waits, and where its answer goes.
+pub(super) struct Job {
+    pub(super) append: Append,
+    answer: oneshot::Sender<Result<Appended, AppendError>>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Job {
+    /// Answers the caller, who may have gone.
+    pub(super) fn answer(self, answer: Result<Appended, AppendError>) {
+        _ = self.answer.send(answer);
+    }
+}
+
+/// The callers' end of a queue.
+#[derive(Clone)]
+pub(super) struct Queue {
+    jobs: mpsc::Sender<Job>,
+    room: Arc<Semaphore>,
+}
+
+/// The writer's end of a queue.
+pub(super) struct Waiting {
+    jobs: mpsc::Receiver<Job>,
+}
+
+/// A queue for one partition.
+pub(super) fn queue(limits: QueueLimits) -> (Queue, Waiting) {
+    let (sender, receiver) = mpsc::channel(limits.appends.max(1));
+    let room = Arc::new(Semaphore::new(limits.bytes.min(Semaphore::MAX_PERMITS)));
+    (Queue { jobs: sender, room }, Waiting { jobs: receiver })
+}
+
+impl Queue {
+    /// Queues an append and waits for its answer.
+    pub(super) async fn submit(&self, append: Append) -> Result<Appended, AppendError> {
+        append.check()?;
+        let parts = 1 + append.events.len() + append.expected.len() + append.guards.len();
+        let bytes = append.size_bytes() + parts * PART_OVERHEAD_BYTES;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| AppendError::Overloaded)?;
+        let (answer, answered) = oneshot::channel();
+        self.jobs.try_send(Job { append, answer, _room: room }).map_err(|_| AppendError::Overloaded)?;
+        // A writer that dropped the job without an answer has died in the middle of it.
+        answered.await.unwrap_or(Err(AppendError::OutcomeUnknown))
+    }
+}
+
+impl Waiting {
+    /// Everything that waits, at most 1,024 appends, as soon as something does; `None` when the log is closed.
+    pub(super) async fn next_batch(&mut self) -> Option<Vec<Job>> {
+        let mut batch = Vec::new();
+        (self.jobs.recv_many(&mut batch, MAX_BATCH).await > 0).then_some(batch)
+    }
+
+    /// The same for a thread without a runtime.
+    pub(super) fn blocking_next_batch(&mut self) -> Option<Vec<Job>> {
+        let mut batch = Vec::new();
+        (self.jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0).then_some(batch)
+    }
+}

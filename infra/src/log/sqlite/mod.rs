@@ -1,0 +1,152 @@
+//! The embedded engine: one SQLite file in WAL mode, one writer thread, readers beside it.
+//!
+//! The log is one partition. Several processes may use the file at once: whoever writes holds SQLite's write lock, and
+//! all that a decision needs is read under it.
+
+mod error;
+mod reader;
+mod store;
+mod writer;
+
+use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use porttask_app::log::{
+    Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
+    RecordedEvent, StreamId, Version,
+};
+use tokio::sync::{RwLock, watch};
+
+use self::{reader::Readers, writer::Writer};
+use super::{
+    heads::Heads,
+    queue::{Queue, QueueLimits, queue},
+};
+
+/// How the embedded log is opened.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// The folder that holds `log.db`; made if missing.
+    pub directory: PathBuf,
+    /// How much may wait to be written.
+    pub queue: QueueLimits,
+    /// How often to look for appends of other processes while somebody waits for them.
+    pub poll: Duration,
+}
+
+impl SqliteOptions {
+    /// The defaults, in a folder.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), queue: QueueLimits::default(), poll: Duration::from_millis(500) }
+    }
+}
+
+/// The embedded event log.
+pub struct SqliteLog {
+    queue: Queue,
+    readers: Arc<Readers>,
+    heads: Arc<Heads>,
+    founded: RwLock<HashSet<OrganizationId>>,
+}
+
+impl SqliteLog {
+    /// Opens the log, creating or migrating its file if need be.
+    ///
+    /// # Errors
+    /// If the file is not a log that this version can use; the message names the remedy.
+    pub async fn open(options: SqliteOptions) -> Result<Arc<Self>, LogError> {
+        let file = options.directory.join("log.db");
+        let opened = tokio::task::spawn_blocking(move || store::open(&options.directory));
+        let (connection, head) = opened.await.map_err(|error| LogError::Unavailable(error.to_string()))??;
+        let heads = Arc::new(Heads::new(1));
+        heads.publish(PartitionId::PLATFORM, head);
+        let (queue, waiting) = queue(options.queue);
+        Writer::new(connection, Arc::clone(&heads)).start(waiting)?;
+        let log = Arc::new(Self { queue, readers: Arc::new(Readers::new(file)), heads, founded: RwLock::default() });
+        tokio::spawn(poll(Arc::downgrade(&log), options.poll));
+        Ok(log)
+    }
+}
+
+/// Looks for the appends of other processes, while somebody waits for them, until the log is closed.
+async fn poll(log: std::sync::Weak<SqliteLog>, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let Some(log) = log.upgrade() else { return };
+        if !log.heads.has_subscribers() {
+            continue;
+        }
+        match log.readers.quickly(reader::head) {
+            Ok(head) => log.heads.publish(PartitionId::PLATFORM, head.position.offset),
+            Err(error) => tracing::warn!(%error, "the log could not be polled"),
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for SqliteLog {
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        let organization = append.organization;
+        if !append.founding && self.partition_of(organization).await?.is_none() {
+            return Err(AppendError::UnknownOrganization(organization));
+        }
+        self.queue.submit(append).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, LogError> {
+        let stream = stream.clone();
+        self.readers.run(move |connection| reader::read_stream(connection, &stream, after, limit)).await
+    }
+
+    async fn versions(&self, streams: &[StreamId]) -> Result<Vec<Version>, LogError> {
+        self.readers.quickly(|connection| reader::versions(connection, streams))
+    }
+
+    async fn read_partition(
+        &self,
+        partition: PartitionId,
+        after: Offset,
+        limit: usize,
+    ) -> Result<Vec<RecordedEvent>, LogError> {
+        if partition != PartitionId::PLATFORM {
+            return Ok(Vec::new());
+        }
+        self.readers.run(move |connection| reader::read_partition(connection, after, limit)).await
+    }
+
+    fn subscribe(&self, partition: PartitionId) -> Option<watch::Receiver<Offset>> {
+        self.heads.subscribe(partition)
+    }
+
+    async fn heads(&self) -> Result<Vec<Head>, LogError> {
+        Ok(vec![self.readers.quickly(reader::head)?])
+    }
+
+    async fn partition_of(&self, organization: OrganizationId) -> Result<Option<PartitionId>, LogError> {
+        let is_known = organization == OrganizationId::PLATFORM || self.founded.read().await.contains(&organization);
+        if !is_known {
+            if !self.readers.quickly(|connection| reader::is_founded(connection, organization))? {
+                return Ok(None);
+            }
+            self.founded.write().await.insert(organization);
+        }
+        Ok(Some(PartitionId::PLATFORM))
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, LogError> {
+        self.readers.quickly(reader::incarnation)
+    }
+
+    async fn begin_incarnation(&self) -> Result<Incarnation, LogError> {
+        self.readers.run_writing(store::begin_incarnation).await
+    }
+
+    async fn forget_expired(&self) -> Result<u64, LogError> {
+        self.readers.run_writing(store::forget_expired).await
+    }
+}

@@ -1,0 +1,234 @@
+//! Reading the embedded log, beside the writer.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use porttask_app::log::{
+    EventId, EventType, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, Position,
+    RecordedEvent, StreamId, Version, admission::StreamState,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::{error::from_sqlite, writer::MARK_EVERY};
+
+/// The bytes of data and meta after which a page ends early.
+const PAGE_BYTES: usize = 16 << 20;
+/// How many pages are read at a time.
+const READERS: usize = 4;
+const EVENT: &str = "SELECT offset, version, recorded_at, event_id, organization, stream_name, type, leaf_hash, data, \
+                     meta, previous FROM events";
+
+/// Connections that only read.
+pub(super) struct Readers {
+    file: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+impl Readers {
+    pub(super) fn new(file: PathBuf) -> Self {
+        Self { file, idle: Mutex::default(), permits: Semaphore::new(READERS) }
+    }
+
+    /// Runs a look-up of a few microseconds on the calling thread: handing it to another would cost more.
+    pub(super) fn quickly<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LogError> {
+        let mut connection = self.connection().map_err(|error| from_sqlite(&error))?;
+        let result = read(&mut connection).map_err(|error| from_sqlite(&error));
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        result
+    }
+
+    /// Reads a page on a thread that may block.
+    pub(super) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let _permit = self.permits.acquire().await.map_err(|error| LogError::Unavailable(error.to_string()))?;
+        let readers = Arc::clone(self);
+        let page = tokio::task::spawn_blocking(move || readers.quickly(read));
+        page.await.map_err(|error| LogError::Unavailable(error.to_string()))?
+    }
+
+    /// The rare write that is no append.
+    pub(super) async fn run_writing<T: Send + 'static>(
+        self: &Arc<Self>,
+        write: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let file = self.file.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            let mut connection = Connection::open(file)?;
+            connection.busy_timeout(Duration::from_secs(5))?;
+            write(&mut connection)
+        });
+        let written = written.await.map_err(|error| LogError::Unavailable(error.to_string()))?;
+        written.map_err(|error| from_sqlite(&error))
+    }
+
+    fn connection(&self) -> rusqlite::Result<Connection> {
+        if let Some(connection) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(connection);
+        }
+        let connection = Connection::open(&self.file)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(connection)
+    }
+}
+
+/// The last event.
+pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
+    let mut select =
+        connection.prepare_cached("SELECT offset, event_id, recorded_at FROM events ORDER BY offset DESC LIMIT 1")?;
+    let head = select.query_row([], |row| {
+        let position = Position { partition: PartitionId::PLATFORM, offset: Offset(row.get(0)?) };
+        Ok(Head { position, event_id: EventId(uuid(row, 1)?), recorded_at: timestamp(row, 2)? })
+    });
+    Ok(head.optional()?.unwrap_or_else(|| Head::empty(PartitionId::PLATFORM)))
+}
+
+/// How far a stream has come; `None` if it does not exist.
+pub(super) fn stream_state(connection: &Connection, stream: &StreamId) -> rusqlite::Result<Option<StreamState>> {
+    let mut select =
+        connection.prepare_cached("SELECT first, last, version FROM streams WHERE organization = ?1 AND name = ?2")?;
+    let state = select.query_row(params![stream.organization.0.as_bytes(), stream.name.as_str()], |row| {
+        Ok(StreamState { first: Offset(row.get(0)?), last: Offset(row.get(1)?), version: Version(row.get(2)?) })
+    });
+    state.optional()
+}
+
+/// The committed versions, in the order asked, as of one moment.
+pub(super) fn versions(connection: &Connection, streams: &[StreamId]) -> rusqlite::Result<Vec<Version>> {
+    let snapshot = connection.unchecked_transaction()?;
+    let version = |stream| Ok(stream_state(&snapshot, stream)?.map_or(Version::NONE, |state| state.version));
+    streams.iter().map(version).collect()
+}
+
+/// Whether an organization was founded.
+pub(super) fn is_founded(connection: &Connection, organization: OrganizationId) -> rusqlite::Result<bool> {
+    let mut select = connection.prepare_cached("SELECT 1 FROM registry WHERE organization = ?1")?;
+    select.exists(params![organization.0.as_bytes()])
+}
+
+/// The present life of the log.
+pub(super) fn incarnation(connection: &Connection) -> rusqlite::Result<Incarnation> {
+    let mut select = connection.prepare_cached("SELECT id FROM incarnations ORDER BY number DESC LIMIT 1")?;
+    select.query_row([], |row| uuid(row, 0)).map(Incarnation)
+}
+
+/// The events above an offset.
+pub(super) fn read_partition(
+    connection: &Connection,
+    after: Offset,
+    limit: usize,
+) -> rusqlite::Result<Vec<RecordedEvent>> {
+    let mut select = connection.prepare_cached(&format!("{EVENT} WHERE offset > ?1 ORDER BY offset LIMIT ?2"))?;
+    let mut rows = select.query(params![bound(after.0), bound(limit as u64)])?;
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let event = event(row)?;
+        bytes += event.data.len() + event.meta.len();
+        events.push(event);
+        if bytes >= PAGE_BYTES {
+            break;
+        }
+    }
+    Ok(events)
+}
+
+/// The events of a stream above a version: finds the last of them through a mark and walks the chain back.
+pub(super) fn read_stream(
+    connection: &Connection,
+    stream: &StreamId,
+    after: Version,
+    limit: usize,
+) -> rusqlite::Result<Vec<RecordedEvent>> {
+    let snapshot = connection.unchecked_transaction()?;
+    let Some(state) = stream_state(&snapshot, stream)?.filter(|state| state.version > after) else {
+        return Ok(Vec::new());
+    };
+    let until = state.version.0.min(after.0.saturating_add(limit as u64));
+    let mut marked = snapshot
+        .prepare_cached("SELECT offset FROM marks WHERE stream = ?1 AND version >= ?2 ORDER BY version LIMIT 1")?;
+    let is_near = state.version.0 < until + MARK_EVERY;
+    let mark =
+        if is_near { None } else { marked.query_row(params![state.first.0, until], |row| row.get(0)).optional()? };
+
+    let mut select = snapshot.prepare_cached(&format!("{EVENT} WHERE offset = ?1"))?;
+    let mut offset = mark.unwrap_or(state.last.0);
+    let mut events = Vec::new();
+    while offset > 0 {
+        let (event, previous) = select.query_row(params![offset], |row| Ok((event(row)?, row.get(10)?)))?;
+        if event.version <= after {
+            break;
+        }
+        if event.version.0 <= until {
+            events.push(event);
+        }
+        offset = previous;
+    }
+    events.reverse();
+    Ok(within_a_page(events))
+}
+
+/// Cuts off what is more than a page.
+fn within_a_page(mut events: Vec<RecordedEvent>) -> Vec<RecordedEvent> {
+    let mut bytes = 0;
+    let fits = |event: &RecordedEvent| {
+        let starts_within = bytes < PAGE_BYTES;
+        bytes += event.data.len() + event.meta.len();
+        starts_within
+    };
+    let fitting = events.iter().map(fits).take_while(|fits| *fits).count();
+    events.truncate(fitting);
+    events
+}
+
+fn event(row: &Row<'_>) -> rusqlite::Result<RecordedEvent> {
+    let position = Position { partition: PartitionId::PLATFORM, offset: Offset(row.get(0)?) };
+    let name: &str = text(row, 5)?;
+    let event_type = text(row, 6)?.to_owned();
+    Ok(RecordedEvent {
+        position,
+        version: Version(row.get(1)?),
+        recorded_at: timestamp(row, 2)?,
+        id: EventId(uuid(row, 3)?),
+        stream: StreamId::new(OrganizationId(uuid(row, 4)?), name).map_err(|error| unreadable(5, error))?,
+        event_type: EventType::new(event_type).map_err(|error| unreadable(6, error))?,
+        leaf_hash: LeafHash(row.get(7)?),
+        data: blob(row, 8)?,
+        meta: blob(row, 9)?,
+    })
+}
+
+fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
+    row.get_ref(column)?.as_str().map_err(|error| unreadable(column, error))
+}
+
+fn blob(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+    row.get_ref(column)?.as_blob().map(Bytes::copy_from_slice).map_err(|error| unreadable(column, error))
+}
+
+fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
+    row.get(column).map(Uuid::from_bytes)
+}
+
+/// A column of microseconds since 1970.
+pub(super) fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    Timestamp::from_microsecond(row.get(column)?).map_err(|error| unreadable(column, error))
+}
+
+fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))
+}
+
+/// SQLite counts with 63 bits.
+fn bound(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,123 @@
+//! The file of the embedded log: opening it, migrating it, refusing what is not one.
+
+use std::{fs, io, path::Path, time::Duration};
+
+use jiff::Timestamp;
+use porttask_app::log::{Incarnation, LogError, Offset};
+use refinery_core::{Migration, Runner, error::Kind};
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::{error, reader};
+
+/// "PTlg": marks the file as ours (`PRAGMA application_id`).
+const APPLICATION_ID: i32 = 0x5054_6c67;
+/// Larger pages than SQLite's 4096 take fewer writes per batch (docs/adr/0003).
+const PAGE_BYTES: u32 = 8192;
+/// The WAL grows to this before it is written back: 16 MiB.
+const CHECKPOINT_PAGES: u32 = 2048;
+/// The writer's page cache, as SQLite counts it: 64 MiB.
+const CACHE_KIBIBYTES: i32 = 65_536;
+/// How long to wait for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens the log in `directory` for writing and answers the offset of its last event.
+pub(super) fn open(directory: &Path) -> Result<(Connection, Offset), LogError> {
+    fs::create_dir_all(directory).map_err(|error| no_folder(directory, &error))?;
+    // Two processes that start at once take turns; the lock ends with the file's handle.
+    let lock = fs::File::create(directory.join("log.lock")).map_err(|error| no_folder(directory, &error))?;
+    lock.lock().map_err(|error| no_folder(directory, &error))?;
+
+    let path = directory.join("log.db");
+    let at_open = |error: rusqlite::Error| error::at_open(&path, &error);
+    let mut connection = Connection::open(&path).map_err(at_open)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(at_open)?;
+    claim_file(&connection, &path)?;
+    configure_writer(&connection).map_err(at_open)?;
+    check_length(&connection, &path)?;
+    migrate(&mut connection, &path)?;
+    if reader::incarnation(&connection).is_err() {
+        begin_incarnation(&mut connection).map_err(at_open)?;
+    }
+    let head = reader::head(&connection).map_err(at_open)?;
+    Ok((connection, head.position.offset))
+}
+
+fn no_folder(directory: &Path, error: &io::Error) -> LogError {
+    let folder = directory.display();
+    LogError::Unusable(format!("the data folder {folder} cannot be used ({error}): name a folder that can be written"))
+}
+
+/// Marks an empty file as ours and refuses one that holds something else.
+fn claim_file(connection: &Connection, path: &Path) -> Result<(), LogError> {
+    let at_open = |error: rusqlite::Error| error::at_open(path, &error);
+    let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(at_open)?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(at_open)?;
+    match (application, tables) {
+        (APPLICATION_ID, _) => Ok(()),
+        (0, 0) => {
+            connection.pragma_update(None, "page_size", PAGE_BYTES).map_err(at_open)?;
+            connection.pragma_update(None, "application_id", APPLICATION_ID).map_err(at_open)
+        }
+        _ => Err(LogError::Unusable(format!(
+            "{} is the database of another program: choose another data folder",
+            path.display()
+        ))),
+    }
+}
+
+/// Durable at every commit; the WAL is written back in large portions.
+fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIBIBYTES)?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+/// Refuses a file that is shorter than it says. SQLite itself would notice only when it came to a missing page.
+fn check_length(connection: &Connection, path: &Path) -> Result<(), LogError> {
+    let at_open = |error: rusqlite::Error| error::at_open(path, &error);
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(at_open)?;
+    let said = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u64>(0)).map_err(at_open);
+    let (pages, page_bytes) = (said("PRAGMA page_count")?, said("PRAGMA page_size")?);
+    let length = fs::metadata(path).map_err(|error| LogError::Unavailable(error.to_string()))?.len();
+    // While another process reads, pages may stand in the WAL alone; then that process has checked the file.
+    if !busy && length < pages * page_bytes {
+        return Err(LogError::Damaged(format!(
+            "{} has {length} bytes and should have {}: it was cut off; put back the latest backup, \
+             then run `porttask events restored`",
+            path.display(),
+            pages * page_bytes
+        )));
+    }
+    Ok(())
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
+    let migrations = Migration::unapplied("V1__log", include_str!("../../../migrations/sqlite/V1__log.sql"));
+    let migrated = migrations.and_then(|migration| Runner::new(&[migration]).run(connection));
+    migrated.map(drop).map_err(|error| match error.kind() {
+        Kind::MissingVersion(_) | Kind::DivergentVersion(..) => LogError::Unusable(format!(
+            "{} was written by a newer version of PortTask: run that version, or put back a backup of this one",
+            path.display()
+        )),
+        _ => LogError::Unusable(format!("{} cannot be migrated: {error}", path.display())),
+    })
+}
+
+/// Begins another life of the log.
+pub(super) fn begin_incarnation(connection: &mut Connection) -> rusqlite::Result<Incarnation> {
+    let incarnation = Uuid::now_v7();
+    connection.execute("INSERT INTO incarnations (id) VALUES (?1)", params![incarnation.as_bytes()])?;
+    Ok(Incarnation(incarnation))
+}
+
+/// Forgets the `Once` records whose time is over.
+pub(super) fn forget_expired(connection: &mut Connection) -> rusqlite::Result<u64> {
+    let now = Timestamp::now().as_microsecond();
+    let forgotten = connection.execute("DELETE FROM ledger_once WHERE keep_until <= ?1", params![now])?;
+    Ok(forgotten as u64)
+}

@@ -1,0 +1,241 @@
+//! The one thread that writes: it takes what waits, judges it under SQLite's write lock and commits it as one.
+
+use std::{collections::HashMap, sync::Arc, thread};
+
+use jiff::Timestamp;
+use porttask_app::log::{
+    Append, AppendError, Appended, LogError, Offset, PartitionId, Position, Version,
+    admission::{Admission, Known, OnceKey, OnceRecord, Questions, StreamState, Writes},
+};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use super::{error::from_sqlite, reader};
+use crate::log::{
+    heads::Heads,
+    queue::{Job, Waiting},
+};
+
+/// Every how many versions a stream's chain is marked.
+pub(super) const MARK_EVERY: u64 = 64;
+
+pub(super) struct Writer {
+    connection: Connection,
+    heads: Arc<Heads>,
+}
+
+/// The answers of a batch and the head that it leaves.
+type Written = (Vec<Result<Appended, AppendError>>, Offset);
+
+impl Writer {
+    pub(super) fn new(connection: Connection, heads: Arc<Heads>) -> Self {
+        Self { connection, heads }
+    }
+
+    /// Starts the thread; it ends when the queue is closed and empty.
+    pub(super) fn start(mut self, mut waiting: Waiting) -> Result<(), LogError> {
+        let thread = thread::Builder::new().name("log-writer".to_owned());
+        let started = thread.spawn(move || {
+            while let Some(batch) = waiting.blocking_next_batch() {
+                self.write(batch);
+            }
+        });
+        started.map(drop).map_err(|error| LogError::Unavailable(format!("no thread for the log: {error}")))
+    }
+
+    fn write(&mut self, batch: Vec<Job>) {
+        let appends: Vec<&Append> = batch.iter().map(|job| &job.append).collect();
+        match write_batch(&mut self.connection, &appends) {
+            Ok((answers, head)) => {
+                self.heads.publish(PartitionId::PLATFORM, head);
+                batch.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
+            }
+            // What concerns one append must not fail its mates: each is tried alone.
+            Err(AppendError::Log(LogError::Damaged(_))) if batch.len() > 1 => {
+                batch.into_iter().for_each(|job| self.write(vec![job]));
+            }
+            Err(error) => {
+                tracing::error!(%error, appends = batch.len(), "the log could not be written");
+                batch.into_iter().for_each(|job| job.answer(Err(error.clone())));
+            }
+        }
+    }
+}
+
+fn write_batch(connection: &mut Connection, appends: &[&Append]) -> Result<Written, AppendError> {
+    let failed = |error: rusqlite::Error| AppendError::Log(from_sqlite(&error));
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let known = learn(&transaction, &Questions::of(appends.iter().copied())).map_err(failed)?;
+    let mut admission = Admission::new(PartitionId::PLATFORM, known);
+    let answers = appends.iter().map(|append| admission.admit(append)).collect();
+    let writes = admission.into_writes();
+    if writes.is_empty() {
+        return Ok((answers, Offset::START));
+    }
+    record(&transaction, &writes).map_err(failed)?;
+    transaction.commit().map_err(|error| at_commit(&error))?;
+    let head = writes.events.last().map_or(Offset::START, |written| written.event.position.offset);
+    Ok((answers, head))
+}
+
+/// A commit that failed for lack of room or of the lock has written nothing. After any other failure of the disk the
+/// batch may come back when the file is next opened.
+fn at_commit(error: &rusqlite::Error) -> AppendError {
+    match from_sqlite(error) {
+        full @ LogError::Full(_) => AppendError::Log(full),
+        _ if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
+            AppendError::Log(LogError::Unavailable(error.to_string()))
+        }
+        failure => {
+            tracing::error!(%failure, "the outcome of a commit is unknown");
+            AppendError::OutcomeUnknown
+        }
+    }
+}
+
+/// Answers the questions of a batch under the write lock.
+fn learn(transaction: &Transaction<'_>, questions: &Questions) -> rusqlite::Result<Known> {
+    let head = reader::head(transaction)?;
+    let mut known = Known::nothing(now(), vec![head]);
+    for stream in &questions.streams {
+        if let Some(state) = reader::stream_state(transaction, stream)? {
+            known.streams.insert(stream.clone(), state);
+        }
+    }
+    let mut owner =
+        transaction.prepare_cached("SELECT owner FROM claims WHERE organization = ?1 AND kind = ?2 AND hash = ?3")?;
+    for key in &questions.claims {
+        let found = owner.query_row(params![key.organization.0.as_bytes(), key.kind, key.hash], |row| row.get(0));
+        known.claims.extend(found.optional()?.map(|owner| (key.clone(), owner)));
+    }
+    let mut value = transaction.prepare_cached("SELECT value FROM counters WHERE organization = ?1 AND name = ?2")?;
+    for key in &questions.counters {
+        let found = value.query_row(params![key.organization.0.as_bytes(), key.name], |row| row.get(0));
+        known.counters.extend(found.optional()?.map(|value| (key.clone(), value)));
+    }
+    for key in &questions.once {
+        known.once.extend(recorded_once(transaction, key)?.map(|record| (key.clone(), record)));
+    }
+    for organization in &questions.foundings {
+        if reader::is_founded(transaction, *organization)? {
+            known.founded.insert(*organization);
+        }
+    }
+    Ok(known)
+}
+
+/// The clock in microseconds, as it is stored.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
+fn recorded_once(transaction: &Transaction<'_>, key: &OnceKey) -> rusqlite::Result<Option<OnceRecord>> {
+    let mut select = transaction.prepare_cached(
+        "SELECT fingerprint, offset, recorded_at, keep_until FROM ledger_once
+         WHERE organization = ?1 AND scope = ?2 AND key = ?3",
+    )?;
+    let record = select.query_row(params![key.organization.0.as_bytes(), key.scope, key.key], |row| {
+        Ok(OnceRecord {
+            fingerprint: row.get(0)?,
+            position: Position { partition: PartitionId::PLATFORM, offset: Offset(row.get(1)?) },
+            recorded_at: reader::timestamp(row, 2)?,
+            keep_until: reader::timestamp(row, 3)?,
+        })
+    });
+    record.optional()
+}
+
+/// Writes what the batch changes.
+fn record(transaction: &Transaction<'_>, writes: &Writes) -> rusqlite::Result<()> {
+    record_events(transaction, writes)?;
+    record_streams(transaction, &writes.streams)?;
+    for (key, owner) in &writes.claims {
+        let organization = key.organization.0.as_bytes();
+        match owner {
+            Some(owner) => transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO claims (organization, kind, hash, owner) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![organization, key.kind, key.hash, owner])?,
+            None => transaction
+                .prepare_cached("DELETE FROM claims WHERE organization = ?1 AND kind = ?2 AND hash = ?3")?
+                .execute(params![organization, key.kind, key.hash])?,
+        };
+    }
+    for (key, value) in &writes.counters {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO counters (organization, name, value) VALUES (?1, ?2, ?3)")?
+            .execute(params![key.organization.0.as_bytes(), key.name, value])?;
+    }
+    for (key, record) in &writes.once {
+        let mut insert = transaction.prepare_cached(
+            "INSERT OR REPLACE INTO ledger_once
+             (organization, scope, key, fingerprint, offset, recorded_at, keep_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        insert.execute(params![
+            key.organization.0.as_bytes(),
+            key.scope,
+            key.key,
+            record.fingerprint,
+            record.position.offset.0,
+            record.recorded_at.as_microsecond(),
+            record.keep_until.as_microsecond(),
+        ])?;
+    }
+    for organization in &writes.founded {
+        transaction
+            .prepare_cached("INSERT INTO registry (organization) VALUES (?1)")?
+            .execute(params![organization.0.as_bytes()])?;
+    }
+    Ok(())
+}
+
+fn record_events(transaction: &Transaction<'_>, writes: &Writes) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO events (offset, stream, previous, version, recorded_at, event_id, organization, stream_name,
+         type, leaf_hash, data, meta) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?;
+    let mut mark = transaction.prepare_cached("INSERT INTO marks (stream, version, offset) VALUES (?1, ?2, ?3)")?;
+    for written in &writes.events {
+        let event = &written.event;
+        let Version(version) = event.version;
+        insert.execute(params![
+            event.position.offset.0,
+            written.first.0,
+            written.previous.0,
+            version,
+            event.recorded_at.as_microsecond(),
+            event.id.0.as_bytes(),
+            event.stream.organization.0.as_bytes(),
+            event.stream.name.as_str(),
+            event.event_type.as_str(),
+            event.leaf_hash.0,
+            &event.data[..],
+            &event.meta[..],
+        ])?;
+        if version.is_multiple_of(MARK_EVERY) {
+            mark.execute(params![written.first.0, version, event.position.offset.0])?;
+        }
+    }
+    Ok(())
+}
+
+fn record_streams(
+    transaction: &Transaction<'_>,
+    streams: &HashMap<porttask_app::log::StreamId, StreamState>,
+) -> rusqlite::Result<()> {
+    let mut upsert = transaction.prepare_cached(
+        "INSERT INTO streams (organization, name, first, last, version) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET last = excluded.last, version = excluded.version",
+    )?;
+    for (stream, state) in streams {
+        upsert.execute(params![
+            stream.organization.0.as_bytes(),
+            stream.name.as_str(),
+            state.first.0,
+            state.last.0,
+            state.version.0,
+        ])?;
+    }
+    Ok(())
+}
