@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use uuid::Uuid;
 
-use super::{Checkpoint, EventId, EventLog, Incarnation, LogError, Offset, PartitionId, Position, RecordedEvent};
+use super::{Checkpoint, EventLog, Head, Incarnation, LogError, Offset, PartitionId, Position, RecordedEvent};
 
 /// Reads a partition in order, every event exactly once: first what is there, then what comes, woken by the log.
 pub struct Follower {
@@ -53,9 +52,16 @@ impl Follower {
     /// # Errors
     /// If there is no such partition, or the log fails.
     pub async fn from_start(log: Arc<dyn EventLog>, partition: PartitionId) -> Result<Self, FollowError> {
+        Self::after(log, &Head::empty(partition)).await
+    }
+
+    /// Follows a partition from the event that was its head.
+    ///
+    /// # Errors
+    /// If there is no such partition, or the log fails.
+    pub async fn after(log: Arc<dyn EventLog>, head: &Head) -> Result<Self, FollowError> {
         let incarnation = log.incarnation().await?;
-        let position = Position { partition, offset: Offset::START };
-        Self::subscribed(log, Checkpoint { incarnation, position, event_id: EventId(Uuid::nil()) })
+        Self::subscribed(log, Checkpoint { incarnation, position: head.position, event_id: head.event_id })
     }
 
     /// Follows a partition from where an earlier reader left it.

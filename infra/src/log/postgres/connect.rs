@@ -22,7 +22,7 @@ use super::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whoever holds a partition's lock may stop it for 5 s at most, even frozen: between two statements the server waits
-/// 3 s, within one 5 s. Plans of these few statements never depend on their parameters.
+/// 3 s, within one 5 s.
 const APPEND_SETTINGS: &str = "
     SET statement_timeout = '5s';
     SET idle_in_transaction_session_timeout = '3s';
@@ -30,9 +30,18 @@ const APPEND_SETTINGS: &str = "
     SET tcp_keepalives_idle = 2;
     SET tcp_keepalives_interval = 1;
     SET tcp_keepalives_count = 3;
-    SET plan_cache_mode = force_generic_plan;
-    SET jit = off;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
+";
+
+/// Every statement of the log finds its rows by an index. A plan made while a table was small would scan it for ever.
+pub(super) const PLAN_SETTINGS: &str = "
+    SET plan_cache_mode = force_generic_plan;
+    SET enable_seqscan = off;
+    SET enable_bitmapscan = off;
+    SET enable_sort = off;
+    SET enable_hashjoin = off;
+    SET enable_mergejoin = off;
+    SET jit = off;
 ";
 
 /// Opens connections to the one server.
@@ -129,7 +138,9 @@ impl Connector {
                 }
             }
         });
-        client.batch_execute(APPEND_SETTINGS).await.map_err(|error| from_postgres(&error))?;
+        for settings in [APPEND_SETTINGS, PLAN_SETTINGS] {
+            client.batch_execute(settings).await.map_err(|error| from_postgres(&error))?;
+        }
         is_unreplicated.store(false, Ordering::Release);
         Ok(AppendConnection { client, is_unreplicated })
     }

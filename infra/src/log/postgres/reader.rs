@@ -3,7 +3,9 @@
 use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
-use deadpool_postgres::{Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
+};
 use futures_util::TryStreamExt;
 use porttask_app::log::{
     EventId, EventType, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, Position,
@@ -11,7 +13,11 @@ use porttask_app::log::{
 };
 use tokio_postgres::{Error, GenericClient, Row, types::ToSql};
 
-use super::{connect::Connector, error::from_postgres, rows};
+use super::{
+    connect::{Connector, PLAN_SETTINGS},
+    error::from_postgres,
+    rows,
+};
 
 /// The bytes of data and meta after which a page ends early.
 const PAGE_BYTES: usize = 16 << 20;
@@ -27,10 +33,12 @@ const STREAM: &str = "SELECT partition, \"offset\", version, recorded_at, event_
     ) AND version > $4 ORDER BY version LIMIT $5";
 const VERSIONS: &str = "SELECT coalesce(last.version, 0)
     FROM unnest($1::int4[], $2::uuid[], $3::text[]) WITH ORDINALITY AS asked (partition, organization, name, number)
-    LEFT JOIN log.streams AS stream ON stream.partition = asked.partition
-        AND stream.organization = asked.organization AND stream.name = asked.name
     LEFT JOIN LATERAL (
-        SELECT version FROM log.events WHERE partition = stream.partition AND stream = stream.first
+        SELECT first FROM log.streams
+        WHERE partition = asked.partition AND organization = asked.organization AND name = asked.name LIMIT 1
+    ) AS stream ON true
+    LEFT JOIN LATERAL (
+        SELECT version FROM log.events WHERE partition = asked.partition AND events.stream = stream.first
         ORDER BY version DESC LIMIT 1
     ) AS last ON true
     ORDER BY asked.number";
@@ -54,6 +62,9 @@ impl Reader {
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(PATIENCE))
+            .post_create(Hook::async_fn(|client: &mut ClientWrapper, _| {
+                Box::pin(async { client.batch_execute(PLAN_SETTINGS).await.map_err(HookError::Backend) })
+            }))
             .build()
             .map_err(|error| LogError::Unusable(error.to_string()))?;
         Ok(Self { pool })

@@ -255,7 +255,8 @@ impl Locked {
     }
 }
 
-/// In the order of the fields of [`Session`].
+/// In the order of the fields of [`Session`]. A look-up per asked key, each with its `LIMIT`: joined plainly, they may
+/// be planned as a scan of all that there is.
 const STATEMENTS: [&str; 12] = [
     "BEGIN ISOLATION LEVEL READ COMMITTED",
     "SELECT partition FROM log.heads WHERE partition = $1 FOR UPDATE",
@@ -269,24 +270,32 @@ const STATEMENTS: [&str; 12] = [
      ) AS head ON true",
     "SELECT stream.organization, stream.name, stream.first, last.\"offset\", last.version
      FROM unnest($2::uuid[], $3::text[]) AS asked (organization, name)
-     JOIN log.streams AS stream
-       ON stream.partition = $1 AND stream.organization = asked.organization AND stream.name = asked.name
      CROSS JOIN LATERAL (
-         SELECT version, \"offset\" FROM log.events WHERE partition = $1 AND stream = stream.first
+         SELECT * FROM log.streams
+         WHERE partition = $1 AND organization = asked.organization AND name = asked.name LIMIT 1
+     ) AS stream
+     CROSS JOIN LATERAL (
+         SELECT version, \"offset\" FROM log.events WHERE partition = $1 AND events.stream = stream.first
          ORDER BY version DESC LIMIT 1
      ) AS last",
     "SELECT claim.organization, claim.kind, claim.hash, claim.owner
      FROM unnest($2::uuid[], $3::text[], $4::bytea[]) AS asked (organization, kind, hash)
-     JOIN log.claims AS claim ON claim.partition = $1 AND claim.organization = asked.organization
-       AND claim.kind = asked.kind AND claim.hash = asked.hash",
+     CROSS JOIN LATERAL (
+         SELECT * FROM log.claims
+         WHERE partition = $1 AND organization = asked.organization AND kind = asked.kind AND hash = asked.hash LIMIT 1
+     ) AS claim",
     "SELECT counter.organization, counter.name, counter.value
      FROM unnest($2::uuid[], $3::text[]) AS asked (organization, name)
-     JOIN log.counters AS counter
-       ON counter.partition = $1 AND counter.organization = asked.organization AND counter.name = asked.name",
+     CROSS JOIN LATERAL (
+         SELECT * FROM log.counters
+         WHERE partition = $1 AND organization = asked.organization AND name = asked.name LIMIT 1
+     ) AS counter",
     "SELECT once.organization, once.scope, once.key, once.fingerprint, once.\"offset\", once.recorded_at, once.keep_until
      FROM unnest($2::uuid[], $3::text[], $4::text[]) AS asked (organization, scope, key)
-     JOIN ledger.once AS once ON once.partition = $1 AND once.organization = asked.organization
-       AND once.scope = asked.scope AND once.key = asked.key",
+     CROSS JOIN LATERAL (
+         SELECT * FROM ledger.once
+         WHERE partition = $1 AND organization = asked.organization AND scope = asked.scope AND key = asked.key LIMIT 1
+     ) AS once",
     "SELECT organization FROM log.registry WHERE organization = ANY($1)",
     "COPY log.events (partition, \"offset\", stream, version, recorded_at, event_id, organization, stream_name, type,
      leaf_hash, data, meta) FROM STDIN (FORMAT binary)",

@@ -1,0 +1,91 @@
+//! What an engine can do without the log: the ceiling.
+
+use std::{cell::Cell, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::load::STREAMS;
+use crate::Error;
+
+/// Bare access to a store that the log has made.
+#[async_trait]
+pub(super) trait Bare: Send {
+    /// Rows per second in transactions of `size` rows, one after the other.
+    async fn batches(&mut self, size: usize, time: Duration) -> Result<f64, Error>;
+    /// Rows per second of `callers` who write each row in a transaction of its own.
+    async fn naive(&mut self, callers: usize, time: Duration) -> Result<f64, Error>;
+    /// Rows per second read in pages of 1,000.
+    async fn scan(&mut self, time: Duration) -> Result<f64, Error>;
+    /// Stores rows until there are `count`.
+    async fn fill(&mut self, count: u64) -> Result<(), Error>;
+    /// Opens a snapshot, which holds until the answer is dropped.
+    async fn snapshot(&mut self) -> Result<Box<dyn Send>, Error>;
+}
+
+/// The rows that are written: those that the log would write for an event of a random stream.
+pub(super) struct Rows {
+    pub(super) organization: Uuid,
+    pub(super) offset: u64,
+    streams: Vec<(u64, u64, u64)>,
+}
+
+/// A row without what is the same in all of them.
+pub(super) struct BareRow {
+    pub(super) offset: u64,
+    pub(super) number: usize,
+    pub(super) first: u64,
+    pub(super) previous: u64,
+    pub(super) version: u64,
+    pub(super) id: Uuid,
+    pub(super) recorded_at: Timestamp,
+    pub(super) leaf_hash: [u8; 32],
+}
+
+impl Rows {
+    pub(super) fn new() -> Self {
+        Self { organization: Uuid::now_v7(), offset: 0, streams: vec![(0, 0, 0); STREAMS] }
+    }
+
+    /// The next row.
+    pub(super) fn next(&mut self) -> BareRow {
+        let number = random(STREAMS);
+        self.offset += 1;
+        let (first, last, version) = &mut self.streams[number];
+        if *version == 0 {
+            *first = self.offset;
+        }
+        *version += 1;
+        let previous = std::mem::replace(last, self.offset);
+        let mut leaf_hash = [0; 32];
+        leaf_hash.iter_mut().for_each(|byte| *byte = random(256) as u8);
+        BareRow {
+            offset: self.offset,
+            number,
+            first: *first,
+            previous,
+            version: *version,
+            id: Uuid::now_v7(),
+            recorded_at: Timestamp::now(),
+            leaf_hash,
+        }
+    }
+
+    pub(super) fn take(&mut self, count: usize) -> Vec<BareRow> {
+        (0..count).map(|_| self.next()).collect()
+    }
+}
+
+/// A number below `bound`: xorshift, which is random enough to spread load.
+pub(super) fn random(bound: usize) -> usize {
+    thread_local!(static STATE: Cell<u64> = Cell::new(Uuid::now_v7().as_u64_pair().1 | 1));
+    STATE.with(|state| {
+        let mut x = state.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        state.set(x);
+        (x % bound as u64) as usize
+    })
+}

@@ -1,0 +1,172 @@
+//! Callers that append through the log, as fast as they are answered.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use porttask_app::log::{
+    Append, EventId, EventLog, EventType, NewEvent, Offset, OrganizationId, PartitionId, StreamId, Version,
+};
+use tokio::task::JoinSet;
+
+use super::{bare::random, head};
+use crate::Error;
+
+/// The streams over which events are spread at random.
+pub(super) const STREAMS: usize = 10_000;
+/// Bytes of data and of meta: together a small event of 300.
+pub(super) const DATA: &[u8] = &[b'd'; 200];
+pub(super) const META: &[u8] = &[b'm'; 100];
+pub(super) const EVENT_TYPE: &str = "user.role_changed.v1";
+
+/// The name of stream `number`.
+pub(super) fn stream_name(number: usize) -> String {
+    format!("user-usr_{number:026}")
+}
+
+/// The answers to a run, or to several.
+#[derive(Default)]
+pub(super) struct Run {
+    pub(super) rates: Vec<f64>,
+    latencies: Vec<Duration>,
+}
+
+impl Run {
+    pub(super) fn add(&mut self, mut other: Self) {
+        self.rates.append(&mut other.rates);
+        self.latencies.append(&mut other.latencies);
+    }
+
+    pub(super) fn percentile_ms(&self, percentile: usize) -> f64 {
+        let mut sorted = self.latencies.clone();
+        sorted.sort_unstable();
+        let index = (sorted.len() * percentile / 100).min(sorted.len().saturating_sub(1));
+        sorted.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1_000.0)
+    }
+}
+
+/// The middle of an odd number of values.
+pub(super) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+struct Stream {
+    id: StreamId,
+    version: Version,
+}
+
+/// The streams of a store, whose versions the callers know: each caller has some to itself, so that nobody conflicts.
+pub(super) struct Load {
+    log: Arc<dyn EventLog>,
+    partition: PartitionId,
+    streams: Vec<Stream>,
+}
+
+impl Load {
+    /// Founds organizations until they live in as many partitions as wanted, and gives each its part of the streams.
+    pub(super) async fn new(log: Arc<dyn EventLog>, partitions: usize) -> Result<Self, Error> {
+        let mut homes: Vec<(PartitionId, OrganizationId)> = Vec::new();
+        while homes.len() < partitions {
+            let organization = OrganizationId::generate();
+            let founded = StreamId::new(organization, "organization")?;
+            log.append(Append::new(organization, vec![event(founded)?]).founding()).await?;
+            let home = log.partition_of(organization).await?.ok_or("a founded organization is not found")?;
+            if homes.iter().all(|(partition, _)| *partition != home) {
+                homes.push((home, organization));
+            }
+        }
+        let mut streams = Vec::with_capacity(STREAMS);
+        for number in 0..STREAMS {
+            let organization = homes[number % homes.len()].1;
+            streams.push(Stream { id: StreamId::new(organization, stream_name(number))?, version: Version::NONE });
+        }
+        Ok(Self { log, partition: homes[0].0, streams })
+    }
+
+    pub(super) fn partition(&self) -> PartitionId {
+        self.partition
+    }
+
+    /// Lets `callers` append for a time.
+    pub(super) async fn run(&mut self, callers: usize, time: Duration) -> Result<Run, Error> {
+        let mut shares: Vec<Vec<Stream>> = (0..callers).map(|_| Vec::new()).collect();
+        for (index, stream) in self.streams.drain(..).enumerate() {
+            shares[index % callers].push(stream);
+        }
+        let mut tasks = JoinSet::new();
+        let start = Instant::now();
+        for share in shares {
+            tasks.spawn(call(Arc::clone(&self.log), share, start + time));
+        }
+        let mut run = Run::default();
+        while let Some(done) = tasks.join_next().await {
+            let (mut share, mut latencies) = done??;
+            self.streams.append(&mut share);
+            run.latencies.append(&mut latencies);
+        }
+        run.rates.push(run.latencies.len() as f64 / start.elapsed().as_secs_f64());
+        Ok(run)
+    }
+
+    /// Stores events in large appends until the partition has `count`.
+    pub(super) async fn fill(&mut self, count: u64) -> Result<(), Error> {
+        let mut next = 0;
+        while head(self.log.as_ref(), self.partition).await?.0 < count {
+            let mut events = Vec::new();
+            for _ in 0..1_000 {
+                let stream = &mut self.streams[next % STREAMS];
+                next += 1;
+                stream.version.0 += 1;
+                events.push(event(stream.id.clone())?);
+            }
+            let organization = events[0].stream.organization;
+            self.log.append(Append::new(organization, events)).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn call(
+    log: Arc<dyn EventLog>,
+    mut streams: Vec<Stream>,
+    until: Instant,
+) -> Result<(Vec<Stream>, Vec<Duration>), Error> {
+    let mut latencies = Vec::new();
+    loop {
+        let begun = Instant::now();
+        if begun >= until {
+            return Ok((streams, latencies));
+        }
+        let chosen = random(streams.len());
+        let stream = &mut streams[chosen];
+        let append = Append::new(stream.id.organization, vec![event(stream.id.clone())?])
+            .expecting(stream.id.clone(), stream.version);
+        log.append(append).await?;
+        stream.version.0 += 1;
+        latencies.push(begun.elapsed());
+    }
+}
+
+fn event(stream: StreamId) -> Result<NewEvent, Error> {
+    Ok(NewEvent {
+        id: EventId::generate(),
+        stream,
+        event_type: EventType::new(EVENT_TYPE)?,
+        data: Bytes::from_static(DATA),
+        meta: Bytes::from_static(META),
+    })
+}
+
+/// Events per second, read in pages of 1,000 over and over.
+pub(super) async fn scan(log: &dyn EventLog, partition: PartitionId, time: Duration) -> Result<f64, Error> {
+    let (start, mut after, mut count) = (Instant::now(), Offset::START, 0);
+    while start.elapsed() < time {
+        let page = log.read_partition(partition, after, 1_000).await?;
+        after = page.last().map_or(Offset::START, |event| event.position.offset);
+        count += page.len();
+    }
+    Ok(count as f64 / start.elapsed().as_secs_f64())
+}

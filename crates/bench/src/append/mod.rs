@@ -1,0 +1,236 @@
+//! Durable appends of one small event, and reading them back.
+//!
+//! The same rows are written in bare batches into the same tables, by the same driver, by turns with the log: that is
+//! the engine's ceiling.
+
+mod bare;
+mod bare_postgres;
+mod bare_sqlite;
+mod load;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use porttask_app::log::{EventLog, Offset, PartitionId};
+use porttask_infra::log::{
+    postgres::{PostgresLog, PostgresOptions},
+    sqlite::{SqliteLog, SqliteOptions},
+};
+use private_postgres::PrivatePostgres;
+use tempfile::TempDir;
+
+use self::{
+    bare::{Bare, Rows},
+    bare_postgres::BarePostgres,
+    bare_sqlite::BareSqlite,
+    load::{Load, Run, median},
+};
+use crate::{Error, Figure, Options};
+
+const ROUNDS: usize = 5;
+const MILLION: u64 = 1_000_000;
+const LONG_READER: Duration = Duration::from_secs(120);
+
+/// One engine on which everything is measured.
+struct Bench<'a> {
+    engine: &'static str,
+    options: &'a Options,
+    progress: &'a (dyn Fn(&str) + Sync),
+    figures: Vec<Figure>,
+    server: Option<PrivatePostgres>,
+    directory: TempDir,
+}
+
+/// Measures both engines, or the one that was chosen.
+pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Figure>, Error> {
+    std::fs::create_dir_all(&options.directory)?;
+    let mut figures = Vec::new();
+    for engine in ["sqlite", "postgres"] {
+        if options.engine.as_deref().is_some_and(|chosen| chosen != engine) {
+            continue;
+        }
+        let directory = TempDir::new_in(&options.directory)?;
+        let server = (engine == "postgres").then(PrivatePostgres::start).transpose()?;
+        let mut bench = Bench { engine, options, progress, figures: Vec::new(), server, directory };
+        bench.measure().await?;
+        figures.append(&mut bench.figures);
+    }
+    if figures.is_empty() {
+        return Err("there is no such engine: choose sqlite or postgres".into());
+    }
+    Ok(figures)
+}
+
+impl Bench<'_> {
+    async fn measure(&mut self) -> Result<(), Error> {
+        let log = self.open("ours", 2).await?;
+        let mut bare = self.bare("bare").await?;
+        let mut load = Load::new(Arc::clone(&log), 1).await?;
+        for callers in [1, 16, 64, 256] {
+            self.append(callers, &mut load, bare.as_mut()).await?;
+        }
+        self.read("read_partition", load.partition(), log.as_ref(), bare.as_mut()).await?;
+        if self.engine == "postgres" {
+            self.partitions().await?;
+        }
+        if self.options.quick {
+            return Ok(());
+        }
+        self.million().await?;
+        self.long_reader().await
+    }
+
+    /// `callers` at a time through the log, beside bare batches of as many rows and beside a transaction per event.
+    async fn append(&mut self, callers: usize, load: &mut Load, bare: &mut dyn Bare) -> Result<(), Error> {
+        (self.progress)(&format!("{}: append, {callers} callers", self.engine));
+        let time = self.time();
+        let (mut ours, mut ceilings, mut naive) = (Run::default(), Vec::new(), Vec::new());
+        load.run(callers, time / 4).await?;
+        for _ in 0..ROUNDS {
+            ceilings.push(bare.batches(callers, time).await?);
+            ours.add(load.run(callers, time).await?);
+            naive.push(bare.naive(callers, time / 2).await?);
+        }
+        let (ceiling, naive) = (median(&mut ceilings), median(&mut naive));
+        let rate = median(&mut ours.rates);
+        let bar = match (self.engine, callers) {
+            ("sqlite", 1 | 64 | 256) => "bar 0.70",
+            ("postgres", 1) => "bar 0.60",
+            ("postgres", 64) => "bar 0.65",
+            ("postgres", 256) => "bar 0.70",
+            _ => "no bar",
+        };
+        let name = format!("append_callers_{callers}");
+        let note = format!("beside bare batches of {callers}; {bar}");
+        self.figures.push(Figure::beside(self.engine, &name, rate, "events/s", ceiling, &note));
+        let note = "beside a transaction per event; bar 2.5 on postgres at 64";
+        self.figures.push(Figure::beside(self.engine, format!("{name}_naive"), rate, "events/s", naive, note));
+        for (percentile, note) in [(50, ""), (99, "bar at 256: 25 ms on sqlite, 20 ms on postgres")] {
+            let name = format!("{name}_p{percentile}");
+            self.figures.push(Figure::alone(self.engine, name, ours.percentile_ms(percentile), "ms", note));
+        }
+        Ok(())
+    }
+
+    /// Pages of 1,000 through the log, beside bare scans of the same pages.
+    async fn read(
+        &mut self,
+        name: &str,
+        partition: PartitionId,
+        log: &dyn EventLog,
+        bare: &mut dyn Bare,
+    ) -> Result<(), Error> {
+        (self.progress)(&format!("{}: {name}", self.engine));
+        let (mut ours, mut ceilings) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ceilings.push(bare.scan(self.time()).await?);
+            ours.push(load::scan(log, partition, self.time()).await?);
+        }
+        let bar = if self.engine == "sqlite" { "bar 0.50" } else { "bar 0.60" };
+        let note = format!("beside bare paged scans; {bar}");
+        let (rate, ceiling) = (median(&mut ours), median(&mut ceilings));
+        self.figures.push(Figure::beside(self.engine, name, rate, "events/s", ceiling, &note));
+        Ok(())
+    }
+
+    /// 256 callers over four partitions, beside one.
+    async fn partitions(&mut self) -> Result<(), Error> {
+        (self.progress)("postgres: append, 256 callers over 4 partitions");
+        let mut one = Load::new(self.open("one", 5).await?, 1).await?;
+        let mut four = Load::new(self.open("four", 5).await?, 4).await?;
+        let (mut ones, mut fours) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ones.append(&mut one.run(256, self.time()).await?.rates);
+            fours.append(&mut four.run(256, self.time()).await?.rates);
+        }
+        let (rate, limit) = (median(&mut fours), median(&mut ones));
+        let note = "beside one partition; bar 1.20";
+        self.figures.push(Figure::beside(self.engine, "append_4_partitions", rate, "events/s", limit, note));
+        Ok(())
+    }
+
+    /// Appends and reads with a million events in the store, appends beside an empty store.
+    async fn million(&mut self) -> Result<(), Error> {
+        (self.progress)(&format!("{}: storing 1,000,000 events twice", self.engine));
+        let log = self.open("million", 2).await?;
+        let mut full = Load::new(Arc::clone(&log), 1).await?;
+        full.fill(MILLION).await?;
+        let mut bare = self.bare("bare_million").await?;
+        bare.fill(MILLION).await?;
+        let bar = if self.engine == "sqlite" { "bar 0.80" } else { "bar 0.85" };
+        for callers in [1, 64, 256] {
+            (self.progress)(&format!("{}: append at 1,000,000 events, {callers} callers", self.engine));
+            let mut empty = Load::new(self.open(&format!("empty_{callers}"), 2).await?, 1).await?;
+            let (mut ours, mut limits) = (Run::default(), Vec::new());
+            empty.run(callers, self.time()).await?;
+            full.run(callers, self.time()).await?;
+            for _ in 0..ROUNDS {
+                limits.append(&mut empty.run(callers, self.time()).await?.rates);
+                ours.add(full.run(callers, self.time()).await?);
+            }
+            let name = format!("append_million_callers_{callers}");
+            let note =
+                format!("with 1,000,000 events, beside an empty store; {bar}; p99 {:.2} ms", ours.percentile_ms(99));
+            let (rate, limit) = (median(&mut ours.rates), median(&mut limits));
+            self.figures.push(Figure::beside(self.engine, name, rate, "events/s", limit, &note));
+        }
+        self.read("read_partition_million", full.partition(), log.as_ref(), bare.as_mut()).await
+    }
+
+    /// The rate after two minutes under one open snapshot, beside the rate before.
+    async fn long_reader(&mut self) -> Result<(), Error> {
+        (self.progress)(&format!("{}: append under an open snapshot for two minutes", self.engine));
+        let mut load = Load::new(self.open("long_reader", 2).await?, 1).await?;
+        let window = Duration::from_secs(10);
+        load.run(256, window).await?;
+        let before = median(&mut load.run(256, window).await?.rates);
+        let mut bare = self.bare_on("long_reader").await?;
+        let snapshot = bare.snapshot().await?;
+        load.run(256, LONG_READER - window).await?;
+        let after = load.run(256, window).await?;
+        drop(snapshot);
+        let bar = if self.engine == "sqlite" { "bar 0.60" } else { "bar 0.80" };
+        let note = format!("after 2 minutes, beside before; {bar}; p99 {:.2} ms", after.percentile_ms(99));
+        let rate = median(&mut after.rates.clone());
+        self.figures.push(Figure::beside(self.engine, "append_long_reader", rate, "events/s", before, &note));
+        Ok(())
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_secs_f64(self.options.seconds)
+    }
+
+    async fn open(&self, name: &str, partitions: u16) -> Result<Arc<dyn EventLog>, Error> {
+        Ok(match &self.server {
+            None => SqliteLog::open(SqliteOptions::new(self.directory.path().join(name))).await?,
+            Some(server) => {
+                server.create_database(name)?;
+                let options = PostgresOptions { partitions, ..PostgresOptions::new(server.url(name)) };
+                PostgresLog::open(options).await?
+            }
+        })
+    }
+
+    /// A store of its own, made by the log, that is then written without it.
+    async fn bare(&self, name: &str) -> Result<Box<dyn Bare>, Error> {
+        drop(self.open(name, 2).await?);
+        self.bare_on(name).await
+    }
+
+    async fn bare_on(&self, name: &str) -> Result<Box<dyn Bare>, Error> {
+        Ok(match &self.server {
+            None => Box::new(BareSqlite::open(&log_file(self.directory.path(), name), Rows::new())?),
+            Some(server) => Box::new(BarePostgres::open(&server.url(name), Rows::new()).await?),
+        })
+    }
+}
+
+fn log_file(directory: &Path, name: &str) -> std::path::PathBuf {
+    directory.join(name).join("log.db")
+}
+
+/// The head of a partition.
+async fn head(log: &dyn EventLog, partition: PartitionId) -> Result<Offset, Error> {
+    let heads = log.heads().await?;
+    let head = heads.iter().find(|head| head.position.partition == partition);
+    Ok(head.map_or(Offset::START, |head| head.position.offset))
+}

@@ -1,0 +1,63 @@
+//! Figures, as a table for people and as JSON for comparisons over time.
+
+use serde::Serialize;
+
+/// One measured figure. Names stay stable.
+#[derive(Debug, Clone, Serialize)]
+pub struct Figure {
+    /// What was measured.
+    pub name: String,
+    /// `sqlite` or `postgres`.
+    pub engine: &'static str,
+    /// The value.
+    pub value: f64,
+    /// Its unit.
+    pub unit: &'static str,
+    /// What it is compared with, measured in the same run.
+    pub limit: Option<f64>,
+    /// Value by limit.
+    pub ratio: Option<f64>,
+    /// What the limit is, the bar that the project sets itself, and anything else worth knowing.
+    pub note: String,
+}
+
+impl Figure {
+    /// A figure that stands by itself.
+    pub fn alone(engine: &'static str, name: impl Into<String>, value: f64, unit: &'static str, note: &str) -> Self {
+        Self { name: name.into(), engine, value, unit, limit: None, ratio: None, note: note.to_owned() }
+    }
+
+    /// A figure beside its limit.
+    pub fn beside(
+        engine: &'static str,
+        name: impl Into<String>,
+        value: f64,
+        unit: &'static str,
+        limit: f64,
+        note: &str,
+    ) -> Self {
+        Self { limit: Some(limit), ratio: Some(value / limit), ..Self::alone(engine, name, value, unit, note) }
+    }
+}
+
+/// The figures as a table.
+pub fn table(figures: &[Figure]) -> String {
+    let mut lines = vec![format!(
+        "{:<9} {:<34} {:>12} {:<9} {:>12} {:>7}  {}",
+        "engine", "figure", "value", "unit", "limit", "ratio", "note"
+    )];
+    let number = |value: f64| if value >= 100.0 { format!("{value:.0}") } else { format!("{value:.2}") };
+    for figure in figures {
+        lines.push(format!(
+            "{:<9} {:<34} {:>12} {:<9} {:>12} {:>7}  {}",
+            figure.engine,
+            figure.name,
+            number(figure.value),
+            figure.unit,
+            figure.limit.map_or(String::new(), number),
+            figure.ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")),
+            figure.note
+        ));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,40 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::{bench, events, storage::StorageArgs};
+
+/// Any reason for which a command failed, for the person at the terminal.
+pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// The administration platform of PortTask.
+///
+/// The event log is kept in the data folder, or in the PostgreSQL database that DATABASE_URL names.
+#[derive(Parser)]
+#[command(name = "porttask", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Look into the event log.
+    Events {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: events::Command,
+    },
+    /// Measure this machine: each figure beside its limit, taken in the same run.
+    Bench(bench::BenchArgs),
+}
+
+impl Cli {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        match self.command {
+            Command::Events { storage, command } => command.run(&storage).await,
+            Command::Bench(arguments) => arguments.run().await,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! `porttask events`: looking into the log.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use clap::{Args, Subcommand};
+use porttask_app::log::{EventLog, Follower, Head, Offset, PartitionId, Position, RecordedEvent};
+use serde_json::{Value, json};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::{cli::Error, storage::StorageArgs};
+
+/// How many events are read at a time.
+const PAGE: usize = 500;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Print the latest events and, with --follow, those to come.
+    Tail(Tail),
+    /// Print one event whole, and whether it still has the hash under which it was recorded.
+    Show(Show),
+    /// Declare that the log was put back from a copy: begins a new incarnation, so that readers start anew.
+    ///
+    /// To be run once after the copy was put back and before anything else uses it. What was derived from the log
+    /// before, such as listings and cursors, is then refused instead of continued wrongly.
+    Restored,
+}
+
+#[derive(Args)]
+pub(crate) struct Tail {
+    /// How many of the latest events to print, per partition.
+    #[arg(long, short = 'n', default_value_t = 10)]
+    lines: u64,
+    /// Only this partition; all of them by default.
+    #[arg(long)]
+    partition: Option<u16>,
+    /// Go on with the events to come, until interrupted.
+    #[arg(long, short)]
+    follow: bool,
+    /// One JSON object per line.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Show {
+    /// Its place, as in 0:17 (partition:offset).
+    position: Position,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Command {
+    pub(crate) async fn run(self, storage: &StorageArgs) -> Result<(), Error> {
+        let log = storage.open().await?;
+        match self {
+            Self::Tail(tail) => tail.run(log).await,
+            Self::Show(show) => show.run(log.as_ref()).await,
+            Self::Restored => {
+                println!("The log is now in incarnation {}.", log.begin_incarnation().await?);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Tail {
+    async fn run(self, log: Arc<dyn EventLog>) -> Result<(), Error> {
+        let heads = log.heads().await?;
+        let chosen: Vec<&Head> =
+            heads.iter().filter(|head| self.partition.is_none_or(|it| head.position.partition.0 == it)).collect();
+        if chosen.is_empty() {
+            return Err(format!("there is no such partition: the log has 0 to {}", heads.len() - 1).into());
+        }
+        for head in &chosen {
+            let Position { partition, offset } = head.position;
+            self.print_range(log.as_ref(), partition, Offset(offset.0.saturating_sub(self.lines)), offset).await?;
+        }
+        if !self.follow {
+            return Ok(());
+        }
+        eprintln!("Following the log; Ctrl-C ends it.");
+        let (sender, mut receiver) = mpsc::channel(1);
+        let mut followers = JoinSet::new();
+        for head in chosen {
+            followers.spawn(follow(Arc::clone(&log), *head, sender.clone()));
+        }
+        loop {
+            tokio::select! {
+                Some(events) = receiver.recv() => self.print(&events)?,
+                Some(ended) = followers.join_next() => return ended?,
+                result = tokio::signal::ctrl_c() => return Ok(result?),
+            }
+        }
+    }
+
+    async fn print_range(
+        &self,
+        log: &dyn EventLog,
+        partition: PartitionId,
+        mut after: Offset,
+        until: Offset,
+    ) -> Result<(), Error> {
+        while after < until {
+            let events = log.read_partition(partition, after, PAGE.min((until.0 - after.0) as usize)).await?;
+            let Some(last) = events.last() else { break };
+            after = last.position.offset;
+            self.print(&events)?;
+        }
+        Ok(())
+    }
+
+    fn print(&self, events: &[RecordedEvent]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        for event in events {
+            if self.json {
+                writeln!(out, "{}", as_json(event))?;
+                continue;
+            }
+            let RecordedEvent { position, recorded_at, event_type, stream, version, .. } = event;
+            let data = readable(&event.data);
+            writeln!(out, "{position:>8}  {recorded_at:.6}  {event_type:<28} {stream} v{version}  {data}")?;
+        }
+        out.flush()
+    }
+}
+
+/// Hands on what comes after `head`.
+async fn follow(log: Arc<dyn EventLog>, head: Head, events: mpsc::Sender<Vec<RecordedEvent>>) -> Result<(), Error> {
+    let mut follower = Follower::after(log, &head).await?;
+    while events.send(follower.next(PAGE).await?).await.is_ok() {}
+    Ok(())
+}
+
+impl Show {
+    async fn run(self, log: &dyn EventLog) -> Result<(), Error> {
+        let Position { partition, offset } = self.position;
+        let none = || format!("there is no event at {}", self.position);
+        let before = offset.0.checked_sub(1).ok_or_else(none)?;
+        let found = log.read_partition(partition, Offset(before), 1).await?.pop();
+        let event = found.filter(|event| event.position == self.position).ok_or_else(none)?;
+        if self.json {
+            println!("{}", as_json(&event));
+        } else {
+            println!("position      {}", event.position);
+            println!("event         {}", event.id);
+            println!("type          {}", event.event_type);
+            println!("organization  {}", event.stream.organization);
+            println!("stream        {} v{}", event.stream.name.as_str(), event.version);
+            println!("recorded      {:.6}", event.recorded_at);
+            println!("leaf hash     {}", event.leaf_hash);
+            println!("data          {}", readable(&event.data));
+            println!("meta          {}", readable(&event.meta));
+        }
+        if !event.is_intact() {
+            return Err(
+                format!("the event at {} is damaged: it has not the hash it was recorded with", self.position).into()
+            );
+        }
+        Ok(())
+    }
+}
+
+fn as_json(event: &RecordedEvent) -> Value {
+    json!({
+        "partition": event.position.partition.0,
+        "offset": event.position.offset.0,
+        "event_id": event.id.to_string(),
+        "type": event.event_type.as_str(),
+        "organization": event.stream.organization.to_string(),
+        "stream": event.stream.name.as_str(),
+        "version": event.version.0,
+        "recorded_at": format!("{:.6}", event.recorded_at),
+        "leaf_hash": event.leaf_hash.to_string(),
+        "data": as_value(&event.data),
+        "meta": as_value(&event.meta),
+    })
+}
+
+/// JSON as it is, anything else as text.
+fn as_value(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
+}
+
+/// On one line, and without anything that a terminal would obey.
+fn readable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.chars().map(|it| if it.is_control() { it.escape_default().to_string() } else { it.to_string() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        assert_eq!(
+            readable("{\"name\":\"\u{1b}[31mÅsa\u{9b}2J\n\"}".as_bytes()),
+            "{\"name\":\"\\u{1b}[31mÅsa\\u{9b}2J\\n\"}"
+        );
+    }
+}
