@@ -15,6 +15,8 @@ pub struct Options {
     pub only: Option<String>,
     /// Only this engine: `sqlite` or `postgres`.
     pub engine: Option<String>,
+    /// Only measurements whose name contains this.
+    pub figure: Option<String>,
     /// The folder for the stores; it must be on the disk that matters, not in memory.
     pub directory: PathBuf,
     /// Seconds per measurement. The default of 1 makes a run of about ten minutes.

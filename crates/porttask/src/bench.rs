@@ -16,6 +16,9 @@ pub(crate) struct BenchArgs {
     /// Only this engine: sqlite or postgres.
     #[arg(long)]
     engine: Option<String>,
+    /// Only measurements whose name contains this, as in append_callers_64.
+    #[arg(long)]
+    figure: Option<String>,
     /// The folder for the stores that are measured, on the disk that matters; they are removed at the end.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     directory: PathBuf,
@@ -35,8 +38,8 @@ impl BenchArgs {
         if !(0.01..=3_600.0).contains(&self.seconds) {
             return Err("--seconds must lie between 0.01 and 3600".into());
         }
-        let Self { only, engine, directory, output, seconds, quick } = self;
-        let options = Options { only, engine, directory, seconds, quick };
+        let Self { only, engine, figure, directory, output, seconds, quick } = self;
+        let options = Options { only, engine, figure, directory, seconds, quick };
         let figures = porttask_bench::run(&options, &|step| eprintln!("· {step}")).await?;
         println!("{}", table(&figures));
         if let Some(parent) = output.parent() {

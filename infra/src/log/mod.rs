@@ -4,6 +4,7 @@
 //! how the batch is locked, read and written.
 
 mod heads;
+mod page;
 pub mod postgres;
 mod queue;
 pub mod sqlite;

@@ -1,6 +1,6 @@
 //! An event, its identity and its place.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -213,13 +213,13 @@ impl fmt::Display for StreamId {
 
 /// The versioned name of what happened: `user.role_changed.v1`. A name is never used again for another shape.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct EventType(Cow<'static, str>);
+pub struct EventType(Arc<str>);
 
 impl EventType {
     /// # Errors
     /// Unless the name has at most 100 bytes and the form `noun.verb.vN`: at least two parts of `a–z`, `0–9` and `_`,
     /// joined by dots, then `.v` and a number from 1.
-    pub fn new(name: impl Into<Cow<'static, str>>) -> Result<Self, InvalidName> {
+    pub fn new(name: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
         let name = name.into();
         if name.len() > 100 || !has_the_form_of_a_type(&name) {
             return Err(InvalidName(format!("event type {name:?}: needs the form noun.verb.v1, at most 100 bytes")));
@@ -229,6 +229,13 @@ impl EventType {
 
     /// The name.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// So that a set of types can be asked for a name.
+impl Borrow<str> for EventType {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

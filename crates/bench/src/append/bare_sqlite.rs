@@ -88,7 +88,10 @@ impl Bare for BareSqlite {
     }
 
     async fn scan(&mut self, time: Duration) -> Result<f64, Error> {
-        let mut page = self.connection.prepare_cached(
+        // Set up as the log's readers are.
+        let reader = Connection::open(&self.file)?;
+        reader.execute_batch("PRAGMA query_only = true; PRAGMA cache_size = -16384")?;
+        let mut page = reader.prepare_cached(
             "SELECT offset, version, recorded_at, event_id, organization, stream_name, type, leaf_hash, data, meta
              FROM events WHERE offset > ?1 ORDER BY offset LIMIT 1000",
         )?;

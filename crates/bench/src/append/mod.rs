@@ -27,6 +27,8 @@ use self::{
 use crate::{Error, Figure, Options};
 
 const ROUNDS: usize = 5;
+/// Enough to read for a while.
+const FEW: u64 = 50_000;
 const MILLION: u64 = 1_000_000;
 const LONG_READER: Duration = Duration::from_secs(120);
 
@@ -66,17 +68,29 @@ impl Bench<'_> {
         let mut bare = self.bare("bare").await?;
         let mut load = Load::new(Arc::clone(&log), 1).await?;
         for callers in [1, 16, 64, 256] {
-            self.append(callers, &mut load, bare.as_mut()).await?;
+            if self.wants(&format!("append_callers_{callers}_")) {
+                self.append(callers, &mut load, bare.as_mut()).await?;
+            }
         }
-        self.read("read_partition", load.partition(), log.as_ref(), bare.as_mut()).await?;
-        if self.engine == "postgres" {
+        if self.wants("read_partition") {
+            load.fill(FEW).await?;
+            bare.fill(FEW).await?;
+            self.read("read_partition", load.partition(), log.as_ref(), bare.as_mut()).await?;
+        }
+        if self.engine == "postgres" && self.wants("append_4_partitions") {
             self.partitions().await?;
         }
-        if self.options.quick {
-            return Ok(());
+        if !self.options.quick && self.wants("append_million read_partition_million") {
+            self.million().await?;
         }
-        self.million().await?;
-        self.long_reader().await
+        if !self.options.quick && self.wants("append_long_reader") {
+            self.long_reader().await?;
+        }
+        Ok(())
+    }
+
+    fn wants(&self, names: &str) -> bool {
+        self.options.figure.as_deref().is_none_or(|wanted| names.contains(wanted))
     }
 
     /// `callers` at a time through the log, beside bare batches of as many rows and beside a transaction per event.

@@ -2,14 +2,13 @@
 
 use std::{pin::pin, time::Duration};
 
-use bytes::Bytes;
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
 };
 use futures_util::TryStreamExt;
 use porttask_app::log::{
-    EventId, EventType, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, Position,
-    RecordedEvent, StreamId, Version,
+    EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, Position, RecordedEvent,
+    StreamId, Version,
 };
 use tokio_postgres::{Error, GenericClient, Row, types::ToSql};
 
@@ -18,9 +17,8 @@ use super::{
     error::from_postgres,
     rows,
 };
+use crate::log::page::Page;
 
-/// The bytes of data and meta after which a page ends early.
-const PAGE_BYTES: usize = 16 << 20;
 /// More connections make reads slower, not faster.
 const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -70,44 +68,53 @@ impl Reader {
         Ok(Self { pool })
     }
 
-    /// The rows of a statement, up to a page of bytes. A connection that broke while it was idle is not the caller's
-    /// concern: the statement is sent again on another.
-    async fn query<T>(
+    /// The rows of a statement, each taken in by `take` until it answers `false`. A connection that broke while it was
+    /// idle is not the caller's concern: the statement is sent again on another.
+    async fn query<T: Default>(
         &self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
-        decode: impl Fn(&Row) -> Result<(T, usize), LogError>,
-    ) -> Result<Vec<T>, LogError> {
+        take: impl Fn(&mut T, &Row) -> Result<bool, LogError>,
+    ) -> Result<T, LogError> {
         loop {
             let client = self.pool.get().await.map_err(|error| match error {
                 PoolError::Backend(error) => from_postgres(&error),
                 other => LogError::Unavailable(other.to_string()),
             })?;
-            let page = async {
+            let result = async {
                 let statement = client.prepare_cached(sql).await?;
-                let parameters = parameters.iter().copied();
-                let mut found = pin!(client.query_raw(&statement, parameters).await?);
-                let (mut page, mut bytes) = (Vec::new(), 0);
-                while bytes < PAGE_BYTES
-                    && let Some(row) = found.try_next().await?
-                {
-                    match decode(&row) {
-                        Ok((value, size)) => {
-                            page.push(value);
-                            bytes += size;
-                        }
+                let mut found = pin!(client.query_raw(&statement, parameters.iter().copied()).await?);
+                let mut taken = T::default();
+                while let Some(row) = found.try_next().await? {
+                    match take(&mut taken, &row) {
+                        Ok(true) => {}
+                        Ok(false) => break,
                         Err(error) => return Ok(Err(error)),
                     }
                 }
-                Ok::<_, Error>(Ok(page))
+                Ok::<_, Error>(Ok(taken))
             };
-            match page.await {
-                Ok(page) => return page,
+            match result.await {
+                Ok(result) => return result,
                 // Every turn discards a connection, so that this ends at one that was just made.
                 Err(error) if error.is_closed() && self.pool.status().available > 0 => continue,
                 Err(error) => return Err(from_postgres(&error)),
             }
         }
+    }
+
+    /// All rows of a statement.
+    async fn all<T>(
+        &self,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        decode: impl Fn(&Row) -> T,
+    ) -> Result<Vec<T>, LogError> {
+        let take = |all: &mut Vec<T>, row: &Row| {
+            all.push(decode(row));
+            Ok(true)
+        };
+        self.query(sql, parameters, take).await
     }
 
     pub(super) async fn partition(
@@ -117,7 +124,7 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, LogError> {
         let parameters: [&(dyn ToSql + Sync); 3] = [&i32::from(partition.0), &bound(after.0), &bound(limit as u64)];
-        self.query(PARTITION, &parameters, event).await
+        Ok(self.query(PARTITION, &parameters, take_event).await?.into_events())
     }
 
     pub(super) async fn stream(
@@ -130,7 +137,7 @@ impl Reader {
         let (partition, name) = (i32::from(partition.0), stream.name.as_str());
         let parameters: [&(dyn ToSql + Sync); 5] =
             [&partition, &stream.organization.0, &name, &bound(after.0), &bound(limit as u64)];
-        self.query(STREAM, &parameters, event).await
+        Ok(self.query(STREAM, &parameters, take_event).await?.into_events())
     }
 
     /// The version of each stream, in one query.
@@ -139,22 +146,22 @@ impl Reader {
         let organizations: Vec<uuid::Uuid> = streams.iter().map(|(_, stream)| stream.organization.0).collect();
         let names: Vec<&str> = streams.iter().map(|(_, stream)| stream.name.as_str()).collect();
         let parameters: [&(dyn ToSql + Sync); 3] = [&partitions, &organizations, &names];
-        self.query(VERSIONS, &parameters, |row| Ok((Version(row.get::<_, i64>(0) as u64), 0))).await
+        self.all(VERSIONS, &parameters, |row| Version(row.get::<_, i64>(0) as u64)).await
     }
 
     pub(super) async fn heads(&self) -> Result<Vec<Head>, LogError> {
-        self.query(HEADS, &[], |row| Ok((head(row), 0))).await
+        self.all(HEADS, &[], head).await
     }
 
     pub(super) async fn registered(&self, organization: OrganizationId) -> Result<Option<PartitionId>, LogError> {
         let sql = "SELECT partition FROM log.registry WHERE organization = $1";
-        let partition = |row: &Row| Ok((PartitionId(row.get::<_, i32>(0) as u16), 0));
-        Ok(self.query(sql, &[&organization.0], partition).await?.pop())
+        let partition = |row: &Row| PartitionId(row.get::<_, i32>(0) as u16);
+        Ok(self.all(sql, &[&organization.0], partition).await?.pop())
     }
 
     pub(super) async fn incarnation(&self) -> Result<Incarnation, LogError> {
         let sql = "SELECT id FROM log.incarnations ORDER BY number DESC LIMIT 1";
-        let found = self.query(sql, &[], |row| Ok((Incarnation(row.get(0)), 0))).await?.pop();
+        let found = self.all(sql, &[], |row| Incarnation(row.get(0))).await?.pop();
         found.ok_or_else(|| LogError::Damaged("log.incarnations is empty".to_owned()))
     }
 }
@@ -171,8 +178,8 @@ fn head(row: &Row) -> Head {
     Head { position, event_id: EventId(row.get(2)), recorded_at: row.get(3) }
 }
 
-/// An event and its bytes. A stored value of another form than was written means damage.
-fn event(row: &Row) -> Result<(RecordedEvent, usize), LogError> {
+/// Takes an event into a page. A stored value of another form than was written means damage.
+fn take_event(page: &mut Page, row: &Row) -> Result<bool, LogError> {
     let position = Position { partition: PartitionId(row.get::<_, i32>(0) as u16), offset: rows::offset(row, 1) };
     let damaged = |what: &dyn std::fmt::Display| LogError::Damaged(format!("the event at {position}: {what}"));
     let organization = OrganizationId(row.get(5));
@@ -183,13 +190,13 @@ fn event(row: &Row) -> Result<(RecordedEvent, usize), LogError> {
         recorded_at: row.get(3),
         id: EventId(row.get(4)),
         stream: StreamId::new(organization, row.get::<_, &str>(6)).map_err(|error| damaged(&error))?,
-        event_type: EventType::new(row.get::<_, String>(7)).map_err(|error| damaged(&error))?,
+        event_type: page.event_type(row.get(7)).map_err(|error| damaged(&error))?,
         leaf_hash: LeafHash(leaf_hash),
-        data: Bytes::copy_from_slice(row.get(9)),
-        meta: Bytes::copy_from_slice(row.get(10)),
+        data: page.copy(row.get(9)),
+        meta: page.copy(row.get(10)),
     };
-    let size = event.data.len() + event.meta.len();
-    Ok((event, size))
+    page.push(event);
+    Ok(!page.is_full())
 }
 
 /// PostgreSQL counts with 63 bits.

@@ -15,7 +15,7 @@ use crate::log::heads::Heads;
 
 const CHANNEL: &str = "porttask_log";
 /// The least time between two notifications: appends in between share one.
-const COALESCED: Duration = Duration::from_millis(2);
+const COALESCED: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Collects what other nodes should hear of.

@@ -6,24 +6,24 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use porttask_app::log::{
-    EventId, EventType, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, Position,
-    RecordedEvent, StreamId, Version, admission::StreamState,
+    EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, Position, RecordedEvent,
+    StreamId, Version, admission::StreamState,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{error::from_sqlite, writer::MARK_EVERY};
+use crate::log::page::Page;
 
-/// The bytes of data and meta after which a page ends early.
-const PAGE_BYTES: usize = 16 << 20;
 /// How many pages are read at a time.
 const READERS: usize = 4;
+/// The page cache of each: 16 MiB.
+const CACHE_KIBIBYTES: i32 = 16_384;
 const EVENT: &str = "SELECT offset, version, recorded_at, event_id, organization, stream_name, type, leaf_hash, data, \
-                     meta, previous FROM events";
+                     meta FROM events";
 
 /// Connections that only read.
 pub(super) struct Readers {
@@ -78,6 +78,7 @@ impl Readers {
         let connection = Connection::open(&self.file)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIBIBYTES)?;
         Ok(connection)
     }
 }
@@ -130,16 +131,14 @@ pub(super) fn read_partition(
 ) -> rusqlite::Result<Vec<RecordedEvent>> {
     let mut select = connection.prepare_cached(&format!("{EVENT} WHERE offset > ?1 ORDER BY offset LIMIT ?2"))?;
     let mut rows = select.query(params![bound(after.0), bound(limit as u64)])?;
-    let (mut events, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        let event = event(row)?;
-        bytes += event.data.len() + event.meta.len();
-        events.push(event);
-        if bytes >= PAGE_BYTES {
-            break;
-        }
+    let mut page = Page::for_events(limit);
+    while !page.is_full()
+        && let Some(row) = rows.next()?
+    {
+        let event = event(row, &mut page)?;
+        page.push(event);
     }
-    Ok(events)
+    Ok(page.into_events())
 }
 
 /// The events of a stream above a version: finds the last of them through a mark and walks the chain back.
@@ -161,49 +160,42 @@ pub(super) fn read_stream(
         if is_near { None } else { marked.query_row(params![state.first.0, until], |row| row.get(0)).optional()? };
 
     let mut select = snapshot.prepare_cached(&format!("{EVENT} WHERE offset = ?1"))?;
-    let mut offset = mark.unwrap_or(state.last.0);
-    let mut events = Vec::new();
-    while offset > 0 {
-        let (event, previous) = select.query_row(params![offset], |row| Ok((event(row)?, row.get(10)?)))?;
-        if event.version <= after {
+    let mut chain = Vec::new();
+    let mut link = mark.unwrap_or(state.last.0);
+    let mut links = snapshot.prepare_cached("SELECT version, previous FROM events WHERE offset = ?1")?;
+    while link > 0 {
+        let (version, previous) = links.query_row(params![link], |row| Ok((row.get::<_, u64>(0)?, row.get(1)?)))?;
+        if version <= after.0 {
             break;
         }
-        if event.version.0 <= until {
-            events.push(event);
+        if version <= until {
+            chain.push(link);
         }
-        offset = previous;
+        link = previous;
     }
-    events.reverse();
-    Ok(within_a_page(events))
+    let mut page = Page::for_events(chain.len());
+    while !page.is_full()
+        && let Some(offset) = chain.pop()
+    {
+        let event = select.query_row(params![offset], |row| event(row, &mut page))?;
+        page.push(event);
+    }
+    Ok(page.into_events())
 }
 
-/// Cuts off what is more than a page.
-fn within_a_page(mut events: Vec<RecordedEvent>) -> Vec<RecordedEvent> {
-    let mut bytes = 0;
-    let fits = |event: &RecordedEvent| {
-        let starts_within = bytes < PAGE_BYTES;
-        bytes += event.data.len() + event.meta.len();
-        starts_within
-    };
-    let fitting = events.iter().map(fits).take_while(|fits| *fits).count();
-    events.truncate(fitting);
-    events
-}
-
-fn event(row: &Row<'_>) -> rusqlite::Result<RecordedEvent> {
+fn event(row: &Row<'_>, page: &mut Page) -> rusqlite::Result<RecordedEvent> {
     let position = Position { partition: PartitionId::PLATFORM, offset: Offset(row.get(0)?) };
     let name: &str = text(row, 5)?;
-    let event_type = text(row, 6)?.to_owned();
     Ok(RecordedEvent {
         position,
         version: Version(row.get(1)?),
         recorded_at: timestamp(row, 2)?,
         id: EventId(uuid(row, 3)?),
         stream: StreamId::new(OrganizationId(uuid(row, 4)?), name).map_err(|error| unreadable(5, error))?,
-        event_type: EventType::new(event_type).map_err(|error| unreadable(6, error))?,
+        event_type: page.event_type(text(row, 6)?).map_err(|error| unreadable(6, error))?,
         leaf_hash: LeafHash(row.get(7)?),
-        data: blob(row, 8)?,
-        meta: blob(row, 9)?,
+        data: page.copy(blob(row, 8)?),
+        meta: page.copy(blob(row, 9)?),
     })
 }
 
@@ -211,8 +203,8 @@ fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
     row.get_ref(column)?.as_str().map_err(|error| unreadable(column, error))
 }
 
-fn blob(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
-    row.get_ref(column)?.as_blob().map(Bytes::copy_from_slice).map_err(|error| unreadable(column, error))
+fn blob<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a [u8]> {
+    row.get_ref(column)?.as_blob().map_err(|error| unreadable(column, error))
 }
 
 fn uuid(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
