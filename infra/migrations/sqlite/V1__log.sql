@@ -16,13 +16,14 @@ CREATE TABLE events (
 ) STRICT;
 
 CREATE TABLE streams (
-    organization BLOB NOT NULL,
-    name         TEXT NOT NULL,
-    first        INTEGER NOT NULL,
+    first        INTEGER PRIMARY KEY,  -- the offset of the stream's first event
     last         INTEGER NOT NULL,
     version      INTEGER NOT NULL,
-    PRIMARY KEY (organization, name)
-) STRICT, WITHOUT ROWID;
+    organization BLOB NOT NULL,
+    name         TEXT NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX streams_by_name ON streams (organization, name);
 
 -- Every 64th event of a stream, so that its middle is found without walking the whole chain.
 CREATE TABLE marks (

@@ -4,6 +4,7 @@
 //! how the batch is locked, read and written.
 
 mod heads;
+mod memory;
 mod page;
 pub mod postgres;
 mod queue;

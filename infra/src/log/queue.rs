@@ -1,6 +1,9 @@
 //! Where appends wait for their partition, bounded in number and bytes.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use porttask_app::log::{Append, AppendError, Appended};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -22,6 +25,8 @@ impl Default for QueueLimits {
 
 /// The most appends of one batch.
 const MAX_BATCH: usize = 1024;
+/// A batch is complete when it has not grown for this long.
+const GATHERING_PAUSE: Duration = Duration::from_micros(50);
 /// What each event, expected version and guard costs in memory beyond data and meta, roughly.
 const PART_OVERHEAD_BYTES: usize = 512;
 
@@ -49,13 +54,15 @@ pub(super) struct Queue {
 /// The writer's end of a queue.
 pub(super) struct Waiting {
     jobs: mpsc::Receiver<Job>,
+    /// The size of the last batch.
+    last: usize,
 }
 
 /// A queue for one partition.
 pub(super) fn queue(limits: QueueLimits) -> (Queue, Waiting) {
     let (sender, receiver) = mpsc::channel(limits.appends.max(1));
     let room = Arc::new(Semaphore::new(limits.bytes.min(Semaphore::MAX_PERMITS)));
-    (Queue { jobs: sender, room }, Waiting { jobs: receiver })
+    (Queue { jobs: sender, room }, Waiting { jobs: receiver, last: 1 })
 }
 
 impl Queue {
@@ -77,12 +84,58 @@ impl Waiting {
     /// Everything that waits, at most 1,024 appends, as soon as something does; `None` when the log is closed.
     pub(super) async fn next_batch(&mut self) -> Option<Vec<Job>> {
         let mut batch = Vec::new();
-        (self.jobs.recv_many(&mut batch, MAX_BATCH).await > 0).then_some(batch)
+        self.jobs.recv_many(&mut batch, MAX_BATCH).await;
+        let mut gathering = Gathering::default();
+        while gathering.goes_on(batch.len(), self.last) {
+            tokio::task::yield_now().await;
+            std::thread::yield_now();
+            self.take(&mut batch);
+        }
+        self.last = batch.len();
+        (!batch.is_empty()).then_some(batch)
     }
 
     /// The same for a thread without a runtime.
     pub(super) fn blocking_next_batch(&mut self) -> Option<Vec<Job>> {
         let mut batch = Vec::new();
-        (self.jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0).then_some(batch)
+        self.jobs.blocking_recv_many(&mut batch, MAX_BATCH);
+        let mut gathering = Gathering::default();
+        while gathering.goes_on(batch.len(), self.last) {
+            std::thread::yield_now();
+            self.take(&mut batch);
+        }
+        self.last = batch.len();
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    fn take(&mut self, batch: &mut Vec<Job>) {
+        while let Ok(job) = self.jobs.try_recv() {
+            batch.push(job);
+            if batch.len() == MAX_BATCH {
+                break;
+            }
+        }
+    }
+}
+
+/// Waiting for the callers of the last batch, who were all answered a moment ago and mostly come back together: without
+/// it, the first few of them would make a small batch of their own each time. A lone caller is never waited for.
+#[derive(Default)]
+struct Gathering {
+    size: usize,
+    grown: Option<Instant>,
+}
+
+impl Gathering {
+    fn goes_on(&mut self, size: usize, last: usize) -> bool {
+        if size == 0 || size >= last.min(MAX_BATCH) {
+            return false;
+        }
+        let now = Instant::now();
+        if size > self.size {
+            self.size = size;
+            self.grown = Some(now);
+        }
+        self.grown.is_some_and(|grown| now.duration_since(grown) < GATHERING_PAUSE)
     }
 }

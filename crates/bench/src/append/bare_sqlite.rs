@@ -37,9 +37,10 @@ impl BareSqlite {
                  stream_name, type, leaf_hash, data, meta) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?;
             let mut stream = transaction.prepare_cached(
-                "INSERT INTO streams (organization, name, first, last, version) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET last = excluded.last, version = excluded.version",
+                "INSERT INTO streams (first, last, version, organization, name) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
+            let mut advance =
+                transaction.prepare_cached("UPDATE streams SET last = ?2, version = ?3 WHERE first = ?1")?;
             let mut mark =
                 transaction.prepare_cached("INSERT INTO marks (stream, version, offset) VALUES (?1, ?2, ?3)")?;
             let organization = self.rows.organization;
@@ -60,7 +61,11 @@ impl BareSqlite {
                     DATA,
                     META
                 ])?;
-                stream.execute(params![organization.as_bytes(), name, row.first, row.offset, row.version])?;
+                if row.version == 1 {
+                    stream.execute(params![row.first, row.offset, row.version, organization.as_bytes(), name])?;
+                } else {
+                    advance.execute(params![row.first, row.offset, row.version])?;
+                }
                 if row.version.is_multiple_of(64) {
                     mark.execute(params![row.first, row.version, row.offset])?;
                 }

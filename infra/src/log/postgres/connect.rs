@@ -10,11 +10,11 @@ use std::{
 };
 
 use porttask_app::log::LogError;
-use tokio_postgres::{AsyncMessage, Client, Config, Notification, error::SqlState};
+use tokio_postgres::{AsyncMessage, Client, Config, Notification, config::Host, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
-    error::from_postgres,
+    error::{at_connect, from_postgres},
     tls::{self, Verification},
 };
 
@@ -22,7 +22,8 @@ use super::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whoever holds a partition's lock may stop it for 5 s at most, even frozen: between two statements the server waits
-/// 3 s, within one 5 s.
+/// 3 s, within one 5 s. No setting bounds how long it waits for the rest of a `COPY`; there the next in line helps
+/// itself ([`Connector::relieve`]).
 const APPEND_SETTINGS: &str = "
     SET statement_timeout = '5s';
     SET idle_in_transaction_session_timeout = '3s';
@@ -44,6 +45,14 @@ pub(super) const PLAN_SETTINGS: &str = "
     SET jit = off;
 ";
 
+const RELIEVE: &str = "
+    SELECT pid, host(client_addr)
+    FROM pg_stat_activity
+    WHERE pid = ANY (pg_blocking_pids($1)) AND wait_event = 'ClientRead'
+      AND greatest(query_start, state_change) < clock_timestamp() - interval '2 seconds'
+      AND pg_terminate_backend(pid)
+";
+
 /// Opens connections to the one server.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -56,6 +65,8 @@ pub(super) struct AppendConnection {
     pub(super) client: Client,
     /// Whether the server reported a commit that is durable on it alone and not, as configured, on its replicas.
     pub(super) is_unreplicated: Arc<AtomicBool>,
+    /// The server's process behind this connection.
+    pub(super) backend: i32,
 }
 
 impl Connector {
@@ -98,13 +109,26 @@ impl Connector {
         Ok(Self { config, tls: tls::connector(verification, root_file.as_deref())? })
     }
 
+    /// The server's addresses, for messages.
+    pub(super) fn server(&self) -> String {
+        let ports = self.config.get_ports();
+        let hosts = self.config.get_hosts().iter().enumerate().map(|(index, host)| {
+            let port = ports.get(index).or(ports.first()).unwrap_or(&5432);
+            match host {
+                Host::Tcp(name) => format!("{name}:{port}"),
+                Host::Unix(folder) => format!("{}:{port}", folder.display()),
+            }
+        });
+        hosts.collect::<Vec<_>>().join(", ")
+    }
+
     /// A connection whose notifications go to `heard`.
     pub(super) async fn listening(
         &self,
         heard: impl Fn(&Notification) + Send + 'static,
     ) -> Result<(Client, tokio::task::JoinHandle<()>), LogError> {
         let (client, mut connection) =
-            self.config.connect(self.tls.clone()).await.map_err(|error| from_postgres(&error))?;
+            self.config.connect(self.tls.clone()).await.map_err(|error| at_connect(&self.server(), &error))?;
         let driver = tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
                 if let AsyncMessage::Notification(notification) = message {
@@ -120,10 +144,21 @@ impl Connector {
         Ok(self.listening(|_| ()).await?.0)
     }
 
+    /// Ends those who keep `backend` waiting for a lock while they themselves have been waiting for their client for two
+    /// seconds: nodes that froze or vanished. What they had not committed is undone.
+    pub(super) async fn relieve(&self, backend: i32) -> Result<(), LogError> {
+        let ended = self.plain().await?.query(RELIEVE, &[&backend]).await.map_err(|error| from_postgres(&error))?;
+        for row in ended {
+            let (pid, client): (i32, Option<String>) = (row.get(0), row.get(1));
+            tracing::warn!(pid, client, "ended the connection of a node that held a partition and did not go on");
+        }
+        Ok(())
+    }
+
     /// A connection that may hold a partition's lock.
     pub(super) async fn appending(&self) -> Result<AppendConnection, LogError> {
         let (client, mut connection) =
-            self.config.connect(self.tls.clone()).await.map_err(|error| from_postgres(&error))?;
+            self.config.connect(self.tls.clone()).await.map_err(|error| at_connect(&self.server(), &error))?;
         let is_unreplicated = Arc::new(AtomicBool::new(false));
         let reported = Arc::clone(&is_unreplicated);
         tokio::spawn(async move {
@@ -141,8 +176,9 @@ impl Connector {
         for settings in [APPEND_SETTINGS, PLAN_SETTINGS] {
             client.batch_execute(settings).await.map_err(|error| from_postgres(&error))?;
         }
+        let row = client.query_one("SELECT pg_backend_pid()", &[]).await.map_err(|error| from_postgres(&error))?;
         is_unreplicated.store(false, Ordering::Release);
-        Ok(AppendConnection { client, is_unreplicated })
+        Ok(AppendConnection { client, is_unreplicated, backend: row.get(0) })
     }
 }
 

@@ -21,6 +21,25 @@ pub(super) fn from_postgres(error: &Error) -> LogError {
     }
 }
 
+/// The error for a connection that could not be made to `server`.
+pub(super) fn at_connect(server: &str, error: &Error) -> LogError {
+    if error.as_db_error().is_some() {
+        return from_postgres(error);
+    }
+    // The driver does not tell these apart but by their text.
+    let text = with_cause(error);
+    if text.starts_with("error performing TLS handshake") {
+        return LogError::Unusable(format!(
+            "{server}: {text}; the server must offer TLS, with a certificate for this host name from an authority that \
+             sslrootcert names, unless sslmode in DATABASE_URL asks for less"
+        ));
+    }
+    if text.starts_with("invalid configuration") {
+        return LogError::Unusable(format!("{server}: {text}; correct DATABASE_URL"));
+    }
+    LogError::Unavailable(format!("{server}: {text}; does the server run there, and is DATABASE_URL right?"))
+}
+
 /// Whether the same statements may succeed on a new connection a little later.
 pub(super) fn is_passing(error: &LogError) -> bool {
     matches!(error, LogError::Unavailable(_))

@@ -5,7 +5,6 @@
 
 mod connect;
 mod error;
-mod memory;
 mod questions;
 mod reader;
 mod rows;
@@ -28,11 +27,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use self::{
-    connect::Connector, error::from_postgres, memory::Memory, reader::Reader, wakeups::Announcer, writer::Writer,
-};
+use self::{connect::Connector, error::from_postgres, reader::Reader, wakeups::Announcer, writer::Writer};
 use super::{
     heads::Heads,
+    memory::Memory,
     queue::{Queue, QueueLimits, Waiting, queue},
 };
 

@@ -3,7 +3,7 @@
 use porttask_app::log::{Head, OrganizationId, PartitionId, admission::Questions};
 use uuid::Uuid;
 
-use super::memory::Memory;
+use crate::log::memory::Memory;
 
 /// Arrays of equal length, one per column.
 pub(super) struct PartitionQuestions<'a> {

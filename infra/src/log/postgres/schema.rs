@@ -12,6 +12,13 @@ const OLDEST_SERVER: i32 = 150_000;
 /// "PortTask" in ASCII: the advisory lock under which one node at a time migrates.
 const MIGRATION_LOCK: i64 = 0x506f_7274_5461_736b;
 
+/// Whether the log is there, and whether something else is in its place.
+const FOUND: &str = "
+    SELECT to_regclass('log.migrations') IS NOT NULL, EXISTS (
+        SELECT FROM pg_class JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
+        WHERE nspname IN ('log', 'ledger')
+    )";
+
 /// Brings the database up to date and answers how many partitions the log has.
 pub(super) async fn prepare(client: &mut Client, partitions: u16) -> Result<u16, LogError> {
     let failed = |error: tokio_postgres::Error| from_postgres(&error);
@@ -28,8 +35,15 @@ pub(super) async fn prepare(client: &mut Client, partitions: u16) -> Result<u16,
 
 async fn migrate_and_fill(client: &mut Client, partitions: u16) -> Result<u16, LogError> {
     let failed = |error: tokio_postgres::Error| from_postgres(&error);
-    let exists = client.query_one("SELECT to_regclass('log.migrations') IS NOT NULL", &[]).await.map_err(failed)?;
-    if !exists.get::<_, bool>(0) {
+    let row = client.query_one(FOUND, &[]).await.map_err(failed)?;
+    let (is_ours, is_taken): (bool, bool) = (row.get(0), row.get(1));
+    if !is_ours && is_taken {
+        return Err(LogError::Unusable(
+            "the database has schemas `log` or `ledger` of another program: choose another database in DATABASE_URL"
+                .to_owned(),
+        ));
+    }
+    if !is_ours {
         client
             .batch_execute("CREATE SCHEMA IF NOT EXISTS log; CREATE SCHEMA IF NOT EXISTS ledger")
             .await

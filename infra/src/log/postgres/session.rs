@@ -21,10 +21,10 @@ use tokio_postgres::{
 use super::{
     connect::{AppendConnection, Connector},
     error::from_postgres,
-    memory::Memory,
     questions::PartitionQuestions,
     rows,
 };
+use crate::log::memory::Memory;
 
 /// How many events of other nodes are read to catch up with them; beyond, the memory starts anew.
 const MAX_NEWS: i64 = 2_000;
@@ -116,6 +116,11 @@ impl Session {
             commit,
             rollback,
         })
+    }
+
+    /// The server's process that waits when this session waits.
+    pub(super) fn backend(&self) -> i32 {
+        self.connection.backend
     }
 
     /// First round trip: begins a transaction, locks the partitions of `memories`, which are in ascending order, and

@@ -1,7 +1,8 @@
 //! The writer of one partition: it takes what waits, and does not let go before every caller has a true answer.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::future::{Either, select};
 use porttask_app::log::{
     Append, AppendError, Appended, EventId, LogError, PartitionId, Position,
     admission::{Admission, Questions, Writes},
@@ -11,17 +12,19 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     connect::Connector,
     error::is_passing,
-    memory::Memory,
-    session::{NotCommitted, NotLocked, Session},
+    session::{Locked, NotCommitted, NotLocked, Session},
     wakeups::Announcer,
 };
 use crate::log::{
     heads::Heads,
+    memory::Memory,
     queue::{Job, Waiting},
 };
 
 /// How long a round trip may take; the server gives up before, unless it or the network is frozen.
 const STEP_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long to wait for a lock before looking at who holds it.
+const RELIEF_AFTER: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -123,17 +126,14 @@ impl Writer {
             None => in_time(Session::open(&self.connector)).await.map_err(Failure::Log)?,
         };
         let locked = loop {
-            let mut memories = Vec::with_capacity(2);
-            memories.extend(with_platform.then_some(&mut self.platform));
-            memories.push(&mut self.own);
-            match timeout(STEP_TIMEOUT, session.lock(&mut memories, &questions)).await {
-                Ok(Ok(locked)) => break locked,
-                Ok(Err(NotLocked::Failed(error))) => return Err(Failure::Log(error)),
-                Ok(Err(NotLocked::Outdated)) => {
-                    memories.into_iter().for_each(Memory::forget);
+            match self.lock(&session, &questions, with_platform).await {
+                Ok(locked) => break locked,
+                Err(NotLocked::Failed(error)) => return Err(Failure::Log(error)),
+                Err(NotLocked::Outdated) => {
+                    self.own.forget();
+                    self.platform.forget();
                     session = in_time(Session::open(&self.connector)).await.map_err(Failure::Log)?;
                 }
-                Err(_) => return Err(Failure::Log(no_answer())),
             }
         };
         let (known, copy) = locked.into_parts();
@@ -154,6 +154,21 @@ impl Writer {
         }
         self.session = Some(session);
         Ok(answers)
+    }
+
+    async fn lock(
+        &mut self,
+        session: &Session,
+        questions: &Questions,
+        with_platform: bool,
+    ) -> Result<Locked, NotLocked> {
+        let mut memories = Vec::with_capacity(2);
+        memories.extend(with_platform.then_some(&mut self.platform));
+        memories.push(&mut self.own);
+        let relief = pin!(relieve(&self.connector, session.backend()));
+        let lock = pin!(timeout(STEP_TIMEOUT, session.lock(&mut memories, questions)));
+        let Either::Left((locked, _)) = select(lock, relief).await;
+        locked.unwrap_or_else(|_| Err(NotLocked::Failed(no_answer())))
     }
 
     fn advance(&mut self, writes: &Writes, with_platform: bool) {
@@ -182,6 +197,16 @@ impl Writer {
                 Err(_) => sleep(pause).await,
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+/// Helps itself, as long as it waits, to a lock that somebody frozen holds.
+async fn relieve(connector: &Connector, backend: i32) -> Infallible {
+    loop {
+        sleep(RELIEF_AFTER).await;
+        if let Err(error) = connector.relieve(backend).await {
+            tracing::warn!(%error, "who holds the partition could not be looked up");
         }
     }
 }

@@ -85,13 +85,35 @@ impl Readers {
 
 /// The last event.
 pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
-    let mut select =
-        connection.prepare_cached("SELECT offset, event_id, recorded_at FROM events ORDER BY offset DESC LIMIT 1")?;
-    let head = select.query_row([], |row| {
-        let position = Position { partition: PartitionId::PLATFORM, offset: Offset(row.get(0)?) };
-        Ok(Head { position, event_id: EventId(uuid(row, 1)?), recorded_at: timestamp(row, 2)? })
-    });
-    Ok(head.optional()?.unwrap_or_else(|| Head::empty(PartitionId::PLATFORM)))
+    let last = news(connection, None, 1)?.pop();
+    Ok(last.map_or_else(|| Head::empty(PartitionId::PLATFORM), |(head, ..)| head))
+}
+
+/// The event at a remembered head and those after it, or without one the last event: each with its stream and version.
+pub(super) fn news(
+    connection: &Connection,
+    known: Option<Head>,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Head, Offset, Version)>> {
+    let mut select = match known {
+        Some(_) => connection.prepare_cached(
+            "SELECT offset, event_id, recorded_at, stream, version FROM events WHERE offset >= ?1 ORDER BY offset LIMIT ?2",
+        )?,
+        None => connection.prepare_cached(
+            "SELECT offset, event_id, recorded_at, stream, version FROM events WHERE offset >= ?1
+             ORDER BY offset DESC LIMIT min(?2, 1)",
+        )?,
+    };
+    let from = known.map_or(0, |head| head.position.offset.0);
+    let rows = select.query_map(params![bound(from), bound(limit as u64)], |row| {
+        Ok((head_in(row)?, Offset(row.get(3)?), Version(row.get(4)?)))
+    })?;
+    rows.collect()
+}
+
+fn head_in(row: &Row<'_>) -> rusqlite::Result<Head> {
+    let position = Position { partition: PartitionId::PLATFORM, offset: Offset(row.get(0)?) };
+    Ok(Head { position, event_id: EventId(uuid(row, 1)?), recorded_at: timestamp(row, 2)? })
 }
 
 /// How far a stream has come; `None` if it does not exist.

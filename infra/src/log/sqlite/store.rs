@@ -1,6 +1,12 @@
 //! The file of the embedded log: opening it, migrating it, refusing what is not one.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    error::Error as _,
+    fs,
+    io::{self, Write as _},
+    path::Path,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use porttask_app::log::{Incarnation, LogError, Offset};
@@ -25,10 +31,22 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) fn open(directory: &Path) -> Result<(Connection, Offset), LogError> {
     fs::create_dir_all(directory).map_err(|error| no_folder(directory, &error))?;
     // Two processes that start at once take turns; the lock ends with the file's handle.
-    let lock = fs::File::create(directory.join("log.lock")).map_err(|error| no_folder(directory, &error))?;
+    let lock_path = directory.join("log.lock");
+    let lock = fs::OpenOptions::new().create(true).append(true).open(&lock_path);
+    let mut lock = lock.map_err(|error| no_folder(directory, &error))?;
     lock.lock().map_err(|error| no_folder(directory, &error))?;
 
     let path = directory.join("log.db");
+    let is_empty = fs::metadata(&path).map_or(true, |file| file.len() == 0);
+    let was_kept = lock.metadata().is_ok_and(|file| file.len() > 0);
+    if is_empty && was_kept {
+        return Err(LogError::Damaged(format!(
+            "{} is missing or empty, and a log was kept here: put back the latest backup and run `porttask events \
+             restored`, or remove {} to begin a new log",
+            path.display(),
+            lock_path.display()
+        )));
+    }
     let at_open = |error: rusqlite::Error| error::at_open(&path, &error);
     let mut connection = Connection::open(&path).map_err(at_open)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(at_open)?;
@@ -36,10 +54,14 @@ pub(super) fn open(directory: &Path) -> Result<(Connection, Offset), LogError> {
     configure_writer(&connection).map_err(at_open)?;
     check_length(&connection, &path)?;
     migrate(&mut connection, &path)?;
-    if reader::incarnation(&connection).is_err() {
-        begin_incarnation(&mut connection).map_err(at_open)?;
+    match reader::incarnation(&connection) {
+        Err(rusqlite::Error::QueryReturnedNoRows) => begin_incarnation(&mut connection).map(drop).map_err(at_open)?,
+        found => _ = found.map_err(at_open)?,
     }
     let head = reader::head(&connection).map_err(at_open)?;
+    if !was_kept {
+        lock.write_all(b"A log is kept in this folder.\n").map_err(|error| no_folder(directory, &error))?;
+    }
     Ok((connection, head.position.offset))
 }
 
@@ -104,7 +126,10 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
             "{} was written by a newer version of PortTask: run that version, or put back a backup of this one",
             path.display()
         )),
-        _ => LogError::Unusable(format!("{} cannot be migrated: {error}", path.display())),
+        _ => match error.source().and_then(|cause| cause.downcast_ref::<rusqlite::Error>()) {
+            Some(cause) => error::at_open(path, cause),
+            None => LogError::Unusable(format!("{} cannot be migrated: {error}", path.display())),
+        },
     })
 }
 

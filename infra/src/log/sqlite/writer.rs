@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, thread};
 
 use jiff::Timestamp;
 use porttask_app::log::{
-    Append, AppendError, Appended, LogError, Offset, PartitionId, Position, Version,
+    Append, AppendError, Appended, LogError, Offset, PartitionId, Position, StreamId, Version,
     admission::{Admission, Known, OnceKey, OnceRecord, Questions, StreamState, Writes},
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -12,23 +12,25 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::{error::from_sqlite, reader};
 use crate::log::{
     heads::Heads,
+    memory::Memory,
     queue::{Job, Waiting},
 };
 
 /// Every how many versions a stream's chain is marked.
 pub(super) const MARK_EVERY: u64 = 64;
 
+/// How many events of other processes are read to catch up with them; beyond, the memory starts anew.
+const MAX_NEWS: usize = 2_000;
+
 pub(super) struct Writer {
     connection: Connection,
     heads: Arc<Heads>,
+    memory: Memory,
 }
-
-/// The answers of a batch and the head that it leaves.
-type Written = (Vec<Result<Appended, AppendError>>, Offset);
 
 impl Writer {
     pub(super) fn new(connection: Connection, heads: Arc<Heads>) -> Self {
-        Self { connection, heads }
+        Self { connection, heads, memory: Memory::own(PartitionId::PLATFORM) }
     }
 
     /// Starts the thread; it ends when the queue is closed and empty.
@@ -44,9 +46,13 @@ impl Writer {
 
     fn write(&mut self, batch: Vec<Job>) {
         let appends: Vec<&Append> = batch.iter().map(|job| &job.append).collect();
-        match write_batch(&mut self.connection, &appends) {
-            Ok((answers, head)) => {
-                self.heads.publish(PartitionId::PLATFORM, head);
+        let written = self.write_batch(&appends);
+        if written.is_err() {
+            self.memory.forget();
+        }
+        match written {
+            Ok(answers) => {
+                self.heads.publish(PartitionId::PLATFORM, self.memory.head().position.offset);
                 batch.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
             }
             // What concerns one append must not fail its mates: each is tried alone.
@@ -59,22 +65,23 @@ impl Writer {
             }
         }
     }
-}
 
-fn write_batch(connection: &mut Connection, appends: &[&Append]) -> Result<Written, AppendError> {
-    let failed = |error: rusqlite::Error| AppendError::Log(from_sqlite(&error));
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let known = learn(&transaction, &Questions::of(appends.iter().copied())).map_err(failed)?;
-    let mut admission = Admission::new(PartitionId::PLATFORM, known);
-    let answers = appends.iter().map(|append| admission.admit(append)).collect();
-    let writes = admission.into_writes();
-    if writes.is_empty() {
-        return Ok((answers, Offset::START));
+    fn write_batch(&mut self, appends: &[&Append]) -> Result<Vec<Result<Appended, AppendError>>, AppendError> {
+        let failed = |error: rusqlite::Error| AppendError::Log(from_sqlite(&error));
+        let begun = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let transaction = begun.map_err(failed)?;
+        self.memory.trim();
+        let known = learn(&transaction, &Questions::of(appends.iter().copied()), &mut self.memory).map_err(failed)?;
+        let mut admission = Admission::new(PartitionId::PLATFORM, known);
+        let answers = appends.iter().map(|append| admission.admit(append)).collect();
+        let writes = admission.into_writes();
+        if !writes.is_empty() {
+            record(&transaction, &writes).map_err(failed)?;
+            transaction.commit().map_err(|error| at_commit(&error))?;
+            self.memory.advance(&writes);
+        }
+        Ok(answers)
     }
-    record(&transaction, &writes).map_err(failed)?;
-    transaction.commit().map_err(|error| at_commit(&error))?;
-    let head = writes.events.last().map_or(Offset::START, |written| written.event.position.offset);
-    Ok((answers, head))
 }
 
 /// A commit that failed for lack of room or of the lock has written nothing. After any other failure of the disk the
@@ -93,14 +100,20 @@ fn at_commit(error: &rusqlite::Error) -> AppendError {
 }
 
 /// Answers the questions of a batch under the write lock.
-fn learn(transaction: &Transaction<'_>, questions: &Questions) -> rusqlite::Result<Known> {
-    let head = reader::head(transaction)?;
-    let mut known = Known::nothing(now(), vec![head]);
+fn learn(transaction: &Transaction<'_>, questions: &Questions, memory: &mut Memory) -> rusqlite::Result<Known> {
+    if !memory.catch_up(reader::news(transaction, memory.known_head(), MAX_NEWS)?.into_iter(), MAX_NEWS) {
+        memory.forget();
+        memory.catch_up(reader::news(transaction, None, MAX_NEWS)?.into_iter(), MAX_NEWS);
+    }
     for stream in &questions.streams {
-        if let Some(state) = reader::stream_state(transaction, stream)? {
-            known.streams.insert(stream.clone(), state);
+        if !memory.remembers(stream)
+            && let Some(state) = reader::stream_state(transaction, stream)?
+        {
+            memory.learn([(stream.clone(), state)].into_iter());
         }
     }
+    let mut known = Known::nothing(now(), vec![memory.head()]);
+    known.streams.extend(memory.known(&questions.streams));
     let mut owner =
         transaction.prepare_cached("SELECT owner FROM claims WHERE organization = ?1 AND kind = ?2 AND hash = ?3")?;
     for key in &questions.claims {
@@ -220,22 +233,15 @@ fn record_events(transaction: &Transaction<'_>, writes: &Writes) -> rusqlite::Re
     Ok(())
 }
 
-fn record_streams(
-    transaction: &Transaction<'_>,
-    streams: &HashMap<porttask_app::log::StreamId, StreamState>,
-) -> rusqlite::Result<()> {
-    let mut upsert = transaction.prepare_cached(
-        "INSERT INTO streams (organization, name, first, last, version) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT DO UPDATE SET last = excluded.last, version = excluded.version",
-    )?;
-    for (stream, state) in streams {
-        upsert.execute(params![
-            stream.organization.0.as_bytes(),
-            stream.name.as_str(),
-            state.first.0,
-            state.last.0,
-            state.version.0,
-        ])?;
+fn record_streams(transaction: &Transaction<'_>, streams: &HashMap<StreamId, StreamState>) -> rusqlite::Result<()> {
+    let mut update = transaction.prepare_cached("UPDATE streams SET last = ?2, version = ?3 WHERE first = ?1")?;
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO streams (first, last, version, organization, name) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (stream, StreamState { first, last, version }) in streams {
+        if update.execute(params![first.0, last.0, version.0])? == 0 {
+            let (organization, name) = (stream.organization.0.as_bytes(), stream.name.as_str());
+            insert.execute(params![first.0, last.0, version.0, organization, name])?;
+        }
     }
     Ok(())
 }

@@ -1,0 +1,10 @@
+//! What `porttask_app::log` promises, as tests that run on every engine.
+
+mod append;
+mod follow;
+mod foundings;
+mod guards;
+mod nodes;
+mod once;
+mod partitions;
+mod read;

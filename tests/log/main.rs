@@ -1,0 +1,11 @@
+//! The event log on every engine: its contract, and what happens to it in races, crashes and failures.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod blocked;
+mod contract;
+mod crash;
+mod failure;
+mod model;
+mod race;
+mod vectors;

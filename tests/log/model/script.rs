@@ -1,0 +1,146 @@
+//! Random appends over a few organizations, streams, names, counts and keys, so that they meet often.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use porttask_app::log::{Append, Guard, Once, OrganizationId, StreamId, Version};
+use porttask_tests::{claim, count, event, once, release, stream};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{BoxedStrategy, Strategy, any};
+
+use super::simple::Model;
+
+const NAMES: u8 = 3;
+
+/// The organizations and names of one script, which no other script uses.
+pub(super) struct Names {
+    /// Two that are founded sooner or later, and the platform.
+    pub(super) organizations: [OrganizationId; 3],
+    prefix: String,
+}
+
+/// One append.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    organization: usize,
+    founding: bool,
+    /// Whose stream (the platform's?), which, and how far beside its version at submission.
+    expected: Vec<(bool, u8, u64)>,
+    events: Vec<(bool, u8)>,
+    guards: Vec<(bool, u8, Change)>,
+    /// The key, the request, and whether its time is over.
+    once: Option<(u8, u8, bool)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Claim(u8),
+    Release(u8),
+    Count(i8, Option<i8>, Option<i8>),
+}
+
+impl Names {
+    pub(super) fn new() -> Self {
+        let (one, other) = (OrganizationId::generate(), OrganizationId::generate());
+        Self { organizations: [one, other, OrganizationId::PLATFORM], prefix: one.to_string() }
+    }
+
+    fn name(&self, number: u8) -> String {
+        format!("{}-{number}", self.prefix)
+    }
+
+    /// All names that are claimed and counted.
+    pub(super) fn guarded(&self) -> impl Iterator<Item = String> {
+        (0..NAMES).map(|number| self.name(number))
+    }
+
+    /// All streams.
+    pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
+        let of = |organization| self.guarded().map(move |name| stream(organization, name));
+        self.organizations.into_iter().flat_map(of)
+    }
+}
+
+impl Step {
+    /// The append, with the versions that the model has now.
+    pub(super) fn append(&self, names: &Names, model: &Model) -> Append {
+        let organization = names.organizations[self.organization];
+        let owner = |platform: bool| if platform { OrganizationId::PLATFORM } else { organization };
+        let stream = |(platform, name): (bool, u8)| stream(owner(platform), names.name(name));
+        let events = self.events.iter().map(|place| event(&stream(*place), *b"{}")).collect();
+        let mut append = Append::new(organization, events);
+        for (platform, name, beside) in &self.expected {
+            let stream = stream((*platform, *name));
+            let version = Version(model.version(&stream).0 + beside);
+            append = append.expecting(stream, version);
+        }
+        if let Some((key, request, is_over)) = self.once {
+            let mut once: Once = once(names.name(key), &request.to_string());
+            if is_over {
+                once.keep_until = Timestamp::now() - Duration::from_secs(3_600);
+            }
+            append = append.once(once);
+        }
+        if append.events.is_empty() {
+            return append;
+        }
+        append.founding = self.founding && organization != OrganizationId::PLATFORM;
+        let guard = |(platform, name, change): &(bool, u8, Change)| {
+            let (owner, name) = (owner(*platform), names.name(*name));
+            match change {
+                Change::Claim(who) => claim(owner, &name, &who.to_string()),
+                Change::Release(who) => release(owner, &name, &who.to_string()),
+                Change::Count(by, minimum, maximum) => {
+                    count(owner, &name, (*by).into(), minimum.map(Into::into), maximum.map(Into::into))
+                }
+            }
+        };
+        append.guards = self.guards.iter().map(guard).collect::<Vec<Guard>>();
+        append
+    }
+}
+
+/// Groups of one to four appends, each group submitted at once. The first found the organizations.
+pub(super) fn scripts() -> impl Strategy<Value = Vec<Vec<Step>>> {
+    let foundings = (0..2_usize).prop_map(|organization| Step {
+        organization,
+        founding: true,
+        expected: vec![],
+        events: vec![(false, 0)],
+        guards: vec![],
+        once: None,
+    });
+    (vec(foundings, 1..3), vec(vec(steps(), 1..=4), 1..16)).prop_map(|(foundings, mut groups)| {
+        groups.insert(0, foundings);
+        groups
+    })
+}
+
+fn steps() -> BoxedStrategy<Step> {
+    let seldom = || proptest::bool::weighted(0.15);
+    let beside = proptest::prop_oneof![9 => proptest::strategy::Just(0), 1 => 1..3_u64];
+    let change = proptest::prop_oneof![
+        (0..2_u8).prop_map(Change::Claim),
+        (0..2_u8).prop_map(Change::Release),
+        (-2..=2_i8, option::of(-1..1_i8), option::of(1..3_i8)).prop_map(|(by, low, high)| Change::Count(by, low, high)),
+    ];
+    let step = (
+        0..3_usize,
+        proptest::bool::weighted(0.05),
+        vec((seldom(), 0..NAMES, beside), 0..3),
+        vec((seldom(), 0..NAMES), 0..4),
+        proptest::prop_oneof![1 => proptest::strategy::Just(vec![]), 1 => vec((seldom(), 0..NAMES, change), 1..4)],
+        option::weighted(0.3, (0..2_u8, 0..2_u8, any::<bool>())),
+    );
+    let step = step.prop_map(|(organization, founding, expected, events, guards, once)| Step {
+        organization,
+        founding,
+        expected,
+        events,
+        guards,
+        once,
+    });
+    let records_something = |step: &Step| !step.events.is_empty() || step.once.is_some();
+    step.prop_filter("records something", records_something).boxed()
+}

@@ -1,0 +1,159 @@
+//! A fresh store on either engine, opened as often as needed.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use porttask_app::log::{EventLog, LogError};
+use porttask_infra::log::QueueLimits;
+use porttask_infra::log::postgres::{PostgresLog, PostgresOptions};
+use porttask_infra::log::sqlite::{SqliteLog, SqliteOptions};
+use private_postgres::PrivatePostgres;
+use tempfile::TempDir;
+
+/// The longest that any one test may take; what takes longer hangs.
+const TEST_LIMIT: Duration = Duration::from_secs(180);
+
+/// What keeps the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// One file.
+    Sqlite,
+    /// A database server.
+    Postgres,
+}
+
+/// How a store is opened, where that differs from the engine's defaults.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Settings {
+    /// How much may wait.
+    pub queue: Option<QueueLimits>,
+    /// How often a node looks for what it was not told of.
+    pub poll: Option<Duration>,
+    /// How long an append is retried while the server is away. PostgreSQL only.
+    pub patience: Option<Duration>,
+    /// How many partitions a new log gets. PostgreSQL only.
+    pub partitions: Option<u16>,
+}
+
+/// The place of a log: a directory, or the URL of a database.
+pub struct Store {
+    engine: Engine,
+    place: String,
+    /// Held because dropping it removes it.
+    _directory: Option<TempDir>,
+}
+
+impl Store {
+    /// An empty store: a temporary directory, or a new database on the server that all tests of the process share.
+    pub fn fresh(engine: Engine) -> Self {
+        match engine {
+            Engine::Sqlite => {
+                let directory = tempfile::tempdir().unwrap();
+                let place = directory.path().to_str().unwrap().to_owned();
+                Self { engine, place, _directory: Some(directory) }
+            }
+            Engine::Postgres => Self::at(engine, PrivatePostgres::shared().fresh_database()),
+        }
+    }
+
+    /// The store at a directory or URL, which stays when this value is dropped.
+    pub fn at(engine: Engine, place: impl Into<String>) -> Self {
+        Self { engine, place: place.into(), _directory: None }
+    }
+
+    /// Its engine.
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// The directory or URL.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// The database file of the SQLite engine.
+    pub fn file(&self) -> PathBuf {
+        Path::new(&self.place).join("log.db")
+    }
+
+    /// A node on this store. Every call opens another one.
+    pub async fn open(&self) -> Arc<dyn EventLog> {
+        self.open_with(Settings::default()).await
+    }
+
+    /// A node on this store with other settings than the defaults.
+    pub async fn open_with(&self, settings: Settings) -> Arc<dyn EventLog> {
+        self.try_open(settings).await.unwrap_or_else(|error| panic!("{:?} did not open: {error}", self.engine))
+    }
+
+    /// A node on this store, or why there is none.
+    ///
+    /// # Errors
+    /// As the engine's.
+    pub async fn try_open(&self, settings: Settings) -> Result<Arc<dyn EventLog>, LogError> {
+        Ok(match self.engine {
+            Engine::Sqlite => {
+                let mut options = SqliteOptions::new(&self.place);
+                options.queue = settings.queue.unwrap_or(options.queue);
+                options.poll = settings.poll.unwrap_or(options.poll);
+                SqliteLog::open(options).await?
+            }
+            Engine::Postgres => {
+                let mut options = PostgresOptions::new(&self.place);
+                options.queue = settings.queue.unwrap_or(options.queue);
+                options.poll = settings.poll.unwrap_or(options.poll);
+                options.patience = settings.patience.unwrap_or(options.patience);
+                options.partitions = settings.partitions.unwrap_or(options.partitions);
+                PostgresLog::open(options).await?
+            }
+        })
+    }
+
+    /// Runs SQL beside the log on its PostgreSQL database and returns the first column of the rows as text.
+    pub async fn sql(&self, sql: &str) -> Vec<String> {
+        assert_eq!(self.engine, Engine::Postgres, "SQL is run on PostgreSQL");
+        let (client, connection) = tokio_postgres::connect(&self.place, tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let messages = client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        drop(client);
+        connection.await.unwrap().unwrap();
+        let first_column = |message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+            _ => None,
+        };
+        messages.into_iter().filter_map(first_column).collect()
+    }
+}
+
+/// Runs a test on a fresh store.
+pub fn run_on<F: Future<Output = ()>>(engine: Engine, test: impl FnOnce(Store) -> F) {
+    run(test(Store::fresh(engine)));
+}
+
+/// What asynchronous tests run on.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Runs an asynchronous test to its end, or fails when it hangs.
+pub fn run<F: Future>(test: F) -> F::Output {
+    let runtime = runtime();
+    let finished = runtime.block_on(async { tokio::time::timeout(TEST_LIMIT, test).await });
+    // What still runs in the background must not keep the process.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    finished.unwrap_or_else(|_| panic!("the test hangs: not finished after {TEST_LIMIT:?}"))
+}
+
+/// Polls a condition until it holds.
+///
+/// # Panics
+/// When it does not hold within `limit`.
+pub async fn by<F: Future<Output = bool>>(limit: Duration, what: &str, mut holds: impl FnMut() -> F) {
+    let deadline = tokio::time::Instant::now() + limit;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,43 @@
+//! What the black-box tests share: stores of either engine, sample appends, checkers of what was recorded, and ways to
+//! make machinery fail.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `engine.rs` | a fresh store on either engine, opened as often as needed |
+//! | `samples.rs` | appends and their parts, in few words |
+//! | `history.rs` | everything that a log holds, and what is wrong with it |
+//! | `work.rs` | appends whose traces tell whether they were recorded once and whole |
+//! | `child.rs` | a process that appends, to be killed or frozen |
+//! | `proxy.rs` | a connection to PostgreSQL that breaks when it hurts most |
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod child;
+mod engine;
+mod history;
+mod proxy;
+mod samples;
+mod work;
+
+pub use child::{Appender, signal};
+pub use engine::{Engine, Settings, Store, by, run, run_on, runtime};
+pub use history::{History, faults};
+pub use proxy::{Proxy, Then, Trap};
+pub use samples::{
+    Dice, claim, count, counter_key, event, fingerprint, found, holder_of, once, page_to_end, platform_stream, release,
+    simple, stream, value_of,
+};
+pub use work::{Acknowledged, Work};
+
+/// Makes of each `async fn name(store: Store)` the tests `sqlite::name` and `postgres::name`.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($name:ident),* $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $name() { $crate::run_on($crate::Engine::Sqlite, super::$name); })*
+        }
+        mod postgres {
+            $(#[test] fn $name() { $crate::run_on($crate::Engine::Postgres, super::$name); })*
+        }
+    };
+}
