@@ -3,7 +3,7 @@
 //! The memory is never believed by itself: under the partition's lock the next batch reads the event at the remembered
 //! head, which must be the same, and all events after it, which are those of other nodes.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use porttask_app::log::{
     Head, Offset, OrganizationId, PartitionId, StreamId, Version,

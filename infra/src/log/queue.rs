@@ -54,6 +54,8 @@ pub(super) struct Queue {
 /// The writer's end of a queue.
 pub(super) struct Waiting {
     jobs: mpsc::Receiver<Job>,
+    /// Those who did not fit into the batch that was gathered.
+    held: Vec<Job>,
     /// The size of the last batch.
     last: usize,
 }
@@ -62,7 +64,7 @@ pub(super) struct Waiting {
 pub(super) fn queue(limits: QueueLimits) -> (Queue, Waiting) {
     let (sender, receiver) = mpsc::channel(limits.appends.max(1));
     let room = Arc::new(Semaphore::new(limits.bytes.min(Semaphore::MAX_PERMITS)));
-    (Queue { jobs: sender, room }, Waiting { jobs: receiver, last: 1 })
+    (Queue { jobs: sender, room }, Waiting { jobs: receiver, held: Vec::new(), last: 1 })
 }
 
 impl Queue {
@@ -81,38 +83,48 @@ impl Queue {
 }
 
 impl Waiting {
-    /// Everything that waits, at most 1,024 appends, as soon as something does; `None` when the log is closed.
+    /// Everything that waits, as soon as something does; `None` when the log is closed.
     pub(super) async fn next_batch(&mut self) -> Option<Vec<Job>> {
-        let mut batch = Vec::new();
-        self.jobs.recv_many(&mut batch, MAX_BATCH).await;
-        let mut gathering = Gathering::default();
-        while gathering.goes_on(batch.len(), self.last) {
-            tokio::task::yield_now().await;
-            std::thread::yield_now();
-            self.take(&mut batch);
+        let mut batch = std::mem::take(&mut self.held);
+        if batch.is_empty() {
+            self.jobs.recv_many(&mut batch, MAX_BATCH).await;
         }
-        self.last = batch.len();
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// The same for a thread without a runtime.
+    /// The same for a thread without a runtime, which has nothing to do while a batch is gathered.
     pub(super) fn blocking_next_batch(&mut self) -> Option<Vec<Job>> {
         let mut batch = Vec::new();
         self.jobs.blocking_recv_many(&mut batch, MAX_BATCH);
         let mut gathering = Gathering::default();
         while gathering.goes_on(batch.len(), self.last) {
-            std::thread::yield_now();
-            self.take(&mut batch);
+            std::thread::sleep(GATHERING_PAUSE / 4);
+            self.take(&mut batch, |_| true);
         }
         self.last = batch.len();
         (!batch.is_empty()).then_some(batch)
     }
 
-    fn take(&mut self, batch: &mut Vec<Job>) {
-        while let Ok(job) = self.jobs.try_recv() {
-            batch.push(job);
-            if batch.len() == MAX_BATCH {
-                break;
+    /// Adds to a batch those who came since it was begun and fit into it.
+    pub(super) async fn gather(&mut self, batch: &mut Vec<Job>, fits: impl Fn(&Append) -> bool) {
+        let mut gathering = Gathering::default();
+        self.take(batch, &fits);
+        while gathering.goes_on(batch.len() + self.held.len(), self.last) {
+            tokio::task::yield_now().await;
+            std::thread::yield_now();
+            self.take(batch, &fits);
+        }
+        self.last = batch.len();
+    }
+
+    fn take(&mut self, batch: &mut Vec<Job>, fits: impl Fn(&Append) -> bool) {
+        while batch.len() + self.held.len() < MAX_BATCH
+            && let Ok(job) = self.jobs.try_recv()
+        {
+            if fits(&job.append) {
+                batch.push(job);
+            } else {
+                self.held.push(job);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! what is [`Known`], and lets [`Admission::admit`] judge one append after the other. Each sees what the ones before
 //! it changed; one that is refused leaves no trace. [`Admission::into_writes`] is what remains to be written.
 
-use std::collections::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -75,9 +75,7 @@ impl Questions {
     pub fn of<'a>(appends: impl IntoIterator<Item = &'a Append>) -> Self {
         let mut questions = Self::default();
         for append in appends {
-            let read = append.expected.iter().map(|expected| &expected.stream);
-            let written = append.events.iter().map(|event| &event.stream);
-            questions.streams.extend(read.chain(written).cloned());
+            questions.streams.extend(append.streams().cloned());
             for guard in &append.guards {
                 match guard {
                     Guard::Claim(claim) | Guard::Release(claim) => _ = questions.claims.insert(claim.key.clone()),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Append, AppendError, EventId, Guard, NewEvent, OrganizationId};
+use super::{Append, AppendError, EventId, Guard, NewEvent, OrganizationId, StreamId};
 
 /// The most events of one append.
 pub const MAX_EVENTS: usize = 1_000;
@@ -16,12 +16,20 @@ pub const MAX_APPEND_BYTES: usize = 8 << 20;
 pub const MAX_CONDITIONS: usize = 1_000;
 
 impl Append {
+    /// The streams that the append reads or writes.
+    pub fn streams(&self) -> impl Iterator<Item = &StreamId> {
+        let read = self.expected.iter().map(|expected| &expected.stream);
+        read.chain(self.events.iter().map(|event| &event.stream))
+    }
+
     /// Whether any part of the append concerns the platform organization, so that its partition must be locked too.
     pub fn touches_platform(&self) -> bool {
-        let read = self.expected.iter().map(|expected| expected.stream.organization);
-        let written = self.events.iter().map(|event| event.stream.organization);
-        let guarded = self.guards.iter().map(Guard::organization);
-        self.founding || read.chain(written).chain(guarded).any(|owner| owner == OrganizationId::PLATFORM)
+        self.founding || self.owners().any(|owner| owner == OrganizationId::PLATFORM)
+    }
+
+    /// Whose streams and guards the append concerns.
+    fn owners(&self) -> impl Iterator<Item = OrganizationId> {
+        self.streams().map(|stream| stream.organization).chain(self.guards.iter().map(Guard::organization))
     }
 
     /// The bytes of data and meta.
@@ -40,8 +48,6 @@ impl Append {
     fn defect(&self) -> Option<String> {
         let is_blank = |event: &&NewEvent| event.data.is_empty() || event.meta.is_empty();
         let is_foreign = |owner: OrganizationId| owner != self.organization && owner != OrganizationId::PLATFORM;
-        let owners = self.expected.iter().map(|expected| expected.stream.organization);
-        let owners = owners.chain(self.events.iter().map(|event| event.stream.organization));
         if self.events.is_empty() && self.once.is_none() {
             return Some("it records nothing".to_owned());
         }
@@ -51,8 +57,7 @@ impl Append {
         if self.founding && self.organization == OrganizationId::PLATFORM {
             return Some("the platform organization exists from the start".to_owned());
         }
-        if let Some(owner) = owners.chain(self.guards.iter().map(Guard::organization)).find(|owner| is_foreign(*owner))
-        {
+        if let Some(owner) = self.owners().find(|owner| is_foreign(*owner)) {
             return Some(format!("it is for organization {} and concerns {owner}", self.organization));
         }
         if self.events.len() > MAX_EVENTS || self.size_bytes() > MAX_APPEND_BYTES {
@@ -94,7 +99,7 @@ impl Append {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{Claim, ClaimKey, EventType, Once, StreamId};
+    use crate::log::{Claim, ClaimKey, EventType, Once};
 
     fn organization() -> OrganizationId {
         OrganizationId(uuid::Uuid::from_u128(7))

@@ -132,11 +132,12 @@ fn start(
             patience: options.patience,
             heads: Arc::clone(heads),
             announcer: Arc::clone(&announcer),
+            waiting,
             session: None,
             own: Memory::own(partition),
             platform: Memory::platform(),
         };
-        writers.spawn_on(writer.run(waiting), runtime.handle());
+        writers.spawn_on(writer.run(), runtime.handle());
     }
     let thread = thread::Builder::new().name("log-writer".to_owned());
     thread.spawn(move || runtime.block_on(writers.join_all())).map(drop).map_err(failed)

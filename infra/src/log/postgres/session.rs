@@ -162,7 +162,8 @@ impl Session {
     async fn learn(&self, asked: &PartitionQuestions<'_>) -> Result<Answers, Error> {
         let client = &self.connection.client;
         let partition = &asked.partition;
-        let known_offset = asked.head.map(|head| head.position.offset.0 as i64);
+        let head = asked.head.filter(|head| head.position.offset > Offset::START);
+        let known_offset = head.map(|head| head.position.offset.0 as i64);
         let this = [partition as &(dyn ToSql + Sync)];
         let lock = client.query_one(&self.lock, &this);
         let news = async {
@@ -266,9 +267,7 @@ const STATEMENTS: [&str; 12] = [
     "BEGIN ISOLATION LEVEL READ COMMITTED",
     "SELECT partition FROM log.heads WHERE partition = $1 FOR UPDATE",
     "SELECT clock_timestamp(), partition, \"offset\", event_id, recorded_at, stream, version
-     FROM (SELECT) AS always LEFT JOIN LATERAL (
-         SELECT * FROM log.events WHERE partition = $1 AND \"offset\" >= $2 ORDER BY \"offset\" LIMIT $3
-     ) AS news ON true",
+     FROM log.events WHERE partition = $1 AND \"offset\" >= $2 ORDER BY \"offset\" LIMIT $3",
     "SELECT clock_timestamp(), partition, \"offset\", event_id, recorded_at, stream, version
      FROM (SELECT) AS always LEFT JOIN LATERAL (
          SELECT * FROM log.events WHERE partition = $1 ORDER BY \"offset\" DESC LIMIT 1
@@ -318,7 +317,7 @@ struct Answers {
     founded: Vec<Row>,
 }
 
-/// The database's clock, which the news carry even where there are none.
+/// The database's clock, which comes with the head; without any, what is remembered is outdated.
 fn now(news: &[Row]) -> Timestamp {
     news.first().map_or(Timestamp::UNIX_EPOCH, |row| row.get(0))
 }

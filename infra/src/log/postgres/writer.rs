@@ -4,8 +4,8 @@ use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
 use porttask_app::log::{
-    Append, AppendError, Appended, EventId, LogError, PartitionId, Position,
-    admission::{Admission, Questions, Writes},
+    Append, AppendError, Appended, EventId, LogError, PartitionId, Position, StreamId,
+    admission::{Admission, Questions, StreamState, Writes},
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -34,6 +34,7 @@ pub(super) struct Writer {
     pub(super) patience: Duration,
     pub(super) heads: Arc<Heads>,
     pub(super) announcer: Arc<Announcer>,
+    pub(super) waiting: Waiting,
     pub(super) session: Option<Session>,
     pub(super) own: Memory,
     pub(super) platform: Memory,
@@ -53,25 +54,28 @@ enum Failure {
 
 impl Writer {
     /// Writes until the queue is closed and empty.
-    pub(super) async fn run(mut self, mut waiting: Waiting) {
-        while let Some(batch) = waiting.next_batch().await {
-            let needs_both = |job: &Job| self.partition != PartitionId::PLATFORM && job.append.touches_platform();
-            let (both, own): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(needs_both);
+    pub(super) async fn run(mut self) {
+        while let Some(batch) = self.waiting.next_batch().await {
+            let (both, own): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(|job| self.needs_both(&job.append));
             self.write(own, false).await;
             self.write(both, true).await;
         }
     }
 
-    /// Writes a batch, with the platform's partition locked too if `with_platform`, and answers all its callers.
-    async fn write(&mut self, batch: Vec<Job>, with_platform: bool) {
+    fn needs_both(&self, append: &Append) -> bool {
+        self.partition != PartitionId::PLATFORM && append.touches_platform()
+    }
+
+    /// Writes a batch, with the platform's partition locked too if `with_platform`, and answers all its callers. The
+    /// batch grows by those who come while it waits for its locks.
+    async fn write(&mut self, mut batch: Vec<Job>, with_platform: bool) {
         if batch.is_empty() {
             return;
         }
-        let appends: Vec<&Append> = batch.iter().map(|job| &job.append).collect();
         let give_up = Instant::now() + self.patience;
         let mut pause = FIRST_PAUSE;
         let error = loop {
-            let failure = match self.attempt(&appends, with_platform).await {
+            let failure = match self.attempt(&mut batch, with_platform).await {
                 Ok(answers) => return self.answer(batch, answers, with_platform),
                 Err(failure) => failure,
             };
@@ -119,8 +123,8 @@ impl Writer {
         batch.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
     }
 
-    async fn attempt(&mut self, appends: &[&Append], with_platform: bool) -> Result<Answers, Failure> {
-        let questions = Questions::of(appends.iter().copied());
+    async fn attempt(&mut self, batch: &mut Vec<Job>, with_platform: bool) -> Result<Answers, Failure> {
+        let questions = Questions::of(batch.iter().map(|job| &job.append));
         let mut session = match self.session.take() {
             Some(session) => session,
             None => in_time(Session::open(&self.connector)).await.map_err(Failure::Log)?,
@@ -136,9 +140,12 @@ impl Writer {
                 }
             }
         };
-        let (known, copy) = locked.into_parts();
+        let (mut known, copy) = locked.into_parts();
+        if !with_platform {
+            known.streams.extend(self.gather(batch).await);
+        }
         let mut admission = Admission::new(self.partition, known);
-        let answers: Answers = appends.iter().map(|append| admission.admit(append)).collect();
+        let answers: Answers = batch.iter().map(|job| admission.admit(&job.append)).collect();
         let writes = admission.into_writes();
         if writes.is_empty() {
             in_time(session.leave(copy)).await.map_err(Failure::Log)?;
@@ -154,6 +161,20 @@ impl Writer {
         }
         self.session = Some(session);
         Ok(answers)
+    }
+
+    /// Lets those join the batch who came since it was begun and about whom nothing more must be read; answers what is
+    /// known of their streams.
+    async fn gather(&mut self, batch: &mut Vec<Job>) -> Vec<(StreamId, StreamState)> {
+        let begun = batch.len();
+        let (own, is_platform) = (&self.own, self.partition == PartitionId::PLATFORM);
+        let fits = |append: &Append| {
+            let asks_nothing = append.guards.is_empty() && append.once.is_none() && !append.founding;
+            asks_nothing && (is_platform || !append.touches_platform()) && append.streams().all(|it| own.remembers(it))
+        };
+        self.waiting.gather(batch, fits).await;
+        let joined = Questions::of(batch.iter().skip(begun).map(|job| &job.append));
+        own.known(&joined.streams).collect()
     }
 
     async fn lock(

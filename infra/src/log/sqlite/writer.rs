@@ -1,6 +1,8 @@
 //! The one thread that writes: it takes what waits, judges it under SQLite's write lock and commits it as one.
 
-use std::{collections::HashMap, sync::Arc, thread};
+use std::{sync::Arc, thread};
+
+use hashbrown::HashMap;
 
 use jiff::Timestamp;
 use porttask_app::log::{
@@ -114,14 +116,15 @@ fn learn(transaction: &Transaction<'_>, questions: &Questions, memory: &mut Memo
     }
     let mut known = Known::nothing(now(), vec![memory.head()]);
     known.streams.extend(memory.known(&questions.streams));
-    let mut owner =
-        transaction.prepare_cached("SELECT owner FROM claims WHERE organization = ?1 AND kind = ?2 AND hash = ?3")?;
     for key in &questions.claims {
+        let mut owner = transaction
+            .prepare_cached("SELECT owner FROM claims WHERE organization = ?1 AND kind = ?2 AND hash = ?3")?;
         let found = owner.query_row(params![key.organization.0.as_bytes(), key.kind, key.hash], |row| row.get(0));
         known.claims.extend(found.optional()?.map(|owner| (key.clone(), owner)));
     }
-    let mut value = transaction.prepare_cached("SELECT value FROM counters WHERE organization = ?1 AND name = ?2")?;
     for key in &questions.counters {
+        let mut value =
+            transaction.prepare_cached("SELECT value FROM counters WHERE organization = ?1 AND name = ?2")?;
         let found = value.query_row(params![key.organization.0.as_bytes(), key.name], |row| row.get(0));
         known.counters.extend(found.optional()?.map(|value| (key.clone(), value)));
     }

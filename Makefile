@@ -1,0 +1,37 @@
+CARGO ?= cargo
+
+# The steps of `test` follow each other, also under -j.
+.NOTPARALLEL:
+.PHONY: help setup run check test bench
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install the PostgreSQL server that tests and measurements start, if it is missing
+	sh crates/private-postgres/setup.sh
+
+# The HTTP service comes with the next slice and takes this place.
+run: ## open the embedded log in ./data and follow it
+	$(CARGO) run --locked --release -p porttask -- events tail --follow
+
+check: ## format, lints, who may use whom, licences
+	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || \
+		{ echo 'check: rustfmt or clippy is missing: run `rustup component add clippy rustfmt`' >&2; exit 1; }
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) test --locked -q -p porttask-tests --test architecture
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo '$(CARGO) deny --locked check licenses bans sources'; \
+		$(CARGO) deny --locked check licenses bans sources; \
+	else \
+		echo 'check: cargo-deny is not installed; licences, bans and sources were left out'; \
+	fi
+
+test: setup check ## everything that must hold: setup, check and all tests
+	$(CARGO) test --locked --workspace
+
+# TMPDIR chooses the disk that is measured; it must not be one in memory.
+bench: setup ## measure this machine: ONLY=append ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1
+	$(CARGO) run --locked --release -p porttask -- bench \
+		$(if $(ONLY),--only $(ONLY)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(FIGURE),--figure $(FIGURE)) \
+		$(if $(filter 1,$(QUICK)),--quick)
