@@ -123,24 +123,26 @@ impl Memory {
         &'a self,
         streams: &'a HashSet<StreamId>,
     ) -> impl Iterator<Item = (StreamId, StreamState)> + 'a {
-        streams.iter().filter_map(|stream| {
-            let first = *self.firsts.get(stream)?;
-            let (last, version) = *self.lasts.get(&first)?;
-            Some((stream.clone(), StreamState { first, last, version }))
-        })
+        streams.iter().filter_map(|stream| Some((stream.clone(), self.state(stream)?)))
+    }
+
+    /// How far a stream has come, if it is remembered.
+    pub(super) fn state(&self, stream: &StreamId) -> Option<StreamState> {
+        let first = *self.firsts.get(stream)?;
+        let (last, version) = *self.lasts.get(&first)?;
+        Some(StreamState { first, last, version })
     }
 
     /// Takes in what was written and committed.
     pub(super) fn advance(&mut self, writes: &Writes) {
-        let here = |written: &&WrittenEvent| written.event.position.partition == self.partition;
-        if let Some(written) = writes.events.iter().rev().find(here) {
-            let event = &written.event;
+        for WrittenEvent { event, first, .. } in &writes.events {
+            if event.position.partition != self.partition {
+                continue;
+            }
             self.head = Some(Head { position: event.position, event_id: event.id, recorded_at: event.recorded_at });
-        }
-        for (stream, state) in &writes.streams {
-            if self.is_home_of(stream.organization) {
-                self.lasts.insert(state.first, (state.last, state.version));
-                self.firsts.insert(stream.clone(), state.first);
+            self.lasts.insert(*first, (event.position.offset, event.version));
+            if event.version == Version(1) {
+                self.firsts.insert(event.stream.clone(), *first);
             }
         }
     }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use porttask_app::log::{Append, AppendError, Appended};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+};
 
 /// What may wait for one partition at a time; more is refused as overload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,8 @@ impl Default for QueueLimits {
 
 /// The most appends of one batch.
 const MAX_BATCH: usize = 1024;
+/// So many are answered by the writer itself.
+const FEW: usize = 8;
 /// A batch is complete when it has not grown for this long.
 const GATHERING_PAUSE: Duration = Duration::from_micros(50);
 /// What each event, expected version and guard costs in memory beyond data and meta, roughly.
@@ -41,6 +46,17 @@ impl Job {
     /// Answers the caller, who may have gone.
     pub(super) fn answer(self, answer: Result<Appended, AppendError>) {
         _ = self.answer.send(answer);
+    }
+}
+
+/// Answers all callers of a batch. Many are answered on their own runtime, where waking them is cheaper than from here.
+pub(super) fn answer_all(callers: &Handle, batch: Vec<Job>, answers: Vec<Result<Appended, AppendError>>) {
+    let are_few = batch.len() <= FEW;
+    let answer = move || batch.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
+    if are_few {
+        answer();
+    } else {
+        callers.spawn(async move { answer() });
     }
 }
 

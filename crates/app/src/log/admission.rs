@@ -139,8 +139,6 @@ pub struct WrittenEvent {
 pub struct Writes {
     /// The events, by partition contiguous from the head that was known.
     pub events: Vec<WrittenEvent>,
-    /// Every stream that was written to, as it is now.
-    pub streams: HashMap<StreamId, StreamState>,
     /// The names that changed hands: the new owner, or none.
     pub claims: HashMap<ClaimKey, Option<String>>,
     /// The counts that changed.
@@ -172,7 +170,6 @@ impl Admission {
     pub fn new(partition: PartitionId, known: Known) -> Self {
         let writes = Writes {
             events: Vec::new(),
-            streams: HashMap::new(),
             claims: HashMap::new(),
             counters: HashMap::new(),
             once: HashMap::new(),
@@ -294,13 +291,14 @@ impl Admission {
         let recorded_at = now.max(head.recorded_at);
         *head = Head { position, event_id: new.id, recorded_at };
 
-        let before = self.known.streams.get(&new.stream).copied();
-        let (first, previous, version) = before.map_or((position.offset, Offset::START, Version(1)), |stream| {
-            (stream.first, stream.last, Version(stream.version.0 + 1))
-        });
-        let state = StreamState { first, last: position.offset, version };
-        self.known.streams.insert(new.stream.clone(), state);
-        self.writes.streams.insert(new.stream.clone(), state);
+        let begun = StreamState { first: position.offset, last: Offset::START, version: Version::NONE };
+        let stream = match self.known.streams.get_mut(&new.stream) {
+            Some(stream) => stream,
+            None => self.known.streams.entry(new.stream.clone()).or_insert(begun),
+        };
+        let previous = std::mem::replace(&mut stream.last, position.offset);
+        stream.version = Version(stream.version.0 + 1);
+        let StreamState { first, version, .. } = *stream;
 
         let mut event = RecordedEvent {
             position,

@@ -1,7 +1,7 @@
 //! Callers that append through the log, as fast as they are answered.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -150,11 +150,21 @@ async fn call(
     }
 }
 
+/// The one type, which callers have at hand.
+fn event_type() -> Result<EventType, Error> {
+    static TYPE: OnceLock<EventType> = OnceLock::new();
+    if let Some(known) = TYPE.get() {
+        return Ok(known.clone());
+    }
+    let new = EventType::new(EVENT_TYPE)?;
+    Ok(TYPE.get_or_init(|| new).clone())
+}
+
 fn event(stream: StreamId) -> Result<NewEvent, Error> {
     Ok(NewEvent {
         id: EventId::generate(),
         stream,
-        event_type: EventType::new(EVENT_TYPE)?,
+        event_type: event_type()?,
         data: Bytes::from_static(DATA),
         meta: Bytes::from_static(META),
     })

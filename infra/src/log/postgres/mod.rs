@@ -23,6 +23,7 @@ use porttask_app::log::{
 };
 use sha2::{Digest, Sha256};
 use tokio::{
+    runtime::Handle,
     sync::{RwLock, watch},
     task::JoinSet,
 };
@@ -133,6 +134,7 @@ fn start(
             heads: Arc::clone(heads),
             announcer: Arc::clone(&announcer),
             waiting,
+            callers: Handle::current(),
             session: None,
             own: Memory::own(partition),
             platform: Memory::platform(),

@@ -7,7 +7,10 @@ use porttask_app::log::{
     Append, AppendError, Appended, EventId, LogError, PartitionId, Position, StreamId,
     admission::{Admission, Questions, StreamState, Writes},
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
     connect::Connector,
@@ -18,7 +21,7 @@ use super::{
 use crate::log::{
     heads::Heads,
     memory::Memory,
-    queue::{Job, Waiting},
+    queue::{Job, Waiting, answer_all},
 };
 
 /// How long a round trip may take; the server gives up before, unless it or the network is frozen.
@@ -35,6 +38,8 @@ pub(super) struct Writer {
     pub(super) heads: Arc<Heads>,
     pub(super) announcer: Arc<Announcer>,
     pub(super) waiting: Waiting,
+    /// The runtime of those who opened the log, and most likely of its callers.
+    pub(super) callers: Handle,
     pub(super) session: Option<Session>,
     pub(super) own: Memory,
     pub(super) platform: Memory,
@@ -120,7 +125,7 @@ impl Writer {
             self.heads.publish(head.position.partition, head.position.offset);
             self.announcer.announce(head.position);
         }
-        batch.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
+        answer_all(&self.callers, batch, answers);
     }
 
     async fn attempt(&mut self, batch: &mut Vec<Job>, with_platform: bool) -> Result<Answers, Failure> {

@@ -8,14 +8,19 @@ mod reader;
 mod store;
 mod writer;
 
-use std::{collections::HashSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use hashbrown::HashSet;
 use porttask_app::log::{
     Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
     RecordedEvent, StreamId, Version,
 };
-use tokio::sync::{RwLock, watch};
+use tokio::sync::watch;
 
 use self::{reader::Readers, writer::Writer};
 use super::{
@@ -128,12 +133,13 @@ impl EventLog for SqliteLog {
     }
 
     async fn partition_of(&self, organization: OrganizationId) -> Result<Option<PartitionId>, LogError> {
-        let is_known = organization == OrganizationId::PLATFORM || self.founded.read().await.contains(&organization);
+        let founded = self.founded.read().unwrap_or_else(PoisonError::into_inner).contains(&organization);
+        let is_known = founded || organization == OrganizationId::PLATFORM;
         if !is_known {
             if !self.readers.quickly(|connection| reader::is_founded(connection, organization))? {
                 return Ok(None);
             }
-            self.founded.write().await.insert(organization);
+            self.founded.write().unwrap_or_else(PoisonError::into_inner).insert(organization);
         }
         Ok(Some(PartitionId::PLATFORM))
     }

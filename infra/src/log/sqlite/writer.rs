@@ -2,20 +2,22 @@
 
 use std::{sync::Arc, thread};
 
-use hashbrown::HashMap;
+use hashbrown::HashSet;
 
 use jiff::Timestamp;
 use porttask_app::log::{
-    Append, AppendError, Appended, LogError, Offset, PartitionId, Position, StreamId, Version,
-    admission::{Admission, Known, OnceKey, OnceRecord, Questions, StreamState, Writes},
+    Append, AppendError, Appended, LogError, Offset, PartitionId, Position, Version,
+    admission::{Admission, Known, OnceKey, OnceRecord, Questions, Writes, WrittenEvent},
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use tokio::runtime::Handle;
 
 use super::{error::from_sqlite, reader};
 use crate::log::{
     heads::Heads,
     memory::Memory,
-    queue::{Job, Waiting},
+    queue::{Job, Waiting, answer_all},
 };
 
 /// Every how many versions a stream's chain is marked.
@@ -28,11 +30,13 @@ pub(super) struct Writer {
     connection: Connection,
     heads: Arc<Heads>,
     memory: Memory,
+    callers: Handle,
 }
 
 impl Writer {
+    /// A writer whose callers live on the current runtime.
     pub(super) fn new(connection: Connection, heads: Arc<Heads>) -> Self {
-        Self { connection, heads, memory: Memory::own(PartitionId::PLATFORM) }
+        Self { connection, heads, memory: Memory::own(PartitionId::PLATFORM), callers: Handle::current() }
     }
 
     /// Starts the thread; it ends when the queue is closed and empty.
@@ -55,7 +59,7 @@ impl Writer {
         match written {
             Ok(answers) => {
                 self.heads.publish(PartitionId::PLATFORM, self.memory.head().position.offset);
-                batch.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
+                answer_all(&self.callers, batch, answers);
             }
             // What concerns one append must not fail its mates: each is tried alone.
             Err(AppendError::Log(LogError::Damaged(_))) if batch.len() > 1 => {
@@ -107,15 +111,18 @@ fn learn(transaction: &Transaction<'_>, questions: &Questions, memory: &mut Memo
         memory.forget();
         memory.catch_up(reader::news(transaction, None, MAX_NEWS)?.into_iter(), MAX_NEWS);
     }
+    let mut known = Known::nothing(now(), vec![memory.head()]);
+    known.streams.reserve(questions.streams.len());
     for stream in &questions.streams {
-        if !memory.remembers(stream)
-            && let Some(state) = reader::stream_state(transaction, stream)?
-        {
-            memory.learn([(stream.clone(), state)].into_iter());
+        let remembered = memory.state(stream);
+        let state = if remembered.is_some() { remembered } else { reader::stream_state(transaction, stream)? };
+        if let Some(state) = state {
+            known.streams.insert(stream.clone(), state);
+            if remembered.is_none() {
+                memory.learn([(stream.clone(), state)].into_iter());
+            }
         }
     }
-    let mut known = Known::nothing(now(), vec![memory.head()]);
-    known.streams.extend(memory.known(&questions.streams));
     for key in &questions.claims {
         let mut owner = transaction
             .prepare_cached("SELECT owner FROM claims WHERE organization = ?1 AND kind = ?2 AND hash = ?3")?;
@@ -164,7 +171,7 @@ fn recorded_once(transaction: &Transaction<'_>, key: &OnceKey) -> rusqlite::Resu
 /// Writes what the batch changes.
 fn record(transaction: &Transaction<'_>, writes: &Writes) -> rusqlite::Result<()> {
     record_events(transaction, writes)?;
-    record_streams(transaction, &writes.streams)?;
+    record_streams(transaction, &writes.events)?;
     for (key, owner) in &writes.claims {
         let organization = key.organization.0.as_bytes();
         match owner {
@@ -236,15 +243,19 @@ fn record_events(transaction: &Transaction<'_>, writes: &Writes) -> rusqlite::Re
     Ok(())
 }
 
-fn record_streams(transaction: &Transaction<'_>, streams: &HashMap<StreamId, StreamState>) -> rusqlite::Result<()> {
+/// Brings each stream to its last event in the batch.
+fn record_streams(transaction: &Transaction<'_>, events: &[WrittenEvent]) -> rusqlite::Result<()> {
     let mut update = transaction.prepare_cached("UPDATE streams SET last = ?2, version = ?3 WHERE first = ?1")?;
     let mut insert = transaction
         .prepare_cached("INSERT INTO streams (first, last, version, organization, name) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for (stream, StreamState { first, last, version }) in streams {
-        if update.execute(params![first.0, last.0, version.0])? == 0 {
-            let (organization, name) = (stream.organization.0.as_bytes(), stream.name.as_str());
-            insert.execute(params![first.0, last.0, version.0, organization, name])?;
+    let mut done = HashSet::with_capacity(events.len());
+    for WrittenEvent { event, first, .. } in events.iter().rev() {
+        let (offset, version) = (event.position.offset.0, event.version.0);
+        if !done.insert(first.0) || (version > 1 && update.execute(params![first.0, offset, version])? > 0) {
+            continue;
         }
+        let (organization, name) = (event.stream.organization.0.as_bytes(), event.stream.name.as_str());
+        insert.execute(params![first.0, offset, version, organization, name])?;
     }
     Ok(())
 }
