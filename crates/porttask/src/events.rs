@@ -1,13 +1,15 @@
 //! `porttask events`: looking into the log.
 
 use std::{
+    borrow::Cow,
     io::{self, Write},
     sync::Arc,
 };
 
 use clap::{Args, Subcommand};
 use porttask_app::log::{EventLog, Follower, Head, Offset, PartitionId, Position, RecordedEvent};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{cli::Error, storage::StorageArgs};
@@ -117,7 +119,7 @@ impl Tail {
         let mut out = io::stdout().lock();
         for event in events {
             if self.json {
-                writeln!(out, "{}", as_json(event))?;
+                writeln!(out, "{}", as_json(event)?)?;
                 continue;
             }
             let RecordedEvent { position, recorded_at, event_type, stream, version, .. } = event;
@@ -143,7 +145,7 @@ impl Show {
         let found = log.read_partition(partition, Offset(before), 1).await?.pop();
         let event = found.filter(|event| event.position == self.position).ok_or_else(none)?;
         if self.json {
-            println!("{}", as_json(&event));
+            println!("{}", as_json(&event)?);
         } else {
             println!("position      {}", event.position);
             println!("event         {}", event.id);
@@ -164,25 +166,52 @@ impl Show {
     }
 }
 
-fn as_json(event: &RecordedEvent) -> Value {
-    json!({
-        "partition": event.position.partition.0,
-        "offset": event.position.offset.0,
-        "event_id": event.id.to_string(),
-        "type": event.event_type.as_str(),
-        "organization": event.stream.organization.to_string(),
-        "stream": event.stream.name.as_str(),
-        "version": event.version.0,
-        "recorded_at": format!("{:.6}", event.recorded_at),
-        "leaf_hash": event.leaf_hash.to_string(),
-        "data": as_value(&event.data),
-        "meta": as_value(&event.meta),
+/// An event as one line of JSON. JSON in it stays as it is to the byte, so that its hash can be computed from the line.
+#[derive(Serialize)]
+struct EventLine<'a> {
+    partition: u16,
+    offset: u64,
+    event_id: String,
+    #[serde(rename = "type")]
+    event_type: &'a str,
+    organization: String,
+    stream: &'a str,
+    version: u64,
+    recorded_at: String,
+    leaf_hash: String,
+    data: Verbatim<'a>,
+    meta: Verbatim<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Verbatim<'a> {
+    Json(&'a RawValue),
+    Text(Cow<'a, str>),
+}
+
+fn as_json(event: &RecordedEvent) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&EventLine {
+        partition: event.position.partition.0,
+        offset: event.position.offset.0,
+        event_id: event.id.to_string(),
+        event_type: event.event_type.as_str(),
+        organization: event.stream.organization.to_string(),
+        stream: event.stream.name.as_str(),
+        version: event.version.0,
+        recorded_at: format!("{:.6}", event.recorded_at),
+        leaf_hash: event.leaf_hash.to_string(),
+        data: verbatim(&event.data),
+        meta: verbatim(&event.meta),
     })
 }
 
-/// JSON as it is, anything else as text.
-fn as_value(bytes: &[u8]) -> Value {
-    serde_json::from_slice(bytes).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(bytes).into_owned()))
+/// JSON on one line as it is, anything else as text.
+fn verbatim(bytes: &[u8]) -> Verbatim<'_> {
+    match serde_json::from_slice::<&RawValue>(bytes) {
+        Ok(json) if !json.get().contains(['\n', '\r']) => Verbatim::Json(json),
+        _ => Verbatim::Text(String::from_utf8_lossy(bytes)),
+    }
 }
 
 /// On one line, and without anything that a terminal would obey.

@@ -15,7 +15,7 @@ use porttask_infra::log::{
     postgres::{PostgresLog, PostgresOptions},
     sqlite::{SqliteLog, SqliteOptions},
 };
-use private_postgres::PrivatePostgres;
+use private_postgres::{Options as ServerOptions, PrivatePostgres};
 use tempfile::TempDir;
 
 use self::{
@@ -51,7 +51,8 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
             continue;
         }
         let directory = TempDir::new_in(&options.directory)?;
-        let server = (engine == "postgres").then(PrivatePostgres::start).transpose()?;
+        let on_disk = ServerOptions { data_directory: Some(options.directory.clone()), ..ServerOptions::default() };
+        let server = (engine == "postgres").then(|| PrivatePostgres::with(on_disk)).transpose()?;
         let mut bench = Bench { engine, options, progress, figures: Vec::new(), server, directory };
         bench.measure().await?;
         figures.append(&mut bench.figures);

@@ -16,7 +16,12 @@ pub(super) fn from_postgres(error: &Error) -> LogError {
         }
         Some("28") => LogError::Unusable(format!("{text}: check user and password in DATABASE_URL")),
         Some("42") => LogError::Unusable(format!("{text}: is this database PortTask's, and the user its owner?")),
-        Some("XX") => LogError::Damaged(text),
+        _ if [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(refusal.code()) => {
+            LogError::Damaged(format!("{text}; put back the latest backup, then run `porttask events restored`"))
+        }
+        _ if *refusal.code() == SqlState::READ_ONLY_SQL_TRANSACTION => LogError::Unavailable(format!(
+            "{text}: is this a standby? add target_session_attrs=read-write and all hosts to DATABASE_URL"
+        )),
         _ => LogError::Unavailable(text),
     }
 }
