@@ -14,6 +14,7 @@ on_both_engines! {
     nodes_append_to_one_stream_in_turn,
     a_follower_on_one_node_is_woken_by_an_append_on_another,
     a_store_is_as_it_was_when_it_is_opened_again,
+    nodes_open_and_close_at_once,
 }
 
 async fn what_one_node_records_the_others_read(store: Store) {
@@ -89,4 +90,21 @@ async fn a_store_is_as_it_was_when_it_is_opened_again(store: Store) {
         assert_eq!(log.incarnation().await.unwrap(), incarnation);
         assert_eq!(History::of(&*log).await, history);
     }
+}
+
+/// Closing the last connection to a file while another opens it must not stand still.
+async fn nodes_open_and_close_at_once(store: Store) {
+    const ROUNDS: u64 = 25;
+    let organization = found(&*store.open().await).await;
+    let node = || async {
+        for _ in 0..ROUNDS {
+            store.open().await.append(simple(organization, "a")).await.unwrap();
+        }
+    };
+    timeout(Duration::from_secs(60), async { tokio::join!(node(), node(), node(), node()) })
+        .await
+        .expect("stands still");
+    let log = store.open().await;
+    assert_eq!(log.versions(&[stream(organization, "a")]).await.unwrap(), [Version(4 * ROUNDS)]);
+    History::of(&*log).await.assert_sound();
 }

@@ -1,0 +1,34 @@
+//! The command line of the running binary, on both engines.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod events;
+
+use std::process::{Command, Output, Stdio};
+
+use porttask_tests::{Engine, Store};
+
+/// The binary on a store, with nothing else of the environment that could change its ways.
+fn porttask(store: &Store, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_porttask"));
+    command.args(arguments).stdin(Stdio::null());
+    for variable in ["DATABASE_URL", "PORTTASK_DATA", "PORTTASK_LOG"] {
+        command.env_remove(variable);
+    }
+    match store.engine() {
+        Engine::Sqlite => command.env("PORTTASK_DATA", store.place()),
+        Engine::Postgres => command.env("DATABASE_URL", store.place()),
+    };
+    command
+}
+
+/// What a command said when it succeeded.
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "failed: {}", complaint(output));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What a command complained of.
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
