@@ -1,4 +1,4 @@
--- The facts. A stream is a chain: each event names the one before it, `streams` names the last. Nothing here is a
+-- The facts. A stream is a chain: each event names the one before it, `ends` names the last. Nothing here is a
 -- random index that grows with the log, so that a batch touches few pages (docs/adr/0003).
 CREATE TABLE events (
     offset       INTEGER PRIMARY KEY,
@@ -16,14 +16,18 @@ CREATE TABLE events (
 ) STRICT;
 
 CREATE TABLE streams (
-    first        INTEGER PRIMARY KEY,  -- the offset of the stream's first event
-    last         INTEGER NOT NULL,
-    version      INTEGER NOT NULL,
     organization BLOB NOT NULL,
-    name         TEXT NOT NULL
-) STRICT;
+    name         TEXT NOT NULL,
+    first        INTEGER NOT NULL,  -- the offset of its first event: the stream's number
+    PRIMARY KEY (organization, name)
+) STRICT, WITHOUT ROWID;
 
-CREATE UNIQUE INDEX streams_by_name ON streams (organization, name);
+-- Where each stream ends: what every append changes, and nothing else, so that many fit on a page.
+CREATE TABLE ends (
+    stream  INTEGER PRIMARY KEY,
+    last    INTEGER NOT NULL,
+    version INTEGER NOT NULL
+) STRICT;
 
 -- Every 64th event of a stream, so that its middle is found without walking the whole chain.
 CREATE TABLE marks (

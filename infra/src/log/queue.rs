@@ -32,6 +32,8 @@ const MAX_BATCH: usize = 1024;
 const FEW: usize = 8;
 /// A batch is complete when it has not grown for this long.
 const GATHERING_PAUSE: Duration = Duration::from_micros(50);
+/// How long a thread without a runtime looks for the next batch before it sleeps: waking it takes about as long.
+const LINGERING: Duration = Duration::from_micros(100);
 /// What each event, expected version and guard costs in memory beyond data and meta, roughly.
 const PART_OVERHEAD_BYTES: usize = 512;
 
@@ -108,17 +110,41 @@ impl Waiting {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// The same for a thread without a runtime, which has nothing to do while a batch is gathered.
+    /// The same for a thread without a runtime.
     pub(super) fn blocking_next_batch(&mut self) -> Option<Vec<Job>> {
         let mut batch = Vec::new();
-        self.jobs.blocking_recv_many(&mut batch, MAX_BATCH);
-        let mut gathering = Gathering::default();
-        while gathering.goes_on(batch.len(), self.last) {
-            std::thread::sleep(GATHERING_PAUSE / 4);
+        let begun = Instant::now();
+        while batch.is_empty() && begun.elapsed() < LINGERING {
+            std::thread::yield_now();
             self.take(&mut batch, |_| true);
         }
-        self.last = batch.len();
+        if batch.is_empty() {
+            self.jobs.blocking_recv_many(&mut batch, MAX_BATCH);
+        }
         (!batch.is_empty()).then_some(batch)
+    }
+
+    /// Those who came since a batch was begun that has grown to `size`; `None` when it is complete. For a thread without
+    /// a runtime, which has nothing else to do.
+    pub(super) fn blocking_more(&mut self, size: usize) -> Option<Vec<Job>> {
+        let mut gathering = Gathering::default();
+        let mut more = Vec::new();
+        loop {
+            while size + more.len() < MAX_BATCH
+                && let Ok(job) = self.jobs.try_recv()
+            {
+                more.push(job);
+            }
+            if !more.is_empty() {
+                return Some(more);
+            }
+            if !gathering.goes_on(size, self.last) {
+                break;
+            }
+            std::thread::sleep(GATHERING_PAUSE / 4);
+        }
+        self.last = size;
+        None
     }
 
     /// Adds to a batch those who came since it was begun and fit into it.

@@ -36,11 +36,11 @@ impl BareSqlite {
                 "INSERT INTO events (offset, stream, previous, version, recorded_at, event_id, organization,
                  stream_name, type, leaf_hash, data, meta) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             )?;
-            let mut stream = transaction.prepare_cached(
-                "INSERT INTO streams (first, last, version, organization, name) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?;
+            let mut begin =
+                transaction.prepare_cached("INSERT INTO streams (organization, name, first) VALUES (?1, ?2, ?3)")?;
+            let mut end = transaction.prepare_cached("INSERT INTO ends (stream, last, version) VALUES (?1, ?2, ?3)")?;
             let mut advance =
-                transaction.prepare_cached("UPDATE streams SET last = ?2, version = ?3 WHERE first = ?1")?;
+                transaction.prepare_cached("UPDATE ends SET last = ?2, version = ?3 WHERE stream = ?1")?;
             let mut mark =
                 transaction.prepare_cached("INSERT INTO marks (stream, version, offset) VALUES (?1, ?2, ?3)")?;
             let organization = self.rows.organization;
@@ -62,7 +62,8 @@ impl BareSqlite {
                     META
                 ])?;
                 if row.version == 1 {
-                    stream.execute(params![row.first, row.offset, row.version, organization.as_bytes(), name])?;
+                    begin.execute(params![organization.as_bytes(), name, row.first])?;
+                    end.execute(params![row.first, row.offset, row.version])?;
                 } else {
                     advance.execute(params![row.first, row.offset, row.version])?;
                 }

@@ -6,6 +6,7 @@
 mod error;
 mod reader;
 mod store;
+mod write_back;
 mod writer;
 
 use std::{

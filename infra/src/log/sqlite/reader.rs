@@ -118,8 +118,9 @@ fn head_in(row: &Row<'_>) -> rusqlite::Result<Head> {
 
 /// How far a stream has come; `None` if it does not exist.
 pub(super) fn stream_state(connection: &Connection, stream: &StreamId) -> rusqlite::Result<Option<StreamState>> {
-    let mut select =
-        connection.prepare_cached("SELECT first, last, version FROM streams WHERE organization = ?1 AND name = ?2")?;
+    let mut select = connection.prepare_cached(
+        "SELECT stream, last, version FROM streams JOIN ends ON stream = first WHERE organization = ?1 AND name = ?2",
+    )?;
     let state = select.query_row(params![stream.organization.0.as_bytes(), stream.name.as_str()], |row| {
         Ok(StreamState { first: Offset(row.get(0)?), last: Offset(row.get(1)?), version: Version(row.get(2)?) })
     });

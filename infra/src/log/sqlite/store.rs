@@ -20,8 +20,6 @@ use super::{error, reader};
 const APPLICATION_ID: i32 = 0x5054_6c67;
 /// Larger pages than SQLite's 4096 take fewer writes per batch (docs/adr/0003).
 const PAGE_BYTES: u32 = 8192;
-/// The WAL grows to this before it is written back: 16 MiB.
-const CHECKPOINT_PAGES: u32 = 2048;
 /// The writer's page cache, as SQLite counts it: 64 MiB.
 const CACHE_KIBIBYTES: i32 = 65_536;
 /// How long to wait for another process that writes.
@@ -89,12 +87,11 @@ fn claim_file(connection: &Connection, path: &Path) -> Result<(), LogError> {
     }
 }
 
-/// Durable at every commit; the WAL is written back in large portions.
+/// Durable at every commit.
 fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIBIBYTES)?;
-    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(())
 }

@@ -6,14 +6,14 @@ use hashbrown::HashSet;
 
 use jiff::Timestamp;
 use porttask_app::log::{
-    Append, AppendError, Appended, LogError, Offset, PartitionId, Position, Version,
+    AppendError, Appended, LogError, Offset, PartitionId, Position, Version,
     admission::{Admission, Known, OnceKey, OnceRecord, Questions, Writes, WrittenEvent},
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use tokio::runtime::Handle;
 
-use super::{error::from_sqlite, reader};
+use super::{error::from_sqlite, reader, write_back::WriteBack};
 use crate::log::{
     heads::Heads,
     memory::Memory,
@@ -41,18 +41,20 @@ impl Writer {
 
     /// Starts the thread; it ends when the queue is closed and empty.
     pub(super) fn start(mut self, mut waiting: Waiting) -> Result<(), LogError> {
+        let mut write_back = WriteBack::start(&self.connection)?;
         let thread = thread::Builder::new().name("log-writer".to_owned());
         let started = thread.spawn(move || {
             while let Some(batch) = waiting.blocking_next_batch() {
-                self.write(batch);
+                self.write(batch, |size| waiting.blocking_more(size));
+                write_back.look(&self.connection);
             }
         });
         started.map(drop).map_err(|error| LogError::Unavailable(format!("no thread for the log: {error}")))
     }
 
-    fn write(&mut self, batch: Vec<Job>) {
-        let appends: Vec<&Append> = batch.iter().map(|job| &job.append).collect();
-        let written = self.write_batch(&appends);
+    /// Writes a batch, and `more` of it until there is none, and answers all its callers.
+    fn write(&mut self, mut batch: Vec<Job>, more: impl FnMut(usize) -> Option<Vec<Job>>) {
+        let written = self.write_batch(&mut batch, more);
         if written.is_err() {
             self.memory.forget();
         }
@@ -63,7 +65,7 @@ impl Writer {
             }
             // What concerns one append must not fail its mates: each is tried alone.
             Err(AppendError::Log(LogError::Damaged(_))) if batch.len() > 1 => {
-                batch.into_iter().for_each(|job| self.write(vec![job]));
+                batch.into_iter().for_each(|job| self.write(vec![job], no_more));
             }
             Err(error) => {
                 tracing::error!(%error, appends = batch.len(), "the log could not be written");
@@ -72,22 +74,45 @@ impl Writer {
         }
     }
 
-    fn write_batch(&mut self, appends: &[&Append]) -> Result<Vec<Result<Appended, AppendError>>, AppendError> {
+    /// One transaction, in portions: while one is judged and written, the callers of the next come back.
+    fn write_batch(
+        &mut self,
+        batch: &mut Vec<Job>,
+        mut more: impl FnMut(usize) -> Option<Vec<Job>>,
+    ) -> Result<Vec<Result<Appended, AppendError>>, AppendError> {
         let failed = |error: rusqlite::Error| AppendError::Log(from_sqlite(&error));
         let begun = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let transaction = begun.map_err(failed)?;
         self.memory.trim();
-        let known = learn(&transaction, &Questions::of(appends.iter().copied()), &mut self.memory).map_err(failed)?;
-        let mut admission = Admission::new(PartitionId::PLATFORM, known);
-        let answers = appends.iter().map(|append| admission.admit(append)).collect();
-        let writes = admission.into_writes();
-        if !writes.is_empty() {
-            record(&transaction, &writes).map_err(failed)?;
+        catch_up(&transaction, &mut self.memory).map_err(failed)?;
+        let (mut answers, mut has_changes) = (Vec::with_capacity(batch.len()), false);
+        loop {
+            let portion = || batch.iter().skip(answers.len()).map(|job| &job.append);
+            let known = learn(&transaction, &Questions::of(portion()), &mut self.memory).map_err(failed)?;
+            let mut admission = Admission::new(PartitionId::PLATFORM, known);
+            let admitted: Vec<_> = portion().map(|append| admission.admit(append)).collect();
+            answers.extend(admitted);
+            let writes = admission.into_writes();
+            if !writes.is_empty() {
+                record(&transaction, &writes).map_err(failed)?;
+                self.memory.advance(&writes);
+                has_changes = true;
+            }
+            match more(batch.len()) {
+                Some(mut joined) => batch.append(&mut joined),
+                None => break,
+            }
+        }
+        if has_changes {
             transaction.commit().map_err(|error| at_commit(&error))?;
-            self.memory.advance(&writes);
         }
         Ok(answers)
     }
+}
+
+/// For a batch that must not grow.
+fn no_more(_size: usize) -> Option<Vec<Job>> {
+    None
 }
 
 /// A commit that failed for lack of room or of the lock has written nothing. After any other failure of the disk the
@@ -105,12 +130,17 @@ fn at_commit(error: &rusqlite::Error) -> AppendError {
     }
 }
 
-/// Answers the questions of a batch under the write lock.
-fn learn(transaction: &Transaction<'_>, questions: &Questions, memory: &mut Memory) -> rusqlite::Result<Known> {
+/// Learns, under the write lock, what other processes wrote.
+fn catch_up(transaction: &Transaction<'_>, memory: &mut Memory) -> rusqlite::Result<()> {
     if !memory.catch_up(reader::news(transaction, memory.known_head(), MAX_NEWS)?.into_iter(), MAX_NEWS) {
         memory.forget();
         memory.catch_up(reader::news(transaction, None, MAX_NEWS)?.into_iter(), MAX_NEWS);
     }
+    Ok(())
+}
+
+/// Answers the questions of a portion.
+fn learn(transaction: &Transaction<'_>, questions: &Questions, memory: &mut Memory) -> rusqlite::Result<Known> {
     let mut known = Known::nothing(now(), vec![memory.head()]);
     known.streams.reserve(questions.streams.len());
     for stream in &questions.streams {
@@ -243,19 +273,26 @@ fn record_events(transaction: &Transaction<'_>, writes: &Writes) -> rusqlite::Re
     Ok(())
 }
 
-/// Brings each stream to its last event in the batch.
+/// Begins new streams and brings each to its last event in the portion.
 fn record_streams(transaction: &Transaction<'_>, events: &[WrittenEvent]) -> rusqlite::Result<()> {
-    let mut update = transaction.prepare_cached("UPDATE streams SET last = ?2, version = ?3 WHERE first = ?1")?;
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO streams (first, last, version, organization, name) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut begin =
+        transaction.prepare_cached("INSERT INTO streams (organization, name, first) VALUES (?1, ?2, ?3)")?;
+    let mut end = transaction.prepare_cached("INSERT INTO ends (stream, last, version) VALUES (?1, ?2, ?3)")?;
+    let mut advance = transaction.prepare_cached("UPDATE ends SET last = ?2, version = ?3 WHERE stream = ?1")?;
+    let begun = events.first().map_or(Offset::START, |written| written.event.position.offset);
     let mut done = HashSet::with_capacity(events.len());
     for WrittenEvent { event, first, .. } in events.iter().rev() {
-        let (offset, version) = (event.position.offset.0, event.version.0);
-        if !done.insert(first.0) || (version > 1 && update.execute(params![first.0, offset, version])? > 0) {
+        if !done.insert(first.0) {
             continue;
         }
-        let (organization, name) = (event.stream.organization.0.as_bytes(), event.stream.name.as_str());
-        insert.execute(params![first.0, offset, version, organization, name])?;
+        let (last, version) = (event.position.offset.0, event.version.0);
+        if *first < begun {
+            advance.execute(params![first.0, last, version])?;
+        } else {
+            let (organization, name) = (event.stream.organization.0.as_bytes(), event.stream.name.as_str());
+            begin.execute(params![organization, name, first.0])?;
+            end.execute(params![first.0, last, version])?;
+        }
     }
     Ok(())
 }
