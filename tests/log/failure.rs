@@ -1,6 +1,7 @@
 //! Storage that is full, damaged, foreign or older than it was, and more work than can be done.
 
 mod full_disk;
+mod long_reader;
 mod overload;
 mod rewound;
 mod tls;

@@ -7,5 +7,6 @@ mod contract;
 mod crash;
 mod failure;
 mod model;
+mod page_cache;
 mod race;
 mod vectors;
