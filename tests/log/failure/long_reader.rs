@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use porttask_app::log::{Append, EventLog};
+use porttask_app::log::{Append, EventLog, OrganizationId};
 use porttask_tests::{Engine, History, event, platform_stream, run_on};
 use rusqlite::Connection;
 
@@ -37,6 +37,6 @@ fn the_wal_stops_growing_when_a_long_reader_is_gone() {
 async fn append_large(log: &dyn EventLog, events: usize) {
     let stream = platform_stream("large");
     for _ in 0..events {
-        log.append(Append::of(vec![event(&stream, vec![b'1'; EVENT_BYTES])])).await.unwrap();
+        log.append(Append::new(OrganizationId::PLATFORM, vec![event(&stream, vec![b'1'; EVENT_BYTES])])).await.unwrap();
     }
 }
