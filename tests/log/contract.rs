@@ -7,4 +7,5 @@ mod guards;
 mod nodes;
 mod once;
 mod partitions;
+mod person_keys;
 mod read;

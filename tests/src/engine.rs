@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use porttask_app::ledger::Storage;
 use porttask_app::log::{EventLog, LogError};
 use porttask_infra::log::QueueLimits;
 use porttask_infra::log::postgres::{PostgresLog, PostgresOptions};
@@ -85,6 +86,11 @@ impl Store {
 
     /// A node on this store with other settings than the defaults.
     pub async fn open_with(&self, settings: Settings) -> Arc<dyn EventLog> {
+        self.open_storage(settings).await
+    }
+
+    /// A node on this store, with the ledger.
+    pub async fn open_storage(&self, settings: Settings) -> Arc<dyn Storage> {
         self.try_open(settings).await.unwrap_or_else(|error| panic!("{:?} did not open: {error}", self.engine))
     }
 
@@ -92,7 +98,7 @@ impl Store {
     ///
     /// # Errors
     /// As the engine's.
-    pub async fn try_open(&self, settings: Settings) -> Result<Arc<dyn EventLog>, LogError> {
+    pub async fn try_open(&self, settings: Settings) -> Result<Arc<dyn Storage>, LogError> {
         Ok(match self.engine {
             Engine::Sqlite => {
                 let mut options = SqliteOptions::new(&self.place);

@@ -56,7 +56,7 @@ pub fn simple(organization: OrganizationId, name: impl AsRef<str>) -> Append {
 
 /// Founds a new organization with one event in its stream `organization`.
 pub async fn found(log: &dyn EventLog) -> OrganizationId {
-    let organization = OrganizationId::generate();
+    let organization = porttask_app::new_id::<OrganizationId>();
     log.append(simple(organization, "organization").founding()).await.unwrap();
     organization
 }

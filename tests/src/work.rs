@@ -118,7 +118,7 @@ impl Work {
 
     /// Founds the organization of some new work.
     pub async fn found(log: &dyn EventLog) -> Self {
-        let organization = OrganizationId::generate();
+        let organization = porttask_app::new_id::<OrganizationId>();
         log.append(simple(organization, "organization").founding()).await.unwrap();
         Self { organization }
     }

@@ -1,5 +1,20 @@
 //! The runtime between the rules and the machinery: it owns the ports that `infra` implements.
 //!
-//! So far that is one port, the event log: [`log::EventLog`].
+//! | module | what it owns |
+//! |---|---|
+//! | [`log`] | the port of the event log |
+//! | [`ledger`] | the port of what does not follow from events |
+//! | [`execute`] | the way of a command: load, decide, append |
+//! | [`vault`] | keys: sealing and opening personal values, keyed hashes of names |
 
+pub mod execute;
+pub mod ledger;
 pub mod log;
+pub mod vault;
+
+use uuid::Uuid;
+
+/// A new id, ordered by time (UUIDv7).
+pub fn new_id<T: From<Uuid>>() -> T {
+    Uuid::now_v7().into()
+}

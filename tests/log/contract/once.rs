@@ -168,7 +168,7 @@ async fn a_decision_without_events_is_marked_too(store: Store) {
 
 async fn a_founding_is_repeated_harmlessly(store: Store) {
     let log = store.open().await;
-    let organization = OrganizationId::generate();
+    let organization = porttask_app::new_id::<OrganizationId>();
     let append = || simple(organization, "organization").founding().once(once("k", "request"));
     let first = log.append(append()).await.unwrap();
     assert_eq!(log.append(append()).await.unwrap(), repetition_of(&first));

@@ -146,7 +146,7 @@ async fn versions_are_answered_in_the_order_asked(store: Store) {
     asked.insert(3, (stream(one, "none"), 0));
     asked.insert(7, (stream(other, "s-1"), 1));
     asked.insert(9, (platform_stream("s-1"), 1));
-    asked.insert(11, (stream(OrganizationId::generate(), "s-1"), 0));
+    asked.insert(11, (stream(porttask_app::new_id::<OrganizationId>(), "s-1"), 0));
     asked.push(asked[20].clone());
     let (streams, expected): (Vec<_>, Vec<_>) =
         asked.into_iter().map(|(stream, version)| (stream, Version(version))).unzip();

@@ -42,7 +42,7 @@ enum Change {
 
 impl Names {
     pub(super) fn new() -> Self {
-        let (one, other) = (OrganizationId::generate(), OrganizationId::generate());
+        let (one, other) = (porttask_app::new_id::<OrganizationId>(), porttask_app::new_id::<OrganizationId>());
         Self { organizations: [one, other, OrganizationId::PLATFORM], prefix: one.to_string() }
     }
 

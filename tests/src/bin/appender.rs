@@ -6,7 +6,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use porttask_app::log::{EventLog, OrganizationId};
+use porttask_app::log::EventLog;
 use porttask_tests::{Acknowledged, Engine, Settings, Store, Work};
 
 fn main() {
@@ -16,7 +16,7 @@ fn main() {
     };
     let engine = if engine == "Sqlite" { Engine::Sqlite } else { Engine::Postgres };
     let store = Store::at(engine, place);
-    let work = Work { organization: OrganizationId(organization.parse().unwrap()) };
+    let work = Work { organization: organization.parse().unwrap() };
     let (tasks, appends) = (tasks.parse().unwrap(), appends.parse().unwrap());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(append_under_load(store, work, name, tasks, appends));

@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use super::{
     Append, AppendError, Appended, Claim, ClaimKey, Counter, CounterKey, Guard, GuardRefusal, Head, LeafHash, NewEvent,
-    Offset, Once, OrganizationId, PartitionId, Placed, Position, RecordedEvent, StreamId, Version, encode_event,
+    Offset, Once, OrganizationId, PartitionId, PersonKeyId, Placed, Position, RecordedEvent, StreamId, Version,
+    encode_event,
 };
 
 /// The key of a `Once`: its scope and the caller's key.
@@ -66,6 +67,8 @@ pub struct Questions {
     pub counters: HashSet<CounterKey>,
     /// What was recorded under these keys.
     pub once: HashSet<OnceKey>,
+    /// Which of these keys the ledger has or had.
+    pub person_keys: HashSet<PersonKeyId>,
     /// Which of these organizations exist.
     pub foundings: HashSet<OrganizationId>,
 }
@@ -83,6 +86,7 @@ impl Questions {
                 }
             }
             questions.once.extend(append.once.iter().map(|once| OnceKey::of(append.organization, once)));
+            questions.person_keys.extend(append.person_keys.iter().map(|key| key.id));
             questions.foundings.extend(append.founding.then_some(append.organization));
         }
         questions
@@ -104,6 +108,8 @@ pub struct Known {
     pub counters: HashMap<CounterKey, i64>,
     /// What was recorded once.
     pub once: HashMap<OnceKey, OnceRecord>,
+    /// The keys that the ledger has or had.
+    pub person_keys: HashSet<PersonKeyId>,
     /// The organizations that exist.
     pub founded: HashSet<OrganizationId>,
 }
@@ -118,6 +124,7 @@ impl Known {
             claims: HashMap::new(),
             counters: HashMap::new(),
             once: HashMap::new(),
+            person_keys: HashSet::new(),
             founded: HashSet::new(),
         }
     }
@@ -145,6 +152,8 @@ pub struct Writes {
     pub counters: HashMap<CounterKey, i64>,
     /// What is recorded once.
     pub once: HashMap<OnceKey, OnceRecord>,
+    /// The keys that enter the ledger, wrapped.
+    pub person_keys: HashMap<PersonKeyId, Vec<u8>>,
     /// The organizations that were founded, all in the batch's partition.
     pub founded: HashSet<OrganizationId>,
 }
@@ -173,6 +182,7 @@ impl Admission {
             claims: HashMap::new(),
             counters: HashMap::new(),
             once: HashMap::new(),
+            person_keys: HashMap::new(),
             founded: HashSet::new(),
         };
         Self { partition, known, writes }
@@ -193,6 +203,9 @@ impl Admission {
             return Err(AppendError::OrganizationExists(append.organization));
         }
         self.check_versions(append)?;
+        if let Some(key) = append.person_keys.iter().find(|key| self.known.person_keys.contains(&key.id)) {
+            return Err(AppendError::PersonKeyExists(key.id));
+        }
         let (claims, counters) = self.check_guards(&append.guards)?;
 
         // From here on nothing can fail.
@@ -206,6 +219,10 @@ impl Admission {
         for (key, value) in counters {
             self.known.counters.insert(key.clone(), value);
             self.writes.counters.insert(key, value);
+        }
+        for key in &append.person_keys {
+            self.known.person_keys.insert(key.id);
+            self.writes.person_keys.insert(key.id, key.wrapped.clone());
         }
         if append.founding {
             self.known.founded.insert(append.organization);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use porttask_domain::{PersonId, Sealing};
 
 use super::{NewEvent, OrganizationId, Position, StreamId, Version};
 
@@ -23,12 +24,22 @@ pub struct Append {
     pub guards: Vec<Guard>,
     /// Makes a repetition of this append harmless.
     pub once: Option<Once>,
+    /// The keys that are born with what these events seal by them.
+    pub person_keys: Vec<NewPersonKey>,
 }
 
 impl Append {
     /// An append for `organization` that records `events` and demands nothing.
     pub fn new(organization: OrganizationId, events: Vec<NewEvent>) -> Self {
-        Self { organization, founding: false, expected: Vec::new(), events, guards: Vec::new(), once: None }
+        Self {
+            organization,
+            founding: false,
+            expected: Vec::new(),
+            events,
+            guards: Vec::new(),
+            once: None,
+            person_keys: Vec::new(),
+        }
     }
 
     /// The same append, demanding that `stream` is at `version`.
@@ -49,6 +60,13 @@ impl Append {
     #[must_use]
     pub fn once(mut self, once: Once) -> Self {
         self.once = Some(once);
+        self
+    }
+
+    /// The same append, bringing a person's key into the ledger.
+    #[must_use]
+    pub fn with_person_key(mut self, key: NewPersonKey) -> Self {
+        self.person_keys.push(key);
         self
     }
 
@@ -145,6 +163,27 @@ pub struct Once {
     pub fingerprint: [u8; 32],
     /// Until when the mark is kept; later the key may be used again.
     pub keep_until: Timestamp,
+}
+
+/// Which of a person's keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PersonKeyId {
+    /// Where the person is.
+    pub organization: OrganizationId,
+    /// Whose key it is.
+    pub person: PersonId,
+    /// What it seals.
+    pub sealing: Sealing,
+}
+
+/// A person's key that is to enter the ledger. Refused if there is or was one: what is sealed by another key could never
+/// be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPersonKey {
+    /// Whose it is and what it seals.
+    pub id: PersonKeyId,
+    /// The key, wrapped by a master key; at most 200 bytes.
+    pub wrapped: Vec<u8>,
 }
 
 /// The answer to an append that holds.

@@ -1,6 +1,6 @@
 //! Why the log refused or failed. Every message says what is wrong and what to do.
 
-use super::{ClaimKey, CounterKey, OrganizationId, StreamId, Version};
+use super::{ClaimKey, CounterKey, OrganizationId, PersonKeyId, StreamId, Version};
 
 /// Why an append was not acknowledged. Nothing of it was written, except perhaps after `OutcomeUnknown`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,9 @@ pub enum AppendError {
     /// The organization was founded before.
     #[error("organization {0} exists already")]
     OrganizationExists(OrganizationId),
+    /// The person has or had this key already.
+    #[error("{} has or had a key already: look it up and seal again", .0.person)]
+    PersonKeyExists(PersonKeyId),
     /// The append has not the form that it must have; it will never be accepted.
     #[error("malformed append: {0}")]
     Malformed(String),

@@ -4,29 +4,10 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use porttask_domain::OrganizationId;
 use uuid::Uuid;
 
 use super::leaf::{LeafHash, encode_event};
-
-/// An organization: the tenant that events belong to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OrganizationId(pub Uuid);
-
-impl OrganizationId {
-    /// The platform's own organization. It always exists, in partition 0.
-    pub const PLATFORM: Self = Self(Uuid::nil());
-
-    /// A new id, ordered by time (UUIDv7).
-    pub fn generate() -> Self {
-        Self(Uuid::now_v7())
-    }
-}
-
-impl fmt::Display for OrganizationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// The identity of an event, given by whoever decided it (UUIDv7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

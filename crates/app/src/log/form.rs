@@ -12,7 +12,7 @@ pub const MAX_DATA_BYTES: usize = 1 << 20;
 pub const MAX_META_BYTES: usize = 1 << 16;
 /// The most bytes of data and meta of one append.
 pub const MAX_APPEND_BYTES: usize = 8 << 20;
-/// The most versions that one append expects, and the most guards that it carries.
+/// The most versions that one append expects, and the most guards and keys that it carries.
 pub const MAX_CONDITIONS: usize = 1_000;
 
 impl Append {
@@ -29,7 +29,9 @@ impl Append {
 
     /// Whose streams and guards the append concerns.
     fn owners(&self) -> impl Iterator<Item = OrganizationId> {
-        self.streams().map(|stream| stream.organization).chain(self.guards.iter().map(Guard::organization))
+        let streams = self.streams().map(|stream| stream.organization);
+        let keys = self.person_keys.iter().map(|key| key.id.organization);
+        streams.chain(self.guards.iter().map(Guard::organization)).chain(keys)
     }
 
     /// The bytes of data and meta.
@@ -51,8 +53,8 @@ impl Append {
         if self.events.is_empty() && self.once.is_none() {
             return Some("it records nothing".to_owned());
         }
-        if self.events.is_empty() && (self.founding || !self.guards.is_empty()) {
-            return Some("guards and foundings follow from events, and it has none".to_owned());
+        if self.events.is_empty() && (self.founding || !self.guards.is_empty() || !self.person_keys.is_empty()) {
+            return Some("guards, foundings and keys follow from events, and it has none".to_owned());
         }
         if self.founding && self.organization == OrganizationId::PLATFORM {
             return Some("the platform organization exists from the start".to_owned());
@@ -63,8 +65,12 @@ impl Append {
         if self.events.len() > MAX_EVENTS || self.size_bytes() > MAX_APPEND_BYTES {
             return Some(format!("it has more than {MAX_EVENTS} events or {MAX_APPEND_BYTES} bytes"));
         }
-        if self.expected.len() > MAX_CONDITIONS || self.guards.len() > MAX_CONDITIONS {
-            return Some(format!("it has more than {MAX_CONDITIONS} expected versions or guards"));
+        if [self.expected.len(), self.guards.len(), self.person_keys.len()].iter().any(|count| *count > MAX_CONDITIONS)
+        {
+            return Some(format!("it has more than {MAX_CONDITIONS} expected versions, guards or keys"));
+        }
+        if self.person_keys.iter().any(|key| key.wrapped.is_empty() || key.wrapped.len() > 200) {
+            return Some("a wrapped key needs 1 to 200 bytes".to_owned());
         }
         if let Some(event) = self.events.iter().find(is_blank) {
             return Some(format!("event {} has no data or no meta: blank means purged", event.id));

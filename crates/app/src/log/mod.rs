@@ -30,15 +30,19 @@ mod follower;
 mod form;
 mod leaf;
 
-pub use append::{Append, Appended, Claim, ClaimKey, Counter, CounterKey, Expected, Guard, Once, Placed};
+pub use append::{
+    Append, Appended, Claim, ClaimKey, Counter, CounterKey, Expected, Guard, NewPersonKey, Once, PersonKeyId, Placed,
+};
 pub use error::{AppendError, GuardRefusal, LogError};
 pub use event::{
-    Checkpoint, EventId, EventType, Head, Incarnation, InvalidName, NewEvent, Offset, OrganizationId, PartitionId,
-    Position, RecordedEvent, StreamId, StreamName, Version,
+    Checkpoint, EventId, EventType, Head, Incarnation, InvalidName, NewEvent, Offset, PartitionId, Position,
+    RecordedEvent, StreamId, StreamName, Version,
 };
 pub use follower::{FollowError, Follower};
 pub use form::{MAX_APPEND_BYTES, MAX_CONDITIONS, MAX_DATA_BYTES, MAX_EVENTS, MAX_META_BYTES};
 pub use leaf::{LeafHash, encode_event};
+
+pub use porttask_domain::OrganizationId;
 
 use async_trait::async_trait;
 use tokio::sync::watch;

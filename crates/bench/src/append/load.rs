@@ -70,7 +70,7 @@ impl Load {
     pub(super) async fn new(log: Arc<dyn EventLog>, partitions: usize) -> Result<Self, Error> {
         let mut homes: Vec<(PartitionId, OrganizationId)> = Vec::new();
         while homes.len() < partitions {
-            let organization = OrganizationId::generate();
+            let organization = porttask_app::new_id::<OrganizationId>();
             let founded = StreamId::new(organization, "organization")?;
             log.append(Append::new(organization, vec![event(founded)?]).founding()).await?;
             let home = log.partition_of(organization).await?.ok_or("a founded organization is not found")?;

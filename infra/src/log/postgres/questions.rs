@@ -15,6 +15,7 @@ pub(super) struct PartitionQuestions<'a> {
     pub(super) claims: (Vec<Uuid>, Vec<&'a str>, Vec<&'a [u8]>),
     pub(super) counters: (Vec<Uuid>, Vec<&'a str>),
     pub(super) once: (Vec<Uuid>, Vec<&'a str>, Vec<&'a str>),
+    pub(super) person_keys: (Vec<Uuid>, Vec<Uuid>, Vec<&'static str>),
     /// Asked of partition 0, which holds the registry.
     pub(super) foundings: Vec<Uuid>,
 }
@@ -34,6 +35,7 @@ impl<'a> PartitionQuestions<'a> {
             claims: Default::default(),
             counters: counters.map(|key| (key.organization.0, key.name.as_ref())).unzip(),
             once: Default::default(),
+            person_keys: Default::default(),
             foundings: foundings.map(|organization| organization.0).collect(),
         };
         for key in claims {
@@ -45,6 +47,11 @@ impl<'a> PartitionQuestions<'a> {
             asked.once.0.push(key.organization.0);
             asked.once.1.push(&key.scope);
             asked.once.2.push(&key.key);
+        }
+        for key in questions.person_keys.iter().filter(|key| here(key.organization)) {
+            asked.person_keys.0.push(key.organization.0);
+            asked.person_keys.1.push(key.person.0);
+            asked.person_keys.2.push(key.sealing.name());
         }
         asked
     }

@@ -6,9 +6,12 @@ use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
 };
 use futures_util::TryStreamExt;
-use porttask_app::log::{
-    EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, Position, RecordedEvent,
-    StreamId, Version,
+use porttask_app::{
+    ledger::StoredKey,
+    log::{
+        EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, PersonKeyId, Position,
+        RecordedEvent, StreamId, Version,
+    },
 };
 use tokio_postgres::{Error, GenericClient, Row, types::ToSql};
 
@@ -45,6 +48,15 @@ const HEADS: &str = "SELECT head.partition, last.\"offset\", last.event_id, last
         SELECT * FROM log.events WHERE partition = head.partition ORDER BY \"offset\" DESC LIMIT 1
     ) AS last ON true
     ORDER BY head.partition";
+
+const PERSON_KEYS: &str = "SELECT key.person IS NOT NULL, key.wrapped
+    FROM unnest($1::int4[], $2::uuid[], $3::uuid[], $4::text[]) WITH ORDINALITY
+        AS asked (partition, organization, person, sealing, number)
+    LEFT JOIN LATERAL (
+        SELECT person, wrapped FROM ledger.person_keys WHERE partition = asked.partition
+        AND organization = asked.organization AND person = asked.person AND sealing = asked.sealing LIMIT 1
+    ) AS key ON true
+    ORDER BY asked.number";
 
 /// A pool of connections that only read.
 pub(super) struct Reader {
@@ -151,6 +163,23 @@ impl Reader {
 
     pub(super) async fn heads(&self) -> Result<Vec<Head>, LogError> {
         self.all(HEADS, &[], head).await
+    }
+
+    /// Each key, `None` for one that never was, in one query.
+    pub(super) async fn person_keys(
+        &self,
+        keys: &[(PartitionId, &PersonKeyId)],
+    ) -> Result<Vec<Option<StoredKey>>, LogError> {
+        let partitions: Vec<i32> = keys.iter().map(|(partition, _)| i32::from(partition.0)).collect();
+        let organizations: Vec<uuid::Uuid> = keys.iter().map(|(_, key)| key.organization.0).collect();
+        let persons: Vec<uuid::Uuid> = keys.iter().map(|(_, key)| key.person.0).collect();
+        let sealings: Vec<&str> = keys.iter().map(|(_, key)| key.sealing.name()).collect();
+        let parameters: [&(dyn ToSql + Sync); 4] = [&partitions, &organizations, &persons, &sealings];
+        let stored = |row: &Row| {
+            let wrapped: Option<Vec<u8>> = row.get(1);
+            row.get::<_, bool>(0).then(|| wrapped.map_or(StoredKey::Destroyed, StoredKey::Wrapped))
+        };
+        self.all(PERSON_KEYS, &parameters, stored).await
     }
 
     pub(super) async fn registered(&self, organization: OrganizationId) -> Result<Option<PartitionId>, LogError> {

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use porttask_app::log::{
-    ClaimKey, CounterKey, Offset, OrganizationId, PartitionId, Position, StreamId, StreamName, Version,
+    ClaimKey, CounterKey, Offset, OrganizationId, PartitionId, PersonKeyId, Position, StreamId, StreamName, Version,
     admission::{OnceKey, OnceRecord, StreamState, Writes},
 };
+use porttask_domain::{PersonId, Sealing};
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
@@ -58,6 +59,10 @@ pub(super) fn statements(writes: &Writes, partition: PartitionId) -> Vec<RowsSta
             time(record.keep_until),
         ]
     });
+    let person_keys = writes.person_keys.iter().map(|(key, wrapped)| {
+        let person = (Box::new(key.person.0) as _, Type::UUID);
+        vec![at(key.organization), uuid(key.organization), person, text(key.sealing.name()), bytes(wrapped)]
+    });
     let founded = writes.founded.iter().map(|organization| vec![uuid(*organization), int(i32::from(partition.0))]);
 
     let mut all = Vec::new();
@@ -83,6 +88,8 @@ pub(super) fn statements(writes: &Writes, partition: PartitionId) -> Vec<RowsSta
         "ON CONFLICT (partition, organization, scope, key) DO UPDATE SET fingerprint = excluded.fingerprint,
          \"offset\" = excluded.\"offset\", recorded_at = excluded.recorded_at, keep_until = excluded.keep_until",
     );
+    let head = "INSERT INTO ledger.person_keys (partition, organization, person, sealing, wrapped) VALUES";
+    add(&mut all, head, person_keys, "");
     add(&mut all, "INSERT INTO log.registry (organization, partition) VALUES", founded, "");
     all
 }
@@ -154,6 +161,13 @@ pub(super) fn claim(row: &Row) -> Option<(ClaimKey, String)> {
 pub(super) fn counter(row: &Row) -> (CounterKey, i64) {
     let name = row.get::<_, String>(1).into();
     (CounterKey { organization: OrganizationId(row.get::<_, Uuid>(0)), name }, row.get(2))
+}
+
+/// organization, person, sealing.
+pub(super) fn person_key(row: &Row) -> Option<PersonKeyId> {
+    let name: &str = row.get(2);
+    let sealing = [Sealing::Identity, Sealing::Trace].into_iter().find(|sealing| sealing.name() == name)?;
+    Some(PersonKeyId { organization: OrganizationId(row.get(0)), person: PersonId(row.get(1)), sealing })
 }
 
 /// organization, scope, key, fingerprint, offset, recorded_at, keep_until.

@@ -64,7 +64,11 @@ async fn migrate_and_fill(client: &mut Client, partitions: u16) -> Result<u16, L
 }
 
 async fn migrate(client: &mut Client) -> Result<(), LogError> {
-    let migration = Migration::unapplied("V1__log", include_str!("../../../migrations/postgres/V1__log.sql"));
+    let migrations = [
+        Migration::unapplied("V1__log", include_str!("../../../migrations/postgres/V1__log.sql")),
+        Migration::unapplied("V2__person_keys", include_str!("../../../migrations/postgres/V2__person_keys.sql")),
+    ];
+    let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     let unusable = |error: refinery_core::Error| match error.kind() {
         Kind::MissingVersion(_) | Kind::DivergentVersion(..) => LogError::Unusable(
             "the database was written by a newer version of PortTask: run that version, or put back a backup of \
@@ -73,7 +77,7 @@ async fn migrate(client: &mut Client) -> Result<(), LogError> {
         ),
         _ => LogError::Unusable(format!("the database cannot be migrated: {}", super::error::with_cause(&error))),
     };
-    let mut runner = Runner::new(&[migration.map_err(unusable)?]);
+    let mut runner = Runner::new(&migrations.map_err(unusable)?);
     runner.set_migration_table_name("log.migrations");
     runner.run_async(client).await.map(drop).map_err(unusable)
 }

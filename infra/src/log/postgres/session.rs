@@ -55,6 +55,7 @@ pub(super) struct Session {
     claims: Statement,
     counters: Statement,
     once: Statement,
+    person_keys: Statement,
     founded: Statement,
     copy: Statement,
     commit: Statement,
@@ -100,7 +101,8 @@ impl Session {
             .map_err(|error| from_postgres(&error))?
             .try_into()
             .map_err(|_| LogError::Unavailable("statements were lost".to_owned()))?;
-        let [begin, lock, news, head, streams, claims, counters, once, founded, copy, commit, rollback] = prepared;
+        let [begin, lock, news, head, streams, claims, counters, once, person_keys, founded, copy, commit, rollback] =
+            prepared;
         Ok(Self {
             connection,
             begin,
@@ -111,6 +113,7 @@ impl Session {
             claims,
             counters,
             once,
+            person_keys,
             founded,
             copy,
             commit,
@@ -153,6 +156,7 @@ impl Session {
             known.claims.extend(answers.claims.iter().filter_map(rows::claim));
             known.counters.extend(answers.counters.iter().map(rows::counter));
             known.once.extend(answers.once.iter().filter_map(|row| rows::once(row, memory.partition())));
+            known.person_keys.extend(answers.person_keys.iter().filter_map(rows::person_key));
             known.founded.extend(answers.founded.iter().map(|row| OrganizationId(row.get(0))));
             known.streams.extend(memory.known(&questions.streams));
         }
@@ -176,6 +180,8 @@ impl Session {
         let claims = [partition as &(dyn ToSql + Sync), &asked.claims.0, &asked.claims.1, &asked.claims.2];
         let counters = [partition as &(dyn ToSql + Sync), &asked.counters.0, &asked.counters.1];
         let once = [partition as &(dyn ToSql + Sync), &asked.once.0, &asked.once.1, &asked.once.2];
+        let keys = &asked.person_keys;
+        let person_keys = [partition as &(dyn ToSql + Sync), &keys.0, &keys.1, &keys.2];
         let foundings = [&asked.foundings as &(dyn ToSql + Sync)];
         let query = |statement, parameters, is_asked: bool| {
             OptionFuture::from(is_asked.then(|| client.query(statement, parameters)))
@@ -185,6 +191,7 @@ impl Session {
             query(&self.claims, &claims[..], !asked.claims.0.is_empty()),
             query(&self.counters, &counters[..], !asked.counters.0.is_empty()),
             query(&self.once, &once[..], !asked.once.0.is_empty()),
+            query(&self.person_keys, &person_keys[..], !keys.0.is_empty()),
             query(&self.founded, &foundings[..], !asked.foundings.is_empty()),
         ]);
         let ((lock, news), mut looked_up) = join(join(lock, news), looked_up).await;
@@ -196,6 +203,7 @@ impl Session {
             claims: next()?,
             counters: next()?,
             once: next()?,
+            person_keys: next()?,
             founded: next()?,
         })
     }
@@ -263,7 +271,7 @@ impl Locked {
 
 /// In the order of the fields of [`Session`]. A look-up per asked key, each with its `LIMIT`: joined plainly, they may
 /// be planned as a scan of all that there is.
-const STATEMENTS: [&str; 12] = [
+const STATEMENTS: [&str; 13] = [
     "BEGIN ISOLATION LEVEL READ COMMITTED",
     "SELECT partition FROM log.heads WHERE partition = $1 FOR UPDATE",
     "SELECT clock_timestamp(), partition, \"offset\", event_id, recorded_at, stream, version
@@ -300,6 +308,12 @@ const STATEMENTS: [&str; 12] = [
          SELECT * FROM ledger.once
          WHERE partition = $1 AND organization = asked.organization AND scope = asked.scope AND key = asked.key LIMIT 1
      ) AS once",
+    "SELECT key.organization, key.person, key.sealing
+     FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS asked (organization, person, sealing)
+     CROSS JOIN LATERAL (
+         SELECT * FROM ledger.person_keys WHERE partition = $1 AND organization = asked.organization
+         AND person = asked.person AND sealing = asked.sealing LIMIT 1
+     ) AS key",
     "SELECT organization FROM log.registry WHERE organization = ANY($1)",
     "COPY log.events (partition, \"offset\", stream, version, recorded_at, event_id, organization, stream_name, type,
      leaf_hash, data, meta) FROM STDIN (FORMAT binary)",
@@ -314,6 +328,7 @@ struct Answers {
     claims: Vec<Row>,
     counters: Vec<Row>,
     once: Vec<Row>,
+    person_keys: Vec<Row>,
     founded: Vec<Row>,
 }
 

@@ -174,7 +174,8 @@ impl Writer {
         let begun = batch.len();
         let (own, is_platform) = (&self.own, self.partition == PartitionId::PLATFORM);
         let fits = |append: &Append| {
-            let asks_nothing = append.guards.is_empty() && append.once.is_none() && !append.founding;
+            let asks_nothing =
+                append.guards.is_empty() && append.once.is_none() && append.person_keys.is_empty() && !append.founding;
             asks_nothing && (is_platform || !append.touches_platform()) && append.streams().all(|it| own.remembers(it))
         };
         self.waiting.gather(batch, fits).await;

@@ -4,6 +4,7 @@
 //! all that a decision needs is read under it.
 
 mod error;
+mod ledger;
 mod reader;
 mod store;
 mod write_back;
@@ -17,10 +18,15 @@ use std::{
 
 use async_trait::async_trait;
 use hashbrown::HashSet;
-use porttask_app::log::{
-    Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
-    RecordedEvent, StreamId, Version,
+use porttask_app::{
+    ledger::{Ledger, StoredKey},
+    log::{
+        Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
+        PersonKeyId, RecordedEvent, StreamId, Version,
+    },
 };
+use porttask_domain::PersonId;
+use rusqlite::Connection;
 use tokio::sync::watch;
 
 use self::{reader::Readers, writer::Writer};
@@ -155,5 +161,22 @@ impl EventLog for SqliteLog {
 
     async fn forget_expired(&self) -> Result<u64, LogError> {
         self.readers.run_writing(store::forget_expired).await
+    }
+}
+
+#[async_trait]
+impl Ledger for SqliteLog {
+    async fn person_keys(&self, ids: &[PersonKeyId]) -> Result<Vec<Option<StoredKey>>, LogError> {
+        self.readers.quickly(|connection| ids.iter().map(|id| ledger::person_key(connection, id)).collect())
+    }
+
+    async fn destroy_person_keys(&self, organization: OrganizationId, person: PersonId) -> Result<u64, LogError> {
+        let destroy = move |connection: &mut Connection| ledger::destroy_person_keys(connection, organization, person);
+        self.readers.run_writing(destroy).await
+    }
+
+    async fn purpose_key(&self, purpose: &str, wrapped: &[u8]) -> Result<Vec<u8>, LogError> {
+        let (purpose, wrapped) = (purpose.to_owned(), wrapped.to_owned());
+        self.readers.run_writing(move |connection| ledger::purpose_key(connection, &purpose, &wrapped)).await
     }
 }

@@ -116,8 +116,12 @@ fn check_length(connection: &Connection, path: &Path) -> Result<(), LogError> {
 }
 
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
-    let migrations = Migration::unapplied("V1__log", include_str!("../../../migrations/sqlite/V1__log.sql"));
-    let migrated = migrations.and_then(|migration| Runner::new(&[migration]).run(connection));
+    let migrations = [
+        Migration::unapplied("V1__log", include_str!("../../../migrations/sqlite/V1__log.sql")),
+        Migration::unapplied("V2__person_keys", include_str!("../../../migrations/sqlite/V2__person_keys.sql")),
+    ];
+    let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
+    let migrated = migrations.and_then(|migrations| Runner::new(&migrations).run(connection));
     migrated.map(drop).map_err(|error| match error.kind() {
         Kind::MissingVersion(_) | Kind::DivergentVersion(..) => LogError::Unusable(format!(
             "{} was written by a newer version of PortTask: run that version, or put back a backup of this one",

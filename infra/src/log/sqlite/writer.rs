@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use tokio::runtime::Handle;
 
-use super::{error::from_sqlite, reader, write_back::WriteBack};
+use super::{error::from_sqlite, ledger, reader, write_back::WriteBack};
 use crate::log::{
     heads::Heads,
     memory::Memory,
@@ -168,6 +168,11 @@ fn learn(transaction: &Transaction<'_>, questions: &Questions, memory: &mut Memo
     for key in &questions.once {
         known.once.extend(recorded_once(transaction, key)?.map(|record| (key.clone(), record)));
     }
+    for key in &questions.person_keys {
+        if ledger::person_key(transaction, key)?.is_some() {
+            known.person_keys.insert(*key);
+        }
+    }
     for organization in &questions.foundings {
         if reader::is_founded(transaction, *organization)? {
             known.founded.insert(*organization);
@@ -234,6 +239,9 @@ fn record(transaction: &Transaction<'_>, writes: &Writes) -> rusqlite::Result<()
             record.recorded_at.as_microsecond(),
             record.keep_until.as_microsecond(),
         ])?;
+    }
+    for (key, wrapped) in &writes.person_keys {
+        ledger::add_person_key(transaction, key, wrapped)?;
     }
     for organization in &writes.founded {
         transaction

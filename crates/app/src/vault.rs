@@ -1,0 +1,317 @@
+//! Keys: what personal values are sealed by, and under what names are hashed.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `master.rs` | the master keys, which wrap all others |
+//! | `sealed.rs` | the sealed form of a personal value, within the JSON of an event |
+//!
+//! Every person has two keys ([`Sealing`]); both enter the ledger in the transaction of the first event that is sealed by
+//! one of them. Without a master key nothing in the log that is personal can be read.
+
+mod master;
+mod sealed;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use porttask_domain::{Actor, Fact, Meta, OrganizationId, PersonId, Sealing, Undecodable};
+use quick_cache::sync::Cache;
+use serde_json::Value;
+use sha2::Sha256;
+
+pub use self::master::{MasterKey, MasterKeys};
+use self::sealed::{Place, PlainKey};
+use crate::{
+    ledger::{Ledger, StoredKey},
+    log::{
+        ClaimKey, EventId, EventType, InvalidName, LogError, NewEvent, NewPersonKey, PersonKeyId, Position,
+        RecordedEvent, StreamId,
+    },
+};
+
+/// How many keys are kept in memory.
+const CACHED_KEYS: usize = 100_000;
+
+/// Why something cannot be sealed, opened or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// A stored key was wrapped by another master key.
+    #[error(
+        "the keys in the ledger were wrapped by master key {0}, which is not among those given: \
+         set PORTTASK_MASTER_KEY to the key with which this log was begun"
+    )]
+    OtherMasterKey(String),
+    /// The ledger has lost a key, or something sealed by it was changed.
+    #[error("what belongs to {person} in {organization} cannot be opened: {what}; restore the ledger from a backup")]
+    Damaged {
+        /// Where the person is.
+        organization: OrganizationId,
+        /// Whose it is.
+        person: PersonId,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// An event that this version cannot read.
+    #[error("the event at {position} cannot be read: {cause}")]
+    Undecodable {
+        /// Where it is.
+        position: Position,
+        /// Why.
+        cause: Undecodable,
+    },
+    /// The operating system gives no random numbers.
+    #[error("the operating system gives no random numbers: {0}")]
+    NoRandomness(String),
+    /// An event has a name that the log does not take.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// The log's database failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Events to be recorded, and the keys that enter the ledger with them.
+#[derive(Debug)]
+pub struct SealedEvents {
+    /// In the order in which they were given.
+    pub events: Vec<NewEvent>,
+    /// Keys that were made for them.
+    pub keys: Vec<NewPersonKey>,
+}
+
+/// Seals and opens.
+pub struct Vault {
+    ledger: Arc<dyn Ledger>,
+    master: MasterKeys,
+    /// `None`: destroyed.
+    cache: Cache<PersonKeyId, Option<PlainKey>>,
+    names: Hmac<Sha256>,
+}
+
+type Keys = HashMap<PersonKeyId, Option<PlainKey>>;
+
+impl Vault {
+    /// Opens the vault of a log.
+    ///
+    /// # Errors
+    /// If the master keys are not those of this log, or its database fails.
+    pub async fn open(ledger: Arc<dyn Ledger>, master: MasterKeys) -> Result<Self, VaultError> {
+        const NAMES: &str = "names";
+        let fresh = master.wrap(&PlainKey::generate()?, NAMES.as_bytes())?;
+        let stored = ledger.purpose_key(NAMES, &fresh).await?;
+        let key = master.unwrap(&stored, NAMES.as_bytes())?;
+        // HMAC takes keys of every length.
+        let names = Hmac::new_from_slice(key.bytes()).map_err(|error| VaultError::NoRandomness(error.to_string()))?;
+        Ok(Self { ledger, master, cache: Cache::new(CACHED_KEYS), names })
+    }
+
+    /// The key under which a unique name is claimed: a keyed hash, so that nobody can try names on a copy of the log.
+    pub fn claim_key(&self, organization: OrganizationId, kind: &'static str, name: &str) -> ClaimKey {
+        let mut hash = self.names.clone();
+        for part in [organization.0.as_bytes(), kind.as_bytes(), name.as_bytes()] {
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        ClaimKey { organization, kind: kind.into(), hash: hash.finalize().into_bytes().into() }
+    }
+
+    /// Facts as events to be recorded for an organization.
+    ///
+    /// # Errors
+    /// If a key is damaged or the log's database fails.
+    pub async fn seal(
+        &self,
+        organization: OrganizationId,
+        facts: &[(StreamId, Fact)],
+        meta: &Meta,
+    ) -> Result<SealedEvents, VaultError> {
+        let meta_home = home_of_meta(meta, organization);
+        let plain_meta = as_value(meta);
+        let mut drafts = Vec::with_capacity(facts.len());
+        let mut wanted = HashSet::new();
+        for (stream, fact) in facts {
+            let (name, data) = fact.encode();
+            let data = parsed(&data);
+            sealed::find(&data, sealed::PERSONAL, &mut |person, sealing| {
+                wanted.insert(PersonKeyId { organization, person, sealing });
+            });
+            drafts.push((stream, name, data));
+        }
+        sealed::find(&plain_meta, sealed::PERSONAL, &mut |person, sealing| {
+            wanted.insert(PersonKeyId { organization: meta_home, person, sealing });
+        });
+        let (keys, born) = self.find_or_make(organization, &wanted).await?;
+        let mut events = Vec::with_capacity(drafts.len());
+        for (stream, name, mut data) in drafts {
+            let id = EventId::generate();
+            let mut meta = plain_meta.clone();
+            sealed::seal(&mut data, &Place { organization, event: id, home: organization, part: "data" }, &keys)?;
+            sealed::seal(&mut meta, &Place { organization, event: id, home: meta_home, part: "meta" }, &keys)?;
+            let (data, meta) = (as_bytes(&data), as_bytes(&meta));
+            events.push(NewEvent { id, stream: stream.clone(), event_type: EventType::new(name)?, data, meta });
+        }
+        Ok(SealedEvents { events, keys: born })
+    }
+
+    /// What happened, in the order of the events; what was erased reads as erased.
+    ///
+    /// # Errors
+    /// If an event cannot be opened or read, or the log's database fails.
+    pub async fn facts(&self, events: &[RecordedEvent]) -> Result<Vec<Fact>, VaultError> {
+        let mut opened = Vec::with_capacity(events.len());
+        let mut wanted = HashSet::new();
+        for event in events {
+            // Most events have nothing personal in their data.
+            let sealed = sealed::mentions(&event.data).then(|| parsed(&event.data));
+            if let Some(data) = &sealed {
+                let organization = event.stream.organization;
+                sealed::find(data, sealed::SEALED, &mut |person, sealing| {
+                    wanted.insert(PersonKeyId { organization, person, sealing });
+                });
+            }
+            opened.push(sealed);
+        }
+        let keys = self.find(&wanted).await?;
+        let mut facts = Vec::with_capacity(events.len());
+        for (event, sealed) in events.iter().zip(opened) {
+            let data = match sealed {
+                None => event.data.clone(),
+                Some(mut data) => {
+                    let organization = event.stream.organization;
+                    let place = Place { organization, event: event.id, home: organization, part: "data" };
+                    sealed::open(&mut data, &place, &keys)?;
+                    as_bytes(&data)
+                }
+            };
+            let fact = Fact::decode(event.event_type.as_str(), &data);
+            facts.push(fact.map_err(|cause| VaultError::Undecodable { position: event.position, cause })?);
+        }
+        Ok(facts)
+    }
+
+    /// Who did it, from where: the meta of an event, opened.
+    ///
+    /// # Errors
+    /// If it cannot be opened or read, or the log's database fails.
+    pub async fn meta(&self, event: &RecordedEvent) -> Result<Meta, VaultError> {
+        let organization = event.stream.organization;
+        let malformed = |error: serde_json::Error| VaultError::Undecodable {
+            position: event.position,
+            cause: Undecodable::Malformed { name: "meta".to_owned(), cause: error.to_string() },
+        };
+        let mut meta: Value = serde_json::from_slice(&event.meta).map_err(malformed)?;
+        let actor: Actor = serde_json::from_value(meta["actor"].clone()).map_err(malformed)?;
+        let home = home_of_actor(actor, organization);
+        let mut wanted = HashSet::new();
+        sealed::find(&meta, sealed::SEALED, &mut |person, sealing| {
+            wanted.insert(PersonKeyId { organization: home, person, sealing });
+        });
+        let keys = self.find(&wanted).await?;
+        sealed::open(&mut meta, &Place { organization, event: event.id, home, part: "meta" }, &keys)?;
+        serde_json::from_value(meta).map_err(malformed)
+    }
+
+    /// Destroys a person's keys: everything of theirs reads as erased from now on, here and wherever it is not in memory.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    pub async fn erase(&self, organization: OrganizationId, person: PersonId) -> Result<(), VaultError> {
+        self.ledger.destroy_person_keys(organization, person).await?;
+        for sealing in [Sealing::Identity, Sealing::Trace] {
+            self.forget(&PersonKeyId { organization, person, sealing });
+        }
+        Ok(())
+    }
+
+    /// Looks a key up again the next time: somebody else has made or destroyed it.
+    pub(crate) fn forget(&self, id: &PersonKeyId) {
+        self.cache.remove(id);
+    }
+
+    /// The keys that exist or existed.
+    async fn find(&self, wanted: &HashSet<PersonKeyId>) -> Result<Keys, VaultError> {
+        let mut keys = Keys::with_capacity(wanted.len());
+        let mut unknown = Vec::new();
+        for id in wanted {
+            match self.cache.get(id) {
+                Some(key) => _ = keys.insert(*id, key),
+                None => unknown.push(*id),
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(keys);
+        }
+        for (id, stored) in unknown.iter().zip(self.ledger.person_keys(&unknown).await?) {
+            let key = match stored {
+                None => continue,
+                Some(StoredKey::Destroyed) => None,
+                Some(StoredKey::Wrapped(wrapped)) => Some(self.master.unwrap(&wrapped, &name_of(id))?),
+            };
+            self.cache.insert(*id, key.clone());
+            keys.insert(*id, key);
+        }
+        Ok(keys)
+    }
+
+    /// The keys that exist or existed, and new ones for people of `organization` who have none yet: always both.
+    async fn find_or_make(
+        &self,
+        organization: OrganizationId,
+        wanted: &HashSet<PersonKeyId>,
+    ) -> Result<(Keys, Vec<NewPersonKey>), VaultError> {
+        let mut keys = self.find(wanted).await?;
+        let mut born = Vec::new();
+        for id in wanted {
+            if keys.contains_key(id) || id.organization != organization {
+                continue;
+            }
+            for sealing in [Sealing::Identity, Sealing::Trace] {
+                let id = PersonKeyId { sealing, ..*id };
+                if keys.contains_key(&id) {
+                    continue;
+                }
+                let key = PlainKey::generate()?;
+                born.push(NewPersonKey { id, wrapped: self.master.wrap(&key, &name_of(&id))? });
+                keys.insert(id, Some(key));
+            }
+        }
+        Ok((keys, born))
+    }
+}
+
+/// What binds a wrapped key to its person.
+fn name_of(id: &PersonKeyId) -> Vec<u8> {
+    [id.organization.0.as_bytes(), id.person.0.as_bytes(), id.sealing.name().as_bytes()].concat()
+}
+
+/// Whose people the personal values of a meta belong to: the actor's own.
+fn home_of_meta(meta: &Meta, organization: OrganizationId) -> OrganizationId {
+    home_of_actor(meta.actor, organization)
+}
+
+fn home_of_actor(actor: Actor, organization: OrganizationId) -> OrganizationId {
+    match actor {
+        Actor::User { organization, .. } => organization,
+        Actor::Operator | Actor::System => organization,
+    }
+}
+
+fn as_value(meta: &Meta) -> Value {
+    serde_json::to_value(meta).unwrap_or_else(|error| unreachable!("a meta that is no JSON: {error}"))
+}
+
+/// JSON that this program wrote. Anything else is null, which no event is, and so is refused where it is decoded.
+fn parsed(json: &[u8]) -> Value {
+    serde_json::from_slice(json).unwrap_or_default()
+}
+
+fn as_bytes(value: &Value) -> Bytes {
+    value.to_string().into()
+}
+
+#[cfg(test)]
+mod tests;

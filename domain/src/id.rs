@@ -1,0 +1,175 @@
+//! Typed ids, written as [TypeID](https://github.com/jetify-com/typeid): a prefix that says what it is, and a UUID in
+//! 26 characters of Crockford's base 32.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use uuid::Uuid;
+
+/// A text that is no id of the wanted kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no id of this kind: it begins with `{prefix}_` and 26 characters follow")]
+pub struct InvalidId {
+    text: String,
+    prefix: &'static str,
+}
+
+macro_rules! ids {
+    ($($(#[doc = $doc:literal])+ $name:ident = $prefix:literal;)+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// What ids of this kind begin with, before the underscore.
+            pub const PREFIX: &'static str = $prefix;
+        }
+
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write(f, $prefix, self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let invalid = || InvalidId { text: text.chars().take(64).collect(), prefix: $prefix };
+                read(text, $prefix).map(Self).ok_or_else(invalid)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(Text(std::marker::PhantomData))
+            }
+        }
+    )+};
+}
+
+ids! {
+    /// An organization: the tenant that events belong to.
+    OrganizationId = "org";
+    /// An account of one person in one organization.
+    UserId = "usr";
+    /// A sign-in, until it ends.
+    SessionId = "ses";
+    /// Whoever or whatever personal values belong to, and whose key seals them: a user, or a record with free text. It
+    /// has the number of that thing.
+    PersonId = "per";
+}
+
+impl OrganizationId {
+    /// The platform's own organization, which always exists.
+    pub const PLATFORM: Self = Self(Uuid::nil());
+}
+
+impl From<UserId> for PersonId {
+    fn from(user: UserId) -> Self {
+        Self(user.0)
+    }
+}
+
+/// Free text about an organization belongs to the organization's own record.
+impl From<OrganizationId> for PersonId {
+    fn from(organization: OrganizationId) -> Self {
+        Self(organization.0)
+    }
+}
+
+struct Text<T>(std::marker::PhantomData<T>);
+
+impl<T: FromStr<Err = InvalidId>> de::Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// 128 bits in groups of five, the first of which has three.
+const LENGTH: usize = 26;
+
+fn write(f: &mut fmt::Formatter<'_>, prefix: &str, id: Uuid) -> fmt::Result {
+    let bits = id.as_u128();
+    let text: [u8; LENGTH] = std::array::from_fn(|index| {
+        let group = bits >> (5 * (LENGTH - 1 - index)) & 31;
+        ALPHABET[group as usize]
+    });
+    write!(f, "{prefix}_{}", std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+}
+
+fn read(text: &str, prefix: &str) -> Option<Uuid> {
+    let digits = text.strip_prefix(prefix)?.strip_prefix('_')?.as_bytes();
+    // A greater first digit would not fit into 128 bits.
+    if digits.len() != LENGTH || digits[0] > b'7' {
+        return None;
+    }
+    let add = |bits: u128, digit: &u8| {
+        let group = ALPHABET.iter().position(|known| known == digit)?;
+        Some(bits << 5 | group as u128)
+    };
+    digits.iter().try_fold(0, add).map(Uuid::from_u128)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_written_as_the_typeid_specification_says() {
+        // From the specification's valid examples.
+        let id: Uuid = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+        assert_eq!(UserId(id).to_string(), "usr_01h455vb4pex5vsknk084sn02q");
+        assert_eq!(UserId(Uuid::nil()).to_string(), "usr_00000000000000000000000000");
+        assert_eq!(UserId(Uuid::max()).to_string(), "usr_7zzzzzzzzzzzzzzzzzzzzzzzzz");
+    }
+
+    #[test]
+    fn what_is_no_id_of_the_kind_is_refused() {
+        for bad in [
+            "",
+            "usr",
+            "usr_",
+            "ses_01h455vb4pex5vsknk084sn02q",
+            "usr_01h455vb4pex5vsknk084sn02",
+            "usr_01h455vb4pex5vsknk084sn02qq",
+            "usr_01H455VB4PEX5VSKNK084SN02Q",
+            "usr_81h455vb4pex5vsknk084sn02q",
+            "usr_01h455vb4pex5vsknk084sn02u",
+            "usr_é1h455vb4pex5vsknk084sn02",
+        ] {
+            assert!(bad.parse::<UserId>().is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_read_as_it_was_written(bits: u128) {
+            let id = UserId(Uuid::from_u128(bits));
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+            let json = serde_json::to_string(&id).unwrap();
+            prop_assert_eq!(serde_json::from_str::<UserId>(&json).unwrap(), id);
+        }
+    }
+}

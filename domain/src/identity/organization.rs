@@ -1,0 +1,328 @@
+//! The life of an organization, and its settings.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    address::DomainName,
+    settings::{Branding, BusinessHours, InvalidSetting, Locale, Settings},
+    standing::{Capability, Standing},
+};
+use crate::{Aggregate, Guard, InvalidText, Kind, OrganizationId, Personal, Reason, Scope, text::line};
+
+/// What can be asked of an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Make it, with default settings and a trial.
+    Create {
+        /// Its name.
+        name: OrganizationName,
+        /// Its domain, unique on the platform.
+        domain: DomainName,
+        /// When its trial ends.
+        trial_ends_at: Timestamp,
+    },
+    /// Call it otherwise.
+    Rename {
+        /// The new name.
+        name: OrganizationName,
+    },
+    /// Let it look otherwise.
+    ChangeBranding(Branding),
+    /// Let it work at other times.
+    ChangeBusinessHours(BusinessHours),
+    /// Write to it in another language.
+    ChangeLocale(Locale),
+    /// Lock its users out; its data is kept.
+    Suspend {
+        /// Whose record the reason belongs to.
+        organization: OrganizationId,
+        /// Why.
+        reason: Reason,
+    },
+    /// Let its users in again.
+    Reactivate,
+    /// End it for good.
+    Deactivate {
+        /// Whose record the reason belongs to.
+        organization: OrganizationId,
+        /// Why.
+        reason: Reason,
+    },
+}
+
+/// What can happen to an organization. Stored for ever: never reuse a name; a new shape is a new `.vN`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", deny_unknown_fields)]
+pub enum Event {
+    /// It was made.
+    #[serde(rename = "organization.created.v1")]
+    Created {
+        /// Its name.
+        name: String,
+        /// Its domain in A-labels.
+        domain: String,
+        /// Its plan.
+        plan: String,
+        /// When its trial ends.
+        trial_ends_at: Timestamp,
+        /// What it begins with.
+        settings: Settings,
+    },
+    /// It got another name.
+    #[serde(rename = "organization.renamed.v1")]
+    Renamed {
+        /// The old name.
+        from: String,
+        /// The new name.
+        to: String,
+    },
+    /// It looks otherwise.
+    #[serde(rename = "organization.branding_changed.v1")]
+    BrandingChanged {
+        /// How it looked.
+        from: Branding,
+        /// How it looks.
+        to: Branding,
+    },
+    /// It works at other times.
+    #[serde(rename = "organization.business_hours_changed.v1")]
+    BusinessHoursChanged {
+        /// When it worked.
+        from: BusinessHours,
+        /// When it works.
+        to: BusinessHours,
+    },
+    /// It is written to in another language.
+    #[serde(rename = "organization.locale_changed.v1")]
+    LocaleChanged {
+        /// The old language.
+        from: Locale,
+        /// The new language.
+        to: Locale,
+    },
+    /// Its users were locked out.
+    #[serde(rename = "organization.suspended.v1")]
+    Suspended {
+        /// Why.
+        reason: Personal,
+    },
+    /// Its users were let in again.
+    #[serde(rename = "organization.reactivated.v1")]
+    Reactivated {},
+    /// It was ended for good.
+    #[serde(rename = "organization.deactivated.v1")]
+    Deactivated {
+        /// Why.
+        reason: Personal,
+    },
+}
+
+/// Why something may not happen to an organization.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is none.
+    #[error("there is no such organization")]
+    NotFound,
+    /// There is one by this id, and it is another.
+    #[error("an organization with this id exists already")]
+    Exists,
+    /// Its standing forbids it.
+    #[error("the organization is {}", standing_word(*.0))]
+    Standing(Standing),
+    /// A setting makes no sense.
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
+}
+
+impl crate::Refusal for Refusal {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotFound => Kind::NotFound,
+            Self::Exists | Self::Standing(_) => Kind::Conflict,
+            Self::Setting(_) => Kind::Invalid,
+        }
+    }
+
+    fn slug(&self) -> &'static str {
+        match self {
+            Self::NotFound => "organization-not-found",
+            Self::Exists => "organization-exists",
+            Self::Standing(Standing::Active) => "organization-active",
+            Self::Standing(Standing::Suspended) => "organization-suspended",
+            Self::Standing(Standing::Deactivated) => "organization-deactivated",
+            Self::Setting(_) => "invalid-setting",
+        }
+    }
+}
+
+fn standing_word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Active => "active",
+        Standing::Suspended => "suspended",
+        Standing::Deactivated => "deactivated for good",
+    }
+}
+
+/// The name of an organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrganizationName(String);
+
+impl OrganizationName {
+    /// # Errors
+    /// If it is empty, longer than 200 characters, or has control or invisible characters.
+    pub fn new(text: &str) -> Result<Self, InvalidText> {
+        line(text, 200).map(Self)
+    }
+}
+
+/// The plan with which every organization begins.
+const TRIAL_PLAN: &str = "starter";
+
+/// An organization, as far as decisions need it.
+#[derive(Debug, Clone, Default)]
+pub struct Organization(Option<Existing>);
+
+#[derive(Debug, Clone)]
+struct Existing {
+    name: String,
+    domain: String,
+    settings: Settings,
+    standing: Standing,
+}
+
+impl Organization {
+    /// How it stands; `None` if there is none.
+    pub fn standing(&self) -> Option<Standing> {
+        self.0.as_ref().map(|existing| existing.standing)
+    }
+
+    /// # Errors
+    /// If there is no such organization, or its standing does not allow it.
+    pub fn allow(&self, capability: Capability) -> Result<(), Refusal> {
+        let standing = self.standing().ok_or(Refusal::NotFound)?;
+        if standing.allows(capability) { Ok(()) } else { Err(Refusal::Standing(standing)) }
+    }
+}
+
+impl Aggregate for Organization {
+    const CATEGORY: &'static str = "organization";
+    type Id = OrganizationId;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+        let Some(existing) = &self.0 else {
+            return match command {
+                Command::Create { name, domain, trial_ends_at } => Ok(vec![Event::Created {
+                    name: name.0.clone(),
+                    domain: domain.to_string(),
+                    plan: TRIAL_PLAN.to_owned(),
+                    trial_ends_at: *trial_ends_at,
+                    settings: Settings::default(),
+                }]),
+                Command::Rename { .. }
+                | Command::ChangeBranding(_)
+                | Command::ChangeBusinessHours(_)
+                | Command::ChangeLocale(_)
+                | Command::Suspend { .. }
+                | Command::Reactivate
+                | Command::Deactivate { .. } => Err(Refusal::NotFound),
+            };
+        };
+        existing.decide(command)
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        if let Event::Created { name, domain, settings, .. } = event {
+            let (name, domain, settings) = (name.clone(), domain.clone(), settings.clone());
+            self.0 = Some(Existing { name, domain, settings, standing: Standing::Active });
+        } else if let Some(existing) = &mut self.0 {
+            existing.evolve(event);
+        }
+    }
+
+    /// The domain stays claimed after a deactivation, so that nobody takes over the mails of a former customer.
+    fn guards(&self, event: &Event) -> Vec<Guard> {
+        match event {
+            Event::Created { domain, .. } => {
+                vec![Guard::Claim { scope: Scope::Platform, kind: "domain", name: Some(domain.clone()) }]
+            }
+            Event::Renamed { .. }
+            | Event::BrandingChanged { .. }
+            | Event::BusinessHoursChanged { .. }
+            | Event::LocaleChanged { .. }
+            | Event::Suspended { .. }
+            | Event::Reactivated {}
+            | Event::Deactivated { .. } => Vec::new(),
+        }
+    }
+}
+
+impl Existing {
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+        let allowed = |capability| match self.standing.allows(capability) {
+            true => Ok(()),
+            false => Err(Refusal::Standing(self.standing)),
+        };
+        match command {
+            Command::Create { name, domain, .. } if name.0 == self.name && domain.as_str() == self.domain => Ok(vec![]),
+            Command::Create { .. } => Err(Refusal::Exists),
+            Command::Rename { name } => {
+                allowed(Capability::BeAdministered)?;
+                Ok(changed(&self.name, &name.0, |from, to| Event::Renamed { from, to }))
+            }
+            Command::ChangeBranding(branding) => {
+                allowed(Capability::BeAdministered)?;
+                let to = branding.clone().checked()?;
+                Ok(changed(&self.settings.branding, &to, |from, to| Event::BrandingChanged { from, to }))
+            }
+            Command::ChangeBusinessHours(hours) => {
+                allowed(Capability::BeAdministered)?;
+                let to = hours.clone().checked()?;
+                Ok(changed(&self.settings.business_hours, &to, |from, to| Event::BusinessHoursChanged { from, to }))
+            }
+            Command::ChangeLocale(locale) => {
+                allowed(Capability::BeAdministered)?;
+                Ok(changed(&self.settings.locale, locale, |from, to| Event::LocaleChanged { from, to }))
+            }
+            Command::Suspend { .. } if self.standing == Standing::Suspended => Ok(vec![]),
+            Command::Suspend { organization, reason } => {
+                allowed(Capability::ChangeStanding)?;
+                Ok(vec![Event::Suspended { reason: Personal::identity(*organization, reason.as_str()) }])
+            }
+            Command::Reactivate if self.standing == Standing::Active => Ok(vec![]),
+            Command::Reactivate => {
+                allowed(Capability::ChangeStanding)?;
+                Ok(vec![Event::Reactivated {}])
+            }
+            Command::Deactivate { .. } if self.standing == Standing::Deactivated => Ok(vec![]),
+            Command::Deactivate { organization, reason } => {
+                allowed(Capability::ChangeStanding)?;
+                Ok(vec![Event::Deactivated { reason: Personal::identity(*organization, reason.as_str()) }])
+            }
+        }
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::Created { .. } => {}
+            Event::Renamed { to, .. } => self.name.clone_from(to),
+            Event::BrandingChanged { to, .. } => self.settings.branding = to.clone(),
+            Event::BusinessHoursChanged { to, .. } => self.settings.business_hours = to.clone(),
+            Event::LocaleChanged { to, .. } => self.settings.locale = to.clone(),
+            Event::Suspended { .. } => self.standing = Standing::Suspended,
+            Event::Reactivated {} => self.standing = Standing::Active,
+            Event::Deactivated { .. } => self.standing = Standing::Deactivated,
+        }
+    }
+}
+
+/// The event of a change from one value to another; none if they are the same.
+fn changed<T: Clone + PartialEq>(from: &T, to: &T, event: impl FnOnce(T, T) -> Event) -> Vec<Event> {
+    if from == to { vec![] } else { vec![event(from.clone(), to.clone())] }
+}
+
+#[cfg(test)]
+mod tests;

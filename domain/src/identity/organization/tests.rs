@@ -1,0 +1,103 @@
+use super::*;
+use crate::{identity::settings::TimeOfDay, testing::given};
+
+fn acme() -> OrganizationId {
+    OrganizationId(uuid::Uuid::from_u128(7))
+}
+
+fn name(text: &str) -> OrganizationName {
+    OrganizationName::new(text).unwrap()
+}
+
+fn create() -> Command {
+    let domain = DomainName::new("acme.example").unwrap();
+    Command::Create { name: name("Acme"), domain, trial_ends_at: Timestamp::UNIX_EPOCH }
+}
+
+fn created() -> Event {
+    Event::Created {
+        name: "Acme".to_owned(),
+        domain: "acme.example".to_owned(),
+        plan: "starter".to_owned(),
+        trial_ends_at: Timestamp::UNIX_EPOCH,
+        settings: Settings::default(),
+    }
+}
+
+fn because(text: &str) -> Personal {
+    Personal::identity(acme(), text)
+}
+
+fn suspend(reason: &str) -> Command {
+    Command::Suspend { organization: acme(), reason: Reason::new(reason).unwrap() }
+}
+
+fn deactivate() -> Command {
+    Command::Deactivate { organization: acme(), reason: Reason::new("left").unwrap() }
+}
+
+#[test]
+fn an_organization_begins_with_defaults_and_a_claim_on_its_domain() {
+    given::<Organization>([]).when(create()).then([created()]);
+    let claim = Guard::Claim { scope: Scope::Platform, kind: "domain", name: Some("acme.example".to_owned()) };
+    assert_eq!(Organization::default().guards(&created()), [claim]);
+}
+
+#[test]
+fn nothing_happens_to_an_organization_that_is_not_there() {
+    for command in [suspend("unpaid"), Command::Reactivate, deactivate(), Command::Rename { name: name("X") }] {
+        given::<Organization>([]).when(command).then_refused(Refusal::NotFound);
+    }
+}
+
+#[test]
+fn another_organization_under_the_same_id_is_refused() {
+    let domain = DomainName::new("other.example").unwrap();
+    let other = Command::Create { name: name("Acme"), domain, trial_ends_at: Timestamp::UNIX_EPOCH };
+    given::<Organization>([created()]).when(other).then_refused(Refusal::Exists);
+}
+
+#[test]
+fn changes_say_from_what_to_what() {
+    let renamed = Event::Renamed { from: "Acme".to_owned(), to: "Acme Ports".to_owned() };
+    given::<Organization>([created()]).when(Command::Rename { name: name("Acme Ports") }).then([renamed]);
+
+    let from = Settings::default().business_hours;
+    let to = BusinessHours { time_zone: "Europe/Lisbon".to_owned(), ..from.clone() };
+    given::<Organization>([created()])
+        .when(Command::ChangeBusinessHours(to.clone()))
+        .then([Event::BusinessHoursChanged { from, to }]);
+}
+
+#[test]
+fn a_setting_that_makes_no_sense_is_refused_with_its_field() {
+    let mut hours = Settings::default().business_hours;
+    let nine: TimeOfDay = "09:00".parse().unwrap();
+    hours.days.values_mut().for_each(|day| day.closes = nine);
+    let refusal = Organization::after(&[created()]).decide(&Command::ChangeBusinessHours(hours)).unwrap_err();
+    assert!(matches!(&refusal, Refusal::Setting(setting) if setting.field == "business_hours/days"), "{refusal:?}");
+}
+
+#[test]
+fn a_suspended_organization_is_administered_and_let_in_again() {
+    let suspended = || Event::Suspended { reason: because("unpaid") };
+    given::<Organization>([created()]).when(suspend("unpaid")).then([suspended()]);
+    given::<Organization>([created(), suspended()])
+        .when(Command::Rename { name: name("Acme 2") })
+        .then([Event::Renamed { from: "Acme".to_owned(), to: "Acme 2".to_owned() }]);
+    given::<Organization>([created(), suspended()]).when(Command::Reactivate).then([Event::Reactivated {}]);
+
+    let organization = Organization::after(&[created(), suspended()]);
+    assert_eq!(organization.allow(Capability::Use), Err(Refusal::Standing(Standing::Suspended)));
+    assert_eq!(organization.allow(Capability::Settle), Ok(()));
+}
+
+#[test]
+fn a_deactivation_is_for_good() {
+    let ended = || [created(), Event::Deactivated { reason: because("left") }];
+    given::<Organization>([created()]).when(deactivate()).then([ended()[1].clone()]);
+    for command in [suspend("again"), Command::Reactivate, Command::Rename { name: name("X") }] {
+        given::<Organization>(ended()).when(command).then_refused(Refusal::Standing(Standing::Deactivated));
+    }
+    assert_eq!(Organization::after(&ended()).allow(Capability::Settle), Ok(()));
+}

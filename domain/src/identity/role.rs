@@ -1,0 +1,101 @@
+//! Roles, and the permissions that refine them for one user.
+
+use serde::{Deserialize, Serialize};
+
+/// What somebody is in an organization: the ceiling of what they may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything within the organization.
+    Admin,
+    /// The daily work: port calls, service orders, vendors, documents, tickets.
+    Agent,
+    /// Looking, nothing else.
+    ReadOnly,
+    /// Looking, also at who may do what and who did what.
+    Auditor,
+    /// The platform's own staff: everything, in every organization. Only in the platform's organization.
+    SuperAdmin,
+}
+
+impl Role {
+    /// The most that a user of this role can be permitted, and what they are permitted unless it is narrowed.
+    pub const fn ceiling(self) -> Permissions {
+        use Access::{None, Read, Write};
+        let [tickets, invoices, reports, administration] = match self {
+            Self::Admin | Self::SuperAdmin => [Write, Write, Write, Write],
+            Self::Agent => [Write, Read, Read, None],
+            Self::ReadOnly => [Read, Read, Read, None],
+            Self::Auditor => [Read, Read, Read, Read],
+        };
+        Permissions { tickets, invoices, reports, administration }
+    }
+
+    /// Whether it is a role of the platform's staff.
+    pub const fn is_of_the_platform(self) -> bool {
+        match self {
+            Self::SuperAdmin => true,
+            Self::Admin | Self::Agent | Self::ReadOnly | Self::Auditor => false,
+        }
+    }
+}
+
+/// How far somebody may go in one group of things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Not at all.
+    None,
+    /// Looking.
+    Read,
+    /// Looking and changing.
+    Write,
+}
+
+/// What a user is permitted, by group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Permissions {
+    /// Support tickets and billing inquiries.
+    pub tickets: Access,
+    /// Subscription, invoices and payment.
+    pub invoices: Access,
+    /// Usage and reports.
+    pub reports: Access,
+    /// Users, roles, settings, integrations, the audit log.
+    pub administration: Access,
+}
+
+impl Permissions {
+    /// Whether nothing here goes beyond `ceiling`.
+    pub fn is_within(self, ceiling: Self) -> bool {
+        self.narrowed_to(ceiling) == self
+    }
+
+    /// These permissions, as far as `ceiling` lets them go.
+    #[must_use]
+    pub fn narrowed_to(self, ceiling: Self) -> Self {
+        Self {
+            tickets: self.tickets.min(ceiling.tickets),
+            invoices: self.invoices.min(ceiling.invoices),
+            reports: self.reports.min(ceiling.reports),
+            administration: self.administration.min(ceiling.administration),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_narrow_a_role_and_never_widen_it() {
+        let all = Role::Admin.ceiling();
+        let agent = Role::Agent.ceiling();
+        assert!(agent.is_within(all));
+        assert!(!all.is_within(agent));
+        assert_eq!(all.narrowed_to(agent), agent);
+        assert!(Permissions { invoices: Access::None, ..agent }.is_within(agent));
+        assert!(!Permissions { administration: Access::Read, ..agent }.is_within(agent));
+    }
+}

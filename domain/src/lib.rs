@@ -1,0 +1,29 @@
+//! What may happen: aggregates, their events and their refusals.
+//!
+//! Pure: no IO, no async, no clock, no randomness. Time, new ids, hashes and looked-up facts come in as data.
+//!
+//! | room | what it owns |
+//! |---|---|
+//! | `identity` | organizations, users, sessions |
+//!
+//! Beside the rooms stands what all of them use: [`Aggregate`] (the shape of a noun), [`Fact`] (all events in one type),
+//! [`Meta`] (who did it), [`Personal`] (values that can be erased), the typed ids.
+
+#![deny(clippy::wildcard_enum_match_arm)]
+
+mod aggregate;
+mod fact;
+mod id;
+pub mod identity;
+mod meta;
+mod personal;
+#[cfg(test)]
+mod testing;
+mod text;
+
+pub use aggregate::{Aggregate, Guard, Kind, Refusal, Scope};
+pub use fact::{Fact, Undecodable};
+pub use id::{InvalidId, OrganizationId, PersonId, SessionId, UserId};
+pub use meta::{Actor, Meta};
+pub use personal::{Personal, Sealing};
+pub use text::{InvalidText, PersonName, Reason};

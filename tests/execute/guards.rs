@@ -1,0 +1,101 @@
+//! What is decided over many streams: names and counts.
+
+use futures_util::future::join_all;
+use porttask_app::{
+    execute::{Commands, ExecuteError, Request},
+    log::GuardRefusal,
+    new_id,
+};
+use porttask_domain::{
+    Actor, Meta, OrganizationId,
+    identity::{Access, Organization, Permissions, Role, User, user},
+};
+use porttask_tests::{Store, on_both_engines};
+
+use crate::node::{Node, become_role, create, invite};
+
+on_both_engines! {
+    a_domain_belongs_to_one_organization,
+    of_two_that_want_a_domain_at_once_one_gets_it,
+    an_address_is_unique_within_an_organization,
+    the_last_admin_stays,
+    of_two_admins_who_demote_each_other_on_two_nodes_one_stays,
+}
+
+async fn found(node: &Node, domain: &str) -> Result<(), ExecuteError> {
+    let organization: OrganizationId = new_id();
+    let request = Request::new(organization, Meta::by(Actor::Operator)).founding();
+    node.executor.execute::<Organization>(organization, create(domain), &request).await.map(drop)
+}
+
+async fn a_domain_belongs_to_one_organization(store: Store) {
+    let node = Node::on(&store).await;
+    node.acme().await;
+    let taken = found(&node, "ACME.example").await;
+    assert!(
+        matches!(&taken, Err(ExecuteError::Guard(GuardRefusal::Taken { key, .. })) if key.kind == "domain"),
+        "{taken:?}"
+    );
+    found(&node, "other.example").await.unwrap();
+}
+
+async fn of_two_that_want_a_domain_at_once_one_gets_it(store: Store) {
+    let nodes = [Node::on(&store).await, Node::on(&store).await];
+    for round in 0..5 {
+        let domain = format!("d{round}.example");
+        let results = join_all((0..6).map(|racer| found(&nodes[racer % 2], &domain))).await;
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
+    }
+}
+
+async fn an_address_is_unique_within_an_organization(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let bob = new_id();
+    let taken = node.user(&acme, bob, invite(acme.organization, bob, "ANA@Acme.example", Role::Agent)).await;
+    assert!(matches!(&taken, Err(ExecuteError::Guard(GuardRefusal::Taken { .. }))), "{taken:?}");
+
+    let (other, ana) = (new_id(), new_id());
+    let commands = Commands::new()
+        .on::<Organization>(other, create("other.example"))
+        .on::<User>(ana, invite(other, ana, "ana@acme.example", Role::Admin));
+    let request = Request::new(other, Meta::by(Actor::Operator)).founding();
+    node.executor.execute_all(&commands, &request).await.unwrap();
+}
+
+#[track_caller]
+fn assert_last_admin<T: std::fmt::Debug>(result: &Result<T, ExecuteError>) {
+    let is_last = matches!(result, Err(ExecuteError::Guard(GuardRefusal::BelowMinimum { key, minimum: 1, .. }))
+        if key.name == user::ACTIVE_ADMINS);
+    assert!(is_last, "{result:?}");
+}
+
+async fn the_last_admin_stays(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let narrowed = Permissions { administration: Access::Read, ..Role::Admin.ceiling() };
+    let narrow = user::Command::ChangePermissions { permissions: narrowed };
+    for command in [become_role(Role::Agent), user::Command::Deactivate, narrow] {
+        assert_last_admin(&node.user(&acme, acme.admin, command).await);
+    }
+    node.joined(&acme, "bob@acme.example", Role::Admin).await;
+    node.user(&acme, acme.admin, become_role(Role::Agent)).await.unwrap();
+}
+
+async fn of_two_admins_who_demote_each_other_on_two_nodes_one_stays(store: Store) {
+    let (one, two) = (Node::on(&store).await, Node::on(&store).await);
+    let acme = one.acme().await;
+    let mut other = one.joined(&acme, "bob@acme.example", Role::Admin).await;
+    let mut admin = acme.admin;
+    for _ in 0..10 {
+        let (first, second) = tokio::join!(
+            one.user(&acme, admin, become_role(Role::Agent)),
+            two.user(&acme, other, become_role(Role::Agent)),
+        );
+        assert!(first.is_ok() != second.is_ok(), "{first:?} {second:?}");
+        assert_last_admin(if first.is_ok() { &second } else { &first });
+        let demoted = if first.is_ok() { admin } else { other };
+        two.user(&acme, demoted, become_role(Role::Admin)).await.unwrap();
+        std::mem::swap(&mut admin, &mut other);
+    }
+}

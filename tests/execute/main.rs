@@ -1,0 +1,10 @@
+//! The way of a command on every engine: rules, guards, memory, personal data.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod node;
+
+mod guards;
+mod memory;
+mod personal;
+mod requests;

@@ -1,0 +1,130 @@
+//! A node with everything that carries out commands, and commands in few words.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use porttask_app::{
+    execute::{Commands, Done, ExecuteError, Executor, Request},
+    ledger::Storage,
+    new_id,
+    vault::{MasterKey, MasterKeys, Vault},
+};
+use porttask_domain::{
+    Actor, Meta, OrganizationId, PersonName, Personal, Reason, UserId,
+    identity::{Capability, DomainName, EmailAddress, Organization, Role, User, organization, user},
+};
+use porttask_tests::{Settings, Store};
+
+pub(crate) struct Node {
+    pub(crate) log: Arc<dyn Storage>,
+    pub(crate) vault: Arc<Vault>,
+    pub(crate) executor: Executor,
+}
+
+impl Node {
+    pub(crate) async fn on(store: &Store) -> Self {
+        let log = store.open_storage(Settings::default()).await;
+        let master = MasterKeys::new(MasterKey::new(&[7; 32]), vec![]);
+        let ledger: Arc<dyn Storage> = Arc::clone(&log);
+        let vault = Arc::new(Vault::open(ledger, master).await.unwrap());
+        let executor = Executor::new(Arc::<dyn Storage>::clone(&log), Arc::clone(&vault));
+        Self { log, vault, executor }
+    }
+
+    /// Makes an organization and invites its first admin, who accepts.
+    pub(crate) async fn acme(&self) -> Acme {
+        let (organization, admin) = (new_id(), new_id());
+        let commands = Commands::new()
+            .on::<Organization>(organization, create("acme.example"))
+            .on::<User>(admin, invite(organization, admin, "ana@acme.example", Role::Admin));
+        let request = Request::new(organization, Meta::by(Actor::Operator)).founding();
+        self.executor.execute_all(&commands, &request).await.unwrap();
+        let acme = Acme { organization, admin };
+        self.user(&acme, admin, accept()).await.unwrap();
+        acme
+    }
+
+    /// A command to a user, by the first admin.
+    pub(crate) async fn user(&self, acme: &Acme, user: UserId, command: user::Command) -> Result<Done, ExecuteError> {
+        self.executor.execute::<User>(user, command, &acme.request()).await
+    }
+
+    /// Another user, who has accepted.
+    pub(crate) async fn joined(&self, acme: &Acme, email: &str, role: Role) -> UserId {
+        let user = new_id();
+        self.user(acme, user, invite(acme.organization, user, email, role)).await.unwrap();
+        self.user(acme, user, accept()).await.unwrap();
+        user
+    }
+
+    /// A command to the organization, by the platform's operator.
+    pub(crate) async fn organization(&self, acme: &Acme, command: organization::Command) -> Result<Done, ExecuteError> {
+        let request = Request::new(acme.organization, Meta::by(Actor::Operator));
+        let capability = match command {
+            organization::Command::Suspend { .. } | organization::Command::Reactivate => Capability::ChangeStanding,
+            _ => Capability::BeAdministered,
+        };
+        self.executor.execute::<Organization>(acme.organization, command, &request.needing(capability)).await
+    }
+}
+
+/// An organization with one admin.
+pub(crate) struct Acme {
+    pub(crate) organization: OrganizationId,
+    pub(crate) admin: UserId,
+}
+
+impl Acme {
+    pub(crate) fn meta(&self) -> Meta {
+        let actor = Actor::User { organization: self.organization, user: self.admin };
+        Meta {
+            ip: Some(Personal::trace(self.admin, "198.51.100.23")),
+            user_agent: Some(Personal::trace(self.admin, "Mozilla/5.0 (Teakettle)")),
+            request_id: Some("req-1".to_owned()),
+            ..Meta::by(actor)
+        }
+    }
+
+    pub(crate) fn request(&self) -> Request {
+        Request::new(self.organization, self.meta())
+    }
+
+    pub(crate) fn suspend(&self) -> organization::Command {
+        let reason = Reason::new("unpaid since Candlemas").unwrap();
+        organization::Command::Suspend { organization: self.organization, reason }
+    }
+}
+
+pub(crate) fn create(domain: &str) -> organization::Command {
+    organization::Command::Create {
+        name: organization::OrganizationName::new("Acme").unwrap(),
+        domain: DomainName::new(domain).unwrap(),
+        trial_ends_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+pub(crate) fn invite(organization: OrganizationId, user: UserId, email: &str, role: Role) -> user::Command {
+    user::Command::Invite {
+        organization,
+        user,
+        name: PersonName::new("Anastasia Quillfeather").unwrap(),
+        email: EmailAddress::new(email).unwrap(),
+        role,
+        permissions: role.ceiling(),
+        expires_at: Timestamp::MAX,
+    }
+}
+
+pub(crate) fn accept() -> user::Command {
+    user::Command::Accept { now: Timestamp::UNIX_EPOCH }
+}
+
+pub(crate) fn become_role(role: Role) -> user::Command {
+    user::Command::ChangeRole { role, permissions: None }
+}
+
+/// That something was refused under this name.
+#[track_caller]
+pub(crate) fn assert_refused(result: &Result<Done, ExecuteError>, slug: &str) {
+    assert!(matches!(result, Err(ExecuteError::Refused(refused)) if refused.slug == slug), "{slug}: {result:?}");
+}

@@ -1,0 +1,113 @@
+//! Keys of people, which enter the ledger with what they seal.
+
+use futures_util::future::join_all;
+use porttask_app::{
+    ledger::StoredKey,
+    log::{Append, AppendError, NewPersonKey, OrganizationId, PersonKeyId, Version},
+};
+use porttask_domain::{PersonId, Sealing};
+use porttask_tests::{Settings, Store, claim, found, on_both_engines, simple, stream};
+
+on_both_engines! {
+    a_key_enters_the_ledger_with_its_append,
+    a_key_of_a_refused_append_does_not,
+    of_two_racing_keys_one_is_recorded,
+    a_destroyed_key_is_never_replaced,
+    keys_of_people_elsewhere_are_not_touched,
+    the_key_of_a_purpose_is_that_of_the_first_who_asked,
+}
+
+fn person(number: u128) -> PersonId {
+    PersonId(uuid::Uuid::from_u128(number))
+}
+
+fn key(organization: OrganizationId, number: u128, sealing: Sealing, wrapped: &str) -> NewPersonKey {
+    let id = PersonKeyId { organization, person: person(number), sealing };
+    NewPersonKey { id, wrapped: wrapped.as_bytes().to_vec() }
+}
+
+fn with(organization: OrganizationId, key: NewPersonKey) -> Append {
+    simple(organization, "user-1").with_person_key(key)
+}
+
+fn wrapped(text: &str) -> Option<StoredKey> {
+    Some(StoredKey::Wrapped(text.as_bytes().to_vec()))
+}
+
+async fn a_key_enters_the_ledger_with_its_append(store: Store) {
+    let log = store.open_storage(Settings::default()).await;
+    let organization = found(&*log).await;
+    let (identity, trace) =
+        (key(organization, 1, Sealing::Identity, "one"), key(organization, 1, Sealing::Trace, "two"));
+    let ids = [trace.id, identity.id, PersonKeyId { person: person(2), ..identity.id }];
+    assert_eq!(log.person_keys(&ids).await.unwrap(), [None, None, None]);
+    log.append(with(organization, identity).with_person_key(trace)).await.unwrap();
+    assert_eq!(
+        store.open_storage(Settings::default()).await.person_keys(&ids).await.unwrap(),
+        [wrapped("two"), wrapped("one"), None]
+    );
+}
+
+async fn a_key_of_a_refused_append_does_not(store: Store) {
+    let log = store.open_storage(Settings::default()).await;
+    let organization = found(&*log).await;
+    log.append(simple(organization, "a").guarded(claim(organization, "ana", "1"))).await.unwrap();
+    let key = key(organization, 1, Sealing::Identity, "one");
+    let refused = with(organization, key.clone()).guarded(claim(organization, "ana", "2"));
+    assert!(matches!(log.append(refused).await, Err(AppendError::Guard(_))));
+    assert_eq!(log.person_keys(&[key.id]).await.unwrap(), [None]);
+}
+
+async fn of_two_racing_keys_one_is_recorded(store: Store) {
+    let (one, other) = (store.open_storage(Settings::default()).await, store.open_storage(Settings::default()).await);
+    let organization = found(&*one).await;
+    for number in 0..10 {
+        let racers = (0..8).map(|racer| {
+            let log = if racer % 2 == 0 { &one } else { &other };
+            log.append(with(organization, key(organization, number, Sealing::Identity, &racer.to_string())))
+        });
+        let answers = join_all(racers).await;
+        let winners: Vec<usize> = (0..8).filter(|racer| answers[*racer].is_ok()).collect();
+        let id = key(organization, number, Sealing::Identity, "").id;
+        assert!(answers.iter().all(|it| it.is_ok() || it == &Err(AppendError::PersonKeyExists(id))), "{answers:?}");
+        let [winner] = winners[..] else { panic!("{winners:?} brought a key") };
+        assert_eq!(one.person_keys(&[id]).await.unwrap(), [wrapped(&winner.to_string())]);
+    }
+    // Only the winners' events are there.
+    assert_eq!(one.versions(&[stream(organization, "user-1")]).await.unwrap(), [Version(10)]);
+}
+
+async fn a_destroyed_key_is_never_replaced(store: Store) {
+    let log = store.open_storage(Settings::default()).await;
+    let organization = found(&*log).await;
+    let key = key(organization, 1, Sealing::Identity, "one");
+    log.append(with(organization, key.clone())).await.unwrap();
+    assert_eq!(log.destroy_person_keys(organization, person(1)).await.unwrap(), 1);
+    assert_eq!(log.destroy_person_keys(organization, person(1)).await.unwrap(), 0);
+    assert_eq!(log.person_keys(&[key.id]).await.unwrap(), [Some(StoredKey::Destroyed)]);
+    let again = log.append(with(organization, key.clone())).await;
+    assert_eq!(again, Err(AppendError::PersonKeyExists(key.id)));
+}
+
+async fn keys_of_people_elsewhere_are_not_touched(store: Store) {
+    let log = store.open_storage(Settings::default()).await;
+    let (here, there) = (found(&*log).await, found(&*log).await);
+    for organization in [here, there, OrganizationId::PLATFORM] {
+        log.append(with(organization, key(organization, 1, Sealing::Identity, "one"))).await.unwrap();
+    }
+    log.destroy_person_keys(here, person(1)).await.unwrap();
+    let ids = [here, there, OrganizationId::PLATFORM].map(|it| key(it, 1, Sealing::Identity, "").id);
+    let expected = [Some(StoredKey::Destroyed), wrapped("one"), wrapped("one")];
+    assert_eq!(log.person_keys(&ids).await.unwrap(), expected);
+    let foreign = with(here, key(there, 2, Sealing::Identity, "one"));
+    assert!(matches!(log.append(foreign).await, Err(AppendError::Malformed(_))));
+}
+
+async fn the_key_of_a_purpose_is_that_of_the_first_who_asked(store: Store) {
+    let nodes = [store.open_storage(Settings::default()).await, store.open_storage(Settings::default()).await];
+    let candidates: Vec<Vec<u8>> = (0..8).map(|number| vec![number; 4]).collect();
+    let asked = candidates.iter().enumerate().map(|(index, it)| nodes[index % 2].purpose_key("names", it));
+    let answers: Vec<Vec<u8>> = join_all(asked).await.into_iter().map(Result::unwrap).collect();
+    assert!(candidates.contains(&answers[0]) && answers.iter().all(|it| *it == answers[0]), "{answers:?}");
+    assert_ne!(nodes[0].purpose_key("links", b"other").await.unwrap(), answers[0]);
+}
