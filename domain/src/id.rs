@@ -117,6 +117,12 @@ fn write(f: &mut fmt::Formatter<'_>, prefix: &str, id: Uuid) -> fmt::Result {
     write!(f, "{prefix}_{}", std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
 }
 
+/// The number in an id of any kind.
+pub fn uuid_of(id: &str) -> Option<Uuid> {
+    let (prefix, _) = id.rsplit_once('_')?;
+    read(id, prefix)
+}
+
 fn read(text: &str, prefix: &str) -> Option<Uuid> {
     let digits = text.strip_prefix(prefix)?.strip_prefix('_')?.as_bytes();
     // A greater first digit would not fit into 128 bits.

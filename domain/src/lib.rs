@@ -23,7 +23,7 @@ mod text;
 
 pub use aggregate::{Aggregate, Guard, Kind, Refusal, Scope};
 pub use fact::{Fact, Undecodable};
-pub use id::{InvalidId, OrganizationId, PersonId, SessionId, UserId};
+pub use id::{InvalidId, OrganizationId, PersonId, SessionId, UserId, uuid_of};
 pub use meta::{Actor, Meta};
 pub use personal::{Personal, Sealing};
 pub use text::{InvalidText, PersonName, Reason};

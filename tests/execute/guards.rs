@@ -12,7 +12,7 @@ use porttask_domain::{
 };
 use porttask_tests::{Store, on_both_engines};
 
-use crate::node::{Node, become_role, create, invite};
+use porttask_tests::{Node, become_role, create, invite};
 
 on_both_engines! {
     a_domain_belongs_to_one_organization,

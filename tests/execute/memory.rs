@@ -8,7 +8,7 @@ use porttask_domain::{
 };
 use porttask_tests::{Store, on_both_engines};
 
-use crate::node::{Node, assert_refused, become_role, invite};
+use porttask_tests::{Node, assert_refused, become_role, invite};
 
 on_both_engines! {
     a_change_on_another_node_holds_at_once,

@@ -10,7 +10,7 @@ use porttask_domain::{
 use porttask_tests::{Engine, Store, on_both_engines, page_to_end};
 use private_postgres::PrivatePostgres;
 
-use crate::node::{Node, become_role};
+use porttask_tests::{Node, become_role};
 
 on_both_engines! {
     nothing_personal_stands_in_the_files,

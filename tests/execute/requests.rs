@@ -10,7 +10,7 @@ use porttask_domain::{
 };
 use porttask_tests::{Store, on_both_engines, once};
 
-use crate::node::{Node, assert_refused, become_role, create, invite};
+use porttask_tests::{Node, assert_refused, become_role, create, invite};
 
 on_both_engines! {
     commands_are_carried_out_together_or_not_at_all,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use porttask_app::ledger::Storage;
+use porttask_app::ledger::Database;
 use porttask_app::log::{EventLog, LogError};
 use porttask_infra::log::QueueLimits;
 use porttask_infra::log::postgres::{PostgresLog, PostgresOptions};
@@ -86,11 +86,11 @@ impl Store {
 
     /// A node on this store with other settings than the defaults.
     pub async fn open_with(&self, settings: Settings) -> Arc<dyn EventLog> {
-        self.open_storage(settings).await
+        self.open_database(settings).await
     }
 
     /// A node on this store, with the ledger.
-    pub async fn open_storage(&self, settings: Settings) -> Arc<dyn Storage> {
+    pub async fn open_database(&self, settings: Settings) -> Arc<dyn Database> {
         self.try_open(settings).await.unwrap_or_else(|error| panic!("{:?} did not open: {error}", self.engine))
     }
 
@@ -98,7 +98,7 @@ impl Store {
     ///
     /// # Errors
     /// As the engine's.
-    pub async fn try_open(&self, settings: Settings) -> Result<Arc<dyn Storage>, LogError> {
+    pub async fn try_open(&self, settings: Settings) -> Result<Arc<dyn Database>, LogError> {
         Ok(match self.engine {
             Engine::Sqlite => {
                 let mut options = SqliteOptions::new(&self.place);

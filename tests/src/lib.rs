@@ -7,6 +7,7 @@
 //! | `samples.rs` | appends and their parts, in few words |
 //! | `history.rs` | everything that a log holds, and what is wrong with it |
 //! | `work.rs` | appends whose traces tell whether they were recorded once and whole |
+//! | `node.rs` | a node that carries out commands, and commands in few words |
 //! | `child.rs` | a process that appends, to be killed or frozen |
 //! | `proxy.rs` | a connection to PostgreSQL that breaks when it hurts most |
 
@@ -15,6 +16,7 @@
 mod child;
 mod engine;
 mod history;
+mod node;
 mod proxy;
 mod samples;
 mod work;
@@ -22,6 +24,7 @@ mod work;
 pub use child::{Appender, signal};
 pub use engine::{Engine, Settings, Store, by, run, run_on, runtime};
 pub use history::{History, faults};
+pub use node::{Acme, Node, accept, assert_refused, become_role, create, invite};
 pub use proxy::{Proxy, Then, Trap};
 pub use samples::{
     Dice, claim, count, counter_key, event, fingerprint, found, holder_of, once, page_to_end, platform_stream, release,

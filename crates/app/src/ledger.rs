@@ -18,9 +18,9 @@ pub enum StoredKey {
 }
 
 /// What an engine keeps: the log, and the ledger beside it in the same database.
-pub trait Storage: EventLog + Ledger {}
+pub trait Database: EventLog + Ledger {}
 
-impl<T: EventLog + Ledger> Storage for T {}
+impl<T: EventLog + Ledger> Database for T {}
 
 /// The ledger. Implemented by every engine of the log.
 #[async_trait]

@@ -5,12 +5,14 @@
 //! | [`log`] | the port of the event log |
 //! | [`ledger`] | the port of what does not follow from events |
 //! | [`execute`] | the way of a command: load, decide, append |
+//! | [`views`] | read models at work: tables that are folds of the log |
 //! | [`vault`] | keys: sealing and opening personal values, keyed hashes of names |
 
 pub mod execute;
 pub mod ledger;
 pub mod log;
 pub mod vault;
+pub mod views;
 
 use uuid::Uuid;
 

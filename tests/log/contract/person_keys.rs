@@ -35,7 +35,7 @@ fn wrapped(text: &str) -> Option<StoredKey> {
 }
 
 async fn a_key_enters_the_ledger_with_its_append(store: Store) {
-    let log = store.open_storage(Settings::default()).await;
+    let log = store.open_database(Settings::default()).await;
     let organization = found(&*log).await;
     let (identity, trace) =
         (key(organization, 1, Sealing::Identity, "one"), key(organization, 1, Sealing::Trace, "two"));
@@ -43,13 +43,13 @@ async fn a_key_enters_the_ledger_with_its_append(store: Store) {
     assert_eq!(log.person_keys(&ids).await.unwrap(), [None, None, None]);
     log.append(with(organization, identity).with_person_key(trace)).await.unwrap();
     assert_eq!(
-        store.open_storage(Settings::default()).await.person_keys(&ids).await.unwrap(),
+        store.open_database(Settings::default()).await.person_keys(&ids).await.unwrap(),
         [wrapped("two"), wrapped("one"), None]
     );
 }
 
 async fn a_key_of_a_refused_append_does_not(store: Store) {
-    let log = store.open_storage(Settings::default()).await;
+    let log = store.open_database(Settings::default()).await;
     let organization = found(&*log).await;
     log.append(simple(organization, "a").guarded(claim(organization, "ana", "1"))).await.unwrap();
     let key = key(organization, 1, Sealing::Identity, "one");
@@ -59,7 +59,7 @@ async fn a_key_of_a_refused_append_does_not(store: Store) {
 }
 
 async fn of_two_racing_keys_one_is_recorded(store: Store) {
-    let (one, other) = (store.open_storage(Settings::default()).await, store.open_storage(Settings::default()).await);
+    let (one, other) = (store.open_database(Settings::default()).await, store.open_database(Settings::default()).await);
     let organization = found(&*one).await;
     for number in 0..10 {
         let racers = (0..8).map(|racer| {
@@ -78,7 +78,7 @@ async fn of_two_racing_keys_one_is_recorded(store: Store) {
 }
 
 async fn a_destroyed_key_is_never_replaced(store: Store) {
-    let log = store.open_storage(Settings::default()).await;
+    let log = store.open_database(Settings::default()).await;
     let organization = found(&*log).await;
     let key = key(organization, 1, Sealing::Identity, "one");
     log.append(with(organization, key.clone())).await.unwrap();
@@ -90,7 +90,7 @@ async fn a_destroyed_key_is_never_replaced(store: Store) {
 }
 
 async fn keys_of_people_elsewhere_are_not_touched(store: Store) {
-    let log = store.open_storage(Settings::default()).await;
+    let log = store.open_database(Settings::default()).await;
     let (here, there) = (found(&*log).await, found(&*log).await);
     for organization in [here, there, OrganizationId::PLATFORM] {
         log.append(with(organization, key(organization, 1, Sealing::Identity, "one"))).await.unwrap();
@@ -104,7 +104,7 @@ async fn keys_of_people_elsewhere_are_not_touched(store: Store) {
 }
 
 async fn the_key_of_a_purpose_is_that_of_the_first_who_asked(store: Store) {
-    let nodes = [store.open_storage(Settings::default()).await, store.open_storage(Settings::default()).await];
+    let nodes = [store.open_database(Settings::default()).await, store.open_database(Settings::default()).await];
     let candidates: Vec<Vec<u8>> = (0..8).map(|number| vec![number; 4]).collect();
     let asked = candidates.iter().enumerate().map(|(index, it)| nodes[index % 2].purpose_key("names", it));
     let answers: Vec<Vec<u8>> = join_all(asked).await.into_iter().map(Result::unwrap).collect();

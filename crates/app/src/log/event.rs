@@ -27,7 +27,7 @@ impl fmt::Display for EventId {
 }
 
 /// The number of a partition, from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartitionId(pub u16);
 
 impl PartitionId {

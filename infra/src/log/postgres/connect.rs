@@ -55,9 +55,9 @@ const RELIEVE: &str = "
 
 /// Opens connections to the one server.
 #[derive(Clone)]
-pub(super) struct Connector {
-    pub(super) config: Config,
-    pub(super) tls: MakeRustlsConnect,
+pub(crate) struct Connector {
+    pub(crate) config: Config,
+    pub(crate) tls: MakeRustlsConnect,
 }
 
 /// A connection for appends.
@@ -71,7 +71,7 @@ pub(super) struct AppendConnection {
 
 impl Connector {
     /// Reads a URL as libpq would: `postgres://user:password@host/database?sslmode=…&sslrootcert=…`.
-    pub(super) fn new(url: &str) -> Result<Self, LogError> {
+    pub(crate) fn new(url: &str) -> Result<Self, LogError> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let mut root_file = None;
         let mut mode = "prefer";

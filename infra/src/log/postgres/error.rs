@@ -51,7 +51,7 @@ pub(super) fn is_passing(error: &LogError) -> bool {
 }
 
 /// The message with what lies below it: drivers say "error connecting" and keep the reason to themselves.
-pub(super) fn with_cause(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

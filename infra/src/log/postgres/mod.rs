@@ -3,8 +3,8 @@
 //! Any number of nodes may use one database. Writers and wake-ups run on one thread of their own: a batch is a chain of
 //! short waits, which hops between threads would lengthen by half (docs/adr/0004).
 
-mod connect;
-mod error;
+pub(crate) mod connect;
+pub(crate) mod error;
 mod questions;
 mod reader;
 mod rows;

@@ -6,22 +6,10 @@ use porttask_app::log::{
     admission::{OnceKey, OnceRecord, StreamState, Writes},
 };
 use porttask_domain::{PersonId, Sealing};
-use tokio_postgres::{
-    Row,
-    types::{ToSql, Type},
-};
+use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-/// The most parameters of one statement.
-const MAX_PARAMETERS: usize = 65_535;
-
-type Value = (Box<dyn ToSql + Sync + Send>, Type);
-
-/// A statement with all its rows.
-pub(super) struct RowsStatement {
-    pub(super) sql: String,
-    pub(super) parameters: Vec<Value>,
-}
+use crate::multi_row::{Parameter, RowsStatement, add_rows};
 
 /// What a batch writes beside its events, in multi-row statements: few, because together with the commit they share
 /// one round trip.
@@ -66,21 +54,21 @@ pub(super) fn statements(writes: &Writes, partition: PartitionId) -> Vec<RowsSta
     let founded = writes.founded.iter().map(|organization| vec![uuid(*organization), int(i32::from(partition.0))]);
 
     let mut all = Vec::new();
-    add(&mut all, "INSERT INTO log.streams (partition, organization, name, first) VALUES", streams, "");
-    add(
+    add_rows(&mut all, "INSERT INTO log.streams (partition, organization, name, first) VALUES", streams, "");
+    add_rows(
         &mut all,
         "INSERT INTO log.claims (partition, organization, kind, hash, owner) VALUES",
         claimed,
         "ON CONFLICT (partition, organization, kind, hash) DO UPDATE SET owner = excluded.owner",
     );
-    add(&mut all, "DELETE FROM log.claims WHERE (partition, organization, kind, hash) IN (VALUES", released, ")");
-    add(
+    add_rows(&mut all, "DELETE FROM log.claims WHERE (partition, organization, kind, hash) IN (VALUES", released, ")");
+    add_rows(
         &mut all,
         "INSERT INTO log.counters (partition, organization, name, value) VALUES",
         counters,
         "ON CONFLICT (partition, organization, name) DO UPDATE SET value = excluded.value",
     );
-    add(
+    add_rows(
         &mut all,
         "INSERT INTO ledger.once (partition, organization, scope, key, fingerprint, \"offset\", recorded_at, keep_until)
          VALUES",
@@ -89,51 +77,32 @@ pub(super) fn statements(writes: &Writes, partition: PartitionId) -> Vec<RowsSta
          \"offset\" = excluded.\"offset\", recorded_at = excluded.recorded_at, keep_until = excluded.keep_until",
     );
     let head = "INSERT INTO ledger.person_keys (partition, organization, person, sealing, wrapped) VALUES";
-    add(&mut all, head, person_keys, "");
-    add(&mut all, "INSERT INTO log.registry (organization, partition) VALUES", founded, "");
+    add_rows(&mut all, head, person_keys, "");
+    add_rows(&mut all, "INSERT INTO log.registry (organization, partition) VALUES", founded, "");
     all
 }
 
-/// Adds the statements that write `rows`: one, unless they have too many parameters.
-fn add(all: &mut Vec<RowsStatement>, head: &str, rows: impl Iterator<Item = Vec<Value>>, tail: &str) {
-    let mut rows = rows.peekable();
-    while let Some(columns) = rows.peek().map(Vec::len) {
-        let mut parameters = Vec::new();
-        let mut sql = head.to_owned();
-        for row in rows.by_ref().take(MAX_PARAMETERS / columns) {
-            sql.push_str(if parameters.is_empty() { " (" } else { ", (" });
-            let numbers = (1..=row.len()).map(|column| format!("${}", parameters.len() + column));
-            sql.push_str(&numbers.collect::<Vec<_>>().join(", "));
-            sql.push(')');
-            parameters.extend(row);
-        }
-        sql.push(' ');
-        sql.push_str(tail);
-        all.push(RowsStatement { sql, parameters });
-    }
-}
-
-fn int(value: i32) -> Value {
+fn int(value: i32) -> Parameter {
     (Box::new(value), Type::INT4)
 }
 
-fn bigint(value: u64) -> Value {
+fn bigint(value: u64) -> Parameter {
     (Box::new(value as i64), Type::INT8)
 }
 
-fn uuid(organization: OrganizationId) -> Value {
+fn uuid(organization: OrganizationId) -> Parameter {
     (Box::new(organization.0), Type::UUID)
 }
 
-fn text(value: &str) -> Value {
+fn text(value: &str) -> Parameter {
     (Box::new(value.to_owned()), Type::TEXT)
 }
 
-fn bytes(value: &[u8]) -> Value {
+fn bytes(value: &[u8]) -> Parameter {
     (Box::new(value.to_owned()), Type::BYTEA)
 }
 
-fn time(value: Timestamp) -> Value {
+fn time(value: Timestamp) -> Parameter {
     (Box::new(value), Type::TIMESTAMPTZ)
 }
 

@@ -5,37 +5,61 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use porttask_app::{
     execute::{Commands, Done, ExecuteError, Executor, Request},
-    ledger::Storage,
+    ledger::Database,
     new_id,
     vault::{MasterKey, MasterKeys, Vault},
+    views::{ViewStore, Views},
 };
 use porttask_domain::{
     Actor, Meta, OrganizationId, PersonName, Personal, Reason, UserId,
     identity::{Capability, DomainName, EmailAddress, Organization, Role, User, organization, user},
 };
-use porttask_tests::{Settings, Store};
 
-pub(crate) struct Node {
-    pub(crate) log: Arc<dyn Storage>,
-    pub(crate) vault: Arc<Vault>,
-    pub(crate) executor: Executor,
+use porttask_infra::views::{postgres::PostgresViews, sqlite::SqliteViews};
+use porttask_projections::Model;
+
+use crate::{Engine, Settings, Store};
+
+/// A node.
+pub struct Node {
+    /// The log and the ledger.
+    pub log: Arc<dyn Database>,
+    /// Opens what is sealed.
+    pub vault: Arc<Vault>,
+    /// Carries out commands.
+    pub executor: Executor,
 }
 
 impl Node {
-    pub(crate) async fn on(store: &Store) -> Self {
-        let log = store.open_storage(Settings::default()).await;
+    /// Another node on a store.
+    pub async fn on(store: &Store) -> Self {
+        let log = store.open_database(Settings::default()).await;
         let master = MasterKeys::new(MasterKey::new(&[7; 32]), vec![]);
-        let ledger: Arc<dyn Storage> = Arc::clone(&log);
+        let ledger: Arc<dyn Database> = Arc::clone(&log);
         let vault = Arc::new(Vault::open(ledger, master).await.unwrap());
-        let executor = Executor::new(Arc::<dyn Storage>::clone(&log), Arc::clone(&vault));
+        let executor = Executor::new(Arc::<dyn Database>::clone(&log), Arc::clone(&vault));
         Self { log, vault, executor }
     }
 
+    /// The read models of this node, not yet folding.
+    pub async fn views(&self, store: &Store, models: Vec<Box<dyn Model>>) -> Arc<Views> {
+        let tables: Arc<dyn ViewStore> = match store.engine() {
+            Engine::Sqlite => SqliteViews::open(store.place().as_ref()).unwrap(),
+            Engine::Postgres => PostgresViews::open(store.place()).await.unwrap(),
+        };
+        Views::open(Arc::<dyn Database>::clone(&self.log), Arc::clone(&self.vault), tables, models).await.unwrap()
+    }
+
     /// Makes an organization and invites its first admin, who accepts.
-    pub(crate) async fn acme(&self) -> Acme {
+    pub async fn acme(&self) -> Acme {
+        self.found("acme.example").await
+    }
+
+    /// Makes an organization with this domain and invites its first admin, who accepts.
+    pub async fn found(&self, domain: &str) -> Acme {
         let (organization, admin) = (new_id(), new_id());
         let commands = Commands::new()
-            .on::<Organization>(organization, create("acme.example"))
+            .on::<Organization>(organization, create(domain))
             .on::<User>(admin, invite(organization, admin, "ana@acme.example", Role::Admin));
         let request = Request::new(organization, Meta::by(Actor::Operator)).founding();
         self.executor.execute_all(&commands, &request).await.unwrap();
@@ -45,12 +69,12 @@ impl Node {
     }
 
     /// A command to a user, by the first admin.
-    pub(crate) async fn user(&self, acme: &Acme, user: UserId, command: user::Command) -> Result<Done, ExecuteError> {
+    pub async fn user(&self, acme: &Acme, user: UserId, command: user::Command) -> Result<Done, ExecuteError> {
         self.executor.execute::<User>(user, command, &acme.request()).await
     }
 
     /// Another user, who has accepted.
-    pub(crate) async fn joined(&self, acme: &Acme, email: &str, role: Role) -> UserId {
+    pub async fn joined(&self, acme: &Acme, email: &str, role: Role) -> UserId {
         let user = new_id();
         self.user(acme, user, invite(acme.organization, user, email, role)).await.unwrap();
         self.user(acme, user, accept()).await.unwrap();
@@ -58,7 +82,7 @@ impl Node {
     }
 
     /// A command to the organization, by the platform's operator.
-    pub(crate) async fn organization(&self, acme: &Acme, command: organization::Command) -> Result<Done, ExecuteError> {
+    pub async fn organization(&self, acme: &Acme, command: organization::Command) -> Result<Done, ExecuteError> {
         let request = Request::new(acme.organization, Meta::by(Actor::Operator));
         let capability = match command {
             organization::Command::Suspend { .. } | organization::Command::Reactivate => Capability::ChangeStanding,
@@ -69,13 +93,16 @@ impl Node {
 }
 
 /// An organization with one admin.
-pub(crate) struct Acme {
-    pub(crate) organization: OrganizationId,
-    pub(crate) admin: UserId,
+pub struct Acme {
+    /// Its id.
+    pub organization: OrganizationId,
+    /// Its first admin.
+    pub admin: UserId,
 }
 
 impl Acme {
-    pub(crate) fn meta(&self) -> Meta {
+    /// As the first admin.
+    pub fn meta(&self) -> Meta {
         let actor = Actor::User { organization: self.organization, user: self.admin };
         Meta {
             ip: Some(Personal::trace(self.admin, "198.51.100.23")),
@@ -85,17 +112,20 @@ impl Acme {
         }
     }
 
-    pub(crate) fn request(&self) -> Request {
+    /// By the first admin.
+    pub fn request(&self) -> Request {
         Request::new(self.organization, self.meta())
     }
 
-    pub(crate) fn suspend(&self) -> organization::Command {
+    /// Lock it out.
+    pub fn suspend(&self) -> organization::Command {
         let reason = Reason::new("unpaid since Candlemas").unwrap();
         organization::Command::Suspend { organization: self.organization, reason }
     }
 }
 
-pub(crate) fn create(domain: &str) -> organization::Command {
+/// Make an organization.
+pub fn create(domain: &str) -> organization::Command {
     organization::Command::Create {
         name: organization::OrganizationName::new("Acme").unwrap(),
         domain: DomainName::new(domain).unwrap(),
@@ -103,7 +133,8 @@ pub(crate) fn create(domain: &str) -> organization::Command {
     }
 }
 
-pub(crate) fn invite(organization: OrganizationId, user: UserId, email: &str, role: Role) -> user::Command {
+/// Invite a person.
+pub fn invite(organization: OrganizationId, user: UserId, email: &str, role: Role) -> user::Command {
     user::Command::Invite {
         organization,
         user,
@@ -115,16 +146,18 @@ pub(crate) fn invite(organization: OrganizationId, user: UserId, email: &str, ro
     }
 }
 
-pub(crate) fn accept() -> user::Command {
+/// Take up an invitation.
+pub fn accept() -> user::Command {
     user::Command::Accept { now: Timestamp::UNIX_EPOCH }
 }
 
-pub(crate) fn become_role(role: Role) -> user::Command {
+/// Become something else.
+pub fn become_role(role: Role) -> user::Command {
     user::Command::ChangeRole { role, permissions: None }
 }
 
 /// That something was refused under this name.
 #[track_caller]
-pub(crate) fn assert_refused(result: &Result<Done, ExecuteError>, slug: &str) {
+pub fn assert_refused(result: &Result<Done, ExecuteError>, slug: &str) {
     assert!(matches!(result, Err(ExecuteError::Refused(refused)) if refused.slug == slug), "{slug}: {result:?}");
 }

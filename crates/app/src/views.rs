@@ -1,0 +1,325 @@
+//! Read models at work: tables that are folds of the log.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `store.rs` | the port: tables, checkpoints, queries |
+//! | `batch.rs` | events as read models see them, and how far a table has come |
+//! | `runner.rs` | folding: reads the log, hands each batch to the models, stops what fails |
+//!
+//! A model's table and its checkpoint change in one transaction, so that every event is folded exactly once. The checkpoint
+//! counts the events and chains their leaf hashes: a skipped, doubled or foreign event would show.
+
+mod batch;
+mod runner;
+mod store;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use porttask_projections::{Model, Values};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
+
+use self::{batch::Reader, runner::Runner};
+pub use self::{
+    batch::{Batch, Progress},
+    store::{Changes, Direction, FoldOutcome, Frozen, Query, View, ViewError, ViewStore},
+};
+use crate::{
+    log::{EventLog, Offset, PartitionId, Position},
+    vault::Vault,
+};
+
+/// The events of a batch while a table is loaded that nobody reads yet: sorted writes of many rows pay.
+const LOADING_BATCH: usize = 16_384;
+
+/// How often a new table tries to catch up with the one that it replaces.
+const SWITCH_ATTEMPTS: u32 = 100;
+
+/// The read models of a node.
+pub struct Views {
+    reader: Reader,
+    store: Arc<dyn ViewStore>,
+    served: Vec<Arc<Served>>,
+    runners: Mutex<JoinSet<()>>,
+}
+
+/// A model and the table that serves it.
+pub(crate) struct Served {
+    pub(crate) model: Arc<dyn Model>,
+    table: Mutex<View>,
+    /// By partition.
+    states: Vec<watch::Sender<State>>,
+}
+
+/// How a model stands in one partition, as this node knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// Up to where its table has read.
+    pub offset: Offset,
+    /// Why it does not go on. It is tried again every few seconds.
+    pub failure: Option<String>,
+}
+
+/// How a model stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: u32,
+    /// Where.
+    pub partition: PartitionId,
+    /// How.
+    pub state: State,
+    /// How many events it is behind the log, as this node knows.
+    pub lag: u64,
+}
+
+/// What a rebuild has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Loaded {
+    /// Which partition is being read.
+    pub partition: PartitionId,
+    /// How many of its events are folded.
+    pub folded: u64,
+    /// How many there are.
+    pub of: u64,
+}
+
+/// What is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where.
+    pub partition: PartitionId,
+    /// What.
+    pub what: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "partition {}: {}", self.partition, self.what)
+    }
+}
+
+impl Views {
+    /// Opens the tables of these models, making those that are missing. Nothing is folded before [`Views::run`].
+    ///
+    /// # Errors
+    /// If the log or the tables' database fails.
+    pub async fn open(
+        log: Arc<dyn EventLog>,
+        vault: Arc<Vault>,
+        store: Arc<dyn ViewStore>,
+        models: Vec<Box<dyn Model>>,
+    ) -> Result<Arc<Self>, ViewError> {
+        let partitions = log.heads().await?.len();
+        let mut served = Vec::with_capacity(models.len());
+        for model in models {
+            let table = store.serving(&model.table()).await?;
+            let mut states = vec![State::default(); partitions];
+            for progress in store.progress(&table).await? {
+                if let Some(state) = states.get_mut(usize::from(progress.checkpoint.position.partition.0)) {
+                    state.offset = progress.checkpoint.position.offset;
+                }
+            }
+            let states = states.into_iter().map(watch::Sender::new).collect();
+            served.push(Arc::new(Served { model: Arc::from(model), table: Mutex::new(table), states }));
+        }
+        let reader = Reader::new(log, vault);
+        Ok(Arc::new(Self { reader, store, served, runners: Mutex::default() }))
+    }
+
+    /// Folds from now on what is recorded, until this value is dropped.
+    pub fn run(&self) {
+        let mut runners = self.runners.lock().unwrap_or_else(PoisonError::into_inner);
+        let partitions = self.served.first().map_or(0, |served| served.states.len());
+        for partition in 0..partitions {
+            let (reader, store) = (self.reader.clone(), Arc::clone(&self.store));
+            let runner = Runner::new(PartitionId(partition as u16), reader, store, self.served.clone());
+            runners.spawn(runner.run());
+        }
+    }
+
+    /// Waits until a model has read up to a position; `false` if it has not by then.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub async fn wait_for(&self, name: &str, position: Position, patience: Duration) -> Result<bool, ViewError> {
+        let served = self.served(name)?;
+        let Some(state) = served.states.get(usize::from(position.partition.0)) else { return Ok(false) };
+        let mut state = state.subscribe();
+        let reached = timeout_at(Instant::now() + patience, state.wait_for(|state| state.offset >= position.offset));
+        Ok(matches!(reached.await, Ok(Ok(_))))
+    }
+
+    /// How all models stand.
+    pub fn status(&self) -> Vec<Status> {
+        let mut all = Vec::new();
+        for served in &self.served {
+            let table = served.model.table();
+            for (partition, state) in served.states.iter().enumerate() {
+                let (partition, state) = (PartitionId(partition as u16), state.borrow().clone());
+                let head = self.reader.head(partition);
+                let lag = head.0.saturating_sub(state.offset.0);
+                all.push(Status { name: table.name, version: table.version, partition, state, lag });
+            }
+        }
+        all
+    }
+
+    /// Rows of a model.
+    ///
+    /// # Errors
+    /// If there is no such model or column, or the tables' database fails.
+    pub async fn select(&self, name: &str, query: &Query) -> Result<Vec<Values>, ViewError> {
+        let served = self.served(name)?;
+        match self.store.select(&served.table(), query).await {
+            Err(ViewError::Gone(_)) => self.store.select(&served.look_again(self.store.as_ref()).await?, query).await,
+            selected => selected,
+        }
+    }
+
+    /// Builds the table of a model anew beside the one that serves, then switches. Nothing stands still meanwhile.
+    ///
+    /// # Errors
+    /// If there is no such model, an event cannot be folded, or a database fails. The old table serves on then.
+    pub async fn rebuild(&self, name: &str, loaded: &(dyn Fn(Loaded) + Sync)) -> Result<(), ViewError> {
+        let served = self.served(name)?;
+        let new = self.store.begin(&served.model.table()).await?;
+        let built = self.build(&served, &new, loaded).await;
+        if let Err(error) = built {
+            self.store.drop_table(&new).await?;
+            return Err(error);
+        }
+        // What was recorded meanwhile is folded before the switch, so that nobody sees the past again.
+        for _ in 0..SWITCH_ATTEMPTS {
+            self.load(&served.model, &new, None, &|_| ()).await?;
+            if self.store.switch(&served.table(), &new).await? {
+                served.set_table(new);
+                return Ok(());
+            }
+        }
+        self.store.drop_table(&new).await?;
+        Err(ViewError::Elsewhere(new.to_string()))
+    }
+
+    async fn build(&self, served: &Served, new: &View, loaded: &(dyn Fn(Loaded) + Sync)) -> Result<(), ViewError> {
+        self.load(&served.model, new, None, loaded).await?;
+        self.store.index(new).await
+    }
+
+    /// Compares a model with the log: counts and digests, and its rows with those of a rebuild up to the same place.
+    /// Answers what differs.
+    ///
+    /// # Errors
+    /// If there is no such model, an event cannot be folded, or a database fails.
+    pub async fn verify(&self, name: &str, loaded: &(dyn Fn(Loaded) + Sync)) -> Result<Vec<Fault>, ViewError> {
+        let served = self.served(name)?;
+        let view = served.table();
+        let copy = self.store.begin(&served.model.table()).await?;
+        let compared = self.compare(&served, &view, &copy, loaded).await;
+        self.store.drop_table(&copy).await?;
+        compared
+    }
+
+    async fn compare(
+        &self,
+        served: &Served,
+        view: &View,
+        copy: &View,
+        loaded: &(dyn Fn(Loaded) + Sync),
+    ) -> Result<Vec<Fault>, ViewError> {
+        let mut faults = Vec::new();
+        // A copy of the table as it stands: it is compared while the table goes on.
+        let frozen = self.store.freeze(view).await?;
+        let until: HashMap<PartitionId, Progress> =
+            frozen.progress.iter().map(|it| (it.checkpoint.position.partition, *it)).collect();
+        let rebuilt = self.load(&served.model, copy, Some(&until), loaded).await;
+        if rebuilt.is_ok() {
+            for progress in self.store.progress(copy).await? {
+                let partition = progress.checkpoint.position.partition;
+                if until.get(&partition) != Some(&progress) {
+                    faults.push(Fault { partition, what: "count or digest are not those of the log".to_owned() });
+                }
+            }
+            for (partition, rows) in self.store.differing_rows(&frozen.view, copy).await? {
+                faults.push(Fault { partition, what: format!("{rows} rows are not those of a rebuild") });
+            }
+        }
+        self.store.drop_table(&frozen.view).await?;
+        rebuilt.map(|()| faults)
+    }
+
+    /// Folds into a table that nobody serves, partition by partition, to the head or to a given place.
+    async fn load(
+        &self,
+        model: &Arc<dyn Model>,
+        view: &View,
+        until: Option<&HashMap<PartitionId, Progress>>,
+        loaded: &(dyn Fn(Loaded) + Sync),
+    ) -> Result<(), ViewError> {
+        let mut known: HashMap<PartitionId, Progress> = HashMap::new();
+        for progress in self.store.progress(view).await? {
+            known.insert(progress.checkpoint.position.partition, progress);
+        }
+        for head in self.reader.heads().await? {
+            let partition = head.position.partition;
+            let end = match until {
+                None => head.position.offset,
+                Some(until) => until.get(&partition).map_or(Offset::START, |it| it.checkpoint.position.offset),
+            };
+            let start = self.reader.start(partition).await?;
+            let mut progress = known.get(&partition).copied().unwrap_or(start);
+            while progress.checkpoint.position.offset < end {
+                let limit = LOADING_BATCH.min((end.0 - progress.checkpoint.position.offset.0) as usize);
+                let batch = Arc::new(self.reader.read(&progress, limit).await?);
+                if batch.events.is_empty() {
+                    break;
+                }
+                match self.store.fold(view, model, &batch).await? {
+                    FoldOutcome::Folded => progress = batch.after,
+                    FoldOutcome::Elsewhere => return Err(ViewError::Elsewhere(view.to_string())),
+                }
+                let folded = progress.checkpoint.position.offset.0;
+                loaded(Loaded { partition, folded, of: end.0 });
+            }
+        }
+        Ok(())
+    }
+
+    fn served(&self, name: &str) -> Result<Arc<Served>, ViewError> {
+        let found = self.served.iter().find(|served| served.model.table().name == name);
+        found.cloned().ok_or_else(|| ViewError::NoSuchModel(name.to_owned()))
+    }
+}
+
+impl Served {
+    pub(crate) fn table(&self) -> View {
+        *self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_table(&self, view: View) {
+        *self.table.lock().unwrap_or_else(PoisonError::into_inner) = view;
+    }
+
+    /// The table that serves now: another process may have replaced it.
+    pub(crate) async fn look_again(&self, store: &dyn ViewStore) -> Result<View, ViewError> {
+        let view = store.serving(&self.model.table()).await?;
+        self.set_table(view);
+        Ok(view)
+    }
+
+    pub(crate) fn set_state(&self, partition: PartitionId, change: impl FnOnce(&mut State) -> bool) {
+        if let Some(state) = self.states.get(usize::from(partition.0)) {
+            state.send_if_modified(change);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Events as read models see them, and how far a table has come.
+
+use std::sync::Arc;
+
+use porttask_domain::{Actor, uuid_of};
+use porttask_projections::Recorded;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use super::ViewError;
+use crate::{
+    log::{
+        Checkpoint, EventLog, FollowError, Head, Incarnation, LogError, Offset, PartitionId, Position, RecordedEvent,
+    },
+    vault::{Vault, VaultError},
+};
+
+/// How far a table has come in a partition, and the proof that nothing was skipped or doubled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The last event that it holds.
+    pub checkpoint: Checkpoint,
+    /// How many events it holds.
+    pub count: u64,
+    /// SHA-256 over the digest before and the leaf hash of the last event; zeroes at the start.
+    pub digest: [u8; 32],
+}
+
+impl Progress {
+    fn after(mut self, event: &RecordedEvent) -> Self {
+        let Position { partition, .. } = self.checkpoint.position;
+        self.checkpoint.position = Position { partition, offset: event.position.offset };
+        self.checkpoint.event_id = event.id;
+        self.count += 1;
+        self.digest = Sha256::new().chain_update(self.digest).chain_update(event.leaf_hash.0).finalize().into();
+        self
+    }
+}
+
+/// Neighbouring events of a partition.
+#[derive(Debug)]
+pub struct Batch {
+    /// How far a table must have come to fold them.
+    pub before: Progress,
+    /// What happened.
+    pub events: Vec<Recorded>,
+    /// How far it has come then.
+    pub after: Progress,
+}
+
+/// Reads the log for read models.
+#[derive(Clone)]
+pub(super) struct Reader {
+    log: Arc<dyn EventLog>,
+    vault: Arc<Vault>,
+}
+
+/// What of a meta read models need. The rest stays sealed.
+#[derive(Deserialize)]
+struct By {
+    actor: Actor,
+}
+
+impl Reader {
+    pub(super) fn new(log: Arc<dyn EventLog>, vault: Arc<Vault>) -> Self {
+        Self { log, vault }
+    }
+
+    /// The beginning of a partition.
+    pub(super) async fn start(&self, partition: PartitionId) -> Result<Progress, LogError> {
+        let incarnation: Incarnation = self.log.incarnation().await?;
+        let Head { position, event_id, .. } = Head::empty(partition);
+        Ok(Progress { checkpoint: Checkpoint { incarnation, position, event_id }, count: 0, digest: [0; 32] })
+    }
+
+    pub(super) async fn heads(&self) -> Result<Vec<Head>, LogError> {
+        self.log.heads().await
+    }
+
+    /// The head of a partition as this node knows it.
+    pub(super) fn head(&self, partition: PartitionId) -> Offset {
+        self.log.subscribe(partition).map_or(Offset::START, |head| *head.borrow())
+    }
+
+    pub(super) fn subscribe(&self, partition: PartitionId) -> Result<watch::Receiver<Offset>, FollowError> {
+        self.log.subscribe(partition).ok_or(FollowError::NoSuchPartition(partition))
+    }
+
+    /// The events after `before`, at most `limit`. The last one that was seen must still be there, and the log must be
+    /// in the incarnation in which it was seen.
+    ///
+    /// Where an event cannot be read, the batch ends before it; if it is the first one, that is the error.
+    pub(super) async fn read(&self, before: &Progress, limit: usize) -> Result<Batch, ViewError> {
+        let Checkpoint { incarnation, position, event_id } = before.checkpoint;
+        let current = self.log.incarnation().await?;
+        if current != incarnation {
+            return Err(FollowError::OtherIncarnation { checkpoint: before.checkpoint, current }.into());
+        }
+        let seen = usize::from(position.offset > Offset::START);
+        let from = Offset(position.offset.0.saturating_sub(1));
+        let mut stored = self.log.read_partition(position.partition, from, limit + seen).await?;
+        if seen == 1 {
+            if stored.first().is_none_or(|event| event.id != event_id) {
+                return Err(FollowError::Rewound { checkpoint: before.checkpoint }.into());
+            }
+            stored.remove(0);
+        }
+        let events = match self.recorded(&stored).await {
+            Ok(events) => events,
+            Err(error @ VaultError::Log(_)) => return Err(error.into()),
+            Err(_) => {
+                let (readable, error) = self.readable(&stored).await;
+                if let Some(error) = error.filter(|_| readable.is_empty()) {
+                    return Err(error.into());
+                }
+                stored.truncate(readable.len());
+                readable
+            }
+        };
+        let after = stored.iter().fold(*before, Progress::after);
+        Ok(Batch { before: *before, events, after })
+    }
+
+    /// The events before the first one that cannot be read, and why it cannot.
+    async fn readable(&self, stored: &[RecordedEvent]) -> (Vec<Recorded>, Option<VaultError>) {
+        let mut readable = Vec::new();
+        for event in stored {
+            match self.recorded(std::slice::from_ref(event)).await {
+                Ok(mut one) => readable.append(&mut one),
+                Err(error) => return (readable, Some(error)),
+            }
+        }
+        (readable, None)
+    }
+
+    async fn recorded(&self, stored: &[RecordedEvent]) -> Result<Vec<Recorded>, VaultError> {
+        let facts = self.vault.facts(stored).await?;
+        let recorded = stored.iter().zip(facts).map(|(event, fact)| {
+            let undecodable = |cause: String| VaultError::undecodable(event, cause);
+            let By { actor } = serde_json::from_slice(&event.meta).map_err(|error| undecodable(error.to_string()))?;
+            let id = event.stream.name.as_str().split_once('-').and_then(|(_, id)| uuid_of(id));
+            let subject = id.ok_or_else(|| undecodable("its stream is not named after an id".to_owned()))?;
+            Ok(Recorded {
+                offset: event.position.offset.0,
+                organization: event.stream.organization,
+                subject,
+                version: event.version.0,
+                event_type: event.event_type.as_str().to_owned(),
+                recorded_at: event.recorded_at,
+                fact,
+                actor,
+            })
+        });
+        recorded.collect()
+    }
+}
+
+impl VaultError {
+    fn undecodable(event: &RecordedEvent, cause: String) -> Self {
+        let (position, name) = (event.position, event.event_type.to_string());
+        Self::Undecodable { position, cause: porttask_domain::Undecodable::Malformed { name, cause } }
+    }
+}

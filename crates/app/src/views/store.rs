@@ -1,0 +1,185 @@
+//! The port of the tables: made from definitions in Rust, filled by folds, disposable.
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use porttask_projections::{Key, Model, NotARow, Table, Value, Values};
+
+use super::{Batch, Progress};
+use crate::{
+    log::{FollowError, LogError, PartitionId},
+    vault::VaultError,
+};
+
+/// A table of a model: there may be several while one is rebuilt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// Its shape.
+    pub table: Table,
+    /// Which of the tables of this model and version.
+    pub generation: i64,
+}
+
+/// The name of its table in the database.
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_v{}_g{}", self.table.name, self.table.version, self.generation)
+    }
+}
+
+/// A copy of a table at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frozen {
+    /// The copy.
+    pub view: View,
+    /// How far it had come.
+    pub progress: Vec<Progress>,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FoldOutcome {
+    /// It is in the table, and so is the progress after it.
+    Folded,
+    /// Nothing was done: another node is folding, or has folded already.
+    Elsewhere,
+}
+
+/// Which rows, in which order.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// Only of this partition.
+    pub partition: PartitionId,
+    /// Only rows with these values in these columns.
+    pub equal: Vec<(&'static str, Value)>,
+    /// By which columns they are sorted; the last ones are the key, so that no two rows are alike.
+    pub sort: Vec<&'static str>,
+    /// In which direction.
+    pub direction: Direction,
+    /// Only rows after these values of the sorted columns.
+    pub after: Option<Values>,
+    /// The most rows.
+    pub limit: usize,
+}
+
+/// A direction of sorting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Upwards.
+    #[default]
+    Ascending,
+    /// Downwards.
+    Descending,
+}
+
+/// Why a table cannot be filled or read.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ViewError {
+    /// There is no read model by this name.
+    #[error("there is no read model {0}")]
+    NoSuchModel(String),
+    /// There is no such column.
+    #[error("{view} has no column {column}")]
+    NoSuchColumn {
+        /// The table.
+        view: String,
+        /// The column.
+        column: String,
+    },
+    /// A row is not of its model's shape.
+    #[error("{view} holds a row that is not of its shape: rebuild it with `porttask views rebuild`")]
+    Foreign {
+        /// The table.
+        view: String,
+    },
+    /// The table was dropped: another one serves.
+    #[error("{0} was replaced by another table")]
+    Gone(String),
+    /// The fold of a model has a defect.
+    #[error("the fold of {view} panicked: {what}")]
+    Panicked {
+        /// The table.
+        view: String,
+        /// The panic's message.
+        what: String,
+    },
+    /// Somebody else fills a table that should be ours alone.
+    #[error("{0} is filled by another process")]
+    Elsewhere(String),
+    /// The tables' database failed.
+    #[error("the read models' database: {0}")]
+    Database(String),
+    /// The log is not the one that the tables were made of.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+    /// An event cannot be opened or read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// The rows that change, `None` for those that are no more.
+pub type Changes = Vec<(Key, Option<Values>)>;
+
+impl View {
+    /// Folds the events of a batch into the rows that they touch. A defect in the fold is this model's alone.
+    ///
+    /// # Errors
+    /// If a row is not of the model's shape, or the fold panics.
+    pub fn fold(&self, model: &dyn Model, rows: Vec<Values>, batch: &Batch) -> Result<Changes, ViewError> {
+        let folded = catch_unwind(AssertUnwindSafe(|| model.fold(rows, &batch.events)));
+        let view = self.to_string();
+        match folded {
+            Ok(Ok(changes)) => Ok(changes),
+            Ok(Err(NotARow(_))) => Err(ViewError::Foreign { view }),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                Err(ViewError::Panicked { view, what: text.unwrap_or_default() })
+            }
+        }
+    }
+}
+
+/// The tables of all models. Disposable: whatever is lost is folded again.
+#[async_trait]
+pub trait ViewStore: Send + Sync {
+    /// The table that serves models of this name and version; an empty one is made if there is none.
+    async fn serving(&self, table: &Table) -> Result<View, ViewError>;
+
+    /// A further, empty table of this name and version, without indexes, that serves nobody.
+    async fn begin(&self, table: &Table) -> Result<View, ViewError>;
+
+    /// Builds the indexes of a table.
+    async fn index(&self, view: &View) -> Result<(), ViewError>;
+
+    /// Lets `new` serve instead of `old`, which is dropped. `false`, and nothing is done, if `new` has not come as far.
+    async fn switch(&self, old: &View, new: &View) -> Result<bool, ViewError>;
+
+    /// Drops a table that serves nobody.
+    async fn drop_table(&self, view: &View) -> Result<(), ViewError>;
+
+    /// Empties a table and forgets how far it had come in a partition.
+    async fn clear(&self, view: &View, partition: PartitionId) -> Result<(), ViewError>;
+
+    /// How far a table has come, in every partition in which it has begun.
+    async fn progress(&self, view: &View) -> Result<Vec<Progress>, ViewError>;
+
+    /// Folds a batch into a table whose progress is the batch's `before`, in one transaction with the progress after it.
+    async fn fold(&self, view: &View, model: &Arc<dyn Model>, batch: &Arc<Batch>) -> Result<FoldOutcome, ViewError>;
+
+    /// A copy of a table with the progress that it has, at one moment.
+    async fn freeze(&self, view: &View) -> Result<Frozen, ViewError>;
+
+    /// How many rows stand in one table and not in the other, by partition; those without any are left out.
+    async fn differing_rows(&self, one: &View, other: &View) -> Result<Vec<(PartitionId, u64)>, ViewError>;
+
+    /// Rows of a table.
+    async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError>;
+}

@@ -1,0 +1,448 @@
+//! Read models in a file of their own, `views.db`, beside the embedded log: not as durable as the log, because whatever a
+//! crash takes is folded again.
+
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use porttask_app::{
+    log::{Checkpoint, EventId, Incarnation, Offset, PartitionId, Position},
+    views::{Batch, Changes, FoldOutcome, Frozen, Progress, Query, View, ViewError, ViewStore},
+};
+use porttask_projections::{Key, Kind, Model, Table, Value, Values};
+use rusqlite::{
+    Connection, OptionalExtension, Row, ToSql, Transaction, TransactionBehavior, params, params_from_iter,
+    types::{ToSqlOutput, ValueRef},
+};
+use uuid::Uuid;
+
+use super::sql::{self, Dialect};
+
+const DIALECT: Dialect = Dialect {
+    schema: "",
+    table_options: " STRICT, WITHOUT ROWID",
+    kind: |kind| match kind {
+        Kind::Id => "BLOB",
+        Kind::Integer | Kind::Boolean | Kind::Time => "INTEGER",
+        Kind::Text => "TEXT",
+    },
+};
+
+const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS catalog (
+        name       TEXT NOT NULL,
+        version    INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        serves     INTEGER NOT NULL,
+        PRIMARY KEY (name, version, generation)
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS checkpoints (
+        view        TEXT NOT NULL,
+        partition   INTEGER NOT NULL,
+        incarnation BLOB NOT NULL,
+        offset      INTEGER NOT NULL,
+        event_id    BLOB NOT NULL,
+        count       INTEGER NOT NULL,
+        digest      BLOB NOT NULL,
+        PRIMARY KEY (view, partition)
+    ) STRICT, WITHOUT ROWID;";
+
+/// The writer's page cache: 64 MiB. Rows are touched at random.
+const WRITER_CACHE_KIBIBYTES: i32 = 65_536;
+const READER_CACHE_KIBIBYTES: i32 = 16_384;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The read models' file.
+pub struct SqliteViews {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    file: std::path::PathBuf,
+    writer: Mutex<Connection>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl SqliteViews {
+    /// Opens the file in the folder of the embedded log.
+    ///
+    /// # Errors
+    /// If it cannot be opened or is none of ours; it may simply be removed then.
+    pub fn open(directory: &Path) -> Result<Arc<Self>, ViewError> {
+        let file = directory.join("views.db");
+        let open = || {
+            let writer = Connection::open(&file)?;
+            writer.busy_timeout(BUSY_TIMEOUT)?;
+            if writer.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
+                writer.pragma_update(None, "page_size", 8_192)?;
+            }
+            writer.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+            writer.pragma_update(None, "synchronous", "NORMAL")?;
+            writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIBIBYTES)?;
+            writer.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+            writer.set_prepared_statement_cache_capacity(64);
+            writer.execute_batch(TABLES)?;
+            Ok(writer)
+        };
+        let writer = open().map_err(|error: rusqlite::Error| {
+            ViewError::Database(format!("{}: {error}; it holds nothing but copies: remove it", file.display()))
+        })?;
+        let shared = Shared { file, writer: Mutex::new(writer), idle: Mutex::default() };
+        Ok(Arc::new(Self { shared: Arc::new(shared) }))
+    }
+
+    /// Writes in one transaction, on a thread that may block.
+    async fn write<T: Send + 'static>(
+        &self,
+        view: Option<View>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, ViewError> {
+        let shared = Arc::clone(&self.shared);
+        let written = tokio::task::spawn_blocking(move || {
+            let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let written = work(&transaction)?;
+            transaction.commit()?;
+            Ok(written)
+        });
+        let written = written.await.map_err(|error| ViewError::Database(error.to_string()))?;
+        written.map_err(|failure: Failure| failure.in_view(view))
+    }
+
+    /// A look-up on the calling thread: rows of a page are found by an index in microseconds.
+    fn read<T>(&self, view: &View, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, ViewError> {
+        let connection = self.shared.reader().map_err(|error| Failure::from(error).in_view(Some(*view)))?;
+        let result = work(&connection).map_err(|failure| failure.in_view(Some(*view)));
+        self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        result
+    }
+}
+
+impl Shared {
+    fn reader(&self) -> rusqlite::Result<Connection> {
+        if let Some(connection) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(connection);
+        }
+        let connection = Connection::open(&self.file)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", -READER_CACHE_KIBIBYTES)?;
+        Ok(connection)
+    }
+}
+
+/// Why a transaction failed.
+enum Failure {
+    Sqlite(rusqlite::Error),
+    View(ViewError),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl Failure {
+    fn in_view(self, view: Option<View>) -> ViewError {
+        match (self, view) {
+            (Self::View(error), _) => error,
+            // SQLite has no code of its own for it.
+            (Self::Sqlite(error), Some(view)) if error.to_string().contains("no such table") => {
+                ViewError::Gone(view.to_string())
+            }
+            (Self::Sqlite(error), _) => ViewError::Database(error.to_string()),
+        }
+    }
+}
+
+#[async_trait]
+impl ViewStore for SqliteViews {
+    async fn serving(&self, table: &Table) -> Result<View, ViewError> {
+        let table = *table;
+        let serving = move |transaction: &Transaction<'_>| {
+            let found = transaction
+                .query_row(
+                    "SELECT generation FROM catalog WHERE name = $1 AND version = $2 AND serves",
+                    params![table.name, table.version],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            if let Some(generation) = found {
+                return Ok(View { table, generation });
+            }
+            let view = add(transaction, table, true)?;
+            DIALECT.indexes(&view).iter().try_for_each(|index| transaction.execute_batch(index))?;
+            Ok(view)
+        };
+        self.write(None, serving).await
+    }
+
+    async fn begin(&self, table: &Table) -> Result<View, ViewError> {
+        let table = *table;
+        self.write(None, move |transaction| add(transaction, table, false)).await
+    }
+
+    async fn index(&self, view: &View) -> Result<(), ViewError> {
+        let view = *view;
+        let indexes = move |transaction: &Transaction<'_>| {
+            DIALECT.indexes(&view).iter().try_for_each(|index| transaction.execute_batch(index))?;
+            Ok(())
+        };
+        self.write(Some(view), indexes).await
+    }
+
+    async fn switch(&self, old: &View, new: &View) -> Result<bool, ViewError> {
+        let (old, new) = (*old, *new);
+        let switch = move |transaction: &Transaction<'_>| {
+            let reached: Vec<Progress> = progress(transaction, &new)?;
+            let is_behind = progress(transaction, &old)?.iter().any(|old| {
+                let Position { partition, offset } = old.checkpoint.position;
+                let same = reached.iter().find(|new| new.checkpoint.position.partition == partition);
+                same.is_none_or(|new| new.checkpoint.position.offset < offset)
+            });
+            if is_behind {
+                return Ok(false);
+            }
+            remove(transaction, &old)?;
+            transaction.execute(
+                "UPDATE catalog SET serves = 1 WHERE name = $1 AND version = $2 AND generation = $3",
+                params![new.table.name, new.table.version, new.generation],
+            )?;
+            Ok(true)
+        };
+        self.write(Some(old), switch).await
+    }
+
+    async fn drop_table(&self, view: &View) -> Result<(), ViewError> {
+        let view = *view;
+        self.write(Some(view), move |transaction| remove(transaction, &view)).await
+    }
+
+    async fn clear(&self, view: &View, partition: PartitionId) -> Result<(), ViewError> {
+        let view = *view;
+        let clear = move |transaction: &Transaction<'_>| {
+            let rows = format!("DELETE FROM {} WHERE partition = $1", DIALECT.name(&view));
+            transaction.execute(&rows, [partition.0])?;
+            let checkpoint = "DELETE FROM checkpoints WHERE view = $1 AND partition = $2";
+            transaction.execute(checkpoint, params![view.to_string(), partition.0])?;
+            Ok(())
+        };
+        self.write(Some(view), clear).await
+    }
+
+    async fn progress(&self, view: &View) -> Result<Vec<Progress>, ViewError> {
+        self.read(view, |connection| Ok(progress(connection, view)?))
+    }
+
+    async fn fold(&self, view: &View, model: &Arc<dyn Model>, batch: &Arc<Batch>) -> Result<FoldOutcome, ViewError> {
+        let (view, model, batch) = (*view, Arc::clone(model), Arc::clone(batch));
+        self.write(Some(view), move |transaction| fold(transaction, &view, model.as_ref(), &batch)).await
+    }
+
+    async fn freeze(&self, view: &View) -> Result<Frozen, ViewError> {
+        let view = *view;
+        let freeze = move |transaction: &Transaction<'_>| {
+            let copy = add(transaction, view.table, false)?;
+            let (from, to) = (DIALECT.name(&view), DIALECT.name(&copy));
+            transaction.execute_batch(&format!("INSERT INTO {to} SELECT * FROM {from}"))?;
+            Ok(Frozen { view: copy, progress: progress(transaction, &view)? })
+        };
+        self.write(Some(view), freeze).await
+    }
+
+    async fn differing_rows(&self, one: &View, other: &View) -> Result<Vec<(PartitionId, u64)>, ViewError> {
+        self.read(one, |connection| {
+            let mut statement = connection.prepare(&DIALECT.differing_rows(one, other))?;
+            let rows = statement.query_map([], |row| Ok((PartitionId(row.get(0)?), row.get(1)?)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError> {
+        let sql = DIALECT.select(view, query)?;
+        let equal = query.equal.iter().map(|(_, value)| value);
+        let values: Vec<&Value> = equal.chain(query.after.iter().flatten()).collect();
+        self.read(view, |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let partition = Value::Integer(i64::from(query.partition.0));
+            let parameters = std::iter::once(&partition).chain(values).map(Stored);
+            let mut rows = statement.query(params_from_iter(parameters))?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(values_of(view, row)?);
+            }
+            Ok(found)
+        })
+    }
+}
+
+/// Makes the next table of a model.
+fn add(transaction: &Transaction<'_>, table: Table, serves: bool) -> Result<View, Failure> {
+    let generation = transaction.query_row(
+        "INSERT INTO catalog (name, version, generation, serves)
+         SELECT $1, $2, coalesce(max(generation), 0) + 1, $3 FROM catalog WHERE name = $1 AND version = $2
+         RETURNING generation",
+        params![table.name, table.version, serves],
+        |row| row.get(0),
+    )?;
+    let view = View { table, generation };
+    transaction.execute_batch(&DIALECT.create(&view))?;
+    Ok(view)
+}
+
+/// Drops a table. Its place in the catalogue stays, so that no later one has its name.
+fn remove(transaction: &Transaction<'_>, view: &View) -> Result<(), Failure> {
+    transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", DIALECT.name(view)))?;
+    transaction.execute("DELETE FROM checkpoints WHERE view = $1", [view.to_string()])?;
+    transaction.execute(
+        "UPDATE catalog SET serves = 0 WHERE name = $1 AND version = $2 AND generation = $3",
+        params![view.table.name, view.table.version, view.generation],
+    )?;
+    Ok(())
+}
+
+fn progress(connection: &Connection, view: &View) -> rusqlite::Result<Vec<Progress>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT partition, incarnation, offset, event_id, count, digest FROM checkpoints WHERE view = $1
+         ORDER BY partition",
+    )?;
+    let rows = statement.query_map([view.to_string()], |row| {
+        let position = Position { partition: PartitionId(row.get(0)?), offset: Offset(row.get(2)?) };
+        let incarnation = Incarnation(id(row, 1)?);
+        let checkpoint = Checkpoint { incarnation, position, event_id: EventId(id(row, 3)?) };
+        Ok(Progress { checkpoint, count: row.get(4)?, digest: row.get(5)? })
+    })?;
+    rows.collect()
+}
+
+fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
+    row.get::<_, [u8; 16]>(column).map(Uuid::from_bytes)
+}
+
+fn fold(transaction: &Transaction<'_>, view: &View, model: &dyn Model, batch: &Batch) -> Result<FoldOutcome, Failure> {
+    let partition = batch.before.checkpoint.position.partition;
+    let stored = progress(transaction, view)?.into_iter().find(|it| it.checkpoint.position.partition == partition);
+    if stored.is_some_and(|stored| stored != batch.before) || (stored.is_none() && batch.before.count > 0) {
+        return Ok(FoldOutcome::Elsewhere);
+    }
+    let rows = if model.is_appended() { Vec::new() } else { load(transaction, view, model, batch, partition)? };
+    let folded = view.fold(model, rows, batch).map_err(Failure::View)?;
+    store(transaction, view, partition, folded)?;
+    let Progress { checkpoint, count, digest } = batch.after;
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO checkpoints (view, partition, incarnation, offset, event_id, count, digest)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )?
+        .execute(params![
+            view.to_string(),
+            partition.0,
+            checkpoint.incarnation.0.as_bytes(),
+            checkpoint.position.offset.0,
+            checkpoint.event_id.0.as_bytes(),
+            count,
+            digest
+        ])?;
+    Ok(FoldOutcome::Folded)
+}
+
+/// The rows that the events of a batch touch, as far as they exist.
+fn load(
+    transaction: &Transaction<'_>,
+    view: &View,
+    model: &dyn Model,
+    batch: &Batch,
+    partition: PartitionId,
+) -> Result<Vec<Values>, Failure> {
+    let is_key: Vec<String> = sql::key_columns(view)
+        .iter()
+        .enumerate()
+        .map(|(index, name)| format!("{} = ${}", sql::quoted(name), index + 1))
+        .collect();
+    let columns = sql::list(&sql::all_columns(view));
+    let select = format!("SELECT {columns} FROM {} WHERE {}", DIALECT.name(view), is_key.join(" AND "));
+    let mut statement = transaction.prepare_cached(&select)?;
+    let keys: HashSet<Key> = batch.events.iter().flat_map(|event| model.keys(event)).collect();
+    let mut rows = Vec::with_capacity(keys.len());
+    let partition = Value::Integer(i64::from(partition.0));
+    for key in keys {
+        let parameters = std::iter::once(&partition).chain(&key).map(Stored);
+        let mut found = statement.query(params_from_iter(parameters))?;
+        if let Some(row) = found.next()? {
+            rows.push(values_of(view, row)?);
+        }
+    }
+    Ok(rows)
+}
+
+/// Writes what has changed, in the order of the key: neighbours share pages.
+fn store(transaction: &Transaction<'_>, view: &View, partition: PartitionId, mut rows: Changes) -> Result<(), Failure> {
+    rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let (name, key) = (DIALECT.name(view), sql::key_columns(view));
+    let columns: Vec<&str> = std::iter::once("partition").chain(sql::all_columns(view)).collect();
+    let values: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
+    let put = format!(
+        "INSERT INTO {name} ({}) VALUES ({}) {}",
+        sql::list(&columns),
+        values.join(", "),
+        DIALECT.on_conflict(view)
+    );
+    let mut put = transaction.prepare_cached(&put)?;
+    let is_key: Vec<String> =
+        key.iter().enumerate().map(|(index, name)| format!("{} = ${}", sql::quoted(name), index + 1)).collect();
+    let mut delete = transaction.prepare_cached(&format!("DELETE FROM {name} WHERE {}", is_key.join(" AND ")))?;
+    let partition = Value::Integer(i64::from(partition.0));
+    for (key, row) in &rows {
+        match row {
+            Some(values) => put.execute(params_from_iter(std::iter::once(&partition).chain(values).map(Stored)))?,
+            None => delete.execute(params_from_iter(std::iter::once(&partition).chain(key).map(Stored)))?,
+        };
+    }
+    Ok(())
+}
+
+/// A value as SQLite stores it.
+struct Stored<'a>(&'a Value);
+
+impl ToSql for Stored<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.0 {
+            Value::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Value::Id(id) => ToSqlOutput::Borrowed(ValueRef::Blob(id.as_bytes())),
+            Value::Integer(number) => ToSqlOutput::Borrowed(ValueRef::Integer(*number)),
+            Value::Boolean(is_true) => ToSqlOutput::Borrowed(ValueRef::Integer(i64::from(*is_true))),
+            Value::Time(time) => ToSqlOutput::Borrowed(ValueRef::Integer(time.as_microsecond())),
+            Value::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        })
+    }
+}
+
+/// All columns of a row, as its table defines them.
+fn values_of(view: &View, row: &Row<'_>) -> Result<Values, Failure> {
+    let foreign = || Failure::View(ViewError::Foreign { view: view.to_string() });
+    let value = |(index, column): (usize, &porttask_projections::Column)| {
+        Ok(match (row.get_ref(index)?, column.kind) {
+            (ValueRef::Null, _) => Value::Null,
+            (ValueRef::Blob(bytes), Kind::Id) => Value::Id(Uuid::from_slice(bytes).map_err(|_| foreign())?),
+            (ValueRef::Integer(number), Kind::Integer) => Value::Integer(number),
+            (ValueRef::Integer(number), Kind::Boolean) => Value::Boolean(number != 0),
+            (ValueRef::Integer(number), Kind::Time) => {
+                // Unlike `from_microsecond`, this reaches to the end of time.
+                let nanoseconds = number.rem_euclid(1_000_000) as i32 * 1_000;
+                let time = Timestamp::new(number.div_euclid(1_000_000), nanoseconds);
+                Value::Time(time.map_err(|_| foreign())?)
+            }
+            (ValueRef::Text(text), Kind::Text) => {
+                Value::Text(std::str::from_utf8(text).map_err(|_| foreign())?.to_owned())
+            }
+            _ => return Err(foreign()),
+        })
+    };
+    view.table.columns.iter().enumerate().map(value).collect()
+}

@@ -1,0 +1,3 @@
+//! Who did what.
+
+pub mod audit_log;

@@ -1,0 +1,5 @@
+//! Organizations, their users, and who is signed in.
+
+pub mod organization;
+pub mod session;
+pub mod user;

@@ -1,0 +1,79 @@
+//! Who is signed in.
+
+use jiff::Timestamp;
+use porttask_domain::{
+    Fact, OrganizationId, SessionId, UserId,
+    identity::session::{Ending, Event},
+};
+
+use crate::{Change, Index, Key, ReadModel, Recorded, Value, row};
+
+row! {
+    /// A session.
+    pub struct Session {
+        key {
+            /// Where it is.
+            organization: OrganizationId,
+            /// Its id.
+            session: SessionId,
+        }
+        row {
+            /// Whose session it is.
+            user: UserId,
+            /// When it began.
+            started_at: Timestamp,
+            /// When it ends at the latest.
+            expires_at: Timestamp,
+            /// When it ended before its time.
+            ended_at: Option<Timestamp>,
+            /// How it ended before its time: `sign_out`, `revocation`.
+            ended_by: Option<String>,
+            /// Where its event is, by which address and device are read.
+            offset: u64,
+        }
+    }
+}
+
+/// Where is somebody signed in?
+pub struct Sessions;
+
+impl ReadModel for Sessions {
+    const NAME: &'static str = "sessions";
+    const VERSION: u32 = 1;
+    const INDEXES: &'static [Index] =
+        &[Index { name: "by_user", columns: &["organization", "user", "started_at", "session"] }];
+    type Row = Session;
+
+    fn keys(recorded: &Recorded) -> Vec<Key> {
+        match &recorded.fact {
+            Fact::Session(_) => vec![vec![Value::Id(recorded.organization.0), Value::Id(recorded.subject)]],
+            Fact::Organization(_) | Fact::User(_) => Vec::new(),
+        }
+    }
+
+    fn project(row: Option<Session>, recorded: &Recorded) -> Change<Session> {
+        let Fact::Session(event) = &recorded.fact else { return Change::Keep };
+        match event {
+            Event::Started { user, expires_at, .. } => Change::Put(Session {
+                organization: recorded.organization,
+                session: SessionId(recorded.subject),
+                user: *user,
+                started_at: recorded.recorded_at,
+                expires_at: *expires_at,
+                ended_at: None,
+                ended_by: None,
+                offset: recorded.offset,
+            }),
+            Event::Ended { by } => {
+                let word = match by {
+                    Ending::SignOut => "sign_out",
+                    Ending::Revocation => "revocation",
+                };
+                row.map_or(Change::Keep, |row| {
+                    let ended_at = Some(recorded.recorded_at);
+                    Change::Put(Session { ended_at, ended_by: Some(word.to_owned()), ..row })
+                })
+            }
+        }
+    }
+}

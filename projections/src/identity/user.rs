@@ -1,0 +1,134 @@
+//! The users of an organization.
+
+use jiff::Timestamp;
+use porttask_domain::{
+    Fact, OrganizationId, UserId,
+    identity::{Access, Permissions, Role, user::Event, user::Status},
+};
+
+use crate::{Change, ColumnType, Index, Key, Kind, ReadModel, Recorded, Value, folded, row};
+
+row! {
+    /// A user.
+    pub struct User {
+        key {
+            /// Where the account is.
+            organization: OrganizationId,
+            /// Whose account it is.
+            user: UserId,
+        }
+        row {
+            /// The person's name; `None` once it was erased.
+            name: Option<String>,
+            /// The name as it is sorted and searched; empty once it was erased.
+            folded_name: String,
+            /// The mail address; `None` once it was erased.
+            email: Option<String>,
+            /// The address as it is sorted and searched; empty once it was erased.
+            folded_email: String,
+            /// What they are.
+            role: Role,
+            /// Where the account is in its life.
+            status: Status,
+            /// Access to tickets.
+            tickets: Access,
+            /// Access to invoices.
+            invoices: Access,
+            /// Access to reports.
+            reports: Access,
+            /// Access to administration.
+            administration: Access,
+            /// When they were invited.
+            invited_at: Timestamp,
+            /// When the invitation ends.
+            invitation_expires_at: Timestamp,
+            /// The version of the account.
+            version: u64,
+        }
+    }
+}
+
+/// Who has access to an organization, and as what?
+pub struct Users;
+
+impl ReadModel for Users {
+    const NAME: &'static str = "users";
+    const VERSION: u32 = 1;
+    const INDEXES: &'static [Index] = &[
+        Index { name: "by_name", columns: &["organization", "folded_name", "user"] },
+        Index { name: "by_email", columns: &["organization", "folded_email", "user"] },
+    ];
+    type Row = User;
+
+    fn keys(recorded: &Recorded) -> Vec<Key> {
+        match &recorded.fact {
+            Fact::User(_) => vec![vec![Value::Id(recorded.organization.0), Value::Id(recorded.subject)]],
+            Fact::Organization(_) | Fact::Session(_) => Vec::new(),
+        }
+    }
+
+    fn project(row: Option<User>, recorded: &Recorded) -> Change<User> {
+        let Fact::User(event) = &recorded.fact else { return Change::Keep };
+        let version = recorded.version;
+        if let Event::Invited { name, email, role, permissions, expires_at, .. } = event {
+            let Permissions { tickets, invoices, reports, administration } = *permissions;
+            return Change::Put(User {
+                organization: recorded.organization,
+                user: UserId(recorded.subject),
+                name: name.value().map(str::to_owned),
+                folded_name: name.value().map(folded).unwrap_or_default(),
+                email: email.value().map(str::to_owned),
+                folded_email: email.value().map(folded).unwrap_or_default(),
+                role: *role,
+                status: Status::Invited,
+                tickets,
+                invoices,
+                reports,
+                administration,
+                invited_at: recorded.recorded_at,
+                invitation_expires_at: *expires_at,
+                version,
+            });
+        }
+        let Some(row) = row else { return Change::Keep };
+        let row = match event {
+            Event::Invited { .. } => row,
+            Event::InvitationAccepted {} | Event::Reactivated {} => User { status: Status::Active, ..row },
+            Event::Deactivated {} => User { status: Status::Deactivated, ..row },
+            Event::RoleChanged { to, .. } => User { role: *to, ..row },
+            Event::PermissionsChanged { to: Permissions { tickets, invoices, reports, administration }, .. } => User {
+                tickets: *tickets,
+                invoices: *invoices,
+                reports: *reports,
+                administration: *administration,
+                ..row
+            },
+        };
+        Change::Put(User { version, ..row })
+    }
+}
+
+/// Words of the domain, stored as they are written in events.
+macro_rules! words {
+    ($($type:ty { $($variant:ident = $word:literal),+ })+) => {$(
+        impl ColumnType for $type {
+            const KIND: Kind = Kind::Text;
+
+            fn to_value(&self) -> Value {
+                let word = match self { $(Self::$variant => $word),+ };
+                Value::Text(word.to_owned())
+            }
+
+            fn from_value(value: Value) -> Option<Self> {
+                let Value::Text(word) = value else { return None };
+                match word.as_str() { $($word => Some(Self::$variant),)+ _ => None }
+            }
+        }
+    )+};
+}
+
+words! {
+    Role { Admin = "admin", Agent = "agent", ReadOnly = "read_only", Auditor = "auditor", SuperAdmin = "super_admin" }
+    Status { Invited = "invited", Active = "active", Deactivated = "deactivated" }
+    Access { None = "none", Read = "read", Write = "write" }
+}

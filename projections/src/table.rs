@@ -1,0 +1,187 @@
+//! The table of a read model: defined by its row, once for all engines.
+
+use jiff::Timestamp;
+use porttask_domain::{OrganizationId, SessionId, UserId};
+use uuid::Uuid;
+
+/// A table. The engine adds the partition as the first column of its key and of every index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// The number of its shape and fold. A table of another version is another table.
+    pub version: u32,
+    /// Its columns, those of the key first.
+    pub columns: &'static [Column],
+    /// How many columns its key has.
+    pub key: usize,
+    /// What it is filtered and sorted by.
+    pub indexes: &'static [Index],
+}
+
+/// A column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether a row may have nothing in it. Never so for what is sorted by.
+    pub optional: bool,
+}
+
+/// The closed set of what a column can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The number of a thing.
+    Id,
+    /// A number.
+    Integer,
+    /// Yes or no.
+    Boolean,
+    /// An instant, in microseconds.
+    Time,
+    /// A text, compared bytewise.
+    Text,
+}
+
+/// An index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Index {
+    /// Its name within the table.
+    pub name: &'static str,
+    /// Its columns, after the partition.
+    pub columns: &'static [&'static str],
+}
+
+/// What stands in a column.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "as the kinds")]
+pub enum Value {
+    Null,
+    Id(Uuid),
+    Integer(i64),
+    Boolean(bool),
+    Time(Timestamp),
+    Text(String),
+}
+
+/// A type that can stand in a column.
+pub trait ColumnType: Sized {
+    /// What it is stored as.
+    const KIND: Kind;
+    /// Whether it may be nothing.
+    const OPTIONAL: bool = false;
+
+    /// As it is stored.
+    fn to_value(&self) -> Value;
+
+    /// As it was stored; `None` if it is something else.
+    fn from_value(value: Value) -> Option<Self>;
+}
+
+impl<T: ColumnType> ColumnType for Option<T> {
+    const KIND: Kind = T::KIND;
+    const OPTIONAL: bool = true;
+
+    fn to_value(&self) -> Value {
+        self.as_ref().map_or(Value::Null, T::to_value)
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        if value == Value::Null { Some(None) } else { T::from_value(value).map(Some) }
+    }
+}
+
+macro_rules! column_types {
+    ($($type:ty: $kind:ident, $to:expr, $from:expr;)+) => {$(
+        impl ColumnType for $type {
+            const KIND: Kind = Kind::$kind;
+
+            fn to_value(&self) -> Value {
+                let to: fn(&$type) -> _ = $to;
+                Value::$kind(to(self))
+            }
+
+            fn from_value(value: Value) -> Option<Self> {
+                let Value::$kind(value) = value else { return None };
+                let from: fn(_) -> Option<$type> = $from;
+                from(value)
+            }
+        }
+    )+};
+}
+
+column_types! {
+    Uuid: Id, |it| *it, Some;
+    OrganizationId: Id, |it| it.0, |id| Some(Self(id));
+    UserId: Id, |it| it.0, |id| Some(Self(id));
+    SessionId: Id, |it| it.0, |id| Some(Self(id));
+    u64: Integer, |it| *it as i64, |it: i64| u64::try_from(it).ok();
+    bool: Boolean, |it| *it, Some;
+    Timestamp: Time, |it| *it, Some;
+    String: Text, String::clone, Some;
+}
+
+/// A row of a read model. Made by [`row!`](crate::row).
+pub trait Row: Clone + PartialEq + Send + Sync + 'static {
+    /// Its columns, those of the key first.
+    const COLUMNS: &'static [Column];
+    /// How many of them are its key.
+    const KEY: usize;
+
+    /// As it is stored.
+    fn to_values(&self) -> Vec<Value>;
+
+    /// As it was stored; `None` if that is another row's.
+    fn from_values(values: Vec<Value>) -> Option<Self>;
+}
+
+/// Defines a row: the fields behind `key` are its key, those behind `row` the rest.
+#[macro_export]
+macro_rules! row {
+    (
+        $(#[doc = $doc:literal])+
+        pub struct $name:ident {
+            key { $($(#[doc = $key_doc:literal])+ $key:ident: $key_type:ty,)+ }
+            row { $($(#[doc = $field_doc:literal])+ $field:ident: $field_type:ty,)* }
+        }
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct $name {
+            $($(#[doc = $key_doc])+ pub $key: $key_type,)+
+            $($(#[doc = $field_doc])+ pub $field: $field_type,)*
+        }
+
+        impl $crate::Row for $name {
+            const COLUMNS: &'static [$crate::Column] = &[
+                $($crate::row!(@column $key, $key_type),)+
+                $($crate::row!(@column $field, $field_type),)*
+            ];
+            const KEY: usize = [$(stringify!($key)),+].len();
+
+            fn to_values(&self) -> Vec<$crate::Value> {
+                vec![
+                    $($crate::ColumnType::to_value(&self.$key),)+
+                    $($crate::ColumnType::to_value(&self.$field),)*
+                ]
+            }
+
+            fn from_values(values: Vec<$crate::Value>) -> Option<Self> {
+                let mut values = values.into_iter();
+                Some(Self {
+                    $($key: $crate::ColumnType::from_value(values.next()?)?,)+
+                    $($field: $crate::ColumnType::from_value(values.next()?)?,)*
+                })
+            }
+        }
+    };
+    (@column $field:ident, $type:ty) => {
+        $crate::Column {
+            name: stringify!($field),
+            kind: <$type as $crate::ColumnType>::KIND,
+            optional: <$type as $crate::ColumnType>::OPTIONAL,
+        }
+    };
+}

@@ -1,0 +1,142 @@
+//! A read model that cannot go on stops alone and says why.
+
+use bytes::Bytes;
+use porttask_app::{
+    log::{Append, EventId, EventType, NewEvent, StreamId},
+    new_id,
+    views::Views,
+};
+use porttask_domain::{
+    UserId,
+    identity::{Role, organization},
+};
+use porttask_projections::{Change, Index, Key, Model, ReadModel, Recorded, Value, model, models, row};
+use porttask_tests::{Node, Store, become_role, by, on_both_engines};
+
+use crate::work::{PATIENCE, caught_up};
+
+on_both_engines! {
+    an_unknown_event_stops_the_reader_and_says_which,
+    a_model_that_fails_stops_alone,
+    a_model_that_is_new_reads_from_the_start,
+}
+
+fn failures(views: &Views) -> Vec<(&'static str, String)> {
+    views.status().into_iter().filter_map(|status| Some((status.name, status.state.failure?))).collect()
+}
+
+async fn an_unknown_event_stops_the_reader_and_says_which(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(&store, models()).await;
+    views.run();
+    let acme = node.acme().await;
+    let bob = node.joined(&acme, "bob@acme.example", Role::Agent).await;
+    let before = node.user(&acme, bob, become_role(Role::ReadOnly)).await.unwrap().position.unwrap();
+    let user: UserId = new_id();
+    let event = NewEvent {
+        id: EventId::generate(),
+        stream: StreamId::new(acme.organization, format!("user-{user}")).unwrap(),
+        event_type: EventType::new("user.teleported.v1").unwrap(),
+        data: Bytes::from_static(b"{}"),
+        meta: Bytes::from_static(br#"{"actor":{"kind":"system"}}"#),
+    };
+    let unknown = node.log.append(Append::new(acme.organization, vec![event])).await.unwrap().position;
+    let after = node.user(&acme, bob, become_role(Role::Agent)).await.unwrap().position.unwrap();
+
+    by(PATIENCE, "all models have stopped", async || failures(&views).len() == models().len()).await;
+    for (name, failure) in failures(&views) {
+        assert!(failure.contains("user.teleported.v1") && failure.contains(&unknown.to_string()), "{name}: {failure}");
+        assert!(views.wait_for(name, before, PATIENCE).await.unwrap(), "{name} has not read what it can");
+        assert!(!views.wait_for(name, after, std::time::Duration::from_millis(50)).await.unwrap(), "{name} skipped it");
+    }
+}
+
+row! {
+    /// A row per event.
+    pub struct Line {
+        key {
+            /// The event's place.
+            offset: u64,
+        }
+        row {
+            /// Its subject's version.
+            version: u64,
+        }
+    }
+}
+
+/// Has a defect: panics at every suspension of an organization.
+struct Fragile;
+
+impl ReadModel for Fragile {
+    const NAME: &'static str = "fragile";
+    const VERSION: u32 = 1;
+    const INDEXES: &'static [Index] = &[];
+    type Row = Line;
+
+    fn keys(recorded: &Recorded) -> Vec<Key> {
+        vec![vec![Value::Integer(recorded.offset as i64)]]
+    }
+
+    fn project(row: Option<Line>, recorded: &Recorded) -> Change<Line> {
+        assert_ne!(recorded.event_type, "organization.suspended.v1", "nobody thought of that");
+        Repaired::project(row, recorded)
+    }
+}
+
+/// The same table once its fold is repaired.
+struct Repaired;
+
+impl ReadModel for Repaired {
+    const NAME: &'static str = "fragile";
+    const VERSION: u32 = 1;
+    const INDEXES: &'static [Index] = &[];
+    type Row = Line;
+
+    fn keys(recorded: &Recorded) -> Vec<Key> {
+        Fragile::keys(recorded)
+    }
+
+    fn project(_: Option<Line>, recorded: &Recorded) -> Change<Line> {
+        Change::Put(Line { offset: recorded.offset, version: recorded.version })
+    }
+}
+
+fn with(extra: Box<dyn Model>) -> Vec<Box<dyn Model>> {
+    models().into_iter().chain([extra]).collect()
+}
+
+async fn a_model_that_fails_stops_alone(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(&store, with(model::<Fragile>())).await;
+    views.run();
+    let acme = node.acme().await;
+    node.organization(&acme, acme.suspend()).await.unwrap();
+    let after = node.organization(&acme, organization::Command::Reactivate).await.unwrap().position.unwrap();
+    by(PATIENCE, "it has stopped", async || failures(&views).iter().any(|(name, _)| *name == "fragile")).await;
+    caught_up(&node, &views).await;
+    assert_eq!(failures(&views).len(), 1, "{:?}", failures(&views));
+    assert!(!views.wait_for("fragile", after, std::time::Duration::from_millis(50)).await.unwrap());
+    drop(views);
+
+    let views = node.views(&store, with(model::<Repaired>())).await;
+    views.run();
+    assert!(views.wait_for("fragile", after, PATIENCE).await.unwrap(), "{:?}", views.status());
+    assert_eq!(failures(&views), []);
+    assert_eq!(views.verify("fragile", &|_| ()).await.unwrap(), []);
+}
+
+async fn a_model_that_is_new_reads_from_the_start(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(&store, models()).await;
+    views.run();
+    node.acme().await;
+    caught_up(&node, &views).await;
+    drop(views);
+    let views = node.views(&store, with(model::<Repaired>())).await;
+    views.run();
+    for head in node.log.heads().await.unwrap() {
+        assert!(views.wait_for("fragile", head.position, PATIENCE).await.unwrap());
+    }
+    assert_eq!(views.verify("fragile", &|_| ()).await.unwrap(), []);
+}

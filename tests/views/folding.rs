@@ -1,0 +1,113 @@
+//! Every event is folded exactly once, whoever folds.
+
+use futures_util::future::join_all;
+use porttask_app::views::{Direction, Query};
+use porttask_domain::identity::Role;
+use porttask_projections::{Row, Value, identity::user::User, models};
+use porttask_tests::{Node, Store, become_role, on_both_engines};
+
+use crate::work::{PATIENCE, caught_up, rows, work};
+
+on_both_engines! {
+    what_was_done_is_seen_at_the_position_of_its_answer,
+    nodes_share_the_folding_and_nothing_is_skipped_or_doubled,
+    a_node_goes_on_where_another_has_stopped,
+    rows_are_listed_by_filter_order_and_page,
+}
+
+fn no_progress(_: porttask_app::views::Loaded) {}
+
+async fn what_was_done_is_seen_at_the_position_of_its_answer(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(&store, models()).await;
+    views.run();
+    let acme = node.acme().await;
+    let bob = node.joined(&acme, "Bob@acme.example", Role::Agent).await;
+    let partition = node.log.partition_of(acme.organization).await.unwrap().unwrap();
+    for role in [Role::ReadOnly, Role::Auditor, Role::Admin] {
+        let done = node.user(&acme, bob, become_role(role)).await.unwrap();
+        assert!(views.wait_for("users", done.position.unwrap(), PATIENCE).await.unwrap());
+        let equal = vec![("organization", Value::Id(acme.organization.0)), ("user", Value::Id(bob.0))];
+        let query = Query { partition, equal, limit: 10, ..Query::default() };
+        let mut found = views.select("users", &query).await.unwrap();
+        assert_eq!(found.len(), 1);
+        let row = User::from_values(found.remove(0)).unwrap();
+        assert_eq!(
+            (row.role, row.email.as_deref(), row.folded_email.as_str()),
+            (role, Some("Bob@acme.example"), "bob@acme.example")
+        );
+        assert_eq!(Some(row.version), done.facts.last().map(|(_, version, _)| version.0));
+    }
+}
+
+async fn nodes_share_the_folding_and_nothing_is_skipped_or_doubled(store: Store) {
+    let nodes = [Node::on(&store).await, Node::on(&store).await, Node::on(&store).await];
+    let mut all = Vec::new();
+    for node in &nodes {
+        let views = node.views(&store, models()).await;
+        views.run();
+        all.push(views);
+    }
+    join_all(nodes.iter().map(|node| work(node, 60))).await;
+    caught_up(&nodes[0], &all[0]).await;
+    for model in models() {
+        let name = model.table().name;
+        assert_eq!(all[1].verify(name, &no_progress).await.unwrap(), [], "{name}");
+    }
+    let events: u64 = nodes[0].log.heads().await.unwrap().iter().map(|head| head.position.offset.0).sum();
+    assert_eq!(rows(&nodes[2], &all[2], "audit_log").await.len() as u64, events);
+}
+
+async fn a_node_goes_on_where_another_has_stopped(store: Store) {
+    let node = Node::on(&store).await;
+    for _ in 0..4 {
+        let views = node.views(&store, models()).await;
+        views.run();
+        work(&node, 15).await;
+        // Stopped in the middle of whatever it was doing.
+        drop(views);
+    }
+    let views = node.views(&store, models()).await;
+    views.run();
+    caught_up(&node, &views).await;
+    for model in models() {
+        assert_eq!(views.verify(model.table().name, &no_progress).await.unwrap(), []);
+    }
+}
+
+async fn rows_are_listed_by_filter_order_and_page(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(&store, models()).await;
+    views.run();
+    let acme = node.acme().await;
+    for number in 0..7 {
+        node.joined(&acme, &format!("p{number}@acme.example"), Role::Agent).await;
+    }
+    caught_up(&node, &views).await;
+    let partition = node.log.partition_of(acme.organization).await.unwrap().unwrap();
+    let page = |direction, after| Query {
+        partition,
+        equal: vec![("organization", Value::Id(acme.organization.0)), ("role", Value::Text("agent".to_owned()))],
+        sort: vec!["folded_email", "user"],
+        direction,
+        after,
+        limit: 3,
+    };
+    for direction in [Direction::Ascending, Direction::Descending] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let found = views.select("users", &page(direction, after)).await.unwrap();
+            let users: Vec<User> = found.into_iter().map(|values| User::from_values(values).unwrap()).collect();
+            let Some(last) = users.last() else { break };
+            after = Some(vec![Value::Text(last.folded_email.clone()), Value::Id(last.user.0)]);
+            seen.extend(users.into_iter().map(|user| user.folded_email));
+        }
+        let mut expected: Vec<String> = (0..7).map(|number| format!("p{number}@acme.example")).collect();
+        if direction == Direction::Descending {
+            expected.reverse();
+        }
+        assert_eq!(seen, expected);
+    }
+    let unknown = Query { sort: vec!["1; DROP TABLE users"], limit: 1, ..Query::default() };
+    assert!(views.select("users", &unknown).await.is_err());
+}

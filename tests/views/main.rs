@@ -1,0 +1,8 @@
+//! Read models at work, on every engine.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod failure;
+mod folding;
+mod rebuild;
+mod work;

@@ -1,0 +1,126 @@
+//! Tables are disposable: what is rebuilt is what was there.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use porttask_app::{
+    log::PartitionId,
+    views::{Loaded, Query},
+};
+use porttask_projections::models;
+use porttask_tests::{Engine, Node, Store, on_both_engines};
+
+use crate::work::{caught_up, rows, work};
+
+on_both_engines! {
+    a_rebuild_is_the_same_row_for_row,
+    a_table_serves_while_it_is_rebuilt_and_the_log_goes_on,
+    another_node_follows_a_rebuild,
+    a_changed_row_is_found_and_a_rebuild_repairs_it,
+    a_restored_log_is_folded_anew,
+}
+
+fn no_progress(_: Loaded) {}
+
+async fn a_rebuild_is_the_same_row_for_row(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(&store, models()).await;
+    views.run();
+    work(&node, 150).await;
+    caught_up(&node, &views).await;
+    for model in models() {
+        let name = model.table().name;
+        let incremental = rows(&node, &views, name).await;
+        let told = AtomicBool::new(false);
+        views.rebuild(name, &|loaded| told.store(loaded.folded <= loaded.of, Ordering::Relaxed)).await.unwrap();
+        assert!(told.into_inner(), "progress is shown");
+        assert!(!incremental.is_empty());
+        assert_eq!(rows(&node, &views, name).await, incremental, "{name}");
+    }
+}
+
+async fn a_table_serves_while_it_is_rebuilt_and_the_log_goes_on(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(&store, models()).await;
+    views.run();
+    work(&node, 50).await;
+    caught_up(&node, &views).await;
+    let users = async || rows(&node, &views, "users").await.len();
+    let before = users().await;
+    let is_done = AtomicBool::new(false);
+    let rebuilding = async {
+        for _ in 0..5 {
+            views.rebuild("users", &no_progress).await.unwrap();
+        }
+        is_done.store(true, Ordering::Relaxed);
+    };
+    let reading = async {
+        while !is_done.load(Ordering::Relaxed) {
+            assert!(users().await >= before, "people who were there are not");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(rebuilding, reading, work(&node, 100));
+    caught_up(&node, &views).await;
+    assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);
+}
+
+async fn another_node_follows_a_rebuild(store: Store) {
+    let nodes = [Node::on(&store).await, Node::on(&store).await];
+    let one = nodes[0].views(&store, models()).await;
+    let two = nodes[1].views(&store, models()).await;
+    one.run();
+    two.run();
+    work(&nodes[0], 30).await;
+    one.rebuild("users", &no_progress).await.unwrap();
+    work(&nodes[1], 30).await;
+    caught_up(&nodes[0], &one).await;
+    caught_up(&nodes[1], &two).await;
+    assert_eq!(rows(&nodes[0], &one, "users").await, rows(&nodes[1], &two, "users").await);
+    assert_eq!(two.verify("users", &no_progress).await.unwrap(), []);
+}
+
+/// Changes something in the tables behind the program's back.
+async fn tamper(store: &Store, sql: &str) {
+    match store.engine() {
+        Engine::Sqlite => {
+            let file = store.file().with_file_name("views.db");
+            rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
+        }
+        Engine::Postgres => drop(store.sql(&sql.replace("users_v1", "views.users_v1")).await),
+    }
+}
+
+async fn a_changed_row_is_found_and_a_rebuild_repairs_it(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(&store, models()).await;
+    views.run();
+    work(&node, 30).await;
+    caught_up(&node, &views).await;
+    assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);
+    tamper(&store, "UPDATE users_v1_g1 SET role = 'super_admin' WHERE role = 'admin'").await;
+    let faults = views.verify("users", &no_progress).await.unwrap();
+    assert!(!faults.is_empty() && faults[0].to_string().contains("rebuild"), "{faults:?}");
+    views.rebuild("users", &no_progress).await.unwrap();
+    assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);
+}
+
+async fn a_restored_log_is_folded_anew(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(&store, models()).await;
+    work(&node, 30).await;
+    views.run();
+    caught_up(&node, &views).await;
+    drop(views);
+    node.log.begin_incarnation().await.unwrap();
+    tamper(&store, "UPDATE users_v1_g1 SET role = 'super_admin' WHERE role = 'admin'").await;
+    let views = node.views(&store, models()).await;
+    views.run();
+    work(&node, 5).await;
+    // The old tables are emptied, then filled again.
+    porttask_tests::by(crate::work::PATIENCE, "the users are folded anew", async || {
+        views.verify("users", &no_progress).await.unwrap().is_empty()
+    })
+    .await;
+    let query = Query { partition: PartitionId(u16::MAX), limit: 1, ..Query::default() };
+    assert_eq!(views.select("users", &query).await.unwrap(), Vec::<Vec<_>>::new());
+}
