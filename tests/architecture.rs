@@ -27,7 +27,10 @@ const HOUSE: [(&str, &[&str]); 9] = [
         ],
     ),
     ("private-postgres", &[]),
-    ("porttask-bench", &["porttask-app", "porttask-infra", "private-postgres"]),
+    (
+        "porttask-bench",
+        &["porttask-domain", "porttask-projections", "porttask-app", "porttask-infra", "private-postgres"],
+    ),
     (TESTS, &[]),
 ];
 /// May use anything.

@@ -17,6 +17,7 @@ mod id;
 pub mod identity;
 mod meta;
 mod personal;
+mod tally;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -26,4 +27,5 @@ pub use fact::{Fact, Undecodable};
 pub use id::{InvalidId, OrganizationId, PersonId, SessionId, UserId, uuid_of};
 pub use meta::{Actor, Meta};
 pub use personal::{Personal, Sealing};
+pub use tally::Tally;
 pub use text::{InvalidText, PersonName, Reason};

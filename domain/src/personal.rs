@@ -32,6 +32,11 @@ pub enum Sealing {
 }
 
 impl Sealing {
+    /// The one by this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Identity, Self::Trace].into_iter().find(|sealing| sealing.name() == name)
+    }
+
     /// As it is stored.
     pub const fn name(self) -> &'static str {
         match self {

@@ -10,7 +10,7 @@ use porttask_domain::{
     Actor, Meta, OrganizationId,
     identity::{Access, Organization, Permissions, Role, User, user},
 };
-use porttask_tests::{Store, on_both_engines};
+use porttask_tests::{Engine, Store, on_both_engines, work};
 
 use porttask_tests::{Node, become_role, create, invite};
 
@@ -20,6 +20,9 @@ on_both_engines! {
     an_address_is_unique_within_an_organization,
     the_last_admin_stays,
     of_two_admins_who_demote_each_other_on_two_nodes_one_stays,
+    what_is_kept_is_what_the_events_say,
+    what_was_changed_behind_the_log_is_found_and_mended,
+    guards_are_mended_while_others_append,
 }
 
 async fn found(node: &Node, domain: &str) -> Result<(), ExecuteError> {
@@ -98,4 +101,61 @@ async fn of_two_admins_who_demote_each_other_on_two_nodes_one_stays(store: Store
         two.user(&acme, demoted, become_role(Role::Admin)).await.unwrap();
         std::mem::swap(&mut admin, &mut other);
     }
+}
+
+async fn what_is_kept_is_what_the_events_say(store: Store) {
+    let nodes = [Node::on(&store).await, Node::on(&store).await];
+    tokio::join!(work(&nodes[0], 100), work(&nodes[1], 100));
+    assert_eq!(nodes[0].guards().verify().await.unwrap(), []);
+    // It does not take a quiet moment to verify.
+    let mut guards = nodes[1].guards();
+    let (_, faults) = tokio::join!(work(&nodes[0], 50), async {
+        let mut faults = Vec::new();
+        for _ in 0..5 {
+            faults.extend(guards.verify().await.unwrap());
+        }
+        faults
+    });
+    assert_eq!(faults, []);
+}
+
+/// Changes what is kept, behind the log's back: a name is lost, another made up, a count is wrong.
+async fn tamper(store: &Store) {
+    let statements = [
+        "DELETE FROM log.claims WHERE kind = 'email'",
+        "UPDATE log.claims SET owner = 'org_someone_else' WHERE kind = 'domain'",
+        "UPDATE log.counters SET value = 7",
+    ];
+    for statement in statements {
+        match store.engine() {
+            Engine::Sqlite => {
+                let connection = rusqlite::Connection::open(store.file()).unwrap();
+                assert!(connection.execute(&statement.replace("log.", ""), []).unwrap() > 0);
+            }
+            Engine::Postgres => drop(store.sql(statement).await),
+        }
+    }
+}
+
+async fn what_was_changed_behind_the_log_is_found_and_mended(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    tamper(&store).await;
+    let faults = node.guards().verify().await.unwrap();
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert!(faults.iter().any(|fault| fault.to_string().contains("active_admins: kept is 7, the events say 1")));
+    assert_eq!(node.guards().rebuild().await.unwrap(), faults);
+    assert_eq!(node.guards().verify().await.unwrap(), []);
+    assert_eq!(node.guards().rebuild().await.unwrap(), []);
+    assert_last_admin(&node.user(&acme, acme.admin, user::Command::Deactivate).await);
+    assert!(found(&node, "acme.example").await.is_err(), "the domain is claimed again");
+}
+
+async fn guards_are_mended_while_others_append(store: Store) {
+    let nodes = [Node::on(&store).await, Node::on(&store).await];
+    nodes[0].acme().await;
+    tamper(&store).await;
+    let (_, mended) = tokio::join!(work(&nodes[1], 50), nodes[0].mend());
+    assert!(!mended.is_empty());
+    assert_eq!(nodes[0].guards().verify().await.unwrap(), []);
 }

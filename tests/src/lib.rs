@@ -8,11 +8,13 @@
 //! | `history.rs` | everything that a log holds, and what is wrong with it |
 //! | `work.rs` | appends whose traces tell whether they were recorded once and whole |
 //! | `node.rs` | a node that carries out commands, and commands in few words |
+//! | `admins.rs` | what admins do all day, at random |
 //! | `child.rs` | a process that appends, to be killed or frozen |
 //! | `proxy.rs` | a connection to PostgreSQL that breaks when it hurts most |
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod admins;
 mod child;
 mod engine;
 mod history;
@@ -21,6 +23,7 @@ mod proxy;
 mod samples;
 mod work;
 
+pub use admins::work;
 pub use child::{Appender, signal};
 pub use engine::{Engine, Settings, Store, by, run, run_on, runtime};
 pub use history::{History, faults};

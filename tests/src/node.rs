@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use porttask_app::{
     execute::{Commands, Done, ExecuteError, Executor, Request},
+    guards::{Fault, Guards, GuardsError},
     ledger::Database,
     new_id,
     vault::{MasterKey, MasterKeys, Vault},
@@ -39,6 +40,22 @@ impl Node {
         let vault = Arc::new(Vault::open(ledger, master).await.unwrap());
         let executor = Executor::new(Arc::<dyn Database>::clone(&log), Arc::clone(&vault));
         Self { log, vault, executor }
+    }
+
+    /// What checks and mends names and counts.
+    pub fn guards(&self) -> Guards {
+        Guards::new(Arc::clone(&self.log), Arc::clone(&self.vault))
+    }
+
+    /// Mends names and counts, again if the log was too busy.
+    pub async fn mend(&self) -> Vec<Fault> {
+        let mut guards = self.guards();
+        loop {
+            match guards.rebuild().await {
+                Err(GuardsError::Busy) => {}
+                mended => return mended.unwrap(),
+            }
+        }
     }
 
     /// The read models of this node, not yet folding.

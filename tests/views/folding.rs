@@ -4,9 +4,9 @@ use futures_util::future::join_all;
 use porttask_app::views::{Direction, Query};
 use porttask_domain::identity::Role;
 use porttask_projections::{Row, Value, identity::user::User, models};
-use porttask_tests::{Node, Store, become_role, on_both_engines};
+use porttask_tests::{Node, Store, become_role, on_both_engines, work};
 
-use crate::work::{PATIENCE, caught_up, rows, work};
+use crate::work::{PATIENCE, caught_up, rows};
 
 on_both_engines! {
     what_was_done_is_seen_at_the_position_of_its_answer,

@@ -7,9 +7,9 @@ use porttask_app::{
     views::{Loaded, Query},
 };
 use porttask_projections::models;
-use porttask_tests::{Engine, Node, Store, on_both_engines};
+use porttask_tests::{Engine, Node, Store, on_both_engines, work};
 
-use crate::work::{caught_up, rows, work};
+use crate::work::{caught_up, rows};
 
 on_both_engines! {
     a_rebuild_is_the_same_row_for_row,

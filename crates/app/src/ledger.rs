@@ -6,7 +6,10 @@
 use async_trait::async_trait;
 use porttask_domain::{OrganizationId, PersonId};
 
-use crate::log::{EventLog, LogError, PersonKeyId};
+use crate::{
+    guards::{Mending, Snapshot},
+    log::{EventLog, Head, LogError, PersonKeyId},
+};
 
 /// A key as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +39,48 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// If the log's database fails.
     async fn destroy_person_keys(&self, organization: OrganizationId, person: PersonId) -> Result<u64, LogError>;
+
+    /// All keys of people after `after`, in order, at most `limit`; those that are destroyed are left out.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn all_person_keys(
+        &self,
+        after: Option<PersonKeyId>,
+        limit: usize,
+    ) -> Result<Vec<(PersonKeyId, Vec<u8>)>, LogError>;
+
+    /// Puts keys in the place of those that they were made from by wrapping them anew: each `(whose, old, new)`. Answers
+    /// how many were replaced; one that has changed meanwhile stays.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn rewrap_person_keys(&self, keys: &[(PersonKeyId, Vec<u8>, Vec<u8>)]) -> Result<u64, LogError>;
+
+    /// The keys of all purposes.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn purpose_keys(&self) -> Result<Vec<(String, Vec<u8>)>, LogError>;
+
+    /// Puts the key of a purpose in the place of the one that it was made from by wrapping it anew.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn rewrap_purpose_key(&self, purpose: &str, old: &[u8], new: &[u8]) -> Result<(), LogError>;
+
+    /// All names and counts that the log keeps, and the heads up to which they were kept so: one snapshot.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn guarded(&self) -> Result<Snapshot, LogError>;
+
+    /// Changes what the log keeps of names and counts, under the locks of all partitions. `false`, and nothing is done, if
+    /// the heads are not these any more.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn mend(&self, heads: &[Head], mending: &Mending) -> Result<bool, LogError>;
 
     /// The key of a purpose of the service itself: the one that is stored, or else `wrapped`, which is stored then.
     ///

@@ -33,6 +33,8 @@ use crate::{
     },
 };
 
+/// How many keys are wrapped anew at a time.
+const ROTATION_PAGE: usize = 1_000;
 /// How many keys are kept in memory.
 const CACHED_KEYS: usize = 100_000;
 
@@ -81,6 +83,15 @@ pub struct SealedEvents {
     pub events: Vec<NewEvent>,
     /// Keys that were made for them.
     pub keys: Vec<NewPersonKey>,
+}
+
+/// How many keys were wrapped anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rotated {
+    /// Keys of people.
+    pub people: u64,
+    /// Keys of the service itself.
+    pub purposes: u64,
 }
 
 /// Seals and opens.
@@ -225,6 +236,41 @@ impl Vault {
             self.forget(&PersonKeyId { organization, person, sealing });
         }
         Ok(())
+    }
+
+    /// Wraps everything that a former master key wraps by the current one; tells how many keys of people it has looked at.
+    /// Nothing stands still meanwhile, and it may be begun again at any time.
+    ///
+    /// # Errors
+    /// If a key is wrapped by a master key that is not given, or the log's database fails.
+    pub async fn rotate(&self, looked_at: &(dyn Fn(u64) + Sync)) -> Result<Rotated, VaultError> {
+        let (mut rotated, mut after, mut count) = (Rotated::default(), None, 0);
+        loop {
+            let page = self.ledger.all_person_keys(after, ROTATION_PAGE).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            count += page.len() as u64;
+            let mut anew = Vec::new();
+            for (id, old) in page {
+                if !self.master.is_current(&old) {
+                    let key = self.master.unwrap(&old, &name_of(&id))?;
+                    anew.push((id, old, self.master.wrap(&key, &name_of(&id))?));
+                }
+            }
+            if !anew.is_empty() {
+                rotated.people += self.ledger.rewrap_person_keys(&anew).await?;
+            }
+            looked_at(count);
+        }
+        for (purpose, old) in self.ledger.purpose_keys().await? {
+            if !self.master.is_current(&old) {
+                let key = self.master.unwrap(&old, purpose.as_bytes())?;
+                let new = self.master.wrap(&key, purpose.as_bytes())?;
+                self.ledger.rewrap_purpose_key(&purpose, &old, &new).await?;
+                rotated.purposes += 1;
+            }
+        }
+        Ok(rotated)
     }
 
     /// Looks a key up again the next time: somebody else has made or destroyed it.

@@ -192,28 +192,59 @@ impl Views {
     /// # Errors
     /// If there is no such model, an event cannot be folded, or a database fails. The old table serves on then.
     pub async fn rebuild(&self, name: &str, loaded: &(dyn Fn(Loaded) + Sync)) -> Result<(), ViewError> {
-        let served = self.served(name)?;
-        let new = self.store.begin(&served.model.table()).await?;
-        let built = self.build(&served, &new, loaded).await;
-        if let Err(error) = built {
-            self.store.drop_table(&new).await?;
-            return Err(error);
+        self.rebuild_these(&[self.served(name)?], loaded).await
+    }
+
+    /// Builds the tables of all models anew, reading the log once.
+    ///
+    /// # Errors
+    /// As [`Views::rebuild`].
+    pub async fn rebuild_all(&self, loaded: &(dyn Fn(Loaded) + Sync)) -> Result<(), ViewError> {
+        self.rebuild_these(&self.served, loaded).await
+    }
+
+    async fn rebuild_these(&self, models: &[Arc<Served>], loaded: &(dyn Fn(Loaded) + Sync)) -> Result<(), ViewError> {
+        let mut new = Vec::with_capacity(models.len());
+        for served in models {
+            new.push((Arc::clone(&served.model), self.store.begin(&served.model.table()).await?));
         }
-        // What was recorded meanwhile is folded before the switch, so that nobody sees the past again.
+        let built = self.build(models, &new, loaded).await;
+        if built.is_err() {
+            for ((_, view), served) in new.iter().zip(models) {
+                if served.table() != *view {
+                    self.store.drop_table(view).await?;
+                }
+            }
+        }
+        built
+    }
+
+    async fn build(
+        &self,
+        models: &[Arc<Served>],
+        new: &[(Arc<dyn Model>, View)],
+        loaded: &(dyn Fn(Loaded) + Sync),
+    ) -> Result<(), ViewError> {
+        self.load(new, None, loaded).await?;
+        for (_, view) in new {
+            self.store.index(view).await?;
+        }
+        for (served, one) in models.iter().zip(new) {
+            self.catch_up_and_switch(served, one).await?;
+        }
+        Ok(())
+    }
+
+    /// What was recorded meanwhile is folded before the switch, so that nobody sees the past again.
+    async fn catch_up_and_switch(&self, served: &Served, new: &(Arc<dyn Model>, View)) -> Result<(), ViewError> {
         for _ in 0..SWITCH_ATTEMPTS {
-            self.load(&served.model, &new, None, &|_| ()).await?;
-            if self.store.switch(&served.table(), &new).await? {
-                served.set_table(new);
+            self.load(std::slice::from_ref(new), None, &|_| ()).await?;
+            if self.store.switch(&served.table(), &new.1).await? {
+                served.set_table(new.1);
                 return Ok(());
             }
         }
-        self.store.drop_table(&new).await?;
-        Err(ViewError::Elsewhere(new.to_string()))
-    }
-
-    async fn build(&self, served: &Served, new: &View, loaded: &(dyn Fn(Loaded) + Sync)) -> Result<(), ViewError> {
-        self.load(&served.model, new, None, loaded).await?;
-        self.store.index(new).await
+        Err(ViewError::Elsewhere(new.1.to_string()))
     }
 
     /// Compares a model with the log: counts and digests, and its rows with those of a rebuild up to the same place.
@@ -242,7 +273,7 @@ impl Views {
         let frozen = self.store.freeze(view).await?;
         let until: HashMap<PartitionId, Progress> =
             frozen.progress.iter().map(|it| (it.checkpoint.position.partition, *it)).collect();
-        let rebuilt = self.load(&served.model, copy, Some(&until), loaded).await;
+        let rebuilt = self.load(&[(Arc::clone(&served.model), *copy)], Some(&until), loaded).await;
         if rebuilt.is_ok() {
             for progress in self.store.progress(copy).await? {
                 let partition = progress.checkpoint.position.partition;
@@ -258,36 +289,39 @@ impl Views {
         rebuilt.map(|()| faults)
     }
 
-    /// Folds into a table that nobody serves, partition by partition, to the head or to a given place.
+    /// Folds into tables that nobody serves, partition by partition, to the head or to a given place. All stand at the
+    /// same place.
     async fn load(
         &self,
-        model: &Arc<dyn Model>,
-        view: &View,
+        tables: &[(Arc<dyn Model>, View)],
         until: Option<&HashMap<PartitionId, Progress>>,
         loaded: &(dyn Fn(Loaded) + Sync),
     ) -> Result<(), ViewError> {
-        let mut known: HashMap<PartitionId, Progress> = HashMap::new();
-        for progress in self.store.progress(view).await? {
-            known.insert(progress.checkpoint.position.partition, progress);
-        }
+        let Some((_, first)) = tables.first() else { return Ok(()) };
+        let known = self.store.progress(first).await?;
         for head in self.reader.heads().await? {
             let partition = head.position.partition;
             let end = match until {
                 None => head.position.offset,
                 Some(until) => until.get(&partition).map_or(Offset::START, |it| it.checkpoint.position.offset),
             };
-            let start = self.reader.start(partition).await?;
-            let mut progress = known.get(&partition).copied().unwrap_or(start);
+            let known = known.iter().find(|it| it.checkpoint.position.partition == partition);
+            let mut progress = match known {
+                Some(progress) => *progress,
+                None => self.reader.start(partition).await?,
+            };
             while progress.checkpoint.position.offset < end {
                 let limit = LOADING_BATCH.min((end.0 - progress.checkpoint.position.offset.0) as usize);
                 let batch = Arc::new(self.reader.read(&progress, limit).await?);
                 if batch.events.is_empty() {
                     break;
                 }
-                match self.store.fold(view, model, &batch).await? {
-                    FoldOutcome::Folded => progress = batch.after,
-                    FoldOutcome::Elsewhere => return Err(ViewError::Elsewhere(view.to_string())),
+                for (model, view) in tables {
+                    if self.store.fold(view, model, &batch).await? == FoldOutcome::Elsewhere {
+                        return Err(ViewError::Elsewhere(view.to_string()));
+                    }
                 }
+                progress = batch.after;
                 let folded = progress.checkpoint.position.offset.0;
                 loaded(Loaded { partition, folded, of: end.0 });
             }

@@ -3,6 +3,7 @@
 
 mod append;
 mod report;
+mod views;
 
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ pub use report::{Figure, table};
 /// What to measure, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Only this group of measurements; so far there is one, `append`.
+    /// Only this group of measurements: `append` or `views`.
     pub only: Option<String>,
     /// Only this engine: `sqlite` or `postgres`.
     pub engine: Option<String>,
@@ -34,7 +35,13 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 /// If there is nothing by that name, or an engine fails.
 pub async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Figure>, Error> {
     match options.only.as_deref() {
-        None | Some("append") => append::run(options, progress).await,
-        Some(other) => Err(format!("there is no benchmark `{other}`: choose append").into()),
+        None => {
+            let mut figures = append::run(options, progress).await?;
+            figures.append(&mut views::run(options, progress).await?);
+            Ok(figures)
+        }
+        Some("append") => append::run(options, progress).await,
+        Some("views") => views::run(options, progress).await,
+        Some(other) => Err(format!("there is no benchmark `{other}`: choose append or views").into()),
     }
 }

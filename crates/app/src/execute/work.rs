@@ -3,10 +3,13 @@
 use std::{any::Any, collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use porttask_domain::{Aggregate, Fact, Guard, OrganizationId, Scope, identity::Organization};
+use porttask_domain::{Aggregate, Fact, Guard, OrganizationId, identity::Organization};
 
 use super::{Done, ExecuteError, Executor, Refused, Request, stream_of};
-use crate::log::{self, Claim, Counter, CounterKey, Expected, Placed, StreamId, Version};
+use crate::{
+    guards::in_terms_of_the_log,
+    log::{self, Expected, Placed, StreamId, Version},
+};
 
 /// A state as it is kept between requests.
 #[derive(Clone)]
@@ -105,27 +108,11 @@ impl<'a> Work<'a> {
         self.held.iter().map(|(stream, held)| Expected { stream: stream.clone(), version: held.read })
     }
 
-    /// The guards in the log's terms: names become keyed hashes. A name that was erased was released with it.
+    /// The guards, in the log's terms.
     pub(super) fn guards(&self) -> Vec<log::Guard> {
-        let own = self.request.organization;
-        let claim = |scope: Scope, kind, name: &str, owner: &str| {
-            let organization = match scope {
-                Scope::Organization => own,
-                Scope::Platform => OrganizationId::PLATFORM,
-            };
-            Claim { key: self.executor.vault.claim_key(organization, kind, name), owner: owner.to_owned() }
-        };
-        let guards = self.guards.iter().filter_map(|(owner, guard)| match guard {
-            Guard::Claim { scope, kind, name } => Some(log::Guard::Claim(claim(*scope, kind, name.as_deref()?, owner))),
-            Guard::Release { scope, kind, name } => {
-                Some(log::Guard::Release(claim(*scope, kind, name.as_deref()?, owner)))
-            }
-            Guard::Count { name, by, minimum, maximum } => {
-                let key = CounterKey { organization: own, name: (*name).into() };
-                Some(log::Guard::Count(Counter { key, by: *by, minimum: *minimum, maximum: *maximum }))
-            }
-        });
-        guards.collect()
+        let (vault, organization) = (&self.executor.vault, self.request.organization);
+        let guards = self.guards.iter();
+        guards.filter_map(|(owner, guard)| in_terms_of_the_log(vault, organization, owner, guard)).collect()
     }
 
     /// What would have happened, if nothing was recorded.

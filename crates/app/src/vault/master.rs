@@ -55,6 +55,11 @@ impl MasterKeys {
         Ok([&self.current.id[..], &nonce, &sealed].concat())
     }
 
+    /// Whether a wrapped key is wrapped by the current master key.
+    pub(super) fn is_current(&self, wrapped: &[u8]) -> bool {
+        wrapped.starts_with(&self.current.id)
+    }
+
     pub(super) fn unwrap(&self, wrapped: &[u8], name: &[u8]) -> Result<PlainKey, VaultError> {
         let (id, rest) = wrapped.split_at_checked(ID_BYTES).unwrap_or_default();
         let other = || VaultError::OtherMasterKey(hex(id));

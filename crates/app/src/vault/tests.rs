@@ -6,7 +6,8 @@ use porttask_domain::{Personal, UserId, identity::user};
 use uuid::Uuid;
 
 use super::*;
-use crate::log::{LeafHash, Offset, PartitionId, Version};
+use crate::guards::{Mending, Snapshot};
+use crate::log::{Head, LeafHash, Offset, PartitionId, Version};
 
 /// A ledger in memory.
 #[derive(Default)]
@@ -26,6 +27,50 @@ impl Ledger for Shelf {
         let mut persons = self.persons.lock().unwrap();
         let theirs = persons.iter_mut().filter(|(id, _)| (id.organization, id.person) == (organization, person));
         Ok(theirs.map(|(_, key)| *key = StoredKey::Destroyed).count() as u64)
+    }
+
+    async fn all_person_keys(
+        &self,
+        after: Option<PersonKeyId>,
+        limit: usize,
+    ) -> Result<Vec<(PersonKeyId, Vec<u8>)>, LogError> {
+        let persons = self.persons.lock().unwrap();
+        let mut all: Vec<(PersonKeyId, Vec<u8>)> = persons
+            .iter()
+            .filter(|(id, _)| after.is_none_or(|after| **id > after))
+            .filter_map(|(id, key)| match key {
+                StoredKey::Wrapped(wrapped) => Some((*id, wrapped.clone())),
+                StoredKey::Destroyed => None,
+            })
+            .collect();
+        all.sort_unstable_by_key(|(id, _)| *id);
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    async fn rewrap_person_keys(&self, keys: &[(PersonKeyId, Vec<u8>, Vec<u8>)]) -> Result<u64, LogError> {
+        let mut persons = self.persons.lock().unwrap();
+        for (id, _, new) in keys {
+            persons.insert(*id, StoredKey::Wrapped(new.clone()));
+        }
+        Ok(keys.len() as u64)
+    }
+
+    async fn purpose_keys(&self) -> Result<Vec<(String, Vec<u8>)>, LogError> {
+        Ok(self.purposes.lock().unwrap().clone().into_iter().collect())
+    }
+
+    async fn rewrap_purpose_key(&self, purpose: &str, _: &[u8], new: &[u8]) -> Result<(), LogError> {
+        self.purposes.lock().unwrap().insert(purpose.to_owned(), new.to_vec());
+        Ok(())
+    }
+
+    async fn guarded(&self) -> Result<Snapshot, LogError> {
+        Err(LogError::Unavailable("a shelf keeps keys only".to_owned()))
+    }
+
+    async fn mend(&self, _: &[Head], _: &Mending) -> Result<bool, LogError> {
+        Ok(false)
     }
 
     async fn purpose_key(&self, purpose: &str, wrapped: &[u8]) -> Result<Vec<u8>, LogError> {
@@ -167,6 +212,23 @@ fn another_master_key_is_refused_at_the_door_and_a_former_one_still_opens() {
         assert!(refused.to_string().contains("PORTTASK_MASTER_KEY"));
         let rotated = open(MasterKeys::new(master(2), vec![master(1)])).await.unwrap();
         assert_eq!(rotated.facts(&[event]).await.unwrap(), [invited()]);
+    });
+}
+
+#[test]
+fn after_a_rotation_the_former_key_is_not_needed_any_more() {
+    run(async {
+        let shelf = Arc::new(Shelf::default());
+        let event = recorded(&vault(&shelf).await, &shelf, invited()).await;
+        let open = |keys| Vault::open(Arc::<Shelf>::clone(&shelf), keys);
+        let both = open(MasterKeys::new(master(2), vec![master(1)])).await.unwrap();
+        let rotated = both.rotate(&|_| ()).await.unwrap();
+        assert_eq!((rotated.people, rotated.purposes), (2, 1));
+        assert_eq!(both.rotate(&|_| ()).await.unwrap(), Rotated::default(), "there is nothing left to be wrapped anew");
+        let only_new = open(MasterKeys::new(master(2), vec![])).await.unwrap();
+        assert_eq!(only_new.facts(std::slice::from_ref(&event)).await.unwrap(), [invited()]);
+        let only_old = open(MasterKeys::new(master(1), vec![])).await.err();
+        assert_eq!(only_old, Some(VaultError::OtherMasterKey(master(2).id())));
     });
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod connect;
 pub(crate) mod error;
+mod ledger;
 mod questions;
 mod reader;
 mod rows;
@@ -17,14 +18,10 @@ mod writer;
 use std::{collections::HashMap, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
-use porttask_app::{
-    ledger::{Ledger, StoredKey},
-    log::{
-        Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
-        PersonKeyId, RecordedEvent, StreamId, Version,
-    },
+use porttask_app::log::{
+    Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
+    RecordedEvent, StreamId, Version,
 };
-use porttask_domain::PersonId;
 use sha2::{Digest, Sha256};
 use tokio::{
     runtime::Handle,
@@ -231,35 +228,5 @@ impl EventLog for PostgresLog {
         let client = self.connector.plain().await?;
         let forgotten = client.execute("DELETE FROM ledger.once WHERE keep_until <= now()", &[]).await;
         forgotten.map_err(|error| from_postgres(&error))
-    }
-}
-
-#[async_trait]
-impl Ledger for PostgresLog {
-    async fn person_keys(&self, ids: &[PersonKeyId]) -> Result<Vec<Option<StoredKey>>, LogError> {
-        let mut placed = Vec::with_capacity(ids.len());
-        for id in ids {
-            // A key of an unknown organization is found nowhere, whichever partition is searched.
-            let partition = self.partition_of(id.organization).await?.unwrap_or(PartitionId::PLATFORM);
-            placed.push((partition, id));
-        }
-        self.reader.person_keys(&placed).await
-    }
-
-    async fn destroy_person_keys(&self, organization: OrganizationId, person: PersonId) -> Result<u64, LogError> {
-        let partition = self.partition_of(organization).await?.unwrap_or(PartitionId::PLATFORM);
-        let client = self.connector.plain().await?;
-        let sql = "UPDATE ledger.person_keys SET wrapped = NULL
-                   WHERE partition = $1 AND organization = $2 AND person = $3 AND wrapped IS NOT NULL";
-        let destroyed = client.execute(sql, &[&i32::from(partition.0), &organization.0, &person.0]).await;
-        destroyed.map_err(|error| from_postgres(&error))
-    }
-
-    async fn purpose_key(&self, purpose: &str, wrapped: &[u8]) -> Result<Vec<u8>, LogError> {
-        let client = self.connector.plain().await?;
-        let insert = "INSERT INTO ledger.purpose_keys (purpose, wrapped) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-        client.execute(insert, &[&purpose, &wrapped]).await.map_err(|error| from_postgres(&error))?;
-        let stored = client.query_one("SELECT wrapped FROM ledger.purpose_keys WHERE purpose = $1", &[&purpose]).await;
-        stored.map(|row| row.get(0)).map_err(|error| from_postgres(&error))
     }
 }

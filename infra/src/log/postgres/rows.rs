@@ -134,8 +134,7 @@ pub(super) fn counter(row: &Row) -> (CounterKey, i64) {
 
 /// organization, person, sealing.
 pub(super) fn person_key(row: &Row) -> Option<PersonKeyId> {
-    let name: &str = row.get(2);
-    let sealing = [Sealing::Identity, Sealing::Trace].into_iter().find(|sealing| sealing.name() == name)?;
+    let sealing = Sealing::named(row.get(2))?;
     Some(PersonKeyId { organization: OrganizationId(row.get(0)), person: PersonId(row.get(1)), sealing })
 }
 

@@ -1,11 +1,15 @@
 //! The ledger beside the embedded log: durable state that does not follow from events.
 
 use porttask_app::{
+    guards::{Guarded, Mending, Snapshot},
     ledger::StoredKey,
-    log::{OrganizationId, PersonKeyId},
+    log::{ClaimKey, CounterKey, Head, OrganizationId, PersonKeyId},
 };
-use porttask_domain::PersonId;
-use rusqlite::{Connection, OptionalExtension, params};
+use porttask_domain::{PersonId, Sealing};
+use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use uuid::Uuid;
+
+use super::reader;
 
 /// `None` if the person never had the key.
 pub(super) fn person_key(connection: &Connection, key: &PersonKeyId) -> rusqlite::Result<Option<StoredKey>> {
@@ -49,4 +53,113 @@ pub(super) fn purpose_key(connection: &Connection, purpose: &str, wrapped: &[u8]
         params![purpose, wrapped],
     )?;
     connection.query_row("SELECT wrapped FROM ledger_purpose_keys WHERE purpose = ?1", [purpose], |row| row.get(0))
+}
+
+/// All keys after `after`, in the order of their ids.
+pub(super) fn all_person_keys(
+    connection: &Connection,
+    after: Option<PersonKeyId>,
+    limit: usize,
+) -> rusqlite::Result<Vec<(PersonKeyId, Vec<u8>)>> {
+    let mut select = connection.prepare_cached(
+        "SELECT organization, person, sealing, wrapped FROM ledger_person_keys
+         WHERE (organization, person, sealing) > (?1, ?2, ?3) AND wrapped IS NOT NULL
+         ORDER BY organization, person, sealing LIMIT ?4",
+    )?;
+    let organization = after.map_or_else(Vec::new, |key| key.organization.0.as_bytes().to_vec());
+    let person = after.map_or_else(Vec::new, |key| key.person.0.as_bytes().to_vec());
+    let sealing = after.map_or("", |key| key.sealing.name());
+    let rows = select.query_map(params![organization, person, sealing, limit as u64], |row| {
+        let sealing: String = row.get(2)?;
+        let unknown = || rusqlite::Error::InvalidColumnType(2, sealing.clone(), rusqlite::types::Type::Text);
+        let id = PersonKeyId {
+            organization: OrganizationId(id(row, 0)?),
+            person: PersonId(id(row, 1)?),
+            sealing: Sealing::named(&sealing).ok_or_else(unknown)?,
+        };
+        Ok((id, row.get(3)?))
+    })?;
+    rows.collect()
+}
+
+pub(super) fn rewrap_person_keys(
+    connection: &mut Connection,
+    keys: &[(PersonKeyId, Vec<u8>, Vec<u8>)],
+) -> rusqlite::Result<u64> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut replaced = 0;
+    for (PersonKeyId { organization, person, sealing }, old, new) in keys {
+        let mut update = transaction.prepare_cached(
+            "UPDATE ledger_person_keys SET wrapped = ?1
+             WHERE organization = ?2 AND person = ?3 AND sealing = ?4 AND wrapped = ?5",
+        )?;
+        let key = params![new, organization.0.as_bytes(), person.0.as_bytes(), sealing.name(), old];
+        replaced += update.execute(key)? as u64;
+    }
+    transaction.commit()?;
+    Ok(replaced)
+}
+
+pub(super) fn purpose_keys(connection: &Connection) -> rusqlite::Result<Vec<(String, Vec<u8>)>> {
+    let mut select = connection.prepare("SELECT purpose, wrapped FROM ledger_purpose_keys ORDER BY purpose")?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+pub(super) fn rewrap_purpose_key(
+    connection: &Connection,
+    purpose: &str,
+    old: &[u8],
+    new: &[u8],
+) -> rusqlite::Result<()> {
+    let update = "UPDATE ledger_purpose_keys SET wrapped = ?1 WHERE purpose = ?2 AND wrapped = ?3";
+    connection.execute(update, params![new, purpose, old]).map(drop)
+}
+
+/// All names and counts, with the head up to which they are kept.
+pub(super) fn guarded(connection: &Connection) -> rusqlite::Result<Snapshot> {
+    // One snapshot for all that follows.
+    let transaction = connection.unchecked_transaction()?;
+    let mut kept = Guarded::default();
+    let mut claims = transaction.prepare_cached("SELECT organization, kind, hash, owner FROM claims")?;
+    let mut rows = claims.query([])?;
+    while let Some(row) = rows.next()? {
+        let kind = row.get::<_, String>(1)?.into();
+        let key = ClaimKey { organization: OrganizationId(id(row, 0)?), kind, hash: row.get(2)? };
+        kept.claims.insert(key, row.get(3)?);
+    }
+    let mut counters = transaction.prepare_cached("SELECT organization, name, value FROM counters WHERE value <> 0")?;
+    let mut rows = counters.query([])?;
+    while let Some(row) = rows.next()? {
+        let name = row.get::<_, String>(1)?.into();
+        kept.counts.insert(CounterKey { organization: OrganizationId(id(row, 0)?), name }, row.get(2)?);
+    }
+    Ok(Snapshot { heads: vec![reader::head(&transaction)?], kept })
+}
+
+/// Changes names and counts, unless something was recorded since.
+pub(super) fn mend(connection: &mut Connection, heads: &[Head], mending: &Mending) -> rusqlite::Result<bool> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if heads != [reader::head(&transaction)?] {
+        return Ok(false);
+    }
+    for (key, owner) in &mending.claims {
+        let organization = key.organization.0.as_bytes();
+        let delete = "DELETE FROM claims WHERE organization = ?1 AND kind = ?2 AND hash = ?3";
+        transaction.execute(delete, params![organization, key.kind, key.hash])?;
+        if let Some(owner) = owner {
+            let insert = "INSERT INTO claims (organization, kind, hash, owner) VALUES (?1, ?2, ?3, ?4)";
+            transaction.execute(insert, params![organization, key.kind, key.hash, owner])?;
+        }
+    }
+    for (key, value) in &mending.counts {
+        let replace = "INSERT OR REPLACE INTO counters (organization, name, value) VALUES (?1, ?2, ?3)";
+        transaction.execute(replace, params![key.organization.0.as_bytes(), key.name, value])?;
+    }
+    transaction.commit()?;
+    Ok(true)
+}
+
+fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
+    row.get::<_, [u8; 16]>(column).map(Uuid::from_bytes)
 }

@@ -19,6 +19,7 @@ use std::{
 use async_trait::async_trait;
 use hashbrown::HashSet;
 use porttask_app::{
+    guards::{Mending, Snapshot},
     ledger::{Ledger, StoredKey},
     log::{
         Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
@@ -178,5 +179,37 @@ impl Ledger for SqliteLog {
     async fn purpose_key(&self, purpose: &str, wrapped: &[u8]) -> Result<Vec<u8>, LogError> {
         let (purpose, wrapped) = (purpose.to_owned(), wrapped.to_owned());
         self.readers.run_writing(move |connection| ledger::purpose_key(connection, &purpose, &wrapped)).await
+    }
+
+    async fn all_person_keys(
+        &self,
+        after: Option<PersonKeyId>,
+        limit: usize,
+    ) -> Result<Vec<(PersonKeyId, Vec<u8>)>, LogError> {
+        self.readers.run(move |connection| ledger::all_person_keys(connection, after, limit)).await
+    }
+
+    async fn rewrap_person_keys(&self, keys: &[(PersonKeyId, Vec<u8>, Vec<u8>)]) -> Result<u64, LogError> {
+        let keys = keys.to_vec();
+        self.readers.run_writing(move |connection| ledger::rewrap_person_keys(connection, &keys)).await
+    }
+
+    async fn purpose_keys(&self) -> Result<Vec<(String, Vec<u8>)>, LogError> {
+        self.readers.run(ledger::purpose_keys).await
+    }
+
+    async fn rewrap_purpose_key(&self, purpose: &str, old: &[u8], new: &[u8]) -> Result<(), LogError> {
+        let (purpose, old, new) = (purpose.to_owned(), old.to_owned(), new.to_owned());
+        let rewrap = move |connection: &mut Connection| ledger::rewrap_purpose_key(connection, &purpose, &old, &new);
+        self.readers.run_writing(rewrap).await
+    }
+
+    async fn guarded(&self) -> Result<Snapshot, LogError> {
+        self.readers.run(ledger::guarded).await
+    }
+
+    async fn mend(&self, heads: &[Head], mending: &Mending) -> Result<bool, LogError> {
+        let (heads, mending) = (heads.to_vec(), mending.clone());
+        self.readers.run_writing(move |connection| ledger::mend(connection, &heads, &mending)).await
     }
 }
