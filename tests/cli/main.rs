@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod events;
+mod keeping;
 
 use std::process::{Command, Output, Stdio};
 
@@ -12,7 +13,8 @@ use porttask_tests::{Engine, Store};
 fn porttask(store: &Store, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_porttask"));
     command.args(arguments).stdin(Stdio::null());
-    for variable in ["DATABASE_URL", "PORTTASK_DATA", "PORTTASK_LOG"] {
+    for variable in ["DATABASE_URL", "PORTTASK_DATA", "PORTTASK_LOG", "PORTTASK_MASTER_KEY", "PORTTASK_MASTER_KEY_FILE"]
+    {
         command.env_remove(variable);
     }
     match store.engine() {

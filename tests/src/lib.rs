@@ -27,7 +27,7 @@ pub use admins::work;
 pub use child::{Appender, signal};
 pub use engine::{Engine, Settings, Store, by, run, run_on, runtime};
 pub use history::{History, faults};
-pub use node::{Acme, Node, accept, assert_refused, become_role, create, invite};
+pub use node::{Acme, MASTER_KEY, Node, accept, assert_refused, become_role, create, invite};
 pub use proxy::{Proxy, Then, Trap};
 pub use samples::{
     Dice, claim, count, counter_key, event, fingerprint, found, holder_of, once, page_to_end, platform_stream, release,

@@ -21,6 +21,9 @@ use porttask_projections::Model;
 
 use crate::{Engine, Settings, Store};
 
+/// The master key of all tests, as it is given to a binary.
+pub const MASTER_KEY: &str = "YWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWFhYWE=";
+
 /// A node.
 pub struct Node {
     /// The log and the ledger.
@@ -35,7 +38,7 @@ impl Node {
     /// Another node on a store.
     pub async fn on(store: &Store) -> Self {
         let log = store.open_database(Settings::default()).await;
-        let master = MasterKeys::new(MasterKey::new(&[7; 32]), vec![]);
+        let master = MasterKeys::new(MasterKey::new(b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), vec![]);
         let ledger: Arc<dyn Database> = Arc::clone(&log);
         let vault = Arc::new(Vault::open(ledger, master).await.unwrap());
         let executor = Executor::new(Arc::<dyn Database>::clone(&log), Arc::clone(&vault));

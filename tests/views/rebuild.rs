@@ -17,6 +17,7 @@ on_both_engines! {
     another_node_follows_a_rebuild,
     a_changed_row_is_found_and_a_rebuild_repairs_it,
     a_restored_log_is_folded_anew,
+    what_an_interrupted_rebuild_left_is_removed_by_the_next,
 }
 
 fn no_progress(_: Loaded) {}
@@ -123,4 +124,36 @@ async fn a_restored_log_is_folded_anew(store: Store) {
     .await;
     let query = Query { partition: PartitionId(u16::MAX), limit: 1, ..Query::default() };
     assert_eq!(views.select("users", &query).await.unwrap(), Vec::<Vec<_>>::new());
+}
+
+async fn what_an_interrupted_rebuild_left_is_removed_by_the_next(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(&store, models()).await;
+    views.run();
+    work(&node, 30).await;
+    for _ in 0..3 {
+        // Given up in the middle: at whatever it waits for after the first batch.
+        let began = tokio::sync::Notify::new();
+        let has_begun = |_| began.notify_one();
+        tokio::select! {
+            _ = views.rebuild("users", &has_begun) => {}
+            () = began.notified() => {}
+        }
+    }
+    views.rebuild("users", &no_progress).await.unwrap();
+    caught_up(&node, &views).await;
+    assert_eq!(tables(&store).await.iter().filter(|name| name.starts_with("users_v1_g")).count(), 1);
+    assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);
+}
+
+/// The names of all tables of read models.
+async fn tables(store: &Store) -> Vec<String> {
+    match store.engine() {
+        Engine::Sqlite => {
+            let connection = rusqlite::Connection::open(store.file().with_file_name("views.db")).unwrap();
+            let mut names = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").unwrap();
+            names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        }
+        Engine::Postgres => store.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'views'").await,
+    }
 }

@@ -239,7 +239,7 @@ impl Views {
     async fn catch_up_and_switch(&self, served: &Served, new: &(Arc<dyn Model>, View)) -> Result<(), ViewError> {
         for _ in 0..SWITCH_ATTEMPTS {
             self.load(std::slice::from_ref(new), None, &|_| ()).await?;
-            if self.store.switch(&served.table(), &new.1).await? {
+            if self.store.switch(&new.1).await? {
                 served.set_table(new.1);
                 return Ok(());
             }

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, events, storage::StorageArgs};
+use crate::{bench, events, guards, keys, storage::StorageArgs, views};
 
 /// Any reason for which a command failed, for the person at the terminal.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -26,6 +26,27 @@ enum Command {
         #[command(subcommand)]
         command: events::Command,
     },
+    /// Look after the read models: the tables that listings and dashboards are made of.
+    Views {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: views::Command,
+    },
+    /// Look after names and counts: what must be unique, and what must stay within bounds.
+    Guards {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: guards::Command,
+    },
+    /// Look after the keys by which personal data is sealed.
+    Keys {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: keys::Command,
+    },
     /// Measure this machine: each figure beside its limit, taken in the same run.
     Bench(bench::BenchArgs),
 }
@@ -34,6 +55,9 @@ impl Cli {
     pub(crate) async fn run(self) -> Result<(), Error> {
         match self.command {
             Command::Events { storage, command } => command.run(&storage).await,
+            Command::Views { storage, command } => command.run(&storage).await,
+            Command::Guards { storage, command } => command.run(&storage).await,
+            Command::Keys { storage, command } => command.run(&storage).await,
             Command::Bench(arguments) => arguments.run().await,
         }
     }

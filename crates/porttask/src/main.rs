@@ -3,7 +3,13 @@
 mod bench;
 mod cli;
 mod events;
+mod guards;
+mod keys;
+mod master_key;
+mod node;
+mod progress;
 mod storage;
+mod views;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use porttask_app::log::EventLog;
+use porttask_app::ledger::Database;
 use porttask_infra::log::Storage;
 
 use crate::cli::Error;
@@ -29,7 +29,7 @@ impl StorageArgs {
         }
     }
 
-    pub(crate) async fn open(&self) -> Result<Arc<dyn EventLog>, Error> {
+    pub(crate) async fn open(&self) -> Result<Arc<dyn Database>, Error> {
         Ok(porttask_infra::log::open(&self.storage()?).await?)
     }
 }

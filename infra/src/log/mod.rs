@@ -12,7 +12,7 @@ pub mod sqlite;
 
 use std::{path::PathBuf, sync::Arc};
 
-use porttask_app::log::{EventLog, LogError};
+use porttask_app::{ledger::Database, log::LogError};
 
 pub use queue::QueueLimits;
 
@@ -25,11 +25,11 @@ pub enum Storage {
     Postgres(String),
 }
 
-/// Opens the log, creating or migrating it if need be.
+/// Opens the log and its ledger, creating or migrating them if need be.
 ///
 /// # Errors
 /// If the store cannot be reached or used; the message names the remedy.
-pub async fn open(storage: &Storage) -> Result<Arc<dyn EventLog>, LogError> {
+pub async fn open(storage: &Storage) -> Result<Arc<dyn Database>, LogError> {
     Ok(match storage {
         Storage::Sqlite(directory) => sqlite::SqliteLog::open(sqlite::SqliteOptions::new(directory)).await?,
         Storage::Postgres(url) => postgres::PostgresLog::open(postgres::PostgresOptions::new(url)).await?,

@@ -9,3 +9,20 @@
 pub mod postgres;
 mod sql;
 pub mod sqlite;
+
+use std::sync::Arc;
+
+use porttask_app::views::{ViewError, ViewStore};
+
+use crate::log::Storage;
+
+/// Opens the tables of the read models of a log that is open.
+///
+/// # Errors
+/// If they cannot be reached or made.
+pub async fn open(storage: &Storage) -> Result<Arc<dyn ViewStore>, ViewError> {
+    Ok(match storage {
+        Storage::Sqlite(directory) => sqlite::SqliteViews::open(directory)?,
+        Storage::Postgres(url) => postgres::PostgresViews::open(url).await?,
+    })
+}

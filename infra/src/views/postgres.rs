@@ -45,6 +45,7 @@ const TABLES: &str = "
         serves     boolean NOT NULL,
         PRIMARY KEY (name, version, generation)
     );
+    CREATE UNIQUE INDEX IF NOT EXISTS one_serves ON views.catalog (name, version) WHERE serves;
     CREATE TABLE IF NOT EXISTS views.checkpoints (
         view        text   COLLATE \"C\" NOT NULL,
         partition   bigint NOT NULL,
@@ -113,10 +114,8 @@ impl ViewStore for PostgresViews {
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(failed)?;
         lock_catalog(&transaction).await?;
-        let find = "SELECT generation FROM views.catalog WHERE name = $1 AND version = $2 AND serves";
-        let found = transaction.query_opt(find, &[&table.name, &version(table)]).await.map_err(failed)?;
-        if let Some(row) = found {
-            return Ok(View { table: *table, generation: row.get(0) });
+        if let Some(view) = served(&transaction, table).await? {
+            return Ok(view);
         }
         let view = add(&transaction, table, true).await?;
         for index in DIALECT.indexes(&view) {
@@ -130,6 +129,11 @@ impl ViewStore for PostgresViews {
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(failed)?;
         lock_catalog(&transaction).await?;
+        let idle = "SELECT generation FROM views.catalog WHERE name = $1 AND version = $2 AND NOT serves
+                    AND to_regclass('views.' || name || '_v' || version || '_g' || generation) IS NOT NULL";
+        for row in transaction.query(idle, &[&table.name, &version(table)]).await.map_err(failed)? {
+            remove(&transaction, &View { table: *table, generation: row.get(0) }).await?;
+        }
         let view = add(&transaction, table, false).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(view)
@@ -143,23 +147,25 @@ impl ViewStore for PostgresViews {
         client.batch_execute(&format!("ANALYZE {}", DIALECT.name(view))).await.map_err(in_view(view))
     }
 
-    async fn switch(&self, old: &View, new: &View) -> Result<bool, ViewError> {
+    async fn switch(&self, new: &View) -> Result<bool, ViewError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(failed)?;
         lock_catalog(&transaction).await?;
-        // Whoever folds into the old table waits, and finds it gone.
-        let lock = "SELECT FROM views.checkpoints WHERE view = $1 FOR UPDATE";
-        transaction.query(lock, &[&old.to_string()]).await.map_err(failed)?;
-        let behind = "SELECT EXISTS (
-                SELECT FROM views.checkpoints AS old
-                LEFT JOIN views.checkpoints AS new ON new.view = $2 AND new.partition = old.partition
-                WHERE old.view = $1 AND coalesce(new.\"offset\", 0) < old.\"offset\"
-            )";
-        let row = transaction.query_one(behind, &[&old.to_string(), &new.to_string()]).await.map_err(failed)?;
-        if row.get(0) {
-            return Ok(false);
+        if let Some(old) = served(&transaction, &new.table).await? {
+            // Whoever folds into the old table waits, and finds it gone.
+            let lock = "SELECT FROM views.checkpoints WHERE view = $1 FOR UPDATE";
+            transaction.query(lock, &[&old.to_string()]).await.map_err(failed)?;
+            let behind = "SELECT EXISTS (
+                    SELECT FROM views.checkpoints AS old
+                    LEFT JOIN views.checkpoints AS new ON new.view = $2 AND new.partition = old.partition
+                    WHERE old.view = $1 AND coalesce(new.\"offset\", 0) < old.\"offset\"
+                )";
+            let row = transaction.query_one(behind, &[&old.to_string(), &new.to_string()]).await.map_err(failed)?;
+            if row.get(0) {
+                return Ok(false);
+            }
+            remove(&transaction, &old).await?;
         }
-        remove(&transaction, old).await?;
         let serve = "UPDATE views.catalog SET serves = true WHERE name = $1 AND version = $2 AND generation = $3";
         let key: [&(dyn ToSql + Sync); 3] = [&new.table.name, &version(&new.table), &new.generation];
         transaction.execute(serve, &key).await.map_err(failed)?;
@@ -271,6 +277,13 @@ fn version(table: &Table) -> i32 {
 /// Tables are made and dropped by one node at a time.
 async fn lock_catalog(transaction: &Transaction<'_>) -> Result<(), ViewError> {
     transaction.batch_execute("LOCK TABLE views.catalog IN SHARE ROW EXCLUSIVE MODE").await.map_err(failed)
+}
+
+/// The table that serves.
+async fn served(transaction: &Transaction<'_>, table: &Table) -> Result<Option<View>, ViewError> {
+    let find = "SELECT generation FROM views.catalog WHERE name = $1 AND version = $2 AND serves";
+    let found = transaction.query_opt(find, &[&table.name, &version(table)]).await.map_err(failed)?;
+    Ok(found.map(|row| View { table: *table, generation: row.get(0) }))
 }
 
 /// Makes the next table of a model.

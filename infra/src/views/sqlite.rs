@@ -41,6 +41,7 @@ const TABLES: &str = "
         serves     INTEGER NOT NULL,
         PRIMARY KEY (name, version, generation)
     ) STRICT;
+    CREATE UNIQUE INDEX IF NOT EXISTS one_serves ON catalog (name, version) WHERE serves;
     CREATE TABLE IF NOT EXISTS checkpoints (
         view        TEXT NOT NULL,
         partition   INTEGER NOT NULL,
@@ -166,15 +167,8 @@ impl ViewStore for SqliteViews {
     async fn serving(&self, table: &Table) -> Result<View, ViewError> {
         let table = *table;
         let serving = move |transaction: &Transaction<'_>| {
-            let found = transaction
-                .query_row(
-                    "SELECT generation FROM catalog WHERE name = $1 AND version = $2 AND serves",
-                    params![table.name, table.version],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            if let Some(generation) = found {
-                return Ok(View { table, generation });
+            if let Some(view) = served(transaction, table)? {
+                return Ok(view);
             }
             let view = add(transaction, table, true)?;
             DIALECT.indexes(&view).iter().try_for_each(|index| transaction.execute_batch(index))?;
@@ -185,7 +179,13 @@ impl ViewStore for SqliteViews {
 
     async fn begin(&self, table: &Table) -> Result<View, ViewError> {
         let table = *table;
-        self.write(None, move |transaction| add(transaction, table, false)).await
+        let begin = move |transaction: &Transaction<'_>| {
+            for generation in idle(transaction, &table)? {
+                remove(transaction, &View { table, generation })?;
+            }
+            add(transaction, table, false)
+        };
+        self.write(None, begin).await
     }
 
     async fn index(&self, view: &View) -> Result<(), ViewError> {
@@ -197,26 +197,26 @@ impl ViewStore for SqliteViews {
         self.write(Some(view), indexes).await
     }
 
-    async fn switch(&self, old: &View, new: &View) -> Result<bool, ViewError> {
-        let (old, new) = (*old, *new);
+    async fn switch(&self, new: &View) -> Result<bool, ViewError> {
+        let new = *new;
         let switch = move |transaction: &Transaction<'_>| {
             let reached: Vec<Progress> = progress(transaction, &new)?;
-            let is_behind = progress(transaction, &old)?.iter().any(|old| {
+            let old = served(transaction, new.table)?;
+            for old in old.iter().map(|old| progress(transaction, old)).collect::<Result<Vec<_>, _>>()?.concat() {
                 let Position { partition, offset } = old.checkpoint.position;
                 let same = reached.iter().find(|new| new.checkpoint.position.partition == partition);
-                same.is_none_or(|new| new.checkpoint.position.offset < offset)
-            });
-            if is_behind {
-                return Ok(false);
+                if same.is_none_or(|new| new.checkpoint.position.offset < offset) {
+                    return Ok(false);
+                }
             }
-            remove(transaction, &old)?;
-            transaction.execute(
-                "UPDATE catalog SET serves = 1 WHERE name = $1 AND version = $2 AND generation = $3",
-                params![new.table.name, new.table.version, new.generation],
-            )?;
+            if let Some(old) = old {
+                remove(transaction, &old)?;
+            }
+            let serve = "UPDATE catalog SET serves = 1 WHERE name = $1 AND version = $2 AND generation = $3";
+            transaction.execute(serve, params![new.table.name, new.table.version, new.generation])?;
             Ok(true)
         };
-        self.write(Some(old), switch).await
+        self.write(Some(new), switch).await
     }
 
     async fn drop_table(&self, view: &View) -> Result<(), ViewError> {
@@ -282,6 +282,13 @@ impl ViewStore for SqliteViews {
     }
 }
 
+/// The table that serves.
+fn served(transaction: &Transaction<'_>, table: Table) -> rusqlite::Result<Option<View>> {
+    let find = "SELECT generation FROM catalog WHERE name = $1 AND version = $2 AND serves";
+    let found = transaction.query_row(find, params![table.name, table.version], |row| row.get(0)).optional()?;
+    Ok(found.map(|generation| View { table, generation }))
+}
+
 /// Makes the next table of a model.
 fn add(transaction: &Transaction<'_>, table: Table, serves: bool) -> Result<View, Failure> {
     let generation = transaction.query_row(
@@ -294,6 +301,16 @@ fn add(transaction: &Transaction<'_>, table: Table, serves: bool) -> Result<View
     let view = View { table, generation };
     transaction.execute_batch(&DIALECT.create(&view))?;
     Ok(view)
+}
+
+/// The tables of a model that serve nobody.
+fn idle(transaction: &Transaction<'_>, table: &Table) -> rusqlite::Result<Vec<i64>> {
+    let mut idle = transaction.prepare(
+        "SELECT generation FROM catalog JOIN sqlite_schema AS made ON made.name = $1 || '_v' || $2 || '_g' || generation
+         WHERE catalog.name = $1 AND version = $2 AND NOT serves",
+    )?;
+    let rows = idle.query_map(params![table.name, table.version], |row| row.get(0))?;
+    rows.collect()
 }
 
 /// Drops a table. Its place in the catalogue stays, so that no later one has its name.

@@ -46,6 +46,11 @@ impl MasterKeys {
         Self { current, former }
     }
 
+    /// Which key wraps from now on.
+    pub fn current_id(&self) -> String {
+        self.current.id()
+    }
+
     /// `id ‖ nonce ‖ sealed key`, bound to what the key is for.
     pub(super) fn wrap(&self, key: &PlainKey, name: &[u8]) -> Result<Vec<u8>, VaultError> {
         let nonce: [u8; NONCE_BYTES] = random()?;

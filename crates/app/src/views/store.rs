@@ -153,14 +153,16 @@ pub trait ViewStore: Send + Sync {
     /// The table that serves models of this name and version; an empty one is made if there is none.
     async fn serving(&self, table: &Table) -> Result<View, ViewError>;
 
-    /// A further, empty table of this name and version, without indexes, that serves nobody.
+    /// A further, empty table of this name and version, without indexes, that serves nobody. Others that serve nobody are
+    /// dropped: somebody was interrupted who built them, or gives way.
     async fn begin(&self, table: &Table) -> Result<View, ViewError>;
 
     /// Builds the indexes of a table.
     async fn index(&self, view: &View) -> Result<(), ViewError>;
 
-    /// Lets `new` serve instead of `old`, which is dropped. `false`, and nothing is done, if `new` has not come as far.
-    async fn switch(&self, old: &View, new: &View) -> Result<bool, ViewError>;
+    /// Lets `new` serve instead of the table that serves now, which is dropped. `false`, and nothing is done, if `new` has
+    /// not come as far.
+    async fn switch(&self, new: &View) -> Result<bool, ViewError>;
 
     /// Drops a table that serves nobody.
     async fn drop_table(&self, view: &View) -> Result<(), ViewError>;

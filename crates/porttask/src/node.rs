@@ -1,0 +1,38 @@
+//! What commands work with: the log, its keys, its read models.
+
+use std::sync::Arc;
+
+use porttask_app::{ledger::Database, vault::Vault, views::Views};
+use porttask_projections::models;
+
+use crate::{cli::Error, master_key::Given, storage::StorageArgs};
+
+/// An open log whose personal values can be read.
+pub(crate) struct Node {
+    pub(crate) database: Arc<dyn Database>,
+    pub(crate) vault: Arc<Vault>,
+}
+
+impl Node {
+    pub(crate) async fn open(storage: &StorageArgs) -> Result<Self, Error> {
+        let database = storage.open().await?;
+        let given = Given::find(&storage.storage()?)?;
+        match Vault::open(Arc::<dyn Database>::clone(&database), given.keys.clone()).await {
+            Ok(vault) => {
+                given.in_force()?;
+                Ok(Self { database, vault: Arc::new(vault) })
+            }
+            Err(error) => {
+                given.not_in_force();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The read models, which do not fold by themselves.
+    pub(crate) async fn views(&self, storage: &StorageArgs) -> Result<Arc<Views>, Error> {
+        let tables = porttask_infra::views::open(&storage.storage()?).await?;
+        let log = Arc::<dyn Database>::clone(&self.database);
+        Ok(Views::open(log, Arc::clone(&self.vault), tables, models()).await?)
+    }
+}

@@ -1,0 +1,43 @@
+//! A line that tells how far long work has come, where somebody watches.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+/// How often the line is written anew.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// Tells on a terminal; silent where nobody watches.
+pub(crate) struct Progress {
+    is_watched: bool,
+    told: Mutex<Option<Instant>>,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self { is_watched: io::stderr().is_terminal(), told: Mutex::new(None) }
+    }
+
+    /// So many of so many are done.
+    pub(crate) fn tell(&self, what: &str, done: u64, of: u64) {
+        let Ok(mut told) = self.told.lock() else { return };
+        let is_due = told.is_none_or(|at| at.elapsed() >= EVERY) || done >= of;
+        if self.is_watched && is_due {
+            let percent = (done * 100).checked_div(of).unwrap_or(100);
+            // Whoever closed the terminal does not watch.
+            _ = write!(io::stderr(), "\r\x1b[K{what}: {done} of {of} ({percent} %)");
+            *told = Some(Instant::now());
+        }
+    }
+}
+
+/// Leaves the terminal on a line of its own.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.told.lock().is_ok_and(|told| told.is_some()) {
+            eprintln!();
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `porttask views`: the read models' tables.
+
+use clap::{Args, Subcommand};
+use porttask_app::views::{Loaded, Views};
+use porttask_projections::models;
+use serde::Serialize;
+
+use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List the read models: how far each has read in every partition, and how far it is behind.
+    List {
+        /// One JSON object per line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build tables anew from the log, beside the ones that serve, then switch. Nothing stands still meanwhile.
+    Rebuild(Chosen),
+    /// Compare tables with the log: count and digest of the events that they hold, and every row with that of a rebuild.
+    ///
+    /// Ends with an error if anything differs; `porttask views rebuild` repairs it.
+    Verify(Chosen),
+}
+
+#[derive(Args)]
+pub(crate) struct Chosen {
+    /// Its name, as `porttask views list` shows it; all of them by default.
+    name: Option<String>,
+    /// One JSON object per line.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Command {
+    pub(crate) async fn run(self, storage: &StorageArgs) -> Result<(), Error> {
+        let node = Node::open(storage).await?;
+        let views = node.views(storage).await?;
+        match self {
+            Self::List { json } => list(&node, &views, json).await,
+            Self::Rebuild(chosen) => rebuild(&views, &chosen).await,
+            Self::Verify(chosen) => verify(&views, &chosen).await,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Line {
+    name: &'static str,
+    version: u32,
+    partition: u16,
+    offset: u64,
+    lag: u64,
+}
+
+async fn list(node: &Node, views: &Views, json: bool) -> Result<(), Error> {
+    let heads = node.database.heads().await?;
+    for status in views.status() {
+        let head = heads.iter().find(|head| head.position.partition == status.partition);
+        let (partition, offset) = (status.partition.0, status.state.offset.0);
+        let lag = head.map_or(0, |head| head.position.offset.0.saturating_sub(offset));
+        let line = Line { name: status.name, version: status.version, partition, offset, lag };
+        if json {
+            println!("{}", serde_json::to_string(&line)?);
+        } else if offset > 0 || lag > 0 {
+            let Line { name, version, .. } = line;
+            println!("{name:<16} v{version}  partition {partition}  at {offset}  {lag} behind");
+        }
+    }
+    Ok(())
+}
+
+async fn rebuild(views: &Views, chosen: &Chosen) -> Result<(), Error> {
+    {
+        let progress = Progress::new();
+        let tell = |loaded: Loaded| {
+            progress.tell(&format!("partition {}", loaded.partition), loaded.folded, loaded.of);
+        };
+        match &chosen.name {
+            Some(name) => views.rebuild(name, &tell).await?,
+            None => views.rebuild_all(&tell).await?,
+        }
+    }
+    for name in chosen.names() {
+        chosen.say(name, "rebuilt", &[])?;
+    }
+    Ok(())
+}
+
+async fn verify(views: &Views, chosen: &Chosen) -> Result<(), Error> {
+    let mut count = 0;
+    for name in chosen.names() {
+        let faults = {
+            let progress = Progress::new();
+            let tell = |loaded: Loaded| {
+                progress.tell(&format!("{name}, partition {}", loaded.partition), loaded.folded, loaded.of);
+            };
+            views.verify(name, &tell).await?
+        };
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        chosen.say(name, if faults.is_empty() { "as the log says" } else { "differs from the log" }, &faults)?;
+        count += faults.len();
+    }
+    if count > 0 {
+        return Err(format!("{count} faults: `porttask views rebuild` repairs them").into());
+    }
+    Ok(())
+}
+
+impl Chosen {
+    fn names(&self) -> Vec<&str> {
+        match &self.name {
+            Some(name) => vec![name],
+            None => models().iter().map(|model| model.table().name).collect(),
+        }
+    }
+
+    fn say(&self, name: &str, what: &str, faults: &[String]) -> Result<(), Error> {
+        if self.json {
+            println!(
+                "{}",
+                serde_json::to_string(&serde_json::json!({"name": name, "result": what, "faults": faults}))?
+            );
+            return Ok(());
+        }
+        println!("{name:<16} {what}");
+        for fault in faults {
+            println!("    {fault}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! `porttask views`, `guards` and `keys`: looking after what is derived from the log, and after its keys.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Output};
+
+use porttask_tests::{Engine, MASTER_KEY, Node, Store, on_both_engines, work};
+
+use super::{complaint, porttask, said};
+
+on_both_engines!(
+    views_are_rebuilt_verified_and_listed,
+    a_view_that_was_changed_is_found_and_repaired,
+    guards_are_verified_and_mended,
+    another_master_key_is_refused,
+    keys_are_rotated,
+);
+
+fn run(store: &Store, arguments: &[&str], key: &str) -> Output {
+    porttask(store, arguments).env("PORTTASK_MASTER_KEY", key).output().unwrap()
+}
+
+fn succeed(store: &Store, arguments: &[&str]) -> String {
+    said(&run(store, arguments, MASTER_KEY))
+}
+
+async fn change(store: &Store, sql: &str) {
+    match store.engine() {
+        Engine::Sqlite => {
+            let file = if sql.contains("views.") { store.file().with_file_name("views.db") } else { store.file() };
+            let connection = rusqlite::Connection::open(file).unwrap();
+            connection.execute_batch(&sql.replace("views.", "").replace("log.", "")).unwrap();
+        }
+        Engine::Postgres => drop(store.sql(sql).await),
+    }
+}
+
+async fn views_are_rebuilt_verified_and_listed(store: Store) {
+    work(&Node::on(&store).await, 40).await;
+    let before = succeed(&store, &["views", "list", "--json"]);
+    assert!(before.contains("\"offset\":0"), "nobody has folded yet: {before}");
+    let rebuilt = succeed(&store, &["views", "rebuild"]);
+    assert_eq!(rebuilt.lines().filter(|line| line.ends_with("rebuilt")).count(), 4, "{rebuilt}");
+    let verified = succeed(&store, &["views", "verify"]);
+    assert_eq!(verified.lines().filter(|line| line.ends_with("as the log says")).count(), 4, "{verified}");
+    let after = succeed(&store, &["views", "list"]);
+    assert!(after.contains("users") && after.lines().all(|line| line.ends_with(" 0 behind")), "{after}");
+    let unknown = run(&store, &["views", "rebuild", "nothing"], MASTER_KEY);
+    assert!(!unknown.status.success() && complaint(&unknown).contains("no read model nothing"));
+}
+
+async fn a_view_that_was_changed_is_found_and_repaired(store: Store) {
+    work(&Node::on(&store).await, 40).await;
+    succeed(&store, &["views", "rebuild", "users"]);
+    change(&store, "UPDATE views.users_v1_g2 SET status = 'active', version = 99").await;
+    let found = run(&store, &["views", "verify", "users", "--json"], MASTER_KEY);
+    assert!(!found.status.success() && complaint(&found).contains("porttask views rebuild"), "{}", complaint(&found));
+    assert!(String::from_utf8_lossy(&found.stdout).contains("not those of a rebuild"));
+    succeed(&store, &["views", "rebuild", "users"]);
+    succeed(&store, &["views", "verify", "users"]);
+}
+
+async fn guards_are_verified_and_mended(store: Store) {
+    Node::on(&store).await.acme().await;
+    assert!(succeed(&store, &["guards", "verify"]).contains("as the events say"));
+    change(&store, "UPDATE log.counters SET value = 5").await;
+    let found = run(&store, &["guards", "verify"], MASTER_KEY);
+    assert!(!found.status.success() && complaint(&found).contains("porttask guards rebuild"));
+    assert!(String::from_utf8_lossy(&found.stdout).contains("active_admins: kept is 5, the events say 1"));
+    assert!(succeed(&store, &["guards", "rebuild"]).contains("1 mended"));
+    succeed(&store, &["guards", "verify", "--json"]);
+}
+
+/// 32 times the letter `b`.
+const OTHER_KEY: &str = "YmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmI=";
+
+async fn another_master_key_is_refused(store: Store) {
+    Node::on(&store).await.acme().await;
+    let other = run(&store, &["guards", "verify"], OTHER_KEY);
+    assert!(!other.status.success() && complaint(&other).contains("PORTTASK_MASTER_KEY"), "{}", complaint(&other));
+    let broken = run(&store, &["guards", "verify"], "c2VjcmV0");
+    assert!(complaint(&broken).contains("32 bytes in base64") && !complaint(&broken).contains("c2VjcmV0"));
+    let without = porttask(&store, &["guards", "verify"]).output().unwrap();
+    assert!(
+        !without.status.success() && complaint(&without).contains("PORTTASK_MASTER_KEY"),
+        "{}",
+        complaint(&without)
+    );
+    // A key that was made in vain does not stay.
+    assert!(!Path::new(store.place()).join("master.key").exists());
+    assert!(!Path::new(store.place()).join("master.key.new").exists());
+}
+
+async fn keys_are_rotated(store: Store) {
+    Node::on(&store).await.acme().await;
+    let both = format!("{OTHER_KEY} {MASTER_KEY}");
+    let rotated = said(&run(&store, &["keys", "rotate"], &both));
+    assert!(rotated.contains("2 keys of people and 1 of the service"), "{rotated}");
+    assert!(said(&run(&store, &["keys", "rotate", "--json"], &both)).contains("\"people\":0"));
+    said(&run(&store, &["views", "rebuild"], OTHER_KEY));
+    assert!(!run(&store, &["views", "rebuild"], MASTER_KEY).status.success());
+}
+
+#[test]
+fn an_embedded_log_makes_its_master_key_once_and_for_its_owner_only() {
+    porttask_tests::run_on(Engine::Sqlite, async |store: Store| {
+        let verify = || porttask(&store, &["guards", "verify"]).output().unwrap();
+        let first = verify();
+        assert!(first.status.success() && complaint(&first).contains("Made a master key"), "{}", complaint(&first));
+        let file = Path::new(store.place()).join("master.key");
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let key = fs::read_to_string(&file).unwrap();
+        assert_eq!(complaint(&verify()), "");
+        assert_eq!(fs::read_to_string(&file).unwrap(), key);
+
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(!verify().status.success() && complaint(&verify()).contains("chmod 600"));
+        // A start that was interrupted left the key under its first name.
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::rename(&file, file.with_file_name("master.key.new")).unwrap();
+        said(&verify());
+        assert_eq!(fs::read_to_string(&file).unwrap(), key);
+    });
+}
