@@ -31,7 +31,7 @@ pub struct Node {
     /// Opens what is sealed.
     pub vault: Arc<Vault>,
     /// Carries out commands.
-    pub executor: Executor,
+    pub executor: Arc<Executor>,
 }
 
 impl Node {
@@ -41,7 +41,7 @@ impl Node {
         let master = MasterKeys::new(MasterKey::new(b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), vec![]);
         let ledger: Arc<dyn Database> = Arc::clone(&log);
         let vault = Arc::new(Vault::open(ledger, master).await.unwrap());
-        let executor = Executor::new(Arc::<dyn Database>::clone(&log), Arc::clone(&vault));
+        let executor = Arc::new(Executor::new(Arc::<dyn Database>::clone(&log), Arc::clone(&vault)));
         Self { log, vault, executor }
     }
 

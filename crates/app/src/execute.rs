@@ -20,7 +20,7 @@ use quick_cache::sync::Cache;
 pub use self::error::{ExecuteError, Refused};
 use self::work::{Decide, Halt, Kept, On, Work};
 use crate::{
-    log::{Append, AppendError, Appended, EventLog, Expected, Once, Position, StreamId, Version},
+    log::{Append, AppendError, Appended, EventLog, Expected, NewSecret, Once, Position, StreamId, Version},
     vault::{SealedEvents, Vault},
 };
 
@@ -51,6 +51,8 @@ pub struct Request {
     pub founding: bool,
     /// What must still be as the caller saw it: who they are, and which version they want to change.
     pub expected: Vec<Expected>,
+    /// The secrets that are given out if anything happens.
+    pub secrets: Vec<NewSecret>,
     /// Makes a repetition harmless.
     pub once: Option<Once>,
     /// Decide, and record nothing.
@@ -60,8 +62,16 @@ pub struct Request {
 impl Request {
     /// Something to be done by users of an organization, or for them.
     pub fn new(organization: OrganizationId, meta: Meta) -> Self {
-        let (expected, once) = (Vec::new(), None);
-        Self { organization, meta, capability: Capability::Use, founding: false, expected, once, dry_run: false }
+        Self {
+            organization,
+            meta,
+            capability: Capability::Use,
+            founding: false,
+            expected: Vec::new(),
+            secrets: Vec::new(),
+            once: None,
+            dry_run: false,
+        }
     }
 
     /// The same request, needing another capability.
@@ -171,8 +181,16 @@ impl Executor {
         organization: OrganizationId,
         id: A::Id,
     ) -> Result<(A, Version), ExecuteError> {
-        let stream = stream_of::<A>(organization, id)?;
-        let kept = self.refreshed::<A>(&stream, false).await?;
+        self.look::<A>(&stream_of::<A>(organization, id)?, false).await
+    }
+
+    /// A state, from memory if it may be older than the log.
+    pub(crate) async fn look<A: Aggregate>(
+        &self,
+        stream: &StreamId,
+        may_be_old: bool,
+    ) -> Result<(A, Version), ExecuteError> {
+        let kept = self.refreshed::<A>(stream, may_be_old).await?;
         let state = kept.state.downcast_ref::<A>().cloned().unwrap_or_default();
         Ok((state, kept.version))
     }
@@ -185,7 +203,10 @@ impl Executor {
         append.expected = request.expected.iter().cloned().chain(work.read_versions()).collect();
         append.guards = work.guards();
         append.once.clone_from(&request.once);
-        append.person_keys.clone_from(&keys);
+        append.person_keys = keys;
+        if !append.events.is_empty() {
+            append.secrets.clone_from(&request.secrets);
+        }
         match self.log.append(append).await {
             Ok(appended) => Ok(Some(appended)),
             Err(AppendError::Conflict { stream, .. }) if request.expected.iter().any(|it| it.stream == stream) => {

@@ -8,7 +8,7 @@ use porttask_domain::{OrganizationId, PersonId};
 
 use crate::{
     guards::{Mending, Snapshot},
-    log::{EventLog, Head, LogError, PersonKeyId},
+    log::{EventLog, Head, LogError, PersonKeyId, SecretId},
 };
 
 /// A key as it is stored.
@@ -33,6 +33,12 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// If the log's database fails.
     async fn person_keys(&self, ids: &[PersonKeyId]) -> Result<Vec<Option<StoredKey>>, LogError>;
+
+    /// The hash of a secret, if there is one.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn secret(&self, id: &SecretId) -> Result<Option<Vec<u8>>, LogError>;
 
     /// Destroys a person's keys for good and answers how many there were.
     ///

@@ -6,9 +6,11 @@
 //! | [`ledger`] | the port of what does not follow from events |
 //! | [`execute`] | the way of a command: load, decide, append |
 //! | [`views`] | read models at work: tables that are folds of the log |
+//! | [`access`] | who calls: from a token to rights that hold now |
 //! | [`guards`] | names and counts, checked against the events |
 //! | [`vault`] | keys: sealing and opening personal values, keyed hashes of names |
 
+pub mod access;
 pub mod execute;
 pub mod guards;
 pub mod ledger;

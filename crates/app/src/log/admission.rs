@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::{
     Append, AppendError, Appended, Claim, ClaimKey, Counter, CounterKey, Guard, GuardRefusal, Head, LeafHash, NewEvent,
-    Offset, Once, OrganizationId, PartitionId, PersonKeyId, Placed, Position, RecordedEvent, StreamId, Version,
-    encode_event,
+    Offset, Once, OrganizationId, PartitionId, PersonKeyId, Placed, Position, RecordedEvent, SecretId, StreamId,
+    Version, encode_event,
 };
 
 /// The key of a `Once`: its scope and the caller's key.
@@ -154,6 +154,8 @@ pub struct Writes {
     pub once: HashMap<OnceKey, OnceRecord>,
     /// The keys that enter the ledger, wrapped.
     pub person_keys: HashMap<PersonKeyId, Vec<u8>>,
+    /// The hashes of secrets that take the place of those before.
+    pub secrets: HashMap<SecretId, Vec<u8>>,
     /// The organizations that were founded, all in the batch's partition.
     pub founded: HashSet<OrganizationId>,
 }
@@ -183,6 +185,7 @@ impl Admission {
             counters: HashMap::new(),
             once: HashMap::new(),
             person_keys: HashMap::new(),
+            secrets: HashMap::new(),
             founded: HashSet::new(),
         };
         Self { partition, known, writes }
@@ -223,6 +226,9 @@ impl Admission {
         for key in &append.person_keys {
             self.known.person_keys.insert(key.id);
             self.writes.person_keys.insert(key.id, key.wrapped.clone());
+        }
+        for secret in &append.secrets {
+            self.writes.secrets.insert(secret.id, secret.hash.clone());
         }
         if append.founding {
             self.known.founded.insert(append.organization);

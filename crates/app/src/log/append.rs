@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use porttask_domain::{PersonId, Sealing};
+use uuid::Uuid;
 
 use super::{NewEvent, OrganizationId, Position, StreamId, Version};
 
@@ -26,6 +27,8 @@ pub struct Append {
     pub once: Option<Once>,
     /// The keys that are born with what these events seal by them.
     pub person_keys: Vec<NewPersonKey>,
+    /// The secrets that are given out with these events.
+    pub secrets: Vec<NewSecret>,
 }
 
 impl Append {
@@ -39,6 +42,7 @@ impl Append {
             guards: Vec::new(),
             once: None,
             person_keys: Vec::new(),
+            secrets: Vec::new(),
         }
     }
 
@@ -67,6 +71,13 @@ impl Append {
     #[must_use]
     pub fn with_person_key(mut self, key: NewPersonKey) -> Self {
         self.person_keys.push(key);
+        self
+    }
+
+    /// The same append, keeping the hash of a secret.
+    #[must_use]
+    pub fn with_secret(mut self, secret: NewSecret) -> Self {
+        self.secrets.push(secret);
         self
     }
 
@@ -184,6 +195,42 @@ pub struct NewPersonKey {
     pub id: PersonKeyId,
     /// The key, wrapped by a master key; at most 200 bytes.
     pub wrapped: Vec<u8>,
+}
+
+/// What a secret proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SecretKind {
+    /// That a caller was given a session.
+    Session,
+}
+
+impl SecretKind {
+    /// As it is stored.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+        }
+    }
+}
+
+/// Which secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SecretId {
+    /// Where it counts.
+    pub organization: OrganizationId,
+    /// What it is the secret of.
+    pub owner: Uuid,
+    /// What it proves.
+    pub kind: SecretKind,
+}
+
+/// The hash of a secret, which takes the place of the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSecret {
+    /// Which.
+    pub id: SecretId,
+    /// Its hash; at most 200 bytes.
+    pub hash: Vec<u8>,
 }
 
 /// The answer to an append that holds.

@@ -12,7 +12,7 @@ pub const MAX_DATA_BYTES: usize = 1 << 20;
 pub const MAX_META_BYTES: usize = 1 << 16;
 /// The most bytes of data and meta of one append.
 pub const MAX_APPEND_BYTES: usize = 8 << 20;
-/// The most versions that one append expects, and the most guards and keys that it carries.
+/// The most versions that one append expects, and the most guards, keys and secrets that it carries.
 pub const MAX_CONDITIONS: usize = 1_000;
 
 impl Append {
@@ -31,7 +31,8 @@ impl Append {
     fn owners(&self) -> impl Iterator<Item = OrganizationId> {
         let streams = self.streams().map(|stream| stream.organization);
         let keys = self.person_keys.iter().map(|key| key.id.organization);
-        streams.chain(self.guards.iter().map(Guard::organization)).chain(keys)
+        let secrets = self.secrets.iter().map(|secret| secret.id.organization);
+        streams.chain(self.guards.iter().map(Guard::organization)).chain(keys).chain(secrets)
     }
 
     /// The bytes of data and meta.
@@ -53,8 +54,9 @@ impl Append {
         if self.events.is_empty() && self.once.is_none() {
             return Some("it records nothing".to_owned());
         }
-        if self.events.is_empty() && (self.founding || !self.guards.is_empty() || !self.person_keys.is_empty()) {
-            return Some("guards, foundings and keys follow from events, and it has none".to_owned());
+        let brings_nothing = self.guards.is_empty() && self.person_keys.is_empty() && self.secrets.is_empty();
+        if self.events.is_empty() && (self.founding || !brings_nothing) {
+            return Some("guards, foundings, keys and secrets follow from events, and it has none".to_owned());
         }
         if self.founding && self.organization == OrganizationId::PLATFORM {
             return Some("the platform organization exists from the start".to_owned());
@@ -65,12 +67,14 @@ impl Append {
         if self.events.len() > MAX_EVENTS || self.size_bytes() > MAX_APPEND_BYTES {
             return Some(format!("it has more than {MAX_EVENTS} events or {MAX_APPEND_BYTES} bytes"));
         }
-        if [self.expected.len(), self.guards.len(), self.person_keys.len()].iter().any(|count| *count > MAX_CONDITIONS)
-        {
-            return Some(format!("it has more than {MAX_CONDITIONS} expected versions, guards or keys"));
+        let counts = [self.expected.len(), self.guards.len(), self.person_keys.len(), self.secrets.len()];
+        if counts.iter().any(|count| *count > MAX_CONDITIONS) {
+            return Some(format!("it has more than {MAX_CONDITIONS} expected versions, guards, keys or secrets"));
         }
-        if self.person_keys.iter().any(|key| key.wrapped.is_empty() || key.wrapped.len() > 200) {
-            return Some("a wrapped key needs 1 to 200 bytes".to_owned());
+        let keys = self.person_keys.iter().map(|key| &key.wrapped);
+        let mut kept = keys.chain(self.secrets.iter().map(|secret| &secret.hash));
+        if kept.any(|bytes| bytes.is_empty() || bytes.len() > 200) {
+            return Some("a wrapped key and the hash of a secret need 1 to 200 bytes".to_owned());
         }
         if let Some(event) = self.events.iter().find(is_blank) {
             return Some(format!("event {} has no data or no meta: blank means purged", event.id));

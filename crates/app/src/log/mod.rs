@@ -31,7 +31,8 @@ mod form;
 mod leaf;
 
 pub use append::{
-    Append, Appended, Claim, ClaimKey, Counter, CounterKey, Expected, Guard, NewPersonKey, Once, PersonKeyId, Placed,
+    Append, Appended, Claim, ClaimKey, Counter, CounterKey, Expected, Guard, NewPersonKey, NewSecret, Once,
+    PersonKeyId, Placed, SecretId, SecretKind,
 };
 pub use error::{AppendError, GuardRefusal, LogError};
 pub use event::{

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use porttask_app::{
     guards::{Guarded, Mending, Snapshot},
     ledger::{Ledger, StoredKey},
-    log::{EventLog, Head, LogError, OrganizationId, PartitionId, PersonKeyId},
+    log::{EventLog, Head, LogError, OrganizationId, PartitionId, PersonKeyId, SecretId},
 };
 use porttask_domain::PersonId;
 use tokio_postgres::{Error, IsolationLevel, types::ToSql};
@@ -23,6 +23,10 @@ impl Ledger for PostgresLog {
             placed.push((self.shelf_of(id.organization).await?, id));
         }
         self.reader.person_keys(&placed).await
+    }
+
+    async fn secret(&self, id: &SecretId) -> Result<Option<Vec<u8>>, LogError> {
+        self.reader.secret(self.shelf_of(id.organization).await?, id).await
     }
 
     async fn destroy_person_keys(&self, organization: OrganizationId, person: PersonId) -> Result<u64, LogError> {

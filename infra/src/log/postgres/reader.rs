@@ -10,7 +10,7 @@ use porttask_app::{
     ledger::StoredKey,
     log::{
         EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, PersonKeyId, Position,
-        RecordedEvent, StreamId, Version,
+        RecordedEvent, SecretId, StreamId, Version,
     },
 };
 use tokio_postgres::{Error, GenericClient, Row, types::ToSql};
@@ -180,6 +180,14 @@ impl Reader {
             row.get::<_, bool>(0).then(|| wrapped.map_or(StoredKey::Destroyed, StoredKey::Wrapped))
         };
         self.all(PERSON_KEYS, &parameters, stored).await
+    }
+
+    pub(super) async fn secret(&self, partition: PartitionId, id: &SecretId) -> Result<Option<Vec<u8>>, LogError> {
+        let sql = "SELECT hash FROM ledger.secrets
+                   WHERE partition = $1 AND organization = $2 AND owner = $3 AND kind = $4";
+        let SecretId { organization, owner, kind } = id;
+        let key: [&(dyn ToSql + Sync); 4] = [&i32::from(partition.0), &organization.0, owner, &kind.name()];
+        Ok(self.all(sql, &key, |row| row.get(0)).await?.pop())
     }
 
     pub(super) async fn registered(&self, organization: OrganizationId) -> Result<Option<PartitionId>, LogError> {

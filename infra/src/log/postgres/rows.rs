@@ -51,6 +51,10 @@ pub(super) fn statements(writes: &Writes, partition: PartitionId) -> Vec<RowsSta
         let person = (Box::new(key.person.0) as _, Type::UUID);
         vec![at(key.organization), uuid(key.organization), person, text(key.sealing.name()), bytes(wrapped)]
     });
+    let secrets = writes.secrets.iter().map(|(id, hash)| {
+        let owner = (Box::new(id.owner) as _, Type::UUID);
+        vec![at(id.organization), uuid(id.organization), owner, text(id.kind.name()), bytes(hash)]
+    });
     let founded = writes.founded.iter().map(|organization| vec![uuid(*organization), int(i32::from(partition.0))]);
 
     let mut all = Vec::new();
@@ -75,6 +79,12 @@ pub(super) fn statements(writes: &Writes, partition: PartitionId) -> Vec<RowsSta
         once,
         "ON CONFLICT (partition, organization, scope, key) DO UPDATE SET fingerprint = excluded.fingerprint,
          \"offset\" = excluded.\"offset\", recorded_at = excluded.recorded_at, keep_until = excluded.keep_until",
+    );
+    add_rows(
+        &mut all,
+        "INSERT INTO ledger.secrets (partition, organization, owner, kind, hash) VALUES",
+        secrets,
+        "ON CONFLICT (partition, organization, owner, kind) DO UPDATE SET hash = excluded.hash",
     );
     let head = "INSERT INTO ledger.person_keys (partition, organization, person, sealing, wrapped) VALUES";
     add_rows(&mut all, head, person_keys, "");

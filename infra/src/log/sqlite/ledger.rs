@@ -3,7 +3,7 @@
 use porttask_app::{
     guards::{Guarded, Mending, Snapshot},
     ledger::StoredKey,
-    log::{ClaimKey, CounterKey, Head, OrganizationId, PersonKeyId},
+    log::{ClaimKey, CounterKey, Head, OrganizationId, PersonKeyId, SecretId},
 };
 use porttask_domain::{PersonId, Sealing};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
@@ -29,6 +29,21 @@ pub(super) fn add_person_key(connection: &Connection, key: &PersonKeyId, wrapped
     let PersonKeyId { organization, person, sealing } = key;
     insert.execute(params![organization.0.as_bytes(), person.0.as_bytes(), sealing.name(), wrapped])?;
     Ok(())
+}
+
+pub(super) fn secret(connection: &Connection, id: &SecretId) -> rusqlite::Result<Option<Vec<u8>>> {
+    let mut select = connection
+        .prepare_cached("SELECT hash FROM ledger_secrets WHERE organization = ?1 AND owner = ?2 AND kind = ?3")?;
+    let SecretId { organization, owner, kind } = id;
+    select.query_row(params![organization.0.as_bytes(), owner.as_bytes(), kind.name()], |row| row.get(0)).optional()
+}
+
+pub(super) fn put_secret(connection: &Connection, id: &SecretId, hash: &[u8]) -> rusqlite::Result<()> {
+    let mut put = connection.prepare_cached(
+        "INSERT OR REPLACE INTO ledger_secrets (organization, owner, kind, hash) VALUES (?1, ?2, ?3, ?4)",
+    )?;
+    let SecretId { organization, owner, kind } = id;
+    put.execute(params![organization.0.as_bytes(), owner.as_bytes(), kind.name(), hash]).map(drop)
 }
 
 /// Destroys all keys of a person, for good.

@@ -23,7 +23,7 @@ use porttask_app::{
     ledger::{Ledger, StoredKey},
     log::{
         Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
-        PersonKeyId, RecordedEvent, StreamId, Version,
+        PersonKeyId, RecordedEvent, SecretId, StreamId, Version,
     },
 };
 use porttask_domain::PersonId;
@@ -169,6 +169,10 @@ impl EventLog for SqliteLog {
 impl Ledger for SqliteLog {
     async fn person_keys(&self, ids: &[PersonKeyId]) -> Result<Vec<Option<StoredKey>>, LogError> {
         self.readers.quickly(|connection| ids.iter().map(|id| ledger::person_key(connection, id)).collect())
+    }
+
+    async fn secret(&self, id: &SecretId) -> Result<Option<Vec<u8>>, LogError> {
+        self.readers.quickly(|connection| ledger::secret(connection, id))
     }
 
     async fn destroy_person_keys(&self, organization: OrganizationId, person: PersonId) -> Result<u64, LogError> {

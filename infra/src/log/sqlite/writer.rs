@@ -243,6 +243,9 @@ fn record(transaction: &Transaction<'_>, writes: &Writes) -> rusqlite::Result<()
     for (key, wrapped) in &writes.person_keys {
         ledger::add_person_key(transaction, key, wrapped)?;
     }
+    for (id, hash) in &writes.secrets {
+        ledger::put_secret(transaction, id, hash)?;
+    }
     for organization in &writes.founded {
         transaction
             .prepare_cached("INSERT INTO registry (organization) VALUES (?1)")?
