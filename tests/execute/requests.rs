@@ -6,7 +6,7 @@ use porttask_app::{
 };
 use porttask_domain::{
     Actor, Meta, OrganizationId, UserId,
-    identity::{Capability, Organization, Role, User, organization},
+    identity::{Capability, Organization, Role, User, organization, user},
 };
 use porttask_tests::{Store, on_both_engines, once};
 
@@ -16,6 +16,7 @@ on_both_engines! {
     commands_are_carried_out_together_or_not_at_all,
     a_later_command_sees_what_an_earlier_one_changed,
     a_repeated_request_is_carried_out_once,
+    a_repetition_is_answered_although_it_would_be_refused_now,
     nothing_happens_where_there_is_no_organization,
     answers_tell_where_it_happened,
 }
@@ -89,4 +90,16 @@ async fn answers_tell_where_it_happened(store: Store) {
     assert_eq!((head.position, Some(head.recorded_at)), (position, done.recorded_at));
     let unchanged = node.user(&acme, bob, become_role(Role::ReadOnly)).await.unwrap();
     assert_eq!((unchanged.position, unchanged.facts), (None, vec![]));
+}
+
+async fn a_repetition_is_answered_although_it_would_be_refused_now(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let bob = node.joined(&acme, "bob@acme.example", Role::Agent).await;
+    let request = Request { once: Some(once("k", "make bob an auditor")), ..acme.request() };
+    let done = node.executor.execute::<User>(bob, become_role(Role::Auditor), &request).await.unwrap();
+    node.user(&acme, bob, user::Command::Deactivate).await.unwrap();
+    assert_refused(&node.user(&acme, bob, become_role(Role::Auditor)).await, "user-deactivated");
+    let repeated = node.executor.execute::<User>(bob, become_role(Role::Auditor), &request).await.unwrap();
+    assert_eq!((repeated.position, repeated.recorded_at, repeated.repeated), (done.position, done.recorded_at, true));
 }

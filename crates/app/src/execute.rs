@@ -20,7 +20,8 @@ use quick_cache::sync::Cache;
 pub use self::error::{ExecuteError, Refused};
 use self::work::{Decide, Halt, Kept, On, Work};
 use crate::{
-    log::{Append, AppendError, Appended, EventLog, Expected, NewSecret, Once, Position, StreamId, Version},
+    ledger::Database,
+    log::{Append, AppendError, Appended, Expected, NewSecret, Once, Position, StreamId, Version, admission::OnceKey},
     vault::{SealedEvents, Vault},
 };
 
@@ -33,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// Carries out commands.
 pub struct Executor {
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn Database>,
     vault: Arc<Vault>,
     kept: Cache<StreamId, Kept>,
 }
@@ -123,7 +124,7 @@ impl Commands {
 
 impl Executor {
     /// Carries out commands on this log.
-    pub fn new(log: Arc<dyn EventLog>, vault: Arc<Vault>) -> Self {
+    pub fn new(log: Arc<dyn Database>, vault: Arc<Vault>) -> Self {
         Self { log, vault, kept: Cache::new(KEPT_AGGREGATES) }
     }
 
@@ -145,6 +146,9 @@ impl Executor {
     /// # Errors
     /// Why nothing was done; after [`ExecuteError::OutcomeUnknown`] it may have been.
     pub async fn execute_all(&self, commands: &Commands, request: &Request) -> Result<Done, ExecuteError> {
+        if let Some(repeated) = self.repeated(request).await? {
+            return Ok(repeated);
+        }
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
                 pause(attempt).await;
@@ -170,6 +174,19 @@ impl Executor {
             }
         }
         Err(ExecuteError::Contended)
+    }
+
+    /// The answer to a request that was carried out before: also to one that would be refused as things stand now.
+    async fn repeated(&self, request: &Request) -> Result<Option<Done>, ExecuteError> {
+        let Some(once) = &request.once else { return Ok(None) };
+        let Some(record) = self.log.recorded_once(&OnceKey::of(request.organization, once)).await? else {
+            return Ok(None);
+        };
+        if record.fingerprint != once.fingerprint {
+            return Err(ExecuteError::AnotherRequest);
+        }
+        let (position, recorded_at) = (Some(record.position), Some(record.recorded_at));
+        Ok(Some(Done { position, recorded_at, facts: Vec::new(), repeated: true }))
     }
 
     /// The state of something as it is now.

@@ -8,7 +8,10 @@ use porttask_domain::{OrganizationId, PersonId};
 
 use crate::{
     guards::{Mending, Snapshot},
-    log::{EventLog, Head, LogError, PersonKeyId, SecretId},
+    log::{
+        EventLog, Head, LogError, PersonKeyId, SecretId,
+        admission::{OnceKey, OnceRecord},
+    },
 };
 
 /// A key as it is stored.
@@ -33,6 +36,12 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// If the log's database fails.
     async fn person_keys(&self, ids: &[PersonKeyId]) -> Result<Vec<Option<StoredKey>>, LogError>;
+
+    /// What was recorded under the key of a `Once`, if it is still kept.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn recorded_once(&self, key: &OnceKey) -> Result<Option<OnceRecord>, LogError>;
 
     /// The hash of a secret, if there is one.
     ///

@@ -257,11 +257,15 @@ impl ViewStore for SqliteViews {
     }
 
     async fn differing_rows(&self, one: &View, other: &View) -> Result<Vec<(PartitionId, u64)>, ViewError> {
-        self.read(one, |connection| {
-            let mut statement = connection.prepare(&DIALECT.differing_rows(one, other))?;
+        let (shared, one, other) = (Arc::clone(&self.shared), *one, *other);
+        let compared = tokio::task::spawn_blocking(move || {
+            let connection = shared.reader()?;
+            let mut statement = connection.prepare(&DIALECT.differing_rows(&one, &other))?;
             let rows = statement.query_map([], |row| Ok((PartitionId(row.get(0)?), row.get(1)?)))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
+        });
+        let compared = compared.await.map_err(|error| ViewError::Database(error.to_string()))?;
+        compared.map_err(|failure: Failure| failure.in_view(Some(one)))
     }
 
     async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError> {

@@ -7,7 +7,10 @@ use uuid::Uuid;
 
 use super::*;
 use crate::guards::{Mending, Snapshot};
-use crate::log::{Head, LeafHash, Offset, PartitionId, SecretId, Version};
+use crate::log::{
+    Head, LeafHash, Offset, PartitionId, SecretId, Version,
+    admission::{OnceKey, OnceRecord},
+};
 
 /// A ledger in memory.
 #[derive(Default)]
@@ -63,6 +66,10 @@ impl Ledger for Shelf {
     async fn rewrap_purpose_key(&self, purpose: &str, _: &[u8], new: &[u8]) -> Result<(), LogError> {
         self.purposes.lock().unwrap().insert(purpose.to_owned(), new.to_vec());
         Ok(())
+    }
+
+    async fn recorded_once(&self, _: &OnceKey) -> Result<Option<OnceRecord>, LogError> {
+        Ok(None)
     }
 
     async fn secret(&self, _: &SecretId) -> Result<Option<Vec<u8>>, LogError> {

@@ -19,8 +19,8 @@ const BATCH: usize = 4_096;
 const REST: Duration = Duration::from_secs(5);
 /// How long to leave a table to the node that is folding.
 const YIELD: Duration = Duration::from_millis(20);
-/// How long at most to wait for a wake-up: what another node folds or rebuilds wakes nobody here.
-const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// How long at most to wait for a wake-up; a safety net.
+const LOOK_AFTER: Duration = Duration::from_secs(30);
 
 pub(super) struct Runner {
     partition: PartitionId,

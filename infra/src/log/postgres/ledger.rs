@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use porttask_app::{
     guards::{Guarded, Mending, Snapshot},
     ledger::{Ledger, StoredKey},
-    log::{EventLog, Head, LogError, OrganizationId, PartitionId, PersonKeyId, SecretId},
+    log::{
+        EventLog, Head, LogError, OrganizationId, PartitionId, PersonKeyId, SecretId,
+        admission::{OnceKey, OnceRecord},
+    },
 };
 use porttask_domain::PersonId;
 use tokio_postgres::{Error, IsolationLevel, types::ToSql};
@@ -23,6 +26,10 @@ impl Ledger for PostgresLog {
             placed.push((self.shelf_of(id.organization).await?, id));
         }
         self.reader.person_keys(&placed).await
+    }
+
+    async fn recorded_once(&self, key: &OnceKey) -> Result<Option<OnceRecord>, LogError> {
+        self.reader.recorded_once(self.shelf_of(key.organization).await?, key).await
     }
 
     async fn secret(&self, id: &SecretId) -> Result<Option<Vec<u8>>, LogError> {

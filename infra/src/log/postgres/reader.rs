@@ -11,6 +11,7 @@ use porttask_app::{
     log::{
         EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, PersonKeyId, Position,
         RecordedEvent, SecretId, StreamId, Version,
+        admission::{OnceKey, OnceRecord},
     },
 };
 use tokio_postgres::{Error, GenericClient, Row, types::ToSql};
@@ -180,6 +181,20 @@ impl Reader {
             row.get::<_, bool>(0).then(|| wrapped.map_or(StoredKey::Destroyed, StoredKey::Wrapped))
         };
         self.all(PERSON_KEYS, &parameters, stored).await
+    }
+
+    /// What was recorded under a key, as long as it is kept.
+    pub(super) async fn recorded_once(
+        &self,
+        partition: PartitionId,
+        key: &OnceKey,
+    ) -> Result<Option<OnceRecord>, LogError> {
+        let sql = "SELECT organization, scope, key, fingerprint, \"offset\", recorded_at, keep_until FROM ledger.once
+                   WHERE partition = $1 AND organization = $2 AND scope = $3 AND key = $4 AND keep_until > now()";
+        let OnceKey { organization, scope, key } = key;
+        let asked: [&(dyn ToSql + Sync); 4] = [&i32::from(partition.0), &organization.0, scope, key];
+        let found = self.all(sql, &asked, |row| rows::once(row, partition)).await?.pop();
+        Ok(found.flatten().map(|(_, record)| record))
     }
 
     pub(super) async fn secret(&self, partition: PartitionId, id: &SecretId) -> Result<Option<Vec<u8>>, LogError> {

@@ -3,13 +3,33 @@
 use porttask_app::{
     guards::{Guarded, Mending, Snapshot},
     ledger::StoredKey,
-    log::{ClaimKey, CounterKey, Head, OrganizationId, PersonKeyId, SecretId},
+    log::{
+        ClaimKey, CounterKey, Head, Offset, OrganizationId, PartitionId, PersonKeyId, Position, SecretId,
+        admission::{OnceKey, OnceRecord},
+    },
 };
 use porttask_domain::{PersonId, Sealing};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use uuid::Uuid;
 
 use super::reader;
+
+/// What was recorded under a key, also if its time is over.
+pub(super) fn recorded_once(connection: &Connection, key: &OnceKey) -> rusqlite::Result<Option<OnceRecord>> {
+    let mut select = connection.prepare_cached(
+        "SELECT fingerprint, offset, recorded_at, keep_until FROM ledger_once
+         WHERE organization = ?1 AND scope = ?2 AND key = ?3",
+    )?;
+    let record = select.query_row(params![key.organization.0.as_bytes(), key.scope, key.key], |row| {
+        Ok(OnceRecord {
+            fingerprint: row.get(0)?,
+            position: Position { partition: PartitionId::PLATFORM, offset: Offset(row.get(1)?) },
+            recorded_at: reader::timestamp(row, 2)?,
+            keep_until: reader::timestamp(row, 3)?,
+        })
+    });
+    record.optional()
+}
 
 /// `None` if the person never had the key.
 pub(super) fn person_key(connection: &Connection, key: &PersonKeyId) -> rusqlite::Result<Option<StoredKey>> {

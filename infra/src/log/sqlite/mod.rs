@@ -18,12 +18,14 @@ use std::{
 
 use async_trait::async_trait;
 use hashbrown::HashSet;
+use jiff::Timestamp;
 use porttask_app::{
     guards::{Mending, Snapshot},
     ledger::{Ledger, StoredKey},
     log::{
         Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
         PersonKeyId, RecordedEvent, SecretId, StreamId, Version,
+        admission::{OnceKey, OnceRecord},
     },
 };
 use porttask_domain::PersonId;
@@ -169,6 +171,11 @@ impl EventLog for SqliteLog {
 impl Ledger for SqliteLog {
     async fn person_keys(&self, ids: &[PersonKeyId]) -> Result<Vec<Option<StoredKey>>, LogError> {
         self.readers.quickly(|connection| ids.iter().map(|id| ledger::person_key(connection, id)).collect())
+    }
+
+    async fn recorded_once(&self, key: &OnceKey) -> Result<Option<OnceRecord>, LogError> {
+        let found = self.readers.quickly(|connection| ledger::recorded_once(connection, key))?;
+        Ok(found.filter(|record| record.keep_until > Timestamp::now()))
     }
 
     async fn secret(&self, id: &SecretId) -> Result<Option<Vec<u8>>, LogError> {

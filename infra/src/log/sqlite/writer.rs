@@ -6,8 +6,8 @@ use hashbrown::HashSet;
 
 use jiff::Timestamp;
 use porttask_app::log::{
-    AppendError, Appended, LogError, Offset, PartitionId, Position, Version,
-    admission::{Admission, Known, OnceKey, OnceRecord, Questions, Writes, WrittenEvent},
+    AppendError, Appended, LogError, Offset, PartitionId, Version,
+    admission::{Admission, Known, Questions, Writes, WrittenEvent},
 };
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -166,7 +166,7 @@ fn learn(transaction: &Transaction<'_>, questions: &Questions, memory: &mut Memo
         known.counters.extend(found.optional()?.map(|value| (key.clone(), value)));
     }
     for key in &questions.once {
-        known.once.extend(recorded_once(transaction, key)?.map(|record| (key.clone(), record)));
+        known.once.extend(ledger::recorded_once(transaction, key)?.map(|record| (key.clone(), record)));
     }
     for key in &questions.person_keys {
         if ledger::person_key(transaction, key)?.is_some() {
@@ -185,22 +185,6 @@ fn learn(transaction: &Transaction<'_>, questions: &Questions, memory: &mut Memo
 fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
-}
-
-fn recorded_once(transaction: &Transaction<'_>, key: &OnceKey) -> rusqlite::Result<Option<OnceRecord>> {
-    let mut select = transaction.prepare_cached(
-        "SELECT fingerprint, offset, recorded_at, keep_until FROM ledger_once
-         WHERE organization = ?1 AND scope = ?2 AND key = ?3",
-    )?;
-    let record = select.query_row(params![key.organization.0.as_bytes(), key.scope, key.key], |row| {
-        Ok(OnceRecord {
-            fingerprint: row.get(0)?,
-            position: Position { partition: PartitionId::PLATFORM, offset: Offset(row.get(1)?) },
-            recorded_at: reader::timestamp(row, 2)?,
-            keep_until: reader::timestamp(row, 3)?,
-        })
-    });
-    record.optional()
 }
 
 /// Writes what the batch changes.
