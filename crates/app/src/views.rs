@@ -160,6 +160,11 @@ impl Views {
         Ok(matches!(reached.await, Ok(Ok(_))))
     }
 
+    /// The names of all models.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.served.iter().map(|served| served.model.table().name).collect()
+    }
+
     /// How all models stand.
     pub fn status(&self) -> Vec<Status> {
         let mut all = Vec::new();
