@@ -17,6 +17,8 @@ pub trait ReadModel: Send + Sync + 'static {
     const VERSION: u32;
     /// What it is filtered and sorted by.
     const INDEXES: &'static [Index];
+    /// The columns in which texts are searched.
+    const SEARCHED: &'static [&'static str] = &[];
     /// Whether every event makes rows of its own, which no other event touches.
     const IS_APPENDED: bool = false;
     /// Its row.
@@ -79,7 +81,7 @@ struct Folding<R> {
 impl<M: ReadModel> Model for Boxed<M> {
     fn table(&self) -> Table {
         let (columns, key) = (M::Row::COLUMNS, M::Row::KEY);
-        Table { name: M::NAME, version: M::VERSION, columns, key, indexes: M::INDEXES }
+        Table { name: M::NAME, version: M::VERSION, columns, key, indexes: M::INDEXES, searched: M::SEARCHED }
     }
 
     fn is_appended(&self) -> bool {

@@ -17,6 +17,26 @@ pub struct Table {
     pub key: usize,
     /// What it is filtered and sorted by.
     pub indexes: &'static [Index],
+    /// The columns in which texts are searched: folded, never nothing.
+    pub searched: &'static [&'static str],
+}
+
+impl Table {
+    /// The text of a row in which is searched.
+    pub fn searched_text(&self, row: &[Value]) -> String {
+        let mut text = String::new();
+        for (column, value) in self.columns.iter().zip(row) {
+            if let Value::Text(part) = value
+                && self.searched.contains(&column.name)
+            {
+                if !text.is_empty() {
+                    text.push(' ');
+                }
+                text.push_str(part);
+            }
+        }
+        text
+    }
 }
 
 /// A column.

@@ -15,6 +15,7 @@ on_both_engines! {
     nodes_share_the_folding_and_nothing_is_skipped_or_doubled,
     a_node_goes_on_where_another_has_stopped,
     rows_are_listed_by_filter_order_and_page,
+    people_are_found_by_parts_of_their_names_and_addresses,
 }
 
 fn no_progress(_: porttask_app::views::Loaded) {}
@@ -127,6 +128,7 @@ async fn rows_are_listed_by_filter_order_and_page(store: Store) {
     let page = |direction, after| Query {
         partition,
         equal: vec![("organization", Value::Id(acme.organization.0)), ("role", Value::Text("agent".to_owned()))],
+        text: None,
         sort: vec!["folded_email", "user"],
         direction,
         after,
@@ -149,4 +151,53 @@ async fn rows_are_listed_by_filter_order_and_page(store: Store) {
     }
     let unknown = Query { sort: vec!["1; DROP TABLE users"], limit: 1, ..Query::default() };
     assert!(views.select("users", &unknown).await.is_err());
+}
+
+async fn people_are_found_by_parts_of_their_names_and_addresses(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(&store, models()).await;
+    views.run();
+    let (acme, other) = (node.acme().await, node.found("other.example").await);
+    for email in ["jörg@acme.example", "o'brien_50%@acme.example", "Zoë.Ångström@acme.example"] {
+        node.joined(&acme, email, Role::Agent).await;
+    }
+    node.joined(&other, "jörg@acme.example", Role::Agent).await;
+    let partition = node.log.partition_of(acme.organization).await.unwrap().unwrap();
+    let found = async |text: &str| {
+        let query = Query {
+            partition,
+            equal: vec![("organization", Value::Id(acme.organization.0))],
+            text: Some(text.to_owned()),
+            sort: vec!["folded_email", "user"],
+            limit: 10,
+            ..Query::default()
+        };
+        let found = views.select("users", &query).await.unwrap();
+        found.into_iter().map(|it| User::from_values(it).unwrap().folded_email).collect::<Vec<_>>()
+    };
+    let (ana, jorg) = ("ana@acme.example", "jorg@acme.example");
+    let (brien, zoe) = ("o'brien_50%@acme.example", "zoe.angstrom@acme.example");
+    for is_rebuilt in [false, true] {
+        caught_up(&node, &views).await;
+        assert_eq!(found("quillFEATHER").await, [ana, jorg, brien, zoe], "by name, rebuilt: {is_rebuilt}");
+        for (text, expected) in [
+            ("angstrom", vec![zoe]),
+            ("ÅNGSTRÖM anastasia", vec![zoe]),
+            ("org@acme", vec![jorg]),
+            ("50%", vec![brien]),
+            ("0%@", vec![brien]),
+            ("n_5", vec![brien]),
+            ("%@%", vec![]),
+            ("\" OR number > 0 --", vec![]),
+            ("qu zo", vec![zoe]),
+            ("ui", vec![]),
+            ("nobody", vec![]),
+        ] {
+            assert_eq!(found(text).await, expected, "{text}, rebuilt: {is_rebuilt}");
+        }
+        assert_eq!(found("  ").await.len(), 4);
+        views.rebuild("users", &no_progress).await.unwrap();
+    }
+    let unsearched = Query { text: Some("abc".to_owned()), limit: 1, ..Query::default() };
+    assert!(views.select("sessions", &unsearched).await.is_err());
 }

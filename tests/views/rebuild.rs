@@ -142,7 +142,10 @@ async fn what_an_interrupted_rebuild_left_is_removed_by_the_next(store: Store) {
     }
     views.rebuild("users", &no_progress).await.unwrap();
     caught_up(&node, &views).await;
-    assert_eq!(tables(&store).await.iter().filter(|name| name.starts_with("users_v1_g")).count(), 1);
+    assert_eq!(
+        tables(&store).await.iter().filter(|name| name.starts_with("users_v1_g") && !name.contains("_search")).count(),
+        1
+    );
     assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);
 }
 

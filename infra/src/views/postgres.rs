@@ -25,6 +25,20 @@ use crate::{
 const DIALECT: Dialect = Dialect {
     schema: "views.",
     table_options: "",
+    searched_table_options: "",
+    has_words: |view, words, parameter| {
+        let text = sql::searched_text(view);
+        let anywhere = words.anywhere.iter().map(|word| (format!("({text})"), format!("%{}%", escaped(word))));
+        let beginning =
+            words.beginning.iter().map(|word| (format!("(' ' || {text})"), format!("% {}%", escaped(word))));
+        let mut condition = String::new();
+        let mut parameters = Vec::new();
+        for (index, (text, pattern)) in anywhere.chain(beginning).enumerate() {
+            condition.push_str(&format!(" AND {text} LIKE ${}", parameter + index));
+            parameters.push(pattern);
+        }
+        (condition, parameters)
+    },
     kind: |kind| match kind {
         Kind::Id => "uuid",
         Kind::Integer => "bigint",
@@ -38,6 +52,7 @@ const DIALECT: Dialect = Dialect {
 const TABLES: &str = "
     SELECT pg_advisory_xact_lock(x'506f727456696577'::bigint);
     CREATE SCHEMA IF NOT EXISTS views;
+    CREATE EXTENSION IF NOT EXISTS pg_trgm;
     CREATE TABLE IF NOT EXISTS views.catalog (
         name       text    COLLATE \"C\" NOT NULL,
         version    integer NOT NULL,
@@ -118,7 +133,7 @@ impl ViewStore for PostgresViews {
             return Ok(view);
         }
         let view = add(&transaction, table, true).await?;
-        for index in DIALECT.indexes(&view) {
+        for index in indexes(&view) {
             transaction.batch_execute(&index).await.map_err(failed)?;
         }
         transaction.commit().await.map_err(failed)?;
@@ -141,7 +156,7 @@ impl ViewStore for PostgresViews {
 
     async fn index(&self, view: &View) -> Result<(), ViewError> {
         let client = self.client().await?;
-        for index in DIALECT.indexes(view) {
+        for index in indexes(view) {
             client.batch_execute(&index).await.map_err(in_view(view))?;
         }
         client.batch_execute(&format!("ANALYZE {}", DIALECT.name(view))).await.map_err(in_view(view))
@@ -253,10 +268,11 @@ impl ViewStore for PostgresViews {
     }
 
     async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError> {
-        let sql = DIALECT.select(view, query)?;
+        let select = DIALECT.select(view, query)?;
         let client = self.client().await?;
-        let statement = client.prepare_cached(&sql).await.map_err(in_view(view))?;
-        let equal = query.equal.iter().map(|(_, value)| value);
+        let statement = client.prepare_cached(&select.sql).await.map_err(in_view(view))?;
+        let words: Vec<Value> = select.words.into_iter().map(Value::Text).collect();
+        let equal = query.equal.iter().map(|(_, value)| value).chain(&words);
         let values: Vec<Box<dyn ToSql + Sync + Send>> =
             equal.chain(query.after.iter().flatten()).map(|value| parameter(value, None).0).collect();
         let partition = i64::from(query.partition.0);
@@ -272,6 +288,21 @@ const PROGRESS: &str = "SELECT partition, incarnation, \"offset\", event_id, cou
 
 fn version(table: &Table) -> i32 {
     table.version as i32
+}
+
+/// What rows are found by; texts are found by their parts of three characters.
+fn indexes(view: &View) -> Vec<String> {
+    let mut all = DIALECT.indexes(view);
+    if !view.table.searched.is_empty() {
+        let (name, text) = (DIALECT.name(view), sql::searched_text(view));
+        all.push(format!("CREATE INDEX IF NOT EXISTS {view}_search ON {name} USING gin (({text}) gin_trgm_ops)"));
+    }
+    all
+}
+
+/// A word as it stands, in a pattern.
+fn escaped(word: &str) -> String {
+    word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
 /// Tables are made and dropped by one node at a time.
@@ -293,7 +324,7 @@ async fn add(transaction: &Transaction<'_>, table: &Table, serves: bool) -> Resu
                 RETURNING generation";
     let row = transaction.query_one(next, &[&table.name, &version(table), &serves]).await.map_err(failed)?;
     let view = View { table: *table, generation: row.get(0) };
-    transaction.batch_execute(&DIALECT.create(&view)).await.map_err(failed)?;
+    transaction.batch_execute(&DIALECT.create(&view, None)).await.map_err(failed)?;
     Ok(view)
 }
 

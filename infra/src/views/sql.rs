@@ -1,6 +1,6 @@
 //! Statements from the definition of a table. Both dialects understand `$1` and `ON CONFLICT`; they differ in types.
 
-use porttask_app::views::{Direction, Query, View, ViewError};
+use porttask_app::views::{Direction, Query, View, ViewError, Words};
 use porttask_projections::{Column, Kind};
 
 /// What the engines call things.
@@ -9,7 +9,17 @@ pub(super) struct Dialect {
     pub(super) schema: &'static str,
     /// After the columns of every table.
     pub(super) table_options: &'static str,
+    pub(super) searched_table_options: &'static str,
     pub(super) kind: fn(Kind) -> &'static str,
+    /// A condition that a row's text has these words, with its parameters, which are numbered on from the one given.
+    pub(super) has_words: fn(&View, &Words, usize) -> (String, Vec<String>),
+}
+
+/// A query as a statement.
+pub(super) struct Select {
+    pub(super) sql: String,
+    /// After the partition and the values that must be equal: the words, before the place to go on from.
+    pub(super) words: Vec<String>,
 }
 
 impl Dialect {
@@ -17,14 +27,20 @@ impl Dialect {
         format!("{}{view}", self.schema)
     }
 
-    pub(super) fn create(&self, view: &View) -> String {
-        let mut columns = format!("partition {} NOT NULL", (self.kind)(Kind::Integer));
+    /// The table; `number` is a column before the others by which a search finds its row.
+    pub(super) fn create(&self, view: &View, number: Option<&str>) -> String {
+        let mut columns = number.map(|number| format!("{number}, ")).unwrap_or_default();
+        columns.push_str(&format!("partition {} NOT NULL", (self.kind)(Kind::Integer)));
         for Column { name, kind, optional } in view.table.columns {
             let null = if *optional { "" } else { " NOT NULL" };
             columns.push_str(&format!(", {} {}{null}", quoted(name), (self.kind)(*kind)));
         }
-        let (key, options) = (list(&key_columns(view)), self.table_options);
-        format!("CREATE TABLE {} ({columns}, PRIMARY KEY ({key})){options}", self.name(view))
+        let key = list(&key_columns(view));
+        let (key, options) = match number {
+            Some(_) => (format!("UNIQUE ({key})"), self.searched_table_options),
+            None => (format!("PRIMARY KEY ({key})"), self.table_options),
+        };
+        format!("CREATE TABLE {} ({columns}, {key}){options}", self.name(view))
     }
 
     pub(super) fn indexes(&self, view: &View) -> Vec<String> {
@@ -36,7 +52,7 @@ impl Dialect {
     }
 
     /// The rows that a query asks for, and in which order its parameters follow.
-    pub(super) fn select(&self, view: &View, query: &Query) -> Result<String, ViewError> {
+    pub(super) fn select(&self, view: &View, query: &Query) -> Result<Select, ViewError> {
         let column = |name: &str| {
             let known = view.table.columns.iter().any(|column| column.name == name);
             let unknown = || ViewError::NoSuchColumn { view: view.to_string(), column: name.to_owned() };
@@ -47,6 +63,17 @@ impl Dialect {
         for (name, _) in &query.equal {
             parameter += 1;
             sql.push_str(&format!(" AND {} = ${parameter}", column(name)?));
+        }
+        let asked = query.words();
+        let mut words = Vec::new();
+        if asked != Words::default() {
+            if view.table.searched.is_empty() {
+                return Err(ViewError::NoSuchColumn { view: view.to_string(), column: "text".to_owned() });
+            }
+            let condition;
+            (condition, words) = (self.has_words)(view, &asked, parameter + 1);
+            sql.push_str(&condition);
+            parameter += words.len();
         }
         let sort = query.sort.iter().map(|name| column(name)).collect::<Result<Vec<_>, _>>()?;
         let (comparison, direction) = match query.direction {
@@ -62,7 +89,7 @@ impl Dialect {
             sql.push_str(&format!(" ORDER BY {}", by.join(", ")));
         }
         sql.push_str(&format!(" LIMIT {}", query.limit));
-        Ok(sql)
+        Ok(Select { sql, words })
     }
 
     /// How many rows of a partition stand in one table and not in the other.
@@ -85,6 +112,12 @@ impl Dialect {
         let change = if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", set.join(", ")) };
         format!("ON CONFLICT ({}) DO {change}", list(&key_columns(view)))
     }
+}
+
+/// The text of a row in which is searched, as an expression: as [`porttask_projections::Table::searched_text`].
+pub(super) fn searched_text(view: &View) -> String {
+    let columns: Vec<&str> = all_columns(view).into_iter().filter(|it| view.table.searched.contains(it)).collect();
+    columns.into_iter().map(quoted).collect::<Vec<_>>().join(" || ' ' || ")
 }
 
 /// Names are words of ours, some of which SQL has taken.

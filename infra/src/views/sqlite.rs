@@ -2,7 +2,7 @@
 //! crash takes is folded again.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -26,6 +26,25 @@ use super::sql::{self, Dialect};
 const DIALECT: Dialect = Dialect {
     schema: "",
     table_options: " STRICT, WITHOUT ROWID",
+    searched_table_options: " STRICT",
+    has_words: |view, words, mut parameter| {
+        let mut condition = String::new();
+        let mut parameters = Vec::new();
+        if !words.anywhere.is_empty() {
+            condition =
+                format!(" AND number IN (SELECT rowid FROM {view}_search WHERE {view}_search MATCH ${parameter})");
+            let phrases: Vec<String> =
+                words.anywhere.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
+            parameters.push(phrases.join(" AND "));
+            parameter += 1;
+        }
+        for word in &words.beginning {
+            condition.push_str(&format!(" AND instr(' ' || {}, ${parameter}) > 0", sql::searched_text(view)));
+            parameters.push(format!(" {word}"));
+            parameter += 1;
+        }
+        (condition, parameters)
+    },
     kind: |kind| match kind {
         Kind::Id => "BLOB",
         Kind::Integer | Kind::Boolean | Kind::Time => "INTEGER",
@@ -171,7 +190,7 @@ impl ViewStore for SqliteViews {
                 return Ok(view);
             }
             let view = add(transaction, table, true)?;
-            DIALECT.indexes(&view).iter().try_for_each(|index| transaction.execute_batch(index))?;
+            build_indexes(transaction, &view)?;
             Ok(view)
         };
         self.write(None, serving).await
@@ -190,11 +209,7 @@ impl ViewStore for SqliteViews {
 
     async fn index(&self, view: &View) -> Result<(), ViewError> {
         let view = *view;
-        let indexes = move |transaction: &Transaction<'_>| {
-            DIALECT.indexes(&view).iter().try_for_each(|index| transaction.execute_batch(index))?;
-            Ok(())
-        };
-        self.write(Some(view), indexes).await
+        self.write(Some(view), move |transaction| build_indexes(transaction, &view)).await
     }
 
     async fn switch(&self, new: &View) -> Result<bool, ViewError> {
@@ -227,8 +242,12 @@ impl ViewStore for SqliteViews {
     async fn clear(&self, view: &View, partition: PartitionId) -> Result<(), ViewError> {
         let view = *view;
         let clear = move |transaction: &Transaction<'_>| {
-            let rows = format!("DELETE FROM {} WHERE partition = $1", DIALECT.name(&view));
-            transaction.execute(&rows, [partition.0])?;
+            let name = DIALECT.name(&view);
+            if is_searchable(transaction, &view)? {
+                let found = format!("SELECT number FROM {name} WHERE partition = $1");
+                transaction.execute(&format!("DELETE FROM {view}_search WHERE rowid IN ({found})"), [partition.0])?;
+            }
+            transaction.execute(&format!("DELETE FROM {name} WHERE partition = $1"), [partition.0])?;
             let checkpoint = "DELETE FROM checkpoints WHERE view = $1 AND partition = $2";
             transaction.execute(checkpoint, params![view.to_string(), partition.0])?;
             Ok(())
@@ -250,7 +269,8 @@ impl ViewStore for SqliteViews {
         let freeze = move |transaction: &Transaction<'_>| {
             let copy = add(transaction, view.table, false)?;
             let (from, to) = (DIALECT.name(&view), DIALECT.name(&copy));
-            transaction.execute_batch(&format!("INSERT INTO {to} SELECT * FROM {from}"))?;
+            let columns = format!("partition, {}", sql::list(&sql::all_columns(&view)));
+            transaction.execute_batch(&format!("INSERT INTO {to} ({columns}) SELECT {columns} FROM {from}"))?;
             Ok(Frozen { view: copy, progress: progress(transaction, &view)? })
         };
         self.write(Some(view), freeze).await
@@ -269,11 +289,12 @@ impl ViewStore for SqliteViews {
     }
 
     async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError> {
-        let sql = DIALECT.select(view, query)?;
+        let select = DIALECT.select(view, query)?;
+        let words: Vec<Value> = select.words.into_iter().map(Value::Text).collect();
         let equal = query.equal.iter().map(|(_, value)| value);
-        let values: Vec<&Value> = equal.chain(query.after.iter().flatten()).collect();
+        let values: Vec<&Value> = equal.chain(&words).chain(query.after.iter().flatten()).collect();
         self.read(view, |connection| {
-            let mut statement = connection.prepare_cached(&sql)?;
+            let mut statement = connection.prepare_cached(&select.sql)?;
             let partition = Value::Integer(i64::from(query.partition.0));
             let parameters = std::iter::once(&partition).chain(values).map(Stored);
             let mut rows = statement.query(params_from_iter(parameters))?;
@@ -303,8 +324,30 @@ fn add(transaction: &Transaction<'_>, table: Table, serves: bool) -> Result<View
         |row| row.get(0),
     )?;
     let view = View { table, generation };
-    transaction.execute_batch(&DIALECT.create(&view))?;
+    let number = (!table.searched.is_empty()).then_some("number INTEGER PRIMARY KEY");
+    transaction.execute_batch(&DIALECT.create(&view, number))?;
     Ok(view)
+}
+
+/// Builds what rows are found by; texts are found by their parts of three characters.
+fn build_indexes(transaction: &Transaction<'_>, view: &View) -> Result<(), Failure> {
+    DIALECT.indexes(view).iter().try_for_each(|index| transaction.execute_batch(index))?;
+    if !view.table.searched.is_empty() && !is_searchable(transaction, view)? {
+        transaction.execute_batch(&format!(
+            "CREATE VIRTUAL TABLE {view}_search
+                 USING fts5(text, content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1');
+             INSERT INTO {view}_search (rowid, text) SELECT number, {} FROM {}",
+            sql::searched_text(view),
+            DIALECT.name(view)
+        ))?;
+    }
+    Ok(())
+}
+
+/// Whether the index of texts is there, so that it must be kept.
+fn is_searchable(connection: &Connection, view: &View) -> rusqlite::Result<bool> {
+    let mut find = connection.prepare_cached("SELECT count(*) FROM sqlite_schema WHERE name = $1 || '_search'")?;
+    find.query_row([view.to_string()], |row| row.get(0))
 }
 
 /// The tables of a model that serve nobody.
@@ -319,7 +362,8 @@ fn idle(transaction: &Transaction<'_>, table: &Table) -> rusqlite::Result<Vec<i6
 
 /// Drops a table. Its place in the catalogue stays, so that no later one has its name.
 fn remove(transaction: &Transaction<'_>, view: &View) -> Result<(), Failure> {
-    transaction.execute_batch(&format!("DROP TABLE IF EXISTS {}", DIALECT.name(view)))?;
+    let name = DIALECT.name(view);
+    transaction.execute_batch(&format!("DROP TABLE IF EXISTS {view}_search; DROP TABLE IF EXISTS {name}"))?;
     transaction.execute("DELETE FROM checkpoints WHERE view = $1", [view.to_string()])?;
     transaction.execute(
         "UPDATE catalog SET serves = 0 WHERE name = $1 AND version = $2 AND generation = $3",
@@ -353,8 +397,14 @@ fn fold(transaction: &Transaction<'_>, view: &View, model: &dyn Model, batch: &B
         return Ok(FoldOutcome::Elsewhere);
     }
     let rows = if model.is_appended() { Vec::new() } else { load(transaction, view, model, batch, partition)? };
+    let texts: Option<HashMap<Key, String>> = if !view.table.searched.is_empty() && is_searchable(transaction, view)? {
+        let keyed = rows.iter().map(|row| (row[..view.table.key].to_vec(), view.table.searched_text(row)));
+        Some(keyed.collect())
+    } else {
+        None
+    };
     let folded = view.fold(model, rows, batch).map_err(Failure::View)?;
-    store(transaction, view, partition, folded)?;
+    store(transaction, view, partition, folded, texts.as_ref())?;
     let Progress { checkpoint, count, digest } = batch.after;
     transaction
         .prepare_cached(
@@ -402,14 +452,22 @@ fn load(
     Ok(rows)
 }
 
-/// Writes what has changed, in the order of the key: neighbours share pages.
-fn store(transaction: &Transaction<'_>, view: &View, partition: PartitionId, mut rows: Changes) -> Result<(), Failure> {
+/// Writes what has changed, in the order of the key: neighbours share pages. `texts` are those that rows had, if texts are
+/// searched: only another one is written to their index.
+fn store(
+    transaction: &Transaction<'_>,
+    view: &View,
+    partition: PartitionId,
+    mut rows: Changes,
+    texts: Option<&HashMap<Key, String>>,
+) -> Result<(), Failure> {
     rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     let (name, key) = (DIALECT.name(view), sql::key_columns(view));
     let columns: Vec<&str> = std::iter::once("partition").chain(sql::all_columns(view)).collect();
     let values: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
+    let number = if texts.is_some() { " RETURNING number" } else { "" };
     let put = format!(
-        "INSERT INTO {name} ({}) VALUES ({}) {}",
+        "INSERT INTO {name} ({}) VALUES ({}) {}{number}",
         sql::list(&columns),
         values.join(", "),
         DIALECT.on_conflict(view)
@@ -417,14 +475,40 @@ fn store(transaction: &Transaction<'_>, view: &View, partition: PartitionId, mut
     let mut put = transaction.prepare_cached(&put)?;
     let is_key: Vec<String> =
         key.iter().enumerate().map(|(index, name)| format!("{} = ${}", sql::quoted(name), index + 1)).collect();
-    let mut delete = transaction.prepare_cached(&format!("DELETE FROM {name} WHERE {}", is_key.join(" AND ")))?;
+    let delete = format!("DELETE FROM {name} WHERE {}{number}", is_key.join(" AND "));
+    let mut delete = transaction.prepare_cached(&delete)?;
     let partition = Value::Integer(i64::from(partition.0));
     for (key, row) in &rows {
-        match row {
-            Some(values) => put.execute(params_from_iter(std::iter::once(&partition).chain(values).map(Stored)))?,
-            None => delete.execute(params_from_iter(std::iter::once(&partition).chain(key).map(Stored)))?,
+        let values = row.as_ref().unwrap_or(key);
+        let parameters = params_from_iter(std::iter::once(&partition).chain(values).map(Stored));
+        let statement = if row.is_some() { &mut put } else { &mut delete };
+        let Some(texts) = texts else {
+            statement.execute(parameters)?;
+            continue;
         };
+        let number: Option<i64> = statement.query_row(parameters, |row| row.get(0)).optional()?;
+        let text = row.as_ref().map(|row| view.table.searched_text(row));
+        if let Some(number) = number
+            && text.as_ref() != texts.get(key)
+        {
+            index_text(transaction, view, number, text.as_deref())?;
+        }
     }
+    Ok(())
+}
+
+/// Lets a row be found by this text, or not at all.
+fn index_text(transaction: &Transaction<'_>, view: &View, number: i64, text: Option<&str>) -> Result<(), Failure> {
+    match text {
+        Some(text) => {
+            let put = format!("INSERT OR REPLACE INTO {view}_search (rowid, text) VALUES ($1, $2)");
+            transaction.prepare_cached(&put)?.execute(params![number, text])?
+        }
+        None => {
+            let delete = format!("DELETE FROM {view}_search WHERE rowid = $1");
+            transaction.prepare_cached(&delete)?.execute([number])?
+        }
+    };
     Ok(())
 }
 

@@ -43,6 +43,7 @@ impl ReadModel for Organizations {
         Index { name: "by_name", columns: &["folded_name", "organization"] },
         Index { name: "by_domain", columns: &["domain"] },
     ];
+    const SEARCHED: &'static [&'static str] = &["folded_name", "domain"];
     type Row = Organization;
 
     fn keys(recorded: &Recorded) -> Vec<Key> {

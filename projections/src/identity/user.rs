@@ -58,6 +58,7 @@ impl ReadModel for Users {
         Index { name: "by_name", columns: &["organization", "folded_name", "user"] },
         Index { name: "by_email", columns: &["organization", "folded_email", "user"] },
     ];
+    const SEARCHED: &'static [&'static str] = &["folded_name", "folded_email"];
     type Row = User;
 
     fn keys(recorded: &Recorded) -> Vec<Key> {

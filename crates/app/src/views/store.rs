@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use porttask_projections::{Key, Model, NotARow, Table, Value, Values};
+use porttask_projections::{Key, Model, NotARow, Table, Value, Values, folded};
 
 use super::{Batch, Progress};
 use crate::{
@@ -56,6 +56,9 @@ pub struct Query {
     pub partition: PartitionId,
     /// Only rows with these values in these columns.
     pub equal: Vec<(&'static str, Value)>,
+    /// Only rows whose searched text contains all of these words, whatever their case and diacritics: anywhere, or, of a
+    /// word of one or two characters, at the beginning of a word.
+    pub text: Option<String>,
     /// By which columns they are sorted; the last ones are the key, so that no two rows are alike.
     pub sort: Vec<&'static str>,
     /// In which direction.
@@ -64,6 +67,25 @@ pub struct Query {
     pub after: Option<Values>,
     /// The most rows.
     pub limit: usize,
+}
+
+/// The words of a search, folded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Words {
+    /// Those that are found anywhere.
+    pub anywhere: Vec<String>,
+    /// Those that are found at the beginning of a word: too short for an index of three characters.
+    pub beginning: Vec<String>,
+}
+
+impl Query {
+    /// The words that are searched for.
+    pub fn words(&self) -> Words {
+        let folded = self.text.as_deref().map(folded).unwrap_or_default();
+        let words = folded.split_whitespace().map(str::to_owned);
+        let (anywhere, beginning) = words.partition(|word| word.chars().count() >= 3);
+        Words { anywhere, beginning }
+    }
 }
 
 /// A direction of sorting.
