@@ -1,0 +1,218 @@
+//! Read models in the schema `views` of the log's database. Their commits do not wait for the disk: whatever a crash takes
+//! is folded again. Nodes share the folding: whoever holds the lock of a checkpoint folds.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `tables.rs` | the catalogue: making, indexing and dropping tables |
+//! | `fold.rs` | a batch in a transaction |
+//! | `rows.rs` | values as PostgreSQL stores them |
+
+mod fold;
+mod rows;
+mod tables;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use porttask_app::{
+    log::PartitionId,
+    views::{Batch, FoldOutcome, Frozen, Progress, Query, View, ViewError, ViewStore},
+};
+use porttask_projections::{Model, Table, Value, Values};
+use tokio_postgres::{Error, IsolationLevel, error::SqlState, types::ToSql};
+
+use self::{
+    fold::fold,
+    rows::{parameter, progress_of, values_of},
+    tables::{DIALECT, PROGRESS, TABLES, add, idle, indexes, lock_catalog, remove, serve, served},
+};
+use crate::log::postgres::connect::Connector;
+
+const CONNECTIONS: usize = 16;
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The read models' tables.
+pub struct PostgresViews {
+    pool: Pool,
+}
+
+impl PostgresViews {
+    /// Opens the tables of the database with this URL.
+    ///
+    /// # Errors
+    /// If the database cannot be reached, or its schema `views` cannot be made.
+    pub async fn open(url: &str) -> Result<Arc<Self>, ViewError> {
+        let connector = Connector::new(url)?;
+        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(connector.config, connector.tls, config);
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(PATIENCE))
+            .build()
+            .map_err(|error| ViewError::Database(error.to_string()))?;
+        let views = Self { pool };
+        let mut client = views.client().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        transaction.batch_execute(TABLES).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        drop(client);
+        Ok(Arc::new(views))
+    }
+
+    async fn client(&self) -> Result<Object, ViewError> {
+        self.pool.get().await.map_err(|error| ViewError::Database(error.to_string()))
+    }
+}
+
+fn failed(error: Error) -> ViewError {
+    ViewError::Database(crate::log::postgres::error::with_cause(&error))
+}
+
+/// The error of a statement on a table that may have been dropped.
+fn in_view(view: &View) -> impl Fn(Error) -> ViewError {
+    let view = view.to_string();
+    move |error| match error.code() {
+        Some(code) if *code == SqlState::UNDEFINED_TABLE => ViewError::Gone(view.clone()),
+        _ => failed(error),
+    }
+}
+
+#[async_trait]
+impl ViewStore for PostgresViews {
+    async fn serving(&self, table: &Table) -> Result<View, ViewError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        lock_catalog(&transaction).await?;
+        if let Some(view) = served(&transaction, table).await? {
+            return Ok(view);
+        }
+        let view = add(&transaction, table, true).await?;
+        for index in indexes(&view) {
+            transaction.batch_execute(&index).await.map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)?;
+        Ok(view)
+    }
+
+    async fn begin(&self, table: &Table) -> Result<View, ViewError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        lock_catalog(&transaction).await?;
+        for view in idle(&transaction, table).await? {
+            remove(&transaction, &view).await?;
+        }
+        let view = add(&transaction, table, false).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(view)
+    }
+
+    async fn index(&self, view: &View) -> Result<(), ViewError> {
+        let client = self.client().await?;
+        for index in indexes(view) {
+            client.batch_execute(&index).await.map_err(in_view(view))?;
+        }
+        client.batch_execute(&format!("ANALYZE {}", DIALECT.name(view))).await.map_err(in_view(view))
+    }
+
+    async fn switch(&self, new: &View) -> Result<bool, ViewError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        lock_catalog(&transaction).await?;
+        if let Some(old) = served(&transaction, &new.table).await? {
+            // Whoever folds into the old table waits, and finds it gone.
+            let lock = "SELECT FROM views.checkpoints WHERE view = $1 FOR UPDATE";
+            transaction.query(lock, &[&old.to_string()]).await.map_err(failed)?;
+            let behind = "SELECT EXISTS (
+                    SELECT FROM views.checkpoints AS old
+                    LEFT JOIN views.checkpoints AS new ON new.view = $2 AND new.partition = old.partition
+                    WHERE old.view = $1 AND coalesce(new.\"offset\", 0) < old.\"offset\"
+                )";
+            let row = transaction.query_one(behind, &[&old.to_string(), &new.to_string()]).await.map_err(failed)?;
+            if row.get(0) {
+                return Ok(false);
+            }
+            remove(&transaction, &old).await?;
+        }
+        serve(&transaction, new).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(true)
+    }
+
+    async fn drop_table(&self, view: &View) -> Result<(), ViewError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        remove(&transaction, view).await?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    async fn clear(&self, view: &View, partition: PartitionId) -> Result<(), ViewError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        let partition = i64::from(partition.0);
+        let rows = format!("DELETE FROM {} WHERE partition = $1", DIALECT.name(view));
+        transaction.execute(&rows, &[&partition]).await.map_err(in_view(view))?;
+        let checkpoint = "DELETE FROM views.checkpoints WHERE view = $1 AND partition = $2";
+        transaction.execute(checkpoint, &[&view.to_string(), &partition]).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    async fn progress(&self, view: &View) -> Result<Vec<Progress>, ViewError> {
+        let client = self.client().await?;
+        let sql = format!("{PROGRESS} WHERE view = $1 ORDER BY partition");
+        let rows = client.query(&sql, &[&view.to_string()]).await.map_err(failed)?;
+        rows.iter().map(|row| progress_of(view, row)).collect()
+    }
+
+    async fn fold(&self, view: &View, model: &Arc<dyn Model>, batch: &Arc<Batch>) -> Result<FoldOutcome, ViewError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        transaction.batch_execute("SET LOCAL synchronous_commit = off").await.map_err(failed)?;
+        let outcome = fold(&transaction, view, model.as_ref(), batch).await?;
+        transaction.commit().await.map_err(in_view(view))?;
+        Ok(outcome)
+    }
+
+    async fn freeze(&self, view: &View) -> Result<Frozen, ViewError> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await.map_err(failed)?;
+        lock_catalog(&transaction).await?;
+        let copy = add(&transaction, &view.table, false).await?;
+        transaction.commit().await.map_err(failed)?;
+        // One snapshot for the rows and the progress.
+        let snapshot = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
+        let transaction = snapshot.start().await.map_err(failed)?;
+        let (from, to) = (DIALECT.name(view), DIALECT.name(&copy));
+        let fill = format!("INSERT INTO {to} SELECT * FROM {from}");
+        transaction.batch_execute(&fill).await.map_err(in_view(view))?;
+        let sql = format!("{PROGRESS} WHERE view = $1 ORDER BY partition");
+        let rows = transaction.query(&sql, &[&view.to_string()]).await.map_err(failed)?;
+        let progress = rows.iter().map(|row| progress_of(view, row)).collect::<Result<_, _>>()?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(Frozen { view: copy, progress })
+    }
+
+    async fn differing_rows(&self, one: &View, other: &View) -> Result<Vec<(PartitionId, u64)>, ViewError> {
+        let client = self.client().await?;
+        let rows = client.query(&DIALECT.differing_rows(one, other), &[]).await.map_err(in_view(one))?;
+        Ok(rows.iter().map(|row| (PartitionId(row.get::<_, i64>(0) as u16), row.get::<_, i64>(1) as u64)).collect())
+    }
+
+    async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError> {
+        let select = DIALECT.select(view, query)?;
+        let client = self.client().await?;
+        let statement = client.prepare_cached(&select.sql).await.map_err(in_view(view))?;
+        let words: Vec<Value> = select.words.into_iter().map(Value::Text).collect();
+        let equal = query.equal.iter().map(|(_, value)| value).chain(&words);
+        let values: Vec<Box<dyn ToSql + Sync + Send>> =
+            equal.chain(query.after.iter().flatten()).map(|value| parameter(value, None).0).collect();
+        let partition = i64::from(query.partition.0);
+        let parameters: Vec<&(dyn ToSql + Sync)> = std::iter::once(&partition as &(dyn ToSql + Sync))
+            .chain(values.iter().map(|value| &**value as _))
+            .collect();
+        let rows = client.query(&statement, &parameters).await.map_err(in_view(view))?;
+        rows.iter().map(|row| values_of(view, row)).collect()
+    }
+}

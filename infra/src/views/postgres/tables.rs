@@ -1,0 +1,130 @@
+//! The catalogue of tables: which there are, and which serve.
+
+use porttask_app::views::{View, ViewError};
+use porttask_projections::{Kind, Table};
+use tokio_postgres::{Transaction, types::ToSql};
+
+use super::failed;
+use crate::views::sql::{self, Dialect};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    schema: "views.",
+    table_options: "",
+    searched_table_options: "",
+    has_words: |view, words, parameter| {
+        let text = sql::searched_text(view);
+        let anywhere = words.anywhere.iter().map(|word| (format!("({text})"), format!("%{}%", escaped(word))));
+        let beginning =
+            words.beginning.iter().map(|word| (format!("(' ' || {text})"), format!("% {}%", escaped(word))));
+        let mut condition = String::new();
+        let mut parameters = Vec::new();
+        for (index, (text, pattern)) in anywhere.chain(beginning).enumerate() {
+            condition.push_str(&format!(" AND {text} LIKE ${}", parameter + index));
+            parameters.push(pattern);
+        }
+        (condition, parameters)
+    },
+    kind: |kind| match kind {
+        Kind::Id => "uuid",
+        Kind::Integer => "bigint",
+        Kind::Boolean => "boolean",
+        Kind::Time => "timestamptz",
+        Kind::Text => "text COLLATE \"C\"",
+    },
+};
+
+/// Nodes that start at once take turns.
+pub(super) const TABLES: &str = "
+    SELECT pg_advisory_xact_lock(x'506f727456696577'::bigint);
+    CREATE SCHEMA IF NOT EXISTS views;
+    CREATE EXTENSION IF NOT EXISTS pg_trgm;
+    CREATE TABLE IF NOT EXISTS views.catalog (
+        name       text    COLLATE \"C\" NOT NULL,
+        version    integer NOT NULL,
+        generation bigint  NOT NULL,
+        serves     boolean NOT NULL,
+        PRIMARY KEY (name, version, generation)
+    );
+    CREATE UNIQUE INDEX IF NOT EXISTS one_serves ON views.catalog (name, version) WHERE serves;
+    CREATE TABLE IF NOT EXISTS views.checkpoints (
+        view        text   COLLATE \"C\" NOT NULL,
+        partition   bigint NOT NULL,
+        incarnation uuid   NOT NULL,
+        \"offset\"    bigint NOT NULL,
+        event_id    uuid   NOT NULL,
+        count       bigint NOT NULL,
+        digest      bytea  NOT NULL,
+        PRIMARY KEY (partition, view)
+    );";
+
+pub(super) const PROGRESS: &str =
+    "SELECT partition, incarnation, \"offset\", event_id, count, digest FROM views.checkpoints";
+
+fn version(table: &Table) -> i32 {
+    table.version as i32
+}
+
+/// What rows are found by; texts are found by their parts of three characters.
+pub(super) fn indexes(view: &View) -> Vec<String> {
+    let mut all = DIALECT.indexes(view);
+    if !view.table.searched.is_empty() {
+        let (name, text) = (DIALECT.name(view), sql::searched_text(view));
+        all.push(format!("CREATE INDEX IF NOT EXISTS {view}_search ON {name} USING gin (({text}) gin_trgm_ops)"));
+    }
+    all
+}
+
+/// A word as it stands, in a pattern.
+fn escaped(word: &str) -> String {
+    word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+/// Tables are made and dropped by one node at a time.
+pub(super) async fn lock_catalog(transaction: &Transaction<'_>) -> Result<(), ViewError> {
+    transaction.batch_execute("LOCK TABLE views.catalog IN SHARE ROW EXCLUSIVE MODE").await.map_err(failed)
+}
+
+/// The table that serves.
+pub(super) async fn served(transaction: &Transaction<'_>, table: &Table) -> Result<Option<View>, ViewError> {
+    let find = "SELECT generation FROM views.catalog WHERE name = $1 AND version = $2 AND serves";
+    let found = transaction.query_opt(find, &[&table.name, &version(table)]).await.map_err(failed)?;
+    Ok(found.map(|row| View { table: *table, generation: row.get(0) }))
+}
+
+/// Makes the next table of a model.
+pub(super) async fn add(transaction: &Transaction<'_>, table: &Table, serves: bool) -> Result<View, ViewError> {
+    let next = "INSERT INTO views.catalog (name, version, generation, serves)
+                SELECT $1, $2, coalesce(max(generation), 0) + 1, $3 FROM views.catalog WHERE name = $1 AND version = $2
+                RETURNING generation";
+    let row = transaction.query_one(next, &[&table.name, &version(table), &serves]).await.map_err(failed)?;
+    let view = View { table: *table, generation: row.get(0) };
+    transaction.batch_execute(&DIALECT.create(&view, None)).await.map_err(failed)?;
+    Ok(view)
+}
+
+/// Drops a table. Its place in the catalogue stays, so that no later one has its name.
+pub(super) async fn remove(transaction: &Transaction<'_>, view: &View) -> Result<(), ViewError> {
+    let drop = format!("DROP TABLE IF EXISTS {}", DIALECT.name(view));
+    transaction.batch_execute(&drop).await.map_err(failed)?;
+    let checkpoints = "DELETE FROM views.checkpoints WHERE view = $1";
+    transaction.execute(checkpoints, &[&view.to_string()]).await.map_err(failed)?;
+    let retire = "UPDATE views.catalog SET serves = false WHERE name = $1 AND version = $2 AND generation = $3";
+    let key: [&(dyn ToSql + Sync); 3] = [&view.table.name, &version(&view.table), &view.generation];
+    transaction.execute(retire, &key).await.map_err(failed)?;
+    Ok(())
+}
+
+/// The tables of a model that serve nobody.
+pub(super) async fn idle(transaction: &Transaction<'_>, table: &Table) -> Result<Vec<View>, ViewError> {
+    let find = "SELECT generation FROM views.catalog WHERE name = $1 AND version = $2 AND NOT serves
+                AND to_regclass('views.' || name || '_v' || version || '_g' || generation) IS NOT NULL";
+    let rows = transaction.query(find, &[&table.name, &version(table)]).await.map_err(failed)?;
+    Ok(rows.iter().map(|row| View { table: *table, generation: row.get(0) }).collect())
+}
+
+/// Lets a table serve.
+pub(super) async fn serve(transaction: &Transaction<'_>, view: &View) -> Result<(), ViewError> {
+    let serve = "UPDATE views.catalog SET serves = true WHERE name = $1 AND version = $2 AND generation = $3";
+    let key: [&(dyn ToSql + Sync); 3] = [&view.table.name, &version(&view.table), &view.generation];
+    transaction.execute(serve, &key).await.map_err(failed).map(drop)
+}

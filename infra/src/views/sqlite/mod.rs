@@ -1,0 +1,268 @@
+//! Read models in a file of their own, `views.db`, beside the embedded log: not as durable as the log, because whatever a
+//! crash takes is folded again.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `tables.rs` | the catalogue: making, indexing and dropping tables |
+//! | `fold.rs` | a batch in a transaction |
+//! | `rows.rs` | values as SQLite stores them |
+
+mod fold;
+mod rows;
+mod tables;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use porttask_app::{
+    log::{PartitionId, Position},
+    views::{Batch, FoldOutcome, Frozen, Progress, Query, View, ViewError, ViewStore},
+};
+use porttask_projections::{Model, Table, Value, Values};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params, params_from_iter};
+
+use self::{
+    fold::fold,
+    rows::{Stored, values_of},
+    tables::{DIALECT, TABLES, add, build_indexes, idle, is_searchable, progress, remove, served},
+};
+use super::sql;
+
+/// The writer's page cache: 64 MiB. Rows are touched at random.
+const WRITER_CACHE_KIBIBYTES: i32 = 65_536;
+const READER_CACHE_KIBIBYTES: i32 = 16_384;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The read models' file.
+pub struct SqliteViews {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    file: PathBuf,
+    writer: Mutex<Connection>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl SqliteViews {
+    /// Opens the file in the folder of the embedded log.
+    ///
+    /// # Errors
+    /// If it cannot be opened or is none of ours; it may simply be removed then.
+    pub fn open(directory: &Path) -> Result<Arc<Self>, ViewError> {
+        let file = directory.join("views.db");
+        let open = || {
+            let writer = Connection::open(&file)?;
+            writer.busy_timeout(BUSY_TIMEOUT)?;
+            if writer.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
+                writer.pragma_update(None, "page_size", 8_192)?;
+            }
+            writer.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+            writer.pragma_update(None, "synchronous", "NORMAL")?;
+            writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIBIBYTES)?;
+            writer.pragma_update(None, "wal_autocheckpoint", 4_096)?;
+            writer.set_prepared_statement_cache_capacity(64);
+            writer.execute_batch(TABLES)?;
+            Ok(writer)
+        };
+        let writer = open().map_err(|error: rusqlite::Error| {
+            ViewError::Database(format!("{}: {error}; it holds nothing but copies: remove it", file.display()))
+        })?;
+        let shared = Shared { file, writer: Mutex::new(writer), idle: Mutex::default() };
+        Ok(Arc::new(Self { shared: Arc::new(shared) }))
+    }
+
+    /// Writes in one transaction, on a thread that may block.
+    async fn write<T: Send + 'static>(
+        &self,
+        view: Option<View>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, ViewError> {
+        let shared = Arc::clone(&self.shared);
+        let written = tokio::task::spawn_blocking(move || {
+            let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let written = work(&transaction)?;
+            transaction.commit()?;
+            Ok(written)
+        });
+        let written = written.await.map_err(|error| ViewError::Database(error.to_string()))?;
+        written.map_err(|failure: Failure| failure.in_view(view))
+    }
+
+    /// A look-up on the calling thread: rows of a page are found by an index in microseconds.
+    fn read<T>(&self, view: &View, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, ViewError> {
+        let connection = self.shared.reader().map_err(|error| Failure::from(error).in_view(Some(*view)))?;
+        let result = work(&connection).map_err(|failure| failure.in_view(Some(*view)));
+        self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        result
+    }
+}
+
+impl Shared {
+    fn reader(&self) -> rusqlite::Result<Connection> {
+        if let Some(connection) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(connection);
+        }
+        let connection = Connection::open(&self.file)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", -READER_CACHE_KIBIBYTES)?;
+        Ok(connection)
+    }
+}
+
+/// Why a transaction failed.
+enum Failure {
+    Sqlite(rusqlite::Error),
+    View(ViewError),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl Failure {
+    fn in_view(self, view: Option<View>) -> ViewError {
+        match (self, view) {
+            (Self::View(error), _) => error,
+            // SQLite has no code of its own for it.
+            (Self::Sqlite(error), Some(view)) if error.to_string().contains("no such table") => {
+                ViewError::Gone(view.to_string())
+            }
+            (Self::Sqlite(error), _) => ViewError::Database(error.to_string()),
+        }
+    }
+}
+
+#[async_trait]
+impl ViewStore for SqliteViews {
+    async fn serving(&self, table: &Table) -> Result<View, ViewError> {
+        let table = *table;
+        let serving = move |transaction: &Transaction<'_>| {
+            if let Some(view) = served(transaction, table)? {
+                return Ok(view);
+            }
+            let view = add(transaction, table, true)?;
+            build_indexes(transaction, &view)?;
+            Ok(view)
+        };
+        self.write(None, serving).await
+    }
+
+    async fn begin(&self, table: &Table) -> Result<View, ViewError> {
+        let table = *table;
+        let begin = move |transaction: &Transaction<'_>| {
+            for generation in idle(transaction, &table)? {
+                remove(transaction, &View { table, generation })?;
+            }
+            add(transaction, table, false)
+        };
+        self.write(None, begin).await
+    }
+
+    async fn index(&self, view: &View) -> Result<(), ViewError> {
+        let view = *view;
+        self.write(Some(view), move |transaction| build_indexes(transaction, &view)).await
+    }
+
+    async fn switch(&self, new: &View) -> Result<bool, ViewError> {
+        let new = *new;
+        let switch = move |transaction: &Transaction<'_>| {
+            let reached: Vec<Progress> = progress(transaction, &new)?;
+            let old = served(transaction, new.table)?;
+            for old in old.iter().map(|old| progress(transaction, old)).collect::<Result<Vec<_>, _>>()?.concat() {
+                let Position { partition, offset } = old.checkpoint.position;
+                let same = reached.iter().find(|new| new.checkpoint.position.partition == partition);
+                if same.is_none_or(|new| new.checkpoint.position.offset < offset) {
+                    return Ok(false);
+                }
+            }
+            if let Some(old) = old {
+                remove(transaction, &old)?;
+            }
+            let serve = "UPDATE catalog SET serves = 1 WHERE name = $1 AND version = $2 AND generation = $3";
+            transaction.execute(serve, params![new.table.name, new.table.version, new.generation])?;
+            Ok(true)
+        };
+        self.write(Some(new), switch).await
+    }
+
+    async fn drop_table(&self, view: &View) -> Result<(), ViewError> {
+        let view = *view;
+        self.write(Some(view), move |transaction| remove(transaction, &view)).await
+    }
+
+    async fn clear(&self, view: &View, partition: PartitionId) -> Result<(), ViewError> {
+        let view = *view;
+        let clear = move |transaction: &Transaction<'_>| {
+            let name = DIALECT.name(&view);
+            if is_searchable(transaction, &view)? {
+                let found = format!("SELECT number FROM {name} WHERE partition = $1");
+                transaction.execute(&format!("DELETE FROM {view}_search WHERE rowid IN ({found})"), [partition.0])?;
+            }
+            transaction.execute(&format!("DELETE FROM {name} WHERE partition = $1"), [partition.0])?;
+            let checkpoint = "DELETE FROM checkpoints WHERE view = $1 AND partition = $2";
+            transaction.execute(checkpoint, params![view.to_string(), partition.0])?;
+            Ok(())
+        };
+        self.write(Some(view), clear).await
+    }
+
+    async fn progress(&self, view: &View) -> Result<Vec<Progress>, ViewError> {
+        self.read(view, |connection| Ok(progress(connection, view)?))
+    }
+
+    async fn fold(&self, view: &View, model: &Arc<dyn Model>, batch: &Arc<Batch>) -> Result<FoldOutcome, ViewError> {
+        let (view, model, batch) = (*view, Arc::clone(model), Arc::clone(batch));
+        self.write(Some(view), move |transaction| fold(transaction, &view, model.as_ref(), &batch)).await
+    }
+
+    async fn freeze(&self, view: &View) -> Result<Frozen, ViewError> {
+        let view = *view;
+        let freeze = move |transaction: &Transaction<'_>| {
+            let copy = add(transaction, view.table, false)?;
+            let (from, to) = (DIALECT.name(&view), DIALECT.name(&copy));
+            let columns = format!("partition, {}", sql::list(&sql::all_columns(&view)));
+            transaction.execute_batch(&format!("INSERT INTO {to} ({columns}) SELECT {columns} FROM {from}"))?;
+            Ok(Frozen { view: copy, progress: progress(transaction, &view)? })
+        };
+        self.write(Some(view), freeze).await
+    }
+
+    async fn differing_rows(&self, one: &View, other: &View) -> Result<Vec<(PartitionId, u64)>, ViewError> {
+        let (shared, one, other) = (Arc::clone(&self.shared), *one, *other);
+        let compared = tokio::task::spawn_blocking(move || {
+            let connection = shared.reader()?;
+            let mut statement = connection.prepare(&DIALECT.differing_rows(&one, &other))?;
+            let rows = statement.query_map([], |row| Ok((PartitionId(row.get(0)?), row.get(1)?)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        });
+        let compared = compared.await.map_err(|error| ViewError::Database(error.to_string()))?;
+        compared.map_err(|failure: Failure| failure.in_view(Some(one)))
+    }
+
+    async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError> {
+        let select = DIALECT.select(view, query)?;
+        let words: Vec<Value> = select.words.into_iter().map(Value::Text).collect();
+        let equal = query.equal.iter().map(|(_, value)| value);
+        let values: Vec<&Value> = equal.chain(&words).chain(query.after.iter().flatten()).collect();
+        self.read(view, |connection| {
+            let mut statement = connection.prepare_cached(&select.sql)?;
+            let partition = Value::Integer(i64::from(query.partition.0));
+            let parameters = std::iter::once(&partition).chain(values).map(Stored);
+            let mut rows = statement.query(params_from_iter(parameters))?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(values_of(view, row)?);
+            }
+            Ok(found)
+        })
+    }
+}

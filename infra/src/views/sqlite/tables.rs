@@ -1,0 +1,144 @@
+//! The catalogue of tables: which there are, which serve, how far each has come.
+
+use porttask_app::{
+    log::{Checkpoint, EventId, Incarnation, Offset, PartitionId, Position},
+    views::{Progress, View},
+};
+use porttask_projections::{Kind, Table};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use uuid::Uuid;
+
+use super::Failure;
+use crate::views::sql::{self, Dialect};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    schema: "",
+    table_options: " STRICT, WITHOUT ROWID",
+    searched_table_options: " STRICT",
+    has_words: |view, words, mut parameter| {
+        let mut condition = String::new();
+        let mut parameters = Vec::new();
+        if !words.anywhere.is_empty() {
+            condition =
+                format!(" AND number IN (SELECT rowid FROM {view}_search WHERE {view}_search MATCH ${parameter})");
+            let phrases: Vec<String> =
+                words.anywhere.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
+            parameters.push(phrases.join(" AND "));
+            parameter += 1;
+        }
+        for word in &words.beginning {
+            condition.push_str(&format!(" AND instr(' ' || {}, ${parameter}) > 0", sql::searched_text(view)));
+            parameters.push(format!(" {word}"));
+            parameter += 1;
+        }
+        (condition, parameters)
+    },
+    kind: |kind| match kind {
+        Kind::Id => "BLOB",
+        Kind::Integer | Kind::Boolean | Kind::Time => "INTEGER",
+        Kind::Text => "TEXT",
+    },
+};
+
+pub(super) const TABLES: &str = "
+    CREATE TABLE IF NOT EXISTS catalog (
+        name       TEXT NOT NULL,
+        version    INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        serves     INTEGER NOT NULL,
+        PRIMARY KEY (name, version, generation)
+    ) STRICT;
+    CREATE UNIQUE INDEX IF NOT EXISTS one_serves ON catalog (name, version) WHERE serves;
+    CREATE TABLE IF NOT EXISTS checkpoints (
+        view        TEXT NOT NULL,
+        partition   INTEGER NOT NULL,
+        incarnation BLOB NOT NULL,
+        offset      INTEGER NOT NULL,
+        event_id    BLOB NOT NULL,
+        count       INTEGER NOT NULL,
+        digest      BLOB NOT NULL,
+        PRIMARY KEY (view, partition)
+    ) STRICT, WITHOUT ROWID;";
+
+/// The table that serves.
+pub(super) fn served(transaction: &Transaction<'_>, table: Table) -> rusqlite::Result<Option<View>> {
+    let find = "SELECT generation FROM catalog WHERE name = $1 AND version = $2 AND serves";
+    let found = transaction.query_row(find, params![table.name, table.version], |row| row.get(0)).optional()?;
+    Ok(found.map(|generation| View { table, generation }))
+}
+
+/// Makes the next table of a model.
+pub(super) fn add(transaction: &Transaction<'_>, table: Table, serves: bool) -> Result<View, Failure> {
+    let generation = transaction.query_row(
+        "INSERT INTO catalog (name, version, generation, serves)
+         SELECT $1, $2, coalesce(max(generation), 0) + 1, $3 FROM catalog WHERE name = $1 AND version = $2
+         RETURNING generation",
+        params![table.name, table.version, serves],
+        |row| row.get(0),
+    )?;
+    let view = View { table, generation };
+    let number = (!table.searched.is_empty()).then_some("number INTEGER PRIMARY KEY");
+    transaction.execute_batch(&DIALECT.create(&view, number))?;
+    Ok(view)
+}
+
+/// Builds what rows are found by; texts are found by their parts of three characters.
+pub(super) fn build_indexes(transaction: &Transaction<'_>, view: &View) -> Result<(), Failure> {
+    DIALECT.indexes(view).iter().try_for_each(|index| transaction.execute_batch(index))?;
+    if !view.table.searched.is_empty() && !is_searchable(transaction, view)? {
+        transaction.execute_batch(&format!(
+            "CREATE VIRTUAL TABLE {view}_search
+                 USING fts5(text, content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1');
+             INSERT INTO {view}_search (rowid, text) SELECT number, {} FROM {}",
+            sql::searched_text(view),
+            DIALECT.name(view)
+        ))?;
+    }
+    Ok(())
+}
+
+/// Whether the index of texts is there, so that it must be kept.
+pub(super) fn is_searchable(connection: &Connection, view: &View) -> rusqlite::Result<bool> {
+    let mut find = connection.prepare_cached("SELECT count(*) FROM sqlite_schema WHERE name = $1 || '_search'")?;
+    find.query_row([view.to_string()], |row| row.get(0))
+}
+
+/// The tables of a model that serve nobody.
+pub(super) fn idle(transaction: &Transaction<'_>, table: &Table) -> rusqlite::Result<Vec<i64>> {
+    let mut idle = transaction.prepare(
+        "SELECT generation FROM catalog JOIN sqlite_schema AS made ON made.name = $1 || '_v' || $2 || '_g' || generation
+         WHERE catalog.name = $1 AND version = $2 AND NOT serves",
+    )?;
+    let rows = idle.query_map(params![table.name, table.version], |row| row.get(0))?;
+    rows.collect()
+}
+
+/// Drops a table. Its place in the catalogue stays, so that no later one has its name.
+pub(super) fn remove(transaction: &Transaction<'_>, view: &View) -> Result<(), Failure> {
+    let name = DIALECT.name(view);
+    transaction.execute_batch(&format!("DROP TABLE IF EXISTS {view}_search; DROP TABLE IF EXISTS {name}"))?;
+    transaction.execute("DELETE FROM checkpoints WHERE view = $1", [view.to_string()])?;
+    transaction.execute(
+        "UPDATE catalog SET serves = 0 WHERE name = $1 AND version = $2 AND generation = $3",
+        params![view.table.name, view.table.version, view.generation],
+    )?;
+    Ok(())
+}
+
+pub(super) fn progress(connection: &Connection, view: &View) -> rusqlite::Result<Vec<Progress>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT partition, incarnation, offset, event_id, count, digest FROM checkpoints WHERE view = $1
+         ORDER BY partition",
+    )?;
+    let rows = statement.query_map([view.to_string()], |row| {
+        let position = Position { partition: PartitionId(row.get(0)?), offset: Offset(row.get(2)?) };
+        let incarnation = Incarnation(id(row, 1)?);
+        let checkpoint = Checkpoint { incarnation, position, event_id: EventId(id(row, 3)?) };
+        Ok(Progress { checkpoint, count: row.get(4)?, digest: row.get(5)? })
+    })?;
+    rows.collect()
+}
+
+fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
+    row.get::<_, [u8; 16]>(column).map(Uuid::from_bytes)
+}
