@@ -9,7 +9,7 @@ use porttask_app::log::{
 use porttask_tests::{claim, counter_key};
 
 /// What a log holds.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Model {
     /// Where organizations live, or will when they are founded: the one thing that the log decides freely.
     pub(super) homes: BTreeMap<OrganizationId, PartitionId>,
@@ -23,7 +23,7 @@ pub(super) struct Model {
 }
 
 /// What is kept of a `Once`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark {
     fingerprint: [u8; 32],
     position: Position,
