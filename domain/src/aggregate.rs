@@ -34,6 +34,7 @@ pub trait Aggregate: Debug + Default + Clone + Send + Sync + 'static {
     }
 
     /// The state after these events.
+    #[cfg(test)]
     fn after<'a>(events: impl IntoIterator<Item = &'a Self::Event>) -> Self {
         let mut state = Self::default();
         events.into_iter().for_each(|event| state.evolve(event));

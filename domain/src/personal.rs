@@ -64,9 +64,4 @@ impl Personal {
     pub fn value(&self) -> Option<&str> {
         self.content.value.as_deref()
     }
-
-    /// Whose it is.
-    pub fn of(&self) -> PersonId {
-        self.content.of
-    }
 }

@@ -16,6 +16,7 @@ mod model;
 mod recorded;
 mod table;
 mod text;
+mod words;
 
 pub use model::{Change, Key, Model, NotARow, ReadModel, Values, model};
 pub use recorded::Recorded;

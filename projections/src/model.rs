@@ -62,8 +62,8 @@ pub trait Model: Send + Sync {
 }
 
 /// A stored row that is not of its model's shape.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotARow(pub Values);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotARow;
 
 /// A read model in a box.
 pub fn model<M: ReadModel>() -> Box<dyn Model> {
@@ -96,7 +96,7 @@ impl<M: ReadModel> Model for Boxed<M> {
         let mut folding: HashMap<Key, Folding<M::Row>> = HashMap::with_capacity(rows.len());
         for values in rows {
             let key = values[..M::Row::KEY.min(values.len())].to_vec();
-            let row = M::Row::from_values(values.clone()).ok_or(NotARow(values))?;
+            let row = M::Row::from_values(values).ok_or(NotARow)?;
             folding.insert(key, Folding { row: Some(row), is_changed: false });
         }
         for event in events {

@@ -16,6 +16,8 @@ on_both_engines! {
     a_table_serves_while_it_is_rebuilt_and_the_log_goes_on,
     another_node_follows_a_rebuild,
     a_changed_row_is_found_and_a_rebuild_repairs_it,
+    a_checkpoint_that_the_log_does_not_bear_out_is_found,
+    a_checkpoint_in_a_log_without_events_is_found,
     a_restored_log_is_folded_anew,
     what_an_interrupted_rebuild_left_is_removed_by_the_next,
 }
@@ -85,9 +87,9 @@ async fn tamper(store: &Store, sql: &str) {
     match store.engine() {
         Engine::Sqlite => {
             let file = store.file().with_file_name("views.db");
-            rusqlite::Connection::open(file).unwrap().execute_batch(sql).unwrap();
+            rusqlite::Connection::open(file).unwrap().execute_batch(&sql.replace("views.", "")).unwrap();
         }
-        Engine::Postgres => drop(store.sql(&sql.replace("users_v1", "views.users_v1")).await),
+        Engine::Postgres => drop(store.sql(sql).await),
     }
 }
 
@@ -98,11 +100,48 @@ async fn a_changed_row_is_found_and_a_rebuild_repairs_it(store: Store) {
     work(&node, 30).await;
     caught_up(&node, &views).await;
     assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);
-    tamper(&store, "UPDATE users_v1_g1 SET role = 'super_admin' WHERE role = 'admin'").await;
+    tamper(&store, "UPDATE views.users_v1_g1 SET role = 'super_admin' WHERE role = 'admin'").await;
     let faults = views.verify("users", &no_progress).await.unwrap();
     assert!(!faults.is_empty() && faults[0].to_string().contains("rebuild"), "{faults:?}");
     views.rebuild("users", &no_progress).await.unwrap();
     assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);
+}
+
+async fn a_checkpoint_that_the_log_does_not_bear_out_is_found(store: Store) {
+    let node = Node::on(&store).await;
+    work(&node, 10).await;
+    // Nobody folds, so that nobody notices first.
+    let views = node.views(&store, models()).await;
+    views.rebuild("users", &no_progress).await.unwrap();
+    assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);
+    let home = node.log.heads().await.unwrap().into_iter().find(|head| head.position.offset.0 > 0).unwrap();
+    let home = home.position.partition;
+    for change in ["count = count + 1", "digest = $nothing", "\"offset\" = \"offset\" + 1000", "partition = 60000"] {
+        let view = tables(&store).await.into_iter().find(|it| it.starts_with("users_v1_g") && !it.contains("_search"));
+        let (view, home) = (view.unwrap(), home.0);
+        let nothing = if store.engine() == Engine::Sqlite { "zeroblob(32)" } else { "sha256('')" };
+        let change = change.replace("$nothing", nothing);
+        tamper(&store, &format!("UPDATE views.checkpoints SET {change} WHERE view = '{view}' AND partition = {home}"))
+            .await;
+        let faults = views.verify("users", &no_progress).await.unwrap();
+        assert!(!faults.is_empty(), "{change}");
+        // A table that claims to be further than the log would never give way.
+        tamper(&store, "DELETE FROM views.checkpoints").await;
+        views.rebuild("users", &no_progress).await.unwrap();
+    }
+}
+
+async fn a_checkpoint_in_a_log_without_events_is_found(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(&store, models()).await;
+    assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);
+    let (id, digest) = match store.engine() {
+        Engine::Sqlite => ("zeroblob(16)", "zeroblob(32)"),
+        Engine::Postgres => ("gen_random_uuid()", "sha256('')"),
+    };
+    tamper(&store, &format!("INSERT INTO views.checkpoints VALUES ('users_v1_g1', 0, {id}, 5, {id}, 5, {digest})"))
+        .await;
+    assert_eq!(views.verify("users", &no_progress).await.unwrap().len(), 1);
 }
 
 async fn a_restored_log_is_folded_anew(store: Store) {
@@ -113,7 +152,7 @@ async fn a_restored_log_is_folded_anew(store: Store) {
     caught_up(&node, &views).await;
     drop(views);
     node.log.begin_incarnation().await.unwrap();
-    tamper(&store, "UPDATE users_v1_g1 SET role = 'super_admin' WHERE role = 'admin'").await;
+    tamper(&store, "UPDATE views.users_v1_g1 SET role = 'super_admin' WHERE role = 'admin'").await;
     let views = node.views(&store, models()).await;
     views.run();
     work(&node, 5).await;

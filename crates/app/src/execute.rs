@@ -169,7 +169,7 @@ impl Executor {
                 Ok(()) if is_settled => return Ok(work.undone()),
                 Ok(()) => {}
             }
-            if let Some(appended) = self.append(&mut work, request).await? {
+            if let Some(appended) = self.append(&work, request).await? {
                 return Ok(self.done(work, appended));
             }
         }
@@ -213,7 +213,7 @@ impl Executor {
     }
 
     /// Records what was decided. `None`: somebody was faster, decide again.
-    async fn append(&self, work: &mut Work<'_>, request: &Request) -> Result<Option<Appended>, ExecuteError> {
+    async fn append(&self, work: &Work<'_>, request: &Request) -> Result<Option<Appended>, ExecuteError> {
         let SealedEvents { events, keys } = self.vault.seal(request.organization, work.facts(), &request.meta).await?;
         let mut append = Append::new(request.organization, events);
         append.founding = request.founding;
@@ -284,6 +284,9 @@ impl Executor {
 }
 
 /// The stream of one thing.
+///
+/// # Errors
+/// If its id makes no name of a stream.
 pub fn stream_of<A: Aggregate>(organization: OrganizationId, id: A::Id) -> Result<StreamId, ExecuteError> {
     StreamId::new(organization, format!("{}-{id}", A::CATEGORY)).map_err(ExecuteError::from)
 }

@@ -143,7 +143,7 @@ impl Guards {
                 after = last.position.offset;
                 for (event, fact) in events.iter().zip(self.vault.facts(&events).await?) {
                     let organization = event.stream.organization;
-                    let owner = event.stream.name.as_str().split_once('-').map_or("", |(_, owner)| owner);
+                    let owner = event.stream.name.id();
                     let subject = uuid_of(owner).unwrap_or_default();
                     for guard in self.tally.take_in(organization, subject, &fact) {
                         if let Some(guard) = in_terms_of_the_log(&self.vault, organization, owner, &guard) {

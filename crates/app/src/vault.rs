@@ -140,7 +140,7 @@ impl Vault {
         facts: &[(StreamId, Fact)],
         meta: &Meta,
     ) -> Result<SealedEvents, VaultError> {
-        let meta_home = home_of_meta(meta, organization);
+        let meta_home = home_of_actor(meta.actor, organization);
         let plain_meta = as_value(meta);
         let mut drafts = Vec::with_capacity(facts.len());
         let mut wanted = HashSet::new();
@@ -334,11 +334,7 @@ fn name_of(id: &PersonKeyId) -> Vec<u8> {
     [id.organization.0.as_bytes(), id.person.0.as_bytes(), id.sealing.name().as_bytes()].concat()
 }
 
-/// Whose people the personal values of a meta belong to: the actor's own.
-fn home_of_meta(meta: &Meta, organization: OrganizationId) -> OrganizationId {
-    home_of_actor(meta.actor, organization)
-}
-
+/// Where the people are whose personal values stand in a meta: at the actor's home.
 fn home_of_actor(actor: Actor, organization: OrganizationId) -> OrganizationId {
     match actor {
         Actor::User { organization, .. } => organization,

@@ -280,9 +280,10 @@ impl Views {
             frozen.progress.iter().map(|it| (it.checkpoint.position.partition, *it)).collect();
         let rebuilt = self.load(&[(Arc::clone(&served.model), *copy)], Some(&until), loaded).await;
         if rebuilt.is_ok() {
-            for progress in self.store.progress(copy).await? {
-                let partition = progress.checkpoint.position.partition;
-                if until.get(&partition) != Some(&progress) {
+            let reached = self.store.progress(copy).await?;
+            for kept in &frozen.progress {
+                let partition = kept.checkpoint.position.partition;
+                if !reached.contains(kept) {
                     faults.push(Fault { partition, what: "count or digest are not those of the log".to_owned() });
                 }
             }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use porttask_app::{ledger::Database, vault::Vault, views::Views};
+use porttask_app::{
+    ledger::Database,
+    vault::{Vault, VaultError},
+    views::Views,
+};
 use porttask_projections::models;
 
 use crate::{cli::Error, master_key::Given, storage::StorageArgs};
@@ -23,7 +27,10 @@ impl Node {
                 Ok(Self { database, vault: Arc::new(vault) })
             }
             Err(error) => {
-                given.not_in_force();
+                // After any other failure, a key that was just made may be in force.
+                if matches!(error, VaultError::OtherMasterKey(_)) {
+                    given.not_in_force();
+                }
                 Err(error.into())
             }
         }

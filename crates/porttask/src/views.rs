@@ -1,8 +1,7 @@
 //! `porttask views`: the read models' tables.
 
 use clap::{Args, Subcommand};
-use porttask_app::views::{Loaded, Views};
-use porttask_projections::models;
+use porttask_app::views::{Loaded, Status, Views};
 use serde::Serialize;
 
 use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
@@ -37,7 +36,7 @@ impl Command {
         let node = Node::open(storage).await?;
         let views = node.views(storage).await?;
         match self {
-            Self::List { json } => list(&node, &views, json).await,
+            Self::List { json } => list(&views, json),
             Self::Rebuild(chosen) => rebuild(&views, &chosen).await,
             Self::Verify(chosen) => verify(&views, &chosen).await,
         }
@@ -53,17 +52,13 @@ struct Line {
     lag: u64,
 }
 
-async fn list(node: &Node, views: &Views, json: bool) -> Result<(), Error> {
-    let heads = node.database.heads().await?;
-    for status in views.status() {
-        let head = heads.iter().find(|head| head.position.partition == status.partition);
-        let (partition, offset) = (status.partition.0, status.state.offset.0);
-        let lag = head.map_or(0, |head| head.position.offset.0.saturating_sub(offset));
-        let line = Line { name: status.name, version: status.version, partition, offset, lag };
+fn list(views: &Views, json: bool) -> Result<(), Error> {
+    for Status { name, version, partition, state, lag } in views.status() {
+        let (partition, offset) = (partition.0, state.offset.0);
+        let line = Line { name, version, partition, offset, lag };
         if json {
             println!("{}", serde_json::to_string(&line)?);
         } else if offset > 0 || lag > 0 {
-            let Line { name, version, .. } = line;
             println!("{name:<16} v{version}  partition {partition}  at {offset}  {lag} behind");
         }
     }
@@ -81,7 +76,7 @@ async fn rebuild(views: &Views, chosen: &Chosen) -> Result<(), Error> {
             None => views.rebuild_all(&tell).await?,
         }
     }
-    for name in chosen.names() {
+    for name in chosen.names(views) {
         chosen.say(name, "rebuilt", &[])?;
     }
     Ok(())
@@ -89,7 +84,7 @@ async fn rebuild(views: &Views, chosen: &Chosen) -> Result<(), Error> {
 
 async fn verify(views: &Views, chosen: &Chosen) -> Result<(), Error> {
     let mut count = 0;
-    for name in chosen.names() {
+    for name in chosen.names(views) {
         let faults = {
             let progress = Progress::new();
             let tell = |loaded: Loaded| {
@@ -108,11 +103,8 @@ async fn verify(views: &Views, chosen: &Chosen) -> Result<(), Error> {
 }
 
 impl Chosen {
-    fn names(&self) -> Vec<&str> {
-        match &self.name {
-            Some(name) => vec![name],
-            None => models().iter().map(|model| model.table().name).collect(),
-        }
+    fn names(&self, views: &Views) -> Vec<&str> {
+        self.name.as_deref().map_or_else(|| views.names(), |name| vec![name])
     }
 
     fn say(&self, name: &str, what: &str, faults: &[String]) -> Result<(), Error> {

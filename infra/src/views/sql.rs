@@ -94,7 +94,7 @@ impl Dialect {
 
     /// How many rows of a partition stand in one table and not in the other.
     pub(super) fn differing_rows(&self, one: &View, other: &View) -> String {
-        let columns = format!("partition, {}", list(&all_columns(one)));
+        let columns = list(&stored_columns(one));
         let (one, other) = (self.name(one), self.name(other));
         format!(
             "SELECT partition, count(*) FROM (
@@ -133,6 +133,18 @@ pub(super) fn list(names: &[&str]) -> String {
 pub(super) fn key_columns(view: &View) -> Vec<&'static str> {
     let key = view.table.columns[..view.table.key].iter().map(|column| column.name);
     std::iter::once("partition").chain(key).collect()
+}
+
+/// That a row has the key whose columns are the parameters, from the first.
+pub(super) fn has_key(view: &View) -> String {
+    let conditions =
+        key_columns(view).into_iter().zip(1..).map(|(name, number)| format!("{} = ${number}", quoted(name)));
+    conditions.collect::<Vec<_>>().join(" AND ")
+}
+
+/// The columns of a stored row: the partition, and those of the row.
+pub(super) fn stored_columns(view: &View) -> Vec<&'static str> {
+    std::iter::once("partition").chain(all_columns(view)).collect()
 }
 
 /// The columns of the row, without the partition.

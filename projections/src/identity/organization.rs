@@ -1,7 +1,10 @@
 //! The organizations of the platform.
 
 use jiff::Timestamp;
-use porttask_domain::{Fact, OrganizationId, identity::organization::Event};
+use porttask_domain::{
+    Fact, OrganizationId,
+    identity::{Standing, organization::Event},
+};
 
 use crate::{Change, Index, Key, ReadModel, Recorded, Value, folded, row};
 
@@ -19,8 +22,8 @@ row! {
             folded_name: String,
             /// Its domain.
             domain: String,
-            /// `active`, `suspended`, `deactivated`.
-            standing: String,
+            /// How it stands with the platform.
+            standing: Standing,
             /// Its plan.
             plan: String,
             /// When its trial ends.
@@ -59,14 +62,14 @@ impl ReadModel for Organizations {
         let with = |change: &dyn Fn(Organization) -> Organization| {
             row.clone().map_or(Change::Keep, |row| Change::Put(Organization { version, ..change(row) }))
         };
-        let standing = |word: &str| with(&|row| Organization { standing: word.to_owned(), ..row });
+        let standing = |standing| with(&|row| Organization { standing, ..row });
         match event {
             Event::Created { name, domain, plan, trial_ends_at, .. } => Change::Put(Organization {
                 organization: recorded.organization,
                 name: name.clone(),
                 folded_name: folded(name),
                 domain: domain.clone(),
-                standing: "active".to_owned(),
+                standing: Standing::Active,
                 plan: plan.clone(),
                 trial_ends_at: *trial_ends_at,
                 created_at: recorded.recorded_at,
@@ -76,9 +79,9 @@ impl ReadModel for Organizations {
             Event::BrandingChanged { .. } | Event::BusinessHoursChanged { .. } | Event::LocaleChanged { .. } => {
                 with(&|row| row)
             }
-            Event::Suspended { .. } => standing("suspended"),
-            Event::Reactivated {} => standing("active"),
-            Event::Deactivated { .. } => standing("deactivated"),
+            Event::Suspended { .. } => standing(Standing::Suspended),
+            Event::Reactivated {} => standing(Standing::Active),
+            Event::Deactivated { .. } => standing(Standing::Deactivated),
         }
     }
 }

@@ -26,8 +26,8 @@ row! {
             expires_at: Timestamp,
             /// When it ended before its time.
             ended_at: Option<Timestamp>,
-            /// How it ended before its time: `sign_out`, `revocation`.
-            ended_by: Option<String>,
+            /// How it ended before its time.
+            ended_by: Option<Ending>,
             /// Where its event is, by which address and device are read.
             offset: u64,
         }
@@ -64,16 +64,9 @@ impl ReadModel for Sessions {
                 ended_by: None,
                 offset: recorded.offset,
             }),
-            Event::Ended { by } => {
-                let word = match by {
-                    Ending::SignOut => "sign_out",
-                    Ending::Revocation => "revocation",
-                };
-                row.map_or(Change::Keep, |row| {
-                    let ended_at = Some(recorded.recorded_at);
-                    Change::Put(Session { ended_at, ended_by: Some(word.to_owned()), ..row })
-                })
-            }
+            Event::Ended { by } => row.map_or(Change::Keep, |row| {
+                Change::Put(Session { ended_at: Some(recorded.recorded_at), ended_by: Some(*by), ..row })
+            }),
         }
     }
 }

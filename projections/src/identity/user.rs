@@ -6,7 +6,7 @@ use porttask_domain::{
     identity::{Access, Permissions, Role, user::Event, user::Status},
 };
 
-use crate::{Change, ColumnType, Index, Key, Kind, ReadModel, Recorded, Value, folded, row};
+use crate::{Change, Index, Key, ReadModel, Recorded, Value, folded, row};
 
 row! {
     /// A user.
@@ -107,29 +107,4 @@ impl ReadModel for Users {
         };
         Change::Put(User { version, ..row })
     }
-}
-
-/// Words of the domain, stored as they are written in events.
-macro_rules! words {
-    ($($type:ty { $($variant:ident = $word:literal),+ })+) => {$(
-        impl ColumnType for $type {
-            const KIND: Kind = Kind::Text;
-
-            fn to_value(&self) -> Value {
-                let word = match self { $(Self::$variant => $word),+ };
-                Value::Text(word.to_owned())
-            }
-
-            fn from_value(value: Value) -> Option<Self> {
-                let Value::Text(word) = value else { return None };
-                match word.as_str() { $($word => Some(Self::$variant),)+ _ => None }
-            }
-        }
-    )+};
-}
-
-words! {
-    Role { Admin = "admin", Agent = "agent", ReadOnly = "read_only", Auditor = "auditor", SuperAdmin = "super_admin" }
-    Status { Invited = "invited", Active = "active", Deactivated = "deactivated" }
-    Access { None = "none", Read = "read", Write = "write" }
 }

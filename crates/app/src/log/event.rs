@@ -166,6 +166,11 @@ impl StreamName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The id of the thing whose stream it is: what stands after the category. Empty if the name is no such name.
+    pub fn id(&self) -> &str {
+        self.0.split_once('-').map_or("", |(_, id)| id)
+    }
 }
 
 /// A stream: the events of one thing, with contiguous versions.

@@ -139,8 +139,8 @@ impl Reader {
         let recorded = stored.iter().zip(facts).map(|(event, fact)| {
             let undecodable = |cause: String| VaultError::undecodable(event, cause);
             let By { actor } = serde_json::from_slice(&event.meta).map_err(|error| undecodable(error.to_string()))?;
-            let id = event.stream.name.as_str().split_once('-').and_then(|(_, id)| uuid_of(id));
-            let subject = id.ok_or_else(|| undecodable("its stream is not named after an id".to_owned()))?;
+            let subject = uuid_of(event.stream.name.id());
+            let subject = subject.ok_or_else(|| undecodable("its stream is not named after an id".to_owned()))?;
             Ok(Recorded {
                 offset: event.position.offset.0,
                 organization: event.stream.organization,

@@ -5,18 +5,23 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     Batch, FoldOutcome, Served, View, ViewError, ViewStore,
     batch::{Progress, Reader},
 };
-use crate::log::{FollowError, PartitionId};
+use crate::{
+    log::{FollowError, PartitionId},
+    vault::VaultError,
+};
 
 /// The most events of a batch for tables that serve.
 const BATCH: usize = 4_096;
 /// How long a model rests that has failed.
 const REST: Duration = Duration::from_secs(5);
+/// How long to leave the log that cannot be read.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How long to leave a table to the node that is folding.
 const YIELD: Duration = Duration::from_millis(20);
 /// How long at most to wait for a wake-up; a safety net.
@@ -64,8 +69,7 @@ impl Runner {
                 Ok(Round::Folded) => {}
                 Ok(Round::Elsewhere) => sleep(YIELD).await,
                 Ok(Round::Idle) => {
-                    let resumed = self.resting.values().min().copied();
-                    let look_after = (Instant::now() + LOOK_AFTER).min(resumed.unwrap_or_else(far_away));
+                    let look_after = self.resting.values().copied().fold(Instant::now() + LOOK_AFTER, Instant::min);
                     tokio::select! {
                         changed = wakeups.changed() => if changed.is_err() { return },
                         () = sleep_until(look_after) => self.places.clear(),
@@ -74,7 +78,7 @@ impl Runner {
                 Err(error) => {
                     tracing::warn!(%error, partition = %self.partition, "the read models wait for the log");
                     self.places.clear();
-                    _ = timeout(REST, wakeups.changed()).await;
+                    sleep(PAUSE).await;
                 }
             }
         }
@@ -85,7 +89,11 @@ impl Runner {
         let now = Instant::now();
         self.resting.retain(|_, until| *until > now);
         for index in 0..self.served.len() {
-            self.find(index).await?;
+            if !self.resting.contains_key(&index)
+                && let Err(error) = self.find(index).await
+            {
+                self.fail(index, &error);
+            }
         }
         let awake = |index: &usize| !self.resting.contains_key(index);
         let furthest = self.places.iter().filter(|(index, _)| awake(index));
@@ -100,7 +108,7 @@ impl Runner {
         let batch = match self.reader.read(&place, BATCH).await {
             Ok(batch) => Arc::new(batch),
             Err(ViewError::Follow(error)) => return self.begin_again(&together, &error).await,
-            Err(error @ (ViewError::Log(_) | ViewError::Vault(crate::vault::VaultError::Log(_)))) => return Err(error),
+            Err(error @ (ViewError::Log(_) | ViewError::Vault(VaultError::Log(_)))) => return Err(error),
             Err(error) => {
                 together.iter().for_each(|index| self.fail(*index, &error));
                 return Ok(Round::Folded);
@@ -194,8 +202,4 @@ impl Runner {
         });
         self.resting.insert(index, Instant::now() + REST);
     }
-}
-
-fn far_away() -> Instant {
-    Instant::now() + Duration::from_secs(3_600)
 }

@@ -159,7 +159,7 @@ impl View {
         let view = self.to_string();
         match folded {
             Ok(Ok(changes)) => Ok(changes),
-            Ok(Err(NotARow(_))) => Err(ViewError::Foreign { view }),
+            Ok(Err(NotARow)) => Err(ViewError::Foreign { view }),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));

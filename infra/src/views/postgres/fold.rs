@@ -143,7 +143,7 @@ async fn store(
 ) -> Result<(), ViewError> {
     rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     let partition = || parameter(&Value::Integer(i64::from(partition.0)), None);
-    let columns: Vec<&str> = std::iter::once("partition").chain(sql::all_columns(view)).collect();
+    let columns = sql::stored_columns(view);
     let (name, kinds) = (DIALECT.name(view), view.table.columns);
     let put = rows.iter().filter_map(|(_, row)| row.as_ref()).map(|values| {
         let values = values.iter().zip(kinds).map(|(value, column)| parameter(value, Some(column)));

@@ -63,13 +63,8 @@ fn load(
     batch: &Batch,
     partition: PartitionId,
 ) -> Result<Vec<Values>, Failure> {
-    let is_key: Vec<String> = sql::key_columns(view)
-        .iter()
-        .enumerate()
-        .map(|(index, name)| format!("{} = ${}", sql::quoted(name), index + 1))
-        .collect();
     let columns = sql::list(&sql::all_columns(view));
-    let select = format!("SELECT {columns} FROM {} WHERE {}", DIALECT.name(view), is_key.join(" AND "));
+    let select = format!("SELECT {columns} FROM {} WHERE {}", DIALECT.name(view), sql::has_key(view));
     let mut statement = transaction.prepare_cached(&select)?;
     let keys: HashSet<Key> = batch.events.iter().flat_map(|event| model.keys(event)).collect();
     let mut rows = Vec::with_capacity(keys.len());
@@ -94,8 +89,7 @@ fn store(
     texts: Option<&HashMap<Key, String>>,
 ) -> Result<(), Failure> {
     rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let (name, key) = (DIALECT.name(view), sql::key_columns(view));
-    let columns: Vec<&str> = std::iter::once("partition").chain(sql::all_columns(view)).collect();
+    let (name, columns) = (DIALECT.name(view), sql::stored_columns(view));
     let values: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
     let number = if texts.is_some() { " RETURNING number" } else { "" };
     let put = format!(
@@ -105,9 +99,7 @@ fn store(
         DIALECT.on_conflict(view)
     );
     let mut put = transaction.prepare_cached(&put)?;
-    let is_key: Vec<String> =
-        key.iter().enumerate().map(|(index, name)| format!("{} = ${}", sql::quoted(name), index + 1)).collect();
-    let delete = format!("DELETE FROM {name} WHERE {}{number}", is_key.join(" AND "));
+    let delete = format!("DELETE FROM {name} WHERE {}{number}", sql::has_key(view));
     let mut delete = transaction.prepare_cached(&delete)?;
     let partition = Value::Integer(i64::from(partition.0));
     for (key, row) in &rows {

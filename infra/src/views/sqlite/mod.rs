@@ -229,7 +229,7 @@ impl ViewStore for SqliteViews {
         let freeze = move |transaction: &Transaction<'_>| {
             let copy = add(transaction, view.table, false)?;
             let (from, to) = (DIALECT.name(&view), DIALECT.name(&copy));
-            let columns = format!("partition, {}", sql::list(&sql::all_columns(&view)));
+            let columns = sql::list(&sql::stored_columns(&view));
             transaction.execute_batch(&format!("INSERT INTO {to} ({columns}) SELECT {columns} FROM {from}"))?;
             Ok(Frozen { view: copy, progress: progress(transaction, &view)? })
         };

@@ -1,9 +1,9 @@
-//! Keys of people, which enter the ledger with what they seal.
+//! What enters the ledger with an append: keys of people with what they seal, hashes of secrets with what they open.
 
 use futures_util::future::join_all;
 use porttask_app::{
     ledger::StoredKey,
-    log::{Append, AppendError, NewPersonKey, OrganizationId, PersonKeyId, Version},
+    log::{Append, AppendError, NewPersonKey, NewSecret, OrganizationId, PersonKeyId, SecretId, SecretKind, Version},
 };
 use porttask_domain::{PersonId, Sealing};
 use porttask_tests::{Settings, Store, claim, found, on_both_engines, simple, stream};
@@ -13,6 +13,7 @@ on_both_engines! {
     a_key_of_a_refused_append_does_not,
     of_two_racing_keys_one_is_recorded,
     a_destroyed_key_is_never_replaced,
+    a_secret_enters_the_ledger_with_its_append_and_replaces_the_one_before,
     keys_of_people_elsewhere_are_not_touched,
     the_key_of_a_purpose_is_that_of_the_first_who_asked,
 }
@@ -110,4 +111,27 @@ async fn the_key_of_a_purpose_is_that_of_the_first_who_asked(store: Store) {
     let answers: Vec<Vec<u8>> = join_all(asked).await.into_iter().map(Result::unwrap).collect();
     assert!(candidates.contains(&answers[0]) && answers.iter().all(|it| *it == answers[0]), "{answers:?}");
     assert_ne!(nodes[0].purpose_key("links", b"other").await.unwrap(), answers[0]);
+}
+
+async fn a_secret_enters_the_ledger_with_its_append_and_replaces_the_one_before(store: Store) {
+    let log = store.open_database(Settings::default()).await;
+    let (here, there) = (found(&*log).await, found(&*log).await);
+    let secret = |organization, hash: &str| {
+        let id = SecretId { organization, owner: person(1).0, kind: SecretKind::Session };
+        NewSecret { id, hash: hash.as_bytes().to_vec() }
+    };
+    let id = secret(here, "").id;
+    let append = |hash| simple(here, "session-1").with_secret(secret(here, hash));
+    assert_eq!(log.secret(&id).await.unwrap(), None);
+    let conflicting = append("zero").expecting(stream(here, "session-1"), Version(7));
+    assert!(log.append(conflicting).await.is_err());
+    assert_eq!(log.secret(&id).await.unwrap(), None, "of a refused append");
+    for hash in ["one", "two"] {
+        log.append(append(hash)).await.unwrap();
+        let other = store.open_database(Settings::default()).await;
+        assert_eq!(other.secret(&id).await.unwrap().unwrap(), hash.as_bytes());
+        assert_eq!(other.secret(&secret(there, "").id).await.unwrap(), None);
+    }
+    let foreign = simple(here, "session-1").with_secret(secret(there, "one"));
+    assert!(matches!(log.append(foreign).await, Err(AppendError::Malformed(_))));
 }
