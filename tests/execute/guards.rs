@@ -19,6 +19,7 @@ on_both_engines! {
     of_two_that_want_a_domain_at_once_one_gets_it,
     an_address_is_unique_within_an_organization,
     the_last_admin_stays,
+    a_dry_run_is_told_of_names_and_bounds,
     of_two_admins_who_demote_each_other_on_two_nodes_one_stays,
     what_is_kept_is_what_the_events_say,
     what_was_changed_behind_the_log_is_found_and_mended,
@@ -158,4 +159,23 @@ async fn guards_are_mended_while_others_append(store: Store) {
     let (_, mended) = tokio::join!(work(&nodes[1], 50), nodes[0].mend());
     assert!(!mended.is_empty());
     assert_eq!(nodes[0].guards().verify().await.unwrap(), []);
+}
+
+async fn a_dry_run_is_told_of_names_and_bounds(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let mut request = acme.request();
+    request.dry_run = true;
+    let before = node.log.heads().await.unwrap();
+    let demoted = node.executor.execute::<User>(acme.admin, become_role(Role::Agent), &request).await;
+    assert_last_admin(&demoted);
+    let bob = new_id();
+    let taken = invite(acme.organization, bob, "ana@acme.example", Role::Agent);
+    let taken = node.executor.execute::<User>(bob, taken, &request).await;
+    assert!(matches!(&taken, Err(ExecuteError::Guard(GuardRefusal::Taken { .. }))), "{taken:?}");
+    let free = invite(acme.organization, bob, "bob@acme.example", Role::Agent);
+    let would = node.executor.execute::<User>(bob, free, &request).await.unwrap();
+    assert_eq!((would.position, would.facts.len()), (None, 1));
+    assert_eq!(node.log.heads().await.unwrap(), before);
+    assert_eq!(node.guards().verify().await.unwrap(), []);
 }

@@ -6,7 +6,8 @@
 //! | `error.rs` | why nothing was done |
 //!
 //! Aggregates are kept in memory with their versions, and nothing is answered from memory alone: an append checks the
-//! versions under the partition's lock; a refusal, a decision without events and a dry run confirm them first.
+//! versions under the partition's lock, also that of a dry run, which writes nothing; a refusal and a decision without events
+//! confirm them first.
 
 mod error;
 mod work;
@@ -156,7 +157,7 @@ impl Executor {
             let mut work = Work::new(self, request, attempt == 0);
             let decided = work.decide(&commands.0).await;
             let is_settled = match &decided {
-                Ok(()) => request.dry_run || (work.facts().is_empty() && request.once.is_none()),
+                Ok(()) => work.facts().is_empty() && (request.dry_run || request.once.is_none()),
                 Err(Halt::Refused(_)) => true,
                 Err(Halt::Failed(_)) => false,
             };
@@ -170,7 +171,8 @@ impl Executor {
                 Ok(()) => {}
             }
             if let Some(appended) = self.append(&work, request).await? {
-                return Ok(self.done(work, appended));
+                let is_done = !request.dry_run || appended.repeated;
+                return Ok(if is_done { self.done(work, appended) } else { work.undone() });
             }
         }
         Err(ExecuteError::Contended)
@@ -212,11 +214,12 @@ impl Executor {
         Ok((state, kept.version))
     }
 
-    /// Records what was decided. `None`: somebody was faster, decide again.
+    /// Records what was decided, or in a dry run only lets the log judge it. `None`: somebody was faster, decide again.
     async fn append(&self, work: &Work<'_>, request: &Request) -> Result<Option<Appended>, ExecuteError> {
         let SealedEvents { events, keys } = self.vault.seal(request.organization, work.facts(), &request.meta).await?;
         let mut append = Append::new(request.organization, events);
         append.founding = request.founding;
+        append.is_trial = request.dry_run;
         append.expected = request.expected.iter().cloned().chain(work.read_versions()).collect();
         append.guards = work.guards();
         append.once.clone_from(&request.once);

@@ -29,6 +29,8 @@ pub struct Append {
     pub person_keys: Vec<NewPersonKey>,
     /// The secrets that are given out with these events.
     pub secrets: Vec<NewSecret>,
+    /// Whether it is judged like any other and then left: nothing is written.
+    pub is_trial: bool,
 }
 
 impl Append {
@@ -43,6 +45,7 @@ impl Append {
             once: None,
             person_keys: Vec::new(),
             secrets: Vec::new(),
+            is_trial: false,
         }
     }
 
@@ -78,6 +81,13 @@ impl Append {
     #[must_use]
     pub fn with_secret(mut self, secret: NewSecret) -> Self {
         self.secrets.push(secret);
+        self
+    }
+
+    /// The same append, as a trial.
+    #[must_use]
+    pub fn on_trial(mut self) -> Self {
+        self.is_trial = true;
         self
     }
 
@@ -239,7 +249,7 @@ pub struct Appended {
     /// The place up to which the organization's partition must be read to see this append. Without events of the
     /// organization: the partition's head at that moment.
     pub position: Position,
-    /// Where each event stands, in the order of the events. Empty for a repetition.
+    /// Where each event stands, in the order of the events. Empty for a repetition and for a trial.
     pub events: Vec<Placed>,
     /// When it was recorded.
     pub recorded_at: Timestamp,

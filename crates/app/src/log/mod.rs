@@ -65,7 +65,8 @@ pub trait EventLog: Send + Sync {
     /// Records the events of `append`, or refuses it.
     ///
     /// Appends that wait for the same partition share one durable transaction. Dropping the returned future does not
-    /// take the append back: it may still be recorded.
+    /// take the append back: it may still be recorded. A trial is judged under the same locks, and nothing of it is
+    /// recorded.
     ///
     /// # Errors
     /// [`AppendError`] tells whether anything was written: nothing was, except after [`AppendError::OutcomeUnknown`].

@@ -150,7 +150,7 @@ fn start(
 impl EventLog for PostgresLog {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         append.check()?;
-        let (organization, founds) = (append.organization, append.founding);
+        let (organization, founds) = (append.organization, append.founding && !append.is_trial);
         let partition = self.home(&append).await?;
         let queue = self.queues.get(usize::from(partition.0));
         // Another node added partitions since this one started.
