@@ -7,6 +7,7 @@
 //! | [`execute`] | the way of a command: load, decide, append |
 //! | [`views`] | read models at work: tables that are folds of the log |
 //! | [`access`] | who calls: from a token to rights that hold now |
+//! | [`links`] | links that prove something: an invitation, the first sign-in |
 //! | [`guards`] | names and counts, checked against the events |
 //! | [`vault`] | keys: sealing and opening personal values, keyed hashes of names |
 
@@ -14,6 +15,7 @@ pub mod access;
 pub mod execute;
 pub mod guards;
 pub mod ledger;
+pub mod links;
 pub mod log;
 pub mod vault;
 pub mod views;
