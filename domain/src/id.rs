@@ -67,6 +67,10 @@ ids! {
     UserId = "usr";
     /// A sign-in, until it ends.
     SessionId = "ses";
+    /// Refusals of one caller, of one kind, within an hour.
+    RefusalId = "rfs";
+    /// Something that was taken out of the platform.
+    ExportId = "exp";
     /// Whoever or whatever personal values belong to, and whose key seals them: a user, or a record with free text. It
     /// has the number of that thing.
     PersonId = "per";

@@ -170,7 +170,8 @@ mod tests {
             let changed = String::from_utf8(bytes).unwrap();
             assert_eq!(here.read(&changed, Purpose::Invitation, second(1)), Err(InvalidLink::Unknown), "{index}");
         }
-        for bad in ["", "A", "é", &token[1..], &token[..token.len() - 2], &format!("{token}AAAA"), &"A".repeat(9_999)] {
+        for bad in ["", "A", "é", &token[1..], &token[..token.len() - 2], &format!("{token}AAAA"), &"A".repeat(9_999)]
+        {
             assert_eq!(here.read(bad, Purpose::Invitation, second(1)), Err(InvalidLink::Unknown), "{bad}");
         }
     }
