@@ -9,6 +9,7 @@
 //! | [`access`] | who calls: from a token to rights that hold now |
 //! | [`passwords`] | hashes of passwords, and the work that an attempt costs |
 //! | [`sign_in`] | from an address and a password to a session |
+//! | [`setup`] | the platform's organization and its first super admin |
 //! | [`links`] | links that prove something: an invitation, the first sign-in |
 //! | [`guards`] | names and counts, checked against the events |
 //! | [`vault`] | keys: sealing and opening personal values, keyed hashes of names |
@@ -20,6 +21,7 @@ pub mod ledger;
 pub mod links;
 pub mod log;
 pub mod passwords;
+pub mod setup;
 pub mod sign_in;
 pub mod vault;
 pub mod views;
