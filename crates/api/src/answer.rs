@@ -53,7 +53,11 @@ impl Changed {
     /// If what a repetition did before cannot be read.
     pub(crate) async fn of(app: &App, done: Done, subject: &StreamId, dry_run: bool) -> Result<Self, Problem> {
         let (stream, version) = match (done.repeated, done.position) {
-            (true, Some(position)) => recorded_at(app, position).await?,
+            (true, Some(position)) => match recorded_at(app, position).await? {
+                // Something was made together with what is its own: the id is the one that the key makes.
+                (stream, _) if stream.name.category() != subject.name.category() => (subject.clone(), Version(1)),
+                recorded => recorded,
+            },
             _ => (subject.clone(), version_of(app, &done, subject).await?),
         };
         let events = done.facts.iter().filter(|(on, ..)| *on == stream).map(|(.., fact)| name_of(&fact.encode().0));

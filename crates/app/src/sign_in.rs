@@ -2,14 +2,14 @@
 //!
 //! Every attempt costs the same and, if it fails, is answered alike, whether there is such an account or not.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
     Actor, Meta, OrganizationId, Personal, UserId,
     identity::{DomainName, EmailAddress, session::Method, user::Status},
 };
-use porttask_projections::{Value, folded, identity::user::Users};
+use porttask_projections::{ReadModel, Value, folded, identity::user::Users};
 
 use crate::{
     access::{Access, AccessError, Token},
@@ -23,6 +23,8 @@ use crate::{
 
 /// How long a session lasts at most.
 pub const SESSION: SignedDuration = SignedDuration::from_hours(12);
+/// How long the list of users may take to come to now. A wrong answer after that is put right by the next attempt.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// More accounts than one person has with one address.
 const MOST_ACCOUNTS: usize = 50;
 
@@ -174,6 +176,8 @@ impl SignIn {
     async fn accounts_with(&self, email: &EmailAddress) -> Result<Vec<(OrganizationId, UserId)>, SignInError> {
         let mut accounts = Vec::new();
         let wanted = email.comparable();
+        // Whoever has just accepted an invitation can sign in at once.
+        self.views.catch_up(Users::NAME, PATIENCE).await?;
         for partition in 0..self.database.heads().await?.len() {
             let query = Query {
                 partition: PartitionId(partition as u16),

@@ -160,6 +160,17 @@ impl Views {
         Ok(matches!(reached.await, Ok(Ok(_))))
     }
 
+    /// Waits until a model has read, in all partitions, what is recorded now; at most so long.
+    ///
+    /// # Errors
+    /// If there is no such model, or the log fails.
+    pub async fn catch_up(&self, name: &str, patience: Duration) -> Result<(), ViewError> {
+        for head in self.reader.heads().await? {
+            self.wait_for(name, head.position, patience).await?;
+        }
+        Ok(())
+    }
+
     /// The names of all models.
     pub fn names(&self) -> Vec<&'static str> {
         self.served.iter().map(|served| served.model.table().name).collect()
