@@ -1,7 +1,10 @@
 //! The shape of a noun that decides: a command asks, `decide` applies the rules, an event states the fact, `evolve`
 //! remembers it.
 
-use std::fmt::{Debug, Display};
+use std::{
+    borrow::Cow,
+    fmt::{Debug, Display},
+};
 
 use crate::Fact;
 
@@ -89,8 +92,8 @@ pub enum Guard {
     },
     /// A count of the organization changes.
     Count {
-        /// What is counted.
-        name: &'static str,
+        /// What is counted; behind a blank, the part of it that has a count of its own: a day.
+        name: Cow<'static, str>,
         /// By how much.
         by: i64,
         /// A decrease below this is refused.

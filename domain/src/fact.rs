@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{organization, session, user};
+use crate::{
+    compliance::{export, refusal},
+    identity::{organization, session, user},
+};
 
 /// What happened, whoever it happened to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +16,10 @@ pub enum Fact {
     User(user::Event),
     /// To a session.
     Session(session::Event),
+    /// To refusals.
+    Refusal(refusal::Event),
+    /// To an export.
+    Export(export::Event),
 }
 
 /// An event that this version of the program cannot read. Readers stop there: nothing is skipped.
@@ -76,7 +83,7 @@ macro_rules! facts {
     };
 }
 
-facts!(organization => Organization, user => User, session => Session);
+facts!(organization => Organization, user => User, session => Session, refusal => Refusal, export => Export);
 
 /// An event is serialized as `{"type": …, "data": …}`.
 #[derive(Deserialize)]

@@ -67,6 +67,10 @@ ids! {
     UserId = "usr";
     /// A sign-in, until it ends.
     SessionId = "ses";
+    /// Refusals of one caller, of one kind, within an hour.
+    RefusalId = "rfs";
+    /// Something that was taken out of the platform.
+    ExportId = "exp";
     /// Whoever or whatever personal values belong to, and whose key seals them: a user, or a record with free text. It
     /// has the number of that thing.
     PersonId = "per";
@@ -75,6 +79,11 @@ ids! {
 impl OrganizationId {
     /// The platform's own organization, which always exists.
     pub const PLATFORM: Self = Self(Uuid::nil());
+}
+
+impl UserId {
+    /// The account with which every installation begins. Its number is fixed, so that it is made once.
+    pub const FIRST_SUPER_ADMIN: Self = Self(Uuid::from_u128(1));
 }
 
 impl From<UserId> for PersonId {

@@ -5,6 +5,7 @@
 //! | room | what it owns |
 //! |---|---|
 //! | `identity` | organizations, users, sessions |
+//! | `compliance` | refusals that callers met, exports |
 //!
 //! Beside the rooms stands what all of them use: [`Aggregate`] (the shape of a noun), [`Fact`] (all events in one type),
 //! [`Meta`] (who did it), [`Personal`] (values that can be erased), the typed ids.
@@ -12,6 +13,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod aggregate;
+pub mod compliance;
 mod fact;
 mod id;
 pub mod identity;
@@ -24,7 +26,7 @@ mod text;
 
 pub use aggregate::{Aggregate, Guard, Kind, Refusal, Scope};
 pub use fact::{Fact, Undecodable};
-pub use id::{InvalidId, OrganizationId, PersonId, SessionId, UserId, uuid_of};
+pub use id::{ExportId, InvalidId, OrganizationId, PersonId, RefusalId, SessionId, UserId, uuid_of};
 pub use meta::{Actor, Meta};
 pub use personal::{Personal, Sealing};
 pub use tally::Tally;

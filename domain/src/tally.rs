@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     Aggregate, Fact, Guard, OrganizationId,
+    compliance::{Export, Refusals},
     identity::{Organization, Session, User},
 };
 
@@ -22,8 +23,10 @@ impl Tally {
         match fact {
             Fact::Organization(event) => step(self.organizations.entry(subject).or_default(), event),
             Fact::User(event) => step(self.users.entry((organization, subject)).or_default(), event),
-            // Sessions claim and count nothing, whatever has happened to them.
+            // These claim and count nothing, whatever has happened to them.
             Fact::Session(event) => Session::default().guards(event),
+            Fact::Refusal(event) => Refusals::default().guards(event),
+            Fact::Export(event) => Export::default().guards(event),
         }
     }
 }

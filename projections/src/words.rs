@@ -55,7 +55,7 @@ macro_rules! words {
 
 words! {
     Role { Admin = "admin", Agent = "agent", ReadOnly = "read_only", Auditor = "auditor", SuperAdmin = "super_admin" }
-    Status { Invited = "invited", Active = "active", Deactivated = "deactivated" }
+    Status { Registered = "registered", Invited = "invited", Active = "active", Deactivated = "deactivated" }
     Access { None = "none", Read = "read", Write = "write" }
     Standing { Active = "active", Suspended = "suspended", Deactivated = "deactivated" }
     Method { Password = "password" }

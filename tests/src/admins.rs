@@ -30,7 +30,9 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
                 _ = node.user(acme, user, invite(acme.organization, user, &email, role)).await;
                 people.push(user);
             }
-            2 => _ = node.user(acme, someone, user::Command::Accept { now: Timestamp::UNIX_EPOCH }).await,
+            2 => {
+                _ = node.user(acme, someone, user::Command::Accept { invitation: 1, now: Timestamp::UNIX_EPOCH }).await
+            }
             3 => _ = node.user(acme, someone, become_role(role)).await,
             4 => _ = node.user(acme, someone, user::Command::Deactivate).await,
             5 => _ = node.user(acme, someone, user::Command::Reactivate).await,

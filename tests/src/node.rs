@@ -168,7 +168,7 @@ pub fn invite(organization: OrganizationId, user: UserId, email: &str, role: Rol
 
 /// Take up an invitation.
 pub fn accept() -> user::Command {
-    user::Command::Accept { now: Timestamp::UNIX_EPOCH }
+    user::Command::Accept { invitation: 1, now: Timestamp::UNIX_EPOCH }
 }
 
 /// Become something else.

@@ -53,6 +53,8 @@ pub struct Request {
     pub founding: bool,
     /// What must still be as the caller saw it: who they are, and which version they want to change.
     pub expected: Vec<Expected>,
+    /// How high counts may rise, by what is counted.
+    pub limits: Vec<(&'static str, i64)>,
     /// The secrets that are given out if anything happens.
     pub secrets: Vec<NewSecret>,
     /// Makes a repetition harmless.
@@ -70,6 +72,7 @@ impl Request {
             capability: Capability::Use,
             founding: false,
             expected: Vec::new(),
+            limits: Vec::new(),
             secrets: Vec::new(),
             once: None,
             dry_run: false,

@@ -193,7 +193,7 @@ pub(crate) fn in_terms_of_the_log(
         Guard::Claim { scope, kind, name } => Some(log::Guard::Claim(claim(*scope, kind, name.as_deref()?))),
         Guard::Release { scope, kind, name } => Some(log::Guard::Release(claim(*scope, kind, name.as_deref()?))),
         Guard::Count { name, by, minimum, maximum } => {
-            let key = CounterKey { organization, name: (*name).into() };
+            let key = CounterKey { organization, name: name.clone() };
             Some(log::Guard::Count(Counter { key, by: *by, minimum: *minimum, maximum: *maximum }))
         }
     }

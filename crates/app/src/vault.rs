@@ -111,13 +111,16 @@ impl Vault {
     /// # Errors
     /// If the master keys are not those of this log, or its database fails.
     pub async fn open(ledger: Arc<dyn Ledger>, master: MasterKeys) -> Result<Self, VaultError> {
-        const NAMES: &str = "names";
-        let fresh = master.wrap(&PlainKey::generate()?, NAMES.as_bytes())?;
-        let stored = ledger.purpose_key(NAMES, &fresh).await?;
-        let key = master.unwrap(&stored, NAMES.as_bytes())?;
-        // HMAC takes keys of every length.
-        let names = Hmac::new_from_slice(key.bytes()).map_err(|error| VaultError::NoRandomness(error.to_string()))?;
+        let names = purpose(ledger.as_ref(), &master, "names").await?;
         Ok(Self { ledger, master, cache: Cache::new(CACHED_KEYS), names })
+    }
+
+    /// What authenticates under the key of a purpose of the service itself. The key is made when it is first asked for.
+    ///
+    /// # Errors
+    /// If the key was wrapped by another master key, or the log's database fails.
+    pub async fn authenticator(&self, name: &'static str) -> Result<Hmac<Sha256>, VaultError> {
+        purpose(self.ledger.as_ref(), &self.master, name).await
     }
 
     /// The key under which a unique name is claimed: a keyed hash, so that nobody can try names on a copy of the log.
@@ -327,6 +330,14 @@ impl Vault {
         }
         Ok((keys, born))
     }
+}
+
+async fn purpose(ledger: &dyn Ledger, master: &MasterKeys, name: &str) -> Result<Hmac<Sha256>, VaultError> {
+    let fresh = master.wrap(&PlainKey::generate()?, name.as_bytes())?;
+    let stored = ledger.purpose_key(name, &fresh).await?;
+    let key = master.unwrap(&stored, name.as_bytes())?;
+    // HMAC takes keys of every length.
+    Hmac::new_from_slice(key.bytes()).map_err(|error| VaultError::NoRandomness(error.to_string()))
 }
 
 /// What binds a wrapped key to its person.

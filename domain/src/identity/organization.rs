@@ -130,6 +130,9 @@ pub enum Refusal {
     /// Its standing forbids it.
     #[error("the organization is {}", standing_word(*.0))]
     Standing(Standing),
+    /// It is the platform's own.
+    #[error("the platform's own organization can be neither suspended nor deactivated")]
+    Platform,
     /// A setting makes no sense.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
@@ -139,7 +142,7 @@ impl crate::Refusal for Refusal {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound => Kind::NotFound,
-            Self::Exists | Self::Standing(_) => Kind::Conflict,
+            Self::Exists | Self::Standing(_) | Self::Platform => Kind::Conflict,
             Self::Setting(_) => Kind::Invalid,
         }
     }
@@ -151,6 +154,7 @@ impl crate::Refusal for Refusal {
             Self::Standing(Standing::Active) => "organization-active",
             Self::Standing(Standing::Suspended) => "organization-suspended",
             Self::Standing(Standing::Deactivated) => "organization-deactivated",
+            Self::Platform => "platform-organization",
             Self::Setting(_) => "invalid-setting",
         }
     }
@@ -286,6 +290,11 @@ impl Existing {
             Command::ChangeLocale(locale) => {
                 allowed(Capability::BeAdministered)?;
                 Ok(changed(&self.settings.locale, locale, |from, to| Event::LocaleChanged { from, to }))
+            }
+            Command::Suspend { organization, .. } | Command::Deactivate { organization, .. }
+                if *organization == OrganizationId::PLATFORM =>
+            {
+                Err(Refusal::Platform)
             }
             Command::Suspend { .. } if self.standing == Standing::Suspended => Ok(vec![]),
             Command::Suspend { organization, reason } => {

@@ -1,8 +1,11 @@
 //! The life of an account: invitation, role, permissions.
 
-use jiff::Timestamp;
+mod existing;
+
+use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
+use self::existing::Existing;
 use super::{
     address::EmailAddress,
     role::{Access, Permissions, Role},
@@ -29,8 +32,30 @@ pub enum Command {
         /// When the invitation ends.
         expires_at: Timestamp,
     },
+    /// Make an account without inviting anybody yet.
+    Register {
+        /// Where.
+        organization: OrganizationId,
+        /// The new account.
+        user: UserId,
+        /// The person's full name.
+        name: PersonName,
+        /// Where an invitation will be sent to.
+        email: EmailAddress,
+        /// What they will be.
+        role: Role,
+        /// What they will be permitted, within their role.
+        permissions: Permissions,
+    },
+    /// Invite a person whose account was registered, or anew one who has not accepted yet.
+    SendInvitation {
+        /// When the invitation ends.
+        expires_at: Timestamp,
+    },
     /// Take up an invitation.
     Accept {
+        /// Which one: the first, the second, …
+        invitation: u64,
         /// When it is taken up.
         now: Timestamp,
     },
@@ -69,6 +94,26 @@ pub enum Event {
         role: Role,
         /// What they will be permitted.
         permissions: Permissions,
+        /// When the invitation ends.
+        expires_at: Timestamp,
+    },
+    /// An account was made, and nobody invited yet.
+    #[serde(rename = "user.registered.v1")]
+    Registered {
+        /// The person's full name.
+        name: Personal,
+        /// The address that an invitation will go to.
+        email: Personal,
+        /// By which rules the address is compared with others.
+        address_rules: u8,
+        /// What they will be.
+        role: Role,
+        /// What they will be permitted.
+        permissions: Permissions,
+    },
+    /// The person was invited, or invited anew: former invitations are void.
+    #[serde(rename = "user.invitation_sent.v1")]
+    InvitationSent {
         /// When the invitation ends.
         expires_at: Timestamp,
     },
@@ -111,6 +156,12 @@ pub enum Refusal {
     /// The invitation has ended.
     #[error("the invitation has expired: ask for a new one")]
     InvitationExpired,
+    /// Nobody was invited, or another invitation was sent later.
+    #[error("the invitation was replaced by a later one: use the latest")]
+    InvitationReplaced,
+    /// The invitation was taken up already.
+    #[error("the invitation has been accepted already")]
+    Accepted,
     /// The invitation was not taken up yet.
     #[error("the invitation has not been accepted yet")]
     NotAccepted,
@@ -129,7 +180,12 @@ impl crate::Refusal for Refusal {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound => Kind::NotFound,
-            Self::Exists | Self::InvitationExpired | Self::NotAccepted | Self::Deactivated => Kind::Conflict,
+            Self::Exists
+            | Self::InvitationExpired
+            | Self::InvitationReplaced
+            | Self::Accepted
+            | Self::NotAccepted
+            | Self::Deactivated => Kind::Conflict,
             Self::BeyondRole(_) | Self::RoleNotHere(_) => Kind::Invalid,
         }
     }
@@ -139,6 +195,8 @@ impl crate::Refusal for Refusal {
             Self::NotFound => "user-not-found",
             Self::Exists => "user-exists",
             Self::InvitationExpired => "invitation-expired",
+            Self::InvitationReplaced => "invitation-replaced",
+            Self::Accepted => "invitation-accepted",
             Self::NotAccepted => "invitation-not-accepted",
             Self::Deactivated => "user-deactivated",
             Self::BeyondRole(_) => "permissions-beyond-role",
@@ -149,25 +207,19 @@ impl crate::Refusal for Refusal {
 
 /// The count of those who can administer an organization now; it never falls below one.
 pub const ACTIVE_ADMINS: &str = "active_admins";
+/// The counts of invitations by the day on which they end; how many there may be comes with the command.
+pub const INVITATIONS: &str = "invitations";
 
 /// A user, as far as decisions need it.
 #[derive(Debug, Clone, Default)]
 pub struct User(Option<Existing>);
 
-#[derive(Debug, Clone)]
-struct Existing {
-    name: Personal,
-    email: Personal,
-    status: Status,
-    role: Role,
-    permissions: Permissions,
-    expires_at: Timestamp,
-}
-
 /// Where an account is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// Known, not invited yet.
+    Registered,
     /// Invited, not there yet.
     Invited,
     /// Can sign in.
@@ -181,6 +233,22 @@ impl User {
     pub fn rights(&self) -> Option<(Role, Permissions)> {
         let active = self.0.as_ref().filter(|existing| existing.status == Status::Active);
         active.map(|existing| (existing.role, existing.permissions))
+    }
+
+    /// The invitation that can be taken up: which one it is, and when it ends.
+    pub fn invitation(&self) -> Option<(u64, Timestamp)> {
+        let invited = self.0.as_ref().filter(|existing| existing.status == Status::Invited);
+        invited.map(|existing| (existing.invitations, existing.expires_at))
+    }
+
+    /// Where the account is in its life; `None` if there is none.
+    pub fn status(&self) -> Option<Status> {
+        self.0.as_ref().map(|existing| existing.status)
+    }
+
+    /// What the person is called and where mail for them goes; `None` if there is no such account.
+    pub fn person(&self) -> Option<(&Personal, &Personal)> {
+        self.0.as_ref().map(|existing| (&existing.name, &existing.email))
     }
 
     /// Whether this user can administer the organization now.
@@ -203,10 +271,7 @@ impl Aggregate for User {
         match (&self.0, command) {
             (Some(existing), command) => existing.decide(command),
             (None, Command::Invite { organization, user, name, email, role, permissions, expires_at }) => {
-                if role.is_of_the_platform() != (*organization == OrganizationId::PLATFORM) {
-                    return Err(Refusal::RoleNotHere(*role));
-                }
-                within(*permissions, *role)?;
+                grantable(*organization, *role, *permissions)?;
                 Ok(vec![Event::Invited {
                     name: Personal::identity(*user, name.as_str()),
                     email: Personal::identity(*user, email.to_string()),
@@ -216,22 +281,32 @@ impl Aggregate for User {
                     expires_at: *expires_at,
                 }])
             }
+            (None, Command::Register { organization, user, name, email, role, permissions }) => {
+                grantable(*organization, *role, *permissions)?;
+                Ok(vec![Event::Registered {
+                    name: Personal::identity(*user, name.as_str()),
+                    email: Personal::identity(*user, email.to_string()),
+                    address_rules: EmailAddress::RULES,
+                    role: *role,
+                    permissions: *permissions,
+                }])
+            }
             (None, _) => Err(Refusal::NotFound),
         }
     }
 
     fn evolve(&mut self, event: &Event) {
-        if let Event::Invited { name, email, role, permissions, expires_at, address_rules: _ } = event {
-            self.0 = Some(Existing {
-                name: name.clone(),
-                email: email.clone(),
-                status: Status::Invited,
-                role: *role,
-                permissions: *permissions,
-                expires_at: *expires_at,
-            });
-        } else if let Some(existing) = &mut self.0 {
-            existing.evolve(event);
+        match (event, &mut self.0) {
+            (Event::Invited { name, email, role, permissions, expires_at, .. }, _) => {
+                let invited = (Status::Invited, 1, *expires_at);
+                self.0 = Some(Existing::new(name, email, *role, *permissions, invited));
+            }
+            (Event::Registered { name, email, role, permissions, .. }, _) => {
+                let registered = (Status::Registered, 0, Timestamp::UNIX_EPOCH);
+                self.0 = Some(Existing::new(name, email, *role, *permissions, registered));
+            }
+            (event, Some(existing)) => existing.evolve(event),
+            (_, None) => {}
         }
     }
 
@@ -239,79 +314,41 @@ impl Aggregate for User {
         let mut after = self.clone();
         after.evolve(event);
         let by = i64::from(after.administers()) - i64::from(self.administers());
-        let mut guards = Vec::new();
-        if let Event::Invited { email, .. } = event {
-            let address = email.value().and_then(|email| EmailAddress::new(email).ok());
-            let name = address.map(|address| address.comparable());
-            guards.push(Guard::Claim { scope: Scope::Organization, kind: "email", name });
-        }
+        let mut guards = match event {
+            Event::Invited { email, expires_at, .. } => vec![claim(email), invitation(*expires_at)],
+            Event::Registered { email, .. } => vec![claim(email)],
+            Event::InvitationSent { expires_at } => vec![invitation(*expires_at)],
+            Event::InvitationAccepted {}
+            | Event::RoleChanged { .. }
+            | Event::PermissionsChanged { .. }
+            | Event::Deactivated {}
+            | Event::Reactivated {} => Vec::new(),
+        };
         if by != 0 {
-            guards.push(Guard::Count { name: ACTIVE_ADMINS, by, minimum: Some(1), maximum: None });
+            guards.push(Guard::Count { name: ACTIVE_ADMINS.into(), by, minimum: Some(1), maximum: None });
         }
         guards
     }
 }
 
-impl Existing {
-    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
-        match command {
-            Command::Invite { name, email, role, permissions, .. } => {
-                let is_same = self.name.value() == Some(name.as_str())
-                    && self.email.value() == Some(email.to_string().as_str())
-                    && (self.role, self.permissions) == (*role, *permissions);
-                if is_same { Ok(vec![]) } else { Err(Refusal::Exists) }
-            }
-            Command::Accept { now } => match self.status {
-                Status::Invited if *now >= self.expires_at => Err(Refusal::InvitationExpired),
-                Status::Invited => Ok(vec![Event::InvitationAccepted {}]),
-                Status::Active => Ok(vec![]),
-                Status::Deactivated => Err(Refusal::Deactivated),
-            },
-            Command::ChangeRole { role, permissions } => {
-                if self.status == Status::Deactivated {
-                    return Err(Refusal::Deactivated);
-                }
-                if role.is_of_the_platform() != self.role.is_of_the_platform() {
-                    return Err(Refusal::RoleNotHere(*role));
-                }
-                let to = permissions.unwrap_or_else(|| self.permissions.narrowed_to(role.ceiling()));
-                within(to, *role)?;
-                let role_changed = (self.role != *role).then_some(Event::RoleChanged { from: self.role, to: *role });
-                Ok(role_changed.into_iter().chain(self.permit(to)).collect())
-            }
-            Command::ChangePermissions { permissions } => {
-                if self.status == Status::Deactivated {
-                    return Err(Refusal::Deactivated);
-                }
-                within(*permissions, self.role)?;
-                Ok(self.permit(*permissions).into_iter().collect())
-            }
-            Command::Deactivate => match self.status {
-                Status::Invited => Err(Refusal::NotAccepted),
-                Status::Active => Ok(vec![Event::Deactivated {}]),
-                Status::Deactivated => Ok(vec![]),
-            },
-            Command::Reactivate => match self.status {
-                Status::Invited => Err(Refusal::NotAccepted),
-                Status::Active => Ok(vec![]),
-                Status::Deactivated => Ok(vec![Event::Reactivated {}]),
-            },
-        }
-    }
+/// The address is this user's.
+fn claim(email: &Personal) -> Guard {
+    let address = email.value().and_then(|email| EmailAddress::new(email).ok());
+    let name = address.map(|address| address.comparable());
+    Guard::Claim { scope: Scope::Organization, kind: "email", name }
+}
 
-    fn permit(&self, to: Permissions) -> Option<Event> {
-        (self.permissions != to).then_some(Event::PermissionsChanged { from: self.permissions, to })
-    }
+/// One invitation more that ends on this day.
+fn invitation(expires_at: Timestamp) -> Guard {
+    let day = expires_at.to_zoned(TimeZone::UTC).date();
+    Guard::Count { name: format!("{INVITATIONS} {day}").into(), by: 1, minimum: None, maximum: None }
+}
 
-    fn evolve(&mut self, event: &Event) {
-        match event {
-            Event::Invited { .. } => {}
-            Event::InvitationAccepted {} | Event::Reactivated {} => self.status = Status::Active,
-            Event::RoleChanged { to, .. } => self.role = *to,
-            Event::PermissionsChanged { to, .. } => self.permissions = *to,
-            Event::Deactivated {} => self.status = Status::Deactivated,
-        }
+fn grantable(organization: OrganizationId, role: Role, permissions: Permissions) -> Result<(), Refusal> {
+    if role.is_of_the_platform() != (organization == OrganizationId::PLATFORM) {
+        return Err(Refusal::RoleNotHere(role));
     }
+    within(permissions, role)
 }
 
 fn within(permissions: Permissions, role: Role) -> Result<(), Refusal> {

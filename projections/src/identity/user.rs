@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use porttask_domain::{
-    Fact, OrganizationId, UserId,
+    Fact, OrganizationId, Personal, UserId,
     identity::{Access, Permissions, Role, user::Event, user::Status},
 };
 
@@ -38,10 +38,10 @@ row! {
             reports: Access,
             /// Access to administration.
             administration: Access,
-            /// When they were invited.
-            invited_at: Timestamp,
-            /// When the invitation ends.
-            invitation_expires_at: Timestamp,
+            /// When the account was made.
+            created_at: Timestamp,
+            /// When the last invitation ends or ended; `None` if none was sent yet.
+            invitation_expires_at: Option<Timestamp>,
             /// The version of the account.
             version: u64,
         }
@@ -53,10 +53,12 @@ pub struct Users;
 
 impl ReadModel for Users {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INDEXES: &'static [Index] = &[
+        Index { name: "by_address", columns: &["folded_email"] },
         Index { name: "by_name", columns: &["organization", "folded_name", "user"] },
         Index { name: "by_email", columns: &["organization", "folded_email", "user"] },
+        Index { name: "by_age", columns: &["organization", "created_at", "user"] },
     ];
     const SEARCHED: &'static [&'static str] = &["folded_name", "folded_email"];
     type Row = User;
@@ -64,36 +66,46 @@ impl ReadModel for Users {
     fn keys(recorded: &Recorded) -> Vec<Key> {
         match &recorded.fact {
             Fact::User(_) => vec![vec![Value::Id(recorded.organization.0), Value::Id(recorded.subject)]],
-            Fact::Organization(_) | Fact::Session(_) => Vec::new(),
+            Fact::Organization(_) | Fact::Session(_) | Fact::Refusal(_) | Fact::Export(_) => Vec::new(),
         }
     }
 
     fn project(row: Option<User>, recorded: &Recorded) -> Change<User> {
         let Fact::User(event) = &recorded.fact else { return Change::Keep };
         let version = recorded.version;
-        if let Event::Invited { name, email, role, permissions, expires_at, .. } = event {
+        let new = |name: &Personal, email: &Personal, role: Role, permissions: &Permissions, status| {
             let Permissions { tickets, invoices, reports, administration } = *permissions;
-            return Change::Put(User {
+            User {
                 organization: recorded.organization,
                 user: UserId(recorded.subject),
                 name: name.value().map(str::to_owned),
                 folded_name: name.value().map(folded).unwrap_or_default(),
                 email: email.value().map(str::to_owned),
                 folded_email: email.value().map(folded).unwrap_or_default(),
-                role: *role,
-                status: Status::Invited,
+                role,
+                status,
                 tickets,
                 invoices,
                 reports,
                 administration,
-                invited_at: recorded.recorded_at,
-                invitation_expires_at: *expires_at,
+                created_at: recorded.recorded_at,
+                invitation_expires_at: None,
                 version,
-            });
+            }
+        };
+        if let Event::Invited { name, email, role, permissions, expires_at, .. } = event {
+            let row = new(name, email, *role, permissions, Status::Invited);
+            return Change::Put(User { invitation_expires_at: Some(*expires_at), ..row });
+        }
+        if let Event::Registered { name, email, role, permissions, .. } = event {
+            return Change::Put(new(name, email, *role, permissions, Status::Registered));
         }
         let Some(row) = row else { return Change::Keep };
         let row = match event {
-            Event::Invited { .. } => row,
+            Event::Invited { .. } | Event::Registered { .. } => row,
+            Event::InvitationSent { expires_at } => {
+                User { status: Status::Invited, invitation_expires_at: Some(*expires_at), ..row }
+            }
             Event::InvitationAccepted {} | Event::Reactivated {} => User { status: Status::Active, ..row },
             Event::Deactivated {} => User { status: Status::Deactivated, ..row },
             Event::RoleChanged { to, .. } => User { role: *to, ..row },

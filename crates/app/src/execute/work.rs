@@ -112,7 +112,16 @@ impl<'a> Work<'a> {
     pub(super) fn guards(&self) -> Vec<log::Guard> {
         let (vault, organization) = (&self.executor.vault, self.request.organization);
         let guards = self.guards.iter();
-        guards.filter_map(|(owner, guard)| in_terms_of_the_log(vault, organization, owner, guard)).collect()
+        let guards = guards.filter_map(|(owner, guard)| in_terms_of_the_log(vault, organization, owner, guard));
+        guards.map(|guard| self.limited(guard)).collect()
+    }
+
+    /// The guard with the limit that the request brings for what is counted.
+    fn limited(&self, guard: log::Guard) -> log::Guard {
+        let log::Guard::Count(counter) = guard else { return guard };
+        let counted = counter.key.name.split(' ').next();
+        let limit = self.request.limits.iter().find(|(name, _)| counted == Some(*name)).map(|(_, limit)| *limit);
+        log::Guard::Count(log::Counter { maximum: limit.or(counter.maximum), ..counter })
     }
 
     /// What would have happened, if nothing was recorded.

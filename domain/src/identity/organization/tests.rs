@@ -101,3 +101,14 @@ fn a_deactivation_is_for_good() {
     }
     assert_eq!(Organization::after(&ended()).allow(Capability::Settle), Ok(()));
 }
+
+#[test]
+fn the_platform_itself_is_not_locked_out() {
+    let reason = || Reason::new("by mistake").unwrap();
+    for command in [
+        Command::Suspend { organization: OrganizationId::PLATFORM, reason: reason() },
+        Command::Deactivate { organization: OrganizationId::PLATFORM, reason: reason() },
+    ] {
+        given::<Organization>([created()]).when(command).then_refused(Refusal::Platform);
+    }
+}

@@ -47,7 +47,7 @@ fn accepted() -> Event {
 }
 
 fn admins(by: i64) -> Guard {
-    Guard::Count { name: ACTIVE_ADMINS, by, minimum: Some(1), maximum: None }
+    Guard::Count { name: ACTIVE_ADMINS.into(), by, minimum: Some(1), maximum: None }
 }
 
 #[test]
@@ -55,14 +55,54 @@ fn an_invitation_claims_the_address() {
     given::<User>([]).when(invite(Role::Agent)).then([invited(Role::Agent)]);
     let name = Some("ana@acme.example".to_owned());
     let claim = Guard::Claim { scope: Scope::Organization, kind: "email", name };
-    assert_eq!(User::default().guards(&invited(Role::Admin)), [claim]);
+    let one_more = Guard::Count { name: "invitations 1970-01-01".into(), by: 1, minimum: None, maximum: None };
+    assert_eq!(User::default().guards(&invited(Role::Admin)), [claim, one_more]);
+}
+
+#[test]
+fn an_account_may_be_made_before_anybody_is_invited() {
+    let register = || Command::Register {
+        organization: acme(),
+        user: ana(),
+        name: PersonName::new("Ana Souza").unwrap(),
+        email: EmailAddress::new("Ana@acme.example").unwrap(),
+        role: Role::Agent,
+        permissions: Role::Agent.ceiling(),
+    };
+    let registered = || Event::Registered {
+        name: Personal::identity(ana(), "Ana Souza"),
+        email: Personal::identity(ana(), "Ana@acme.example"),
+        address_rules: 1,
+        role: Role::Agent,
+        permissions: Role::Agent.ceiling(),
+    };
+    let sent = |at| Event::InvitationSent { expires_at: second(at) };
+    let accept = |invitation| Command::Accept { invitation, now: second(1) };
+    given::<User>([]).when(register()).then([registered()]);
+    given::<User>([registered()]).when(register()).then([]);
+    given::<User>([registered()]).when(accept(1)).then_refused(Refusal::InvitationReplaced);
+    given::<User>([registered()]).when(Command::SendInvitation { expires_at: second(5) }).then([sent(5)]);
+    given::<User>([registered(), sent(5)]).when(accept(1)).then([accepted()]);
+}
+
+#[test]
+fn a_later_invitation_replaces_the_former_ones() {
+    let again = || [invited(Role::Agent), Event::InvitationSent { expires_at: second(2_000) }];
+    let accept = |invitation| Command::Accept { invitation, now: second(1_500) };
+    let send = || Command::SendInvitation { expires_at: second(2_000) };
+    given::<User>([invited(Role::Agent)]).when(send()).then([again()[1].clone()]);
+    given::<User>(again()).when(send()).then([]);
+    given::<User>(again()).when(accept(1)).then_refused(Refusal::InvitationReplaced);
+    given::<User>(again()).when(accept(2)).then([accepted()]);
+    given::<User>([invited(Role::Agent), accepted()]).when(send()).then_refused(Refusal::Accepted);
+    assert_eq!(User::after(&again()).invitation(), Some((2, second(2_000))));
 }
 
 #[test]
 fn an_invitation_is_accepted_until_it_expires() {
-    given::<User>([invited(Role::Agent)]).when(Command::Accept { now: second(999) }).then([accepted()]);
+    given::<User>([invited(Role::Agent)]).when(Command::Accept { invitation: 1, now: second(999) }).then([accepted()]);
     given::<User>([invited(Role::Agent)])
-        .when(Command::Accept { now: second(1_000) })
+        .when(Command::Accept { invitation: 1, now: second(1_000) })
         .then_refused(Refusal::InvitationExpired);
 }
 
@@ -100,7 +140,7 @@ fn a_deactivated_user_is_only_reactivated() {
     let change = || Command::ChangeRole { role: Role::Admin, permissions: None };
     given::<User>([invited(Role::Agent), accepted()]).when(Command::Deactivate).then([Event::Deactivated {}]);
     given::<User>(gone()).when(change()).then_refused(Refusal::Deactivated);
-    given::<User>(gone()).when(Command::Accept { now: second(1) }).then_refused(Refusal::Deactivated);
+    given::<User>(gone()).when(Command::Accept { invitation: 1, now: second(1) }).then_refused(Refusal::Deactivated);
     given::<User>(gone()).when(Command::Reactivate).then([Event::Reactivated {}]);
     given::<User>([invited(Role::Agent)]).when(Command::Deactivate).then_refused(Refusal::NotAccepted);
 }
@@ -109,7 +149,7 @@ fn a_deactivated_user_is_only_reactivated() {
 fn those_who_can_administer_are_counted() {
     let counted = |history: &[Event], event: Event| -> Vec<Guard> {
         let guards = User::after(history).guards(&event).into_iter();
-        guards.filter(|guard| matches!(guard, Guard::Count { .. })).collect()
+        guards.filter(|guard| matches!(guard, Guard::Count { name, .. } if name == ACTIVE_ADMINS)).collect()
     };
     let none: Vec<Guard> = vec![];
     let active = [invited(Role::Admin), accepted()];
@@ -126,7 +166,7 @@ fn commands() -> impl Strategy<Value = Command> {
     let roles = || prop::sample::select(vec![Role::Admin, Role::Agent, Role::ReadOnly, Role::Auditor]);
     prop_oneof![
         roles().prop_map(invite),
-        (0..2_000_i64).prop_map(|now| Command::Accept { now: second(now) }),
+        (0..2_000_i64).prop_map(|now| Command::Accept { invitation: 1, now: second(now) }),
         roles().prop_map(|role| Command::ChangeRole { role, permissions: None }),
         roles().prop_map(|role| Command::ChangePermissions { permissions: role.ceiling() }),
         Just(Command::Deactivate),
@@ -144,7 +184,7 @@ proptest! {
         for command in commands {
             for event in user.decide(&command).unwrap_or_default() {
                 for guard in user.guards(&event) {
-                    if let Guard::Count { by, .. } = guard {
+                    if let Guard::Count { by, minimum: Some(1), .. } = guard {
                         count += by;
                     }
                 }

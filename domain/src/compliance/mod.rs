@@ -1,0 +1,12 @@
+//! What is kept for those who check what was done.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `refusal.rs` | that a caller was refused something, how often |
+//! | `export.rs` | that the audit log was taken out of the platform |
+
+pub mod export;
+pub mod refusal;
+
+pub use export::Export;
+pub use refusal::Refusals;

@@ -1,0 +1,99 @@
+//! That a caller who is signed in was refused something: one history for a caller, an operation, a reason and an hour.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Aggregate, Kind, RefusalId};
+
+/// What can be asked of refusals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Take down that there were so many in all.
+    Note {
+        /// What was asked for: the name of an operation.
+        operation: String,
+        /// Why it was refused: the name of a problem.
+        problem: String,
+        /// How many refusals there were, those that were taken down already included.
+        total: u64,
+    },
+}
+
+/// What can happen to refusals. Stored for ever: never reuse a name; a new shape is a new `.vN`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", deny_unknown_fields)]
+pub enum Event {
+    /// There were so many more.
+    #[serde(rename = "refusal.noted.v1")]
+    Noted {
+        /// What was asked for.
+        operation: String,
+        /// Why it was refused.
+        problem: String,
+        /// How many more.
+        times: u64,
+    },
+}
+
+/// Refusals are taken down without conditions.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {}
+
+impl crate::Refusal for Refusal {
+    fn kind(&self) -> Kind {
+        match *self {}
+    }
+
+    fn slug(&self) -> &'static str {
+        match *self {}
+    }
+}
+
+/// Refusals, as far as decisions need them.
+#[derive(Debug, Clone, Default)]
+pub struct Refusals {
+    noted: u64,
+}
+
+impl Aggregate for Refusals {
+    const CATEGORY: &'static str = "refusal";
+    type Id = RefusalId;
+    type Command = Command;
+    type Event = Event;
+    type Refusal = Refusal;
+
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+        let Command::Note { operation, problem, total } = command;
+        let times = total.saturating_sub(self.noted);
+        if times == 0 {
+            return Ok(vec![]);
+        }
+        Ok(vec![Event::Noted { operation: operation.clone(), problem: problem.clone(), times }])
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        let Event::Noted { times, .. } = event;
+        self.noted += times;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::given;
+
+    fn note(total: u64) -> Command {
+        Command::Note { operation: "list_users".to_owned(), problem: "forbidden".to_owned(), total }
+    }
+
+    fn noted(times: u64) -> Event {
+        Event::Noted { operation: "list_users".to_owned(), problem: "forbidden".to_owned(), times }
+    }
+
+    #[test]
+    fn every_refusal_is_taken_down_once() {
+        given::<Refusals>([]).when(note(1)).then([noted(1)]);
+        given::<Refusals>([noted(1)]).when(note(1)).then([]);
+        given::<Refusals>([noted(1)]).when(note(18)).then([noted(17)]);
+        given::<Refusals>([noted(1), noted(17)]).when(note(18)).then([]);
+    }
+}
