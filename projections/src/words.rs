@@ -1,5 +1,6 @@
 //! Words of the domain as texts and columns: written as they are in events.
 
+use porttask_domain::compliance::export::Format;
 use porttask_domain::identity::{
     Access, Role, Standing,
     session::{Ending, Method},
@@ -59,6 +60,7 @@ words! {
     Access { None = "none", Read = "read", Write = "write" }
     Standing { Active = "active", Suspended = "suspended", Deactivated = "deactivated" }
     Method { Password = "password" }
+    Format { Csv = "csv", Json = "json" }
     Ending { SignOut = "sign_out", Revocation = "revocation" }
     Weekday {
         Monday = "monday", Tuesday = "tuesday", Wednesday = "wednesday", Thursday = "thursday", Friday = "friday",

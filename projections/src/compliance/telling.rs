@@ -4,8 +4,12 @@ use std::fmt::{self, Display};
 
 use porttask_domain::{
     Fact, Personal,
+    compliance::{
+        export::{self, Selection},
+        refusal,
+    },
     identity::{
-        Permissions, Standing, organization,
+        Permissions, Role, Standing, organization,
         session::{self, Ending},
         settings::{Branding, BusinessHours, Hours, Settings, Weekday},
         user::{self, Status},
@@ -58,6 +62,8 @@ pub(super) fn tell(fact: &Fact, to: &mut dyn Listener) {
         Fact::Organization(event) => organization(event, to),
         Fact::User(event) => user(event, to),
         Fact::Session(event) => session(event, to),
+        Fact::Refusal(event) => refusal(event, to),
+        Fact::Export(event) => export(event, to),
     }
 }
 
@@ -111,17 +117,15 @@ fn user(event: &user::Event, listener: &mut dyn Listener) {
     match event {
         Event::Invited { name, email, address_rules: _, role, permissions, expires_at } => {
             listener.words("invited ");
-            listener.value(Shown::Personal(name));
-            listener.words(" <");
-            listener.value(Shown::Personal(email));
-            listener.words("> as ");
-            listener.value(Shown::Text(role.word()));
-            listener.change("name", None, Some(Shown::Personal(name)));
-            listener.change("email", None, Some(Shown::Personal(email)));
-            listener.change("role", None, Some(Shown::Text(role.word())));
-            for (field, access) in groups(permissions) {
-                listener.change(field, None, Some(Shown::Text(access)));
-            }
+            person(name, email, *role, permissions, listener);
+            listener.change("invitation_expires_at", None, Some(Shown::Filtered(expires_at)));
+        }
+        Event::Registered { name, email, address_rules: _, role, permissions } => {
+            listener.words("registered ");
+            person(name, email, *role, permissions, listener);
+        }
+        Event::InvitationSent { expires_at } => {
+            listener.words("sent an invitation");
             listener.change("invitation_expires_at", None, Some(Shown::Filtered(expires_at)));
         }
         Event::InvitationAccepted {} => {
@@ -144,6 +148,22 @@ fn user(event: &user::Event, listener: &mut dyn Listener) {
     }
 }
 
+/// Who a new user is, and what they may.
+fn person(name: &Personal, email: &Personal, role: Role, permissions: &Permissions, listener: &mut dyn Listener) {
+    let role = Shown::Text(role.word());
+    listener.value(Shown::Personal(name));
+    listener.words(" <");
+    listener.value(Shown::Personal(email));
+    listener.words("> as ");
+    listener.value(role);
+    listener.change("name", None, Some(Shown::Personal(name)));
+    listener.change("email", None, Some(Shown::Personal(email)));
+    listener.change("role", None, Some(role));
+    for (field, access) in groups(permissions) {
+        listener.change(field, None, Some(Shown::Text(access)));
+    }
+}
+
 fn session(event: &session::Event, listener: &mut dyn Listener) {
     use session::Event;
     match event {
@@ -156,6 +176,37 @@ fn session(event: &session::Event, listener: &mut dyn Listener) {
         }
         Event::Ended { by: Ending::SignOut } => listener.words("signed out"),
         Event::Ended { by: Ending::Revocation } => listener.words("revoked the session"),
+    }
+}
+
+fn refusal(event: &refusal::Event, listener: &mut dyn Listener) {
+    let refusal::Event::Noted { operation, problem, times } = event;
+    listener.words("was refused ");
+    listener.value(Shown::Text(operation));
+    listener.words(": ");
+    listener.value(Shown::Text(problem));
+    if *times > 1 {
+        listener.words(", ");
+        listener.value(Shown::Written(times));
+        listener.words(" times");
+    }
+}
+
+fn export(event: &export::Event, listener: &mut dyn Listener) {
+    let export::Event::AuditLogTaken { format, selection } = event;
+    listener.words("exported the audit log as ");
+    listener.value(Shown::Text(format.word()));
+    let Selection { actor, action, target, from, until, text } = selection;
+    let filters = [
+        ("actor", actor.as_deref().map(Shown::Text)),
+        ("action", action.as_deref().map(Shown::Text)),
+        ("target", target.as_deref().map(Shown::Text)),
+        ("from", from.as_ref().map(|from| Shown::Filtered(from))),
+        ("until", until.as_ref().map(|until| Shown::Filtered(until))),
+        ("text", text.as_ref().map(Shown::Personal)),
+    ];
+    for (field, filter) in filters {
+        change_if_different(field, None, filter, listener);
     }
 }
 

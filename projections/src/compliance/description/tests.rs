@@ -2,6 +2,11 @@ use porttask_domain::Fact;
 
 use super::*;
 
+const REGISTERED: &str = r#"{"address_rules":1,
+    "email":{"$personal":{"of":"per_0000000000000000000000000b","sealing":"identity","value":null}},
+    "name":{"$personal":{"of":"per_0000000000000000000000000b","sealing":"identity","value":"Ana Souza"}},
+    "permissions":{"administration":"none","invoices":"read","reports":"read","tickets":"none"},"role":"auditor"}"#;
+
 /// An event, its sentence, and the words by which it is found.
 const SENTENCES: &[(&str, &str, &str, &str)] = &[
     (
@@ -81,6 +86,37 @@ const SENTENCES: &[(&str, &str, &str, &str)] = &[
     ),
     ("session.ended.v1", r#"{"by":"sign_out"}"#, "signed out", "signed out session ended"),
     ("session.ended.v1", r#"{"by":"revocation"}"#, "revoked the session", "revoked the session ended"),
+    (
+        "user.registered.v1",
+        REGISTERED,
+        "registered Ana Souza <[erased]> as auditor",
+        "registered as auditor none read user",
+    ),
+    (
+        "user.invitation_sent.v1",
+        r#"{"expires_at":"2026-12-02T09:00:00Z"}"#,
+        "sent an invitation",
+        "sent an invitation user invitation_sent",
+    ),
+    (
+        "refusal.noted.v1",
+        r#"{"operation":"list_users","problem":"forbidden","times":1}"#,
+        "was refused list_users: forbidden",
+        "was refused list_users forbidden refusal noted",
+    ),
+    (
+        "refusal.noted.v1",
+        r#"{"operation":"list_users","problem":"forbidden","times":17}"#,
+        "was refused list_users: forbidden, 17 times",
+        "was refused list_users forbidden 17 times refusal noted",
+    ),
+    (
+        "export.audit_log_taken.v1",
+        r#"{"format":"csv","selection":{"action":"user.invited","from":"2026-11-01T00:00:00Z","text":
+            {"$personal":{"of":"per_00000000000000000000000007","sealing":"identity","value":"ana"}}}}"#,
+        "exported the audit log as csv",
+        "exported the audit log as csv user.invited audit_log_taken",
+    ),
 ];
 
 const ANA: &str = r#"{"address_rules":1,
