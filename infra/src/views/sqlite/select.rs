@@ -17,7 +17,8 @@ pub(super) fn select(connection: &Connection, view: &View, query: &Query) -> Res
     let is_searched = !words.anywhere.is_empty() && !view.table.searched.is_empty();
     let dialect = if is_searched && are_rare(connection, view, &words)? { &BY_TEXTS } else { &DIALECT };
     let Select { sql, parameters } = dialect.select(view, query).map_err(Failure::View)?;
-    let mut statement = connection.prepare_cached(&sql)?;
+    // Of `$2`, SQLite takes 2 as a name, and counts parameters as they come; the values are all bound.
+    let mut statement = connection.prepare_cached(&sql.replace('$', "?"))?;
     let mut rows = statement.query(params_from_iter(parameters.iter().map(Stored)))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
