@@ -86,6 +86,20 @@ pub enum Value {
     Text(String),
 }
 
+impl Value {
+    /// In which columns it can stand; `None` for nothing, which can stand in all optional ones.
+    pub fn kind(&self) -> Option<Kind> {
+        Some(match self {
+            Self::Null => return None,
+            Self::Id(_) => Kind::Id,
+            Self::Integer(_) => Kind::Integer,
+            Self::Boolean(_) => Kind::Boolean,
+            Self::Time(_) => Kind::Time,
+            Self::Text(_) => Kind::Text,
+        })
+    }
+}
+
 /// A type that can stand in a column.
 pub trait ColumnType: Sized {
     /// What it is stored as.

@@ -1,17 +1,34 @@
-//! Words of the domain as columns: written as they are in events.
+//! Words of the domain as texts and columns: written as they are in events.
 
-use porttask_domain::identity::{Access, Role, Standing, session::Ending, user::Status};
+use porttask_domain::compliance::export::Format;
+use porttask_domain::identity::{
+    Access, Role, Standing,
+    session::{Ending, Method},
+    settings::Weekday,
+    user::Status,
+};
 
 use crate::{ColumnType, Kind, Value};
 
+/// What has a word for each of its values.
+pub(crate) trait Word {
+    /// The word.
+    fn word(&self) -> &'static str;
+}
+
 macro_rules! words {
     ($($type:ty { $($variant:ident = $word:literal),+ })+) => {
-        $(impl ColumnType for $type {
+        $(impl Word for $type {
+            fn word(&self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl ColumnType for $type {
             const KIND: Kind = Kind::Text;
 
             fn to_value(&self) -> Value {
-                let word = match self { $(Self::$variant => $word),+ };
-                Value::Text(word.to_owned())
+                Value::Text(self.word().to_owned())
             }
 
             fn from_value(value: Value) -> Option<Self> {
@@ -42,5 +59,11 @@ words! {
     Status { Registered = "registered", Invited = "invited", Active = "active", Deactivated = "deactivated" }
     Access { None = "none", Read = "read", Write = "write" }
     Standing { Active = "active", Suspended = "suspended", Deactivated = "deactivated" }
+    Method { Password = "password" }
+    Format { Csv = "csv", Json = "json" }
     Ending { SignOut = "sign_out", Revocation = "revocation" }
+    Weekday {
+        Monday = "monday", Tuesday = "tuesday", Wednesday = "wednesday", Thursday = "thursday", Friday = "friday",
+        Saturday = "saturday", Sunday = "sunday"
+    }
 }

@@ -1,7 +1,7 @@
 //! Every event is folded exactly once, whoever folds.
 
 use futures_util::future::join_all;
-use porttask_app::views::{Direction, Query};
+use porttask_app::views::{Condition, Direction, Query};
 use porttask_domain::{OrganizationId, identity::Role};
 use porttask_projections::{
     Change, Index, Key, Model, ReadModel, Recorded, Row, Value, identity::user::User, model, models, row,
@@ -67,8 +67,11 @@ async fn what_was_done_is_seen_at_the_position_of_its_answer(store: Store) {
     for role in [Role::ReadOnly, Role::Auditor, Role::Admin] {
         let done = node.user(&acme, bob, become_role(role)).await.unwrap();
         assert!(views.wait_for("users", done.position.unwrap(), PATIENCE).await.unwrap());
-        let equal = vec![("organization", Value::Id(acme.organization.0)), ("user", Value::Id(bob.0))];
-        let query = Query { partition, equal, limit: 10, ..Query::default() };
+        let conditions = vec![
+            Condition::Equal("organization", Value::Id(acme.organization.0)),
+            Condition::Equal("user", Value::Id(bob.0)),
+        ];
+        let query = Query { partition, conditions, limit: 10, ..Query::default() };
         let mut found = views.select("users", &query).await.unwrap();
         assert_eq!(found.len(), 1);
         let row = User::from_values(found.remove(0)).unwrap();
@@ -127,7 +130,10 @@ async fn rows_are_listed_by_filter_order_and_page(store: Store) {
     let partition = node.log.partition_of(acme.organization).await.unwrap().unwrap();
     let page = |direction, after| Query {
         partition,
-        equal: vec![("organization", Value::Id(acme.organization.0)), ("role", Value::Text("agent".to_owned()))],
+        conditions: vec![
+            Condition::Equal("organization", Value::Id(acme.organization.0)),
+            Condition::Equal("role", Value::Text("agent".to_owned())),
+        ],
         text: None,
         sort: vec!["folded_email", "user"],
         direction,
@@ -166,7 +172,7 @@ async fn people_are_found_by_parts_of_their_names_and_addresses(store: Store) {
     let found = async |text: &str| {
         let query = Query {
             partition,
-            equal: vec![("organization", Value::Id(acme.organization.0))],
+            conditions: vec![Condition::Equal("organization", Value::Id(acme.organization.0))],
             text: Some(text.to_owned()),
             sort: vec!["folded_email", "user"],
             limit: 10,

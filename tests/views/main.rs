@@ -4,5 +4,6 @@
 
 mod failure;
 mod folding;
+mod listing;
 mod rebuild;
 mod work;

@@ -5,7 +5,7 @@ use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use porttask_app::{
     log::PartitionId,
-    views::{Direction, Query},
+    views::{Condition, Direction, Query},
 };
 use porttask_domain::OrganizationId;
 use porttask_projections::{ReadModel, Row, Value, Values};
@@ -51,14 +51,14 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Rows of a model with these values in these columns, sorted by one of `sorts`, of which the first is the default.
+    /// Rows of a model that meet these conditions, sorted by one of `sorts`, of which the first is the default.
     ///
     /// # Errors
     /// What is wrong with what was asked.
     pub(crate) fn new<M: ReadModel>(
         app: &App,
         (organization, partitions): (OrganizationId, Vec<PartitionId>),
-        equal: Vec<(&'static str, Value)>,
+        conditions: Vec<Condition>,
         sorts: &[Sort],
         asked: &Asked<'_>,
     ) -> Result<Self, Problem> {
@@ -81,11 +81,11 @@ impl Listing {
             return Err(Problem::invalid("q", "must have at most 200 characters"));
         }
         // A cursor is good for the very listing that it comes from.
-        let bound_to = format!("{organization} {} v{} {sort} {equal:?} {text:?}", M::NAME, M::VERSION);
+        let bound_to = format!("{organization} {} v{} {sort} {conditions:?} {text:?}", M::NAME, M::VERSION);
         let after = asked.cursor.map(|cursor| read_cursor(app, cursor, &bound_to)).transpose()?;
         let (sort, text) = (columns.to_vec(), text.map(str::to_owned));
         let partition = PartitionId::PLATFORM;
-        let query = Query { partition, equal, text, sort, direction, after, limit: limit + 1 };
+        let query = Query { partition, conditions, text, sort, direction, after, limit: limit + 1 };
         Ok(Self { query, partitions, bound_to })
     }
 

@@ -18,7 +18,7 @@ use crate::{
     log::{LogError, PartitionId},
     passwords::{PasswordError, Passwords},
     vault::Vault,
-    views::{Direction, Query, ViewError, Views},
+    views::{Condition, Direction, Query, ViewError, Views},
 };
 
 /// How long a session lasts at most.
@@ -181,7 +181,7 @@ impl SignIn {
         for partition in 0..self.database.heads().await?.len() {
             let query = Query {
                 partition: PartitionId(partition as u16),
-                equal: vec![("folded_email", Value::Text(folded(&email.to_string())))],
+                conditions: vec![Condition::Equal("folded_email", Value::Text(folded(&email.to_string())))],
                 text: None,
                 sort: vec!["folded_email"],
                 direction: Direction::Ascending,

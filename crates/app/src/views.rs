@@ -30,7 +30,7 @@ use tokio::{
 use self::{batch::Reader, runner::Runner};
 pub use self::{
     batch::{Batch, Progress},
-    store::{Changes, Direction, FoldOutcome, Frozen, Query, View, ViewError, ViewStore, Words},
+    store::{Changes, Condition, Direction, FoldOutcome, Frozen, Query, View, ViewError, ViewStore, Words},
 };
 use crate::{
     log::{EventLog, Offset, PartitionId, Position},

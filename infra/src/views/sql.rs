@@ -1,7 +1,9 @@
 //! Statements from the definition of a table. Both dialects understand `$1` and `ON CONFLICT`; they differ in types.
 
-use porttask_app::views::{Direction, Query, View, ViewError, Words};
-use porttask_projections::{Column, Kind};
+use std::collections::BTreeSet;
+
+use porttask_app::views::{Condition, Direction, Query, View, ViewError, Words};
+use porttask_projections::{Column, Kind, Value};
 
 /// What the engines call things.
 pub(super) struct Dialect {
@@ -11,16 +13,22 @@ pub(super) struct Dialect {
     pub(super) table_options: &'static str,
     pub(super) searched_table_options: &'static str,
     pub(super) kind: fn(Kind) -> &'static str,
-    /// A condition that a row's text has these words, with its parameters, which are numbered on from the one given.
-    pub(super) has_words: fn(&View, &Words, usize) -> (String, Vec<String>),
+    /// Conditions that a row's text has these words, each with its parameter; these are numbered on from the one given.
+    pub(super) has_words: fn(&View, &Words, usize) -> Vec<(String, String)>,
+    /// After the name of a table from which rows are selected.
+    pub(super) found_by: &'static str,
+    /// Whether rows with one of several values are best found value by value, and merged in their order.
+    pub(super) merges: bool,
 }
 
 /// A query as a statement.
 pub(super) struct Select {
     pub(super) sql: String,
-    /// After the partition and the values that must be equal: the words, before the place to go on from.
-    pub(super) words: Vec<String>,
+    pub(super) parameters: Vec<Value>,
 }
+
+/// The most values of one condition for each of which the rows are found apart.
+const MERGED: usize = 32;
 
 impl Dialect {
     pub(super) fn name(&self, view: &View) -> String {
@@ -51,45 +59,54 @@ impl Dialect {
         view.table.indexes.iter().map(statement).collect()
     }
 
-    /// The rows that a query asks for, and in which order its parameters follow.
+    /// The rows that a query asks for.
     pub(super) fn select(&self, view: &View, query: &Query) -> Result<Select, ViewError> {
-        let column = |name: &str| {
-            let known = view.table.columns.iter().any(|column| column.name == name);
-            let unknown = || ViewError::NoSuchColumn { view: view.to_string(), column: name.to_owned() };
-            known.then(|| quoted(name)).ok_or_else(unknown)
-        };
-        let mut sql = format!("SELECT {} FROM {} WHERE partition = $1", list(&all_columns(view)), self.name(view));
-        let mut parameter = 1;
-        for (name, _) in &query.equal {
-            parameter += 1;
-            sql.push_str(&format!(" AND {} = ${parameter}", column(name)?));
+        let mut filter = Filter::new(view, query);
+        let after = query.after.as_ref().filter(|_| !query.conditions.iter().any(|it| narrows(it, query)));
+        let conditions = query.conditions.iter().filter(|it| !is_implied(it, query));
+        let mut alternatives = Vec::new();
+        for condition in conditions {
+            match condition {
+                Condition::OneOf(name, values) if self.merges && alternatives.is_empty() && !query.sort.is_empty() => {
+                    alternatives = filter.alternatives(name, values)?;
+                }
+                condition => filter.add(condition)?,
+            }
         }
         let asked = query.words();
-        let mut words = Vec::new();
         if asked != Words::default() {
             if view.table.searched.is_empty() {
                 return Err(ViewError::NoSuchColumn { view: view.to_string(), column: "text".to_owned() });
             }
-            let condition;
-            (condition, words) = (self.has_words)(view, &asked, parameter + 1);
-            sql.push_str(&condition);
-            parameter += words.len();
+            for (condition, word) in (self.has_words)(view, &asked, filter.parameters.len() + 1) {
+                filter.conditions.push(condition);
+                filter.parameters.push(Value::Text(word));
+            }
         }
-        let sort = query.sort.iter().map(|name| column(name)).collect::<Result<Vec<_>, _>>()?;
+        let sort = query.sort.iter().map(|name| filter.column(name)).collect::<Result<Vec<_>, _>>()?;
         let (comparison, direction) = match query.direction {
             Direction::Ascending => (">", ""),
             Direction::Descending => ("<", " DESC"),
         };
-        if let Some(after) = &query.after {
-            let parameters: Vec<String> = (1..=after.len()).map(|number| format!("${}", parameter + number)).collect();
-            sql.push_str(&format!(" AND ({}) {comparison} ({})", sort.join(", "), parameters.join(", ")));
+        if let Some(after) = after {
+            let place: Vec<String> = after.iter().map(|value| filter.parameter(value.clone())).collect();
+            filter.conditions.push(format!("({}) {comparison} ({})", sort.join(", "), place.join(", ")));
         }
+        let (columns, table) = (list(&all_columns(view)), self.name(view));
+        let rows = |alternative: Option<String>| {
+            let conditions: Vec<String> = filter.conditions.iter().cloned().chain(alternative).collect();
+            format!("SELECT {columns} FROM {table}{} WHERE {}", self.found_by, conditions.join(" AND "))
+        };
+        let mut sql = match alternatives.is_empty() {
+            true => rows(None),
+            false => alternatives.into_iter().map(|it| rows(Some(it))).collect::<Vec<_>>().join(" UNION ALL "),
+        };
         if !sort.is_empty() {
             let by: Vec<String> = sort.iter().map(|name| format!("{name}{direction}")).collect();
             sql.push_str(&format!(" ORDER BY {}", by.join(", ")));
         }
         sql.push_str(&format!(" LIMIT {}", query.limit));
-        Ok(Select { sql, words })
+        Ok(Select { sql, parameters: filter.parameters })
     }
 
     /// How many rows of a partition stand in one table and not in the other.
@@ -112,6 +129,98 @@ impl Dialect {
         let change = if set.is_empty() { "NOTHING".to_owned() } else { format!("UPDATE SET {}", set.join(", ")) };
         format!("ON CONFLICT ({}) DO {change}", list(&key_columns(view)))
     }
+}
+
+/// The conditions of a query and their parameters, which are always bound.
+struct Filter<'a> {
+    view: &'a View,
+    conditions: Vec<String>,
+    parameters: Vec<Value>,
+}
+
+impl<'a> Filter<'a> {
+    fn new(view: &'a View, query: &Query) -> Self {
+        let parameters = vec![Value::Integer(i64::from(query.partition.0))];
+        Self { view, conditions: vec!["partition = $1".to_owned()], parameters }
+    }
+
+    fn column(&self, name: &str) -> Result<String, ViewError> {
+        self.defined(name).map(|column| quoted(column.name))
+    }
+
+    fn defined(&self, name: &str) -> Result<&'static Column, ViewError> {
+        let view = self.view;
+        let found = view.table.columns.iter().find(|column| column.name == name);
+        found.ok_or_else(|| ViewError::NoSuchColumn { view: view.to_string(), column: name.to_owned() })
+    }
+
+    fn parameter(&mut self, value: Value) -> String {
+        self.parameters.push(value);
+        format!("${}", self.parameters.len())
+    }
+
+    /// The parameter for a value that is compared with a column.
+    fn compared(&mut self, name: &str, value: &Value) -> Result<String, ViewError> {
+        if value.kind() != Some(self.defined(name)?.kind) {
+            return Err(ViewError::WrongKind { view: self.view.to_string(), column: name.to_owned() });
+        }
+        Ok(self.parameter(value.clone()))
+    }
+
+    fn add(&mut self, condition: &Condition) -> Result<(), ViewError> {
+        let condition = match condition {
+            Condition::Equal(name, Value::Null) => format!("{} IS NULL", self.column(name)?),
+            Condition::Equal(name, value) => format!("{} = {}", self.column(name)?, self.compared(name, value)?),
+            Condition::AtLeast(name, value) => format!("{} >= {}", self.column(name)?, self.compared(name, value)?),
+            Condition::Below(name, value) => format!("{} < {}", self.column(name)?, self.compared(name, value)?),
+            Condition::OneOf(name, values) if values.is_empty() => self.column(name).map(|_| "1 = 0".to_owned())?,
+            Condition::OneOf(name, values) => {
+                let column = self.column(name)?;
+                let values = values.iter().map(|value| self.compared(name, value)).collect::<Result<Vec<_>, _>>()?;
+                format!("{column} IN ({})", values.join(", "))
+            }
+        };
+        self.conditions.push(condition);
+        Ok(())
+    }
+
+    /// A condition for each value, so that the rows of each are found in their order by an index; none if there are too
+    /// few or too many for that, and an ordinary condition was added.
+    fn alternatives(&mut self, name: &'static str, values: &[Value]) -> Result<Vec<String>, ViewError> {
+        let distinct: BTreeSet<&Value> = values.iter().collect();
+        if !(2..=MERGED).contains(&distinct.len()) {
+            self.add(&Condition::OneOf(name, values.to_vec()))?;
+            return Ok(Vec::new());
+        }
+        let column = self.column(name)?;
+        distinct.into_iter().map(|value| Ok(format!("{column} = {}", self.compared(name, value)?))).collect()
+    }
+}
+
+/// Where a bound of the first sorted column stands on the side from which a page goes on: engines search an index by one
+/// of the two, and it must be the narrower one.
+fn beside<'a>(condition: &'a Condition, query: &'a Query) -> Option<(&'a Value, &'a Value)> {
+    let (sorted, place) = (query.sort.first()?, query.after.as_ref()?.first()?);
+    match (condition, query.direction) {
+        (Condition::AtLeast(name, bound), Direction::Ascending)
+        | (Condition::Below(name, bound), Direction::Descending) => {
+            (name == sorted && bound.kind() == place.kind()).then_some((bound, place))
+        }
+        _ => None,
+    }
+}
+
+/// Whether all rows from the place on meet a condition.
+fn is_implied(condition: &Condition, query: &Query) -> bool {
+    beside(condition, query).is_some_and(|(bound, place)| match query.direction {
+        Direction::Ascending => bound <= place,
+        Direction::Descending => place < bound,
+    })
+}
+
+/// Whether all rows that meet a condition are from the place on.
+fn narrows(condition: &Condition, query: &Query) -> bool {
+    beside(condition, query).is_some() && !is_implied(condition, query)
 }
 
 /// The text of a row in which is searched, as an expression: as [`porttask_projections::Table::searched_text`].

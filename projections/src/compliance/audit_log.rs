@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use porttask_domain::{Actor, OrganizationId};
 use uuid::Uuid;
 
+use super::description::{action, searched};
 use crate::{Change, Index, Key, ReadModel, Recorded, Value, row};
 
 row! {
@@ -24,6 +25,8 @@ row! {
             action: String,
             /// What it happened to.
             target: Uuid,
+            /// The words by which it is found. Nothing personal: names stand with the people.
+            text: String,
         }
     }
 }
@@ -33,12 +36,15 @@ pub struct AuditLog;
 
 impl ReadModel for AuditLog {
     const NAME: &'static str = "audit_log";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
+    // The time before the place, though both have one order: a range of time is a range of each index.
     const INDEXES: &'static [Index] = &[
-        Index { name: "by_time", columns: &["organization", "offset"] },
-        Index { name: "by_actor", columns: &["organization", "actor", "offset"] },
-        Index { name: "by_target", columns: &["organization", "target", "offset"] },
+        Index { name: "by_time", columns: &["organization", "recorded_at", "offset"] },
+        Index { name: "by_actor", columns: &["organization", "actor", "recorded_at", "offset"] },
+        Index { name: "by_target", columns: &["organization", "target", "recorded_at", "offset"] },
+        Index { name: "by_action", columns: &["organization", "action", "recorded_at", "offset"] },
     ];
+    const SEARCHED: &'static [&'static str] = &["text"];
     const IS_APPENDED: bool = true;
     type Row = Entry;
 
@@ -51,14 +57,14 @@ impl ReadModel for AuditLog {
             Actor::User { user, .. } => user.0,
             Actor::Operator | Actor::System => Uuid::nil(),
         };
-        let action = recorded.event_type.rsplit_once(".v").map_or(recorded.event_type.as_str(), |(name, _)| name);
         Change::Put(Entry {
             offset: recorded.offset,
             organization: recorded.organization,
             recorded_at: recorded.recorded_at,
             actor,
-            action: action.to_owned(),
+            action: action(&recorded.event_type).to_owned(),
             target: recorded.subject,
+            text: searched(&recorded.event_type, &recorded.fact),
         })
     }
 }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_app::{
     execute::{Commands, Request, stream_of},
     new_id,
-    views::{self, Direction},
+    views::{self, Condition, Direction},
 };
 use porttask_domain::{
     OrganizationId, Reason, UserId,
@@ -177,11 +177,12 @@ pub(crate) async fn list_organizations(
 ) -> Result<Json<Page<Shown>>, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
     by.catch_up_everywhere(&app, view::Organizations::NAME).await?;
-    let equal = filter.standing.map(|standing| ("standing", standing.to_value())).into_iter().collect();
+    let is_so = |standing: Standing| Condition::Equal("standing", standing.to_value());
+    let conditions = filter.standing.map(is_so).into_iter().collect();
     let OrganizationFilter { q, sort, limit, cursor, .. } = &filter;
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
     let everywhere = (by.organization, app.partitions().await?);
-    let listing = Listing::new::<view::Organizations>(&app, everywhere, equal, SORTS, &asked)?;
+    let listing = Listing::new::<view::Organizations>(&app, everywhere, conditions, SORTS, &asked)?;
     Ok(Json(listing.page::<view::Organizations, Shown>(&app).await?))
 }
 
@@ -196,9 +197,9 @@ pub(crate) async fn get_organization(
     by: Allowed<ReadOrganization>,
 ) -> Result<Response, Problem> {
     by.catch_up(&app, view::Organizations::NAME).await?;
-    let (equal, text) = (vec![("organization", by.organization.to_value())], None);
+    let (conditions, text) = (vec![Condition::Equal("organization", by.organization.to_value())], None);
     let (partition, direction) = (by.partition, Direction::Ascending);
-    let query = views::Query { partition, equal, text, sort: Vec::new(), direction, after: None, limit: 1 };
+    let query = views::Query { partition, conditions, text, sort: Vec::new(), direction, after: None, limit: 1 };
     let row = app.views.rows::<view::Organizations>(&query).await?.pop();
     let row = row.ok_or_else(|| Problem::not_found("organization"))?;
     let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();

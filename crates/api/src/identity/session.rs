@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use porttask_app::{
     execute::{Commands, stream_of},
     sign_in::Attempt,
-    views::{self, Direction},
+    views::{self, Condition, Direction},
 };
 use porttask_domain::{
     OrganizationId, SessionId, UserId,
@@ -157,9 +157,11 @@ pub(crate) async fn list_sessions(
     let user = user_in(&user)?;
     by.catch_up(&app, view::Sessions::NAME).await?;
     super::user::row(&app, &by, user).await?.ok_or_else(|| Problem::not_found("user"))?;
-    let equal = vec![("organization", by.organization.to_value()), ("user", Value::Id(user.0))];
+    let of_user = [("organization", by.organization.to_value()), ("user", Value::Id(user.0))];
+    let conditions = of_user.map(|(column, value)| Condition::Equal(column, value)).into();
     let (sort, direction) = (vec!["started_at", "session"], Direction::Descending);
-    let query = views::Query { partition: by.partition, equal, text: None, sort, direction, after: None, limit: MOST };
+    let query =
+        views::Query { partition: by.partition, conditions, text: None, sort, direction, after: None, limit: MOST };
     let rows = app.views.rows::<view::Sessions>(&query).await?;
     Ok(Json(Page { items: rows.into_iter().map(Shown::from).collect(), next_cursor: None }))
 }

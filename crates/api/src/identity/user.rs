@@ -10,7 +10,7 @@ use porttask_app::{
     execute::{Commands, Request, stream_of},
     log::StreamId,
     new_id,
-    views::{self, Direction},
+    views::{self, Condition, Direction},
 };
 use porttask_domain::{
     OrganizationId, PersonName, UserId,
@@ -233,12 +233,12 @@ pub(crate) async fn list_users(
 ) -> Result<axum::Json<Page<Shown>>, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
     by.catch_up(&app, view::Users::NAME).await?;
-    let mut equal = vec![("organization", by.organization.to_value())];
-    equal.extend(filter.role.map(|role| ("role", role.to_value())));
-    equal.extend(filter.status.map(|status| ("status", status.to_value())));
+    let mut conditions = vec![Condition::Equal("organization", by.organization.to_value())];
+    conditions.extend(filter.role.map(|role| Condition::Equal("role", role.to_value())));
+    conditions.extend(filter.status.map(|status| Condition::Equal("status", status.to_value())));
     let UserFilter { q, sort, limit, cursor, .. } = &filter;
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
-    let listing = Listing::new::<view::Users>(&app, (by.organization, vec![by.partition]), equal, SORTS, &asked)?;
+    let listing = Listing::new::<view::Users>(&app, (by.organization, vec![by.partition]), conditions, SORTS, &asked)?;
     Ok(axum::Json(listing.page::<view::Users, Shown>(&app).await?))
 }
 
@@ -262,10 +262,11 @@ pub(crate) async fn get_user(
 
 /// A user's row.
 pub(crate) async fn row<R: Right>(app: &App, by: &Allowed<R>, user: UserId) -> Result<Option<view::User>, Problem> {
-    let key = vec![("organization", by.organization.to_value()), ("user", Value::Id(user.0))];
+    let key = [("organization", by.organization.to_value()), ("user", Value::Id(user.0))];
+    let conditions = key.map(|(column, value)| Condition::Equal(column, value)).into();
     let (partition, text, sort) = (by.partition, None, Vec::new());
     let query =
-        views::Query { partition, equal: key, text, sort, direction: Direction::Ascending, after: None, limit: 1 };
+        views::Query { partition, conditions, text, sort, direction: Direction::Ascending, after: None, limit: 1 };
     Ok(app.views.rows::<view::Users>(&query).await?.pop())
 }
 

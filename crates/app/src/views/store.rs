@@ -54,8 +54,8 @@ pub enum FoldOutcome {
 pub struct Query {
     /// Only of this partition.
     pub partition: PartitionId,
-    /// Only rows with these values in these columns.
-    pub equal: Vec<(&'static str, Value)>,
+    /// Only rows that meet all of these.
+    pub conditions: Vec<Condition>,
     /// Only rows whose searched text contains all of these words, whatever their case and diacritics: anywhere, or, of a
     /// word of one or two characters, at the beginning of a word.
     pub text: Option<String>,
@@ -67,6 +67,19 @@ pub struct Query {
     pub after: Option<Values>,
     /// The most rows.
     pub limit: usize,
+}
+
+/// What must be so of a row. Values are compared as they are sorted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// The column has this value; nothing is a value, too.
+    Equal(&'static str, Value),
+    /// The column has this value or a greater one.
+    AtLeast(&'static str, Value),
+    /// The column has a lesser value.
+    Below(&'static str, Value),
+    /// The column has one of these values. Of none, no row has one.
+    OneOf(&'static str, Vec<Value>),
 }
 
 /// The words of a search, folded.
@@ -107,6 +120,14 @@ pub enum ViewError {
     /// There is no such column.
     #[error("{view} has no column {column}")]
     NoSuchColumn {
+        /// The table.
+        view: String,
+        /// The column.
+        column: String,
+    },
+    /// A value cannot stand in the column that it is compared with.
+    #[error("the column {column} of {view} is compared with a value of another kind")]
+    WrongKind {
         /// The table.
         view: String,
         /// The column.

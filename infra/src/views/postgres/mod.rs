@@ -19,15 +19,20 @@ use porttask_app::{
     log::PartitionId,
     views::{Batch, FoldOutcome, Frozen, Progress, Query, View, ViewError, ViewStore},
 };
-use porttask_projections::{Model, Table, Value, Values};
-use tokio_postgres::{Error, IsolationLevel, error::SqlState, types::ToSql};
+use porttask_projections::{Model, Table, Values};
+use tokio_postgres::{
+    Error, IsolationLevel,
+    error::SqlState,
+    types::{ToSql, Type},
+};
 
 use self::{
     fold::fold,
     rows::{parameter, progress_of, values_of},
     tables::{DIALECT, PROGRESS, TABLES, add, idle, indexes, lock_catalog, remove, serve, served},
 };
-use crate::log::postgres::connect::Connector;
+use super::sql::Select;
+use crate::{log::postgres::connect::Connector, multi_row::Parameter};
 
 const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -201,18 +206,13 @@ impl ViewStore for PostgresViews {
     }
 
     async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError> {
-        let select = DIALECT.select(view, query)?;
+        let Select { sql, parameters } = DIALECT.select(view, query)?;
+        let parameters: Vec<Parameter> = parameters.iter().map(|value| parameter(value, None)).collect();
+        let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+            parameters.iter().map(|(value, kind)| (&**value as _, kind.clone())).collect();
         let client = self.client().await?;
-        let statement = client.prepare_cached(&select.sql).await.map_err(in_view(view))?;
-        let words: Vec<Value> = select.words.into_iter().map(Value::Text).collect();
-        let equal = query.equal.iter().map(|(_, value)| value).chain(&words);
-        let values: Vec<Box<dyn ToSql + Sync + Send>> =
-            equal.chain(query.after.iter().flatten()).map(|value| parameter(value, None).0).collect();
-        let partition = i64::from(query.partition.0);
-        let parameters: Vec<&(dyn ToSql + Sync)> = std::iter::once(&partition as &(dyn ToSql + Sync))
-            .chain(values.iter().map(|value| &**value as _))
-            .collect();
-        let rows = client.query(&statement, &parameters).await.map_err(in_view(view))?;
+        // Not prepared: a plan is made for these very values, because a common word and a rare one want different ones.
+        let rows = client.query_typed(&sql, &parameters).await.map_err(in_view(view))?;
         rows.iter().map(|row| values_of(view, row)).collect()
     }
 }

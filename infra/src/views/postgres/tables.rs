@@ -11,18 +11,15 @@ pub(super) const DIALECT: Dialect = Dialect {
     schema: "views.",
     table_options: "",
     searched_table_options: "",
+    found_by: "",
+    merges: false,
     has_words: |view, words, parameter| {
         let text = sql::searched_text(view);
         let anywhere = words.anywhere.iter().map(|word| (format!("({text})"), format!("%{}%", escaped(word))));
         let beginning =
             words.beginning.iter().map(|word| (format!("(' ' || {text})"), format!("% {}%", escaped(word))));
-        let mut condition = String::new();
-        let mut parameters = Vec::new();
-        for (index, (text, pattern)) in anywhere.chain(beginning).enumerate() {
-            condition.push_str(&format!(" AND {text} LIKE ${}", parameter + index));
-            parameters.push(pattern);
-        }
-        (condition, parameters)
+        let conditions = anywhere.chain(beginning).zip(parameter..);
+        conditions.map(|((text, pattern), number)| (format!("{text} LIKE ${number}"), pattern)).collect()
     },
     kind: |kind| match kind {
         Kind::Id => "uuid",

@@ -5,10 +5,12 @@
 //! |---|---|
 //! | `tables.rs` | the catalogue: making, indexing and dropping tables |
 //! | `fold.rs` | a batch in a transaction |
+//! | `select.rs` | the rows that a query asks for |
 //! | `rows.rs` | values as SQLite stores them |
 
 mod fold;
 mod rows;
+mod select;
 mod tables;
 
 use std::{
@@ -22,12 +24,12 @@ use porttask_app::{
     log::{PartitionId, Position},
     views::{Batch, FoldOutcome, Frozen, Progress, Query, View, ViewError, ViewStore},
 };
-use porttask_projections::{Model, Table, Value, Values};
-use rusqlite::{Connection, Transaction, TransactionBehavior, params, params_from_iter};
+use porttask_projections::{Model, Table, Values};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use self::{
     fold::fold,
-    rows::{Stored, values_of},
+    select::select,
     tables::{DIALECT, TABLES, add, build_indexes, idle, is_searchable, progress, remove, served},
 };
 use super::sql;
@@ -93,14 +95,6 @@ impl SqliteViews {
         let written = written.await.map_err(|error| ViewError::Database(error.to_string()))?;
         written.map_err(|failure: Failure| failure.in_view(view))
     }
-
-    /// A look-up on the calling thread: rows of a page are found by an index in microseconds.
-    fn read<T>(&self, view: &View, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, ViewError> {
-        let connection = self.shared.reader().map_err(|error| Failure::from(error).in_view(Some(*view)))?;
-        let result = work(&connection).map_err(|failure| failure.in_view(Some(*view)));
-        self.shared.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        result
-    }
 }
 
 impl Shared {
@@ -113,6 +107,14 @@ impl Shared {
         connection.pragma_update(None, "query_only", true)?;
         connection.pragma_update(None, "cache_size", -READER_CACHE_KIBIBYTES)?;
         Ok(connection)
+    }
+
+    /// A look-up on the calling thread: rows of a page are found by an index in microseconds, unless texts are searched.
+    fn read<T>(&self, view: &View, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, ViewError> {
+        let connection = self.reader().map_err(|error| Failure::from(error).in_view(Some(*view)))?;
+        let result = work(&connection).map_err(|failure| failure.in_view(Some(*view)));
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        result
     }
 }
 
@@ -216,7 +218,7 @@ impl ViewStore for SqliteViews {
     }
 
     async fn progress(&self, view: &View) -> Result<Vec<Progress>, ViewError> {
-        self.read(view, |connection| Ok(progress(connection, view)?))
+        self.shared.read(view, |connection| Ok(progress(connection, view)?))
     }
 
     async fn fold(&self, view: &View, model: &Arc<dyn Model>, batch: &Arc<Batch>) -> Result<FoldOutcome, ViewError> {
@@ -249,20 +251,12 @@ impl ViewStore for SqliteViews {
     }
 
     async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError> {
-        let select = DIALECT.select(view, query)?;
-        let words: Vec<Value> = select.words.into_iter().map(Value::Text).collect();
-        let equal = query.equal.iter().map(|(_, value)| value);
-        let values: Vec<&Value> = equal.chain(&words).chain(query.after.iter().flatten()).collect();
-        self.read(view, |connection| {
-            let mut statement = connection.prepare_cached(&select.sql)?;
-            let partition = Value::Integer(i64::from(query.partition.0));
-            let parameters = std::iter::once(&partition).chain(values).map(Stored);
-            let mut rows = statement.query(params_from_iter(parameters))?;
-            let mut found = Vec::new();
-            while let Some(row) = rows.next()? {
-                found.push(values_of(view, row)?);
-            }
-            Ok(found)
-        })
+        let (shared, view, query) = (Arc::clone(&self.shared), *view, query.clone());
+        if query.text.is_none() {
+            return shared.read(&view, |connection| select(connection, &view, &query));
+        }
+        let found =
+            tokio::task::spawn_blocking(move || shared.read(&view, |connection| select(connection, &view, &query)));
+        found.await.map_err(|error| ViewError::Database(error.to_string()))?
     }
 }

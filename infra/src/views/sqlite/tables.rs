@@ -2,7 +2,7 @@
 
 use porttask_app::{
     log::{Checkpoint, EventId, Incarnation, Offset, PartitionId, Position},
-    views::{Progress, View},
+    views::{Progress, View, Words},
 };
 use porttask_projections::{Kind, Table};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -15,23 +15,14 @@ pub(super) const DIALECT: Dialect = Dialect {
     schema: "",
     table_options: " STRICT, WITHOUT ROWID",
     searched_table_options: " STRICT",
-    has_words: |view, words, mut parameter| {
-        let mut condition = String::new();
-        let mut parameters = Vec::new();
-        if !words.anywhere.is_empty() {
-            condition =
-                format!(" AND number IN (SELECT rowid FROM {view}_search WHERE {view}_search MATCH ${parameter})");
-            let phrases: Vec<String> =
-                words.anywhere.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
-            parameters.push(phrases.join(" AND "));
-            parameter += 1;
-        }
-        for word in &words.beginning {
-            condition.push_str(&format!(" AND instr(' ' || {}, ${parameter}) > 0", sql::searched_text(view)));
-            parameters.push(format!(" {word}"));
-            parameter += 1;
-        }
-        (condition, parameters)
+    found_by: "",
+    merges: true,
+    has_words: |view, words, parameter| {
+        let text = sql::searched_text(view);
+        let anywhere = words.anywhere.iter().map(|word| (text.clone(), word.clone()));
+        let beginning = words.beginning.iter().map(|word| (format!("' ' || {text}"), format!(" {word}")));
+        let conditions = anywhere.chain(beginning).zip(parameter..);
+        conditions.map(|((text, word), number)| (format!("instr({text}, ${number}) > 0"), word)).collect()
     },
     kind: |kind| match kind {
         Kind::Id => "BLOB",
@@ -39,6 +30,37 @@ pub(super) const DIALECT: Dialect = Dialect {
         Kind::Text => "TEXT",
     },
 };
+
+/// Rows are found by the index of texts, and by no other.
+pub(super) const BY_TEXTS: Dialect = Dialect {
+    found_by: " NOT INDEXED",
+    merges: false,
+    has_words: |view, words, parameter| {
+        let found = format!("number IN (SELECT rowid FROM {view}_search WHERE {view}_search MATCH ${parameter})");
+        let beginning = Words { anywhere: Vec::new(), beginning: words.beginning.clone() };
+        let beginning = (DIALECT.has_words)(view, &beginning, parameter + 1);
+        std::iter::once((found, phrases(words))).chain(beginning).collect()
+    },
+    ..DIALECT
+};
+
+/// What the index of texts is asked for words that are found anywhere.
+fn phrases(words: &Words) -> String {
+    let phrases = words.anywhere.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\"")));
+    phrases.collect::<Vec<_>>().join(" AND ")
+}
+
+/// Whether so few rows have these words that it pays to look at all of them. The index of texts is not sorted as rows are:
+/// where many have them, a page is filled sooner by looking at rows in their order.
+pub(super) fn are_rare(connection: &Connection, view: &View, words: &Words) -> rusqlite::Result<bool> {
+    let sql =
+        format!("SELECT count(*) FROM (SELECT 1 FROM {view}_search WHERE {view}_search MATCH $1 LIMIT {FEW_ROWS})");
+    let count: usize = connection.prepare_cached(&sql)?.query_row([phrases(words)], |row| row.get(0))?;
+    Ok(count < FEW_ROWS)
+}
+
+/// How many rows are looked up and sorted within 10 ms.
+pub(super) const FEW_ROWS: usize = 4_096;
 
 pub(super) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS catalog (
