@@ -14,6 +14,7 @@ on_both_engines! {
     a_long_stream_is_read_from_the_middle,
     streams_between_others_are_read_whole,
     a_partition_is_read_from_any_offset_with_any_limit,
+    events_are_read_at_their_offsets,
     versions_are_answered_in_the_order_asked,
     heads_are_the_last_events,
     an_event_reads_alike_in_its_stream_and_its_partition,
@@ -129,6 +130,26 @@ async fn a_partition_is_read_from_any_offset_with_any_limit(store: Store) {
     }
     assert_eq!(log.read_partition(partition, Offset::START, usize::MAX).await.unwrap().len(), 10);
     assert_eq!(page_to_end(&*log, partition, Offset::START, 3).await.len(), 10);
+}
+
+async fn events_are_read_at_their_offsets(store: Store) {
+    let log = store.open().await;
+    let organization = found(&*log).await;
+    fill(&*log, organization, "a", 10).await;
+    let home = log.partition_of(organization).await.unwrap().unwrap();
+    let all = log.read_partition(home, Offset(0), 100).await.unwrap();
+    let offset = |index: usize| all[index].position.offset;
+    let nowhere = [Offset(0), Offset(u64::MAX), Offset(1 << 40)];
+    for wanted in [vec![], vec![7, 2, 9], (0..all.len()).rev().collect(), vec![3, 3]] {
+        let mut offsets: Vec<Offset> = wanted.iter().map(|index| offset(*index)).collect();
+        offsets.extend(nowhere);
+        let mut sorted = wanted;
+        sorted.sort_unstable();
+        sorted.dedup();
+        let expected: Vec<RecordedEvent> = sorted.into_iter().map(|index| all[index].clone()).collect();
+        assert_eq!(log.read_at(home, &offsets).await.unwrap(), expected, "{offsets:?}");
+    }
+    assert_eq!(log.read_at(PartitionId(60_000), &[offset(0)]).await.unwrap(), []);
 }
 
 async fn versions_are_answered_in_the_order_asked(store: Store) {

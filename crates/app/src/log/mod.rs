@@ -94,6 +94,10 @@ pub trait EventLog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<RecordedEvent>, LogError>;
 
+    /// The events of a partition at these offsets, in the order of the offsets; none for those at which nothing stands,
+    /// and fewer than asked for when they are large (a page holds about 16 MiB).
+    async fn read_at(&self, partition: PartitionId, offsets: &[Offset]) -> Result<Vec<RecordedEvent>, LogError>;
+
     /// The offset of a partition's head as this node last heard of it, and a wake-up each time that it hears of a
     /// higher one. Heard of are all appends: those of this node at once, those of others by notification, and as a
     /// safety net by a slow poll. The value may lag behind the log, never run ahead of it. `None` for a partition that

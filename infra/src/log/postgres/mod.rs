@@ -193,6 +193,10 @@ impl EventLog for PostgresLog {
         self.reader.partition(partition, after, limit).await
     }
 
+    async fn read_at(&self, partition: PartitionId, offsets: &[Offset]) -> Result<Vec<RecordedEvent>, LogError> {
+        self.reader.at(partition, offsets).await
+    }
+
     fn subscribe(&self, partition: PartitionId) -> Option<watch::Receiver<Offset>> {
         self.heads.subscribe(partition)
     }

@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 const PARTITION: &str = "SELECT partition, \"offset\", version, recorded_at, event_id, organization, stream_name, type, \
     leaf_hash, data, meta FROM log.events WHERE partition = $1 AND \"offset\" > $2 ORDER BY \"offset\" LIMIT $3";
+const AT: &str = "SELECT partition, \"offset\", version, recorded_at, event_id, organization, stream_name, type, \
+    leaf_hash, data, meta FROM log.events WHERE partition = $1 AND \"offset\" = ANY($2) ORDER BY \"offset\"";
 const STREAM: &str = "SELECT partition, \"offset\", version, recorded_at, event_id, organization, stream_name, type, \
     leaf_hash, data, meta FROM log.events WHERE partition = $1 AND stream = (
         SELECT first FROM log.streams WHERE partition = $1 AND organization = $2 AND name = $3
@@ -138,6 +140,12 @@ impl Reader {
     ) -> Result<Vec<RecordedEvent>, LogError> {
         let parameters: [&(dyn ToSql + Sync); 3] = [&i32::from(partition.0), &bound(after.0), &bound(limit as u64)];
         Ok(self.query(PARTITION, &parameters, take_event).await?.into_events())
+    }
+
+    pub(super) async fn at(&self, partition: PartitionId, offsets: &[Offset]) -> Result<Vec<RecordedEvent>, LogError> {
+        let offsets: Vec<i64> = offsets.iter().map(|offset| bound(offset.0)).collect();
+        let parameters: [&(dyn ToSql + Sync); 2] = [&i32::from(partition.0), &offsets];
+        Ok(self.query(AT, &parameters, take_event).await?.into_events())
     }
 
     pub(super) async fn stream(

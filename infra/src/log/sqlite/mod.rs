@@ -134,6 +134,14 @@ impl EventLog for SqliteLog {
         self.readers.run(move |connection| reader::read_partition(connection, after, limit)).await
     }
 
+    async fn read_at(&self, partition: PartitionId, offsets: &[Offset]) -> Result<Vec<RecordedEvent>, LogError> {
+        if partition != PartitionId::PLATFORM {
+            return Ok(Vec::new());
+        }
+        let offsets = offsets.to_vec();
+        self.readers.run(move |connection| reader::read_at(connection, &offsets)).await
+    }
+
     fn subscribe(&self, partition: PartitionId) -> Option<watch::Receiver<Offset>> {
         self.heads.subscribe(partition)
     }

@@ -164,6 +164,24 @@ pub(super) fn read_partition(
     Ok(page.into_events())
 }
 
+/// The events at offsets.
+pub(super) fn read_at(connection: &Connection, offsets: &[Offset]) -> rusqlite::Result<Vec<RecordedEvent>> {
+    let snapshot = connection.unchecked_transaction()?;
+    let mut select = snapshot.prepare_cached(&format!("{EVENT} WHERE offset = ?1"))?;
+    let mut page = Page::for_events(offsets.len());
+    for offset in offsets.iter().collect::<BTreeSet<_>>() {
+        let mut rows = select.query(params![bound(offset.0)])?;
+        if page.is_full() {
+            break;
+        }
+        if let Some(row) = rows.next()? {
+            let event = event(row, &mut page)?;
+            page.push(event);
+        }
+    }
+    Ok(page.into_events())
+}
+
 /// The events of a stream above a version: finds the last of them through a mark and walks the chain back.
 pub(super) fn read_stream(
     connection: &Connection,
