@@ -6,11 +6,13 @@ use hmac::Hmac;
 use ipnet::IpNet;
 use porttask_app::{
     access::Access,
+    audit_log::AuditLog,
     execute::Executor,
     ledger::Database,
     links::Links,
     log::{PartitionId, Position},
     passwords::Passwords,
+    refusals::Refusals,
     sign_in::SignIn,
     vault::{Vault, VaultError},
     views::Views,
@@ -40,6 +42,10 @@ pub struct Parts {
     pub access: Arc<Access>,
     /// Answers questions.
     pub views: Arc<Views>,
+    /// Takes refusals down.
+    pub refusals: Arc<Refusals>,
+    /// Tells what happened.
+    pub audit_log: AuditLog,
     /// Signs people in.
     pub sign_in: SignIn,
     /// Hashes passwords.
@@ -100,10 +106,25 @@ impl App {
             Arc::clone(&access),
             Arc::clone(&passwords),
         );
+        let refusals = Arc::new(Refusals::open(Arc::clone(&executor), &vault).await?);
+        let audit_log = AuditLog::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
         let seal = vault.authenticator("requests").await?;
         let last_changes = Cache::new(REMEMBERED);
-        let parts =
-            Parts { database, vault, executor, access, views, sign_in, passwords, links, settings, seal, last_changes };
+        let parts = Parts {
+            database,
+            vault,
+            executor,
+            access,
+            views,
+            refusals,
+            audit_log,
+            sign_in,
+            passwords,
+            links,
+            settings,
+            seal,
+            last_changes,
+        };
         Ok(Self(Arc::new(parts)))
     }
 

@@ -8,16 +8,19 @@
 //! | `answer.rs` | what a command is answered with |
 //! | `listing.rs` | filter, sort, pages |
 //! | `problem.rs` | why not (RFC 9457) |
+//! | `refused.rs` | why not, for the audit log |
 //! | `serve.rs` | connections, until the service is stopped |
 //!
-//! The rooms, `identity` and `platform`, hold the handlers: parse, one call, answer.
+//! The rooms, `identity`, `compliance` and `platform`, hold the handlers: parse, one call, answer.
 
 mod answer;
 mod app;
+mod compliance;
 mod identity;
 mod listing;
 mod platform;
 mod problem;
+mod refused;
 mod request;
 mod rights;
 mod serve;
@@ -40,8 +43,10 @@ pub use self::{
     serve::serve,
 };
 use self::{
+    compliance::{audit_log, export},
     identity::{invitation, organization, session, user},
     problem::Problem,
+    refused::Operations,
     request::RequestId,
 };
 
@@ -86,6 +91,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(user::get_user, user::change_user))
         .routes(routes!(user::deactivate_user))
         .routes(routes!(user::reactivate_user))
+        .routes(routes!(audit_log::list_audit_log))
+        .routes(routes!(export::export_audit_log))
         .routes(routes!(platform::healthz))
         .routes(routes!(platform::readyz))
 }
@@ -103,7 +110,8 @@ pub fn router(app: App) -> Router {
         let text = text.clone();
         async move { ([("content-type", "application/json")], text) }
     };
-    let (router, _) = routes().split_for_parts();
+    let (router, document) = routes().split_for_parts();
+    let operations = Operations::of(&document);
     router
         .route("/openapi.json", axum::routing::get(openapi))
         .fallback(|| async { Problem::not_found("resource") })
@@ -111,6 +119,7 @@ pub fn router(app: App) -> Router {
             let detail = format!("this resource does not know the method {method}");
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
         })
+        .layer(middleware::from_fn_with_state((app.clone(), operations), refused::note))
         .layer(middleware::from_fn(around))
         .with_state(app)
 }

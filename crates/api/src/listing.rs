@@ -94,6 +94,15 @@ impl Listing {
     /// # Errors
     /// If the view cannot be read.
     pub(crate) async fn page<M: ReadModel, T: From<M::Row>>(self, app: &App) -> Result<Page<T>, Problem> {
+        let Page { items, next_cursor } = self.rows::<M>(app).await?;
+        Ok(Page { items: items.into_iter().map(T::from).collect(), next_cursor })
+    }
+
+    /// The page as it stands in the view.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub(crate) async fn rows<M: ReadModel>(self, app: &App) -> Result<Page<M::Row>, Problem> {
         let column = |name: &&str| M::Row::COLUMNS.iter().position(|column| column.name == *name);
         let sorted: Vec<usize> = self.query.sort.iter().filter_map(column).collect();
         let place = |row: &M::Row| -> Values {
@@ -115,7 +124,7 @@ impl Listing {
         rows.truncate(limit);
         let last = rows.last().filter(|_| !is_last);
         let next_cursor = last.map(|last| write_cursor(app, &place(last), &self.bound_to));
-        Ok(Page { items: rows.into_iter().map(T::from).collect(), next_cursor })
+        Ok(Page { items: rows, next_cursor })
     }
 }
 

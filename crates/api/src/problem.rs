@@ -7,6 +7,7 @@ use axum::{
 };
 use porttask_app::{
     access::AccessError,
+    audit_log::AuditLogError,
     execute::{ExecuteError, Refused},
     log::GuardRefusal,
     passwords::PasswordError,
@@ -62,7 +63,6 @@ impl Problem {
     }
 
     /// The words of its name.
-    #[cfg(test)]
     pub(crate) fn slug(&self) -> &str {
         self.name.rsplit(':').next().unwrap_or_default()
     }
@@ -223,6 +223,12 @@ impl From<SignInError> for Problem {
             SignInError::Failed(error) => error.into(),
             SignInError::Unavailable(cause) => Self::unavailable(&cause),
         }
+    }
+}
+
+impl From<AuditLogError> for Problem {
+    fn from(error: AuditLogError) -> Self {
+        Self::unavailable(&error)
     }
 }
 

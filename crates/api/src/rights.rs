@@ -50,6 +50,9 @@ rights! {
     /// To make somebody something else: only Admins.
     WriteRoles = "roles:write":
         |caller| caller.role == Role::Admin && caller.permissions.administration == Access::Write;
+    /// To see who did what, and to take it out of the platform: only Admins and Auditors.
+    ReadAuditLog = "audit_log:read": |caller|
+        matches!(caller.role, Role::Admin | Role::Auditor) && caller.permissions.administration >= Access::Read;
     /// To see all organizations: only staff of the platform.
     ReadOrganizations = "organizations:read": |_caller| false;
     /// To make, lock out and end organizations: only staff of the platform.

@@ -7,6 +7,8 @@
 //! | [`execute`] | the way of a command: load, decide, append |
 //! | [`views`] | read models at work: tables that are folds of the log |
 //! | [`access`] | who calls: from a token to rights that hold now |
+//! | [`audit_log`] | what happened, for people |
+//! | [`refusals`] | what callers were refused, by the hour |
 //! | [`passwords`] | hashes of passwords, and the work that an attempt costs |
 //! | [`sign_in`] | from an address and a password to a session |
 //! | [`setup`] | the platform's organization and its first super admin |
@@ -15,12 +17,14 @@
 //! | [`vault`] | keys: sealing and opening personal values, keyed hashes of names |
 
 pub mod access;
+pub mod audit_log;
 pub mod execute;
 pub mod guards;
 pub mod ledger;
 pub mod links;
 pub mod log;
 pub mod passwords;
+pub mod refusals;
 pub mod setup;
 pub mod sign_in;
 pub mod vault;

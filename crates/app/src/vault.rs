@@ -207,26 +207,30 @@ impl Vault {
         Ok(facts)
     }
 
-    /// Who did it, from where: the meta of an event, opened.
+    /// Who did it, from where: the metas of events, opened, in their order.
     ///
     /// # Errors
     /// If it cannot be opened or read, or the log's database fails.
-    pub async fn meta(&self, event: &RecordedEvent) -> Result<Meta, VaultError> {
-        let organization = event.stream.organization;
-        let malformed = |error: serde_json::Error| VaultError::Undecodable {
-            position: event.position,
-            cause: Undecodable::Malformed { name: "meta".to_owned(), cause: error.to_string() },
-        };
-        let mut meta: Value = serde_json::from_slice(&event.meta).map_err(malformed)?;
-        let actor: Actor = serde_json::from_value(meta["actor"].clone()).map_err(malformed)?;
-        let home = home_of_actor(actor, organization);
+    pub async fn metas(&self, events: &[RecordedEvent]) -> Result<Vec<Meta>, VaultError> {
+        let mut sealed_metas = Vec::with_capacity(events.len());
         let mut wanted = HashSet::new();
-        sealed::find(&meta, sealed::SEALED, &mut |person, sealing| {
-            wanted.insert(PersonKeyId { organization: home, person, sealing });
-        });
+        for event in events {
+            let meta: Value = serde_json::from_slice(&event.meta).map_err(malformed_meta(event))?;
+            let actor: Actor = serde_json::from_value(meta["actor"].clone()).map_err(malformed_meta(event))?;
+            let home = home_of_actor(actor, event.stream.organization);
+            sealed::find(&meta, sealed::SEALED, &mut |person, sealing| {
+                wanted.insert(PersonKeyId { organization: home, person, sealing });
+            });
+            sealed_metas.push((meta, home));
+        }
         let keys = self.find(&wanted).await?;
-        sealed::open(&mut meta, &Place { organization, event: event.id, home, part: "meta" }, &keys)?;
-        serde_json::from_value(meta).map_err(malformed)
+        let mut metas = Vec::with_capacity(events.len());
+        for (event, (mut meta, home)) in events.iter().zip(sealed_metas) {
+            let place = Place { organization: event.stream.organization, event: event.id, home, part: "meta" };
+            sealed::open(&mut meta, &place, &keys)?;
+            metas.push(serde_json::from_value(meta).map_err(malformed_meta(event))?);
+        }
+        Ok(metas)
     }
 
     /// Destroys a person's keys: everything of theirs reads as erased from now on, here and wherever it is not in memory.
@@ -343,6 +347,14 @@ async fn purpose(ledger: &dyn Ledger, master: &MasterKeys, name: &str) -> Result
 /// What binds a wrapped key to its person.
 fn name_of(id: &PersonKeyId) -> Vec<u8> {
     [id.organization.0.as_bytes(), id.person.0.as_bytes(), id.sealing.name().as_bytes()].concat()
+}
+
+fn malformed_meta(event: &RecordedEvent) -> impl Fn(serde_json::Error) -> VaultError {
+    let position = event.position;
+    move |error| VaultError::Undecodable {
+        position,
+        cause: Undecodable::Malformed { name: "meta".to_owned(), cause: error.to_string() },
+    }
 }
 
 /// Where the people are whose personal values stand in a meta: at the actor's home.

@@ -73,9 +73,13 @@ impl ServiceArgs {
         let app = App::open(database, vault, views, passwords, links, settings).await?;
         eprintln!("Listening on http://{address}; its API is described at http://{address}/openapi.json");
         let (stop, grace) = (told_to_stop()?, Duration::from_secs(self.grace_seconds));
+        let refusals = Arc::clone(&app.refusals);
+        let settling = tokio::spawn(Arc::clone(&refusals).run());
         if !porttask_api::serve(listener, porttask_api::router(app), stop, grace).await? {
             eprintln!("Stopped after {} s; some requests had not finished.", self.grace_seconds);
         }
+        settling.abort();
+        refusals.shutdown().await;
         Ok(())
     }
 

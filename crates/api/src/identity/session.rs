@@ -1,5 +1,7 @@
 //! Signing in and out.
 
+use std::collections::HashMap;
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -9,11 +11,12 @@ use axum::{
 use jiff::Timestamp;
 use porttask_app::{
     execute::{Commands, stream_of},
+    log::Offset,
     sign_in::Attempt,
     views::{self, Condition, Direction},
 };
 use porttask_domain::{
-    OrganizationId, SessionId, UserId,
+    Meta, OrganizationId, SessionId, UserId,
     identity::{
         Permissions, Role, Session,
         session::{Command, Ending},
@@ -27,6 +30,7 @@ use super::{user::user_in, words};
 use crate::{
     answer::Changed,
     app::App,
+    compliance::device::device,
     listing::Page,
     problem::Problem,
     request::{Allowed, Body, Client, Nothing, Order},
@@ -96,12 +100,24 @@ pub(crate) struct Shown {
     /// How it ended before its time: `sign_out` or `revocation`.
     #[schema(value_type = Option<String>)]
     ended_by: Option<Ending>,
+    /// The address from which it began; absent once it was erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "203.0.113.7")]
+    ip: Option<String>,
+    /// The device from which it began; absent once it was erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Firefox 128 on Linux")]
+    device: Option<String>,
+    /// Whether it is the one that asks.
+    is_current: bool,
 }
 
-impl From<view::Session> for Shown {
-    fn from(row: view::Session) -> Self {
+impl Shown {
+    fn new(row: view::Session, began: Option<&Meta>, current: SessionId) -> Self {
         let view::Session { session, started_at, expires_at, ended_at, ended_by, .. } = row;
-        Self { id: session, started_at, expires_at, ended_at, ended_by }
+        let ip = began.and_then(|meta| meta.ip.as_ref()?.value()).map(str::to_owned);
+        let device = began.and_then(|meta| meta.user_agent.as_ref()?.value()).and_then(device);
+        Self { id: session, started_at, expires_at, ended_at, ended_by, ip, device, is_current: session == current }
     }
 }
 
@@ -163,7 +179,16 @@ pub(crate) async fn list_sessions(
     let query =
         views::Query { partition: by.partition, conditions, text: None, sort, direction, after: None, limit: MOST };
     let rows = app.views.rows::<view::Sessions>(&query).await?;
-    Ok(Json(Page { items: rows.into_iter().map(Shown::from).collect(), next_cursor: None }))
+    let offsets: Vec<Offset> = rows.iter().map(|row| Offset(row.offset)).collect();
+    let events = app.database.read_at(by.partition, &offsets).await.map_err(|error| Problem::unavailable(&error))?;
+    let metas = app.vault.metas(&events).await.map_err(|error| Problem::unavailable(&error))?;
+    let metas: HashMap<u64, Meta> = events.iter().map(|event| event.position.offset.0).zip(metas).collect();
+    let current = by.caller.session;
+    let items = rows.into_iter().map(|row| {
+        let began = metas.get(&row.offset);
+        Shown::new(row, began, current)
+    });
+    Ok(Json(Page { items: items.collect(), next_cursor: None }))
 }
 
 /// End a user's session.

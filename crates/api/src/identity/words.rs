@@ -54,3 +54,11 @@ pub(crate) struct Permissions {
     /// Users, roles, settings, integrations, the audit log.
     administration: Access,
 }
+
+/// In which form something is taken out.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(crate) enum Format {
+    Csv,
+    Json,
+}

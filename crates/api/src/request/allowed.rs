@@ -16,7 +16,7 @@ use porttask_app::{
 use porttask_domain::{Meta, OrganizationId};
 
 use super::Client;
-use crate::{app::App, problem::Problem, rights::Right};
+use crate::{app::App, problem::Problem, refused::Asker, rights::Right};
 
 /// How long a reader waits at most for a view to come to where they want to read.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,7 +30,8 @@ pub(crate) struct Allowed<R> {
     pub(crate) organization: OrganizationId,
     /// Where it lives.
     pub(crate) partition: PartitionId,
-    pub(crate) client: Client,
+    /// The caller as the actor of what they do.
+    pub(crate) meta: Meta,
     token: String,
     at_least: Option<Position>,
     right: PhantomData<R>,
@@ -43,6 +44,10 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
         let token = bearer(parts).ok_or_else(Problem::unauthenticated)?.to_owned();
         let caller = app.access.authenticate(&token, Timestamp::now()).await?;
         let Ok(client) = parts.extract_with_state::<Client, _>(app).await;
+        let meta = client.mark(caller.meta(), caller.user);
+        if let Some(asker) = parts.extensions.get::<Asker>() {
+            asker.is(caller.organization, caller.user, meta.clone());
+        }
         let path = parts.extract::<Path<HashMap<String, String>>>().await;
         let named = path.ok().and_then(|Path(names)| names.get("org").cloned());
         let organization = match named.as_deref() {
@@ -61,19 +66,14 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
             None => None,
             Some(position) => Some(position_of(position.to_str().unwrap_or_default())?),
         };
-        Ok(Self { caller, organization, partition, client, token, at_least, right: PhantomData })
+        Ok(Self { caller, organization, partition, meta, token, at_least, right: PhantomData })
     }
 }
 
 impl<R: Right> Allowed<R> {
-    /// The caller as the actor of what they do.
-    pub(crate) fn meta(&self) -> Meta {
-        self.client.mark(self.caller.meta(), self.caller.user)
-    }
-
     /// Something that the caller asks for, in the organization that the path names.
     pub(crate) fn request_of(&self, caller: &Caller) -> Request {
-        let mut request = caller.request(self.meta());
+        let mut request = caller.request(self.meta.clone());
         request.organization = self.organization;
         request
     }
@@ -96,6 +96,17 @@ impl<R: Right> Allowed<R> {
         self.wait(app, view, |partition| partition == self.partition).await
     }
 
+    /// Waits until a view shows a place.
+    ///
+    /// # Errors
+    /// If it does not come so far in time.
+    pub(crate) async fn shows(&self, app: &App, view: &str, wanted: Position) -> Result<(), Problem> {
+        match app.views.wait_for(view, wanted, PATIENCE).await? {
+            true => Ok(()),
+            false => Err(not_yet(wanted)),
+        }
+    }
+
     /// The same for a view of the whole platform.
     pub(crate) async fn catch_up_everywhere(&self, app: &App, view: &str) -> Result<(), Problem> {
         self.wait(app, view, |_| true).await
@@ -106,12 +117,16 @@ impl<R: Right> Allowed<R> {
         for wanted in self.at_least.iter().chain(&last).filter(|wanted| is_read(wanted.partition)) {
             let has_come = app.views.wait_for(view, *wanted, PATIENCE).await?;
             if !has_come && Some(*wanted) == self.at_least {
-                let detail = format!("the listing has not come to {wanted} yet: retry after a pause");
-                return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-yet", detail).after(1));
+                return Err(not_yet(*wanted));
             }
         }
         Ok(())
     }
+}
+
+fn not_yet(wanted: Position) -> Problem {
+    let detail = format!("the listing has not come to {wanted} yet: retry after a pause");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-yet", detail).after(1)
 }
 
 fn bearer(parts: &Parts) -> Option<&str> {

@@ -162,7 +162,7 @@ fn what_was_sealed_is_opened_by_any_node_and_stands_nowhere_in_the_open() {
         }
         let other = vault(&shelf).await;
         assert_eq!(other.facts(std::slice::from_ref(&event)).await.unwrap(), [invited()]);
-        assert_eq!(other.meta(&event).await.unwrap(), meta());
+        assert_eq!(other.metas(std::slice::from_ref(&event)).await.unwrap(), [meta()]);
     });
 }
 
@@ -188,7 +188,7 @@ fn what_was_erased_reads_as_erased_and_is_never_recorded_again() {
         let facts = vault.facts(std::slice::from_ref(&event)).await.unwrap();
         let [Fact::User(user::Event::Invited { name, email, .. })] = &facts[..] else { panic!("{facts:?}") };
         assert_eq!((name.value(), email.value()), (None, None));
-        assert_eq!(vault.meta(&event).await.unwrap().ip.unwrap().value(), None);
+        assert_eq!(vault.metas(std::slice::from_ref(&event)).await.unwrap().remove(0).ip.unwrap().value(), None);
         let later = recorded(&vault, &shelf, invited()).await;
         assert!(!String::from_utf8_lossy(&later.data).contains("Ana"));
         assert_eq!(vault.facts(&[later]).await.unwrap(), facts);

@@ -1,6 +1,7 @@
 //! Reading the embedded log, beside the writer.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,

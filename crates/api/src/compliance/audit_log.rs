@@ -1,0 +1,289 @@
+//! The audit log: who did what, to what, when, from where.
+
+use axum::{
+    Json,
+    extract::{Query, State},
+};
+use jiff::Timestamp;
+use porttask_app::audit_log::{Entry, Filter, Person};
+use porttask_domain::{Actor, OrganizationId, Personal, SessionId, UserId, identity::EmailAddress, uuid_of};
+use porttask_projections::{
+    ReadModel,
+    compliance::{audit_log as view, description::FieldChange},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::device::device;
+use crate::{
+    app::App,
+    listing::{Asked, Listing, Page, Sort},
+    problem::Problem,
+    request::Allowed,
+    rights::{ReadAuditLog, Right},
+};
+
+const SORTS: &[Sort] = &[("-recorded_at", &["recorded_at", "offset"])];
+
+/// The word for the operator and the platform itself, where an actor is asked for.
+pub(super) const PLATFORM: &str = "platform";
+
+/// An entry of the audit log.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub(crate) struct Shown {
+    /// The id of its event.
+    #[schema(value_type = String, example = "0193e8f2-7b1a-7c3e-9d4f-5a6b7c8d9e0f")]
+    pub(super) id: Uuid,
+    /// Its place in the log.
+    #[schema(example = "0:1234")]
+    pub(super) position: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub(super) recorded_at: Timestamp,
+    /// What happened.
+    #[schema(example = "user.role_changed")]
+    pub(super) action: String,
+    /// Who did it.
+    pub(super) actor: ShownActor,
+    /// What it happened to.
+    pub(super) target: ShownTarget,
+    /// What happened, in a sentence.
+    #[schema(example = "changed the role from agent to admin")]
+    pub(super) summary: String,
+    /// The fields that have other values since.
+    pub(super) changes: Vec<ShownChange>,
+    /// The session in which it was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(super) session: Option<SessionId>,
+    /// The address from which it was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "203.0.113.7")]
+    pub(super) ip: Option<String>,
+    /// The device from which it was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Firefox 128 on Linux")]
+    pub(super) device: Option<String>,
+    /// The user agent, as it named itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user_agent: Option<String>,
+    /// The request that asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) request_id: Option<String>,
+}
+
+/// Who did something.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditActor)]
+pub(crate) struct ShownActor {
+    /// `user`; `operator`, from the command line; `system`, the platform itself.
+    #[schema(example = "user")]
+    pub(super) kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(super) id: Option<UserId>,
+    /// Where the account is: staff of the platform have theirs in the platform's organization.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(super) organization: Option<OrganizationId>,
+    /// How they are called now; absent once they were erased, and of the platform's staff for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) email: Option<String>,
+}
+
+/// What something happened to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditTarget)]
+pub(crate) struct ShownTarget {
+    #[schema(example = "user")]
+    pub(super) kind: &'static str,
+    #[schema(example = "usr_01h455vb4pex5vsknk084sn02q")]
+    pub(super) id: String,
+    /// How a person is called now; absent once they were erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) email: Option<String>,
+}
+
+/// A field that has another value.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FieldChange)]
+pub(crate) struct ShownChange {
+    #[schema(example = "role")]
+    pub(super) field: &'static str,
+    /// What it was; absent if it was nothing, or the event does not say. `[erased]` if it was erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "agent")]
+    pub(super) from: Option<String>,
+    /// What it is; absent if it is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "admin")]
+    pub(super) to: Option<String>,
+}
+
+impl From<Entry> for Shown {
+    fn from(entry: Entry) -> Self {
+        let Entry { position, id, recorded_at, meta, description, actor: doer, target: person } = entry;
+        let Person { name, email } = doer.unwrap_or_default();
+        let (kind, account) = match meta.actor {
+            Actor::User { organization, user } => ("user", Some((user, organization))),
+            Actor::Operator => ("operator", None),
+            Actor::System => ("system", None),
+        };
+        let actor = ShownActor { kind, id: account.map(|it| it.0), organization: account.map(|it| it.1), name, email };
+        let Person { name, email } = person.unwrap_or_default();
+        let target = ShownTarget { kind: description.target.kind, id: description.target.id, name, email };
+        let change = |FieldChange { field, from, to }| ShownChange { field, from, to };
+        let open = |value: Option<Personal>| value.and_then(|value| value.value().map(str::to_owned));
+        let user_agent = open(meta.user_agent);
+        Self {
+            id: id.0,
+            position: position.to_string(),
+            recorded_at,
+            action: description.action,
+            actor,
+            target,
+            summary: description.summary,
+            changes: description.changes.into_iter().map(change).collect(),
+            session: meta.session,
+            ip: open(meta.ip),
+            device: user_agent.as_deref().and_then(device),
+            user_agent,
+            request_id: meta.request_id,
+        }
+    }
+}
+
+/// Which entries.
+#[derive(Debug, Default, Clone, Deserialize, ToSchema, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Selection {
+    /// By whom: the id or the mail address of a user, or `platform` for the operator and the platform itself.
+    #[param(example = "ana@acme.example")]
+    pub(super) actor: Option<String>,
+    /// What happened: `user.role_changed`, or all that happens to users: `user`.
+    #[param(example = "user.role_changed")]
+    pub(super) action: Option<String>,
+    /// What it happened to: an id, or the mail address of a user.
+    pub(super) target: Option<String>,
+    /// Not before this instant.
+    #[param(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(super) from: Option<Timestamp>,
+    /// Before this instant.
+    #[param(value_type = Option<String>, format = DateTime)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(super) until: Option<Timestamp>,
+    /// With all of these words in the sentence or in what has changed; names of people are not among them.
+    pub(super) q: Option<String>,
+}
+
+/// A page of the audit log.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageOfEntries {
+    /// By whom: the id or the mail address of a user, or `platform` for the operator and the platform itself.
+    #[param(example = "ana@acme.example")]
+    actor: Option<String>,
+    /// What happened: `user.role_changed`, or all that happens to users: `user`.
+    #[param(example = "user.role_changed")]
+    action: Option<String>,
+    /// What it happened to: an id, or the mail address of a user.
+    target: Option<String>,
+    /// Not before this instant.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// Before this instant.
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// With all of these words in the sentence or in what has changed; names of people are not among them.
+    q: Option<String>,
+    /// `-recorded_at`, the latest first, or `recorded_at`.
+    #[param(example = "-recorded_at")]
+    sort: Option<String>,
+    /// At most so many entries: 1 to 200.
+    limit: Option<usize>,
+    /// Where the page begins: the `next_cursor` of the one before.
+    cursor: Option<String>,
+}
+
+impl Selection {
+    /// What is to be found.
+    ///
+    /// # Errors
+    /// What is wrong with what was asked. That there is nobody with an address is not: nothing is found.
+    pub(super) async fn filter<R: Right>(&self, app: &App, by: &Allowed<R>) -> Result<Filter, Problem> {
+        let Self { actor, action, target, from, until, q: _ } = self;
+        let actor = match actor.as_deref() {
+            Some(PLATFORM) => Some(Uuid::nil()),
+            Some(actor) => Some(subject(app, by, "actor", actor).await?),
+            None => None,
+        };
+        let target = match target {
+            Some(target) => Some(subject(app, by, "target", target).await?),
+            None => None,
+        };
+        let is_action = |action: &String| {
+            action.len() <= 100 && action.bytes().all(|it| it.is_ascii_lowercase() || matches!(it, b'_' | b'.'))
+        };
+        if action.as_ref().is_some_and(|action| action.is_empty() || !is_action(action)) {
+            return Err(Problem::invalid("action", "must be the name of an action, as in user.role_changed, or user"));
+        }
+        if let (Some(from), Some(until)) = (from, until)
+            && from >= until
+        {
+            return Err(Problem::invalid("until", "must be later than from"));
+        }
+        Ok(Filter { actor, action: action.clone(), target, from: *from, until: *until })
+    }
+}
+
+/// The number of what is meant: by its id, or the address of a user of the organization.
+async fn subject<R: Right>(app: &App, by: &Allowed<R>, field: &str, named: &str) -> Result<Uuid, Problem> {
+    if let Some(id) = uuid_of(named) {
+        return Ok(id);
+    }
+    let wrong = |_| Problem::invalid(field, "must be an id, as in usr_…, or the mail address of a user");
+    let email = EmailAddress::new(named).map_err(wrong)?;
+    let key = app.vault.claim_key(by.organization, "email", &email.comparable());
+    let holder = app.database.holder(&key).await.map_err(|error| Problem::unavailable(&error))?;
+    // Nothing has this number.
+    Ok(holder.and_then(|user| user.parse::<UserId>().ok()).map_or(Uuid::max(), |user| user.0))
+}
+
+/// List what was done in an organization, the latest first.
+///
+/// Needs `audit_log:read`. Refusals of somebody who was signed in are entries, too: the first at once, those that follow
+/// within the hour together.
+#[utoipa::path(get, path = "/v1/organizations/{org}/audit-log", tag = "audit log", operation_id = "list_audit_log",
+    params(("org" = String, Path, description = "The organization, or `current`"), PageOfEntries),
+    responses((status = 200, body = Page<Shown>)))]
+pub(crate) async fn list_audit_log(
+    State(app): State<App>,
+    by: Allowed<ReadAuditLog>,
+    asked: Result<Query<PageOfEntries>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Page<Shown>>, Problem> {
+    let Query(asked) = asked.map_err(|error| Problem::invalid("query", error.body_text()))?;
+    let PageOfEntries { actor, action, target, from, until, q, sort, limit, cursor } = asked;
+    let selection = Selection { actor, action, target, from, until, q };
+    by.catch_up(&app, view::AuditLog::NAME).await?;
+    let conditions = selection.filter(&app, &by).await?.conditions(by.organization);
+    let (sort, cursor, text) = (sort.as_deref(), cursor.as_deref(), selection.q.as_deref());
+    let asked = Asked { sort, limit, cursor, text };
+    let listing =
+        Listing::new::<view::AuditLog>(&app, (by.organization, vec![by.partition]), conditions, SORTS, &asked)?;
+    let Page { items, next_cursor } = listing.rows::<view::AuditLog>(&app).await?;
+    let entries = app.audit_log.entries(by.partition, &items, is_staff(&by)).await?;
+    Ok(Json(Page { items: entries.into_iter().map(Shown::from).collect(), next_cursor }))
+}
+
+/// Whether a caller is staff of the platform.
+pub(super) fn is_staff<R: Right>(by: &Allowed<R>) -> bool {
+    by.caller.organization == OrganizationId::PLATFORM
+}

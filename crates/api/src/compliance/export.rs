@@ -1,0 +1,264 @@
+//! The audit log taken out of the platform: recorded before the first byte leaves, then sent as it is read.
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::stream;
+use porttask_app::{
+    execute::{Commands, stream_of},
+    log::Position,
+    views::{Condition, Query},
+};
+use porttask_domain::{
+    ExportId, OrganizationId, Personal, UserId,
+    compliance::{
+        Export,
+        export::{self, Command, Format},
+    },
+    identity::Capability,
+    uuid_of,
+};
+use porttask_projections::{ColumnType, ReadModel, Value, Values, compliance::audit_log as view};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::audit_log::{PLATFORM, Selection, Shown, is_staff};
+use crate::{
+    answer::{Changed, POSITION},
+    app::App,
+    problem::Problem,
+    request::{Allowed, Order, OrderParameters},
+    rights::ReadAuditLog,
+};
+
+/// How many entries are read at a time.
+const BATCH: usize = 500;
+
+/// What is to be taken out, and how.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExportOrder {
+    /// `csv` (RFC 4180, with a line of names), or `json` (an entry per line).
+    #[schema(value_type = super::super::identity::words::Format)]
+    format: Format,
+    /// Which entries; all without it.
+    #[serde(default)]
+    selection: Selection,
+}
+
+/// Export the audit log, the oldest first.
+///
+/// That it was taken out is an entry of its own, the last that the export holds. Needs `audit_log:read`. Whoever loses
+/// this right meanwhile gets no more.
+#[utoipa::path(post, path = "/v1/organizations/{org}/audit-log/export", tag = "audit log",
+    operation_id = "export_audit_log",
+    params(("org" = String, Path, description = "The organization, or `current`"), OrderParameters),
+    request_body = ExportOrder,
+    responses((status = 200, description = "The entries; in a dry run, what would be recorded", content(
+        (String = "text/csv"), (Shown = "application/x-ndjson"), (Changed = "application/json")))))]
+pub(crate) async fn export_audit_log(
+    State(app): State<App>,
+    order: Order<ReadAuditLog, ExportOrder>,
+) -> Result<Response, Problem> {
+    let ExportOrder { format, selection } = &order.body;
+    let filter = selection.filter(&app, &order.by).await?;
+    let organization = order.by.organization;
+    let user = |id: uuid::Uuid| if id.is_nil() { PLATFORM.to_owned() } else { UserId(id).to_string() };
+    let recorded = export::Selection {
+        actor: filter.actor.map(user),
+        action: filter.action.clone(),
+        // As an id: an address is personal.
+        target: filter.target.zip(selection.target.clone()).map(|(id, named)| match uuid_of(&named) {
+            Some(_) => named,
+            None => UserId(id).to_string(),
+        }),
+        from: filter.from,
+        until: filter.until,
+        text: selection.q.clone().map(|text| Personal::identity(organization, text)),
+    };
+    let id: ExportId = order.new_id(&app);
+    let subject = stream_of::<Export>(organization, id)?;
+    let commands = Commands::new().on::<Export>(id, Command::TakeAuditLog { format: *format, selection: recorded });
+    let done = order.carry_out(&app, &subject, &commands, |it| it.needing(Capability::Settle)).await?;
+    let Some(position) = done.position.filter(|_| !order.dry_run) else {
+        return Ok(Changed::of(&app, done, &subject, order.dry_run).await?.into_response());
+    };
+    order.by.shows(&app, view::AuditLog::NAME, position).await?;
+    let mut conditions = filter.conditions(organization);
+    conditions.push(Condition::Below("offset", Value::Integer(position.offset.0 as i64 + 1)));
+    let (partition, text, sort) = (order.by.partition, selection.q.clone(), vec!["recorded_at", "offset"]);
+    let query = Query { partition, conditions, text, sort, limit: BATCH, ..Query::default() };
+    Ok(answer(app, order.by, *format, query, position))
+}
+
+fn answer(app: App, by: Allowed<ReadAuditLog>, format: Format, query: Query, position: Position) -> Response {
+    let (content_type, ending) = match format {
+        Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
+        Format::Json => ("application/x-ndjson", "jsonl"),
+    };
+    let name = format!("attachment; filename=\"audit-log-{}-{}.{ending}\"", by.organization, position.offset.0);
+    let batches = Batches { app, by, format, query, is_first: true, is_last: false };
+    let body = Body::from_stream(stream::unfold(batches, Batches::next));
+    let headers = [
+        (header::CONTENT_TYPE, content_type.to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (HeaderName::from_static(POSITION), position.to_string()),
+    ];
+    let mut response = body.into_response();
+    for (header, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(header, value);
+        }
+    }
+    response
+}
+
+/// What is still to be sent.
+struct Batches {
+    app: App,
+    by: Allowed<ReadAuditLog>,
+    format: Format,
+    query: Query,
+    is_first: bool,
+    is_last: bool,
+}
+
+/// Why an export breaks off: the connection does, so that nobody takes what has come for the whole.
+#[derive(Debug, thiserror::Error)]
+#[error("the export broke off: {0}")]
+struct BrokenOff(String);
+
+impl Batches {
+    async fn next(mut self) -> Option<(Result<Bytes, BrokenOff>, Self)> {
+        if self.is_last {
+            return None;
+        }
+        let batch = self.batch().await.map_err(|error| {
+            self.is_last = true;
+            tracing::error!(%error, "an export of an audit log broke off");
+            error
+        });
+        Some((batch, self))
+    }
+
+    async fn batch(&mut self) -> Result<Bytes, BrokenOff> {
+        let broken = |error: &dyn std::fmt::Display| BrokenOff(error.to_string());
+        if !self.is_first {
+            self.by.look_again(&self.app).await.map_err(|_| BrokenOff("the right was lost".to_owned()))?;
+        }
+        let rows = self.app.views.rows::<view::AuditLog>(&self.query).await.map_err(|error| broken(&error))?;
+        self.is_last = rows.len() < BATCH;
+        if let Some(last) = rows.last() {
+            self.query.after = Some(place(last));
+        }
+        let entries = self.app.audit_log.entries(self.by.partition, &rows, is_staff(&self.by)).await;
+        let entries = entries.map_err(|error| broken(&error))?;
+        let names_first = std::mem::take(&mut self.is_first);
+        let entries = entries.into_iter().map(Shown::from);
+        let written = match self.format {
+            Format::Csv => csv(entries, names_first),
+            Format::Json => json_lines(entries),
+        };
+        written.map(Bytes::from).map_err(|error| broken(&error))
+    }
+}
+
+fn place(row: &view::Entry) -> Values {
+    vec![row.recorded_at.to_value(), row.offset.to_value()]
+}
+
+fn json_lines(entries: impl Iterator<Item = Shown>) -> Result<Vec<u8>, std::io::Error> {
+    let mut lines = Vec::new();
+    for entry in entries {
+        serde_json::to_writer(&mut lines, &entry)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
+
+const NAMES: [&str; 19] = [
+    "recorded_at",
+    "position",
+    "id",
+    "action",
+    "actor_kind",
+    "actor_id",
+    "actor_organization",
+    "actor_name",
+    "actor_email",
+    "target_kind",
+    "target_id",
+    "target_name",
+    "target_email",
+    "summary",
+    "changes",
+    "session",
+    "ip",
+    "device",
+    "request_id",
+];
+
+fn csv(entries: impl Iterator<Item = Shown>, names_first: bool) -> Result<Vec<u8>, std::io::Error> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    if names_first {
+        writer.write_record(NAMES)?;
+    }
+    for entry in entries {
+        let Shown { id, position, recorded_at, action, actor, target, summary, changes, session, .. } = entry;
+        let text = |value: Option<String>| value.unwrap_or_default();
+        let fields: [String; NAMES.len()] = [
+            recorded_at.to_string(),
+            position,
+            id.to_string(),
+            action,
+            actor.kind.to_owned(),
+            text(actor.id.map(|id| id.to_string())),
+            text(actor.organization.map(|id: OrganizationId| id.to_string())),
+            text(actor.name),
+            text(actor.email),
+            target.kind.to_owned(),
+            target.id,
+            text(target.name),
+            text(target.email),
+            summary,
+            serde_json::to_string(&changes)?,
+            text(session.map(|id| id.to_string())),
+            text(entry.ip),
+            text(entry.device),
+            text(entry.request_id),
+        ];
+        writer.write_record(fields.map(harmless))?;
+    }
+    writer.into_inner().map_err(csv::IntoInnerError::into_error)
+}
+
+/// The field with an apostrophe in front if a spreadsheet would take it for a formula: names are chosen by strangers.
+fn harmless(field: String) -> String {
+    match field.chars().next() {
+        Some('=' | '+' | '-' | '@' | '\t' | '\r') => format!("'{field}"),
+        _ => field,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_are_made_harmless() {
+        for (field, written) in [
+            ("=HYPERLINK(\"http://x\")", "'=HYPERLINK(\"http://x\")"),
+            ("+1", "'+1"),
+            ("-1", "'-1"),
+            ("@SUM", "'@SUM"),
+            ("Ana", "Ana"),
+            ("", ""),
+        ] {
+            assert_eq!(harmless(field.to_owned()), written);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What callers who are signed in were refused, for the audit log.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::StatusCode,
+    middleware::Next,
+    response::Response,
+};
+use jiff::Timestamp;
+use porttask_app::refusals::Refused;
+use porttask_domain::{Meta, OrganizationId, UserId};
+use utoipa::openapi::{OpenApi, PathItem, path::Operation};
+
+use crate::{app::App, problem::Problem};
+
+/// Who has asked, once they are known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asker(Arc<OnceLock<Known>>);
+
+#[derive(Debug, Clone)]
+struct Known {
+    organization: OrganizationId,
+    user: UserId,
+    meta: Meta,
+}
+
+impl Asker {
+    /// Says who it is.
+    pub(crate) fn is(&self, organization: OrganizationId, user: UserId, meta: Meta) {
+        // The first to know is right: a request has one caller.
+        _ = self.0.set(Known { organization, user, meta });
+    }
+}
+
+/// The names of operations, by method and path.
+#[derive(Clone)]
+pub(crate) struct Operations(Arc<HashMap<(String, String), String>>);
+
+impl Operations {
+    /// Those of a document.
+    pub(crate) fn of(document: &OpenApi) -> Self {
+        let mut names = HashMap::new();
+        for (path, item) in &document.paths.paths {
+            let PathItem { get, put, post, delete, patch, .. } = item;
+            for (method, operation) in
+                [("GET", get), ("PUT", put), ("POST", post), ("DELETE", delete), ("PATCH", patch)]
+            {
+                if let Some(Operation { operation_id: Some(name), .. }) = operation {
+                    names.insert((method.to_owned(), path.clone()), name.clone());
+                }
+            }
+        }
+        Self(Arc::new(names))
+    }
+
+    fn name(&self, method: &str, path: &str) -> Option<&String> {
+        self.0.get(&(method.to_owned(), path.to_owned()))
+    }
+}
+
+/// Takes down what a caller may not do or know of, and what the rules refuse. Malformed requests are no refusals.
+pub(crate) async fn note(
+    State((app, operations)): State<(App, Operations)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let asker = Asker::default();
+    request.extensions_mut().insert(asker.clone());
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let operation = path.and_then(|path| operations.name(request.method().as_str(), &path).cloned());
+    let response = next.run(request).await;
+    let is_refusal = matches!(
+        response.status(),
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS
+    );
+    if let (true, Some(known), Some(operation), Some(problem)) =
+        (is_refusal, asker.0.get(), operation, response.extensions().get::<Problem>())
+    {
+        let Known { organization, user, meta } = known.clone();
+        let problem = problem.slug().to_owned();
+        app.refusals.note(Refused { organization, user, operation, problem, meta }, Timestamp::now());
+    }
+    response
+}

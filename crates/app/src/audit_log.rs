@@ -1,0 +1,207 @@
+//! The audit log for people: events, found through their view and told in words, with the names of those who appear.
+
+use std::{collections::HashMap, sync::Arc};
+
+use jiff::Timestamp;
+use porttask_domain::{Actor, Meta, OrganizationId, UserId};
+use porttask_projections::{
+    ColumnType, Value,
+    compliance::{
+        audit_log as view,
+        description::{Description, describe},
+    },
+    identity::user::Users,
+};
+use uuid::Uuid;
+
+use crate::{
+    ledger::Database,
+    log::{EventId, LogError, Offset, PartitionId, Position, RecordedEvent},
+    vault::{Vault, VaultError},
+    views::{Condition, Query, ViewError, Views},
+};
+
+/// Reads entries.
+pub struct AuditLog {
+    database: Arc<dyn Database>,
+    vault: Arc<Vault>,
+    views: Arc<Views>,
+}
+
+/// Which entries: all that are as everything here says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// By whom; the nil id stands for the operator and the platform itself.
+    pub actor: Option<Uuid>,
+    /// Doing what: `user.role_changed`, or all that happens to users: `user`.
+    pub action: Option<String>,
+    /// To what.
+    pub target: Option<Uuid>,
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+}
+
+/// An entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place in the log.
+    pub position: Position,
+    /// The id of its event.
+    pub id: EventId,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Who did it, from where.
+    pub meta: Meta,
+    /// What happened.
+    pub description: Description,
+    /// Who did it, by name.
+    pub actor: Option<Person>,
+    /// To whom it happened, by name.
+    pub target: Option<Person>,
+}
+
+/// How somebody is called now; nothing once they were erased.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Person {
+    /// Their full name.
+    pub name: Option<String>,
+    /// Their mail address.
+    pub email: Option<String>,
+}
+
+/// Why entries cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditLogError {
+    /// Their view.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// Their events.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// What is sealed in them.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+impl Filter {
+    /// As conditions on the view.
+    pub fn conditions(&self, organization: OrganizationId) -> Vec<Condition> {
+        let mut conditions = vec![Condition::Equal("organization", organization.to_value())];
+        conditions.extend(self.actor.map(|actor| Condition::Equal("actor", Value::Id(actor))));
+        conditions.extend(self.target.map(|target| Condition::Equal("target", Value::Id(target))));
+        match &self.action {
+            Some(action) if action.contains('.') => {
+                conditions.push(Condition::Equal("action", Value::Text(action.clone())));
+            }
+            // The names of what happens to a thing are those between its own with a dot and with what follows the dot.
+            Some(thing) => conditions.extend([
+                Condition::AtLeast("action", Value::Text(format!("{thing}."))),
+                Condition::Below("action", Value::Text(format!("{thing}/"))),
+            ]),
+            None => {}
+        }
+        conditions.extend(self.from.map(|from| Condition::AtLeast("recorded_at", Value::Time(from))));
+        conditions.extend(self.until.map(|until| Condition::Below("recorded_at", Value::Time(until))));
+        conditions
+    }
+}
+
+impl AuditLog {
+    /// Of this log.
+    pub fn new(database: Arc<dyn Database>, vault: Arc<Vault>, views: Arc<Views>) -> Self {
+        Self { database, vault, views }
+    }
+
+    /// The entries of these rows, in their order. All rows are of one organization, which lives in this partition. The
+    /// platform's staff is named only to the platform's staff.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub async fn entries(
+        &self,
+        partition: PartitionId,
+        rows: &[view::Entry],
+        is_for_staff: bool,
+    ) -> Result<Vec<Entry>, AuditLogError> {
+        let offsets: Vec<Offset> = rows.iter().map(|row| Offset(row.offset)).collect();
+        let mut events = HashMap::with_capacity(rows.len());
+        // A page of the log may be shorter than asked for when events are large.
+        while events.len() < offsets.len() {
+            let missing: Vec<Offset> = offsets.iter().filter(|offset| !events.contains_key(*offset)).copied().collect();
+            let found = self.database.read_at(partition, &missing).await?;
+            if found.is_empty() {
+                break;
+            }
+            events.extend(found.into_iter().map(|event| (event.position.offset, event)));
+        }
+        let events: Vec<RecordedEvent> = offsets.iter().filter_map(|offset| events.remove(offset)).collect();
+        self.tell(partition, events, is_for_staff).await
+    }
+
+    async fn tell(
+        &self,
+        partition: PartitionId,
+        events: Vec<RecordedEvent>,
+        is_for_staff: bool,
+    ) -> Result<Vec<Entry>, AuditLogError> {
+        let Some(organization) = events.first().map(|event| event.stream.organization) else { return Ok(Vec::new()) };
+        let facts = self.vault.facts(&events).await?;
+        let metas = self.vault.metas(&events).await?;
+        let mut entries = Vec::with_capacity(events.len());
+        let mut people: HashMap<(OrganizationId, UserId), Option<Person>> = HashMap::new();
+        for ((event, fact), meta) in events.iter().zip(&facts).zip(metas) {
+            let subject = porttask_domain::uuid_of(event.stream.name.id()).unwrap_or_default();
+            let description = describe(event.event_type.as_str(), subject, fact);
+            people.extend(actor_of(&meta).map(|actor| (actor, None)));
+            people.extend(user_of(organization, &description).map(|target| (target, None)));
+            let (position, id, recorded_at) = (event.position, event.id, event.recorded_at);
+            entries.push(Entry { position, id, recorded_at, meta, description, actor: None, target: None });
+        }
+        for (home, at) in [(organization, partition), (OrganizationId::PLATFORM, PartitionId::PLATFORM)] {
+            if home == organization || is_for_staff {
+                self.name(home, at, &mut people).await?;
+            }
+        }
+        for entry in &mut entries {
+            let named = |who| people.get(&who).cloned().flatten();
+            entry.actor = actor_of(&entry.meta).and_then(named);
+            entry.target = user_of(organization, &entry.description).and_then(named);
+        }
+        Ok(entries)
+    }
+
+    /// Says who the people of one organization are.
+    async fn name(
+        &self,
+        home: OrganizationId,
+        partition: PartitionId,
+        people: &mut HashMap<(OrganizationId, UserId), Option<Person>>,
+    ) -> Result<(), AuditLogError> {
+        let wanted: Vec<Value> =
+            people.keys().filter(|(at, _)| *at == home).map(|(_, user)| Value::Id(user.0)).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let limit = wanted.len();
+        let conditions = vec![Condition::Equal("organization", home.to_value()), Condition::OneOf("user", wanted)];
+        for row in self.views.rows::<Users>(&Query { partition, conditions, limit, ..Query::default() }).await? {
+            people.insert((home, row.user), Some(Person { name: row.name, email: row.email }));
+        }
+        Ok(())
+    }
+}
+
+/// The account that acted.
+fn actor_of(meta: &Meta) -> Option<(OrganizationId, UserId)> {
+    match meta.actor {
+        Actor::User { organization, user } => Some((organization, user)),
+        Actor::Operator | Actor::System => None,
+    }
+}
+
+/// The account to which something happened.
+fn user_of(organization: OrganizationId, description: &Description) -> Option<(OrganizationId, UserId)> {
+    description.target.id.parse().ok().map(|user| (organization, user))
+}
