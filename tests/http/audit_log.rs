@@ -1,0 +1,293 @@
+//! The audit log over HTTP: every event as an entry that people understand, found, paged, and taken out.
+
+use std::{path::PathBuf, time::Duration};
+
+use porttask_tests::{Engine, Store, by, on_both_engines};
+use serde_json::{Value, json};
+
+use super::service::{Caller, Service};
+
+const LOG: &str = "/v1/organizations/current/audit-log";
+
+on_both_engines!(
+    entries_say_who_did_what_from_where,
+    entries_are_found,
+    pages_neither_lose_nor_repeat_entries,
+    refusals_are_entries_and_fold,
+    an_export_is_recorded_before_it_leaves,
+    formulas_in_names_are_harmless_in_csv,
+    staff_is_not_named_to_tenants,
+    nothing_personal_is_in_the_files,
+);
+
+fn items(bob: &Caller<'_>, query: &str) -> Vec<Value> {
+    bob.get(&format!("{LOG}{query}")).is(200).body["items"].as_array().unwrap().clone()
+}
+
+fn summaries(bob: &Caller<'_>, query: &str) -> Vec<String> {
+    items(bob, query).iter().map(|entry| entry["summary"].as_str().unwrap().to_owned()).collect()
+}
+
+fn invite(bob: &Caller<'_>, name: &str, email: &str, role: &str) -> String {
+    let body = json!({"name": name, "email": email, "role": role});
+    bob.post("/v1/organizations/current/users", &body).is(201).id().to_owned()
+}
+
+async fn entries_say_who_did_what_from_where(store: Store) {
+    let service = Service::start(&store);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let cleo = invite(&bob, "Cleo Tanaka", "cleo@acme.example", "agent");
+    let path = format!("/v1/organizations/current/users/{cleo}");
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+    let headers = [("user-agent", agent), ("x-request-id", "req-42")];
+    bob.send("PATCH", &path, &headers, Some(&json!({"role": "auditor"}))).is(200);
+
+    let entries = items(&bob, "?action=user.role_changed");
+    let entry = &entries[0];
+    assert_eq!(entry["action"], "user.role_changed");
+    assert_eq!(entry["summary"], "changed the role from agent to auditor");
+    assert_eq!(entry["changes"][0], json!({"field": "role", "from": "agent", "to": "auditor"}));
+    let user = &bob.session["user"];
+    let actor = json!({"kind": "user", "id": user, "organization": acme, "name": "Bob Fisher",
+        "email": "bob@acme.example"});
+    assert_eq!(entry["actor"], actor);
+    let target = json!({"kind": "user", "id": cleo, "name": "Cleo Tanaka", "email": "cleo@acme.example"});
+    assert_eq!(entry["target"], target);
+    assert_eq!((&entry["ip"], &entry["device"]), (&json!("127.0.0.1"), &json!("Firefox 128 on Linux")));
+    assert_eq!((&entry["request_id"], &entry["session"]), (&json!("req-42"), &bob.session["id"]));
+    assert_eq!(
+        summaries(&bob, ""),
+        [
+            "changed the permissions: tickets from write to read",
+            "changed the role from agent to auditor",
+            "invited Cleo Tanaka <cleo@acme.example> as agent",
+            "signed in with a password",
+            "accepted the invitation",
+            "invited Bob Fisher <bob@acme.example> as admin",
+            "created the organization Acme",
+        ]
+    );
+    let sessions = bob.get(&format!("/v1/organizations/current/users/{}/sessions", user.as_str().unwrap())).is(200);
+    let session = &sessions.body["items"][0];
+    assert_eq!((&session["ip"], &session["device"]), (&json!("127.0.0.1"), &json!("Kettle 1")));
+    assert_eq!(session["is_current"], true);
+}
+
+async fn entries_are_found(store: Store) {
+    let service = Service::start(&store);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let cleo = invite(&bob, "Cleo Tanaka", "cleo@acme.example", "auditor");
+    service.accept(&store, &acme, &cleo).await.is(200);
+    let auditor = service.sign_in("cleo@acme.example");
+    bob.patch("/v1/organizations/current", &json!({"name": "Acme Ports"})).is(200);
+    bob.post(&format!("/v1/organizations/current/users/{cleo}/reactivate"), &json!({})).is(200);
+
+    let count = |query: &str| summaries(&auditor, query).len();
+    assert_eq!(bob.get(LOG).status, 200, "they see what they have changed, and so does everybody after them");
+    assert_eq!(summaries(&auditor, "?q=PORTS"), ["renamed the organization from Acme to Acme Ports"]);
+    assert_eq!(summaries(&auditor, "?action=organization.renamed").len(), 1);
+    assert_eq!((count("?action=session"), count("?action=sess"), count("?action=no.such")), (2, 0, 0));
+    assert_eq!(count(&format!("?target={cleo}")), 2);
+    assert_eq!(count("?target=cleo@acme.example"), 2);
+    assert_eq!(count("?actor=cleo@acme.example"), 2, "accepted, and signed in");
+    assert_eq!(count(&format!("?actor={cleo}&action=session.started")), 1);
+    assert_eq!(count("?actor=nobody@acme.example"), 0);
+    assert_eq!(count("?q=Tanaka"), 0, "names are not searched");
+    let all = items(&auditor, "?sort=recorded_at");
+    let at = |index: usize| all[index]["recorded_at"].as_str().unwrap().replace('+', "%2B");
+    assert_eq!(count(&format!("?from={}&until={}", at(2), at(4))), 2, "accepted, and signed in");
+
+    for (query, pointer) in [
+        ("?actor=cleo", "actor"),
+        ("?action=User", "action"),
+        ("?from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "until"),
+        ("?sort=actor", "sort"),
+        ("?limit=0", "limit"),
+        ("?cursor=AAAA", "cursor"),
+        ("?from=yesterday", "query"),
+        ("?nonsense=1", "query"),
+    ] {
+        let refused = auditor.get(&format!("{LOG}{query}")).refused(422, "invalid-fields");
+        assert_eq!(refused.body["errors"][0]["pointer"], pointer, "{query}");
+    }
+    let (_, eve) = service.found(&store, "umbra.example").await;
+    assert!(items(&eve, "").len() < 5, "only what is their own");
+    assert_eq!(items(&eve, &format!("?target={cleo}")), [Value::Null; 0]);
+}
+
+async fn pages_neither_lose_nor_repeat_entries(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    for number in 0..7 {
+        bob.patch("/v1/organizations/current", &json!({"name": format!("Acme {number}")})).is(200);
+    }
+    let whole = items(&bob, "?q=renamed");
+    let (mut paged, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = bob.get(&format!("{LOG}?q=renamed&limit=3{cursor}")).is(200);
+        paged.extend(page.body["items"].as_array().unwrap().clone());
+        // What happens between two pages is not on the next.
+        bob.patch("/v1/organizations/current", &json!({"name": format!("Acme, {} entries", paged.len())})).is(200);
+        match page.body["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(paged, whole);
+    let other = bob.get(&format!("{LOG}?q=renamed&limit=3&sort=recorded_at{cursor}"));
+    other.refused(422, "invalid-fields");
+}
+
+async fn refusals_are_entries_and_fold(store: Store) {
+    let mut service = Service::start(&store);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let cleo = invite(&bob, "Cleo Tanaka", "cleo@acme.example", "read_only");
+    service.accept(&store, &acme, &cleo).await.is(200);
+    let reader = service.sign_in("cleo@acme.example");
+    for _ in 0..5 {
+        reader.get("/v1/organizations/current/users").refused(403, "forbidden");
+    }
+    reader.get("/v1/organizations/org_00000000000000000000000042").refused(404, "organization-not-found");
+    let own = format!("/v1/organizations/current/users/{}/deactivate", bob.session["user"].as_str().unwrap());
+    bob.post(&own, &json!({})).refused(409, "last-admin");
+    let refused = async || {
+        let mut refused = summaries(&bob, "?action=refusal.noted");
+        refused.sort();
+        refused
+    };
+    let at_once = [
+        "was refused deactivate_user: last-admin",
+        "was refused get_organization: organization-not-found",
+        "was refused list_users: forbidden",
+    ];
+    by(Duration::from_secs(10), "the first of each kind is taken down", async || refused().await == at_once).await;
+    let entry = items(&bob, "?action=refusal&actor=cleo@acme.example").pop().unwrap();
+    assert_eq!((&entry["actor"]["name"], &entry["ip"]), (&json!("Cleo Tanaka"), &json!("127.0.0.1")));
+
+    // The others of the hour follow when the hour or the service ends.
+    _ = std::process::Command::new("kill").args(["-TERM", &service.pid().to_string()]).status();
+    assert!(service.wait());
+    let service = Service::start(&store);
+    let bob = service.sign_in("bob@acme.example");
+    let mut refused = summaries(&bob, "?action=refusal.noted");
+    refused.sort();
+    assert_eq!(refused[3], "was refused list_users: forbidden, 4 times", "{refused:?}");
+    assert_eq!(refused.len(), 4, "{refused:?}");
+}
+
+async fn an_export_is_recorded_before_it_leaves(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    for number in 0..3 {
+        bob.patch("/v1/organizations/current", &json!({"name": format!("Acme, {number}")})).is(200);
+    }
+    let export = |body: &Value| bob.post(&format!("{LOG}/export"), body).is(200);
+    let csv = export(&json!({"format": "csv"}));
+    assert!(csv.header("content-type").starts_with("text/csv"), "{csv:?}");
+    assert!(csv.header("content-disposition").contains(".csv"), "{csv:?}");
+    let lines: Vec<&str> = csv.body.as_str().unwrap().lines().collect();
+    assert!(lines[0].starts_with("recorded_at,position,id,action,actor_kind"), "{lines:?}");
+    assert!(lines[1].contains("created the organization Acme"), "{lines:?}");
+    assert!(lines.iter().any(|line| line.contains("\"renamed the organization from Acme to Acme, 0\"")), "{lines:?}");
+    assert!(lines.last().unwrap().contains("exported the audit log as csv"), "the export is its own last entry");
+
+    let body = json!({"format": "json", "selection": {"action": "organization.renamed", "actor": "bob@acme.example"}});
+    let json_lines = export(&body);
+    let entries: Vec<Value> =
+        json_lines.body.as_str().unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut listed = items(&bob, "?action=organization.renamed");
+    listed.reverse();
+    assert_eq!(entries, listed);
+
+    let recorded = items(&bob, "?action=export.audit_log_taken");
+    assert_eq!(recorded.len(), 2);
+    let user = bob.session["user"].as_str().unwrap();
+    let changes = json!([{"field": "actor", "to": user}, {"field": "action", "to": "organization.renamed"}]);
+    assert_eq!(recorded[0]["changes"], changes, "the address is not in the event, only whose it is");
+
+    let dry = bob.post(&format!("{LOG}/export?dry_run=true"), &json!({"format": "csv"})).is(200);
+    assert_eq!(dry.body["events"], json!(["export.audit_log_taken"]));
+    let key = [("idempotency-key", "once")];
+    let once = || bob.send("POST", &format!("{LOG}/export"), &key, Some(&json!({"format": "csv"}))).is(200);
+    let (first, again) = (once(), once());
+    assert_eq!(first.body, again.body, "a repeated request sends the same");
+    assert_eq!(items(&bob, "?action=export").len(), 3, "neither a dry run nor a repetition is recorded");
+    bob.post(&format!("{LOG}/export"), &json!({"format": "pdf"})).refused(422, "invalid-fields");
+    bob.post(&format!("{LOG}/export"), &json!({"format": "csv", "x": 1})).refused(422, "invalid-fields");
+}
+
+async fn formulas_in_names_are_harmless_in_csv(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    invite(&bob, "=cmd|calc", "cleo@acme.example", "agent");
+    let csv = bob.post(&format!("{LOG}/export"), &json!({"format": "csv"})).is(200);
+    assert!(csv.body.as_str().unwrap().contains(",'=cmd|calc,"), "{csv:?}");
+}
+
+async fn staff_is_not_named_to_tenants(store: Store) {
+    let service = Service::start(&store);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let ana = service.ana();
+    let created = items(&bob, "?action=organization.created").remove(0);
+    let actor = json!({"kind": "user", "id": ana.session["user"], "organization": "org_00000000000000000000000000"});
+    assert_eq!(created["actor"], actor);
+    let seen = ana.get(&format!("/v1/organizations/{acme}/audit-log?action=organization.created")).is(200);
+    assert_eq!(seen.body["items"][0]["actor"]["email"], "ana@platform.example");
+}
+
+/// Known names, addresses and IPs are written, then searched for in the raw files of the log.
+async fn nothing_personal_is_in_the_files(store: Store) {
+    let mut service = Service::start_with(
+        &store,
+        &[
+            ("PORTTASK_ADMIN_EMAIL", "ana@platform.example"),
+            ("PORTTASK_ADMIN_PASSWORD", super::service::PASSWORD),
+            ("PORTTASK_TRUSTED_PROXIES", "127.0.0.1"),
+        ],
+    );
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let headers = [("x-forwarded-for", "198.51.100.77"), ("user-agent", "Zeppelinbrowser/9")];
+    let body = json!({"name": "Wilhelmina Quastenflosser", "email": "wilhelmina@acme.example", "role": "agent"});
+    bob.send("POST", "/v1/organizations/current/users", &headers, Some(&body)).is(201);
+    bob.post(&format!("{LOG}/export"), &json!({"format": "json", "selection": {"q": "Quastenflosser"}})).is(200);
+    let shown = items(&bob, "?action=user.invited&limit=1").remove(0);
+    assert_eq!((&shown["ip"], &shown["device"]), (&json!("198.51.100.77"), &json!("Zeppelinbrowser 9")));
+    assert_eq!(shown["target"]["name"], "Wilhelmina Quastenflosser");
+    _ = std::process::Command::new("kill").args(["-TERM", &service.pid().to_string()]).status();
+    assert!(service.wait());
+
+    let texts = match store.engine() {
+        Engine::Sqlite => {
+            // The views are copies, for people, which may be removed at any time.
+            let files = std::fs::read_dir(store.place()).unwrap().map(|entry| entry.unwrap().path());
+            let is_view = |file: &PathBuf| file.file_name().unwrap().to_string_lossy().starts_with("views");
+            let files = files.filter(|file| file.is_file() && !is_view(file));
+            files.map(|file| std::fs::read(file).unwrap()).collect::<Vec<_>>()
+        }
+        Engine::Postgres => {
+            let mut texts = Vec::new();
+            for table in store
+                .sql("SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname IN ('log', 'ledger')")
+                .await
+            {
+                let rows = store.sql(&format!("SELECT coalesce(string_agg(t::text, ' '), '') FROM {table} t")).await;
+                texts.extend(rows.into_iter().map(String::into_bytes));
+            }
+            texts
+        }
+    };
+    assert!(!texts.is_empty() && texts.iter().map(Vec::len).sum::<usize>() > 10_000, "{}", texts.len());
+    for known in ["Wilhelmina", "wilhelmina", "Quastenflosser", "198.51.100.77", "Zeppelin", "bob@acme.example"] {
+        let hexed: String = known.bytes().map(|byte| format!("{byte:02x}")).collect();
+        for text in &texts {
+            let holds = |needle: &[u8]| text.windows(needle.len()).any(|window| window == needle);
+            assert!(!holds(known.as_bytes()) && !holds(hexed.as_bytes()), "{known} is in the files");
+        }
+    }
+    // What is not personal is there to be found: the search works.
+    assert!(texts.iter().any(|text| {
+        let hexed: String = "acme.example".bytes().map(|byte| format!("{byte:02x}")).collect();
+        let holds = |needle: &[u8]| text.windows(needle.len()).any(|window| window == needle);
+        holds(b"acme.example") || holds(hexed.as_bytes())
+    }));
+}
