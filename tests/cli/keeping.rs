@@ -50,7 +50,7 @@ async fn views_are_rebuilt_verified_and_listed(store: Store) {
 async fn a_view_that_was_changed_is_found_and_repaired(store: Store) {
     work(&Node::on(&store).await, 40).await;
     succeed(&store, &["views", "rebuild", "users"]);
-    change(&store, "UPDATE views.users_v2_g2 SET status = 'active', version = 99").await;
+    change(&store, "UPDATE views.users_v3_g2 SET status = 'active', version = 99").await;
     let found = run(&store, &["views", "verify", "users", "--json"], MASTER_KEY);
     assert!(!found.status.success() && complaint(&found).contains("porttask views rebuild"), "{}", complaint(&found));
     assert!(String::from_utf8_lossy(&found.stdout).contains("not those of a rebuild"));

@@ -3,6 +3,8 @@
 
 mod append;
 mod report;
+mod service;
+mod store;
 mod views;
 
 use std::path::PathBuf;
@@ -12,7 +14,7 @@ pub use report::{Figure, table};
 /// What to measure, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Only this group of measurements: `append` or `views`.
+    /// Only this group of measurements: `append`, `views` or `service`.
     pub only: Option<String>,
     /// Only this engine: `sqlite` or `postgres`.
     pub engine: Option<String>,
@@ -38,10 +40,12 @@ pub async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<
         None => {
             let mut figures = append::run(options, progress).await?;
             figures.append(&mut views::run(options, progress).await?);
+            figures.append(&mut service::run(options, progress).await?);
             Ok(figures)
         }
         Some("append") => append::run(options, progress).await,
         Some("views") => views::run(options, progress).await,
-        Some(other) => Err(format!("there is no benchmark `{other}`: choose append or views").into()),
+        Some("service") => service::run(options, progress).await,
+        Some(other) => Err(format!("there is no benchmark `{other}`: choose append, views or service").into()),
     }
 }

@@ -162,9 +162,6 @@ pub enum Refusal {
     /// The invitation was taken up already.
     #[error("the invitation has been accepted already")]
     Accepted,
-    /// The invitation was not taken up yet.
-    #[error("the invitation has not been accepted yet")]
-    NotAccepted,
     /// The user is locked out.
     #[error("the user is deactivated: reactivate them first")]
     Deactivated,
@@ -180,12 +177,9 @@ impl crate::Refusal for Refusal {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound => Kind::NotFound,
-            Self::Exists
-            | Self::InvitationExpired
-            | Self::InvitationReplaced
-            | Self::Accepted
-            | Self::NotAccepted
-            | Self::Deactivated => Kind::Conflict,
+            Self::Exists | Self::InvitationExpired | Self::InvitationReplaced | Self::Accepted | Self::Deactivated => {
+                Kind::Conflict
+            }
             Self::BeyondRole(_) | Self::RoleNotHere(_) => Kind::Invalid,
         }
     }
@@ -197,7 +191,6 @@ impl crate::Refusal for Refusal {
             Self::InvitationExpired => "invitation-expired",
             Self::InvitationReplaced => "invitation-replaced",
             Self::Accepted => "invitation-accepted",
-            Self::NotAccepted => "invitation-not-accepted",
             Self::Deactivated => "user-deactivated",
             Self::BeyondRole(_) => "permissions-beyond-role",
             Self::RoleNotHere(_) => "role-not-here",

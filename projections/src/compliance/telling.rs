@@ -142,8 +142,8 @@ fn user(event: &user::Event, listener: &mut dyn Listener) {
             listener.change("status", None, status(Status::Deactivated));
         }
         Event::Reactivated {} => {
+            // As what they come back, their history says.
             listener.words("reactivated the user");
-            listener.change("status", None, status(Status::Active));
         }
     }
 }

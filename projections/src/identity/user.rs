@@ -42,6 +42,8 @@ row! {
             created_at: Timestamp,
             /// When the last invitation ends or ended; `None` if none was sent yet.
             invitation_expires_at: Option<Timestamp>,
+            /// When the invitation was taken up.
+            accepted_at: Option<Timestamp>,
             /// The version of the account.
             version: u64,
         }
@@ -53,7 +55,7 @@ pub struct Users;
 
 impl ReadModel for Users {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_address", columns: &["folded_email"] },
         Index { name: "by_name", columns: &["organization", "folded_name", "user"] },
@@ -90,6 +92,7 @@ impl ReadModel for Users {
                 administration,
                 created_at: recorded.recorded_at,
                 invitation_expires_at: None,
+                accepted_at: None,
                 version,
             }
         };
@@ -106,7 +109,18 @@ impl ReadModel for Users {
             Event::InvitationSent { expires_at } => {
                 User { status: Status::Invited, invitation_expires_at: Some(*expires_at), ..row }
             }
-            Event::InvitationAccepted {} | Event::Reactivated {} => User { status: Status::Active, ..row },
+            Event::InvitationAccepted {} => {
+                User { status: Status::Active, accepted_at: Some(recorded.recorded_at), ..row }
+            }
+            // Whoever had not come yet is as they were.
+            Event::Reactivated {} => {
+                let status = match (row.accepted_at, row.invitation_expires_at) {
+                    (Some(_), _) => Status::Active,
+                    (None, Some(_)) => Status::Invited,
+                    (None, None) => Status::Registered,
+                };
+                User { status, ..row }
+            }
             Event::Deactivated {} => User { status: Status::Deactivated, ..row },
             Event::RoleChanged { to, .. } => User { role: *to, ..row },
             Event::PermissionsChanged { to: Permissions { tickets, invoices, reports, administration }, .. } => User {

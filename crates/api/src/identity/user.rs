@@ -67,6 +67,9 @@ pub(crate) struct Shown {
     /// When the last invitation ends or ended; null if none was sent.
     #[schema(value_type = Option<String>, format = DateTime)]
     invitation_expires_at: Option<Timestamp>,
+    /// When the invitation was taken up; null if it was not yet.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    accepted_at: Option<Timestamp>,
     /// The version: the ETag.
     version: u64,
 }
@@ -84,6 +87,7 @@ impl From<view::User> for Shown {
             status: row.status,
             created_at: row.created_at,
             invitation_expires_at: row.invitation_expires_at,
+            accepted_at: row.accepted_at,
             version: row.version,
         }
     }

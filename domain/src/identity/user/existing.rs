@@ -18,6 +18,8 @@ pub(super) struct Existing {
     /// How many invitations were sent, and when the last one ends.
     pub(super) invitations: u64,
     pub(super) expires_at: Timestamp,
+    /// Whether one of them was taken up.
+    has_accepted: bool,
 }
 
 impl Existing {
@@ -29,7 +31,7 @@ impl Existing {
         (status, invitations, expires_at): (Status, u64, Timestamp),
     ) -> Self {
         let (name, email) = (name.clone(), email.clone());
-        Self { name, email, status, role, permissions, invitations, expires_at }
+        Self { name, email, status, role, permissions, invitations, expires_at, has_accepted: false }
     }
 
     pub(super) fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
@@ -75,13 +77,11 @@ impl Existing {
                 Ok(self.permit(*permissions).into_iter().collect())
             }
             Command::Deactivate => match self.status {
-                Status::Registered | Status::Invited => Err(Refusal::NotAccepted),
-                Status::Active => Ok(vec![Event::Deactivated {}]),
+                Status::Registered | Status::Invited | Status::Active => Ok(vec![Event::Deactivated {}]),
                 Status::Deactivated => Ok(vec![]),
             },
             Command::Reactivate => match self.status {
-                Status::Registered | Status::Invited => Err(Refusal::NotAccepted),
-                Status::Active => Ok(vec![]),
+                Status::Registered | Status::Invited | Status::Active => Ok(vec![]),
                 Status::Deactivated => Ok(vec![Event::Reactivated {}]),
             },
         }
@@ -98,7 +98,15 @@ impl Existing {
                 (self.status, self.invitations) = (Status::Invited, self.invitations + 1);
                 self.expires_at = *expires_at;
             }
-            Event::InvitationAccepted {} | Event::Reactivated {} => self.status = Status::Active,
+            Event::InvitationAccepted {} => (self.status, self.has_accepted) = (Status::Active, true),
+            // Whoever had not come yet is as they were: their invitation holds.
+            Event::Reactivated {} => {
+                self.status = match (self.has_accepted, self.invitations) {
+                    (true, _) => Status::Active,
+                    (false, 0) => Status::Registered,
+                    (false, _) => Status::Invited,
+                };
+            }
             Event::RoleChanged { to, .. } => self.role = *to,
             Event::PermissionsChanged { to, .. } => self.permissions = *to,
             Event::Deactivated {} => self.status = Status::Deactivated,

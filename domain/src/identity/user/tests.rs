@@ -142,7 +142,20 @@ fn a_deactivated_user_is_only_reactivated() {
     given::<User>(gone()).when(change()).then_refused(Refusal::Deactivated);
     given::<User>(gone()).when(Command::Accept { invitation: 1, now: second(1) }).then_refused(Refusal::Deactivated);
     given::<User>(gone()).when(Command::Reactivate).then([Event::Reactivated {}]);
-    given::<User>([invited(Role::Agent)]).when(Command::Deactivate).then_refused(Refusal::NotAccepted);
+    given::<User>(gone()).when(Command::Deactivate).then([]);
+    given::<User>([invited(Role::Agent), accepted()]).when(Command::Reactivate).then([]);
+}
+
+#[test]
+fn whoever_has_not_come_yet_is_locked_out_and_let_in_as_they_were() {
+    let withdrawn = || [invited(Role::Agent), Event::Deactivated {}];
+    let accept = || Command::Accept { invitation: 1, now: second(1) };
+    given::<User>([invited(Role::Agent)]).when(Command::Deactivate).then([Event::Deactivated {}]);
+    given::<User>(withdrawn()).when(accept()).then_refused(Refusal::Deactivated);
+    given::<User>(withdrawn()).when(Command::Reactivate).then([Event::Reactivated {}]);
+    given::<User>(withdrawn().into_iter().chain([Event::Reactivated {}])).when(accept()).then([accepted()]);
+    let back = User::after(&[invited(Role::Agent), Event::Deactivated {}, Event::Reactivated {}]);
+    assert_eq!((back.status(), back.rights()), (Some(Status::Invited), None));
 }
 
 #[test]

@@ -77,7 +77,7 @@ const SENTENCES: &[(&str, &str, &str, &str)] = &[
         "changed the permissions tickets from write to read invoices from read to none user permissions_changed",
     ),
     ("user.deactivated.v1", "{}", "deactivated the user", "deactivated the user"),
-    ("user.reactivated.v1", "{}", "reactivated the user", "reactivated the user active"),
+    ("user.reactivated.v1", "{}", "reactivated the user", "reactivated the user"),
     (
         "session.started.v1",
         r#"{"expires_at":"2026-12-02T09:00:00Z","method":"password","user":"usr_0000000000000000000000000b"}"#,

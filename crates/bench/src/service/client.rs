@@ -1,0 +1,110 @@
+//! A caller over HTTP/1.1 that costs little: it shares the machine with what it measures.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::Error;
+
+/// The most headers of an answer.
+const HEADERS: usize = 32;
+
+/// A connection on which one request follows the other.
+pub(super) struct Client {
+    stream: TcpStream,
+    address: SocketAddr,
+    token: Option<String>,
+    buffer: Vec<u8>,
+}
+
+/// An answer.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Up to where a view must have read to show what was done.
+    pub(super) position: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body, if the request succeeded.
+    pub(super) fn json(&self) -> Result<Value, Error> {
+        if !(200..300).contains(&self.status) {
+            return Err(format!("{}: {}", self.status, String::from_utf8_lossy(&self.body)).into());
+        }
+        Ok(serde_json::from_slice(&self.body)?)
+    }
+
+    /// That the request succeeded.
+    pub(super) fn ok(self) -> Result<Self, Error> {
+        if (200..300).contains(&self.status) { Ok(self) } else { self.json().map(|_| self) }
+    }
+}
+
+impl Client {
+    pub(super) async fn connect(address: SocketAddr, token: Option<&str>) -> Result<Self, Error> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, address, token: token.map(str::to_owned), buffer: Vec::with_capacity(64 * 1024) })
+    }
+
+    pub(super) async fn get(&mut self, path: &str, at_least: Option<&str>) -> Result<Answer, Error> {
+        self.send("GET", path, at_least, None).await
+    }
+
+    pub(super) async fn post(&mut self, path: &str, body: &Value) -> Result<Answer, Error> {
+        self.send("POST", path, None, Some(body)).await
+    }
+
+    pub(super) async fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        at_least: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Answer, Error> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.address);
+        if let Some(token) = &self.token {
+            request += &format!("authorization: Bearer {token}\r\n");
+        }
+        if let Some(position) = at_least {
+            request += &format!("porttask-at-least: {position}\r\n");
+        }
+        match body.map(Value::to_string) {
+            Some(body) => {
+                request += &format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            }
+            None => request += "\r\n",
+        }
+        self.stream.write_all(request.as_bytes()).await?;
+        self.answer().await
+    }
+
+    async fn answer(&mut self) -> Result<Answer, Error> {
+        self.buffer.clear();
+        loop {
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err("the connection was closed".into());
+            }
+            let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+            let mut response = httparse::Response::new(&mut headers);
+            let httparse::Status::Complete(begin) = response.parse(&self.buffer)? else { continue };
+            let header = |name: &str| {
+                let found = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
+                std::str::from_utf8(found.value).ok()
+            };
+            let length: usize = header("content-length").ok_or("an answer without a length")?.parse()?;
+            let (status, position) =
+                (response.code.unwrap_or_default(), header("porttask-position").map(str::to_owned));
+            while self.buffer.len() < begin + length {
+                if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                    return Err("the connection was closed in an answer".into());
+                }
+            }
+            return Ok(Answer { status, position, body: self.buffer[begin..begin + length].to_vec() });
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The service as a process of its own: this very program.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use porttask_app::links::{Link, Links, Purpose};
+use porttask_domain::{OrganizationId, UserId};
+use private_postgres::PrivatePostgres;
+use serde_json::json;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+    time::{sleep, timeout},
+};
+
+use super::client::Client;
+use crate::{Error, store::Store};
+
+/// Base 64 of the master key of the stores.
+const MASTER_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+const ADMIN: &str = "ana@platform.example";
+const PASSWORD: &str = "correct horse battery";
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A running service; it is killed when dropped.
+pub(super) struct Service {
+    child: Child,
+    pub(super) address: SocketAddr,
+    /// How long it took from its start to its first answer.
+    pub(super) started_in: Duration,
+}
+
+/// An organization and the session of its admin.
+#[derive(Clone)]
+pub(super) struct Organization {
+    pub(super) id: OrganizationId,
+    pub(super) token: String,
+}
+
+impl Service {
+    pub(super) async fn start(server: Option<&PrivatePostgres>, directory: &Path) -> Result<Self, Error> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env_clear().args(["serve", "--listen", "127.0.0.1:0"]);
+        command.env("PORTTASK_MASTER_KEY", MASTER_KEY).env("PORTTASK_INVITATIONS_PER_DAY", "1000000000");
+        command.env("PORTTASK_ADMIN_EMAIL", ADMIN).env("PORTTASK_ADMIN_PASSWORD", PASSWORD);
+        command.env("PORTTASK_DATA", directory);
+        if let Some(server) = server {
+            command.env("DATABASE_URL", server.url("views"));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        let start = Instant::now();
+        let mut child = command.spawn()?;
+        let mut said = BufReader::new(child.stderr.take().ok_or("no standard error")?).lines();
+        let mut heard = Vec::new();
+        let address = loop {
+            let line = said.next_line().await?.ok_or_else(|| format!("the service did not start: {heard:?}"))?;
+            match line.strip_prefix("Listening on http://").and_then(|rest| rest.split(';').next()) {
+                Some(address) => break address.parse()?,
+                None => heard.push(line),
+            }
+        };
+        Client::connect(address, None).await?.get("/healthz", None).await?.ok()?;
+        let started_in = start.elapsed();
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = said.next_line().await {
+                eprintln!("  service: {line}")
+            }
+        });
+        Ok(Self { child, address, started_in })
+    }
+
+    /// Waits until all views have come to the head of the log.
+    pub(super) async fn is_ready(&self) -> Result<(), Error> {
+        let waiting = async {
+            let mut client = Client::connect(self.address, None).await?;
+            loop {
+                let answer = client.get("/readyz", None).await?;
+                let views = answer.json().ok().and_then(|body| body["views"].as_array().cloned()).unwrap_or_default();
+                if !views.is_empty() && views.iter().all(|view| view["events_behind"] == 0) {
+                    return Ok(());
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, waiting).await?
+    }
+
+    /// Mebibytes of memory that are resident.
+    pub(super) fn memory(&self) -> Result<f64, Error> {
+        let pid = self.child.id().ok_or("the service has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no resident memory")?;
+        let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kibibytes / 1_024.0)
+    }
+
+    /// Stops it as an operator does.
+    pub(super) async fn stop(mut self) -> Result<(), Error> {
+        let pid = self.child.id().ok_or("the service has ended")?;
+        std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
+        timeout(PATIENCE, self.child.wait()).await??;
+        Ok(())
+    }
+
+    pub(super) async fn sign_in(&self, email: &str) -> Result<String, Error> {
+        let mut client = Client::connect(self.address, None).await?;
+        let session = client.post("/v1/sessions", &json!({"email": email, "password": PASSWORD})).await?.json()?;
+        Ok(session["token"].as_str().ok_or("no token")?.to_owned())
+    }
+
+    /// Organizations, each with an admin who has signed in.
+    pub(super) async fn found(&self, store: &Store, count: usize) -> Result<Vec<Organization>, Error> {
+        let token = self.sign_in(ADMIN).await?;
+        let links = Links::open(&store.vault, "http://localhost").await?;
+        let mut client = Client::connect(self.address, Some(&token)).await?;
+        let mut organizations = Vec::new();
+        for number in 0..count {
+            let (domain, email) = (format!("org{number}.example"), format!("bob@org{number}.example"));
+            let admin = json!({"name": "Bob Fisher", "email": email});
+            let body = json!({"name": format!("Acme {number}"), "domain": domain, "first_admin": admin});
+            let made = client.post("/v1/organizations", &body).await?.json()?;
+            let id: OrganizationId = made["id"].as_str().ok_or("no id")?.parse()?;
+            let users =
+                client.get(&format!("/v1/organizations/{id}/users"), made["position"].as_str()).await?.json()?;
+            let user: UserId = users["items"][0]["id"].as_str().ok_or("no user")?.parse()?;
+            let expires_at = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1);
+            let link =
+                Link { purpose: Purpose::Invitation, organization: id, subject: user.0, generation: 1, expires_at };
+            let body = json!({"token": links.token(&link), "password": PASSWORD});
+            client.post("/v1/invitations/accept", &body).await?.ok()?;
+            organizations.push(Organization { id, token: self.sign_in(&email).await? });
+        }
+        Ok(organizations)
+    }
+}

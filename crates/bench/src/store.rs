@@ -1,0 +1,138 @@
+//! A store full of people: organizations in which much has happened.
+
+use std::{path::Path, sync::Arc};
+
+use jiff::Timestamp;
+use porttask_app::{
+    ledger::Database,
+    log::{Append, EventLog, OrganizationId, StreamId},
+    new_id,
+    vault::{MasterKey, MasterKeys, SealedEvents, Vault},
+    views::{ViewStore, Views},
+};
+use porttask_domain::{
+    Actor, Fact, Meta, Personal, SessionId, UserId,
+    identity::{Access, Permissions, Role, session, user},
+};
+use porttask_infra::{
+    log::{
+        postgres::{PostgresLog, PostgresOptions},
+        sqlite::{SqliteLog, SqliteOptions},
+    },
+    views::{postgres::PostgresViews, sqlite::SqliteViews},
+};
+use porttask_projections::models;
+use private_postgres::PrivatePostgres;
+
+use crate::Error;
+
+/// The master key of the stores that are measured.
+const MASTER_KEY: [u8; 32] = [7; 32];
+/// The events of one person's life in [`life`].
+pub(crate) const EVENTS_PER_PERSON: usize = 10;
+/// The people of one append: each brings two keys and ten events, and an append takes a thousand.
+const PEOPLE_PER_APPEND: usize = 100;
+
+/// A store of an engine.
+pub(crate) struct Store {
+    pub(crate) log: Arc<dyn Database>,
+    pub(crate) vault: Arc<Vault>,
+}
+
+impl Store {
+    /// On a server, with so many partitions, or in a folder, with a master key that is [`MASTER_KEY`].
+    pub(crate) async fn open(
+        server: Option<&PrivatePostgres>,
+        directory: &Path,
+        partitions: u16,
+    ) -> Result<Self, Error> {
+        let log: Arc<dyn Database> = match server {
+            None => SqliteLog::open(SqliteOptions::new(directory)).await?,
+            Some(server) => {
+                server.create_database("views")?;
+                let options = PostgresOptions { partitions, ..PostgresOptions::new(server.url("views")) };
+                PostgresLog::open(options).await?
+            }
+        };
+        let master = MasterKeys::new(MasterKey::new(&MASTER_KEY), vec![]);
+        let vault = Arc::new(Vault::open(Arc::<dyn Database>::clone(&log), master).await?);
+        Ok(Self { log, vault })
+    }
+
+    /// Its read models.
+    pub(crate) async fn views(&self, server: Option<&PrivatePostgres>, directory: &Path) -> Result<Arc<Views>, Error> {
+        let tables: Arc<dyn ViewStore> = match server {
+            None => SqliteViews::open(directory)?,
+            Some(server) => PostgresViews::open(&server.url("views")).await?,
+        };
+        let log: Arc<dyn EventLog> = Arc::<dyn Database>::clone(&self.log);
+        Ok(Views::open(log, Arc::clone(&self.vault), tables, models()).await?)
+    }
+
+    /// An organization with this many events.
+    pub(crate) async fn fill(&self, events: usize) -> Result<OrganizationId, Error> {
+        let organization = new_id();
+        self.append(organization, true).await?;
+        self.add(organization, events.saturating_sub(PEOPLE_PER_APPEND * EVENTS_PER_PERSON)).await?;
+        Ok(organization)
+    }
+
+    /// More events of an organization that exists.
+    pub(crate) async fn add(&self, organization: OrganizationId, events: usize) -> Result<(), Error> {
+        for _ in 0..events / (PEOPLE_PER_APPEND * EVENTS_PER_PERSON) {
+            self.append(organization, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn append(&self, organization: OrganizationId, founding: bool) -> Result<(), Error> {
+        let people: Vec<UserId> = (0..PEOPLE_PER_APPEND).map(|_| new_id()).collect();
+        let mut facts = Vec::new();
+        for step in 0..EVENTS_PER_PERSON {
+            // Others come between the events of one person.
+            for user in &people {
+                facts.push(life(organization, *user, step)?);
+            }
+        }
+        let meta = Meta::by(Actor::User { organization, user: people[0] });
+        let SealedEvents { events, keys } = self.vault.seal(organization, &facts, &meta).await?;
+        let mut append = Append::new(organization, events);
+        append.person_keys = keys;
+        append.founding = founding;
+        self.log.append(append).await?;
+        Ok(())
+    }
+}
+
+/// What happens to somebody at one step: invited, at work, signed in and out, and let go.
+fn life(organization: OrganizationId, user: UserId, step: usize) -> Result<(StreamId, Fact), Error> {
+    let (agent, reader) = (Role::Agent.ceiling(), Role::ReadOnly.ceiling());
+    let narrowed = Permissions { reports: Access::None, ..reader };
+    let session = SessionId(user.0);
+    let person = user.0.simple();
+    let fact = match step {
+        0 => user::Event::Invited {
+            name: Personal::identity(user, format!("Ana Souza {person}")),
+            email: Personal::identity(user, format!("ana.{person}@acme.example")),
+            address_rules: 1,
+            role: Role::Agent,
+            permissions: agent,
+            expires_at: Timestamp::UNIX_EPOCH,
+        },
+        1 => user::Event::InvitationAccepted {},
+        3 => user::Event::RoleChanged { from: Role::Agent, to: Role::ReadOnly },
+        4 => user::Event::PermissionsChanged { from: agent, to: reader },
+        6 => user::Event::PermissionsChanged { from: reader, to: narrowed },
+        7 => user::Event::Deactivated {},
+        8 => user::Event::Reactivated {},
+        9 => user::Event::Deactivated {},
+        _ => {
+            let (method, expires_at) = (session::Method::Password, Timestamp::UNIX_EPOCH);
+            let started = session::Event::Started { user, method, expires_at };
+            let ended = session::Event::Ended { by: session::Ending::SignOut };
+            let stream = StreamId::new(organization, format!("session-{session}"))?;
+            return Ok((stream, if step == 2 { started.into() } else { ended.into() }));
+        }
+    };
+    Ok((StreamId::new(organization, format!("user-{user}"))?, fact.into()))
+}
