@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod connections;
+mod docs;
 mod document;
 mod identity;
+mod limits;
+mod metrics;
 mod requests;
 mod service;

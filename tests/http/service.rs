@@ -80,6 +80,8 @@ impl Service {
     /// With these variables set.
     pub(crate) fn start_with(store: &Store, variables: &[(&str, &str)]) -> Self {
         let mut command = porttask(store, &["serve", "--listen", "127.0.0.1:0"]);
+        // Tests are in a hurry: those of the limits set their own.
+        command.envs(["ATTEMPTS", "SESSION", "STRANGERS"].map(|name| (format!("PORTTASK_RATE_{name}"), "0")));
         let mut child =
             command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -90,6 +92,11 @@ impl Service {
         std::thread::spawn(move || said.for_each(drop));
         let config = Agent::config_builder().http_status_as_error(false).max_idle_connections_per_host(0);
         Self { child, url: address.expect("the service did not start"), agent: config.build().into() }
+    }
+
+    /// Where it listens: address and port.
+    pub(crate) fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -1,6 +1,7 @@
 //! PortTask Admin: configuration, wiring, command line.
 
 mod bench;
+mod bounds;
 mod cli;
 mod events;
 mod guards;
@@ -8,6 +9,7 @@ mod keys;
 mod master_key;
 mod node;
 mod progress;
+mod secret;
 mod service;
 mod storage;
 mod views;

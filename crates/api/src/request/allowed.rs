@@ -5,7 +5,7 @@ use std::{collections::HashMap, marker::PhantomData, time::Duration};
 use axum::{
     RequestPartsExt,
     extract::{FromRequestParts, Path},
-    http::{StatusCode, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use jiff::Timestamp;
 use porttask_app::{
@@ -40,7 +40,7 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let token = bearer(parts).ok_or_else(Problem::unauthenticated)?.to_owned();
+        let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?.to_owned();
         let caller = app.access.authenticate(&token, Timestamp::now()).await?;
         let Ok(client) = parts.extract_with_state::<Client, _>(app).await;
         let path = parts.extract::<Path<HashMap<String, String>>>().await;
@@ -114,8 +114,9 @@ impl<R: Right> Allowed<R> {
     }
 }
 
-fn bearer(parts: &Parts) -> Option<&str> {
-    let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+/// The token that a request brings.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
