@@ -91,7 +91,8 @@ fn silent_connections_end_and_kept_ones_last_longer() {
 fn slow_bodies_are_answered_with_a_problem() {
     with_service(&[("PORTTASK_REQUEST_TIMEOUT_SECONDS", "2")], |service| {
         let mut stream = connect(&service);
-        let head = b"POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n";
+        let head =
+            b"POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n";
         stream.write_all(head).unwrap();
         stream.write_all(b"{\"email\":").unwrap();
         let (answer, lasted) = until_end(&mut stream);
@@ -132,8 +133,10 @@ fn a_service_that_is_stopped_ends_kept_connections_and_finishes_requests() {
         let (mut kept, mut busy) = (connect(&service), connect(&service));
         kept.write_all(HEALTH).unwrap();
         read_health(&mut kept);
-        busy.write_all(b"POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n")
-            .unwrap();
+        busy.write_all(
+            b"POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n",
+        )
+        .unwrap();
         std::thread::sleep(Duration::from_millis(300));
         signal(service.pid(), libc::SIGTERM);
         assert!(until_end(&mut kept).1 < Duration::from_secs(2));

@@ -134,8 +134,9 @@ impl Service {
         };
         let mut response = self.agent.run(request.body(text).unwrap())?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.body_mut().read_to_string()?;
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        let bytes = response.body_mut().read_to_vec()?;
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
         Ok(Answer { status, headers, body })
     }
 

@@ -116,8 +116,7 @@ impl App {
         );
         let seal = vault.authenticator("requests").await?;
         let last_changes = Cache::new(REMEMBERED);
-        let (limits, metrics) =
-            (Limits::new(settings.rates), Metrics::new(Arc::clone(&views), Arc::clone(&passwords)));
+        let (limits, metrics) = (Limits::new(settings.rates), Metrics::new(Arc::clone(&views), Arc::clone(&passwords)));
         Ok(Self(Arc::new(Parts {
             database,
             vault,

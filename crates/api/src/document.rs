@@ -27,11 +27,11 @@ use crate::problem::Problem;
     ),
     servers((url = "/", description = "This service")),
     tags(
-        (name = "sessions", description = "Signing in and out, and who is signed in."),
         (name = "invitations", description = "Links that were handed out, taken up by people without an account yet."),
         (name = "organizations", description = "The organizations of the platform and their settings."),
-        (name = "users", description = "The people of an organization, their roles and permissions."),
-        (name = "platform", description = "How the service itself fares.")
+        (name = "platform", description = "How the service itself fares."),
+        (name = "sessions", description = "Signing in and out, and who is signed in."),
+        (name = "users", description = "The people of an organization, their roles and permissions.")
     ),
     security(("session" = [])),
     components(schemas(Problem)),
@@ -99,6 +99,16 @@ pub(crate) fn complete(mut document: Document) -> Document {
                 complete_operation(path, method, is_public, operation);
             }
         }
+    }
+    without_unused(document)
+}
+
+/// Pages of something hold its definition themselves; where nothing else refers to it, it would stand there twice.
+fn without_unused(mut document: Document) -> Document {
+    let text = document.to_json().unwrap_or_default();
+    let is_used = |name: &str| text.contains(&format!("\"#/components/schemas/{name}\""));
+    if let Some(components) = &mut document.components {
+        components.schemas.retain(|name, _| is_used(name));
     }
     document
 }

@@ -117,8 +117,9 @@ async fn talk(stream: TcpStream, peer: SocketAddr, router: Router, bounds: Conne
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // `Pace` tells a slow head from a connection that is kept.
-        .header_read_timeout(None)
+        // `Pace` is stricter: it tells a slow head from a connection that is kept. But without a timeout, hyper does not
+        // look at a connection that has become idle.
+        .header_read_timeout(bounds.head_timeout + bounds.idle_timeout)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD_BYTES)
         .max_buf_size(BUFFER_BYTES)

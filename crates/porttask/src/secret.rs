@@ -16,8 +16,8 @@ pub(crate) fn given(name: &str, value: Option<&str>, file: Option<&Path>) -> Res
         (Some(value), None) => Ok(Some(value.to_owned())),
         (None, None) => Ok(None),
         (None, Some(file)) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| format!("{name}_FILE, {}: {error}", file.display()))?;
+            let text =
+                std::fs::read_to_string(file).map_err(|error| format!("{name}_FILE, {}: {error}", file.display()))?;
             let text = text.trim_end_matches(['\r', '\n']);
             match text.is_empty() {
                 true => Err(format!("{name}_FILE, {}: the file is empty", file.display()).into()),

@@ -17,11 +17,11 @@ use axum::{
 };
 use tokio::time::timeout;
 
+pub use self::limit::Rates;
 pub(crate) use self::{
     limit::Limits,
     metrics::{Counted, Metrics},
 };
-pub use self::limit::Rates;
 use crate::{
     app::App,
     problem::Problem,
