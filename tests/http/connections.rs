@@ -96,7 +96,10 @@ fn slow_bodies_are_answered_with_a_problem() {
         stream.write_all(head).unwrap();
         stream.write_all(b"{\"email\":").unwrap();
         let (answer, lasted) = until_end(&mut stream);
-        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("urn:porttask:problem:timeout"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 408 ") && answer.contains("urn:porttask:problem:body-timeout"),
+            "{answer}"
+        );
         assert!(lasted < Duration::from_secs(5), "{lasted:?}");
     });
 }

@@ -113,6 +113,7 @@ impl ServiceArgs {
         let Some(link) = setup::link(&executor, Timestamp::now()).await? else { return Ok(false) };
         eprintln!("Become the first super admin within an hour; `porttask init` makes another link:");
         println!("{}", links.address(&link));
+        eprintln!("No page is behind it yet: send what follows #token= to POST /v1/setup, as /docs shows.");
         Ok(true)
     }
 

@@ -1,5 +1,7 @@
 //! `porttask config`: what holds, and where it comes from.
 
+use std::io::{self, Write};
+
 use clap::{ArgMatches, parser::ValueSource};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -48,18 +50,19 @@ impl Effective {
     /// # Errors
     /// If nobody reads it.
     pub(crate) fn show(&self, as_json: bool) -> Result<(), Error> {
+        let mut out = io::stdout().lock();
         if as_json {
             let all: Map<String, Value> = self.lines.iter().map(Line::json).collect();
-            println!("{}", serde_json::to_string_pretty(&json!({"file": self.file, "settings": all}))?);
+            writeln!(out, "{}", serde_json::to_string_pretty(&json!({"file": self.file, "settings": all}))?)?;
             return Ok(());
         }
         match &self.file {
-            Some(file) => println!("Configuration file: {file}"),
-            None => println!("Configuration file: none"),
+            Some(file) => writeln!(out, "Configuration file: {file}")?,
+            None => writeln!(out, "Configuration file: none")?,
         }
         let width = self.lines.iter().map(|line| line.key.len()).max().unwrap_or(0);
         for line in &self.lines {
-            println!("{:<width$}  {:<32}  {}", line.key, line.text(), line.origin());
+            writeln!(out, "{:<width$}  {:<32}  {}", line.key, line.text(), line.origin())?;
         }
         Ok(())
     }
@@ -69,20 +72,28 @@ impl Effective {
     /// # Errors
     /// If nobody reads it.
     pub(crate) fn show_example(&self) -> Result<(), Error> {
-        println!("# The configuration of PortTask Admin. Every line is a comment, with the default if there is one.");
-        println!("# Flags go before variables, these before this file. It is read from ./porttask.toml,");
-        println!("# or from where --config or PORTTASK_CONFIG says.");
+        let mut out = io::stdout().lock();
+        writeln!(
+            out,
+            "# The configuration of PortTask Admin. Every line is a comment, with the default if there is one."
+        )?;
+        writeln!(out, "# Flags go before variables, these before this file. It is read from ./porttask.toml,")?;
+        writeln!(out, "# or from where --config or PORTTASK_CONFIG says.")?;
         for setting in &self.settings {
-            println!();
+            writeln!(out)?;
             let help = setting.argument.get_long_help().or(setting.argument.get_help());
             for line in wrapped(&help.map(ToString::to_string).unwrap_or_default()) {
-                println!("# {line}");
+                writeln!(out, "# {line}")?;
             }
             if setting.is_secret() {
-                println!("# A secret: better in the environment, or in the file that {}_file names.", setting.key);
+                writeln!(
+                    out,
+                    "# A secret: better in the environment, or in the file that {}_file names.",
+                    setting.key
+                )?;
             }
-            println!("# Variable: {}", setting.variable().unwrap_or_default());
-            println!("# {} = {}", setting.key, example(setting));
+            writeln!(out, "# Variable: {}", setting.variable().unwrap_or_default())?;
+            writeln!(out, "# {} = {}", setting.key, example(setting))?;
         }
         Ok(())
     }
