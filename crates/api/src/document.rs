@@ -7,8 +7,8 @@ use serde_json::json;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        ContentBuilder, Header, Object, OpenApi as Document, PathItem, Ref, RefOr, Required, Response, ResponseBuilder,
-        Type,
+        ContentBuilder, Header, Object, ObjectBuilder, OpenApi as Document, PathItem, Ref, RefOr, Required, Response,
+        ResponseBuilder, Type,
         header::HeaderBuilder,
         path::{Operation, Parameter, ParameterBuilder, ParameterIn},
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
@@ -37,7 +37,7 @@ use crate::problem::Problem;
     components(schemas(Problem)),
     modifiers(&Security)
 )]
-pub(crate) struct Own;
+pub(crate) struct Frame;
 
 struct Security;
 
@@ -70,11 +70,26 @@ const PROBLEMS: [(u16, &str, &str, &str); 12] = [
     (503, "Unavailable", "The service cannot answer now: retry after a pause.", "unavailable"),
 ];
 
-/// Parameters in headers: the name of the component, the header, what it does.
-const PARAMETERS: [(&str, &str, &str); 3] = [
-    ("IdempotencyKey", "Idempotency-Key", "Makes a repetition harmless: for a day, the same key is carried out once."),
-    ("IfMatch", "If-Match", "The ETag that was read: if it has changed since, nothing is done (412)."),
-    ("AtLeast", "Porttask-At-Least", "The Porttask-Position of a change that the answer must show; waits up to 2 s."),
+/// Parameters in headers: the name of the component, the header, its form, what it does.
+const PARAMETERS: [(&str, &str, &str, &str); 3] = [
+    (
+        "IdempotencyKey",
+        "Idempotency-Key",
+        "^[!-~]{1,255}$",
+        "Makes a repetition harmless: for a day, the same key is carried out once.",
+    ),
+    (
+        "IfMatch",
+        "If-Match",
+        r#"^("[0-9]{1,18}"|\*)$"#,
+        "The ETag that was read: if it has changed since, nothing is done (412).",
+    ),
+    (
+        "AtLeast",
+        "Porttask-At-Least",
+        "^[0-9]{1,4}:[0-9]{1,18}$",
+        "The Porttask-Position of a change that the answer must show; waits up to 2 s.",
+    ),
 ];
 
 /// Parameters in paths.
@@ -87,8 +102,8 @@ pub(crate) fn complete(mut document: Document) -> Document {
     for (status, name, what, slug) in PROBLEMS {
         components.responses.insert(name.to_owned(), problem(status, what, slug).into());
     }
-    for (name, header, what) in PARAMETERS {
-        components.parameters.insert(name.to_owned(), parameter(header, what).into());
+    for (name, header, form, what) in PARAMETERS {
+        components.parameters.insert(name.to_owned(), parameter(header, form, what).into());
     }
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
@@ -133,7 +148,7 @@ fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut
             404 => is_of_something,
             409 => is_command || (is_public && has_body),
             412 => is_command && is_of_something,
-            422 => has_body || operation.parameters.is_some() || is_command,
+            422 => has_body || !is_public,
             _ => true,
         };
         if is_possible {
@@ -217,13 +232,13 @@ fn header(what: &str) -> Header {
     HeaderBuilder::new().schema(Some(text())).description(Some(what)).build()
 }
 
-fn parameter(name: &str, what: &str) -> Parameter {
+fn parameter(name: &str, form: &str, what: &str) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Header)
         .required(Required::False)
         .description(Some(what))
-        .schema(Some(text()))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(form)).build()))
         .build()
 }
 

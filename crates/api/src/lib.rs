@@ -45,7 +45,7 @@ use self::{
 
 /// The routes, and the document that describes them.
 fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(document::Own::openapi())
+    OpenApiRouter::with_openapi(document::Frame::openapi())
         .routes(routes!(invitation::set_up))
         .routes(routes!(invitation::accept_invitation))
         .routes(routes!(session::sign_in))

@@ -154,7 +154,7 @@ impl Collector for Node {
         gauge(&mut encoder, "passwords_at_work", "Passwords that are being hashed", at_work)?;
         gauge(&mut encoder, "passwords_waiting", "Passwords that wait to be hashed", waiting)?;
         let counter = ConstCounter::new(refused);
-        let what = "Attempts refused because too many waited";
+        let what = "Attempts refused because too many waited.";
         counter.encode(encoder.encode_descriptor("passwords_refused", what, None, MetricType::Counter)?)
     }
 }
@@ -185,7 +185,7 @@ fn resident_bytes() -> Option<u64> {
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), fmt::Error> {
     let value = ConstGauge::new(signed(value));
-    value.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+    value.encode(encoder.encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?)
 }
 
 fn gauges<const N: usize>(
@@ -194,7 +194,7 @@ fn gauges<const N: usize>(
     help: &str,
     values: &[(Labels<N>, u64)],
 ) -> Result<(), fmt::Error> {
-    let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    let mut encoder = encoder.encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?;
     for (labels, value) in values {
         ConstGauge::new(signed(*value)).encode(encoder.encode_family(labels)?)?;
     }
