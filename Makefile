@@ -10,9 +10,8 @@ help: ## this list
 setup: ## install the PostgreSQL server that tests and measurements start, if it is missing
 	sh crates/private-postgres/setup.sh
 
-# The HTTP service comes with the next slice and takes this place.
-run: ## open the embedded log in ./data and follow it
-	$(CARGO) run --locked --release -p porttask -- events tail --follow
+run: ## serve on http://127.0.0.1:8080, with everything kept in ./data
+	$(CARGO) run --locked --release -p porttask -- serve
 
 check: ## format, lints, who may use whom, licences
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || \

@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod audit_log;
+mod connections;
+mod docs;
 mod document;
 mod identity;
+mod limits;
+mod metrics;
 mod requests;
 mod service;

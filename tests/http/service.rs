@@ -80,6 +80,8 @@ impl Service {
     /// With these variables set.
     pub(crate) fn start_with(store: &Store, variables: &[(&str, &str)]) -> Self {
         let mut command = porttask(store, &["serve", "--listen", "127.0.0.1:0"]);
+        // Tests are in a hurry: those of the limits set their own.
+        command.envs(["ATTEMPTS", "SESSION", "STRANGERS"].map(|name| (format!("PORTTASK_RATE_{name}"), "0")));
         let mut child =
             command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -90,6 +92,11 @@ impl Service {
         std::thread::spawn(move || said.for_each(drop));
         let config = Agent::config_builder().http_status_as_error(false).max_idle_connections_per_host(0);
         Self { child, url: address.expect("the service did not start"), agent: config.build().into() }
+    }
+
+    /// Where it listens: address and port.
+    pub(crate) fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -127,8 +134,9 @@ impl Service {
         };
         let mut response = self.agent.run(request.body(text).unwrap())?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.body_mut().read_to_string()?;
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        let bytes = response.body_mut().read_to_vec()?;
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
         Ok(Answer { status, headers, body })
     }
 

@@ -21,7 +21,11 @@ use porttask_domain::{OrganizationId, SessionId};
 use quick_cache::sync::Cache;
 use sha2::Sha256;
 
-use crate::problem::Problem;
+use crate::{
+    around::{Limits, Metrics, Rates},
+    problem::Problem,
+    serve::Connections,
+};
 
 /// How many sessions' last positions are remembered.
 const REMEMBERED: usize = 100_000;
@@ -56,17 +60,27 @@ pub struct Parts {
     pub settings: Settings,
     /// What authenticates cursors and tells requests apart.
     pub(crate) seal: Hmac<Sha256>,
+    /// How many requests whom.
+    pub(crate) limits: Limits,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
     /// What each caller has changed last, so that they see it.
     pub(crate) last_changes: Cache<SessionId, Position>,
 }
 
 /// How the service is run.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// Whose word counts about where a request comes from.
     pub trusted_proxies: Vec<IpNet>,
     /// How many invitations an organization may send in a day.
     pub invitations_per_day: u32,
+    /// How many requests are answered.
+    pub rates: Rates,
+    /// What a connection may cost.
+    pub connections: Connections,
+    /// What opens `/metrics`. Without it, only callers on this machine see them.
+    pub metrics_token: Option<String>,
 }
 
 impl Settings {
@@ -110,7 +124,8 @@ impl App {
         let audit_log = AuditLog::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
         let seal = vault.authenticator("requests").await?;
         let last_changes = Cache::new(REMEMBERED);
-        let parts = Parts {
+        let (limits, metrics) = (Limits::new(settings.rates), Metrics::new(Arc::clone(&views), Arc::clone(&passwords)));
+        Ok(Self(Arc::new(Parts {
             database,
             vault,
             executor,
@@ -123,9 +138,10 @@ impl App {
             links,
             settings,
             seal,
+            limits,
+            metrics,
             last_changes,
-        };
-        Ok(Self(Arc::new(parts)))
+        })))
     }
 
     /// Where an organization lives.

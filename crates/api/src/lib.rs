@@ -9,13 +9,17 @@
 //! | `listing.rs` | filter, sort, pages |
 //! | `problem.rs` | why not (RFC 9457) |
 //! | `refused.rs` | why not, for the audit log |
+//! | `document.rs` | how all of this is described (OpenAPI) |
+//! | `around/` | what surrounds every request: id, measure, limit, deadline |
 //! | `serve.rs` | connections, until the service is stopped |
 //!
 //! The rooms, `identity`, `compliance` and `platform`, hold the handlers: parse, one call, answer.
 
 mod answer;
 mod app;
+mod around;
 mod compliance;
+mod document;
 mod identity;
 mod listing;
 mod platform;
@@ -27,55 +31,27 @@ mod serve;
 
 use axum::{
     Router,
-    extract::Request,
-    http::{HeaderValue, Method, StatusCode},
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
+    http::{Method, StatusCode},
+    middleware,
 };
-use utoipa::{
-    Modify, OpenApi,
-    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
-};
+use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use self::{
     app::{App, Settings},
-    serve::serve,
+    around::Rates,
+    serve::{Connections, serve},
 };
 use self::{
     compliance::{audit_log, export},
     identity::{invitation, organization, session, user},
     problem::Problem,
     refused::Operations,
-    request::RequestId,
 };
-
-#[derive(OpenApi)]
-#[openapi(
-    info(
-        title = "PortTask Admin",
-        description = "Organizations, users and access of PortTask. Every change is an event of an immutable log.",
-        license(name = "Apache-2.0", identifier = "Apache-2.0")
-    ),
-    servers((url = "/", description = "This service")),
-    security(("session" = [])),
-    components(schemas(Problem)),
-    modifiers(&Security)
-)]
-struct Document;
-
-struct Security;
-
-impl Modify for Security {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let session = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document.components.get_or_insert_default().add_security_scheme("session", session);
-    }
-}
 
 /// The routes, and the document that describes them.
 fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Document::openapi())
+    OpenApiRouter::with_openapi(document::Frame::openapi())
         .routes(routes!(invitation::set_up))
         .routes(routes!(invitation::accept_invitation))
         .routes(routes!(session::sign_in))
@@ -95,45 +71,26 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(export::export_audit_log))
         .routes(routes!(platform::healthz))
         .routes(routes!(platform::readyz))
+        .routes(routes!(platform::metrics::metrics))
+        .routes(routes!(platform::docs::openapi))
 }
 
 /// The OpenAPI 3.1 document, as JSON.
 pub fn document() -> String {
-    let document = routes().into_openapi();
+    let document = document::complete(routes().into_openapi());
     document.to_pretty_json().unwrap_or_else(|error| unreachable!("a document that is no JSON: {error}"))
 }
 
 /// The whole service.
-pub fn router(app: App) -> Router {
-    let text = document();
-    let openapi = move || {
-        let text = text.clone();
-        async move { ([("content-type", "application/json")], text) }
-    };
+fn router(app: App) -> Router {
     let (router, document) = routes().split_for_parts();
-    let operations = Operations::of(&document);
-    router
-        .route("/openapi.json", axum::routing::get(openapi))
+    let router = router
+        .merge(platform::docs::pages())
         .fallback(|| async { Problem::not_found("resource") })
         .method_not_allowed_fallback(|method: Method| async move {
             let detail = format!("this resource does not know the method {method}");
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
         })
-        .layer(middleware::from_fn_with_state((app.clone(), operations), refused::note))
-        .layer(middleware::from_fn(around))
-        .with_state(app)
-}
-
-/// What every request gets: an id, and an answer that says it.
-async fn around(mut request: Request, next: Next) -> Response {
-    let id = RequestId::of(request.headers());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await.into_response();
-    tracing::debug!(request = %id.0, %method, path, status = response.status().as_u16(), "answered");
-    if let Ok(id) = HeaderValue::from_str(&id.0) {
-        response.headers_mut().insert(request::REQUEST_ID, id);
-    }
-    response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    response
+        .layer(middleware::from_fn_with_state((app.clone(), Operations::of(&document)), refused::note));
+    around::surround(router, &app).with_state(app)
 }

@@ -1,4 +1,12 @@
-//! Whether the service lives and is ready.
+//! How the service fares: whether it lives, is ready, what it counts; and how it describes itself.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `metrics.rs` | what is counted, for whom |
+//! | `docs.rs` | the document of the API, and pages to read it |
+
+pub(crate) mod docs;
+pub(crate) mod metrics;
 
 use axum::{
     Json,
@@ -35,6 +43,8 @@ pub(crate) struct ViewState {
 }
 
 /// Tell whether the process lives.
+///
+/// It answers while the process can answer anything; it does not look at the log.
 #[utoipa::path(get, path = "/healthz", tag = "platform", operation_id = "get_health", security(()),
     responses((status = 200, description = "It lives", body = String, content_type = "text/plain")))]
 pub(crate) async fn healthz() -> &'static str {
@@ -42,8 +52,11 @@ pub(crate) async fn healthz() -> &'static str {
 }
 
 /// Tell whether requests should be sent here.
+///
+/// It is ready when the log's database answers and no read model has failed or is far behind.
 #[utoipa::path(get, path = "/readyz", tag = "platform", operation_id = "get_readiness", security(()),
-    responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
+    responses((status = 200, description = "It is ready.", body = Readiness),
+        (status = 503, description = "It is not ready: send requests elsewhere.", body = Readiness)))]
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let views: Vec<ViewState> = app
         .views

@@ -1,6 +1,9 @@
 //! Passwords: their hashes, and the one piece of work that an attempt costs.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use argon2::{
     Argon2,
@@ -98,8 +101,21 @@ pub struct Passwords {
     database: Arc<dyn Database>,
     permits: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    parallel: usize,
+    refused: AtomicU64,
     /// What a password is compared with if there is none: the same work for an unknown user.
     nobody: String,
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// How many passwords are being hashed.
+    pub at_work: u64,
+    /// How many wait.
+    pub waiting: u64,
+    /// How many were refused since the beginning, because too many waited.
+    pub refused: u64,
 }
 
 impl Passwords {
@@ -111,7 +127,16 @@ impl Passwords {
         let parallel = std::thread::available_parallelism().map_or(1, usize::from);
         let nobody = hash(b"nobody has this password")?;
         let waiting = Arc::new(Semaphore::new(parallel * (1 + WAITING_PER_PERMIT)));
-        Ok(Self { database, permits: Arc::new(Semaphore::new(parallel)), waiting, nobody })
+        let permits = Arc::new(Semaphore::new(parallel));
+        Ok(Self { database, permits, waiting, parallel, refused: AtomicU64::new(0), nobody })
+    }
+
+    /// What there is to do now.
+    pub fn load(&self) -> Load {
+        let at_work = self.parallel.saturating_sub(self.permits.available_permits());
+        let all = self.parallel * (1 + WAITING_PER_PERMIT);
+        let waiting = all.saturating_sub(self.waiting.available_permits()).saturating_sub(at_work);
+        Load { at_work: at_work as u64, waiting: waiting as u64, refused: self.refused.load(Ordering::Relaxed) }
     }
 
     /// What enters the ledger when somebody sets their password.
@@ -153,7 +178,10 @@ impl Passwords {
 
     /// Does expensive work on a thread of its own, bounded.
     async fn at_work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
-        let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
+        let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            PasswordError::Overloaded
+        })?;
         let failed = |error: String| PasswordError::Failed(error);
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|error| failed(error.to_string()))?;
         let done = tokio::task::spawn_blocking(move || {

@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
-use crate::{bench, events, guards, keys, service::ServiceArgs, storage::StorageArgs, views};
+use crate::{bench, config::Effective, events, guards, keys, service::ServiceArgs, storage::StorageArgs, views};
 
 /// Any reason for which a command failed, for the person at the terminal.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -13,6 +15,12 @@ pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Parser)]
 #[command(name = "porttask", version)]
 pub(crate) struct Cli {
+    /// The configuration file; otherwise ./porttask.toml, if there is one.
+    #[arg(long, env = "PORTTASK_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    /// What is logged to standard error, as a filter: info, or warn,porttask_infra=debug
+    #[arg(long, env = "PORTTASK_LOG", default_value = "warn", global = true)]
+    pub(crate) log: String,
     #[command(subcommand)]
     command: Command,
 }
@@ -38,6 +46,15 @@ enum Command {
     },
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
+    /// Show the configuration that is in force, and where each value comes from. Takes the options of serve.
+    Config {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// Print a configuration file that says what can be configured, and change nothing.
+        #[arg(long, conflicts_with = "json")]
+        example: bool,
+    },
     /// Look into the event log.
     Events {
         #[command(flatten)]
@@ -71,8 +88,10 @@ enum Command {
 }
 
 impl Cli {
-    pub(crate) async fn run(self) -> Result<(), Error> {
+    pub(crate) async fn run(self, configuration: &Effective) -> Result<(), Error> {
         match self.command {
+            Command::Config { example: true, .. } => configuration.show_example(),
+            Command::Config { json, .. } => configuration.show(json),
             Command::Serve { storage, service } => service.serve(&storage).await,
             Command::Init { storage, service } => service.init(&storage).await,
             Command::Openapi => {

@@ -14,7 +14,6 @@ use porttask_infra::log::Storage;
 use crate::{cli::Error, storage::StorageArgs};
 
 const VARIABLE: &str = "PORTTASK_MASTER_KEY";
-const FILE_VARIABLE: &str = "PORTTASK_MASTER_KEY_FILE";
 const FILE: &str = "master.key";
 /// A key that was made and may not be in force yet.
 const NEW_FILE: &str = "master.key.new";
@@ -26,26 +25,17 @@ pub(crate) struct Given {
 }
 
 impl Given {
-    /// From the environment, or for an embedded log from its folder, where one is made if there is none.
-    pub(crate) fn find(storage: &Storage) -> Result<Self, Error> {
-        let variable = std::env::var(VARIABLE).ok().filter(|value| !value.is_empty());
-        let file = std::env::var_os(FILE_VARIABLE).filter(|value| !value.is_empty());
-        let text = match (variable, file) {
-            (Some(_), Some(_)) => return Err(format!("{VARIABLE} and {FILE_VARIABLE} are both set: unset one").into()),
-            (Some(text), None) => text,
-            (None, Some(file)) => read(Path::new(&file))?,
-            (None, None) => match storage {
-                Storage::Sqlite(directory) => return Self::beside(directory),
-                Storage::Postgres(_) => {
-                    return Err(format!(
-                        "with DATABASE_URL, {VARIABLE} or {FILE_VARIABLE} must be set: 32 random bytes in base64, as \
-                         `openssl rand -base64 32` makes them; keep them apart from the database"
-                    )
-                    .into());
-                }
-            },
-        };
-        Ok(Self { keys: parse(&text)?, made: None })
+    /// As it was given, or for an embedded log from its folder, where one is made if there is none.
+    pub(crate) fn find(arguments: &StorageArgs) -> Result<Self, Error> {
+        match (arguments.master_key()?, arguments.storage()?) {
+            (Some(text), _) => Ok(Self { keys: parse(&text)?, made: None }),
+            (None, Storage::Sqlite(directory)) => Self::beside(&directory),
+            (None, Storage::Postgres(_)) => Err(format!(
+                "with DATABASE_URL, {VARIABLE} or {VARIABLE}_FILE must be set: 32 random bytes in base64, as \
+                 `openssl rand -base64 32` makes them; keep them apart from the database"
+            )
+            .into()),
+        }
     }
 
     fn beside(directory: &Path) -> Result<Self, Error> {
@@ -93,15 +83,14 @@ impl Given {
 
 /// In production a key is given, never made: one beside the data protects nothing.
 pub(crate) fn must_be_given(storage: &StorageArgs) -> Result<(), Error> {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if is_set(VARIABLE) || is_set(FILE_VARIABLE) {
+    if storage.master_key()?.is_some() {
         return Ok(());
     }
     let place = match storage.storage()? {
         Storage::Sqlite(_) => "when the service listens beyond this machine",
         Storage::Postgres(_) => "with DATABASE_URL",
     };
-    Err(format!("{place}, {VARIABLE} or {FILE_VARIABLE} must be set: 32 random bytes in base64").into())
+    Err(format!("{place}, {VARIABLE} or {VARIABLE}_FILE must be set: 32 random bytes in base64").into())
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -20,7 +20,7 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn open(storage: &StorageArgs) -> Result<Self, Error> {
         let database = storage.open().await?;
-        let given = Given::find(&storage.storage()?)?;
+        let given = Given::find(storage)?;
         match Vault::open(Arc::<dyn Database>::clone(&database), given.keys.clone()).await {
             Ok(vault) => {
                 given.in_force()?;

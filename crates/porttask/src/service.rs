@@ -18,7 +18,7 @@ use porttask_domain::{
 use porttask_infra::log::Storage;
 use tokio::{net::TcpListener, signal::unix::SignalKind};
 
-use crate::{cli::Error, node::Node, storage::StorageArgs};
+use crate::{bounds::BoundsArgs, cli::Error, node::Node, secret, storage::StorageArgs};
 
 /// The domain of the platform's organization if the public address has none.
 const NO_DOMAIN: &str = "platform.internal";
@@ -39,6 +39,14 @@ pub(crate) struct ServiceArgs {
     /// How many invitations an organization may send in a day.
     #[arg(long, env = "PORTTASK_INVITATIONS_PER_DAY", default_value_t = 1_000)]
     invitations_per_day: u32,
+    #[command(flatten)]
+    bounds: BoundsArgs,
+    /// The token by which /metrics is read; without one, it is open to callers on this machine and to nobody else.
+    #[arg(long, env = "PORTTASK_METRICS_TOKEN", hide_env_values = true)]
+    metrics_token: Option<String>,
+    /// A file with the token by which /metrics is read.
+    #[arg(long, env = "PORTTASK_METRICS_TOKEN_FILE")]
+    metrics_token_file: Option<PathBuf>,
     /// How long requests may go on after the service was told to stop.
     #[arg(long, env = "PORTTASK_GRACE_SECONDS", default_value_t = 20)]
     grace_seconds: u64,
@@ -49,7 +57,7 @@ pub(crate) struct ServiceArgs {
     #[arg(long, env = "PORTTASK_ADMIN_PASSWORD", hide_env_values = true)]
     admin_password: Option<String>,
     /// A file with the password of the first super admin.
-    #[arg(long, env = "PORTTASK_ADMIN_PASSWORD_FILE", conflicts_with = "admin_password")]
+    #[arg(long, env = "PORTTASK_ADMIN_PASSWORD_FILE")]
     admin_password_file: Option<PathBuf>,
 }
 
@@ -71,11 +79,12 @@ impl ServiceArgs {
         views.run();
         let (database, vault) = (Arc::clone(&node.database), Arc::clone(&node.vault));
         let app = App::open(database, vault, views, passwords, links, settings).await?;
-        eprintln!("Listening on http://{address}; its API is described at http://{address}/openapi.json");
+        eprintln!("{}", storage.place()?);
+        eprintln!("Listening on http://{address}; its API is described at http://{address}/docs");
         let (stop, grace) = (told_to_stop()?, Duration::from_secs(self.grace_seconds));
         let refusals = Arc::clone(&app.refusals);
         let settling = tokio::spawn(Arc::clone(&refusals).run());
-        if !porttask_api::serve(listener, porttask_api::router(app), stop, grace).await? {
+        if !porttask_api::serve(listener, app, stop, grace).await? {
             eprintln!("Stopped after {} s; some requests had not finished.", self.grace_seconds);
         }
         settling.abort();
@@ -108,14 +117,14 @@ impl ServiceArgs {
         let Some(link) = setup::link(&executor, Timestamp::now()).await? else { return Ok(false) };
         eprintln!("Become the first super admin within an hour; `porttask init` makes another link:");
         println!("{}", links.address(&link));
+        eprintln!("No page is behind it yet: send what follows #token= to POST /v1/setup, as /docs shows.");
         Ok(true)
     }
 
     fn first_super_admin(&self) -> Result<Option<FirstSuperAdmin>, Error> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        let file = self.admin_password_file.as_ref().map(std::fs::read_to_string).transpose();
-        let file = file.map_err(|error| format!("PORTTASK_ADMIN_PASSWORD_FILE: {error}"))?;
-        let password = given(&self.admin_password).or(file.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()));
+        let file = self.admin_password_file.as_deref();
+        let password = secret::given("PORTTASK_ADMIN_PASSWORD", self.admin_password.as_deref(), file)?;
         let (email, password) = match (given(&self.admin_email), password) {
             (None, None) => return Ok(None),
             (Some(email), Some(password)) => (email, password),
@@ -138,7 +147,14 @@ impl ServiceArgs {
         };
         let given = self.trusted_proxies.iter().filter(|text| !text.trim().is_empty());
         let trusted_proxies = given.map(network).collect::<Result<_, _>>()?;
-        Ok(Settings { trusted_proxies, invitations_per_day: self.invitations_per_day })
+        let file = self.metrics_token_file.as_deref();
+        Ok(Settings {
+            trusted_proxies,
+            invitations_per_day: self.invitations_per_day,
+            rates: self.bounds.rates(),
+            connections: self.bounds.connections()?,
+            metrics_token: secret::given("PORTTASK_METRICS_TOKEN", self.metrics_token.as_deref(), file)?,
+        })
     }
 
     fn public_url(&self, address: SocketAddr) -> String {

@@ -6,7 +6,7 @@ use clap::Args;
 use porttask_app::ledger::Database;
 use porttask_infra::log::Storage;
 
-use crate::cli::Error;
+use crate::{cli::Error, secret};
 
 #[derive(Args)]
 pub(crate) struct StorageArgs {
@@ -16,17 +16,39 @@ pub(crate) struct StorageArgs {
     /// The PostgreSQL database to use instead: postgres://user:password@host/database?sslmode=verify-full
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
     database_url: Option<String>,
+    /// A file with the URL of the PostgreSQL database.
+    #[arg(long, env = "DATABASE_URL_FILE", global = true)]
+    database_url_file: Option<PathBuf>,
+    /// The master key, under which the keys of personal data lie: 32 random bytes in base64, former ones after it.
+    #[arg(long, env = "PORTTASK_MASTER_KEY", hide_env_values = true, global = true)]
+    master_key: Option<String>,
+    /// A file with the master key.
+    #[arg(long, env = "PORTTASK_MASTER_KEY_FILE", global = true)]
+    master_key_file: Option<PathBuf>,
 }
 
 impl StorageArgs {
     pub(crate) fn storage(&self) -> Result<Storage, Error> {
-        match &self.database_url {
+        match secret::given("DATABASE_URL", self.database_url.as_deref(), self.database_url_file.as_deref())? {
             None => Ok(Storage::Sqlite(self.data.clone())),
             Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                Ok(Storage::Postgres(url.clone()))
+                Ok(Storage::Postgres(url))
             }
             Some(_) => Err("DATABASE_URL must begin with postgres://; unset it to use the embedded log".into()),
         }
+    }
+
+    /// The master keys, if they were given.
+    pub(crate) fn master_key(&self) -> Result<Option<String>, Error> {
+        secret::given("PORTTASK_MASTER_KEY", self.master_key.as_deref(), self.master_key_file.as_deref())
+    }
+
+    /// Where the log is, for the person at the terminal.
+    pub(crate) fn place(&self) -> Result<String, Error> {
+        Ok(match self.storage()? {
+            Storage::Sqlite(directory) => format!("Everything is kept in {}", directory.display()),
+            Storage::Postgres(_) => "Everything is kept in the PostgreSQL database that DATABASE_URL names".to_owned(),
+        })
     }
 
     pub(crate) async fn open(&self) -> Result<Arc<dyn Database>, Error> {

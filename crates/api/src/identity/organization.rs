@@ -156,10 +156,13 @@ pub(crate) struct OrganizationFilter {
     #[param(value_type = Option<words::Standing>)]
     standing: Option<Standing>,
     /// Only those whose name or domain contains all of these words, whatever their case and accents.
+    #[param(max_length = 200)]
     q: Option<String>,
     /// `name` or `created_at`; with `-` in front: descending.
+    #[param(pattern = "^-?(name|created_at)$")]
     sort: Option<String>,
     /// The most rows: 1 to 200, otherwise 50.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
     /// Where the page begins: `next_cursor` of the page before.
     cursor: Option<String>,

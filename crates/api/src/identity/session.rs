@@ -140,6 +140,8 @@ pub(crate) async fn sign_in(
 }
 
 /// Show who is signed in.
+///
+/// And what they may, as it holds at this moment.
 #[utoipa::path(get, path = "/v1/sessions/current", tag = "sessions", operation_id = "get_current_session",
     responses((status = 200, body = Current)))]
 pub(crate) async fn current_session(by: Allowed<SignedIn>) -> Json<Current> {
@@ -149,6 +151,8 @@ pub(crate) async fn current_session(by: Allowed<SignedIn>) -> Json<Current> {
 }
 
 /// Sign out.
+///
+/// The token opens nothing from now on.
 #[utoipa::path(delete, path = "/v1/sessions/current", tag = "sessions", operation_id = "sign_out",
     responses((status = 200, body = Changed)))]
 pub(crate) async fn sign_out(State(app): State<App>, order: Order<SignedIn, Nothing>) -> Result<Changed, Problem> {

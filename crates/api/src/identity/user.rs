@@ -172,10 +172,13 @@ pub(crate) struct UserFilter {
     #[param(value_type = Option<words::Status>)]
     status: Option<Status>,
     /// Only those whose name or address contains all of these words, whatever their case and accents.
+    #[param(max_length = 200)]
     q: Option<String>,
     /// `name`, `email` or `created_at`; with `-` in front: descending.
+    #[param(pattern = "^-?(name|email|created_at)$")]
     sort: Option<String>,
     /// The most rows: 1 to 200, otherwise 50.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
     /// Where the page begins: `next_cursor` of the page before.
     cursor: Option<String>,

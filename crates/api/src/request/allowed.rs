@@ -5,7 +5,7 @@ use std::{collections::HashMap, marker::PhantomData, time::Duration};
 use axum::{
     RequestPartsExt,
     extract::{FromRequestParts, Path},
-    http::{StatusCode, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use jiff::Timestamp;
 use porttask_app::{
@@ -41,7 +41,7 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let token = bearer(parts).ok_or_else(Problem::unauthenticated)?.to_owned();
+        let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?.to_owned();
         let caller = app.access.authenticate(&token, Timestamp::now()).await?;
         let Ok(client) = parts.extract_with_state::<Client, _>(app).await;
         let meta = client.mark(caller.meta(), caller.user);
@@ -129,8 +129,9 @@ fn not_yet(wanted: Position) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-yet", detail).after(1)
 }
 
-fn bearer(parts: &Parts) -> Option<&str> {
-    let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+/// The token that a request brings.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }

@@ -1,7 +1,5 @@
 //! JSON bodies, with what is wrong with them.
 
-use std::time::Duration;
-
 use axum::{
     body::{Bytes, to_bytes},
     extract::{FromRequest, Request},
@@ -15,8 +13,6 @@ use crate::{app::App, problem::Problem};
 
 /// The largest body.
 const MAX_BYTES: usize = 64 * 1024;
-/// How long a body may take.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The body of a request that nobody need be signed in for.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -29,17 +25,17 @@ pub(crate) struct Nothing {}
 impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let bytes = read(body).await?;
+        let bytes = read(app, body).await?;
         parse(&parts.headers, &bytes).map(Self)
     }
 }
 
-/// The bytes of a body.
-pub(super) async fn read(body: axum::body::Body) -> Result<Bytes, Problem> {
+/// The bytes of a body. They may take half of the time that the request may take.
+pub(super) async fn read(app: &App, body: axum::body::Body) -> Result<Bytes, Problem> {
     let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "the body did not arrive in time");
-    let read = timeout(PATIENCE, to_bytes(body, MAX_BYTES)).await.map_err(slow)?;
+    let read = timeout(app.settings.connections.request_timeout / 2, to_bytes(body, MAX_BYTES)).await.map_err(slow)?;
     let detail = format!("a body must have at most {MAX_BYTES} bytes, and arrive whole");
     read.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail))
 }

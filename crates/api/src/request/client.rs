@@ -7,12 +7,12 @@ use std::{
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
-    http::{HeaderMap, header, request::Parts},
+    http::{Extensions, HeaderMap, header, request::Parts},
 };
 use porttask_domain::{Meta, PersonId, Personal};
 use uuid::Uuid;
 
-use crate::app::App;
+use crate::app::{App, Settings};
 
 /// The name of the header by which requests are told apart.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
@@ -57,15 +57,29 @@ impl FromRequestParts<App> for Client {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
         let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
         Ok(Self {
-            ip: peer.map(|peer| origin(peer, &parts.headers, |address| app.settings.trusts(address))),
+            ip: address(&parts.extensions, &parts.headers, &app.settings),
             user_agent: agent.map(|agent| agent.chars().take(LONGEST_AGENT).collect()),
             request_id,
         })
     }
+}
+
+/// The address from which a request comes, as far as those are to be believed who say so.
+pub(crate) fn address(extensions: &Extensions, headers: &HeaderMap, settings: &Settings) -> Option<IpAddr> {
+    Some(origin(peer(extensions)?, headers, |address| settings.trusts(address)))
+}
+
+/// The address at the other end of the connection.
+pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical())
+}
+
+/// Whether a proxy says that the request came through it; or somebody who would like to be taken for one.
+pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
+    ["x-forwarded-for", "forwarded", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name))
 }
 
 /// The nearest address on the way that is no trusted proxy. What stands before it anybody may have written.

@@ -13,8 +13,8 @@ mod client;
 mod order;
 
 pub(crate) use self::{
-    allowed::Allowed,
+    allowed::{Allowed, bearer},
     body::{Body, Nothing},
-    client::{Client, REQUEST_ID, RequestId},
+    client::{Client, REQUEST_ID, RequestId, address, is_forwarded, peer},
     order::{Order, OrderParameters},
 };

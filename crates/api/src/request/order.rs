@@ -54,7 +54,7 @@ impl<R: Right, B: DeserializeOwned> FromRequest<App> for Order<R, B> {
         let parameters = parts.extract::<Query<OrderParameters>>().await;
         let Query(OrderParameters { dry_run }) =
             parameters.map_err(|_| Problem::invalid("dry_run", "the only parameter is dry_run: true or false"))?;
-        let bytes = body::read(body).await?;
+        let bytes = body::read(app, body).await?;
         let once = once(app, &parts, &by, &bytes)?;
         let if_match = if_match(&parts.headers)?;
         let body = body::parse(&parts.headers, &bytes)?;

@@ -47,6 +47,9 @@ impl Service {
         command.env_clear().args(["serve", "--listen", "127.0.0.1:0"]);
         command.env("PORTTASK_MASTER_KEY", MASTER_KEY).env("PORTTASK_INVITATIONS_PER_DAY", "1000000000");
         command.env("PORTTASK_ADMIN_EMAIL", ADMIN).env("PORTTASK_ADMIN_PASSWORD", PASSWORD);
+        for budget in ["ATTEMPTS", "SESSION", "STRANGERS"] {
+            command.env(format!("PORTTASK_RATE_{budget}"), "0");
+        }
         command.env("PORTTASK_DATA", directory);
         if let Some(server) = server {
             command.env("DATABASE_URL", server.url("views"));

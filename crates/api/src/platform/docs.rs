@@ -1,0 +1,79 @@
+//! The document of the API, and pages to read it that load nothing from elsewhere.
+
+use std::sync::{Arc, LazyLock};
+
+use axum::{
+    Router,
+    extract::Path,
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
+use utoipa_swagger_ui::{Config, SwaggerFile};
+
+use crate::{app::App, problem::Problem};
+
+/// What the pages consist of; the library holds more.
+const FILES: [&str; 8] = [
+    "index.html",
+    "index.css",
+    "swagger-ui.css",
+    "swagger-ui-bundle.js",
+    "swagger-ui-standalone-preset.js",
+    "swagger-initializer.js",
+    "favicon-16x16.png",
+    "favicon-32x32.png",
+];
+
+/// Only what is served here runs, is loaded or is asked.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(crate::document);
+
+static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
+    // Without a validator of its own, it would send the document to one on the Internet.
+    Arc::new(Config::new(["/openapi.json"]).validator_url("none").deep_linking(true).use_base_layout())
+});
+
+/// Show the document of the API.
+///
+/// As OpenAPI 3.1. `/docs` shows it to people.
+#[utoipa::path(get, path = "/openapi.json", tag = "platform", operation_id = "get_document", security(()),
+    responses((status = 200, description = "The document.", body = Object)))]
+pub(crate) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
+}
+
+/// The pages.
+pub(crate) fn pages() -> Router<App> {
+    Router::new()
+        .route("/docs", get(|| async { Redirect::permanent("/docs/") }))
+        .route("/docs/", get(|| file(Path("index.html".to_owned()))))
+        .route("/docs/{file}", get(file))
+}
+
+async fn file(Path(name): Path<String>) -> Result<Response, Problem> {
+    let missing = || Problem::not_found("resource");
+    if !FILES.contains(&name.as_str()) {
+        return Err(missing());
+    }
+    let served = utoipa_swagger_ui::serve(&name, Arc::clone(&CONFIG)).map_err(|error| Problem::unavailable(&error))?;
+    let SwaggerFile { bytes, content_type, gzpipped, .. } = served.ok_or_else(missing)?;
+    let mut response = bytes.into_owned().into_response();
+    let headers = response.headers_mut();
+    let content_type = HeaderValue::from_str(&content_type).map_err(|error| Problem::unavailable(&error))?;
+    headers.insert(header::CONTENT_TYPE, content_type);
+    if gzpipped {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    for (name, value) in [
+        ("content-security-policy", POLICY),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cache-control", "public, max-age=3600"),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    Ok(response)
+}

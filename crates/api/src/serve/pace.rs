@@ -1,0 +1,151 @@
+//! How long a connection may be silent: that depends on what it is waiting for.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until},
+};
+
+/// Where a connection is, shared by its bytes and its requests.
+pub(super) struct Pace {
+    phase: Mutex<Phase>,
+    head_timeout: Duration,
+    idle_timeout: Duration,
+}
+
+/// What a connection is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The rest of a head.
+    Head(Instant),
+    /// The answer to a request, which has a timeout of its own.
+    Busy,
+    /// The next request.
+    Idle(Instant),
+}
+
+impl Pace {
+    /// Of a connection that has just begun: whoever opens one has something to say.
+    pub(super) fn new(head_timeout: Duration, idle_timeout: Duration) -> Self {
+        Self { phase: Mutex::new(Phase::Head(Instant::now() + head_timeout)), head_timeout, idle_timeout }
+    }
+
+    /// A request has come.
+    pub(super) fn busy(&self) {
+        self.set(Phase::Busy);
+    }
+
+    /// A request was answered.
+    pub(super) fn idle(&self) {
+        self.set(Phase::Idle(Instant::now() + self.idle_timeout));
+    }
+
+    fn set(&self, phase: Phase) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
+    }
+
+    fn bytes_came(&self) {
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Phase::Idle(_) = *phase {
+            *phase = Phase::Head(Instant::now() + self.head_timeout);
+        }
+    }
+
+    /// An answer of many bytes is on its way: it was not forgotten.
+    fn bytes_went(&self) {
+        let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Phase::Idle(_) = *phase {
+            *phase = Phase::Idle(Instant::now() + self.idle_timeout);
+        }
+    }
+
+    /// By when something must have been read.
+    fn deadline(&self) -> Option<Instant> {
+        match *self.phase.lock().unwrap_or_else(PoisonError::into_inner) {
+            Phase::Head(deadline) | Phase::Idle(deadline) => Some(deadline),
+            Phase::Busy => None,
+        }
+    }
+}
+
+/// The bytes of a connection, which end when it is too slow.
+pub(super) struct Paced {
+    stream: TcpStream,
+    pace: Arc<Pace>,
+    reading: Pin<Box<Sleep>>,
+    writing: Option<Pin<Box<Sleep>>>,
+}
+
+impl Paced {
+    pub(super) fn new(stream: TcpStream, pace: Arc<Pace>) -> Self {
+        Self { stream, pace, reading: Box::pin(sleep_until(Instant::now())), writing: None }
+    }
+
+    /// What a write has come to: progress, or waiting that has an end.
+    fn written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.writing = None;
+            self.pace.bytes_went();
+            return written;
+        }
+        let limit = self.pace.idle_timeout;
+        let alarm = self.writing.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
+        ready!(alarm.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Paced {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            if buffer.filled().len() > before {
+                self.pace.bytes_came();
+            }
+            return Poll::Ready(read);
+        }
+        let Some(deadline) = self.pace.deadline() else { return Poll::Pending };
+        if self.reading.deadline() != deadline {
+            self.reading.as_mut().reset(deadline);
+        }
+        ready!(self.reading.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncWrite for Paced {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.written(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.written(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

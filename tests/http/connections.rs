@@ -1,0 +1,151 @@
+//! What a connection may cost: whoever is slow, silent or one too many is cut off, and others are answered meanwhile.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use porttask_tests::{Engine, Store, run_on, signal};
+
+use super::service::Service;
+
+const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+
+fn connect(service: &Service) -> TcpStream {
+    let stream = TcpStream::connect(service.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+/// What comes until the other side ends the connection, and after how long.
+fn until_end(stream: &mut TcpStream) -> (String, Duration) {
+    let (mut bytes, began) = (Vec::new(), Instant::now());
+    // A reset is an end as well.
+    _ = stream.read_to_end(&mut bytes);
+    (String::from_utf8_lossy(&bytes).into_owned(), began.elapsed())
+}
+
+/// Reads an answer whose body is `ok`.
+fn read_health(stream: &mut TcpStream) {
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    while !answer.ends_with(b"\r\n\r\nok\n") {
+        assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&answer));
+        answer.push(byte[0]);
+    }
+}
+
+fn with_service(variables: &[(&str, &str)], test: impl FnOnce(Service)) {
+    run_on(Engine::Sqlite, async |store: Store| test(Service::start_with(&store, variables)));
+}
+
+#[test]
+fn slow_heads_are_cut_off_and_others_are_answered_meanwhile() {
+    with_service(&[("PORTTASK_HEAD_TIMEOUT_SECONDS", "2")], |service| {
+        let mut slow: Vec<TcpStream> = (0..50).map(|_| connect(&service)).collect();
+        let began = Instant::now();
+        for stream in &mut slow {
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n").unwrap();
+        }
+        // One more header every half a second, as a slow loris does: that does not put off the end.
+        let mut is_open = true;
+        while is_open && began.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(500));
+            service.send("GET", "/healthz", &[], None).is(200);
+            is_open = slow.iter_mut().all(|stream| stream.write_all(b"x-a: b\r\n").is_ok());
+        }
+        assert!(!is_open && began.elapsed() >= Duration::from_secs(2), "cut off after {:?}", began.elapsed());
+        for mut stream in slow {
+            assert!(until_end(&mut stream).1 < Duration::from_secs(3));
+        }
+    });
+}
+
+#[test]
+fn silent_connections_end_and_kept_ones_last_longer() {
+    with_service(&[("PORTTASK_HEAD_TIMEOUT_SECONDS", "1"), ("PORTTASK_IDLE_TIMEOUT_SECONDS", "3")], |service| {
+        let mut silent = connect(&service);
+        let (_, lasted) = until_end(&mut silent);
+        assert!(lasted < Duration::from_secs(2), "who opens a connection has something to say: {lasted:?}");
+
+        let mut kept = connect(&service);
+        for pause in [2, 0, 2] {
+            kept.write_all(HEALTH).unwrap();
+            read_health(&mut kept);
+            std::thread::sleep(Duration::from_secs(pause));
+        }
+        let (_, lasted) = until_end(&mut kept);
+        assert!(lasted < Duration::from_secs(2), "{lasted:?}");
+
+        // Kept once, it must be as quick as at the beginning.
+        let mut slow = connect(&service);
+        slow.write_all(HEALTH).unwrap();
+        read_health(&mut slow);
+        slow.write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
+        let (_, lasted) = until_end(&mut slow);
+        assert!(lasted < Duration::from_millis(2_500), "{lasted:?}");
+    });
+}
+
+#[test]
+fn slow_bodies_are_answered_with_a_problem() {
+    with_service(&[("PORTTASK_REQUEST_TIMEOUT_SECONDS", "2")], |service| {
+        let mut stream = connect(&service);
+        let head =
+            b"POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n";
+        stream.write_all(head).unwrap();
+        stream.write_all(b"{\"email\":").unwrap();
+        let (answer, lasted) = until_end(&mut stream);
+        assert!(
+            answer.starts_with("HTTP/1.1 408 ") && answer.contains("urn:porttask:problem:body-timeout"),
+            "{answer}"
+        );
+        assert!(lasted < Duration::from_secs(5), "{lasted:?}");
+    });
+}
+
+#[test]
+fn heads_are_bounded() {
+    with_service(&[], |service| {
+        for header in [format!("x-large: {}\r\n", "x".repeat(40_000)), "x-many: 1\r\n".repeat(200)] {
+            let mut stream = connect(&service);
+            _ = stream.write_all(format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{header}\r\n").as_bytes());
+            let (answer, _) = until_end(&mut stream);
+            assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        }
+    });
+}
+
+#[test]
+fn one_connection_too_many_waits_for_a_place() {
+    with_service(&[("PORTTASK_MAX_CONNECTIONS", "3"), ("PORTTASK_HEAD_TIMEOUT_SECONDS", "3")], |service| {
+        let mut held: Vec<TcpStream> = (0..3).map(|_| connect(&service)).collect();
+        let mut waiting = connect(&service);
+        waiting.write_all(HEALTH).unwrap();
+        waiting.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        assert!(waiting.read(&mut [0]).is_err(), "it was answered beyond the limit");
+        held.pop();
+        waiting.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        read_health(&mut waiting);
+    });
+}
+
+#[test]
+fn a_service_that_is_stopped_ends_kept_connections_and_finishes_requests() {
+    with_service(&[], |mut service| {
+        let (mut kept, mut busy) = (connect(&service), connect(&service));
+        kept.write_all(HEALTH).unwrap();
+        read_health(&mut kept);
+        busy.write_all(
+            b"POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n",
+        )
+        .unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        signal(service.pid(), libc::SIGTERM);
+        assert!(until_end(&mut kept).1 < Duration::from_secs(2));
+        busy.write_all(b"{}").unwrap();
+        let (answer, _) = until_end(&mut busy);
+        assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
+        assert!(service.wait(), "stopped with an error");
+    });
+}

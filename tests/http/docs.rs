@@ -1,0 +1,54 @@
+//! The pages that show the document of the API: complete, and without a word to other hosts.
+
+use std::collections::BTreeSet;
+
+use porttask_tests::{Engine, Store, run_on};
+
+use super::service::Service;
+
+/// What follows `src=` and `href=`.
+fn references(html: &str) -> BTreeSet<String> {
+    let after = |attribute: &'static str| html.split(attribute).skip(1).filter_map(|rest| rest.split('"').next());
+    after("src=\"").chain(after("href=\"")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_pages_load_only_what_is_served_here() {
+    run_on(Engine::Sqlite, async |store: Store| {
+        let service = Service::start(&store);
+        let page = service.send("GET", "/docs", &[], None).is(200);
+        let html = page.body.as_str().unwrap();
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+        assert!(!policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*'), "{policy}");
+        assert!(!html.contains("<script>") && !html.contains("<style") && !html.contains(" onload="), "{html}");
+
+        let references = references(html);
+        assert!(references.len() >= 5, "{references:?}");
+        for reference in &references {
+            assert!(!reference.contains("//"), "{reference} is of another host");
+            let file = service.send("GET", &format!("/docs/{}", reference.trim_start_matches("./")), &[], None).is(200);
+            assert_eq!(file.header("content-security-policy"), policy);
+            let kind = match reference.rsplit('.').next().unwrap() {
+                "js" => "text/javascript",
+                "css" => "text/css",
+                "png" => "image/png",
+                other => panic!("what is {other}?"),
+            };
+            assert!(file.header("content-type").starts_with(kind), "{file:?}");
+            if kind == "text/css" {
+                let css = file.body.as_str().unwrap();
+                let loaded = css.split("url(").skip(1).map(|rest| rest.trim_start_matches(['"', '\'']));
+                assert!(loaded.into_iter().all(|url| url.starts_with("data:")), "{reference}");
+                assert!(!css.contains("@import"), "{reference}");
+            }
+        }
+        let initializer = service.send("GET", "/docs/swagger-initializer.js", &[], None).is(200);
+        let initializer = initializer.body.as_str().unwrap();
+        assert!(initializer.contains("\"/openapi.json\"") && initializer.contains("\"validatorUrl\": \"none\""));
+        assert!(!initializer.contains("http://") && !initializer.contains("https://"), "{initializer}");
+        for missing in ["swagger-ui.js", "oauth2-redirect.html", "..%2fopenapi.json", "nothing"] {
+            service.send("GET", &format!("/docs/{missing}"), &[], None).refused(404, "resource-not-found");
+        }
+    });
+}
