@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod events;
+mod import;
 mod keeping;
 
 use std::process::{Command, Output, Stdio};

@@ -9,6 +9,9 @@
 //! | [`access`] | who calls: from a token to rights that hold now |
 //! | [`passwords`] | hashes of passwords, and the work that an attempt costs |
 //! | [`sign_in`] | from an address and a password to a session |
+//! | [`organizations`] | which organization is meant |
+//! | [`import`] | users from a file |
+//! | [`jobs`] | long work that somebody ordered |
 //! | [`setup`] | the platform's organization and its first super admin |
 //! | [`links`] | links that prove something: an invitation, the first sign-in |
 //! | [`guards`] | names and counts, checked against the events |
@@ -17,9 +20,12 @@
 pub mod access;
 pub mod execute;
 pub mod guards;
+pub mod import;
+pub mod jobs;
 pub mod ledger;
 pub mod links;
 pub mod log;
+pub mod organizations;
 pub mod passwords;
 pub mod setup;
 pub mod sign_in;

@@ -4,6 +4,7 @@ mod bench;
 mod cli;
 mod events;
 mod guards;
+mod import;
 mod keys;
 mod master_key;
 mod node;
@@ -27,6 +28,8 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has heard enough.
         Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(is_broken_pipe) => ExitCode::SUCCESS,
+        // What it says of them stands in its output.
+        Err(error) if error.is::<import::SomeWereRefused>() => ExitCode::from(2),
         Err(error) => {
             eprintln!("porttask: {error}");
             ExitCode::FAILURE
