@@ -4,5 +4,6 @@
 
 mod document;
 mod identity;
+mod import;
 mod requests;
 mod service;

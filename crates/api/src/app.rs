@@ -7,6 +7,8 @@ use ipnet::IpNet;
 use porttask_app::{
     access::Access,
     execute::Executor,
+    import::{Import, ImportJobs},
+    jobs::JobRunner,
     ledger::Database,
     links::Links,
     log::{PartitionId, Position},
@@ -46,6 +48,10 @@ pub struct Parts {
     pub passwords: Arc<Passwords>,
     /// Makes and reads links.
     pub links: Links,
+    /// Does long work: to be run, and shut down with the node.
+    pub jobs: Arc<JobRunner>,
+    /// Imports of users.
+    pub imports: Arc<ImportJobs>,
     /// How it is run.
     pub settings: Settings,
     /// What authenticates cursors and tells requests apart.
@@ -100,10 +106,26 @@ impl App {
             Arc::clone(&access),
             Arc::clone(&passwords),
         );
+        let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
+        let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations_per_day).await?);
+        let jobs = JobRunner::new(Arc::clone(&database), vec![Arc::<ImportJobs>::clone(&imports)]);
         let seal = vault.authenticator("requests").await?;
         let last_changes = Cache::new(REMEMBERED);
-        let parts =
-            Parts { database, vault, executor, access, views, sign_in, passwords, links, settings, seal, last_changes };
+        let parts = Parts {
+            database,
+            vault,
+            executor,
+            access,
+            views,
+            sign_in,
+            passwords,
+            links,
+            jobs,
+            imports,
+            settings,
+            seal,
+            last_changes,
+        };
         Ok(Self(Arc::new(parts)))
     }
 

@@ -6,6 +6,7 @@
 //! | `rights.rs` | who may: rights as types |
 //! | `request/` | callers, bodies, conditions |
 //! | `answer.rs` | what a command is answered with |
+//! | `jobs.rs` | long work, and how far it has come |
 //! | `listing.rs` | filter, sort, pages |
 //! | `problem.rs` | why not (RFC 9457) |
 //! | `serve.rs` | connections, until the service is stopped |
@@ -15,6 +16,7 @@
 mod answer;
 mod app;
 mod identity;
+mod jobs;
 mod listing;
 mod platform;
 mod problem;
@@ -40,7 +42,7 @@ pub use self::{
     serve::serve,
 };
 use self::{
-    identity::{invitation, organization, session, user},
+    identity::{import, invitation, organization, session, user},
     problem::Problem,
     request::RequestId,
 };
@@ -86,6 +88,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(user::get_user, user::change_user))
         .routes(routes!(user::deactivate_user))
         .routes(routes!(user::reactivate_user))
+        .routes(routes!(import::import_users))
+        .routes(routes!(import::get_job_report))
+        .routes(routes!(jobs::list_jobs))
+        .routes(routes!(jobs::get_job))
         .routes(routes!(platform::healthz))
         .routes(routes!(platform::readyz))
 }

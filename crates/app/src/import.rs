@@ -5,10 +5,12 @@
 //! | `sheet.rs` | from bytes to records: encoding, delimiter, quotation marks, header |
 //! | `person.rs` | from a record to a person, or what is wrong with it |
 //! | `run.rs` | from people to accounts, many at a time |
+//! | `job.rs` | an import as a job |
 //!
 //! The id of an account follows from its address, and the address is claimed in the append that makes the account. So an
 //! import that is repeated, continued after a crash, or raced by another makes no second account.
 
+mod job;
 mod person;
 mod run;
 mod sheet;
@@ -22,6 +24,7 @@ use porttask_domain::{Meta, OrganizationId, UserId};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    job::{IMPORT_USERS, ImportJobs, OrderedImport},
     person::{Person, role_named},
     run::{Import, ImportError},
     sheet::{MAX_LINES, Unreadable, read},

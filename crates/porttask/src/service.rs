@@ -73,9 +73,12 @@ impl ServiceArgs {
         let app = App::open(database, vault, views, passwords, links, settings).await?;
         eprintln!("Listening on http://{address}; its API is described at http://{address}/openapi.json");
         let (stop, grace) = (told_to_stop()?, Duration::from_secs(self.grace_seconds));
+        let jobs = Arc::clone(&app.jobs);
+        jobs.run();
         if !porttask_api::serve(listener, porttask_api::router(app), stop, grace).await? {
             eprintln!("Stopped after {} s; some requests had not finished.", self.grace_seconds);
         }
+        jobs.shutdown(grace).await;
         Ok(())
     }
 

@@ -38,9 +38,14 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
 
 /// The bytes of a body.
 pub(super) async fn read(body: axum::body::Body) -> Result<Bytes, Problem> {
+    read_at_most(body, MAX_BYTES, PATIENCE).await
+}
+
+/// The bytes of a body of this size, which may take so long.
+pub(super) async fn read_at_most(body: axum::body::Body, most: usize, patience: Duration) -> Result<Bytes, Problem> {
     let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "the body did not arrive in time");
-    let read = timeout(PATIENCE, to_bytes(body, MAX_BYTES)).await.map_err(slow)?;
-    let detail = format!("a body must have at most {MAX_BYTES} bytes, and arrive whole");
+    let read = timeout(patience, to_bytes(body, most)).await.map_err(slow)?;
+    let detail = format!("a body must have at most {most} bytes, and arrive whole");
     read.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail))
 }
 

@@ -19,7 +19,7 @@ use crate::{ledger::Database, log::LogError};
 /// How many jobs a node does at once, each of another organization.
 const AT_ONCE: usize = 2;
 /// How long a node may be silent before another begins its job anew.
-const LEASE: SignedDuration = SignedDuration::from_secs(30);
+const LEASE: SignedDuration = SignedDuration::from_secs(15);
 /// How often a node says that it is at it, and how far it has come.
 const EVERY: Duration = Duration::from_secs(1);
 /// How often to look for jobs of which nobody told: those of other nodes.
