@@ -1,11 +1,11 @@
 //! Import of users over HTTP: ordered as a job, seen, told, continued by whoever is there.
 
 use std::{
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
-use porttask_tests::{Store, on_both_engines, signal};
+use porttask_tests::{Engine, Store, on_both_engines, signal};
 use serde_json::{Value, json};
 
 use super::service::{Answer, Caller, PASSWORD, Service};
@@ -221,6 +221,23 @@ fn begin(bob: &Caller<'_>) -> String {
     ordered.id().to_owned()
 }
 
+/// Whether a text stands in the ledger as it is.
+async fn is_kept_in_the_open(store: &Store, text: &str) -> bool {
+    match store.engine() {
+        Engine::Sqlite => {
+            let holds = |name: &str| {
+                let bytes = fs::read(store.file().with_file_name(name)).unwrap_or_default();
+                bytes.windows(text.len()).any(|window| window == text.as_bytes())
+            };
+            holds("log.db") || holds("log.db-wal")
+        }
+        Engine::Postgres => {
+            let sql = format!("SELECT count(*) FROM ledger.job_papers WHERE position('{text}'::bytea IN bytes) > 0");
+            store.sql(&sql).await != ["0"]
+        }
+    }
+}
+
 fn all_are_in(service: &Service, job: &str) {
     let bob = service.sign_in("bob@acme.example");
     let done = until(&bob, job, "done");
@@ -233,6 +250,7 @@ async fn a_job_goes_on_after_the_service_was_stopped(store: Store) {
     let job = begin(&service.found(&store, "acme.example").await.1);
     signal(service.pid(), libc::SIGTERM);
     assert!(service.wait());
+    assert!(!is_kept_in_the_open(&store, &format!("p{}@acme.example", MANY - 1)).await);
     let again = Service::start(&store);
     let bob = again.sign_in("bob@acme.example");
     let seen = bob.get(&format!("{JOBS}/{job}")).is(200).body;

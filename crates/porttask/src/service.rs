@@ -75,6 +75,11 @@ impl ServiceArgs {
         let (stop, grace) = (told_to_stop()?, Duration::from_secs(self.grace_seconds));
         let jobs = Arc::clone(&app.jobs);
         jobs.run();
+        let stopping = Arc::clone(&jobs);
+        let stop = async move {
+            stop.await;
+            stopping.stop();
+        };
         if !porttask_api::serve(listener, porttask_api::router(app), stop, grace).await? {
             eprintln!("Stopped after {} s; some requests had not finished.", self.grace_seconds);
         }

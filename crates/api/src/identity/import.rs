@@ -1,5 +1,7 @@
 //! Import of users: ordered with a file, done as a job, told line by line.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     body::Bytes,
@@ -181,7 +183,10 @@ pub(crate) async fn get_job_report(
     }
     let sealed = app.database.job_report(by.organization, job.id).await;
     let sealed = sealed.map_err(|error| Problem::unavailable(&error))?.ok_or_else(|| Problem::not_found("report"))?;
-    let lines = app.imports.report(job.id, &sealed).map_err(|error| Problem::unavailable(&error))?;
+    // Large reports take a while.
+    let imports = Arc::clone(&app.imports);
+    let lines = tokio::task::spawn_blocking(move || imports.report(job.id, &sealed)).await;
+    let lines = lines.map_err(|error| Problem::unavailable(&error))?.map_err(|error| Problem::unavailable(&error))?;
     let lines = lines.into_iter().filter(|line| page.result.is_none_or(|result| line.result == result));
     let lines = lines.map(ShownLine::from);
     let attachment = |ending: &str| format!("attachment; filename=\"import-{}.{ending}\"", job.id);

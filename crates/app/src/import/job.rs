@@ -76,8 +76,10 @@ impl Work for ImportJobs {
         let end = plain.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
         let ordered: OrderedImport = serde_json::from_slice(&plain[..end]).map_err(|_| unreadable())?;
         let OrderedImport { meta, default_role, send_invitations } = ordered;
-        let lines = read(&plain[end + 1..], default_role).map_err(|error| WorkError::Final(error.to_string()))?;
-        drop(plain);
+        // Large files take a while.
+        let lines = tokio::task::spawn_blocking(move || read(&plain[end + 1..], default_role)).await;
+        let lines = lines.map_err(|error| WorkError::Passing(error.to_string()))?;
+        let lines = lines.map_err(|error| WorkError::Final(error.to_string()))?;
         let order = ImportOrder {
             organization: job.organization,
             // So the accounts are known as made by this job.
@@ -88,7 +90,7 @@ impl Work for ImportJobs {
             invitations_per_day: self.invitations_per_day,
             dry_run: job.is_dry_run,
         };
-        let reports = self.import.run(order, lines, course).await.map_err(WorkError::from)?;
+        let reports = self.import.run(order, lines, course).await?;
         let report = serde_json::to_vec(&reports).unwrap_or_default();
         self.safe.seal(&report, &bound_to(job.id, "report")).map_err(|it| WorkError::Passing(it.to_string()))
     }

@@ -79,7 +79,7 @@ impl JobRunner {
         Arc::new(Self { database, works, wakeup, stopping, courses: Mutex::default(), places })
     }
 
-    /// Begins to take jobs, until [`JobRunner::shutdown`].
+    /// Begins to take jobs, until [`JobRunner::stop`].
     pub fn run(self: &Arc<Self>) {
         for _ in 0..AT_ONCE {
             tokio::spawn(Arc::clone(self).take_turns());
@@ -99,12 +99,17 @@ impl JobRunner {
     }
 
     /// Takes no more jobs, and gives back those that are being done, so that another node or the next start goes on with
-    /// them. Answers whether that was finished within `grace`.
-    pub async fn shutdown(&self, grace: Duration) -> bool {
+    /// them.
+    pub fn stop(&self) {
         self.stopping.send_replace(true);
         for (_, course) in self.courses.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             course.stop();
         }
+    }
+
+    /// The same, and waits for it. Answers whether that was finished within `grace`.
+    pub async fn shutdown(&self, grace: Duration) -> bool {
+        self.stop();
         timeout(grace, self.places.acquire_many(AT_ONCE as u32)).await.is_ok()
     }
 
