@@ -135,7 +135,10 @@ impl Import {
         let stream = stream_of::<User>(organization, user)?;
         let (state, version) = self.executor.load::<User>(organization, user).await?;
         let (is_held, most) = match state.rights() {
-            Some((Role::SuperAdmin, _)) if organization == OrganizationId::PLATFORM => (true, None),
+            // Elsewhere than at home, staff hold everything.
+            Some((Role::SuperAdmin, permissions)) if organization == OrganizationId::PLATFORM => {
+                (true, (order.organization == organization).then_some(permissions))
+            }
             Some((_, permissions)) if organization == order.organization => {
                 (permissions.administration == Access::Write, Some(permissions))
             }
