@@ -71,6 +71,8 @@ ids! {
     RefusalId = "rfs";
     /// Something that was taken out of the platform.
     ExportId = "exp";
+    /// Long work that somebody ordered.
+    JobId = "job";
     /// Whoever or whatever personal values belong to, and whose key seals them: a user, or a record with free text. It
     /// has the number of that thing.
     PersonId = "per";

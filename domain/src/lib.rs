@@ -26,7 +26,7 @@ mod text;
 
 pub use aggregate::{Aggregate, Guard, Kind, Refusal, Scope};
 pub use fact::{Fact, Undecodable};
-pub use id::{ExportId, InvalidId, OrganizationId, PersonId, RefusalId, SessionId, UserId, uuid_of};
+pub use id::{ExportId, InvalidId, JobId, OrganizationId, PersonId, RefusalId, SessionId, UserId, uuid_of};
 pub use meta::{Actor, Meta};
 pub use personal::{Personal, Sealing};
 pub use tally::Tally;

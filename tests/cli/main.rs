@@ -4,6 +4,7 @@
 
 mod config;
 mod events;
+mod import;
 mod keeping;
 
 use std::process::{Command, Output, Stdio};

@@ -4,6 +4,7 @@
 
 mod access;
 mod guards;
+mod import;
 mod memory;
 mod personal;
 mod requests;

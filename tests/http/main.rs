@@ -7,6 +7,7 @@ mod connections;
 mod docs;
 mod document;
 mod identity;
+mod import;
 mod limits;
 mod metrics;
 mod requests;

@@ -132,7 +132,11 @@ impl Service {
             }
             None => String::new(),
         };
-        let mut response = self.agent.run(request.body(text).unwrap())?;
+        self.answer(request.body(text.into_bytes()).unwrap())
+    }
+
+    fn answer(&self, request: http::Request<Vec<u8>>) -> Result<Answer, ureq::Error> {
+        let mut response = self.agent.run(request)?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let bytes = response.body_mut().read_to_vec()?;
         let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
@@ -201,6 +205,19 @@ impl Caller<'_> {
         let mut all = vec![("authorization", self.authorization.as_str())];
         all.extend_from_slice(headers);
         self.service.send(method, path, &all, body)
+    }
+
+    /// Sends a file.
+    pub(crate) fn upload(&self, path: &str, headers: &[(&str, &str)], file: impl AsRef<[u8]>) -> Answer {
+        let mut request = http::Request::builder().method("POST").uri(format!("{}{path}", self.service.url));
+        request = request.header("authorization", &self.authorization);
+        if headers.iter().all(|(name, _)| *name != "content-type") {
+            request = request.header("content-type", "text/csv; charset=utf-8");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.service.answer(request.body(file.as_ref().to_vec()).unwrap()).unwrap()
     }
 
     pub(crate) fn authorization(&self) -> &str {

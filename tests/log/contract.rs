@@ -4,6 +4,7 @@ mod append;
 mod follow;
 mod foundings;
 mod guards;
+mod jobs;
 mod ledger;
 mod nodes;
 mod once;

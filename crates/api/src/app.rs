@@ -8,6 +8,8 @@ use porttask_app::{
     access::Access,
     audit_log::AuditLog,
     execute::Executor,
+    import::{Import, ImportJobs},
+    jobs::JobRunner,
     ledger::Database,
     links::Links,
     log::{PartitionId, Position},
@@ -56,6 +58,10 @@ pub struct Parts {
     pub passwords: Arc<Passwords>,
     /// Makes and reads links.
     pub links: Links,
+    /// Does long work: to be run, and shut down with the node.
+    pub jobs: Arc<JobRunner>,
+    /// Imports of users.
+    pub imports: Arc<ImportJobs>,
     /// How it is run.
     pub settings: Settings,
     /// What authenticates cursors and tells requests apart.
@@ -122,6 +128,9 @@ impl App {
         );
         let refusals = Arc::new(Refusals::open(Arc::clone(&executor), &vault).await?);
         let audit_log = AuditLog::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
+        let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
+        let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations_per_day).await?);
+        let jobs = JobRunner::new(Arc::clone(&database), vec![Arc::<ImportJobs>::clone(&imports)]);
         let seal = vault.authenticator("requests").await?;
         let last_changes = Cache::new(REMEMBERED);
         let (limits, metrics) = (Limits::new(settings.rates), Metrics::new(Arc::clone(&views), Arc::clone(&passwords)));
@@ -136,6 +145,8 @@ impl App {
             sign_in,
             passwords,
             links,
+            jobs,
+            imports,
             settings,
             seal,
             limits,

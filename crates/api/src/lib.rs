@@ -6,6 +6,7 @@
 //! | `rights.rs` | who may: rights as types |
 //! | `request/` | callers, bodies, conditions |
 //! | `answer.rs` | what a command is answered with |
+//! | `jobs.rs` | long work, and how far it has come |
 //! | `listing.rs` | filter, sort, pages |
 //! | `problem.rs` | why not (RFC 9457) |
 //! | `refused.rs` | why not, for the audit log |
@@ -21,6 +22,7 @@ mod around;
 mod compliance;
 mod document;
 mod identity;
+mod jobs;
 mod listing;
 mod platform;
 mod problem;
@@ -44,7 +46,7 @@ pub use self::{
 };
 use self::{
     compliance::{audit_log, export},
-    identity::{invitation, organization, session, user},
+    identity::{import, invitation, organization, session, user},
     problem::Problem,
     refused::Operations,
 };
@@ -69,6 +71,10 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(user::reactivate_user))
         .routes(routes!(audit_log::list_audit_log))
         .routes(routes!(export::export_audit_log))
+        .routes(routes!(import::import_users))
+        .routes(routes!(import::get_job_report))
+        .routes(routes!(jobs::list_jobs))
+        .routes(routes!(jobs::get_job))
         .routes(routes!(platform::healthz))
         .routes(routes!(platform::readyz))
         .routes(routes!(platform::metrics::metrics))

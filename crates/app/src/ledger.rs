@@ -8,6 +8,7 @@ use porttask_domain::{OrganizationId, PersonId};
 
 use crate::{
     guards::{Mending, Snapshot},
+    jobs::Jobs,
     log::{
         ClaimKey, EventLog, Head, LogError, PersonKeyId, SecretId,
         admission::{OnceKey, OnceRecord},
@@ -24,9 +25,9 @@ pub enum StoredKey {
 }
 
 /// What an engine keeps: the log, and the ledger beside it in the same database.
-pub trait Database: EventLog + Ledger {}
+pub trait Database: EventLog + Ledger + Jobs {}
 
-impl<T: EventLog + Ledger> Database for T {}
+impl<T: EventLog + Ledger + Jobs> Database for T {}
 
 /// The ledger. Implemented by every engine of the log.
 #[async_trait]

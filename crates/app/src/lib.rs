@@ -11,6 +11,9 @@
 //! | [`refusals`] | what callers were refused, by the hour |
 //! | [`passwords`] | hashes of passwords, and the work that an attempt costs |
 //! | [`sign_in`] | from an address and a password to a session |
+//! | [`organizations`] | which organization is meant |
+//! | [`import`] | users from a file |
+//! | [`jobs`] | long work that somebody ordered |
 //! | [`setup`] | the platform's organization and its first super admin |
 //! | [`links`] | links that prove something: an invitation, the first sign-in |
 //! | [`guards`] | names and counts, checked against the events |
@@ -20,9 +23,12 @@ pub mod access;
 pub mod audit_log;
 pub mod execute;
 pub mod guards;
+pub mod import;
+pub mod jobs;
 pub mod ledger;
 pub mod links;
 pub mod log;
+pub mod organizations;
 pub mod passwords;
 pub mod refusals;
 pub mod setup;

@@ -5,12 +5,15 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use porttask_domain::OrganizationId;
 use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::vault::{Vault, VaultError};
+
+/// How long an invitation is good.
+pub const INVITATION: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 const CONTENT_BYTES: usize = 1 + 16 + 16 + 8 + 8;
 const MAC_BYTES: usize = 32;

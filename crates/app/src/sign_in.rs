@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
     Actor, Meta, OrganizationId, Personal, UserId,
-    identity::{DomainName, EmailAddress, session::Method, user::Status},
+    identity::{EmailAddress, session::Method, user::Status},
 };
 use porttask_projections::{ReadModel, Value, folded, identity::user::Users};
 
@@ -16,6 +16,7 @@ use crate::{
     execute::{ExecuteError, Refused},
     ledger::Database,
     log::{LogError, PartitionId},
+    organizations,
     passwords::{PasswordError, Passwords},
     vault::Vault,
     views::{Condition, Direction, Query, ViewError, Views},
@@ -150,7 +151,9 @@ impl SignIn {
         let Ok(email) = EmailAddress::new(&attempt.email) else { return Ok(None) };
         match &attempt.organization {
             Some(organization) => {
-                let Some(organization) = self.organization(organization).await? else { return Ok(None) };
+                let Some(organization) = organizations::named(&*self.database, &self.vault, organization).await? else {
+                    return Ok(None);
+                };
                 let key = self.vault.claim_key(organization, "email", &email.comparable());
                 let holder = self.database.holder(&key).await?;
                 Ok(holder.and_then(|user| user.parse().ok()).map(|user| (organization, user)))
@@ -160,16 +163,6 @@ impl SignIn {
                 Ok(if let [account] = accounts[..] { Some(account) } else { None })
             }
         }
-    }
-
-    /// An organization by its id or its domain.
-    async fn organization(&self, named: &str) -> Result<Option<OrganizationId>, LogError> {
-        if let Ok(id) = named.parse::<OrganizationId>() {
-            return Ok(self.database.partition_of(id).await?.map(|_| id));
-        }
-        let Ok(domain) = DomainName::new(named) else { return Ok(None) };
-        let key = self.vault.claim_key(OrganizationId::PLATFORM, "domain", domain.as_str());
-        Ok(self.database.holder(&key).await?.and_then(|id| id.parse().ok()))
     }
 
     /// The active accounts with this address, in all organizations.

@@ -3,12 +3,14 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `master.rs` | the master keys, which wrap all others |
+//! | `safe.rs` | what is sealed under a key of the service itself |
 //! | `sealed.rs` | the sealed form of a personal value, within the JSON of an event |
 //!
 //! Every person has two keys ([`Sealing`]); both enter the ledger in the transaction of the first event that is sealed by
 //! one of them. Without a master key nothing in the log that is personal can be read.
 
 mod master;
+mod safe;
 mod sealed;
 
 use std::{
@@ -23,8 +25,11 @@ use quick_cache::sync::Cache;
 use serde_json::Value;
 use sha2::Sha256;
 
-pub use self::master::{MasterKey, MasterKeys};
 use self::sealed::{Place, PlainKey};
+pub use self::{
+    master::{MasterKey, MasterKeys},
+    safe::Safe,
+};
 use crate::{
     ledger::{Ledger, StoredKey},
     log::{
@@ -57,6 +62,9 @@ pub enum VaultError {
         /// What is wrong.
         what: &'static str,
     },
+    /// Something sealed under a key of the service itself was changed or moved.
+    #[error("what is sealed for {0} cannot be opened: restore the ledger from a backup")]
+    Spoiled(&'static str),
     /// An event that this version cannot read.
     #[error("the event at {position} cannot be read: {cause}")]
     Undecodable {
@@ -121,6 +129,14 @@ impl Vault {
     /// If the key was wrapped by another master key, or the log's database fails.
     pub async fn authenticator(&self, name: &'static str) -> Result<Hmac<Sha256>, VaultError> {
         purpose(self.ledger.as_ref(), &self.master, name).await
+    }
+
+    /// What seals under the key of a purpose of the service itself. The key is made when it is first asked for.
+    ///
+    /// # Errors
+    /// If the key was wrapped by another master key, or the log's database fails.
+    pub async fn safe(&self, name: &'static str) -> Result<Safe, VaultError> {
+        Ok(Safe::new(name, &purpose_key(self.ledger.as_ref(), &self.master, name).await?))
     }
 
     /// The key under which a unique name is claimed: a keyed hash, so that nobody can try names on a copy of the log.
@@ -337,11 +353,15 @@ impl Vault {
 }
 
 async fn purpose(ledger: &dyn Ledger, master: &MasterKeys, name: &str) -> Result<Hmac<Sha256>, VaultError> {
-    let fresh = master.wrap(&PlainKey::generate()?, name.as_bytes())?;
-    let stored = ledger.purpose_key(name, &fresh).await?;
-    let key = master.unwrap(&stored, name.as_bytes())?;
+    let key = purpose_key(ledger, master, name).await?;
     // HMAC takes keys of every length.
     Hmac::new_from_slice(key.bytes()).map_err(|error| VaultError::NoRandomness(error.to_string()))
+}
+
+async fn purpose_key(ledger: &dyn Ledger, master: &MasterKeys, name: &str) -> Result<PlainKey, VaultError> {
+    let fresh = master.wrap(&PlainKey::generate()?, name.as_bytes())?;
+    let stored = ledger.purpose_key(name, &fresh).await?;
+    master.unwrap(&stored, name.as_bytes())
 }
 
 /// What binds a wrapped key to its person.

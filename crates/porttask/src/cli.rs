@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, config::Effective, events, guards, keys, service::ServiceArgs, storage::StorageArgs, views};
+use crate::{
+    bench, config::Effective, events, guards, import, keys, service::ServiceArgs, storage::StorageArgs, views,
+};
 
 /// Any reason for which a command failed, for the person at the terminal.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -83,6 +85,13 @@ enum Command {
         #[command(subcommand)]
         command: keys::Command,
     },
+    /// Bring people or things in from files.
+    Import {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: import::Command,
+    },
     /// Measure this machine: each figure beside its limit, taken in the same run.
     Bench(bench::BenchArgs),
 }
@@ -102,6 +111,7 @@ impl Cli {
             Command::Views { storage, command } => command.run(&storage).await,
             Command::Guards { storage, command } => command.run(&storage).await,
             Command::Keys { storage, command } => command.run(&storage).await,
+            Command::Import { storage, command } => command.run(&storage).await,
             Command::Bench(arguments) => arguments.run().await,
         }
     }

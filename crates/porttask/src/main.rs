@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod events;
 mod guards;
+mod import;
 mod keys;
 mod master_key;
 mod node;
@@ -30,6 +31,8 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has heard enough.
         Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(is_broken_pipe) => ExitCode::SUCCESS,
+        // What it says of them stands in its output.
+        Err(error) if error.is::<import::SomeWereRefused>() => ExitCode::from(2),
         Err(error) => match error.downcast::<clap::Error>() {
             // It knows where to say what, and help is no failure.
             Ok(error) => error.exit(),

@@ -84,9 +84,17 @@ impl ServiceArgs {
         let (stop, grace) = (told_to_stop()?, Duration::from_secs(self.grace_seconds));
         let refusals = Arc::clone(&app.refusals);
         let settling = tokio::spawn(Arc::clone(&refusals).run());
+        let jobs = Arc::clone(&app.jobs);
+        jobs.run();
+        let stopping = Arc::clone(&jobs);
+        let stop = async move {
+            stop.await;
+            stopping.stop();
+        };
         if !porttask_api::serve(listener, app, stop, grace).await? {
             eprintln!("Stopped after {} s; some requests had not finished.", self.grace_seconds);
         }
+        jobs.shutdown(grace).await;
         settling.abort();
         refusals.shutdown().await;
         Ok(())

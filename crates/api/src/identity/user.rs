@@ -5,9 +5,10 @@ use axum::{
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use porttask_app::{
     execute::{Commands, Request, stream_of},
+    links::INVITATION,
     log::StreamId,
     new_id,
     views::{self, Condition, Direction},
@@ -32,9 +33,6 @@ use crate::{
     request::{Allowed, Nothing, Order, OrderParameters},
     rights::{ReadUsers, Right, WriteRoles, WriteUsers},
 };
-
-/// How long an invitation is good.
-pub(crate) const INVITATION: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 const SORTS: &[Sort] = &[
     ("name", &["folded_name", "user"]),

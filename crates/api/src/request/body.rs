@@ -32,11 +32,17 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     }
 }
 
-/// The bytes of a body. They may take half of the time that the request may take.
+/// The bytes of a body.
 pub(super) async fn read(app: &App, body: axum::body::Body) -> Result<Bytes, Problem> {
+    read_at_most(app, body, MAX_BYTES).await
+}
+
+/// The bytes of a body of this size. They may take half of the time that the request may take.
+pub(super) async fn read_at_most(app: &App, body: axum::body::Body, most: usize) -> Result<Bytes, Problem> {
+    let patience = app.settings.connections.request_timeout / 2;
     let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "the body did not arrive in time");
-    let read = timeout(app.settings.connections.request_timeout / 2, to_bytes(body, MAX_BYTES)).await.map_err(slow)?;
-    let detail = format!("a body must have at most {MAX_BYTES} bytes, and arrive whole");
+    let read = timeout(patience, to_bytes(body, most)).await.map_err(slow)?;
+    let detail = format!("a body must have at most {most} bytes, and arrive whole");
     read.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail))
 }
 

@@ -66,12 +66,7 @@ impl<R: Right, B> Order<R, B> {
     /// The id of something new. With an `Idempotency-Key`, a repetition makes the same one: it finds the organization in
     /// which the first request was recorded.
     pub(crate) fn new_id<T: From<Uuid>>(&self, app: &App) -> T {
-        let Some(once) = &self.once else { return new_id() };
-        let seal = app.seal.clone().chain_update(b"id").chain_update((once.scope.len() as u64).to_be_bytes());
-        let hash = seal.chain_update(&once.scope).chain_update(&once.key).finalize().into_bytes();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash[..16]);
-        uuid::Builder::from_custom_bytes(bytes).into_uuid().into()
+        id(app, self.once.as_ref(), b"")
     }
 
     /// Carries out commands; `subject` is what `If-Match` speaks of. If the caller has changed meanwhile, they are looked
@@ -114,8 +109,19 @@ impl<R: Right, B> Order<R, B> {
     }
 }
 
+/// An id of something new, or the one that a mark and what it is good within make.
+pub(super) fn id<T: From<Uuid>>(app: &App, once: Option<&Once>, within: &[u8]) -> T {
+    let Some(once) = once else { return new_id() };
+    let seal = app.seal.clone().chain_update(b"id").chain_update((once.scope.len() as u64).to_be_bytes());
+    let seal = seal.chain_update(&once.scope).chain_update(&once.key);
+    let hash = seal.chain_update(within).finalize().into_bytes();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().into()
+}
+
 /// The mark of `Idempotency-Key`, if there is one.
-fn once<R: Right>(app: &App, parts: &Parts, by: &Allowed<R>, body: &[u8]) -> Result<Option<Once>, Problem> {
+pub(super) fn once<R: Right>(app: &App, parts: &Parts, by: &Allowed<R>, body: &[u8]) -> Result<Option<Once>, Problem> {
     let Some(key) = parts.headers.get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().unwrap_or_default();
     if key.is_empty() || key.len() > 255 {

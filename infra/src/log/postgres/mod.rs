@@ -5,6 +5,7 @@
 
 pub(crate) mod connect;
 pub(crate) mod error;
+mod jobs;
 mod ledger;
 mod questions;
 mod reader;

@@ -4,6 +4,7 @@
 //! all that a decision needs is read under it.
 
 mod error;
+mod jobs;
 mod ledger;
 mod reader;
 mod store;

@@ -1,0 +1,191 @@
+//! Long work that was ordered, and how far it has come.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use porttask_app::jobs::{Added, Counts, Job, JobProgress, JobState, MOST_WAITING, NewJob};
+use porttask_domain::{Actor, JobId, OrganizationId, UserId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    answer::place_of,
+    app::App,
+    listing::Page,
+    problem::Problem,
+    request::Allowed,
+    rights::{ReadUsers, Right},
+};
+
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 200;
+
+/// Where a job is in its life.
+#[derive(ToSchema)]
+#[schema(as = JobState, rename_all = "snake_case")]
+#[expect(dead_code, reason = "it describes, and is never made")]
+pub(crate) enum StateWord {
+    Waiting,
+    Running,
+    Done,
+    Failed,
+}
+
+/// Long work. It is deleted seven days after it was finished.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Job)]
+pub(crate) struct ShownJob {
+    #[schema(value_type = String, example = "job_01h455vb4pex5vsknk084sn02q")]
+    id: JobId,
+    /// For whom it is done.
+    #[schema(value_type = String)]
+    organization: OrganizationId,
+    /// What is done.
+    #[schema(example = "import_users")]
+    kind: String,
+    /// Who ordered it; null if it was no user.
+    #[schema(value_type = Option<String>)]
+    ordered_by: Option<UserId>,
+    /// Everything is judged, and nothing is changed.
+    dry_run: bool,
+    #[schema(value_type = StateWord)]
+    state: JobState,
+    /// How many parts are done. Begins again when the job is begun anew.
+    done: u64,
+    /// How many parts it has.
+    total: u64,
+    /// How many parts ended how. For an import: `registered`, `unchanged`, `refused`, and of these `invited`.
+    #[schema(example = json!({"registered": 120, "refused": 2, "invited": 120}))]
+    counts: Counts,
+    /// When it was ordered.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When it was first begun.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    started_at: Option<Timestamp>,
+    /// When it was done or given up.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    finished_at: Option<Timestamp>,
+    /// Why it was given up.
+    failure: Option<String>,
+}
+
+impl ShownJob {
+    /// A job, with what this node knows of its progress.
+    fn of(app: &App, job: Job) -> Self {
+        let kept = JobProgress { done: job.done, counts: job.counts };
+        let is_running = job.state == JobState::Running;
+        let JobProgress { done, counts } = app.jobs.progress(job.id).filter(|_| is_running).unwrap_or(kept);
+        let ordered_by = match job.actor {
+            Actor::User { user, .. } => Some(user),
+            Actor::Operator | Actor::System => None,
+        };
+        let Job { id, organization, kind, state, total, created_at, started_at, finished_at, failure, .. } = job;
+        let dry_run = job.is_dry_run;
+        Self {
+            id,
+            organization,
+            kind,
+            ordered_by,
+            dry_run,
+            state,
+            done,
+            total,
+            counts,
+            created_at,
+            started_at,
+            finished_at,
+            failure,
+        }
+    }
+}
+
+/// Which jobs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct JobPage {
+    /// The most jobs: 1 to 200, otherwise 50.
+    limit: Option<usize>,
+    /// Where the page begins: `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Records a job, and says where it can be seen.
+pub(crate) async fn order(app: &App, job: NewJob) -> Result<Response, Problem> {
+    let added = app.database.add_job(job, MOST_WAITING).await.map_err(|error| Problem::unavailable(&error))?;
+    match added {
+        Added::There(job) => {
+            app.jobs.wake();
+            let place = format!("{}/jobs/{}", place_of(job.organization), job.id);
+            let mut response = (StatusCode::ACCEPTED, Json(ShownJob::of(app, *job))).into_response();
+            if let Ok(place) = HeaderValue::from_str(&place) {
+                response.headers_mut().insert(header::LOCATION, place);
+            }
+            Ok(response)
+        }
+        Added::Another => Err(porttask_app::execute::ExecuteError::AnotherRequest.into()),
+        Added::Full => {
+            let detail =
+                format!("{MOST_WAITING} jobs of this organization wait already: order this one when they are done");
+            Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-jobs", detail).after(30))
+        }
+    }
+}
+
+/// The job that a path names, if it is of the organization.
+pub(crate) async fn find<R: Right>(app: &App, by: &Allowed<R>, job: &str) -> Result<Job, Problem> {
+    let unknown = || Problem::not_found("job");
+    let id: JobId = job.parse().map_err(|_| unknown())?;
+    let found = app.database.job(by.organization, id).await.map_err(|error| Problem::unavailable(&error))?;
+    found.ok_or_else(unknown)
+}
+
+/// List jobs, the latest first.
+///
+/// Needs `users:read`.
+#[utoipa::path(get, path = "/v1/organizations/{org}/jobs", tag = "jobs", operation_id = "list_jobs",
+    params(("org" = String, Path, description = "The organization, or `current`"), JobPage),
+    responses((status = 200, body = Page<ShownJob>)))]
+pub(crate) async fn list_jobs(
+    State(app): State<App>,
+    by: Allowed<ReadUsers>,
+    page: Result<Query<JobPage>, QueryRejection>,
+) -> Result<Json<Page<ShownJob>>, Problem> {
+    let Query(JobPage { limit, cursor }) = page.map_err(|error| Problem::invalid("query", error.body_text()))?;
+    let limit = limit_of(limit, DEFAULT_LIMIT, MAX_LIMIT)?;
+    let wrong = |_| Problem::invalid("cursor", "is not one of this listing: begin again without it");
+    let after = cursor.as_deref().map(str::parse).transpose().map_err(wrong)?;
+    let jobs = app.database.jobs(by.organization, after, limit + 1).await;
+    let mut jobs = jobs.map_err(|error| Problem::unavailable(&error))?;
+    let is_last = jobs.len() <= limit;
+    jobs.truncate(limit);
+    let next_cursor = jobs.last().filter(|_| !is_last).map(|job| job.id.to_string());
+    Ok(Json(Page { items: jobs.into_iter().map(|job| ShownJob::of(&app, job)).collect(), next_cursor }))
+}
+
+/// Show a job, and how far it has come.
+///
+/// Needs `users:read`.
+#[utoipa::path(get, path = "/v1/organizations/{org}/jobs/{job}", tag = "jobs", operation_id = "get_job",
+    params(("org" = String, Path, description = "The organization, or `current`"), ("job" = String, Path)),
+    responses((status = 200, body = ShownJob)))]
+pub(crate) async fn get_job(
+    State(app): State<App>,
+    by: Allowed<ReadUsers>,
+    Path((_, job)): Path<(String, String)>,
+) -> Result<Json<ShownJob>, Problem> {
+    let job = find(&app, &by, &job).await?;
+    Ok(Json(ShownJob::of(&app, job)))
+}
+
+/// How many rows a page may have.
+pub(crate) fn limit_of(asked: Option<usize>, default: usize, most: usize) -> Result<usize, Problem> {
+    let limit = asked.unwrap_or(default);
+    let is_good = (1..=most).contains(&limit);
+    is_good.then_some(limit).ok_or_else(|| Problem::invalid("limit", format!("must be 1 to {most}")))
+}

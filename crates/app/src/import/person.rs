@@ -1,0 +1,92 @@
+//! From a record to a person, or what is wrong with it.
+
+use csv::ByteRecord;
+use porttask_domain::{
+    InvalidText, PersonName,
+    identity::{Access, EmailAddress, Permissions, Role},
+};
+
+use super::{Column, Fault};
+
+/// A person who is to have an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Their full name.
+    pub name: PersonName,
+    /// Their mail address.
+    pub email: EmailAddress,
+    /// What they will be.
+    pub role: Role,
+    /// What they will be permitted.
+    pub permissions: Permissions,
+}
+
+impl Person {
+    /// Who stands in a record.
+    pub(super) fn read(record: &ByteRecord, columns: &[Column], default_role: Role) -> Result<Self, Vec<Fault>> {
+        if record.len() != columns.len() {
+            let (fields, wanted) = (record.len(), columns.len());
+            return Err(vec![Fault::of_line(format!("has {fields} fields, and the header has {wanted}"))]);
+        }
+        let field = |column: Column| {
+            let index = columns.iter().position(|it| *it == column);
+            let bytes = index.and_then(|index| record.get(index)).unwrap_or_default();
+            // The whole file was found to be UTF-8.
+            std::str::from_utf8(bytes).unwrap_or_default().trim()
+        };
+        let mut faults = Vec::new();
+        let name = noted(Column::Name, PersonName::new(field(Column::Name)), &mut faults);
+        let email = noted(Column::Email, EmailAddress::new(field(Column::Email)), &mut faults);
+        let role = match field(Column::Role) {
+            "" => Some(default_role),
+            word => role_named(word),
+        };
+        if role.is_none() {
+            faults.push(Fault::at(Column::Role, "must be admin, agent, read_only or auditor"));
+        }
+        let ceiling = role.map(Role::ceiling);
+        let permissions = permissions(field, ceiling, &mut faults);
+        match (name, email, role) {
+            (Some(name), Some(email), Some(role)) if faults.is_empty() => Ok(Self { name, email, role, permissions }),
+            _ => Err(faults),
+        }
+    }
+}
+
+fn noted<T>(column: Column, read: Result<T, InvalidText>, faults: &mut Vec<Fault>) -> Option<T> {
+    read.map_err(|error| faults.push(Fault::at(column, error.to_string()))).ok()
+}
+
+/// The role by this name, whatever its case, and with a space or hyphen in the place of the underscore.
+pub fn role_named(word: &str) -> Option<Role> {
+    let word = word.trim().to_lowercase().replace([' ', '-'], "_");
+    serde_json::from_value(word.into()).ok()
+}
+
+/// What is permitted: all that the role lets, narrowed by the columns that say something.
+fn permissions<'a>(
+    field: impl Fn(Column) -> &'a str,
+    ceiling: Option<Permissions>,
+    faults: &mut Vec<Fault>,
+) -> Permissions {
+    let mut permissions = ceiling.unwrap_or(Role::Admin.ceiling());
+    for (column, access) in [
+        (Column::Tickets, &mut permissions.tickets),
+        (Column::Invoices, &mut permissions.invoices),
+        (Column::Reports, &mut permissions.reports),
+        (Column::Administration, &mut permissions.administration),
+    ] {
+        let word = field(column);
+        if word.is_empty() {
+            continue;
+        }
+        match serde_json::from_value::<Access>(word.to_lowercase().into()) {
+            Err(_) => faults.push(Fault::at(column, "must be none, read or write")),
+            Ok(wanted) if wanted > *access => {
+                faults.push(Fault::at(column, "goes beyond what the role may be permitted"))
+            }
+            Ok(wanted) => *access = wanted,
+        }
+    }
+    permissions
+}

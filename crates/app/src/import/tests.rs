@@ -1,0 +1,194 @@
+//! What is read of a file.
+
+use porttask_domain::identity::{Access, Permissions, Role};
+
+use super::{Column, Line, Unreadable, read, sheet::MAX_LINES};
+
+fn lines(text: impl AsRef<[u8]>) -> Vec<Line> {
+    read(text.as_ref(), Role::ReadOnly).unwrap()
+}
+
+/// The addresses of good lines, and `number column: reason` of the others.
+fn told(text: impl AsRef<[u8]>) -> Vec<String> {
+    let fault = |line: &Line| match &line.content {
+        Ok(person) => format!("{} {} <{}>", line.number, person.name.as_str(), person.email),
+        Err(faults) => {
+            let of = |field: Option<Column>| field.map_or("line", Column::name);
+            let faults: Vec<String> = faults.iter().map(|it| format!("{}: {}", of(it.field), it.reason)).collect();
+            format!("{} {}", line.number, faults.join("; "))
+        }
+    };
+    lines(text).iter().map(fault).collect()
+}
+
+fn refused(text: impl AsRef<[u8]>) -> String {
+    read(text.as_ref(), Role::ReadOnly).unwrap_err().to_string()
+}
+
+#[test]
+fn people_are_read_with_their_roles_and_permissions() {
+    let read = lines(
+        "name,email,role,tickets,administration\n\
+         Ana Souza,ana@acme.example,Admin,read,none\n\
+         José Ñandú,jose@acme.example,READ-ONLY,,\n\
+         Nguyễn Thị Minh Khai,khai@acme.example,,None,\n\
+         Łukasz,lukasz@acme.example,read only,,\n",
+    );
+    let people: Vec<_> = read.iter().map(|line| line.content.clone().unwrap()).collect();
+    let narrowed = Permissions { tickets: Access::Read, administration: Access::None, ..Role::Admin.ceiling() };
+    assert_eq!((people[0].role, people[0].permissions), (Role::Admin, narrowed));
+    assert_eq!((people[1].role, people[1].permissions), (Role::ReadOnly, Role::ReadOnly.ceiling()));
+    assert_eq!(people[2].permissions, Permissions { tickets: Access::None, ..Role::ReadOnly.ceiling() });
+    assert_eq!((people[1].name.as_str(), people[3].role), ("José Ñandú", Role::ReadOnly));
+}
+
+#[test]
+fn odd_but_valid_addresses_are_read() {
+    assert_eq!(
+        told(
+            "email,name\n\
+             o'brien+x@sub.example.co,Pat O'Brien\n\
+             jörg@MÜLLER.example,Jörg\n\
+             用户@例子.测试,用户\n\
+             \"ana@acme.example\",\"Souza, Ana\"\n\
+             \"\"\"ana b\"\"@acme.example\",Ana\n"
+        ),
+        [
+            "2 Pat O'Brien <o'brien+x@sub.example.co>",
+            "3 Jörg <jörg@xn--mller-kva.example>",
+            "4 用户 <用户@xn--fsqu00a.xn--0zwm56d>",
+            "5 Souza, Ana <ana@acme.example>",
+            "6 email: must be a mail address, as in ana@example.com",
+        ]
+    );
+}
+
+#[test]
+fn delimiters_line_ends_and_marks_of_spreadsheets_are_taken() {
+    let expected = ["2 Ana <ana@a.example>", "4 Bob <bob@a.example>"];
+    for delimiter in [",", ";", "\t"] {
+        for end in ["\n", "\r\n", "\r"] {
+            for mark in ["", "\u{feff}"] {
+                let emails = [" E Mail ", "ana@a.example", "", "bob@a.example"];
+                let names = ["NAME", "Ana", "", "Bob"];
+                let lines = names.iter().zip(emails).map(|(name, email)| match name.is_empty() {
+                    true => String::new(),
+                    false => format!("{name}{delimiter}{email}"),
+                });
+                let text = format!("{mark}{}", lines.collect::<Vec<_>>().join(end));
+                assert_eq!(told(&text), expected, "{text:?}");
+            }
+        }
+    }
+    assert_eq!(
+        told("name;email\nA,B;a@a.example\n;\n ; \nC;c@a.example"),
+        ["2 A,B <a@a.example>", "5 C <c@a.example>"]
+    );
+}
+
+#[test]
+fn fields_between_quotation_marks_may_have_line_breaks_and_count_as_lines() {
+    assert_eq!(
+        told("name,email\n\n\"Ana\nSouza\",ana@a.example\r\n\"Bob\",bob@a.example\n"),
+        ["3 name: must not contain control or invisible characters", "5 Bob <bob@a.example>"]
+    );
+}
+
+#[test]
+fn misplaced_quotation_marks_spoil_their_line_and_no_other() {
+    let misplaced = "line: a quotation mark is misplaced: put the whole field between quotation marks, and double those \
+                     within";
+    let text = "name,email\n\
+                \"Ana \"Annie\" Souza\",ana@a.example\n\
+                Bob,bob@a.example\n\
+                \"Cleo,cleo@a.example\n\
+                \"Dan\",dan@a.example\n\
+                Eve \"Eva\" E,eve@a.example\n\
+                \"Fay \"\"Fee\"\" F\",fay@a.example\n\
+                \"Gus,gus@a.example\n\
+                Hal,hal@a.example\n";
+    assert_eq!(
+        told(text),
+        [
+            &format!("2 {misplaced}"),
+            "3 Bob <bob@a.example>",
+            &format!("4 {misplaced}"),
+            "5 Dan <dan@a.example>",
+            &format!("6 {misplaced}"),
+            "7 Fay \"Fee\" F <fay@a.example>",
+            "8 line: a quotation mark is opened and never closed",
+            "9 Hal <hal@a.example>",
+        ]
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_column_and_without_its_value() {
+    assert_eq!(
+        told(
+            "name,email,role,tickets,invoices\n\
+             www.evil.example,hunter2,boss,all,\n\
+             Ana,ana@a.example,agent,,write\n\
+             Bob,bob@a.example,agent\n\
+             Cleo,cleo@a.example,agent,,,,\n"
+        ),
+        [
+            "2 name: a name must not contain a web address; email: must be a mail address, as in ana@example.com; \
+             role: must be admin, agent, read_only or auditor; tickets: must be none, read or write",
+            "3 invoices: goes beyond what the role may be permitted",
+            "4 line: has 3 fields, and the header has 5",
+            "5 line: has 7 fields, and the header has 5",
+        ]
+    );
+}
+
+#[test]
+fn the_second_of_two_addresses_that_are_compared_alike_is_refused() {
+    assert_eq!(
+        told("name,email\nAna,Ana@A.example\n,bob@a.example\nAnn,ana@a.EXAMPLE\nBob,bob@a.example\n"),
+        [
+            "2 Ana <Ana@a.example>",
+            "3 name: must not be empty",
+            "4 email: is the same as in line 2",
+            "5 Bob <bob@a.example>",
+        ]
+    );
+}
+
+#[test]
+fn other_encodings_are_told_with_their_line() {
+    let latin = b"name,email\nAna,ana@a.example\nJos\xe9,jose@a.example\n";
+    assert_eq!(refused(latin), "line 3 is not UTF-8 but perhaps Latin-1: save the file as CSV in UTF-8");
+    let utf16: Vec<u8> = "name,email\nAna,a@a.example\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(refused([b"\xff\xfe", &utf16[..]].concat()).starts_with("line 1 is not UTF-8 but UTF-16"));
+    assert!(refused(&utf16).starts_with("line 1 is not UTF-8"), "{}", refused(&utf16));
+    assert!(refused("name,email\nAna\0,a@a.example").starts_with("line 2 is not UTF-8"));
+}
+
+#[test]
+fn a_file_without_a_good_header_is_refused_whole() {
+    let known = "the columns are name, email, role, tickets, invoices, reports, administration";
+    for empty in ["", "\u{feff}", "\r\n\n"] {
+        assert_eq!(read(empty.as_bytes(), Role::Agent), Err(Unreadable::Empty), "{empty:?}");
+    }
+    assert_eq!(refused("name,email,phone\n"), format!("column 3 of the header is not known: {known}"));
+    assert_eq!(refused("Ana Souza,ana@a.example\n"), format!("column 1 of the header is not known: {known}"));
+    assert_eq!(refused("name,email,E MAIL\n"), "the header has the column email twice");
+    assert_eq!(refused("role\nagent\n"), format!("the header lacks name, email: {known}"));
+    assert!(refused("name,\"email\nAna,a@a.example\n").contains("never closed"));
+    assert_eq!(lines("name,email"), []);
+    assert_eq!(lines("name,email\r\n\r\n"), []);
+}
+
+#[test]
+fn what_is_too_long_is_refused() {
+    let long = "x".repeat(20_000);
+    let text = format!("name,email\n{long},a@a.example\n\"{long}\nB\",b@a.example\nC,c@a.example\n");
+    assert_eq!(
+        told(text),
+        ["2 line: the line is longer than 16 KiB", "3 line: the line is longer than 16 KiB", "5 C <c@a.example>"]
+    );
+    let many = |count| format!("name,email\n{}", "A,a@a.example\n".repeat(count));
+    assert_eq!(lines(many(MAX_LINES)).len(), MAX_LINES);
+    assert_eq!(read(many(MAX_LINES + 1).as_bytes(), Role::Agent), Err(Unreadable::TooManyLines));
+}

@@ -1,0 +1,18 @@
+//! Which organization is meant.
+
+use porttask_domain::{OrganizationId, identity::DomainName};
+
+use crate::{ledger::Database, log::LogError, vault::Vault};
+
+/// An organization by its id or its domain; `None` if there is none.
+///
+/// # Errors
+/// If the log fails.
+pub async fn named(database: &dyn Database, vault: &Vault, name: &str) -> Result<Option<OrganizationId>, LogError> {
+    if let Ok(id) = name.parse::<OrganizationId>() {
+        return Ok(database.partition_of(id).await?.map(|_| id));
+    }
+    let Ok(domain) = DomainName::new(name) else { return Ok(None) };
+    let key = vault.claim_key(OrganizationId::PLATFORM, "domain", domain.as_str());
+    Ok(database.holder(&key).await?.and_then(|id| id.parse().ok()))
+}

@@ -1,0 +1,224 @@
+//! `porttask import`: users from a file.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use porttask_app::{
+    execute::Executor,
+    import::{Fault, Import, ImportOrder, Line, LineReport, LineResult, read, role_named},
+    jobs::Course,
+    links::INVITATION,
+    organizations,
+};
+use porttask_domain::{Actor, Meta, OrganizationId, identity::Role};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
+
+/// The largest file.
+const MAX_BYTES: u64 = 100 * 1024 * 1024;
+/// How often the progress is told.
+const EVERY: Duration = Duration::from_millis(100);
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make accounts of the people in a CSV file: one line each, below a header that names the columns.
+    ///
+    /// Columns: name, email, and if wanted role, tickets, invoices, reports, administration. Accounts that exist stay as
+    /// they are, so it may be run again at any time. Ends with 0 if all lines are in, and with 2 if some were refused.
+    Users(Users),
+}
+
+#[derive(Args)]
+pub(crate) struct Users {
+    /// The file: UTF-8, fields separated by commas, semicolons or tabs.
+    file: PathBuf,
+    /// Where they belong: the id or the domain of an organization.
+    #[arg(long)]
+    organization: String,
+    /// What those are who have no role in the file: admin, agent, read_only or auditor.
+    #[arg(long, default_value = "read_only", value_parser = role)]
+    role: Role,
+    /// Invite everybody who has not been invited yet.
+    #[arg(long)]
+    send_invitations: bool,
+    /// How many invitations an organization may send in a day.
+    #[arg(long, env = "PORTTASK_INVITATIONS_PER_DAY", default_value_t = 1_000)]
+    invitations_per_day: u32,
+    /// Judge every line as if it were done, and record nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// One JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Some lines were refused, and the output has told which.
+#[derive(Debug)]
+pub(crate) struct SomeWereRefused;
+
+impl std::fmt::Display for SomeWereRefused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("some lines were refused")
+    }
+}
+
+impl std::error::Error for SomeWereRefused {}
+
+impl Command {
+    pub(crate) async fn run(self, storage: &StorageArgs) -> Result<(), Error> {
+        match self {
+            Self::Users(users) => users.run(storage).await,
+        }
+    }
+}
+
+impl Users {
+    async fn run(self, storage: &StorageArgs) -> Result<(), Error> {
+        let lines = read(&content(&self.file)?, self.role).map_err(|error| self.of_file(&error))?;
+        let node = Node::open(storage).await?;
+        let organization = organizations::named(&*node.database, &node.vault, &self.organization).await?;
+        let organization = organization.ok_or_else(|| format!("there is no organization {}", self.organization))?;
+        let emails = emails(&lines);
+        let reports = self.carry_out(&node, organization, lines).await?;
+        self.tell(organization, &reports, &emails)?;
+        let is_refused = |report: &LineReport| report.result == LineResult::Refused;
+        if reports.iter().any(is_refused) { Err(SomeWereRefused.into()) } else { Ok(()) }
+    }
+
+    async fn carry_out(
+        &self,
+        node: &Node,
+        organization: OrganizationId,
+        lines: Vec<Line>,
+    ) -> Result<Vec<LineReport>, Error> {
+        let (database, vault) = (Arc::clone(&node.database), Arc::clone(&node.vault));
+        let executor = Arc::new(Executor::new(Arc::clone(&database), Arc::clone(&vault)));
+        let import = Import::open(database, vault, executor).await?;
+        let request_id = Some(format!("imp_{}", Uuid::now_v7().simple()));
+        let order = ImportOrder {
+            organization,
+            meta: Meta { request_id, ..Meta::by(Actor::Operator) },
+            is_retry: false,
+            send_invitations: self.send_invitations,
+            invitations_expire_at: Timestamp::now() + INVITATION,
+            invitations_per_day: self.invitations_per_day,
+            dry_run: self.dry_run,
+        };
+        let (course, progress, of) = (Course::new(), Progress::new(), lines.len() as u64);
+        let mut importing = std::pin::pin!(import.run(order, lines, &course));
+        loop {
+            tokio::select! {
+                reports = &mut importing => {
+                    progress.tell("Importing", course.done(), of);
+                    return Ok(reports?);
+                }
+                () = tokio::time::sleep(EVERY) => progress.tell("Importing", course.done(), of),
+            }
+        }
+    }
+
+    fn tell(
+        &self,
+        organization: OrganizationId,
+        reports: &[LineReport],
+        emails: &HashMap<u64, String>,
+    ) -> Result<(), Error> {
+        let summary = Summary::of(reports);
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            let lines = reports.iter().map(|report| Told { email: emails.get(&report.line), report });
+            let document = Document { organization, dry_run: self.dry_run, summary, lines: lines.collect() };
+            serde_json::to_writer(&mut out, &document)?;
+            return Ok(writeln!(out)?);
+        }
+        for report in reports {
+            let email = emails.get(&report.line).map_or(String::new(), |email| format!(" {email}"));
+            for Fault { field, reason } in &report.faults {
+                let field = field.map_or(String::new(), |field| format!(" {field}"));
+                writeln!(out, "line {}:{email} refused:{field} {reason}", report.line)?;
+            }
+            if let Some(reason) = &report.not_invited {
+                writeln!(out, "line {}:{email} {}, invitation not sent: {reason}", report.line, report.result.name())?;
+            }
+        }
+        let Summary { registered, unchanged, refused, invited } = summary;
+        let would = if self.dry_run { " Nothing was recorded: this was a dry run." } else { "" };
+        Ok(writeln!(
+            out,
+            "{registered} registered, {unchanged} unchanged, {refused} refused; {invited} invited.{would}"
+        )?)
+    }
+
+    fn of_file(&self, error: &dyn std::fmt::Display) -> Error {
+        format!("{}: {error}", self.file.display()).into()
+    }
+}
+
+/// How many lines ended how.
+#[derive(Serialize, Clone, Copy, Default)]
+struct Summary {
+    registered: usize,
+    unchanged: usize,
+    refused: usize,
+    invited: usize,
+}
+
+impl Summary {
+    fn of(reports: &[LineReport]) -> Self {
+        let with = |result| reports.iter().filter(|report| report.result == result).count();
+        Self {
+            registered: with(LineResult::Registered),
+            unchanged: with(LineResult::Unchanged),
+            refused: with(LineResult::Refused),
+            invited: reports.iter().filter(|report| report.invited).count(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    organization: OrganizationId,
+    dry_run: bool,
+    #[serde(flatten)]
+    summary: Summary,
+    lines: Vec<Told<'a>>,
+}
+
+/// A line, for whoever has the file before them.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    report: &'a LineReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a String>,
+}
+
+/// The addresses, by line.
+fn emails(lines: &[Line]) -> HashMap<u64, String> {
+    let email = |line: &Line| Some((line.number, line.content.as_ref().ok()?.email.to_string()));
+    lines.iter().filter_map(email).collect()
+}
+
+fn content(path: &Path) -> Result<Vec<u8>, Error> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let mut bytes = Vec::new();
+    File::open(path).map_err(failed)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(format!("{}: is larger than 100 MiB: split it, each part with the header", path.display()).into());
+    }
+    Ok(bytes)
+}
+
+fn role(word: &str) -> Result<Role, &'static str> {
+    role_named(word).ok_or("it must be admin, agent, read_only or auditor")
+}

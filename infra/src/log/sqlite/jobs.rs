@@ -1,0 +1,277 @@
+//! Jobs, beside the embedded log.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use porttask_app::{
+    jobs::{Added, Job, JobEnd, JobProgress, JobState, Jobs, NewJob, stored},
+    log::{LogError, OrganizationId},
+};
+use porttask_domain::JobId;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params, types::Type};
+
+use super::{
+    SqliteLog,
+    reader::{self, uuid},
+};
+
+const JOB: &str = "SELECT id, organization, kind, actor, is_dry_run, state, done, total, counts, created_at, started_at, \
+                   finished_at, failure, attempts, epoch, fingerprint FROM ledger_jobs";
+/// The job that is next: due, the oldest of its organization that is not finished, and no node is at it.
+const NEXT: &str = "SELECT id FROM ledger_jobs AS job
+    WHERE state IN ('waiting', 'running') AND due_at <= ?1 AND kind IN (SELECT value FROM json_each(?2))
+    AND NOT EXISTS (
+        SELECT 1 FROM ledger_jobs AS older WHERE older.organization = job.organization
+        AND older.state IN ('waiting', 'running') AND (older.created_at, older.id) < (job.created_at, job.id)
+    ) AND NOT EXISTS (
+        SELECT 1 FROM ledger_jobs AS running WHERE running.organization = job.organization
+        AND running.state = 'running' AND running.id <> job.id
+    )
+    ORDER BY created_at, id LIMIT 1";
+
+#[async_trait]
+impl Jobs for SqliteLog {
+    async fn add_job(&self, job: NewJob, most_waiting: u32) -> Result<Added, LogError> {
+        self.readers.run_writing(move |connection| add(connection, &job, most_waiting)).await
+    }
+
+    async fn job(&self, organization: OrganizationId, id: JobId) -> Result<Option<Job>, LogError> {
+        self.readers.quickly(|connection| {
+            let sql = format!("{JOB} WHERE id = ?1 AND organization = ?2");
+            let mut select = connection.prepare_cached(&sql)?;
+            select.query_row(params![id.0.as_bytes(), organization.0.as_bytes()], job).optional()
+        })
+    }
+
+    async fn job_report(&self, organization: OrganizationId, id: JobId) -> Result<Option<Vec<u8>>, LogError> {
+        let select = move |connection: &Connection| {
+            let sql = "SELECT bytes FROM ledger_job_papers JOIN ledger_jobs ON id = job
+                       WHERE job = ?1 AND organization = ?2 AND what = 'report'";
+            let key = params![id.0.as_bytes(), organization.0.as_bytes()];
+            connection.query_row(sql, key, |row| row.get(0)).optional()
+        };
+        self.readers.run(select).await
+    }
+
+    async fn jobs(
+        &self,
+        organization: OrganizationId,
+        after: Option<JobId>,
+        limit: usize,
+    ) -> Result<Vec<Job>, LogError> {
+        let select = move |connection: &Connection| {
+            let sql = format!(
+                "{JOB} WHERE organization = ?1 AND (?2 IS NULL OR (created_at, id) <
+                    (SELECT created_at, id FROM ledger_jobs WHERE organization = ?1 AND id = ?2))
+                 ORDER BY created_at DESC, id DESC LIMIT ?3"
+            );
+            let after = after.map(|id| id.0.as_bytes().to_vec());
+            let mut select = connection.prepare_cached(&sql)?;
+            select.query_map(params![organization.0.as_bytes(), after, limit as u64], job)?.collect()
+        };
+        self.readers.run(select).await
+    }
+
+    async fn take_job(
+        &self,
+        kinds: &[&str],
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<(Job, Vec<u8>)>, LogError> {
+        let kinds = kinds.iter().map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>().join(",");
+        let kinds = format!("[{kinds}]");
+        // Most often nothing is due: that is no reason to keep the writer waiting.
+        let is_any = self
+            .readers
+            .quickly(|connection| connection.prepare_cached(NEXT)?.exists(params![now.as_microsecond(), kinds]))?;
+        if !is_any {
+            return Ok(None);
+        }
+        self.readers.run_writing(move |connection| take(connection, &kinds, now, lease_until)).await
+    }
+
+    async fn keep_job(
+        &self,
+        id: JobId,
+        epoch: u64,
+        lease_until: Timestamp,
+        progress: &JobProgress,
+    ) -> Result<bool, LogError> {
+        let (done, counts) = (progress.done, stored::counts_text(&progress.counts));
+        let keep = move |connection: &mut Connection| {
+            let sql = "UPDATE ledger_jobs SET due_at = ?3, done = ?4, counts = ?5
+                       WHERE id = ?1 AND epoch = ?2 AND state = 'running'";
+            let kept = params![id.0.as_bytes(), epoch, lease_until.as_microsecond(), done, counts];
+            Ok(connection.execute(sql, kept)? == 1)
+        };
+        self.readers.run_writing(keep).await
+    }
+
+    async fn end_job(
+        &self,
+        id: JobId,
+        epoch: u64,
+        now: Timestamp,
+        progress: &JobProgress,
+        end: &JobEnd,
+    ) -> Result<bool, LogError> {
+        let (progress, end) = (progress.clone(), end.clone());
+        self.readers.run_writing(move |connection| finish(connection, id, epoch, now, &progress, &end)).await
+    }
+
+    async fn forget_jobs(&self, finished_before: Timestamp) -> Result<u64, LogError> {
+        let forget = move |connection: &mut Connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let before = params![finished_before.as_microsecond()];
+            transaction.execute(
+                "DELETE FROM ledger_job_papers WHERE job IN (SELECT id FROM ledger_jobs WHERE finished_at < ?1)",
+                before,
+            )?;
+            let forgotten = transaction.execute("DELETE FROM ledger_jobs WHERE finished_at < ?1", before)?;
+            transaction.commit()?;
+            Ok(forgotten as u64)
+        };
+        self.readers.run_writing(forget).await
+    }
+}
+
+fn add(connection: &mut Connection, new: &NewJob, most_waiting: u32) -> rusqlite::Result<Added> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if let Some((job, fingerprint)) = by_id(&transaction, new.id)? {
+        let is_same = job.organization == new.organization && fingerprint == new.fingerprint;
+        return Ok(if is_same { Added::There(Box::new(job)) } else { Added::Another });
+    }
+    let organization = new.organization.0.as_bytes();
+    let sql = "SELECT count(*) FROM ledger_jobs WHERE organization = ?1 AND state = 'waiting'";
+    let waiting: u32 = transaction.query_row(sql, params![organization], |row| row.get(0))?;
+    if waiting >= most_waiting {
+        return Ok(Added::Full);
+    }
+    transaction.execute(
+        "INSERT INTO ledger_jobs (id, organization, kind, actor, is_dry_run, fingerprint, state, done, total, counts,
+            created_at, due_at, attempts, epoch)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', 0, ?7, '{}', ?8, ?8, 0, 0)",
+        params![
+            new.id.0.as_bytes(),
+            organization,
+            new.kind,
+            stored::actor_text(new.actor),
+            new.is_dry_run,
+            new.fingerprint,
+            new.total,
+            new.created_at.as_microsecond(),
+        ],
+    )?;
+    put_paper(&transaction, new.id, "input", &new.input)?;
+    let added = by_id(&transaction, new.id)?;
+    transaction.commit()?;
+    let (job, _) = added.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(Added::There(Box::new(job)))
+}
+
+fn take(
+    connection: &mut Connection,
+    kinds: &str,
+    now: Timestamp,
+    lease_until: Timestamp,
+) -> rusqlite::Result<Option<(Job, Vec<u8>)>> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let next = transaction.query_row(NEXT, params![now.as_microsecond(), kinds], |row| uuid(row, 0));
+    let Some(id) = next.optional()?.map(JobId) else { return Ok(None) };
+    transaction.execute(
+        "UPDATE ledger_jobs SET state = 'running', due_at = ?2, started_at = coalesce(started_at, ?3),
+            attempts = attempts + 1, epoch = epoch + 1, done = 0, counts = '{}'
+         WHERE id = ?1",
+        params![id.0.as_bytes(), lease_until.as_microsecond(), now.as_microsecond()],
+    )?;
+    let taken = by_id(&transaction, id)?;
+    let sql = "SELECT bytes FROM ledger_job_papers WHERE job = ?1 AND what = 'input'";
+    let input = transaction.query_row(sql, params![id.0.as_bytes()], |row| row.get(0))?;
+    transaction.commit()?;
+    Ok(taken.map(|(job, _)| (job, input)))
+}
+
+fn finish(
+    connection: &mut Connection,
+    id: JobId,
+    epoch: u64,
+    now: Timestamp,
+    progress: &JobProgress,
+    end: &JobEnd,
+) -> rusqlite::Result<bool> {
+    let (state, due_at, spared, failure) = match end {
+        JobEnd::Done { .. } => (JobState::Done, now, 0, None),
+        JobEnd::Failed { reason } => (JobState::Failed, now, 0, Some(reason)),
+        JobEnd::Waiting { due_at, counts_as_attempt } => {
+            (JobState::Waiting, *due_at, u32::from(!counts_as_attempt), None)
+        }
+    };
+    let finished_at = state.is_finished().then(|| now.as_microsecond());
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let changed = transaction.execute(
+        "UPDATE ledger_jobs SET state = ?3, due_at = ?4, attempts = attempts - ?5, failure = ?6, finished_at = ?7,
+            done = ?8, counts = ?9, epoch = epoch + 1
+         WHERE id = ?1 AND epoch = ?2 AND state = 'running'",
+        params![
+            id.0.as_bytes(),
+            epoch,
+            state.name(),
+            due_at.as_microsecond(),
+            spared,
+            failure,
+            finished_at,
+            progress.done,
+            stored::counts_text(&progress.counts),
+        ],
+    )?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    if state.is_finished() {
+        let delete = "DELETE FROM ledger_job_papers WHERE job = ?1 AND what = 'input'";
+        transaction.execute(delete, params![id.0.as_bytes()])?;
+    }
+    if let JobEnd::Done { report } = end {
+        put_paper(&transaction, id, "report", report)?;
+    }
+    transaction.commit()?;
+    Ok(true)
+}
+
+fn put_paper(transaction: &Transaction<'_>, id: JobId, what: &str, bytes: &[u8]) -> rusqlite::Result<()> {
+    let insert = "INSERT INTO ledger_job_papers (job, what, bytes) VALUES (?1, ?2, ?3)";
+    transaction.execute(insert, params![id.0.as_bytes(), what, bytes]).map(drop)
+}
+
+/// A job with the hash of its order.
+fn by_id(connection: &Connection, id: JobId) -> rusqlite::Result<Option<(Job, [u8; 32])>> {
+    let with_fingerprint = |row: &Row<'_>| Ok((job(row)?, row.get(15)?));
+    connection.query_row(&format!("{JOB} WHERE id = ?1"), params![id.0.as_bytes()], with_fingerprint).optional()
+}
+
+/// The columns of [`JOB`].
+fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
+    let time = |column: usize| match row.get::<_, Option<i64>>(column)? {
+        None => Ok(None),
+        Some(_) => reader::timestamp(row, column).map(Some),
+    };
+    let unreadable =
+        |column: usize, name: &str| rusqlite::Error::InvalidColumnType(column, name.to_owned(), Type::Text);
+    let (actor, state, counts): (String, String, String) = (row.get(3)?, row.get(5)?, row.get(8)?);
+    Ok(Job {
+        id: JobId(uuid(row, 0)?),
+        organization: OrganizationId(uuid(row, 1)?),
+        kind: row.get(2)?,
+        actor: stored::actor(&actor).ok_or_else(|| unreadable(3, "actor"))?,
+        is_dry_run: row.get(4)?,
+        state: JobState::named(&state).ok_or_else(|| unreadable(5, "state"))?,
+        done: row.get(6)?,
+        total: row.get(7)?,
+        counts: stored::counts(&counts).ok_or_else(|| unreadable(8, "counts"))?,
+        created_at: reader::timestamp(row, 9)?,
+        started_at: time(10)?,
+        finished_at: time(11)?,
+        failure: row.get(12)?,
+        attempts: row.get(13)?,
+        epoch: row.get(14)?,
+    })
+}

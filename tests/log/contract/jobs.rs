@@ -1,0 +1,275 @@
+//! Jobs: kept until they are done, done by one node at a time, in their order.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use porttask_app::{
+    jobs::{Added, Job, JobEnd, JobProgress, JobState, NewJob},
+    ledger::Database,
+    log::OrganizationId,
+    new_id,
+};
+use porttask_domain::{Actor, JobId, UserId};
+use porttask_tests::{Settings, Store, found, on_both_engines};
+
+on_both_engines! {
+    a_job_is_kept_as_it_was_ordered,
+    an_order_that_is_repeated_finds_its_job,
+    so_many_jobs_of_an_organization_wait_and_no_more,
+    jobs_of_an_organization_are_done_one_after_the_other,
+    a_job_is_taken_by_one_node,
+    who_was_silent_too_long_has_lost_the_job,
+    a_job_that_was_given_back_is_due_when_it_says,
+    a_finished_job_has_a_report_and_no_input,
+    jobs_are_listed_the_latest_first,
+    old_jobs_are_forgotten,
+}
+
+const KIND: &str = "test";
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 + second).unwrap()
+}
+
+fn order(organization: OrganizationId, second: i64) -> NewJob {
+    NewJob {
+        id: new_id(),
+        organization,
+        kind: KIND,
+        actor: Actor::User { organization, user: UserId(uuid::Uuid::from_u128(7)) },
+        is_dry_run: second % 2 == 1,
+        total: 12,
+        created_at: at(second),
+        fingerprint: [second as u8; 32],
+        input: format!("input {second}").into_bytes(),
+    }
+}
+
+async fn open(store: &Store) -> Arc<dyn Database> {
+    store.open_database(Settings::default()).await
+}
+
+async fn add(log: &dyn Database, organization: OrganizationId, second: i64) -> JobId {
+    match log.add_job(order(organization, second), 5).await.unwrap() {
+        Added::There(job) => job.id,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Takes a job at a second, for ten.
+async fn take(log: &dyn Database, second: i64) -> Option<(Job, Vec<u8>)> {
+    log.take_job(&["other", KIND], at(second), at(second) + SignedDuration::from_secs(10)).await.unwrap()
+}
+
+fn progress(done: u64) -> JobProgress {
+    JobProgress { done, counts: [("good".to_owned(), done)].into() }
+}
+
+fn done() -> JobEnd {
+    JobEnd::Done { report: b"report".to_vec() }
+}
+
+async fn a_job_is_kept_as_it_was_ordered(store: Store) {
+    let log = open(&store).await;
+    let (here, there) = (found(&*log).await, found(&*log).await);
+    let new = order(here, 1);
+    let Added::There(added) = log.add_job(new.clone(), 5).await.unwrap() else { panic!("not added") };
+    let expected = Job {
+        id: new.id,
+        organization: here,
+        kind: KIND.to_owned(),
+        actor: new.actor,
+        is_dry_run: true,
+        state: JobState::Waiting,
+        done: 0,
+        total: 12,
+        counts: [].into(),
+        created_at: at(1),
+        started_at: None,
+        finished_at: None,
+        failure: None,
+        attempts: 0,
+        epoch: 0,
+    };
+    assert_eq!(*added, expected);
+    assert_eq!(open(&store).await.job(here, new.id).await.unwrap(), Some(expected));
+    assert_eq!(log.job(there, new.id).await.unwrap(), None, "of another organization");
+    assert_eq!(log.job(here, new_id()).await.unwrap(), None);
+    let platform = add(&*log, OrganizationId::PLATFORM, 2).await;
+    assert!(log.job(OrganizationId::PLATFORM, platform).await.unwrap().is_some());
+}
+
+async fn an_order_that_is_repeated_finds_its_job(store: Store) {
+    let log = open(&store).await;
+    let (here, there) = (found(&*log).await, found(&*log).await);
+    let new = order(here, 1);
+    log.add_job(new.clone(), 1).await.unwrap();
+    let again = NewJob { created_at: at(9), input: b"sealed otherwise".to_vec(), ..new.clone() };
+    let Added::There(found) = log.add_job(again, 1).await.unwrap() else { panic!("not found") };
+    assert_eq!((found.id, found.created_at), (new.id, at(1)));
+    let another = NewJob { fingerprint: [0; 32], ..new.clone() };
+    assert_eq!(log.add_job(another, 5).await.unwrap(), Added::Another);
+    assert_eq!(log.add_job(NewJob { organization: there, ..new.clone() }, 5).await.unwrap(), Added::Another);
+    assert_eq!(take(&*log, 2).await.unwrap().1, b"input 1");
+}
+
+async fn so_many_jobs_of_an_organization_wait_and_no_more(store: Store) {
+    let (one, two) = (open(&store).await, open(&store).await);
+    let (here, there) = (found(&*one).await, found(&*one).await);
+    let orders = (0..12).map(|second| (if second % 2 == 0 { &one } else { &two }).add_job(order(here, second), 5));
+    let added: Vec<Added> = join_all(orders).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(added.iter().filter(|it| matches!(it, Added::There(_))).count(), 5, "{added:?}");
+    assert_eq!(added.iter().filter(|it| matches!(it, Added::Full)).count(), 7);
+    add(&*one, there, 1).await;
+    // One that is being done does not wait.
+    assert_eq!(take(&*one, 20).await.unwrap().0.state, JobState::Running);
+    add(&*one, here, 20).await;
+    assert_eq!(one.add_job(order(here, 21), 5).await.unwrap(), Added::Full);
+}
+
+async fn jobs_of_an_organization_are_done_one_after_the_other(store: Store) {
+    let log = open(&store).await;
+    let (here, there) = (found(&*log).await, found(&*log).await);
+    let (second, first, other) = (add(&*log, here, 2).await, add(&*log, here, 1).await, add(&*log, there, 3).await);
+    assert_eq!(log.take_job(&["other"], at(5), at(6)).await.unwrap(), None, "of another kind");
+    let (taken, input) = take(&*log, 5).await.unwrap();
+    assert_eq!((taken.id, input), (first, b"input 1".to_vec()));
+    assert_eq!((taken.state, taken.started_at, taken.attempts), (JobState::Running, Some(at(5)), 1));
+    assert_eq!(take(&*log, 5).await.unwrap().0.id, other);
+    assert_eq!(take(&*log, 5).await, None);
+    // Also one that is older and came late has to wait.
+    let late = add(&*log, here, 0).await;
+    assert_eq!(take(&*log, 6).await, None);
+    assert!(log.end_job(first, taken.epoch, at(7), &progress(12), &done()).await.unwrap());
+    let (taken, _) = take(&*log, 7).await.unwrap();
+    assert_eq!(taken.id, late);
+    assert!(log.end_job(late, taken.epoch, at(7), &progress(12), &done()).await.unwrap());
+    assert_eq!(take(&*log, 8).await.unwrap().0.id, second);
+}
+
+async fn a_job_is_taken_by_one_node(store: Store) {
+    let nodes = [open(&store).await, open(&store).await];
+    let here = found(&*nodes[0]).await;
+    for turn in 0..5 {
+        for second in 0..3 {
+            add(&*nodes[0], here, turn * 10 + second).await;
+        }
+        for _ in 0..3 {
+            let takers = (0..8).map(|taker| take(&*nodes[taker % 2], 100));
+            let taken: Vec<_> = join_all(takers).await.into_iter().flatten().collect();
+            let [(job, _)] = &taken[..] else { panic!("{} took one", taken.len()) };
+            assert!(nodes[1].end_job(job.id, job.epoch, at(100), &progress(1), &done()).await.unwrap());
+        }
+    }
+}
+
+async fn who_was_silent_too_long_has_lost_the_job(store: Store) {
+    let (one, two) = (open(&store).await, open(&store).await);
+    let here = found(&*one).await;
+    let id = add(&*one, here, 1).await;
+    let (first, _) = take(&*one, 10).await.unwrap();
+    assert!(one.keep_job(id, first.epoch, at(30), &progress(3)).await.unwrap());
+    let kept = two.job(here, id).await.unwrap().unwrap();
+    assert_eq!((kept.done, kept.counts.get("good")), (3, Some(&3)));
+    assert_eq!(take(&*two, 29).await, None);
+    let (second, input) = take(&*two, 30).await.unwrap();
+    assert_eq!((second.id, second.attempts, second.started_at), (id, 2, Some(at(10))));
+    assert_eq!((second.done, input), (0, b"input 1".to_vec()));
+    assert!(!one.keep_job(id, first.epoch, at(60), &progress(4)).await.unwrap());
+    assert!(!one.end_job(id, first.epoch, at(31), &progress(4), &done()).await.unwrap());
+    assert_eq!(one.job_report(here, id).await.unwrap(), None);
+    assert!(two.end_job(id, second.epoch, at(32), &progress(12), &done()).await.unwrap());
+    assert!(!two.end_job(id, second.epoch, at(32), &progress(12), &done()).await.unwrap(), "once");
+}
+
+async fn a_job_that_was_given_back_is_due_when_it_says(store: Store) {
+    let log = open(&store).await;
+    let here = found(&*log).await;
+    let (id, next) = (add(&*log, here, 1).await, add(&*log, here, 2).await);
+    let (job, _) = take(&*log, 10).await.unwrap();
+    let stopped = JobEnd::Waiting { due_at: at(10), counts_as_attempt: false };
+    assert!(log.end_job(id, job.epoch, at(10), &progress(4), &stopped).await.unwrap());
+    let waiting = log.job(here, id).await.unwrap().unwrap();
+    assert_eq!((waiting.state, waiting.done, waiting.attempts, waiting.finished_at), (JobState::Waiting, 4, 0, None));
+    let (job, input) = take(&*log, 11).await.unwrap();
+    assert_eq!((job.id, job.attempts, input), (id, 1, b"input 1".to_vec()));
+    let failed = JobEnd::Waiting { due_at: at(50), counts_as_attempt: true };
+    assert!(log.end_job(id, job.epoch, at(12), &progress(4), &failed).await.unwrap());
+    assert_eq!(take(&*log, 49).await, None, "the next one does not overtake");
+    let (job, _) = take(&*log, 50).await.unwrap();
+    assert_eq!((job.id, job.attempts), (id, 2));
+    let given_up = JobEnd::Failed { reason: "no".to_owned() };
+    assert!(log.end_job(id, job.epoch, at(51), &progress(5), &given_up).await.unwrap());
+    assert_eq!(take(&*log, 51).await.unwrap().0.id, next);
+}
+
+async fn a_finished_job_has_a_report_and_no_input(store: Store) {
+    let log = open(&store).await;
+    let (here, there) = (found(&*log).await, found(&*log).await);
+    let (good, bad) = (add(&*log, here, 1).await, add(&*log, there, 2).await);
+    for _ in 0..2 {
+        let (job, _) = take(&*log, 10).await.unwrap();
+        let end = if job.id == good { done() } else { JobEnd::Failed { reason: "no".to_owned() } };
+        assert_eq!(log.job_report(job.organization, job.id).await.unwrap(), None);
+        assert!(log.end_job(job.id, job.epoch, at(11), &progress(12), &end).await.unwrap());
+    }
+    let job = log.job(here, good).await.unwrap().unwrap();
+    assert_eq!((job.state, job.done, job.finished_at, job.failure), (JobState::Done, 12, Some(at(11)), None));
+    assert_eq!(log.job_report(here, good).await.unwrap().unwrap(), b"report");
+    assert_eq!(log.job_report(there, good).await.unwrap(), None, "of another organization");
+    let job = log.job(there, bad).await.unwrap().unwrap();
+    assert_eq!((job.state, job.failure.as_deref()), (JobState::Failed, Some("no")));
+    assert_eq!(log.job_report(there, bad).await.unwrap(), None);
+    assert_eq!(take(&*log, 1_000).await, None);
+    assert_eq!(papers(&store).await, ["report"]);
+}
+
+/// What is kept beside the jobs.
+async fn papers(store: &Store) -> Vec<String> {
+    match store.engine() {
+        porttask_tests::Engine::Postgres => store.sql("SELECT what FROM ledger.job_papers").await,
+        porttask_tests::Engine::Sqlite => {
+            let connection = rusqlite::Connection::open(store.file()).unwrap();
+            let mut select = connection.prepare("SELECT what FROM ledger_job_papers").unwrap();
+            let rows = select.query_map([], |row| row.get(0)).unwrap();
+            rows.map(Result::unwrap).collect()
+        }
+    }
+}
+
+async fn jobs_are_listed_the_latest_first(store: Store) {
+    let log = open(&store).await;
+    let (here, there) = (found(&*log).await, found(&*log).await);
+    let mut ids = Vec::new();
+    for second in [3, 1, 4, 2] {
+        ids.push((second, add(&*log, here, second).await));
+    }
+    let other = add(&*log, there, 9).await;
+    ids.sort_unstable_by(|one, other| other.cmp(one));
+    let expected: Vec<JobId> = ids.into_iter().map(|(_, id)| id).collect();
+    let listed = async |after, limit| {
+        let jobs = log.jobs(here, after, limit).await.unwrap();
+        jobs.into_iter().map(|job| job.id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(None, 9).await, expected);
+    assert_eq!(listed(Some(expected[1]), 1).await, expected[2..3]);
+    assert_eq!(listed(Some(expected[3]), 9).await, []);
+    assert_eq!(listed(Some(other), 9).await, [], "after one of another organization");
+}
+
+async fn old_jobs_are_forgotten(store: Store) {
+    let log = open(&store).await;
+    let here = found(&*log).await;
+    let (old, young, waiting) = (add(&*log, here, 1).await, add(&*log, here, 2).await, add(&*log, here, 3).await);
+    for second in [10, 20] {
+        let (job, _) = take(&*log, second).await.unwrap();
+        assert!(log.end_job(job.id, job.epoch, at(second), &progress(12), &done()).await.unwrap());
+    }
+    assert_eq!(log.forget_jobs(at(20)).await.unwrap(), 1);
+    assert_eq!(log.job(here, old).await.unwrap(), None);
+    assert_eq!(log.job_report(here, old).await.unwrap(), None);
+    assert!(log.job_report(here, young).await.unwrap().is_some());
+    assert!(log.job(here, waiting).await.unwrap().is_some());
+    assert_eq!(papers(&store).await.len(), 2);
+}
