@@ -1,5 +1,7 @@
 //! Long work that was ordered, and how far it has come.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -9,6 +11,7 @@ use axum::{
 use jiff::Timestamp;
 use porttask_app::jobs::{Added, Counts, Job, JobProgress, JobState, MOST_WAITING, NewJob};
 use porttask_domain::{Actor, JobId, OrganizationId, UserId};
+use porttask_projections::{ReadModel, identity::user::Users};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,6 +26,8 @@ use crate::{
 
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 200;
+/// How long the views may take to show what a job did.
+const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// Where a job is in its life.
 #[derive(ToSchema)]
@@ -180,6 +185,10 @@ pub(crate) async fn get_job(
     Path((_, job)): Path<(String, String)>,
 ) -> Result<Json<ShownJob>, Problem> {
     let job = find(&app, &by, &job).await?;
+    if job.finished_at.is_some() {
+        // Whoever hears that it is done finds in listings what it did.
+        app.views.catch_up(Users::NAME, CATCH_UP).await?;
+    }
     Ok(Json(ShownJob::of(&app, job)))
 }
 
