@@ -18,6 +18,9 @@ use crate::{
 
 /// The most events of a batch for tables that serve.
 const BATCH: usize = 4_096;
+/// How often at most a partition is folded while little comes at a time. A batch costs a transaction for each model,
+/// however small it is: under load, fewer and larger ones leave more of the machine to those who wait for them.
+const PACE: Duration = Duration::from_millis(10);
 /// How long a model rests that has failed.
 const REST: Duration = Duration::from_secs(5);
 /// How long to leave the log that cannot be read.
@@ -41,6 +44,8 @@ pub(super) struct Runner {
 enum Round {
     /// There may be more at once.
     Folded,
+    /// There may be a little more.
+    FoldedAll,
     /// Others are at it.
     Elsewhere,
     /// All is folded that can be.
@@ -65,8 +70,10 @@ impl Runner {
         loop {
             // Marked as seen before the round: what is committed after its reads wakes us again.
             wakeups.mark_unchanged();
+            let begun = Instant::now();
             match self.round().await {
                 Ok(Round::Folded) => {}
+                Ok(Round::FoldedAll) => sleep_until(begun + PACE).await,
                 Ok(Round::Elsewhere) => sleep(YIELD).await,
                 Ok(Round::Idle) => {
                     let look_after = self.resting.values().copied().fold(Instant::now() + LOOK_AFTER, Instant::min);
@@ -117,7 +124,8 @@ impl Runner {
         if batch.events.is_empty() {
             return Ok(Round::Idle);
         }
-        let mut round = Round::Folded;
+        let is_all = batch.events.len() < BATCH && together.len() == self.served.len();
+        let mut round = if is_all { Round::FoldedAll } else { Round::Folded };
         for index in together {
             if !self.fold(index, &batch).await {
                 round = Round::Elsewhere;

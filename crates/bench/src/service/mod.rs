@@ -173,10 +173,12 @@ impl Bench<'_> {
         (self.progress)(&format!("{}: life-cycles of users", self.engine));
         let number = Arc::new(AtomicU64::new(0));
         let caller = move |client, _| life(client, number.fetch_add(1, Ordering::Relaxed));
+        let before = service.processor_time()?;
         let run = self.callers(service, organizations, CONNECTIONS, caller).await?;
+        let each = (service.processor_time()? - before) / run.latencies.len() as f64 * 1_000_000.0;
         let (rate, p99) = if self.is_embedded() { (1_500, 100) } else { (1_000, 150) };
         let what = format!("invite, change role, deactivate, reactivate, read back; {CONNECTIONS} connections");
-        let note = format!("{what}; bar {rate}/s");
+        let note = format!("{what}; {each:.0} µs of the service's processor time each; bar {rate}/s");
         figures.push(Figure::alone(self.engine, "loops", run.per_second, "loops/s", &note));
         let note = format!("of a whole loop; bar {p99} ms");
         figures.push(Figure::alone(self.engine, "loops_p99", run.percentile_ms(99), "ms", &note));

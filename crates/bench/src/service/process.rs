@@ -24,6 +24,8 @@ use crate::{Error, store::Store};
 const MASTER_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 const ADMIN: &str = "ana@platform.example";
 const PASSWORD: &str = "correct horse battery";
+/// As Linux counts processor time for programs.
+const TICKS_PER_SECOND: f64 = 100.0;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A running service; it is killed when dropped.
@@ -99,6 +101,17 @@ impl Service {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no resident memory")?;
         let kibibytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kibibytes / 1_024.0)
+    }
+
+    /// Seconds of processor time that it has taken.
+    pub(super) fn processor_time(&self) -> Result<f64, Error> {
+        let pid = self.child.id().ok_or("the service has ended")?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name of the program, in brackets, may hold anything.
+        let fields: Vec<&str> = stat.rsplit_once(')').ok_or("no name")?.1.split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
+        let (user, system) = (ticks(11).ok_or("no user time")?, ticks(12).ok_or("no system time")?);
+        Ok((user + system) / TICKS_PER_SECOND)
     }
 
     /// Stops it as an operator does.

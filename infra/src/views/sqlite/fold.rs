@@ -29,14 +29,9 @@ pub(super) fn fold(
         return Ok(FoldOutcome::Elsewhere);
     }
     let rows = if model.is_appended() { Vec::new() } else { load(transaction, view, model, batch, partition)? };
-    let texts: Option<HashMap<Key, String>> = if !view.table.searched.is_empty() && is_searchable(transaction, view)? {
-        let keyed = rows.iter().map(|row| (row[..view.table.key].to_vec(), view.table.searched_text(row)));
-        Some(keyed.collect())
-    } else {
-        None
-    };
+    let before: HashMap<Key, Values> = rows.iter().map(|row| (row[..view.table.key].to_vec(), row.clone())).collect();
     let folded = view.fold(model, rows, batch).map_err(Failure::View)?;
-    store(transaction, view, partition, folded, texts.as_ref())?;
+    Writer::new(transaction, view, partition)?.store(folded, &before)?;
     let Progress { checkpoint, count, digest } = batch.after;
     transaction
         .prepare_cached(
@@ -79,59 +74,116 @@ fn load(
     Ok(rows)
 }
 
-/// Writes what has changed, in the order of the key: neighbours share pages. `texts` are those that rows had, if texts are
-/// searched: only another one is written to their index.
-fn store(
-    transaction: &Transaction<'_>,
-    view: &View,
-    partition: PartitionId,
-    mut rows: Changes,
-    texts: Option<&HashMap<Key, String>>,
-) -> Result<(), Failure> {
-    rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let (name, columns) = (DIALECT.name(view), sql::stored_columns(view));
-    let values: Vec<String> = (1..=columns.len()).map(|number| format!("${number}")).collect();
-    let number = if texts.is_some() { " RETURNING number" } else { "" };
-    let put = format!(
-        "INSERT INTO {name} ({}) VALUES ({}) {}{number}",
-        sql::list(&columns),
-        values.join(", "),
-        DIALECT.on_conflict(view)
-    );
-    let mut put = transaction.prepare_cached(&put)?;
-    let delete = format!("DELETE FROM {name} WHERE {}{number}", sql::has_key(view));
-    let mut delete = transaction.prepare_cached(&delete)?;
-    let partition = Value::Integer(i64::from(partition.0));
-    for (key, row) in &rows {
-        let values = row.as_ref().unwrap_or(key);
-        let parameters = params_from_iter(std::iter::once(&partition).chain(values).map(Stored));
-        let statement = if row.is_some() { &mut put } else { &mut delete };
-        let Some(texts) = texts else {
-            statement.execute(parameters)?;
-            continue;
-        };
-        let number: Option<i64> = statement.query_row(parameters, |row| row.get(0)).optional()?;
-        let text = row.as_ref().map(|row| view.table.searched_text(row));
-        if let Some(number) = number
-            && text.as_ref() != texts.get(key)
-        {
-            index_text(transaction, view, number, text.as_deref())?;
-        }
-    }
-    Ok(())
+/// Writes rows of a partition.
+struct Writer<'a> {
+    transaction: &'a Transaction<'a>,
+    view: &'a View,
+    partition: Value,
+    is_searchable: bool,
 }
 
-/// Lets a row be found by this text, or not at all.
-fn index_text(transaction: &Transaction<'_>, view: &View, number: i64, text: Option<&str>) -> Result<(), Failure> {
-    match text {
-        Some(text) => {
-            let put = format!("INSERT OR REPLACE INTO {view}_search (rowid, text) VALUES ($1, $2)");
-            transaction.prepare_cached(&put)?.execute(params![number, text])?
+impl<'a> Writer<'a> {
+    fn new(transaction: &'a Transaction<'a>, view: &'a View, partition: PartitionId) -> Result<Self, Failure> {
+        let is_searchable = !view.table.searched.is_empty() && is_searchable(transaction, view)?;
+        Ok(Self { transaction, view, partition: Value::Integer(i64::from(partition.0)), is_searchable })
+    }
+
+    /// Writes what has changed, in the order of the key: neighbours share pages. `before` are the rows that exist.
+    fn store(&self, mut rows: Changes, before: &HashMap<Key, Values>) -> Result<(), Failure> {
+        rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (key, row) in &rows {
+            match (row, before.get(key)) {
+                (Some(row), Some(before)) => self.update(key, before, row)?,
+                (Some(row), None) => self.insert(row)?,
+                (None, _) => self.delete(key)?,
+            }
         }
-        None => {
-            let delete = format!("DELETE FROM {view}_search WHERE rowid = $1");
-            transaction.prepare_cached(&delete)?.execute([number])?
+        Ok(())
+    }
+
+    fn insert(&self, row: &Values) -> Result<(), Failure> {
+        let (name, columns) = (DIALECT.name(self.view), sql::stored_columns(self.view));
+        let values: Vec<&str> = columns.iter().map(|_| "?").collect();
+        let put = format!(
+            "INSERT INTO {name} ({}) VALUES ({}) {}{}",
+            sql::list(&columns),
+            values.join(", "),
+            DIALECT.on_conflict(self.view),
+            self.returning()
+        );
+        self.change(&put, std::iter::once(&self.partition).chain(row), Some(row))
+    }
+
+    /// Only the columns that have another value: an index of columns that stay is not touched.
+    fn update(&self, key: &Key, before: &Values, row: &Values) -> Result<(), Failure> {
+        let columns = self.view.table.columns.iter().zip(before.iter().zip(row));
+        let changed: Vec<_> = columns.filter(|(_, (before, value))| before != value).collect();
+        if changed.is_empty() {
+            return Ok(());
         }
-    };
-    Ok(())
+        let set: Vec<String> = changed.iter().map(|(column, _)| format!("{} = ?", sql::quoted(column.name))).collect();
+        let table = &self.view.table;
+        let is_found_otherwise = self.is_searchable && table.searched_text(before) != table.searched_text(row);
+        let returning = if is_found_otherwise { self.returning() } else { "" };
+        let put =
+            format!("UPDATE {} SET {} WHERE {}{returning}", DIALECT.name(self.view), set.join(", "), self.has_key());
+        let values = changed.iter().map(|(_, (_, value))| *value);
+        let parameters = values.chain(std::iter::once(&self.partition)).chain(key);
+        if is_found_otherwise {
+            return self.change(&put, parameters, Some(row));
+        }
+        self.transaction.prepare_cached(&put)?.execute(params_from_iter(parameters.map(Stored)))?;
+        Ok(())
+    }
+
+    fn delete(&self, key: &Key) -> Result<(), Failure> {
+        let delete = format!("DELETE FROM {} WHERE {}{}", DIALECT.name(self.view), self.has_key(), self.returning());
+        self.change(&delete, std::iter::once(&self.partition).chain(key), None)
+    }
+
+    /// Carries out a change by which a row is found otherwise, or not any more.
+    fn change<'v>(
+        &self,
+        sql: &str,
+        parameters: impl Iterator<Item = &'v Value>,
+        row: Option<&Values>,
+    ) -> Result<(), Failure> {
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let parameters = params_from_iter(parameters.map(Stored));
+        if !self.is_searchable {
+            statement.execute(parameters)?;
+            return Ok(());
+        }
+        let number: Option<i64> = statement.query_row(parameters, |row| row.get(0)).optional()?;
+        let text = row.map(|row| self.view.table.searched_text(row));
+        match number {
+            Some(number) => self.index_text(number, text.as_deref()),
+            None => Ok(()),
+        }
+    }
+
+    fn returning(&self) -> &'static str {
+        if self.is_searchable { " RETURNING number" } else { "" }
+    }
+
+    fn has_key(&self) -> String {
+        let conditions = sql::key_columns(self.view).into_iter().map(|name| format!("{} = ?", sql::quoted(name)));
+        conditions.collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// Lets a row be found by this text, or not at all.
+    fn index_text(&self, number: i64, text: Option<&str>) -> Result<(), Failure> {
+        let view = self.view;
+        match text {
+            Some(text) => {
+                let put = format!("INSERT OR REPLACE INTO {view}_search (rowid, text) VALUES (?, ?)");
+                self.transaction.prepare_cached(&put)?.execute(params![number, text])?
+            }
+            None => {
+                let delete = format!("DELETE FROM {view}_search WHERE rowid = ?");
+                self.transaction.prepare_cached(&delete)?.execute([number])?
+            }
+        };
+        Ok(())
+    }
 }
