@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use porttask_tests::{Engine, Store, by, on_both_engines};
 use serde_json::{Value, json};
 
-use super::service::{Caller, Service};
+use super::service::{Caller, Service, porttask};
 
 const LOG: &str = "/v1/organizations/current/audit-log";
 
@@ -15,6 +15,7 @@ on_both_engines!(
     pages_neither_lose_nor_repeat_entries,
     refusals_are_entries_and_fold,
     an_export_is_recorded_before_it_leaves,
+    the_command_line_exports_the_same,
     formulas_in_names_are_harmless_in_csv,
     staff_is_not_named_to_tenants,
     nothing_personal_is_in_the_files,
@@ -214,6 +215,43 @@ async fn an_export_is_recorded_before_it_leaves(store: Store) {
     assert_eq!(items(&bob, "?action=export").len(), 3, "neither a dry run nor a repetition is recorded");
     bob.post(&format!("{LOG}/export"), &json!({"format": "pdf"})).refused(422, "invalid-fields");
     bob.post(&format!("{LOG}/export"), &json!({"format": "csv", "x": 1})).refused(422, "invalid-fields");
+}
+
+async fn the_command_line_exports_the_same(store: Store) {
+    let service = Service::start(&store);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    for number in 0..3 {
+        bob.patch("/v1/organizations/current", &json!({"name": format!("Acme {number}")})).is(200);
+    }
+    let export = |arguments: &[&str]| porttask(&store, &[&["export", "audit"], arguments].concat()).output().unwrap();
+    let printed = |arguments: &[&str]| {
+        let output = export(arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let renamed =
+        ["--organization", "acme.example", "--format", "json", "--actor", "bob@acme.example", "--text", "renamed"];
+    let lines = printed(&renamed);
+    let entries: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut listed = items(&bob, "?action=organization.renamed");
+    listed.reverse();
+    assert_eq!(entries, listed);
+
+    let file = std::env::temp_dir().join(format!("{acme}.csv"));
+    let to_file = ["--organization", acme.as_str(), "--output", file.to_str().unwrap()];
+    assert_eq!(printed(&to_file), "");
+    let written = std::fs::read_to_string(&file).unwrap();
+    let again = export(&to_file);
+    std::fs::remove_file(&file).unwrap();
+    assert!(written.starts_with("recorded_at,position,"), "{written}");
+    assert!(written.trim_end().lines().last().unwrap().contains("operator"), "{written}");
+    assert!(!again.status.success(), "a file that exists is not written over");
+
+    let recorded = items(&bob, "?actor=platform&action=export");
+    assert_eq!(recorded.len(), 2, "{recorded:?}");
+    assert_eq!(recorded[0]["actor"], json!({"kind": "operator"}));
+    assert!(!export(&["--organization", "nowhere.example"]).status.success());
+    assert!(!export(&["--organization", "acme.example", "--actor", "nobody@acme.example"]).status.success());
 }
 
 async fn formulas_in_names_are_harmless_in_csv(store: Store) {

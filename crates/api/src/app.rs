@@ -51,7 +51,7 @@ pub struct Parts {
     /// Takes refusals down.
     pub refusals: Arc<Refusals>,
     /// Tells what happened.
-    pub audit_log: AuditLog,
+    pub audit_log: Arc<AuditLog>,
     /// Signs people in.
     pub sign_in: SignIn,
     /// Hashes passwords.
@@ -127,7 +127,7 @@ impl App {
             Arc::clone(&passwords),
         );
         let refusals = Arc::new(Refusals::open(Arc::clone(&executor), &vault).await?);
-        let audit_log = AuditLog::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
+        let audit_log = Arc::new(AuditLog::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views)));
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
         let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations_per_day).await?);
         let jobs = JobRunner::new(Arc::clone(&database), vec![Arc::<ImportJobs>::clone(&imports)]);

@@ -42,6 +42,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub use self::{
     app::{App, Settings},
     around::Rates,
+    compliance::export::render,
     serve::{Connections, serve},
 };
 use self::{

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
-use porttask_domain::{Actor, Meta, OrganizationId, UserId};
+use porttask_domain::{Actor, Meta, OrganizationId, Personal, UserId, compliance::export::Selection};
 use porttask_projections::{
     ColumnType, Value,
     compliance::{
@@ -21,6 +21,11 @@ use crate::{
     views::{Condition, Query, ViewError, Views},
 };
 
+/// How many entries are taken out at a time.
+const BATCH: usize = 500;
+/// The word for the operator and the platform itself, where an actor is asked for.
+pub const PLATFORM: &str = "platform";
+
 /// Reads entries.
 pub struct AuditLog {
     database: Arc<dyn Database>,
@@ -35,12 +40,14 @@ pub struct Filter {
     pub actor: Option<Uuid>,
     /// Doing what: `user.role_changed`, or all that happens to users: `user`.
     pub action: Option<String>,
-    /// To what.
-    pub target: Option<Uuid>,
+    /// To what: its number and its id.
+    pub target: Option<(Uuid, String)>,
     /// Not before.
     pub from: Option<Timestamp>,
     /// Before.
     pub until: Option<Timestamp>,
+    /// With these words.
+    pub text: Option<String>,
 }
 
 /// An entry.
@@ -86,11 +93,24 @@ pub enum AuditLogError {
 }
 
 impl Filter {
-    /// As conditions on the view.
+    /// As it is recorded when what it chooses is taken out.
+    pub fn recorded(&self, organization: OrganizationId) -> Selection {
+        let actor = |id: Uuid| if id.is_nil() { PLATFORM.to_owned() } else { UserId(id).to_string() };
+        Selection {
+            actor: self.actor.map(actor),
+            action: self.action.clone(),
+            target: self.target.clone().map(|(_, id)| id),
+            from: self.from,
+            until: self.until,
+            text: self.text.clone().map(|text| Personal::identity(organization, text)),
+        }
+    }
+
+    /// As conditions on the view. The words are not among them.
     pub fn conditions(&self, organization: OrganizationId) -> Vec<Condition> {
         let mut conditions = vec![Condition::Equal("organization", organization.to_value())];
         conditions.extend(self.actor.map(|actor| Condition::Equal("actor", Value::Id(actor))));
-        conditions.extend(self.target.map(|target| Condition::Equal("target", Value::Id(target))));
+        conditions.extend(self.target.iter().map(|(target, _)| Condition::Equal("target", Value::Id(*target))));
         match &self.action {
             Some(action) if action.contains('.') => {
                 conditions.push(Condition::Equal("action", Value::Text(action.clone())));
@@ -138,6 +158,21 @@ impl AuditLog {
         }
         let events: Vec<RecordedEvent> = offsets.iter().filter_map(|offset| events.remove(offset)).collect();
         self.tell(partition, events, is_for_staff).await
+    }
+
+    /// Entries up to a place, the oldest first, a batch at a time. What is read must have come to this place.
+    pub fn take(
+        self: &Arc<Self>,
+        organization: OrganizationId,
+        filter: &Filter,
+        until: Position,
+        is_for_staff: bool,
+    ) -> Taking {
+        let mut conditions = filter.conditions(organization);
+        conditions.push(Condition::Below("offset", Value::Integer(until.offset.0 as i64 + 1)));
+        let (partition, text, sort) = (until.partition, filter.text.clone(), vec!["recorded_at", "offset"]);
+        let query = Query { partition, conditions, text, sort, limit: BATCH, ..Query::default() };
+        Taking { log: Arc::clone(self), query, is_for_staff, is_over: false }
     }
 
     async fn tell(
@@ -190,6 +225,30 @@ impl AuditLog {
             people.insert((home, row.user), Some(Person { name: row.name, email: row.email }));
         }
         Ok(())
+    }
+}
+
+/// Entries on their way out.
+pub struct Taking {
+    log: Arc<AuditLog>,
+    query: Query,
+    is_for_staff: bool,
+    is_over: bool,
+}
+
+impl Taking {
+    /// The next entries; `None` after the last.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Vec<Entry>>, AuditLogError> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let rows = self.log.views.rows::<view::AuditLog>(&self.query).await?;
+        self.is_over = rows.len() < BATCH;
+        self.query.after = rows.last().map(|last| vec![last.recorded_at.to_value(), last.offset.to_value()]);
+        self.log.entries(self.query.partition, &rows, self.is_for_staff).await.map(Some)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, config::Effective, events, guards, import, keys, service::ServiceArgs, storage::StorageArgs, views,
+    bench, config::Effective, events, export, guards, import, keys, service::ServiceArgs, storage::StorageArgs, views,
 };
 
 /// Any reason for which a command failed, for the person at the terminal.
@@ -92,6 +92,13 @@ enum Command {
         #[command(subcommand)]
         command: import::Command,
     },
+    /// Take things out; that they were taken is recorded first.
+    Export {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: export::Command,
+    },
     /// Measure this machine: each figure beside its limit, taken in the same run.
     Bench(bench::BenchArgs),
 }
@@ -108,6 +115,7 @@ impl Cli {
                 Ok(writeln!(std::io::stdout(), "{}", porttask_api::document())?)
             }
             Command::Events { storage, command } => command.run(&storage).await,
+            Command::Export { storage, command } => command.run(&storage).await,
             Command::Views { storage, command } => command.run(&storage).await,
             Command::Guards { storage, command } => command.run(&storage).await,
             Command::Keys { storage, command } => command.run(&storage).await,

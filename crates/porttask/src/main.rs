@@ -5,6 +5,7 @@ mod bounds;
 mod cli;
 mod config;
 mod events;
+mod export;
 mod guards;
 mod import;
 mod keys;

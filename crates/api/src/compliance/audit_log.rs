@@ -5,7 +5,7 @@ use axum::{
     extract::{Query, State},
 };
 use jiff::Timestamp;
-use porttask_app::audit_log::{Entry, Filter, Person};
+use porttask_app::audit_log::{Entry, Filter, PLATFORM, Person};
 use porttask_domain::{Actor, OrganizationId, Personal, SessionId, UserId, identity::EmailAddress, uuid_of};
 use porttask_projections::{
     ReadModel,
@@ -25,9 +25,6 @@ use crate::{
 };
 
 const SORTS: &[Sort] = &[("-recorded_at", &["recorded_at", "offset"])];
-
-/// The word for the operator and the platform itself, where an actor is asked for.
-pub(super) const PLATFORM: &str = "platform";
 
 /// An entry of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
@@ -219,14 +216,18 @@ impl Selection {
     /// # Errors
     /// What is wrong with what was asked. That there is nobody with an address is not: nothing is found.
     pub(super) async fn filter<R: Right>(&self, app: &App, by: &Allowed<R>) -> Result<Filter, Problem> {
-        let Self { actor, action, target, from, until, q: _ } = self;
+        let Self { actor, action, target, from, until, q } = self;
         let actor = match actor.as_deref() {
             Some(PLATFORM) => Some(Uuid::nil()),
             Some(actor) => Some(subject(app, by, "actor", actor).await?),
             None => None,
         };
         let target = match target {
-            Some(target) => Some(subject(app, by, "target", target).await?),
+            Some(named) => {
+                let target = subject(app, by, "target", named).await?;
+                // As an id: an address is personal.
+                Some((target, uuid_of(named).map_or_else(|| UserId(target).to_string(), |_| named.clone())))
+            }
             None => None,
         };
         let is_action = |action: &String| {
@@ -240,7 +241,7 @@ impl Selection {
         {
             return Err(Problem::invalid("until", "must be later than from"));
         }
-        Ok(Filter { actor, action: action.clone(), target, from: *from, until: *until })
+        Ok(Filter { actor, action: action.clone(), target, from: *from, until: *until, text: q.clone() })
     }
 }
 

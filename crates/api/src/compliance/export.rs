@@ -8,24 +8,23 @@ use axum::{
 };
 use futures_util::stream;
 use porttask_app::{
+    audit_log::{Entry, Taking},
     execute::{Commands, stream_of},
     log::Position,
-    views::{Condition, Query},
 };
 use porttask_domain::{
-    ExportId, OrganizationId, Personal, UserId,
+    ExportId, OrganizationId,
     compliance::{
         Export,
-        export::{self, Command, Format},
+        export::{Command, Format},
     },
     identity::Capability,
-    uuid_of,
 };
-use porttask_projections::{ColumnType, ReadModel, Value, Values, compliance::audit_log as view};
+use porttask_projections::{ReadModel, compliance::audit_log as view};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::audit_log::{PLATFORM, Selection, Shown, is_staff};
+use super::audit_log::{Selection, Shown, is_staff};
 use crate::{
     answer::{Changed, POSITION},
     app::App,
@@ -33,9 +32,6 @@ use crate::{
     request::{Allowed, Order, OrderParameters},
     rights::ReadAuditLog,
 };
-
-/// How many entries are read at a time.
-const BATCH: usize = 500;
 
 /// What is to be taken out, and how.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -66,49 +62,34 @@ pub(crate) async fn export_audit_log(
     let ExportOrder { format, selection } = &order.body;
     let filter = selection.filter(&app, &order.by).await?;
     let organization = order.by.organization;
-    let user = |id: uuid::Uuid| if id.is_nil() { PLATFORM.to_owned() } else { UserId(id).to_string() };
-    let recorded = export::Selection {
-        actor: filter.actor.map(user),
-        action: filter.action.clone(),
-        // As an id: an address is personal.
-        target: filter.target.zip(selection.target.clone()).map(|(id, named)| match uuid_of(&named) {
-            Some(_) => named,
-            None => UserId(id).to_string(),
-        }),
-        from: filter.from,
-        until: filter.until,
-        text: selection.q.clone().map(|text| Personal::identity(organization, text)),
-    };
     let id: ExportId = order.new_id(&app);
     let subject = stream_of::<Export>(organization, id)?;
-    let commands = Commands::new().on::<Export>(id, Command::TakeAuditLog { format: *format, selection: recorded });
+    let command = Command::TakeAuditLog { format: *format, selection: filter.recorded(organization) };
+    let commands = Commands::new().on::<Export>(id, command);
     let done = order.carry_out(&app, &subject, &commands, |it| it.needing(Capability::Settle)).await?;
     let Some(position) = done.position.filter(|_| !order.dry_run) else {
         return Ok(Changed::of(&app, done, &subject, order.dry_run).await?.into_response());
     };
     order.by.shows(&app, view::AuditLog::NAME, position).await?;
-    let mut conditions = filter.conditions(organization);
-    conditions.push(Condition::Below("offset", Value::Integer(position.offset.0 as i64 + 1)));
-    let (partition, text, sort) = (order.by.partition, selection.q.clone(), vec!["recorded_at", "offset"]);
-    let query = Query { partition, conditions, text, sort, limit: BATCH, ..Query::default() };
-    Ok(answer(app, order.by, *format, query, position))
+    let taking = app.audit_log.take(organization, &filter, position, is_staff(&order.by));
+    let batches = Batches { app, by: order.by, taking, format: *format, is_first: true, is_broken: false };
+    Ok(answer(batches, position))
 }
 
-fn answer(app: App, by: Allowed<ReadAuditLog>, format: Format, query: Query, position: Position) -> Response {
-    let (content_type, ending) = match format {
+fn answer(batches: Batches, position: Position) -> Response {
+    let (content_type, ending) = match batches.format {
         Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
         Format::Json => ("application/x-ndjson", "jsonl"),
     };
-    let name = format!("attachment; filename=\"audit-log-{}-{}.{ending}\"", by.organization, position.offset.0);
-    let batches = Batches { app, by, format, query, is_first: true, is_last: false };
-    let body = Body::from_stream(stream::unfold(batches, Batches::next));
+    let organization = batches.by.organization;
+    let name = format!("attachment; filename=\"audit-log-{organization}-{}.{ending}\"", position.offset.0);
     let headers = [
         (header::CONTENT_TYPE, content_type.to_owned()),
         (header::CONTENT_DISPOSITION, name),
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (HeaderName::from_static(POSITION), position.to_string()),
     ];
-    let mut response = body.into_response();
+    let mut response = Body::from_stream(stream::unfold(batches, Batches::next)).into_response();
     for (header, value) in headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(header, value);
@@ -121,10 +102,10 @@ fn answer(app: App, by: Allowed<ReadAuditLog>, format: Format, query: Query, pos
 struct Batches {
     app: App,
     by: Allowed<ReadAuditLog>,
+    taking: Taking,
     format: Format,
-    query: Query,
     is_first: bool,
-    is_last: bool,
+    is_broken: bool,
 }
 
 /// Why an export breaks off: the connection does, so that nobody takes what has come for the whole.
@@ -134,41 +115,39 @@ struct BrokenOff(String);
 
 impl Batches {
     async fn next(mut self) -> Option<(Result<Bytes, BrokenOff>, Self)> {
-        if self.is_last {
+        if self.is_broken {
             return None;
         }
-        let batch = self.batch().await.map_err(|error| {
-            self.is_last = true;
+        let batch = self.batch().await.transpose()?;
+        if let Err(error) = &batch {
+            self.is_broken = true;
             tracing::error!(%error, "an export of an audit log broke off");
-            error
-        });
+        }
         Some((batch, self))
     }
 
-    async fn batch(&mut self) -> Result<Bytes, BrokenOff> {
-        let broken = |error: &dyn std::fmt::Display| BrokenOff(error.to_string());
-        if !self.is_first {
+    async fn batch(&mut self) -> Result<Option<Bytes>, BrokenOff> {
+        let is_first = std::mem::take(&mut self.is_first);
+        if !is_first {
             self.by.look_again(&self.app).await.map_err(|_| BrokenOff("the right was lost".to_owned()))?;
         }
-        let rows = self.app.views.rows::<view::AuditLog>(&self.query).await.map_err(|error| broken(&error))?;
-        self.is_last = rows.len() < BATCH;
-        if let Some(last) = rows.last() {
-            self.query.after = Some(place(last));
-        }
-        let entries = self.app.audit_log.entries(self.by.partition, &rows, is_staff(&self.by)).await;
-        let entries = entries.map_err(|error| broken(&error))?;
-        let names_first = std::mem::take(&mut self.is_first);
-        let entries = entries.into_iter().map(Shown::from);
-        let written = match self.format {
-            Format::Csv => csv(entries, names_first),
-            Format::Json => json_lines(entries),
-        };
-        written.map(Bytes::from).map_err(|error| broken(&error))
+        let entries = self.taking.next().await.map_err(|error| BrokenOff(error.to_string()))?;
+        let Some(entries) = entries else { return Ok(None) };
+        let written = render(entries, self.format, is_first).map_err(|error| BrokenOff(error.to_string()))?;
+        Ok(Some(written.into()))
     }
 }
 
-fn place(row: &view::Entry) -> Values {
-    vec![row.recorded_at.to_value(), row.offset.to_value()]
+/// Entries as they are taken out. The first of a CSV file come after a line of names.
+///
+/// # Errors
+/// None that is known: what is written stays in memory.
+pub fn render(entries: Vec<Entry>, format: Format, is_first: bool) -> std::io::Result<Vec<u8>> {
+    let entries = entries.into_iter().map(Shown::from);
+    match format {
+        Format::Csv => csv(entries, is_first),
+        Format::Json => json_lines(entries),
+    }
 }
 
 fn json_lines(entries: impl Iterator<Item = Shown>) -> Result<Vec<u8>, std::io::Error> {
