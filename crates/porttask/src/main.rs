@@ -19,6 +19,10 @@ mod views;
 
 use std::process::ExitCode;
 
+/// Requests, appends and folds allocate much and for short.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match config::read(std::env::args_os().collect()) {
