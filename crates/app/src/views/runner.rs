@@ -18,9 +18,6 @@ use crate::{
 
 /// The most events of a batch for tables that serve.
 const BATCH: usize = 4_096;
-/// How often at most a partition is folded while little comes at a time. A batch costs a transaction for each model,
-/// however small it is: under load, fewer and larger ones leave more of the machine to those who wait for them.
-const PACE: Duration = Duration::from_millis(10);
 /// How long a model rests that has failed.
 const REST: Duration = Duration::from_secs(5);
 /// How long to leave the log that cannot be read.
@@ -73,7 +70,7 @@ impl Runner {
             let begun = Instant::now();
             match self.round().await {
                 Ok(Round::Folded) => {}
-                Ok(Round::FoldedAll) => sleep_until(begun + PACE).await,
+                Ok(Round::FoldedAll) => sleep_until(begun + self.store.pace()).await,
                 Ok(Round::Elsewhere) => sleep(YIELD).await,
                 Ok(Round::Idle) => {
                     let look_after = self.resting.values().copied().fold(Instant::now() + LOOK_AFTER, Instant::min);

@@ -4,6 +4,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -193,6 +194,10 @@ impl View {
 /// The tables of all models. Disposable: whatever is lost is folded again.
 #[async_trait]
 pub trait ViewStore: Send + Sync {
+    /// How long at least from one small batch of a partition to the next. A batch costs a transaction for each model,
+    /// however small it is: under load, fewer and larger ones leave more of the machine to those who wait for them.
+    fn pace(&self) -> Duration;
+
     /// The table that serves models of this name and version; an empty one is made if there is none.
     async fn serving(&self, table: &Table) -> Result<View, ViewError>;
 

@@ -1,6 +1,6 @@
 //! Reading the log, on pooled connections beside the writers.
 
-use std::{pin::pin, time::Duration};
+use std::{collections::BTreeSet, pin::pin, time::Duration};
 
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
@@ -29,8 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 const PARTITION: &str = "SELECT partition, \"offset\", version, recorded_at, event_id, organization, stream_name, type, \
     leaf_hash, data, meta FROM log.events WHERE partition = $1 AND \"offset\" > $2 ORDER BY \"offset\" LIMIT $3";
-const AT: &str = "SELECT partition, \"offset\", version, recorded_at, event_id, organization, stream_name, type, \
-    leaf_hash, data, meta FROM log.events WHERE partition = $1 AND \"offset\" = ANY($2) ORDER BY \"offset\"";
+// One look-up for each, in the order asked: a list of offsets would be looked for along the whole partition.
+const AT: &str =
+    "SELECT found.partition, found.\"offset\", version, recorded_at, event_id, organization, stream_name, type, \
+    leaf_hash, data, meta FROM unnest($2::int8[]) AS asked (\"offset\") CROSS JOIN LATERAL (
+        SELECT * FROM log.events WHERE partition = $1 AND events.\"offset\" = asked.\"offset\" LIMIT 1
+    ) AS found";
 const STREAM: &str = "SELECT partition, \"offset\", version, recorded_at, event_id, organization, stream_name, type, \
     leaf_hash, data, meta FROM log.events WHERE partition = $1 AND stream = (
         SELECT first FROM log.streams WHERE partition = $1 AND organization = $2 AND name = $3
@@ -148,7 +152,8 @@ impl Reader {
     }
 
     pub(super) async fn at(&self, partition: PartitionId, offsets: &[Offset]) -> Result<Vec<RecordedEvent>, LogError> {
-        let offsets: Vec<i64> = offsets.iter().map(|offset| bound(offset.0)).collect();
+        let offsets: BTreeSet<i64> = offsets.iter().map(|offset| bound(offset.0)).collect();
+        let offsets = Vec::from_iter(offsets);
         let parameters: [&(dyn ToSql + Sync); 2] = [&i32::from(partition.0), &offsets];
         Ok(self.query(AT, &parameters, take_event).await?.into_events())
     }

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use porttask_app::{
     log::PartitionId,
-    views::{Batch, FoldOutcome, Frozen, Progress, Query, View, ViewError, ViewStore},
+    views::{Batch, Condition, FoldOutcome, Frozen, Progress, Query, View, ViewError, ViewStore},
 };
 use porttask_projections::{Model, Table, Values};
 use tokio_postgres::{
@@ -34,6 +34,8 @@ use self::{
 use super::sql::Select;
 use crate::{log::postgres::connect::Connector, multi_row::Parameter};
 
+/// Each batch is several round trips to the server, for each model and partition.
+const PACE: Duration = Duration::from_millis(30);
 const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -87,6 +89,10 @@ fn in_view(view: &View) -> impl Fn(Error) -> ViewError {
 
 #[async_trait]
 impl ViewStore for PostgresViews {
+    fn pace(&self) -> Duration {
+        PACE
+    }
+
     async fn serving(&self, table: &Table) -> Result<View, ViewError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(failed)?;
@@ -211,8 +217,17 @@ impl ViewStore for PostgresViews {
         let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
             parameters.iter().map(|(value, kind)| (&**value as _, kind.clone())).collect();
         let client = self.client().await?;
-        // Not prepared: a plan is made for these very values, because a common word and a rare one want different ones.
-        let rows = client.query_typed(&sql, &parameters).await.map_err(in_view(view))?;
+        let is_one_of = |condition: &Condition| matches!(condition, Condition::OneOf(..));
+        let found = if query.text.is_some() || query.conditions.iter().any(is_one_of) {
+            // A plan is made for these very values: a common word and a rare one want different ones, and statements that
+            // differ in how many values they have are too many to be kept.
+            client.query_typed(&sql, &parameters).await
+        } else {
+            let statement = client.prepare_cached(&sql).await.map_err(in_view(view))?;
+            let parameters: Vec<&(dyn ToSql + Sync)> = parameters.iter().map(|(value, _)| *value).collect();
+            client.query(&statement, &parameters).await
+        };
+        let rows = found.map_err(in_view(view))?;
         rows.iter().map(|row| values_of(view, row)).collect()
     }
 }

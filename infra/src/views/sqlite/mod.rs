@@ -37,6 +37,7 @@ use super::sql;
 /// The writer's page cache: 64 MiB. Rows are touched at random.
 const WRITER_CACHE_KIBIBYTES: i32 = 65_536;
 const READER_CACHE_KIBIBYTES: i32 = 16_384;
+const PACE: Duration = Duration::from_millis(10);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The read models' file.
@@ -145,6 +146,10 @@ impl Failure {
 
 #[async_trait]
 impl ViewStore for SqliteViews {
+    fn pace(&self) -> Duration {
+        PACE
+    }
+
     async fn serving(&self, table: &Table) -> Result<View, ViewError> {
         let table = *table;
         let serving = move |transaction: &Transaction<'_>| {
