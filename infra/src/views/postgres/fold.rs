@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 
+use deadpool_postgres::Transaction;
+use futures_util::try_join;
 use porttask_app::{
     log::{Checkpoint, PartitionId},
     views::{Batch, Changes, FoldOutcome, Progress, View, ViewError},
 };
 use porttask_projections::{Key, Kind, Model, Value, Values};
-use tokio_postgres::{
-    Transaction,
-    types::{ToSql, Type},
-};
+use tokio_postgres::types::{ToSql, Type};
 
 use super::{
     failed, in_view,
@@ -26,16 +25,25 @@ pub(super) async fn fold(
     model: &dyn Model,
     batch: &Batch,
 ) -> Result<FoldOutcome, ViewError> {
-    if !take_turn(transaction, view, batch).await? {
+    // Sent together: each answer takes a round trip.
+    let (has_turn, rows) = try_join!(take_turn(transaction, view, batch), load(transaction, view, model, batch))?;
+    if !has_turn {
         return Ok(FoldOutcome::Elsewhere);
     }
-    let rows = if model.is_appended() { Vec::new() } else { load(transaction, view, model, batch).await? };
     let folded = view.fold(model, rows, batch)?;
-    store(transaction, view, batch.before.checkpoint.position.partition, folded).await?;
-    let Progress { checkpoint, count, digest } = batch.after;
+    try_join!(
+        store(transaction, view, batch.before.checkpoint.position.partition, folded),
+        move_checkpoint(transaction, view, &batch.after)
+    )?;
+    Ok(FoldOutcome::Folded)
+}
+
+async fn move_checkpoint(transaction: &Transaction<'_>, view: &View, after: &Progress) -> Result<(), ViewError> {
+    let Progress { checkpoint, count, digest } = *after;
     let update =
         "UPDATE views.checkpoints SET incarnation = $3, \"offset\" = $4, event_id = $5, count = $6, digest = $7
                   WHERE view = $1 AND partition = $2";
+    let update = transaction.prepare_cached(update).await.map_err(failed)?;
     let values: [&(dyn ToSql + Sync); 7] = [
         &view.to_string(),
         &i64::from(checkpoint.position.partition.0),
@@ -45,15 +53,16 @@ pub(super) async fn fold(
         &(count as i64),
         &&digest[..],
     ];
-    transaction.execute(update, &values).await.map_err(failed)?;
-    Ok(FoldOutcome::Folded)
+    transaction.execute(&update, &values).await.map_err(failed)?;
+    Ok(())
 }
 
 /// Locks the checkpoint of a table; `false` if another node has it, or has moved it.
 async fn take_turn(transaction: &Transaction<'_>, view: &View, batch: &Batch) -> Result<bool, ViewError> {
     let (name, partition) = (view.to_string(), i64::from(batch.before.checkpoint.position.partition.0));
     let sql = format!("{PROGRESS} WHERE view = $1 AND partition = $2 FOR UPDATE SKIP LOCKED");
-    if let Some(row) = transaction.query_opt(&sql, &[&name, &partition]).await.map_err(failed)? {
+    let lock = transaction.prepare_cached(&sql).await.map_err(failed)?;
+    if let Some(row) = transaction.query_opt(&lock, &[&name, &partition]).await.map_err(failed)? {
         return Ok(progress_of(view, &row)? == batch.before);
     }
     if batch.before.count > 0 {
@@ -73,6 +82,9 @@ async fn load(
     model: &dyn Model,
     batch: &Batch,
 ) -> Result<Vec<Values>, ViewError> {
+    if model.is_appended() {
+        return Ok(Vec::new());
+    }
     let keys: HashSet<Key> = batch.events.iter().flat_map(|event| model.keys(event)).collect();
     if keys.is_empty() {
         return Ok(Vec::new());
@@ -103,6 +115,7 @@ async fn load(
     let partition = i64::from(batch.before.checkpoint.position.partition.0);
     let parameters: Vec<&(dyn ToSql + Sync)> =
         std::iter::once(&partition as &(dyn ToSql + Sync)).chain(arrays.iter().map(|it| &**it as _)).collect();
+    let select = transaction.prepare_cached(&select).await.map_err(in_view(view))?;
     let rows = transaction.query(&select, &parameters).await.map_err(in_view(view))?;
     rows.iter().map(|row| values_of(view, row)).collect()
 }

@@ -14,7 +14,9 @@ mod tables;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+};
 use porttask_app::{
     log::PartitionId,
     views::{Batch, Condition, FoldOutcome, Frozen, Progress, Query, View, ViewError, ViewStore},
@@ -58,6 +60,12 @@ impl PostgresViews {
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(PATIENCE))
+            // Whatever of the tables is lost is folded again.
+            .post_create(Hook::async_fn(|client: &mut ClientWrapper, _| {
+                Box::pin(async {
+                    client.batch_execute("SET synchronous_commit = off").await.map_err(HookError::Backend)
+                })
+            }))
             .build()
             .map_err(|error| ViewError::Database(error.to_string()))?;
         let views = Self { pool };
@@ -180,7 +188,6 @@ impl ViewStore for PostgresViews {
     async fn fold(&self, view: &View, model: &Arc<dyn Model>, batch: &Arc<Batch>) -> Result<FoldOutcome, ViewError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(failed)?;
-        transaction.batch_execute("SET LOCAL synchronous_commit = off").await.map_err(failed)?;
         let outcome = fold(&transaction, view, model.as_ref(), batch).await?;
         transaction.commit().await.map_err(in_view(view))?;
         Ok(outcome)
