@@ -81,6 +81,11 @@ impl OrganizationId {
     pub const PLATFORM: Self = Self(Uuid::nil());
 }
 
+impl UserId {
+    /// The account with which every installation begins. Its number is fixed, so that it is made once.
+    pub const FIRST_SUPER_ADMIN: Self = Self(Uuid::from_u128(1));
+}
+
 impl From<UserId> for PersonId {
     fn from(user: UserId) -> Self {
         Self(user.0)

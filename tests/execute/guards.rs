@@ -125,7 +125,7 @@ async fn tamper(store: &Store) {
     let statements = [
         "DELETE FROM log.claims WHERE kind = 'email'",
         "UPDATE log.claims SET owner = 'org_someone_else' WHERE kind = 'domain'",
-        "UPDATE log.counters SET value = 7",
+        "UPDATE log.counters SET value = 7 WHERE name = 'active_admins'",
     ];
     for statement in statements {
         match store.engine() {

@@ -9,7 +9,7 @@ use porttask_domain::{OrganizationId, PersonId};
 use crate::{
     guards::{Mending, Snapshot},
     log::{
-        EventLog, Head, LogError, PersonKeyId, SecretId,
+        ClaimKey, EventLog, Head, LogError, PersonKeyId, SecretId,
         admission::{OnceKey, OnceRecord},
     },
     tasks::Tasks,
@@ -49,6 +49,12 @@ pub trait Ledger: Send + Sync {
     /// # Errors
     /// If the log's database fails.
     async fn secret(&self, id: &SecretId) -> Result<Option<Vec<u8>>, LogError>;
+
+    /// Who holds a name.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn holder(&self, key: &ClaimKey) -> Result<Option<String>, LogError>;
 
     /// Destroys a person's keys for good and answers how many there were.
     ///

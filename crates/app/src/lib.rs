@@ -8,6 +8,9 @@
 //! | [`execute`] | the way of a command: load, decide, append |
 //! | [`views`] | read models at work: tables that are folds of the log |
 //! | [`access`] | who calls: from a token to rights that hold now |
+//! | [`passwords`] | hashes of passwords, and the work that an attempt costs |
+//! | [`sign_in`] | from an address and a password to a session |
+//! | [`setup`] | the platform's organization and its first super admin |
 //! | [`links`] | links that prove something: an invitation, the first sign-in |
 //! | [`guards`] | names and counts, checked against the events |
 //! | [`vault`] | keys: sealing and opening personal values, keyed hashes of names |
@@ -18,6 +21,9 @@ pub mod guards;
 pub mod ledger;
 pub mod links;
 pub mod log;
+pub mod passwords;
+pub mod setup;
+pub mod sign_in;
 pub mod tasks;
 pub mod vault;
 pub mod views;

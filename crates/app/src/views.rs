@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use porttask_projections::{Model, Values};
+use porttask_projections::{Model, ReadModel, Row, Values};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -160,6 +160,17 @@ impl Views {
         Ok(matches!(reached.await, Ok(Ok(_))))
     }
 
+    /// Waits until a model has read, in all partitions, what is recorded now; at most so long.
+    ///
+    /// # Errors
+    /// If there is no such model, or the log fails.
+    pub async fn catch_up(&self, name: &str, patience: Duration) -> Result<(), ViewError> {
+        for head in self.reader.heads().await? {
+            self.wait_for(name, head.position, patience).await?;
+        }
+        Ok(())
+    }
+
     /// The names of all models.
     pub fn names(&self) -> Vec<&'static str> {
         self.served.iter().map(|served| served.model.table().name).collect()
@@ -190,6 +201,16 @@ impl Views {
             Err(ViewError::Gone(_)) => self.store.select(&served.look_again(self.store.as_ref()).await?, query).await,
             selected => selected,
         }
+    }
+
+    /// Rows of a model, typed.
+    ///
+    /// # Errors
+    /// As [`Views::select`]; if a row is not of the model's shape.
+    pub async fn rows<M: ReadModel>(&self, query: &Query) -> Result<Vec<M::Row>, ViewError> {
+        let foreign = || ViewError::Foreign { view: M::NAME.to_owned() };
+        let rows = self.select(M::NAME, query).await?;
+        rows.into_iter().map(|row| M::Row::from_values(row).ok_or_else(foreign)).collect()
     }
 
     /// Builds the table of a model anew beside the one that serves, then switches. Nothing stands still meanwhile.

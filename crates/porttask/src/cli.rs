@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, events, guards, keys, storage::StorageArgs, views};
+use crate::{bench, events, guards, keys, service::ServiceArgs, storage::StorageArgs, views};
 
 /// Any reason for which a command failed, for the person at the terminal.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -19,6 +19,25 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Serve the HTTP API. The first start makes the platform and prints a link for its first super admin.
+    Serve {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(flatten)]
+        service: Box<ServiceArgs>,
+    },
+    /// Make the platform, and a link by which somebody becomes its first super admin.
+    ///
+    /// The link is good once and for an hour; run it again for another one. With PORTTASK_ADMIN_EMAIL and
+    /// PORTTASK_ADMIN_PASSWORD no link is needed.
+    Init {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(flatten)]
+        service: Box<ServiceArgs>,
+    },
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
     /// Look into the event log.
     Events {
         #[command(flatten)]
@@ -54,6 +73,12 @@ enum Command {
 impl Cli {
     pub(crate) async fn run(self) -> Result<(), Error> {
         match self.command {
+            Command::Serve { storage, service } => service.serve(&storage).await,
+            Command::Init { storage, service } => service.init(&storage).await,
+            Command::Openapi => {
+                use std::io::Write;
+                Ok(writeln!(std::io::stdout(), "{}", porttask_api::document())?)
+            }
             Command::Events { storage, command } => command.run(&storage).await,
             Command::Views { storage, command } => command.run(&storage).await,
             Command::Guards { storage, command } => command.run(&storage).await,

@@ -8,6 +8,7 @@ mod keys;
 mod master_key;
 mod node;
 mod progress;
+mod service;
 mod storage;
 mod views;
 

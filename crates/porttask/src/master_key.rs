@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use porttask_app::vault::{MasterKey, MasterKeys};
 use porttask_infra::log::Storage;
 
-use crate::cli::Error;
+use crate::{cli::Error, storage::StorageArgs};
 
 const VARIABLE: &str = "PORTTASK_MASTER_KEY";
 const FILE_VARIABLE: &str = "PORTTASK_MASTER_KEY_FILE";
@@ -89,6 +89,19 @@ impl Given {
             _ = fs::remove_file(directory.join(NEW_FILE));
         }
     }
+}
+
+/// In production a key is given, never made: one beside the data protects nothing.
+pub(crate) fn must_be_given(storage: &StorageArgs) -> Result<(), Error> {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if is_set(VARIABLE) || is_set(FILE_VARIABLE) {
+        return Ok(());
+    }
+    let place = match storage.storage()? {
+        Storage::Sqlite(_) => "when the service listens beyond this machine",
+        Storage::Postgres(_) => "with DATABASE_URL",
+    };
+    Err(format!("{place}, {VARIABLE} or {FILE_VARIABLE} must be set: 32 random bytes in base64").into())
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -109,6 +109,11 @@ impl Session {
         (!existing.has_ended && now < existing.expires_at).then_some(existing.user)
     }
 
+    /// Whose session it is or was; `None` if there is none.
+    pub fn user(&self) -> Option<UserId> {
+        self.0.as_ref().map(|existing| existing.user)
+    }
+
     fn end(&self, by: Ending) -> Result<Vec<Event>, Refusal> {
         let existing = self.0.as_ref().ok_or(Refusal::NotFound)?;
         Ok(if existing.has_ended { vec![] } else { vec![Event::Ended { by }] })

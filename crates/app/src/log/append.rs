@@ -212,6 +212,8 @@ pub struct NewPersonKey {
 pub enum SecretKind {
     /// That a caller was given a session.
     Session,
+    /// That somebody is who they say: a password.
+    Password,
 }
 
 impl SecretKind {
@@ -219,6 +221,7 @@ impl SecretKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Session => "session",
+            Self::Password => "password",
         }
     }
 }

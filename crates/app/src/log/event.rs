@@ -167,6 +167,11 @@ impl StreamName {
         &self.0
     }
 
+    /// What kind of thing it is the stream of: what stands before the first `-`.
+    pub fn category(&self) -> &str {
+        self.0.split_once('-').map_or(self.as_str(), |(category, _)| category)
+    }
+
     /// The id of the thing whose stream it is: what stands after the category. Empty if the name is no such name.
     pub fn id(&self) -> &str {
         self.0.split_once('-').map_or("", |(_, id)| id)

@@ -26,6 +26,10 @@ impl Ledger for Shelf {
         Ok(ids.iter().map(|id| persons.get(id).cloned()).collect())
     }
 
+    async fn holder(&self, _: &ClaimKey) -> Result<Option<String>, LogError> {
+        Ok(None)
+    }
+
     async fn destroy_person_keys(&self, organization: OrganizationId, person: PersonId) -> Result<u64, LogError> {
         let mut persons = self.persons.lock().unwrap();
         let theirs = persons.iter_mut().filter(|(id, _)| (id.organization, id.person) == (organization, person));

@@ -5,7 +5,7 @@ use porttask_app::{
     guards::{Guarded, Mending, Snapshot},
     ledger::{Ledger, StoredKey},
     log::{
-        EventLog, Head, LogError, OrganizationId, PartitionId, PersonKeyId, SecretId,
+        ClaimKey, EventLog, Head, LogError, OrganizationId, PartitionId, PersonKeyId, SecretId,
         admission::{OnceKey, OnceRecord},
     },
 };
@@ -34,6 +34,10 @@ impl Ledger for PostgresLog {
 
     async fn secret(&self, id: &SecretId) -> Result<Option<Vec<u8>>, LogError> {
         self.reader.secret(self.shelf_of(id.organization).await?, id).await
+    }
+
+    async fn holder(&self, key: &ClaimKey) -> Result<Option<String>, LogError> {
+        self.reader.holder(self.shelf_of(key.organization).await?, key).await
     }
 
     async fn destroy_person_keys(&self, organization: OrganizationId, person: PersonId) -> Result<u64, LogError> {

@@ -9,8 +9,8 @@ use futures_util::TryStreamExt;
 use porttask_app::{
     ledger::StoredKey,
     log::{
-        EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, PersonKeyId, Position,
-        RecordedEvent, SecretId, StreamId, Version,
+        ClaimKey, EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, PersonKeyId,
+        Position, RecordedEvent, SecretId, StreamId, Version,
         admission::{OnceKey, OnceRecord},
     },
 };
@@ -208,6 +208,14 @@ impl Reader {
         let SecretId { organization, owner, kind } = id;
         let key: [&(dyn ToSql + Sync); 4] = [&i32::from(partition.0), &organization.0, owner, &kind.name()];
         Ok(self.all(sql, &key, |row| row.get(0)).await?.pop())
+    }
+
+    pub(super) async fn holder(&self, partition: PartitionId, key: &ClaimKey) -> Result<Option<String>, LogError> {
+        let sql = "SELECT owner FROM log.claims
+                   WHERE partition = $1 AND organization = $2 AND kind = $3 AND hash = $4";
+        let ClaimKey { organization, kind, hash } = key;
+        let asked: [&(dyn ToSql + Sync); 4] = [&i32::from(partition.0), &organization.0, &kind.as_ref(), &&hash[..]];
+        Ok(self.all(sql, &asked, |row| row.get(0)).await?.pop())
     }
 
     pub(super) async fn registered(&self, organization: OrganizationId) -> Result<Option<PartitionId>, LogError> {

@@ -58,6 +58,12 @@ pub(super) fn secret(connection: &Connection, id: &SecretId) -> rusqlite::Result
     select.query_row(params![organization.0.as_bytes(), owner.as_bytes(), kind.name()], |row| row.get(0)).optional()
 }
 
+pub(super) fn holder(connection: &Connection, key: &ClaimKey) -> rusqlite::Result<Option<String>> {
+    let mut select =
+        connection.prepare_cached("SELECT owner FROM claims WHERE organization = ?1 AND kind = ?2 AND hash = ?3")?;
+    select.query_row(params![key.organization.0.as_bytes(), key.kind, key.hash], |row| row.get(0)).optional()
+}
+
 pub(super) fn put_secret(connection: &Connection, id: &SecretId, hash: &[u8]) -> rusqlite::Result<()> {
     let mut put = connection.prepare_cached(
         "INSERT OR REPLACE INTO ledger_secrets (organization, owner, kind, hash) VALUES (?1, ?2, ?3, ?4)",

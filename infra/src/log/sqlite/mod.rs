@@ -24,8 +24,8 @@ use porttask_app::{
     guards::{Mending, Snapshot},
     ledger::{Ledger, StoredKey},
     log::{
-        Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
-        PersonKeyId, RecordedEvent, SecretId, StreamId, Version,
+        Append, AppendError, Appended, ClaimKey, EventLog, Head, Incarnation, LogError, Offset, OrganizationId,
+        PartitionId, PersonKeyId, RecordedEvent, SecretId, StreamId, Version,
         admission::{OnceKey, OnceRecord},
     },
 };
@@ -181,6 +181,10 @@ impl Ledger for SqliteLog {
 
     async fn secret(&self, id: &SecretId) -> Result<Option<Vec<u8>>, LogError> {
         self.readers.quickly(|connection| ledger::secret(connection, id))
+    }
+
+    async fn holder(&self, key: &ClaimKey) -> Result<Option<String>, LogError> {
+        self.readers.quickly(|connection| ledger::holder(connection, key))
     }
 
     async fn destroy_person_keys(&self, organization: OrganizationId, person: PersonId) -> Result<u64, LogError> {

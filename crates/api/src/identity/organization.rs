@@ -1,0 +1,290 @@
+//! The organizations of the platform.
+
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use jiff::{SignedDuration, Timestamp};
+use porttask_app::{
+    execute::{Commands, Request, stream_of},
+    new_id,
+    views::{self, Direction},
+};
+use porttask_domain::{
+    OrganizationId, Reason, UserId,
+    identity::{
+        Capability, DomainName, Organization, Role, Standing, User,
+        organization::{Command, OrganizationName},
+        settings::{Branding, BusinessHours, Locale},
+    },
+};
+use porttask_projections::{ColumnType, ReadModel, identity::organization as view};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{user::invite, words};
+use crate::{
+    answer::{Changed, etag},
+    app::App,
+    listing::{Asked, Listing, Page, Sort},
+    problem::Problem,
+    request::{Allowed, Nothing, Order, OrderParameters},
+    rights::{ReadOrganization, ReadOrganizations, Right, WriteOrganization, WriteOrganizations},
+};
+
+const SORTS: &[Sort] = &[("name", &["folded_name", "organization"]), ("created_at", &["created_at", "organization"])];
+/// How long every organization tries the platform.
+const TRIAL: SignedDuration = SignedDuration::from_hours(14 * 24);
+
+/// An organization.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Organization)]
+pub(crate) struct Shown {
+    #[schema(value_type = String, example = "org_01h455vb4pex5vsknk084sn02q")]
+    id: OrganizationId,
+    name: String,
+    /// Its domain in A-labels.
+    domain: String,
+    #[schema(value_type = words::Standing)]
+    standing: Standing,
+    /// The name of its plan.
+    plan: String,
+    #[schema(value_type = String, format = DateTime)]
+    trial_ends_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// The version: the ETag.
+    version: u64,
+}
+
+impl From<view::Organization> for Shown {
+    fn from(row: view::Organization) -> Self {
+        Self {
+            id: row.organization,
+            name: row.name,
+            domain: row.domain,
+            standing: row.standing,
+            plan: row.plan,
+            trial_ends_at: row.trial_ends_at,
+            created_at: row.created_at,
+            version: row.version,
+        }
+    }
+}
+
+/// An organization to be made, and its first admin.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewOrganization {
+    #[schema(example = "Acme Ship Agency", max_length = 200)]
+    name: String,
+    /// Unique on the platform.
+    #[schema(example = "acme.example")]
+    domain: String,
+    first_admin: FirstAdmin,
+}
+
+/// Who is invited to administer a new organization.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FirstAdmin {
+    /// Their full name.
+    #[schema(example = "Ana Souza", max_length = 200)]
+    name: String,
+    /// Where the invitation is sent to.
+    #[schema(example = "ana@acme.example")]
+    email: String,
+}
+
+/// Why something is done.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Because {
+    /// For the record; up to 500 characters.
+    #[schema(example = "unpaid for three months", max_length = 500)]
+    reason: String,
+}
+
+/// What is to be changed of an organization: a JSON merge patch (RFC 7396), whose objects are replaced whole.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrganizationPatch {
+    name: Option<String>,
+    /// `display_name`, `primary_colour` and `secondary_colour` (`#rrggbb`), `logo` (an https address).
+    #[schema(value_type = Option<Object>)]
+    branding: Option<Branding>,
+    /// `time_zone` (IANA) and `days`: `{"monday": {"opens": "09:00", "closes": "17:00"}}`.
+    #[schema(value_type = Option<Object>)]
+    business_hours: Option<BusinessHours>,
+    /// A language tag, as in `en` or `pt-BR`.
+    #[schema(value_type = Option<String>)]
+    locale: Option<Locale>,
+}
+
+/// Make an organization.
+///
+/// It begins with default settings, a trial on the Starter plan, and its first admin invited. Needs
+/// `organizations:write`.
+#[utoipa::path(post, path = "/v1/organizations", tag = "organizations", operation_id = "create_organization",
+    params(OrderParameters), request_body = NewOrganization, responses((status = 201, body = Changed)))]
+pub(crate) async fn create_organization(
+    State(app): State<App>,
+    mut order: Order<WriteOrganizations, NewOrganization>,
+) -> Result<Response, Problem> {
+    let (organization, admin, now): (OrganizationId, UserId, _) = (order.new_id(&app), new_id(), Timestamp::now());
+    let NewOrganization { name, domain, first_admin } = &order.body;
+    let name = OrganizationName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
+    let domain = DomainName::new(domain).map_err(|it| Problem::invalid("/domain", it.to_string()))?;
+    let fields = ((&*first_admin.name, "/first_admin/name"), (&*first_admin.email, "/first_admin/email"));
+    let invitation = invite(fields.0, fields.1, Role::Admin, None, organization, admin, now)?;
+    let create = Command::Create { name, domain, trial_ends_at: now + TRIAL };
+    let commands = Commands::new().on::<Organization>(organization, create).on::<User>(admin, invitation);
+    order.by.organization = organization;
+    let subject = stream_of::<Organization>(organization, organization)?;
+    let done = order.carry_out(&app, &subject, &commands, Request::founding).await?;
+    Ok(Changed::of(&app, done, &subject, order.dry_run).await?.created("/v1/organizations"))
+}
+
+/// Which organizations, in which order.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OrganizationFilter {
+    /// Only those that stand so.
+    #[param(value_type = Option<words::Standing>)]
+    standing: Option<Standing>,
+    /// Only those whose name or domain contains all of these words, whatever their case and accents.
+    q: Option<String>,
+    /// `name` or `created_at`; with `-` in front: descending.
+    sort: Option<String>,
+    /// The most rows: 1 to 200, otherwise 50.
+    limit: Option<usize>,
+    /// Where the page begins: `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// List all organizations.
+///
+/// Needs `organizations:read`.
+#[utoipa::path(get, path = "/v1/organizations", tag = "organizations", operation_id = "list_organizations",
+    params(OrganizationFilter), responses((status = 200, body = Page<Shown>)))]
+pub(crate) async fn list_organizations(
+    State(app): State<App>,
+    by: Allowed<ReadOrganizations>,
+    filter: Result<Query<OrganizationFilter>, QueryRejection>,
+) -> Result<Json<Page<Shown>>, Problem> {
+    let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
+    by.catch_up_everywhere(&app, view::Organizations::NAME).await?;
+    let equal = filter.standing.map(|standing| ("standing", standing.to_value())).into_iter().collect();
+    let OrganizationFilter { q, sort, limit, cursor, .. } = &filter;
+    let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
+    let everywhere = (by.organization, app.partitions().await?);
+    let listing = Listing::new::<view::Organizations>(&app, everywhere, equal, SORTS, &asked)?;
+    Ok(Json(listing.page::<view::Organizations, Shown>(&app).await?))
+}
+
+/// Show an organization.
+///
+/// Needs `organization:read`.
+#[utoipa::path(get, path = "/v1/organizations/{org}", tag = "organizations", operation_id = "get_organization",
+    params(("org" = String, Path, description = "The organization, or `current`")),
+    responses((status = 200, body = Shown)))]
+pub(crate) async fn get_organization(
+    State(app): State<App>,
+    by: Allowed<ReadOrganization>,
+) -> Result<Response, Problem> {
+    by.catch_up(&app, view::Organizations::NAME).await?;
+    let (equal, text) = (vec![("organization", by.organization.to_value())], None);
+    let (partition, direction) = (by.partition, Direction::Ascending);
+    let query = views::Query { partition, equal, text, sort: Vec::new(), direction, after: None, limit: 1 };
+    let row = app.views.rows::<view::Organizations>(&query).await?.pop();
+    let row = row.ok_or_else(|| Problem::not_found("organization"))?;
+    let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
+    Ok((headers, Json(Shown::from(row))).into_response())
+}
+
+/// Change an organization's name and settings.
+///
+/// Needs `organization:write`.
+#[utoipa::path(patch, path = "/v1/organizations/{org}", tag = "organizations", operation_id = "change_organization",
+    params(("org" = String, Path, description = "The organization, or `current`"), OrderParameters),
+    request_body(content = OrganizationPatch, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = Changed)))]
+pub(crate) async fn change_organization(
+    State(app): State<App>,
+    order: Order<WriteOrganization, OrganizationPatch>,
+) -> Result<Changed, Problem> {
+    let OrganizationPatch { name, branding, business_hours, locale } = &order.body;
+    let name = name.as_deref().map(OrganizationName::new).transpose();
+    let name = name.map_err(|it| Problem::invalid("/name", it.to_string()))?;
+    let wanted = [
+        name.map(|name| Command::Rename { name }),
+        branding.clone().map(Command::ChangeBranding),
+        business_hours.clone().map(Command::ChangeBusinessHours),
+        locale.clone().map(Command::ChangeLocale),
+    ];
+    change(&app, &order, wanted.into_iter().flatten(), Capability::Use).await
+}
+
+/// Lock an organization out.
+///
+/// Its data is kept; its users are locked out at once. Needs `organizations:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/suspend", tag = "organizations",
+    operation_id = "suspend_organization", params(("org" = String, Path), OrderParameters),
+    request_body = Because, responses((status = 200, body = Changed)))]
+pub(crate) async fn suspend_organization(
+    State(app): State<App>,
+    order: Order<WriteOrganizations, Because>,
+) -> Result<Changed, Problem> {
+    let command = Command::Suspend { organization: order.by.organization, reason: reason(&order.body)? };
+    change(&app, &order, [command], Capability::ChangeStanding).await
+}
+
+/// Let a suspended organization in again.
+///
+/// Needs `organizations:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/reactivate", tag = "organizations",
+    operation_id = "reactivate_organization", params(("org" = String, Path), OrderParameters),
+    request_body = Nothing, responses((status = 200, body = Changed)))]
+pub(crate) async fn reactivate_organization(
+    State(app): State<App>,
+    order: Order<WriteOrganizations, Nothing>,
+) -> Result<Changed, Problem> {
+    change(&app, &order, [Command::Reactivate], Capability::ChangeStanding).await
+}
+
+/// End an organization for good.
+///
+/// Its data is kept until its retention ends; its domain stays taken. Needs `organizations:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/deactivate", tag = "organizations",
+    operation_id = "deactivate_organization", params(("org" = String, Path), OrderParameters),
+    request_body = Because, responses((status = 200, body = Changed)))]
+pub(crate) async fn deactivate_organization(
+    State(app): State<App>,
+    order: Order<WriteOrganizations, Because>,
+) -> Result<Changed, Problem> {
+    let command = Command::Deactivate { organization: order.by.organization, reason: reason(&order.body)? };
+    change(&app, &order, [command], Capability::ChangeStanding).await
+}
+
+fn reason(because: &Because) -> Result<Reason, Problem> {
+    Reason::new(&because.reason).map_err(|it| Problem::invalid("/reason", it.to_string()))
+}
+
+/// Commands to an organization that exists.
+async fn change<R: Right, B>(
+    app: &App,
+    order: &Order<R, B>,
+    wanted: impl IntoIterator<Item = Command>,
+    capability: Capability,
+) -> Result<Changed, Problem> {
+    let organization = order.by.organization;
+    let is_by_staff = order.by.caller.organization != organization;
+    let capability = if is_by_staff && capability == Capability::Use { Capability::BeAdministered } else { capability };
+    let subject = stream_of::<Organization>(organization, organization)?;
+    let commands = wanted.into_iter().fold(Commands::new(), |all, one| all.on::<Organization>(organization, one));
+    let done = order.carry_out(app, &subject, &commands, |request| request.needing(capability)).await?;
+    Changed::of(app, done, &subject, order.dry_run).await
+}

@@ -1,0 +1,335 @@
+//! The users of an organization.
+
+use axum::{
+    extract::{Path, Query, State},
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use jiff::{SignedDuration, Timestamp};
+use porttask_app::{
+    execute::{Commands, Request, stream_of},
+    log::StreamId,
+    new_id,
+    views::{self, Direction},
+};
+use porttask_domain::{
+    OrganizationId, PersonName, UserId,
+    identity::{
+        EmailAddress, Permissions, Role, User,
+        user::{Command, INVITATIONS, Status},
+    },
+};
+use porttask_projections::{ColumnType, ReadModel, Value, identity::user as view};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::words;
+use crate::{
+    answer::{Changed, etag, place_of},
+    app::App,
+    listing::{Asked, Listing, Page, Sort},
+    problem::{FieldError, Problem},
+    request::{Allowed, Nothing, Order, OrderParameters},
+    rights::{ReadUsers, Right, WriteRoles, WriteUsers},
+};
+
+/// How long an invitation is good.
+pub(crate) const INVITATION: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+const SORTS: &[Sort] = &[
+    ("name", &["folded_name", "user"]),
+    ("email", &["folded_email", "user"]),
+    ("created_at", &["created_at", "user"]),
+];
+
+/// A user.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = User)]
+pub(crate) struct Shown {
+    #[schema(value_type = String, example = "usr_01h455vb4pex5vsknk084sn02q")]
+    id: UserId,
+    /// Where the account is.
+    #[schema(value_type = String)]
+    organization: OrganizationId,
+    /// The person's full name; null once it was erased.
+    name: Option<String>,
+    /// Their mail address; null once it was erased.
+    email: Option<String>,
+    #[schema(value_type = words::Role)]
+    role: Role,
+    #[schema(value_type = words::Permissions)]
+    permissions: Permissions,
+    #[schema(value_type = words::Status)]
+    status: Status,
+    /// When the account was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    /// When the last invitation ends or ended; null if none was sent.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    invitation_expires_at: Option<Timestamp>,
+    /// The version: the ETag.
+    version: u64,
+}
+
+impl From<view::User> for Shown {
+    fn from(row: view::User) -> Self {
+        let view::User { tickets, invoices, reports, administration, .. } = row;
+        Self {
+            id: row.user,
+            organization: row.organization,
+            name: row.name,
+            email: row.email,
+            role: row.role,
+            permissions: Permissions { tickets, invoices, reports, administration },
+            status: row.status,
+            created_at: row.created_at,
+            invitation_expires_at: row.invitation_expires_at,
+            version: row.version,
+        }
+    }
+}
+
+/// A person to be invited.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewUser {
+    /// Their full name.
+    #[schema(example = "Ana Souza", max_length = 200)]
+    name: String,
+    /// Where the invitation is sent to.
+    #[schema(example = "ana@acme.example")]
+    email: String,
+    #[schema(value_type = words::Role)]
+    role: Role,
+    /// What they will be permitted; without it, all that the role lets.
+    #[schema(value_type = Option<words::Permissions>)]
+    permissions: Option<Permissions>,
+}
+
+impl NewUser {
+    /// The command that invites the person.
+    ///
+    /// # Errors
+    /// Which fields are not as they must be.
+    fn invite(self, organization: OrganizationId, user: UserId, now: Timestamp) -> Result<Command, Problem> {
+        invite((&self.name, "/name"), (&self.email, "/email"), self.role, self.permissions, organization, user, now)
+    }
+}
+
+/// The command that invites a person, from fields with their places.
+pub(crate) fn invite(
+    (name, name_at): (&str, &str),
+    (email, email_at): (&str, &str),
+    role: Role,
+    permissions: Option<Permissions>,
+    organization: OrganizationId,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Command, Problem> {
+    let (name, email) = (PersonName::new(name), EmailAddress::new(email));
+    let permissions = permissions.unwrap_or(role.ceiling());
+    match (name, email) {
+        (Ok(name), Ok(email)) => {
+            Ok(Command::Invite { organization, user, name, email, role, permissions, expires_at: now + INVITATION })
+        }
+        (name, email) => {
+            let error = |pointer: &str, error: porttask_domain::InvalidText| FieldError {
+                pointer: pointer.to_owned(),
+                detail: error.to_string(),
+            };
+            let name = name.err().map(|it| error(name_at, it));
+            let errors = name.into_iter().chain(email.err().map(|it| error(email_at, it)));
+            Err(Problem::invalid_fields(errors.collect()))
+        }
+    }
+}
+
+/// What is to be changed of a user: a JSON merge patch (RFC 7396).
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UserPatch {
+    /// What they will be.
+    #[schema(value_type = Option<words::Role>)]
+    role: Option<Role>,
+    /// What they will be permitted; without it, what they are permitted now, as far as a new role lets it go.
+    #[schema(value_type = Option<words::Permissions>)]
+    permissions: Option<Permissions>,
+}
+
+/// Which users, in which order.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct UserFilter {
+    /// Only those who are this.
+    #[param(value_type = Option<words::Role>)]
+    role: Option<Role>,
+    /// Only accounts that are here in their life.
+    #[param(value_type = Option<words::Status>)]
+    status: Option<Status>,
+    /// Only those whose name or address contains all of these words, whatever their case and accents.
+    q: Option<String>,
+    /// `name`, `email` or `created_at`; with `-` in front: descending.
+    sort: Option<String>,
+    /// The most rows: 1 to 200, otherwise 50.
+    limit: Option<usize>,
+    /// Where the page begins: `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Nobody grants more than they hold. Staff of the platform hold everything.
+fn may_grant<R: Right>(by: &Allowed<R>, permissions: Option<Permissions>, role: Role) -> Result<(), Problem> {
+    let is_at_home = by.caller.organization == by.organization;
+    let granted = permissions.unwrap_or(role.ceiling());
+    if is_at_home && !granted.is_within(by.caller.permissions) {
+        let detail = "these permissions go beyond your own: nobody grants more than they hold";
+        return Err(Problem::new(axum::http::StatusCode::FORBIDDEN, "beyond-own-rights", detail));
+    }
+    Ok(())
+}
+
+fn stream(organization: OrganizationId, user: UserId) -> Result<StreamId, Problem> {
+    Ok(stream_of::<User>(organization, user)?)
+}
+
+/// The id in a path. Whatever is no id names nobody.
+pub(crate) fn user_in(path: &str) -> Result<UserId, Problem> {
+    path.parse().map_err(|_| Problem::not_found("user"))
+}
+
+/// Invite a person.
+///
+/// They get a mail with a link by which they set a password. Needs `users:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/users", tag = "users", operation_id = "invite_user",
+    params(("org" = String, Path, description = "The organization, or `current`"), OrderParameters),
+    request_body = NewUser, responses((status = 201, body = Changed, description = "They are invited")))]
+pub(crate) async fn invite_user(
+    State(app): State<App>,
+    order: Order<WriteUsers, NewUser>,
+) -> Result<Response, Problem> {
+    let (organization, user) = (order.by.organization, new_id());
+    let Order { body: NewUser { name, email, role, permissions }, .. } = &order;
+    let new = NewUser { name: name.clone(), email: email.clone(), role: *role, permissions: *permissions };
+    may_grant(&order.by, new.permissions, new.role)?;
+    let commands = Commands::new().on::<User>(user, new.invite(organization, user, Timestamp::now())?);
+    let limit = i64::from(app.settings.invitations_per_day);
+    let limited = |request: Request| Request { limits: vec![(INVITATIONS, limit)], ..request };
+    let subject = stream(organization, user)?;
+    let done = order.carry_out(&app, &subject, &commands, limited).await?;
+    let place = format!("{}/users", place_of(organization));
+    Ok(Changed::of(&app, done, &subject, order.dry_run).await?.created(&place))
+}
+
+/// List users.
+///
+/// Needs `users:read`.
+#[utoipa::path(get, path = "/v1/organizations/{org}/users", tag = "users", operation_id = "list_users",
+    params(("org" = String, Path, description = "The organization, or `current`"), UserFilter),
+    responses((status = 200, body = Page<Shown>)))]
+pub(crate) async fn list_users(
+    State(app): State<App>,
+    by: Allowed<ReadUsers>,
+    filter: Result<Query<UserFilter>, axum::extract::rejection::QueryRejection>,
+) -> Result<axum::Json<Page<Shown>>, Problem> {
+    let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
+    by.catch_up(&app, view::Users::NAME).await?;
+    let mut equal = vec![("organization", by.organization.to_value())];
+    equal.extend(filter.role.map(|role| ("role", role.to_value())));
+    equal.extend(filter.status.map(|status| ("status", status.to_value())));
+    let UserFilter { q, sort, limit, cursor, .. } = &filter;
+    let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
+    let listing = Listing::new::<view::Users>(&app, (by.organization, vec![by.partition]), equal, SORTS, &asked)?;
+    Ok(axum::Json(listing.page::<view::Users, Shown>(&app).await?))
+}
+
+/// Show a user.
+///
+/// Needs `users:read`.
+#[utoipa::path(get, path = "/v1/organizations/{org}/users/{user}", tag = "users", operation_id = "get_user",
+    params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path)),
+    responses((status = 200, body = Shown)))]
+pub(crate) async fn get_user(
+    State(app): State<App>,
+    by: Allowed<ReadUsers>,
+    Path((_, user)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let user = user_in(&user)?;
+    by.catch_up(&app, view::Users::NAME).await?;
+    let row = row(&app, &by, user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
+    Ok((headers, axum::Json(Shown::from(row))).into_response())
+}
+
+/// A user's row.
+pub(crate) async fn row<R: Right>(app: &App, by: &Allowed<R>, user: UserId) -> Result<Option<view::User>, Problem> {
+    let key = vec![("organization", by.organization.to_value()), ("user", Value::Id(user.0))];
+    let (partition, text, sort) = (by.partition, None, Vec::new());
+    let query =
+        views::Query { partition, equal: key, text, sort, direction: Direction::Ascending, after: None, limit: 1 };
+    Ok(app.views.rows::<view::Users>(&query).await?.pop())
+}
+
+/// Change a user's role and permissions.
+///
+/// Holds on their next request. Needs `roles:write`.
+#[utoipa::path(patch, path = "/v1/organizations/{org}/users/{user}", tag = "users", operation_id = "change_user",
+    params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
+        OrderParameters),
+    request_body(content = UserPatch, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = Changed)))]
+pub(crate) async fn change_user(
+    State(app): State<App>,
+    Path((_, user)): Path<(String, String)>,
+    order: Order<WriteRoles, UserPatch>,
+) -> Result<Changed, Problem> {
+    let UserPatch { role, permissions } = order.body;
+    if let Some(permissions) = permissions {
+        may_grant(&order.by, Some(permissions), Role::Admin)?;
+    }
+    let command = match (role, permissions) {
+        (Some(role), permissions) => Command::ChangeRole { role, permissions },
+        (None, Some(permissions)) => Command::ChangePermissions { permissions },
+        (None, None) => return Err(Problem::invalid("", "say what is to be changed: role, permissions or both")),
+    };
+    change(&app, &user, &order, command).await
+}
+
+/// Lock a user out.
+///
+/// Holds on their next request; what they did stays. Needs `users:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/deactivate", tag = "users",
+    operation_id = "deactivate_user",
+    params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
+        OrderParameters),
+    request_body = Nothing, responses((status = 200, body = Changed)))]
+pub(crate) async fn deactivate_user(
+    State(app): State<App>,
+    Path((_, user)): Path<(String, String)>,
+    order: Order<WriteUsers, Nothing>,
+) -> Result<Changed, Problem> {
+    change(&app, &user, &order, Command::Deactivate).await
+}
+
+/// Let a user in again.
+///
+/// Needs `users:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/reactivate", tag = "users",
+    operation_id = "reactivate_user",
+    params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
+        OrderParameters),
+    request_body = Nothing, responses((status = 200, body = Changed)))]
+pub(crate) async fn reactivate_user(
+    State(app): State<App>,
+    Path((_, user)): Path<(String, String)>,
+    order: Order<WriteUsers, Nothing>,
+) -> Result<Changed, Problem> {
+    change(&app, &user, &order, Command::Reactivate).await
+}
+
+/// A command to a user who exists.
+async fn change<R: Right, B>(app: &App, user: &str, order: &Order<R, B>, command: Command) -> Result<Changed, Problem> {
+    let user: UserId = user_in(user)?;
+    let subject = stream(order.by.organization, user)?;
+    let done = order.carry_out(app, &subject, &Commands::new().on::<User>(user, command), |it| it).await?;
+    Changed::of(app, done, &subject, order.dry_run).await
+}

@@ -1,0 +1,57 @@
+//! Who may: rights as types, in one table. A handler names the right that it needs in its signature.
+
+use porttask_app::access::Caller;
+use porttask_domain::{
+    OrganizationId,
+    identity::{Access, Role},
+};
+
+/// A right to do something.
+pub(crate) trait Right: Send + Sync + 'static {
+    /// `resource:action`.
+    const NAME: &'static str;
+
+    /// Whether a caller has it in an organization.
+    fn is_held(caller: &Caller, organization: OrganizationId) -> bool;
+}
+
+/// Staff of the platform may everything everywhere; others only at home.
+fn is_staff(caller: &Caller) -> bool {
+    caller.organization == OrganizationId::PLATFORM && caller.role == Role::SuperAdmin
+}
+
+macro_rules! rights {
+    ($($(#[doc = $doc:literal])+ $right:ident = $name:literal: |$caller:ident| $held:expr;)+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Debug, Clone, Copy)]
+        pub(crate) struct $right;
+
+        impl Right for $right {
+            const NAME: &'static str = $name;
+
+            fn is_held($caller: &Caller, organization: OrganizationId) -> bool {
+                is_staff($caller) || ($caller.organization == organization && $held)
+            }
+        }
+    )+};
+}
+
+rights! {
+    /// To be signed in: one's own sessions.
+    SignedIn = "sessions:own": |_caller| true;
+    /// To see the organization and its settings.
+    ReadOrganization = "organization:read": |_caller| true;
+    /// To change the organization's name and settings.
+    WriteOrganization = "organization:write": |caller| caller.permissions.administration == Access::Write;
+    /// To see users and their sessions.
+    ReadUsers = "users:read": |caller| caller.permissions.administration >= Access::Read;
+    /// To invite, lock out and let in users, and to end their sessions.
+    WriteUsers = "users:write": |caller| caller.permissions.administration == Access::Write;
+    /// To make somebody something else: only Admins.
+    WriteRoles = "roles:write":
+        |caller| caller.role == Role::Admin && caller.permissions.administration == Access::Write;
+    /// To see all organizations: only staff of the platform.
+    ReadOrganizations = "organizations:read": |_caller| false;
+    /// To make, lock out and end organizations: only staff of the platform.
+    WriteOrganizations = "organizations:write": |_caller| false;
+}

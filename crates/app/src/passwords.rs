@@ -1,0 +1,208 @@
+//! Passwords: their hashes, and the one piece of work that an attempt costs.
+
+use std::sync::Arc;
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use porttask_domain::{OrganizationId, UserId};
+use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
+
+use crate::{
+    ledger::Database,
+    log::{LogError, NewSecret, SecretId, SecretKind},
+};
+
+/// How many attempts may wait for each one that is at work.
+const WAITING_PER_PERMIT: usize = 32;
+
+/// A password that is good enough to be set.
+#[derive(Clone)]
+pub struct NewPassword(String);
+
+/// Why a password is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WeakPassword {
+    /// It is short.
+    #[error("must have at least {} characters", NewPassword::MIN_CHARACTERS)]
+    Short,
+    /// It is absurdly long.
+    #[error("must have at most {} characters", NewPassword::MAX_CHARACTERS)]
+    Long,
+    /// It is made of very few characters.
+    #[error("must have at least {} different characters", NewPassword::MIN_DIFFERENT)]
+    Simple,
+    /// It is the address or the name of its user.
+    #[error("must not be the user's own name or address")]
+    OwnName,
+}
+
+impl NewPassword {
+    /// The shortest password, in characters.
+    pub const MIN_CHARACTERS: usize = 12;
+    /// The longest password, in characters.
+    pub const MAX_CHARACTERS: usize = 200;
+    /// The fewest different characters.
+    pub const MIN_DIFFERENT: usize = 5;
+
+    /// A password for somebody with these names and addresses. Length counts, kinds of characters do not (NIST SP 800-63B).
+    ///
+    /// # Errors
+    /// Why it is not accepted.
+    pub fn new(text: &str, own: &[&str]) -> Result<Self, WeakPassword> {
+        if text.len() > Self::MAX_CHARACTERS * 4 {
+            return Err(WeakPassword::Long);
+        }
+        let text = composed(text);
+        let count = text.chars().count();
+        if count < Self::MIN_CHARACTERS {
+            return Err(WeakPassword::Short);
+        }
+        if count > Self::MAX_CHARACTERS {
+            return Err(WeakPassword::Long);
+        }
+        if text.chars().collect::<std::collections::BTreeSet<_>>().len() < Self::MIN_DIFFERENT {
+            return Err(WeakPassword::Simple);
+        }
+        let lower = text.to_lowercase();
+        if own.iter().any(|own| own.to_lowercase() == lower) {
+            return Err(WeakPassword::OwnName);
+        }
+        Ok(Self(text))
+    }
+}
+
+/// The same password, however the keyboard composes its letters.
+fn composed(text: &str) -> String {
+    text.nfc().collect()
+}
+
+/// Why no password was hashed or compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordError {
+    /// More attempts wait than can be looked at.
+    #[error("too many sign-ins at once: retry after a pause")]
+    Overloaded,
+    /// The operating system gives no random numbers or no thread.
+    #[error("a password cannot be hashed: {0}")]
+    Failed(String),
+    /// The log's database failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Hashes and compares passwords: argon2id, as many at a time as there are processors.
+pub struct Passwords {
+    database: Arc<dyn Database>,
+    permits: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    /// What a password is compared with if there is none: the same work for an unknown user.
+    nobody: String,
+}
+
+impl Passwords {
+    /// Those of this ledger.
+    ///
+    /// # Errors
+    /// If the operating system gives no random numbers.
+    pub fn new(database: Arc<dyn Database>) -> Result<Self, PasswordError> {
+        let parallel = std::thread::available_parallelism().map_or(1, usize::from);
+        let nobody = hash(b"nobody has this password")?;
+        let waiting = Arc::new(Semaphore::new(parallel * (1 + WAITING_PER_PERMIT)));
+        Ok(Self { database, permits: Arc::new(Semaphore::new(parallel)), waiting, nobody })
+    }
+
+    /// What enters the ledger when somebody sets their password.
+    ///
+    /// # Errors
+    /// If too many wait, or it cannot be hashed.
+    pub async fn secret(
+        &self,
+        organization: OrganizationId,
+        user: UserId,
+        password: NewPassword,
+    ) -> Result<NewSecret, PasswordError> {
+        let hash = self.at_work(move || hash(password.0.as_bytes())).await??;
+        Ok(NewSecret { id: secret_id(organization, user), hash: hash.into_bytes() })
+    }
+
+    /// Whether it is the password of this user; for nobody the same work is done, and the answer is no.
+    ///
+    /// # Errors
+    /// If too many wait, or the log's database fails.
+    pub async fn is_right(
+        &self,
+        user: Option<(OrganizationId, UserId)>,
+        password: &str,
+    ) -> Result<bool, PasswordError> {
+        let kept = match user {
+            Some((organization, user)) => self.database.secret(&secret_id(organization, user)).await?,
+            None => None,
+        };
+        let kept = kept.and_then(|hash| String::from_utf8(hash).ok());
+        let is_known = kept.is_some();
+        let against = kept.unwrap_or_else(|| self.nobody.clone());
+        // What is absurdly long is no password of anybody's; it must not cost more than others.
+        let is_sane = password.len() <= NewPassword::MAX_CHARACTERS * 4;
+        let password = if is_sane { composed(password) } else { String::new() };
+        let is_equal = self.at_work(move || verify(&against, password.as_bytes())).await?;
+        Ok(is_equal && is_known && is_sane)
+    }
+
+    /// Does expensive work on a thread of its own, bounded.
+    async fn at_work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
+        let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
+        let failed = |error: String| PasswordError::Failed(error);
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|error| failed(error.to_string()))?;
+        let done = tokio::task::spawn_blocking(move || {
+            // Held until the work is done, also if nobody waits for it any more.
+            let _permit = permit;
+            work()
+        });
+        done.await.map_err(|error| failed(error.to_string()))
+    }
+}
+
+fn secret_id(organization: OrganizationId, user: UserId) -> SecretId {
+    SecretId { organization, owner: user.0, kind: SecretKind::Password }
+}
+
+/// With the parameters that OWASP recommends: 19 MiB, two passes, one lane, which are the crate's own.
+fn hash(password: &[u8]) -> Result<String, PasswordError> {
+    let hash: Result<PasswordHash, _> = Argon2::default().hash_password(password);
+    hash.map(|hash| hash.to_string()).map_err(|error| PasswordError::Failed(error.to_string()))
+}
+
+fn verify(hash: &str, password: &[u8]) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_knows_its_password_and_no_other() {
+        let hashed = hash("correct horse battery".as_bytes()).unwrap();
+        assert!(hashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && hashed.len() <= 200, "{hashed}");
+        assert!(verify(&hashed, "correct horse battery".as_bytes()));
+        assert!(!verify(&hashed, "correct horse batterx".as_bytes()));
+        assert!(!verify("no hash", b"x"));
+    }
+
+    #[test]
+    fn length_makes_a_password() {
+        let new = |text: &str| NewPassword::new(text, &["ana.souza@acme.example", "Ana Souza Quillfeather"]).err();
+        assert_eq!(new("correct horse"), None);
+        assert_eq!(new("пароль на море"), None);
+        assert_eq!(new("short"), Some(WeakPassword::Short));
+        assert_eq!(new("aaaaaaaaaaaaaaaaab"), Some(WeakPassword::Simple));
+        assert_eq!(new("Ana.Souza@acme.example"), Some(WeakPassword::OwnName));
+        assert_eq!(new("ana souza quillfeather"), Some(WeakPassword::OwnName));
+        assert_eq!(new(&"abcdefgh".repeat(25)), None);
+        assert_eq!(new(&"abcdefgh".repeat(26)), Some(WeakPassword::Long));
+        assert_eq!(new(&"a".repeat(1_000_000)), Some(WeakPassword::Long));
+    }
+}

@@ -1,0 +1,167 @@
+//! `porttask serve` and `porttask init`: the service, and its beginning.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use clap::Args;
+use jiff::Timestamp;
+use porttask_api::{App, Settings};
+use porttask_app::{
+    execute::Executor,
+    links::Links,
+    passwords::{NewPassword, Passwords},
+    setup::{self, FirstSuperAdmin},
+};
+use porttask_domain::{
+    PersonName,
+    identity::{DomainName, EmailAddress, organization::OrganizationName},
+};
+use porttask_infra::log::Storage;
+use tokio::{net::TcpListener, signal::unix::SignalKind};
+
+use crate::{cli::Error, node::Node, storage::StorageArgs};
+
+/// The domain of the platform's organization if the public address has none.
+const NO_DOMAIN: &str = "platform.internal";
+
+/// How the service is reached, and how it begins.
+#[derive(Args)]
+pub(crate) struct ServiceArgs {
+    /// Where to listen.
+    #[arg(long, env = "PORTTASK_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The address that people use, as in https://admin.example.com: links in mails begin with it. Otherwise where it
+    /// listens.
+    #[arg(long, env = "PORTTASK_PUBLIC_URL")]
+    public_url: Option<String>,
+    /// Proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas. Otherwise none.
+    #[arg(long, env = "PORTTASK_TRUSTED_PROXIES", value_delimiter = ',')]
+    trusted_proxies: Vec<String>,
+    /// How many invitations an organization may send in a day.
+    #[arg(long, env = "PORTTASK_INVITATIONS_PER_DAY", default_value_t = 1_000)]
+    invitations_per_day: u32,
+    /// How long requests may go on after the service was told to stop.
+    #[arg(long, env = "PORTTASK_GRACE_SECONDS", default_value_t = 20)]
+    grace_seconds: u64,
+    /// For machines that start without a person: the address of the first super admin. Used once.
+    #[arg(long, env = "PORTTASK_ADMIN_EMAIL")]
+    admin_email: Option<String>,
+    /// The password of the first super admin. Used once; better in a file.
+    #[arg(long, env = "PORTTASK_ADMIN_PASSWORD", hide_env_values = true)]
+    admin_password: Option<String>,
+    /// A file with the password of the first super admin.
+    #[arg(long, env = "PORTTASK_ADMIN_PASSWORD_FILE", conflicts_with = "admin_password")]
+    admin_password_file: Option<PathBuf>,
+}
+
+impl ServiceArgs {
+    /// Serves until it is told to stop.
+    pub(crate) async fn serve(self, storage: &StorageArgs) -> Result<(), Error> {
+        let is_production = !self.listen.ip().is_loopback() || matches!(storage.storage()?, Storage::Postgres(_));
+        if is_production {
+            crate::master_key::must_be_given(storage)?;
+        }
+        let settings = self.settings()?;
+        let listener = TcpListener::bind(self.listen).await.map_err(|error| format!("{}: {error}", self.listen))?;
+        let address = listener.local_addr()?;
+        let node = Node::open(storage).await?;
+        let views = node.views(storage).await?;
+        let passwords = Arc::new(Passwords::new(Arc::clone(&node.database))?);
+        let links = Links::open(&node.vault, &self.public_url(address)).await?;
+        self.begin(&node, &passwords, &links).await?;
+        views.run();
+        let (database, vault) = (Arc::clone(&node.database), Arc::clone(&node.vault));
+        let app = App::open(database, vault, views, passwords, links, settings).await?;
+        eprintln!("Listening on http://{address}; its API is described at http://{address}/openapi.json");
+        let (stop, grace) = (told_to_stop()?, Duration::from_secs(self.grace_seconds));
+        if !porttask_api::serve(listener, porttask_api::router(app), stop, grace).await? {
+            eprintln!("Stopped after {} s; some requests had not finished.", self.grace_seconds);
+        }
+        Ok(())
+    }
+
+    /// Makes the platform's organization, and its first super admin or a link for them.
+    pub(crate) async fn init(self, storage: &StorageArgs) -> Result<(), Error> {
+        let node = Node::open(storage).await?;
+        let passwords = Passwords::new(Arc::clone(&node.database))?;
+        let links = Links::open(&node.vault, &self.public_url(self.listen)).await?;
+        if !self.begin(&node, &passwords, &links).await? {
+            eprintln!("The platform has its first super admin already: sign in.");
+        }
+        Ok(())
+    }
+
+    /// Answers whether there was anything to do or to say.
+    async fn begin(&self, node: &Node, passwords: &Passwords, links: &Links) -> Result<bool, Error> {
+        let executor = Executor::new(Arc::clone(&node.database), Arc::clone(&node.vault));
+        setup::make_platform(&executor, OrganizationName::new("PortTask")?, self.domain()?).await?;
+        if let Some(admin) = self.first_super_admin()? {
+            let email = admin.email.to_string();
+            if setup::first_super_admin(&executor, passwords, admin, Timestamp::now()).await? {
+                eprintln!("{email} is the first super admin.");
+                return Ok(true);
+            }
+        }
+        let Some(link) = setup::link(&executor, Timestamp::now()).await? else { return Ok(false) };
+        eprintln!("Become the first super admin within an hour; `porttask init` makes another link:");
+        println!("{}", links.address(&link));
+        Ok(true)
+    }
+
+    fn first_super_admin(&self) -> Result<Option<FirstSuperAdmin>, Error> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let file = self.admin_password_file.as_ref().map(std::fs::read_to_string).transpose();
+        let file = file.map_err(|error| format!("PORTTASK_ADMIN_PASSWORD_FILE: {error}"))?;
+        let password = given(&self.admin_password).or(file.map(|text| text.trim_end_matches(['\r', '\n']).to_owned()));
+        let (email, password) = match (given(&self.admin_email), password) {
+            (None, None) => return Ok(None),
+            (Some(email), Some(password)) => (email, password),
+            _ => return Err("set PORTTASK_ADMIN_EMAIL and PORTTASK_ADMIN_PASSWORD (or …_FILE) together".into()),
+        };
+        let address = EmailAddress::new(&email).map_err(|error| format!("PORTTASK_ADMIN_EMAIL {error}"))?;
+        let password =
+            NewPassword::new(&password, &[&email]).map_err(|error| format!("PORTTASK_ADMIN_PASSWORD {error}"))?;
+        let name = PersonName::new("Super Admin")?;
+        Ok(Some(FirstSuperAdmin { name, email: address, password }))
+    }
+
+    fn settings(&self) -> Result<Settings, Error> {
+        let network = |text: &String| {
+            let text = text.trim();
+            let address = text.parse::<std::net::IpAddr>().map(Into::into);
+            address.or_else(|_| text.parse()).map_err(|_| {
+                format!("PORTTASK_TRUSTED_PROXIES: {text:?} is neither an address nor a network, as in 10.0.0.0/8")
+            })
+        };
+        let given = self.trusted_proxies.iter().filter(|text| !text.trim().is_empty());
+        let trusted_proxies = given.map(network).collect::<Result<_, _>>()?;
+        Ok(Settings { trusted_proxies, invitations_per_day: self.invitations_per_day })
+    }
+
+    fn public_url(&self, address: SocketAddr) -> String {
+        self.public_url.clone().filter(|url| !url.is_empty()).unwrap_or_else(|| format!("http://{address}"))
+    }
+
+    /// The host of the public address, if it is a name.
+    fn domain(&self) -> Result<DomainName, Error> {
+        let url = self.public_url.as_deref().unwrap_or_default();
+        let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', ':', '?']).next();
+        let domain = host.and_then(|host| DomainName::new(host).ok());
+        Ok(match domain {
+            Some(domain) => domain,
+            None => DomainName::new(NO_DOMAIN)?,
+        })
+    }
+}
+
+/// Ready once somebody tells the process to stop.
+fn told_to_stop() -> Result<impl Future<Output = ()> + Send + 'static, Error> {
+    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
+    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        eprintln!("Stopping.");
+    })
+}

@@ -1,0 +1,177 @@
+//! What holds for every request: repetitions, versions, positions, pages, wrong input, a service that is told to stop.
+
+use std::{collections::BTreeSet, thread, time::Duration};
+
+use porttask_tests::{Engine, Store, on_both_engines, signal};
+use serde_json::json;
+
+use super::service::Service;
+
+on_both_engines!(
+    a_repetition_is_answered_as_before,
+    a_version_that_was_read_must_still_hold,
+    a_dry_run_records_nothing,
+    pages_follow_each_other,
+    wrong_input_is_said_so,
+    what_one_node_did_another_shows,
+    nothing_acknowledged_is_lost_when_the_service_is_stopped,
+);
+
+async fn a_repetition_is_answered_as_before(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let (ana, key) = (service.ana(), [("idempotency-key", "k-1")]);
+    for (caller, path, body, another) in [
+        (
+            &bob,
+            "/v1/organizations/current/users",
+            json!({"name": "Cleo", "email": "cleo@acme.example", "role": "agent"}),
+            json!({"name": "Dan", "email": "dan@acme.example", "role": "agent"}),
+        ),
+        (
+            &ana,
+            "/v1/organizations",
+            json!({"name": "B", "domain": "b.example", "first_admin": {"name": "B", "email": "b@b.example"}}),
+            json!({"name": "C", "domain": "c.example", "first_admin": {"name": "C", "email": "c@c.example"}}),
+        ),
+    ] {
+        let first = caller.send("POST", path, &key, Some(&body)).is(201);
+        let second = caller.send("POST", path, &key, Some(&body));
+        assert_eq!((second.id(), &second.body["repeated"]), (first.id(), &json!(true)), "{second:?}");
+        assert_eq!(second.body["position"], first.body["position"]);
+        caller.send("POST", path, &key, Some(&another)).refused(422, "idempotency-key-reused");
+        caller.send("POST", path, &[("idempotency-key", "k-2")], Some(&another)).is(201);
+    }
+}
+
+async fn a_version_that_was_read_must_still_hold(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let new = json!({"name": "Cleo", "email": "cleo@acme.example", "role": "agent"});
+    let path = format!("/v1/organizations/current/users/{}", bob.post("/v1/organizations/current/users", &new).id());
+    let tag = bob.get(&path).is(200).header("etag").to_owned();
+    let change = |tag: &str, role: &str| bob.send("PATCH", &path, &[("if-match", tag)], Some(&json!({"role": role})));
+    let changed = change(&tag, "read_only").is(200);
+    change(&tag, "auditor").refused(412, "outdated");
+    change(changed.header("etag"), "auditor").is(200);
+    change("3", "agent").refused(422, "invalid-fields");
+}
+
+async fn a_dry_run_records_nothing(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let users = "/v1/organizations/current/users";
+    let new = json!({"name": "Cleo", "email": "cleo@acme.example", "role": "agent"});
+    let tried = bob.post(&format!("{users}?dry_run=true"), &new).is(200);
+    assert_eq!((&tried.body["events"], &tried.body["position"]), (&json!(["user.invited"]), &json!(null)));
+    assert_eq!(bob.get(users).is(200).body["items"].as_array().unwrap().len(), 1);
+    bob.post(users, &new).is(201);
+    bob.post(&format!("{users}?dry_run=true"), &new).refused(409, "email-taken");
+}
+
+async fn pages_follow_each_other(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let users = "/v1/organizations/current/users";
+    for number in 0..11 {
+        let new = json!({"name": format!("Same Name"), "email": format!("u{number}@acme.example"), "role": "agent"});
+        bob.post(users, &new).is(201);
+    }
+    for sort in ["name", "-name", "email", "-created_at"] {
+        let (mut seen, mut path, mut count) = (BTreeSet::new(), format!("{users}?limit=5&sort={sort}"), 0);
+        loop {
+            let page = bob.get(&path).is(200);
+            let items = page.body["items"].as_array().unwrap();
+            count += items.len();
+            seen.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+            let Some(cursor) = page.body["next_cursor"].as_str() else { break };
+            path = format!("{users}?limit=5&sort={sort}&cursor={cursor}");
+        }
+        assert_eq!((seen.len(), count), (12, 12), "{sort}");
+    }
+    let cursor = bob.get(&format!("{users}?limit=5")).is(200).body["next_cursor"].as_str().unwrap().to_owned();
+    bob.get(&format!("{users}?limit=5&sort=email&cursor={cursor}")).refused(422, "invalid-fields");
+    bob.get(&format!("{users}?role=agent&cursor={cursor}")).refused(422, "invalid-fields");
+    bob.get(&format!("{users}?cursor={}", cursor.to_lowercase())).refused(422, "invalid-fields");
+    let (ana, elsewhere) = (service.ana(), format!("{users}?limit=5&cursor={cursor}"));
+    ana.get(&elsewhere).refused(422, "invalid-fields");
+}
+
+async fn wrong_input_is_said_so(store: Store) {
+    let service = Service::start(&store);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let users = format!("/v1/organizations/{acme}/users");
+    bob.get("/v1/nothing").refused(404, "resource-not-found");
+    bob.send("PUT", &users, &[], Some(&json!({}))).refused(405, "method-not-allowed");
+    bob.get(&format!("{users}?limit=0")).refused(422, "invalid-fields");
+    bob.get(&format!("{users}?colour=red")).refused(422, "invalid-fields");
+    bob.get(&format!("{users}/usr_00000000000000000000000042")).refused(404, "user-not-found");
+    bob.get(&format!("{users}/nobody")).refused(404, "user-not-found");
+    let text = [("content-type", "text/plain")];
+    bob.send("POST", &users, &text, None).refused(422, "invalid-fields");
+    let huge = json!({"name": "x".repeat(70_000)});
+    bob.post(&users, &huge).refused(413, "body-too-large");
+    let wrong = bob.post(&users, &json!({"name": "http://evil.example", "email": "no", "role": "agent"}));
+    let fields: Vec<&str> =
+        wrong.body["errors"].as_array().unwrap().iter().map(|it| it["pointer"].as_str().unwrap()).collect();
+    assert_eq!(fields, ["/name", "/email"], "{wrong:?}");
+    let answer = bob.send("GET", "/v1/sessions/current", &[("x-request-id", "mine-1")], None).is(200);
+    assert_eq!(answer.header("x-request-id"), "mine-1");
+}
+
+async fn what_one_node_did_another_shows(store: Store) {
+    let (one, two) = (Service::start(&store), Service::start(&store));
+    let (_, bob) = one.found(&store, "acme.example").await;
+    let users = "/v1/organizations/current/users";
+    for number in 0..5 {
+        let new = json!({"name": "Cleo", "email": format!("c{number}@acme.example"), "role": "agent"});
+        let invited = bob.post(users, &new).is(201);
+        let headers =
+            [("authorization", bob.authorization()), ("porttask-at-least", invited.header("porttask-position"))];
+        two.send("GET", &format!("{users}/{}", invited.id()), &headers, None).is(200);
+    }
+    let far = [("porttask-at-least", "0:999999999"), ("authorization", bob.authorization())];
+    let partition = match store.engine() {
+        Engine::Sqlite => two.send("GET", users, &far, None).refused(503, "not-yet"),
+        Engine::Postgres => two.send("GET", users, &[("authorization", bob.authorization())], None).is(200),
+    };
+    assert!(partition.status > 0);
+}
+
+/// Whatever was answered with success before the process ended is there afterwards, and it ends soon.
+async fn nothing_acknowledged_is_lost_when_the_service_is_stopped(store: Store) {
+    let mut service = Service::start(&store);
+    let (acme, token) = {
+        let (acme, bob) = service.found(&store, "acme.example").await;
+        (acme, bob.authorization().to_owned())
+    };
+    let users = format!("/v1/organizations/{acme}/users");
+    let invited = thread::scope(|scope| {
+        let invite = |worker: usize| {
+            let (service, users, token) = (&service, &users, &token);
+            move || {
+                let mut invited = Vec::new();
+                for number in 0.. {
+                    let email = format!("w{worker}n{number}@acme.example");
+                    let body = json!({"name": "Cleo", "email": email, "role": "agent"});
+                    match service.try_send("POST", users, &[("authorization", token)], Some(&body)) {
+                        Ok(answer) if answer.status == 201 => invited.push(answer.id().to_owned()),
+                        _ => break,
+                    }
+                }
+                invited
+            }
+        };
+        let workers: Vec<_> = (0..4).map(|worker| scope.spawn(invite(worker))).collect();
+        thread::sleep(Duration::from_millis(700));
+        signal(service.pid(), libc::SIGTERM);
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(service.wait(), "stopped with an error");
+    assert!(invited.len() > 4, "{}", invited.len());
+    let again = Service::start(&store);
+    let bob = again.sign_in("bob@acme.example");
+    for user in &invited {
+        bob.get(&format!("{users}/{user}")).is(200);
+    }
+}

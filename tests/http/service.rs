@@ -1,0 +1,217 @@
+//! A running service, and those who call it.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use jiff::Timestamp;
+use porttask_app::links::{Link, Links, Purpose};
+use porttask_domain::{OrganizationId, UserId};
+use porttask_tests::{Engine, MASTER_KEY, Node, Store};
+use serde_json::{Value, json};
+use ureq::{Agent, http};
+
+/// The password of everybody.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// The binary as a service on a store; it is killed when dropped.
+pub(crate) struct Service {
+    child: Child,
+    url: String,
+    agent: Agent,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The words of a problem's name; empty if it is none.
+    pub(crate) fn problem(&self) -> &str {
+        self.body["type"].as_str().and_then(|name| name.strip_prefix("urn:porttask:problem:")).unwrap_or_default()
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.body["id"].as_str().unwrap_or_else(|| panic!("no id in {self:?}"))
+    }
+
+    /// The same answer, which has this status.
+    #[track_caller]
+    pub(crate) fn is(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+
+    /// That it was refused so.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, problem: &str) -> Self {
+        assert_eq!((self.status, self.problem()), (status, problem), "{self:?}");
+        self
+    }
+}
+
+/// The binary on a store, with nothing else of the environment that could change its ways.
+pub(crate) fn porttask(store: &Store, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_porttask"));
+    command.env_clear().args(arguments).stdin(Stdio::null()).env("PORTTASK_MASTER_KEY", MASTER_KEY);
+    match store.engine() {
+        Engine::Sqlite => command.env("PORTTASK_DATA", store.place()),
+        Engine::Postgres => command.env("DATABASE_URL", store.place()),
+    };
+    command
+}
+
+impl Service {
+    /// With a super admin, `ana@platform.example`.
+    pub(crate) fn start(store: &Store) -> Self {
+        let admin = [("PORTTASK_ADMIN_EMAIL", "ana@platform.example"), ("PORTTASK_ADMIN_PASSWORD", PASSWORD)];
+        Self::start_with(store, &admin)
+    }
+
+    /// With these variables set.
+    pub(crate) fn start_with(store: &Store, variables: &[(&str, &str)]) -> Self {
+        let mut command = porttask(store, &["serve", "--listen", "127.0.0.1:0"]);
+        let mut child =
+            command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = said
+            .by_ref()
+            .map(|line| line.unwrap())
+            .find_map(|line| Some(line.strip_prefix("Listening on ")?.split(';').next()?.to_owned()));
+        std::thread::spawn(move || said.for_each(drop));
+        let config = Agent::config_builder().http_status_as_error(false).max_idle_connections_per_host(0);
+        Self { child, url: address.expect("the service did not start"), agent: config.build().into() }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until the process has ended; answers whether it succeeded.
+    pub(crate) fn wait(&mut self) -> bool {
+        self.child.wait().unwrap().success()
+    }
+
+    /// Sends a request.
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
+        self.try_send(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Sends a request to a service that may be going.
+    pub(crate) fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, ureq::Error> {
+        let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let text = match body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                body.to_string()
+            }
+            None => String::new(),
+        };
+        let mut response = self.agent.run(request.body(text).unwrap())?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.body_mut().read_to_string()?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Ok(Answer { status, headers, body })
+    }
+
+    /// Somebody who signs in.
+    #[track_caller]
+    pub(crate) fn sign_in(&self, email: &str) -> Caller<'_> {
+        let body = json!({"email": email, "password": PASSWORD});
+        let answer = self.send("POST", "/v1/sessions", &[("user-agent", "Kettle/1")], Some(&body)).is(201);
+        let authorization = format!("Bearer {}", answer.body["token"].as_str().unwrap());
+        Caller { service: self, authorization, session: answer.body }
+    }
+
+    /// The super admin.
+    pub(crate) fn ana(&self) -> Caller<'_> {
+        self.sign_in("ana@platform.example")
+    }
+
+    /// An organization with this domain, and its first admin, who has accepted.
+    pub(crate) async fn found(&self, store: &Store, domain: &str) -> (String, Caller<'_>) {
+        let ana = self.ana();
+        let admin = format!("bob@{domain}");
+        let first_admin = json!({"name": "Bob Fisher", "email": admin});
+        let body = json!({"name": "Acme", "domain": domain, "first_admin": first_admin});
+        let organization = ana.post("/v1/organizations", &body).is(201).id().to_owned();
+        let users = ana.get(&format!("/v1/organizations/{organization}/users")).is(200);
+        let user = users.body["items"][0]["id"].as_str().unwrap().to_owned();
+        self.accept(store, &organization, &user).await.is(200);
+        (organization, self.sign_in(&admin))
+    }
+
+    /// Takes up the invitation of a user, by the link that was mailed to them.
+    pub(crate) async fn accept(&self, store: &Store, organization: &str, user: &str) -> Answer {
+        let body = json!({"token": invitation(store, organization, user).await, "password": PASSWORD});
+        self.send("POST", "/v1/invitations/accept", &[], Some(&body))
+    }
+}
+
+/// The token of the first invitation of a user.
+pub(crate) async fn invitation(store: &Store, organization: &str, user: &str) -> String {
+    let (organization, user): (OrganizationId, UserId) = (organization.parse().unwrap(), user.parse().unwrap());
+    let links = Links::open(&Node::on(store).await.vault, "http://x").await.unwrap();
+    let expires_at = Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    links.token(&Link { purpose: Purpose::Invitation, organization, subject: user.0, generation: 1, expires_at })
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// Somebody who is signed in.
+pub(crate) struct Caller<'a> {
+    service: &'a Service,
+    authorization: String,
+    pub(crate) session: Value,
+}
+
+impl Caller<'_> {
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
+        let mut all = vec![("authorization", self.authorization.as_str())];
+        all.extend_from_slice(headers);
+        self.service.send(method, path, &all, body)
+    }
+
+    pub(crate) fn authorization(&self) -> &str {
+        &self.authorization
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], None)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        self.send("DELETE", path, &[], None)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, &[], Some(body))
+    }
+
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send("PATCH", path, &[], Some(body))
+    }
+}
