@@ -9,3 +9,4 @@ mod nodes;
 mod once;
 mod partitions;
 mod read;
+mod tasks;

@@ -12,6 +12,7 @@ use crate::{
         ClaimKey, EventLog, Head, LogError, PersonKeyId, SecretId,
         admission::{OnceKey, OnceRecord},
     },
+    tasks::Tasks,
 };
 
 /// A key as it is stored.
@@ -23,10 +24,10 @@ pub enum StoredKey {
     Destroyed,
 }
 
-/// What an engine keeps: the log, and the ledger beside it in the same database.
-pub trait Database: EventLog + Ledger {}
+/// What an engine keeps: the log, and the ledger with its tasks beside it in the same database.
+pub trait Database: EventLog + Ledger + Tasks {}
 
-impl<T: EventLog + Ledger> Database for T {}
+impl<T: EventLog + Ledger + Tasks> Database for T {}
 
 /// The ledger. Implemented by every engine of the log.
 #[async_trait]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`log`] | the port of the event log |
 //! | [`ledger`] | the port of what does not follow from events |
+//! | [`tasks`] | the port of what is left to be carried out because of events |
 //! | [`execute`] | the way of a command: load, decide, append |
 //! | [`views`] | read models at work: tables that are folds of the log |
 //! | [`access`] | who calls: from a token to rights that hold now |
@@ -27,6 +28,7 @@ pub mod passwords;
 pub mod refusals;
 pub mod setup;
 pub mod sign_in;
+pub mod tasks;
 pub mod vault;
 pub mod views;
 

@@ -11,6 +11,7 @@ mod reader;
 mod rows;
 mod schema;
 mod session;
+mod tasks;
 mod tls;
 mod wakeups;
 mod writer;

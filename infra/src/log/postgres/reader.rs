@@ -3,7 +3,7 @@
 use std::{pin::pin, time::Duration};
 
 use deadpool_postgres::{
-    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, PoolError, RecyclingMethod, Runtime,
+    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
 use futures_util::TryStreamExt;
 use porttask_app::{
@@ -83,6 +83,14 @@ impl Reader {
         Ok(Self { pool })
     }
 
+    /// A connection for a statement of another module. It may have broken while it was idle.
+    pub(super) async fn client(&self) -> Result<Object, LogError> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => from_postgres(&error),
+            other => LogError::Unavailable(other.to_string()),
+        })
+    }
+
     /// The rows of a statement, each taken in by `take` until it answers `false`. A connection that broke while it was
     /// idle is not the caller's concern: the statement is sent again on another.
     async fn query<T: Default>(
@@ -92,10 +100,7 @@ impl Reader {
         take: impl Fn(&mut T, &Row) -> Result<bool, LogError>,
     ) -> Result<T, LogError> {
         loop {
-            let client = self.pool.get().await.map_err(|error| match error {
-                PoolError::Backend(error) => from_postgres(&error),
-                other => LogError::Unavailable(other.to_string()),
-            })?;
+            let client = self.client().await?;
             let result = async {
                 let statement = client.prepare_cached(sql).await?;
                 let mut found = pin!(client.query_raw(&statement, parameters.iter().copied()).await?);

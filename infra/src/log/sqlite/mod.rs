@@ -7,6 +7,7 @@ mod error;
 mod ledger;
 mod reader;
 mod store;
+mod tasks;
 mod write_back;
 mod writer;
 
