@@ -12,6 +12,8 @@
 //! | [`refusals`] | what callers were refused, by the hour |
 //! | [`passwords`] | hashes of passwords, and the work that an attempt costs |
 //! | [`sign_in`] | from an address and a password to a session |
+//! | [`reactors`] | tasks at work: what is done beyond the log because of events |
+//! | [`mail`] | what is mailed to whom, and why |
 //! | [`setup`] | the platform's organization and its first super admin |
 //! | [`links`] | links that prove something: an invitation, the first sign-in |
 //! | [`guards`] | names and counts, checked against the events |
@@ -24,7 +26,9 @@ pub mod guards;
 pub mod ledger;
 pub mod links;
 pub mod log;
+pub mod mail;
 pub mod passwords;
+pub mod reactors;
 pub mod refusals;
 pub mod setup;
 pub mod sign_in;
