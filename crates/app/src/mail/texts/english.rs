@@ -89,7 +89,9 @@ If you did not expect this, ignore it: nothing happens then.
         let invitation = Invitation { inviter: None, time_zone: "UTC", role: Role::SuperAdmin, ..example() };
         let (subject, text) = of(Some("en")).invitation(&invitation);
         assert_eq!(subject, "You are invited to Acme Shipping");
-        assert!(text.contains("\n\nYou are invited to join Acme Shipping on PortTask as a super admin of the platform.\n"));
+        assert!(
+            text.contains("\n\nYou are invited to join Acme Shipping on PortTask as a super admin of the platform.\n")
+        );
         assert!(text.contains("until 3 August 2026 at 13:05 (UTC)."), "{text}");
     }
 }
