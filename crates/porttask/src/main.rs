@@ -7,12 +7,14 @@ mod config;
 mod events;
 mod guards;
 mod keys;
+mod mail;
 mod master_key;
 mod node;
 mod progress;
 mod secret;
 mod service;
 mod storage;
+mod tasks;
 mod views;
 
 use std::process::ExitCode;

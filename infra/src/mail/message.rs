@@ -4,7 +4,7 @@ use lettre::{
     Address, Message,
     message::{
         Mailbox,
-        header::{ContentType, HeaderName, HeaderValue},
+        header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0},
     },
 };
 use porttask_app::mail::{Mail, MailError};
@@ -48,6 +48,7 @@ impl Sender {
             .to(Mailbox::new(name, to))
             .subject(on_one_line(subject))
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
+            .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
             .body(text.clone())
             .map_err(|error| MailError::Permanent(format!("it makes no message: {error}")))
@@ -85,6 +86,7 @@ mod tests {
             "To: \"Bob Fisher\" <bob@acme.example>",
             "Subject: Hello",
             "Auto-Submitted: auto-generated",
+            "MIME-Version: 1.0",
             "Content-Type: text/plain; charset=utf-8",
             "Content-Transfer-Encoding: 7bit",
         ] {
