@@ -8,6 +8,7 @@ mod docs;
 mod document;
 mod identity;
 mod limits;
+mod mail;
 mod metrics;
 mod requests;
 mod service;
