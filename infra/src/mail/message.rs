@@ -3,8 +3,8 @@
 use lettre::{
     Address, Message,
     message::{
-        Mailbox,
-        header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0},
+        Body, Mailbox,
+        header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0},
     },
 };
 use porttask_app::mail::{Mail, MailError};
@@ -50,8 +50,19 @@ impl Sender {
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
             .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
-            .body(text.clone())
+            .body(body(text))
             .map_err(|error| MailError::Permanent(format!("it makes no message: {error}")))
+    }
+}
+
+/// As it is, if that is allowed: so that links can be read also by whoever opens the file. Otherwise encoded.
+fn body(text: &str) -> Body {
+    /// The longest line (RFC 5322).
+    const LONGEST: usize = 998;
+    let is_plain = |line: &str| line.len() <= LONGEST && line.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+    match text.split('\n').all(is_plain) {
+        true => Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit),
+        false => Body::new(text.to_owned()),
     }
 }
 
@@ -94,6 +105,21 @@ mod tests {
         }
         assert!(head.lines().any(|line| line.starts_with("Date: ")), "{head}");
         assert_eq!(body, "Hello,\r\n\r\nthere.\r\n");
+    }
+
+    #[test]
+    fn a_link_stays_on_its_line_and_other_scripts_are_encoded() {
+        let link = format!("https://admin.example/invitation#token={}", "a".repeat(200));
+        let text = format!("Open this:\n\n{link}\n");
+        let plain = written(&Mail { text: text.clone(), ..mail("Bob", "bob@acme.example", "Hello") });
+        assert!(plain.ends_with(&format!("\r\n\r\nOpen this:\r\n\r\n{link}\r\n")), "{plain}");
+        for other in [format!("Grüße\n{text}"), format!("{}\n", "a".repeat(999)), "a\0b\n".to_owned()] {
+            let encoded = written(&Mail { text: other, ..mail("Bob", "bob@acme.example", "Hello") });
+            assert!(
+                encoded.is_ascii() && !encoded.contains('\0') && encoded.lines().all(|line| line.len() < 80),
+                "{encoded}"
+            );
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use porttask_domain::{
-    Actor, OrganizationId, UserId,
+    Actor, Aggregate, OrganizationId, UserId,
     identity::{Capability, Organization, User},
     uuid_of,
 };
@@ -40,12 +40,13 @@ pub struct Mailer {
     transport: Arc<dyn MailTransport>,
 }
 
-/// An invitation that can be taken up.
-struct Current {
-    /// Which one of the user's.
+/// Somebody who was invited, as the log has them now: what is in memory may be of somebody who was erased since.
+struct Invited {
+    user: User,
+    /// How often they were invited.
     number: u64,
-    /// Who has sent it.
-    actor: Actor,
+    /// The last invitation.
+    last: Option<RecordedEvent>,
 }
 
 impl Mailer {
@@ -66,21 +67,23 @@ impl Mailer {
     /// The mail of an invitation; `None` if there is no reason for it any more.
     async fn invitation(&self, task: &Task, now: Timestamp) -> Result<Option<Mail>, TaskError> {
         let (home, id) = (task.organization, UserId(task.subject));
-        let (user, _) = self.executor.load::<User>(home, id).await?;
         let (organization, _) = self.executor.load::<Organization>(home, home).await?;
         let is_allowed = match organization.standing() {
             Some(standing) => standing.allows(Capability::Use),
             None => home == OrganizationId::PLATFORM,
         };
-        let Some((number, expires_at)) = user.invitation().filter(|(_, expires_at)| is_allowed && now < *expires_at)
-        else {
-            return Ok(None);
+        let Invited { user, number, last } = self.invited(home, id).await?;
+        let is_the_last = last.as_ref().is_some_and(|event| event.version.0 == task.number);
+        let expires_at = match user.invitation() {
+            Some((current, expires_at)) if current == number && now < expires_at && is_allowed && is_the_last => {
+                expires_at
+            }
+            Some(_) | None => return Ok(None),
         };
-        let current = self.invitation_at(home, id, Version(task.number)).await?;
-        let Some(current) = current.filter(|current| current.number == number) else { return Ok(None) };
         let person = user.person().and_then(|(name, email)| Some((name.value()?, email.value()?)));
         let Some(((name, address), role)) = person.zip(user.role()) else { return Ok(None) };
-        let inviter = self.name_of(current.actor).await?;
+        let metas = self.vault.metas(last.as_slice()).await?;
+        let inviter = self.name_of(metas.first().map_or(Actor::System, |meta| meta.actor)).await?;
         let purpose = Purpose::Invitation;
         let link = Link { purpose, organization: home, subject: id.0, generation: number, expires_at };
         let settings = organization.settings();
@@ -98,27 +101,23 @@ impl Mailer {
         Ok(Some(Mail { id: task.id.0, to_name, to_address, subject, text }))
     }
 
-    /// The invitation that a user got by their event of this version, if it is their last.
-    async fn invitation_at(
-        &self,
-        organization: OrganizationId,
-        user: UserId,
-        version: Version,
-    ) -> Result<Option<Current>, TaskError> {
+    /// Somebody who was invited.
+    async fn invited(&self, organization: OrganizationId, user: UserId) -> Result<Invited, TaskError> {
         let stream = stream_of::<User>(organization, user)?;
-        let (mut after, mut number, mut last) = (Version::NONE, 0, None);
+        let mut invited = Invited { user: User::default(), number: 0, last: None };
+        let mut after = Version::NONE;
         loop {
             let events = self.database.read_stream(&stream, after, PAGE).await?;
-            let Some(end) = events.last() else { break };
+            let Some(end) = events.last() else { return Ok(invited) };
             after = end.version;
-            let is_invitation = |event: &&RecordedEvent| is_an_invitation(event.event_type.as_str());
-            for event in events.iter().filter(is_invitation) {
-                (number, last) = (number + 1, Some(event.clone()));
+            for (event, fact) in events.iter().zip(self.vault.facts(&events).await?) {
+                let fact = fact.try_into().map_err(|_| ExecuteError::ForeignEvent(stream.clone()))?;
+                invited.user.evolve(&fact);
+                if is_an_invitation(event.event_type.as_str()) {
+                    (invited.number, invited.last) = (invited.number + 1, Some(event.clone()));
+                }
             }
         }
-        let Some(event) = last.filter(|event| event.version == version) else { return Ok(None) };
-        let metas = self.vault.metas(std::slice::from_ref(&event)).await?;
-        Ok(metas.first().map(|meta| Current { number, actor: meta.actor }))
     }
 
     /// What an actor is called, if it is a person with a name. The platform's staff acts as the platform.
