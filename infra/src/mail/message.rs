@@ -59,10 +59,12 @@ impl Sender {
 fn body(text: &str) -> Body {
     /// The longest line (RFC 5322).
     const LONGEST: usize = 998;
+    let is_in_order = |character: &char| !character.is_control() || matches!(character, '\n' | '\t');
+    let text: String = text.chars().filter(is_in_order).collect();
     let is_plain = |line: &str| line.len() <= LONGEST && line.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
     match text.split('\n').all(is_plain) {
         true => Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit),
-        false => Body::new(text.to_owned()),
+        false => Body::new(text),
     }
 }
 
