@@ -31,7 +31,7 @@ use tokio::{
 use self::{scheduler::Scheduler, worker::Worker};
 use crate::{
     ledger::Database,
-    log::{Checkpoint, Head, Incarnation, LogError, PartitionId, RecordedEvent},
+    log::{Checkpoint, EventLog, FollowError, Follower, Head, Incarnation, LogError, PartitionId, RecordedEvent},
     tasks::{NewTask, Task, TaskCounts},
 };
 
@@ -167,8 +167,14 @@ impl Reactors {
         for reactor in reactors {
             let cursors = database.cursors(reactor.name()).await?;
             let one = Served::new(Arc::clone(&reactor));
-            let foreign = cursors.iter().filter(|cursor| cursor.incarnation != incarnation);
-            foreign.for_each(|cursor| one.hold(cursor.position.partition, &why_held(cursor, incarnation)));
+            for cursor in &cursors {
+                let log: Arc<dyn EventLog> = Arc::<dyn Database>::clone(&database);
+                match Follower::resume(log, *cursor).await {
+                    Ok(_) | Err(FollowError::NoSuchPartition(_)) => {}
+                    Err(FollowError::Log(error)) => return Err(error),
+                    Err(error) => one.hold(cursor.position.partition, &error.to_string()),
+                }
+            }
             if !one.is_held() {
                 // A partition that came after the reactor did is read from its first event.
                 let from_the_first = reactor.begins_at_the_first_event() || !cursors.is_empty();
@@ -236,11 +242,6 @@ pub async fn release(database: &dyn Database, reactor: &str) -> Result<(), LogEr
 fn begin_at(head: &Head, incarnation: Incarnation, at_the_first_event: bool) -> Checkpoint {
     let Head { position, event_id, .. } = if at_the_first_event { Head::empty(head.position.partition) } else { *head };
     Checkpoint { incarnation, position, event_id }
-}
-
-fn why_held(cursor: &Checkpoint, current: Incarnation) -> String {
-    let Checkpoint { incarnation, position, .. } = cursor;
-    format!("it stood at {position} in incarnation {incarnation} of the log, which is now in incarnation {current}")
 }
 
 impl Served {

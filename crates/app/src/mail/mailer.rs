@@ -101,7 +101,7 @@ impl Mailer {
         Ok(Some(Mail { id: task.id.0, to_name, to_address, subject, text }))
     }
 
-    /// Somebody who was invited.
+    /// Somebody who was invited, if they were.
     async fn invited(&self, organization: OrganizationId, user: UserId) -> Result<Invited, TaskError> {
         let stream = stream_of::<User>(organization, user)?;
         let mut invited = Invited { user: User::default(), number: 0, last: None };
@@ -124,7 +124,7 @@ impl Mailer {
     async fn name_of(&self, actor: Actor) -> Result<Option<String>, TaskError> {
         match actor {
             Actor::User { organization, user } if organization != OrganizationId::PLATFORM => {
-                let (user, _) = self.executor.load::<User>(organization, user).await?;
+                let Invited { user, .. } = self.invited(organization, user).await?;
                 Ok(user.person().and_then(|(name, _)| name.value()).map(str::to_owned))
             }
             Actor::User { .. } | Actor::Operator | Actor::System => Ok(None),
