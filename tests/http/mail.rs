@@ -2,6 +2,8 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -12,10 +14,11 @@ use serde_json::json;
 
 use super::service::{PASSWORD, Service, porttask};
 
-on_both_engines!(
+on_both_engines! {
     an_invitation_comes_by_mail_and_its_link_lets_in,
-    a_mail_that_cannot_be_sent_is_a_task_that_people_see
-);
+    a_mail_that_cannot_be_sent_is_a_task_that_people_see,
+    a_mail_that_is_refused_is_dead_until_it_is_revived,
+}
 
 /// Mails by file, once there are so many.
 fn mails(folder: &Path, count: usize) -> Vec<(PathBuf, String)> {
@@ -119,4 +122,47 @@ async fn a_mail_that_cannot_be_sent_is_a_task_that_people_see(store: Store) {
     assert!(!run(&["tasks", "release", "post"]).status.success());
     let released = run(&["tasks", "release", "mail"]);
     assert!(String::from_utf8_lossy(&released.stdout).contains("; 1 tasks wait."), "{released:?}");
+}
+
+/// A server that wants no mail; its URL.
+fn unwilling() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("smtp://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            _ = stream.write_all(b"220 mail.example\r\n");
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            if lines.next().is_some() {
+                _ = stream.write_all(b"554 no mail is wanted here\r\n");
+            }
+        }
+    });
+    url
+}
+
+async fn a_mail_that_is_refused_is_dead_until_it_is_revived(store: Store) {
+    let url = unwilling();
+    let admin = [("PORTTASK_ADMIN_EMAIL", "ana@platform.example"), ("PORTTASK_ADMIN_PASSWORD", PASSWORD)];
+    let service = Service::start_with(&store, &[("PORTTASK_SMTP_URL", &url), admin[0], admin[1]]);
+    let first_admin = json!({"name": "Bob Fisher", "email": "bob@acme.example"});
+    let body = json!({"name": "Acme", "domain": "acme.example", "first_admin": first_admin});
+    service.ana().post("/v1/organizations", &body).is(201);
+    let dead = || {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let output = porttask(&store, &["tasks", "list", "--dead", "--json"]).output().unwrap();
+            if let Ok(task) = serde_json::from_slice::<serde_json::Value>(&output.stdout) {
+                break task;
+            }
+            assert!(Instant::now() < deadline, "{output:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let task = dead();
+    assert!(task["last_error"].as_str().unwrap().contains("no mail is wanted here"), "{task}");
+    let revived = porttask(&store, &["tasks", "revive", task["id"].as_str().unwrap()]).output().unwrap();
+    assert!(revived.status.success(), "{revived:?}");
+    let again = dead();
+    assert_eq!((&again["id"], &again["attempts"]), (&task["id"], &json!(1)), "it was tried as if never before");
 }
