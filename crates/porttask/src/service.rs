@@ -73,10 +73,10 @@ impl ServiceArgs {
             crate::master_key::must_be_given(storage)?;
         }
         let settings = self.settings()?;
-        let transport = self.mail.open(storage, self.domain_of_mail())?;
         let listener = TcpListener::bind(self.listen).await.map_err(|error| format!("{}: {error}", self.listen))?;
         let address = listener.local_addr()?;
         let node = Node::open(storage).await?;
+        let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
         let passwords = Arc::new(Passwords::new(Arc::clone(&node.database))?);
         let links = Links::open(&node.vault, &self.public_url(address)).await?;

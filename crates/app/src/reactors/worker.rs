@@ -48,7 +48,7 @@ impl Worker {
             while under_way.try_join_next().is_some() {}
             let begun = match under_way.len() < self.pace.at_once && !self.served.is_held() {
                 true => self.begin(&mut under_way).await,
-                false => Ok(0),
+                false => self.count().await.map(|()| 0),
             };
             match begun {
                 Ok(0) => {
