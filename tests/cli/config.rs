@@ -95,12 +95,18 @@ fn what_is_wrong_with_the_file_is_said_with_its_line() {
 
 #[test]
 fn secrets_are_shown_nowhere() {
-    let keys = ["database_url", "master_key", "admin_password", "metrics_token"];
+    let keys = ["database_url", "master_key", "admin_password", "metrics_token", "smtp_url"];
     // Nobody listens there.
     let value = format!("postgres://ana:{SECRET}@127.0.0.1:1/porttask");
     let text: String = keys.iter().map(|key| format!("{key} = \"{value}\"\n")).collect();
     let directory = configured(&text);
-    let variables = ["DATABASE_URL", "PORTTASK_MASTER_KEY", "PORTTASK_ADMIN_PASSWORD", "PORTTASK_METRICS_TOKEN"];
+    let variables = [
+        "DATABASE_URL",
+        "PORTTASK_MASTER_KEY",
+        "PORTTASK_ADMIN_PASSWORD",
+        "PORTTASK_METRICS_TOKEN",
+        "PORTTASK_SMTP_URL",
+    ];
     let variables: Vec<(&str, &str)> = variables.iter().map(|name| (*name, &*value)).collect();
     for (place, variables) in [(directory.path(), &[][..]), (tempfile::tempdir().unwrap().path(), &variables[..])] {
         for arguments in [

@@ -9,6 +9,7 @@ mod document;
 mod identity;
 mod import;
 mod limits;
+mod mail;
 mod metrics;
 mod requests;
 mod service;

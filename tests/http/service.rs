@@ -65,7 +65,10 @@ pub(crate) fn porttask(store: &Store, arguments: &[&str]) -> Command {
     command.env_clear().args(arguments).stdin(Stdio::null()).env("PORTTASK_MASTER_KEY", MASTER_KEY);
     match store.engine() {
         Engine::Sqlite => command.env("PORTTASK_DATA", store.place()),
-        Engine::Postgres => command.env("DATABASE_URL", store.place()),
+        // Mails are left in the data folder.
+        Engine::Postgres => {
+            command.env("DATABASE_URL", store.place()).env("PORTTASK_DATA", env!("CARGO_TARGET_TMPDIR"))
+        }
     };
     command
 }

@@ -10,3 +10,4 @@ mod nodes;
 mod once;
 mod partitions;
 mod read;
+mod tasks;

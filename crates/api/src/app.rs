@@ -14,6 +14,7 @@ use porttask_app::{
     links::Links,
     log::{PartitionId, Position},
     passwords::Passwords,
+    reactors::Reactors,
     refusals::Refusals,
     sign_in::SignIn,
     vault::{Vault, VaultError},
@@ -153,6 +154,11 @@ impl App {
             metrics,
             last_changes,
         })))
+    }
+
+    /// Counts what these reactors do, too. Of several, the first.
+    pub fn count(&self, reactors: &Arc<Reactors>) {
+        self.metrics.count(Arc::clone(reactors));
     }
 
     /// Where an organization lives.

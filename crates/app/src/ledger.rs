@@ -13,6 +13,7 @@ use crate::{
         ClaimKey, EventLog, Head, LogError, PersonKeyId, SecretId,
         admission::{OnceKey, OnceRecord},
     },
+    tasks::Tasks,
 };
 
 /// A key as it is stored.
@@ -24,10 +25,10 @@ pub enum StoredKey {
     Destroyed,
 }
 
-/// What an engine keeps: the log, and the ledger beside it in the same database.
-pub trait Database: EventLog + Ledger + Jobs {}
+/// What an engine keeps: the log, and the ledger with its tasks and jobs beside it in the same database.
+pub trait Database: EventLog + Ledger + Tasks + Jobs {}
 
-impl<T: EventLog + Ledger + Jobs> Database for T {}
+impl<T: EventLog + Ledger + Tasks + Jobs> Database for T {}
 
 /// The ledger. Implemented by every engine of the log.
 #[async_trait]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`log`] | the port of the event log |
 //! | [`ledger`] | the port of what does not follow from events |
+//! | [`tasks`] | the port of what is left to be carried out because of events |
 //! | [`execute`] | the way of a command: load, decide, append |
 //! | [`views`] | read models at work: tables that are folds of the log |
 //! | [`access`] | who calls: from a token to rights that hold now |
@@ -14,6 +15,8 @@
 //! | [`organizations`] | which organization is meant |
 //! | [`import`] | users from a file |
 //! | [`jobs`] | long work that somebody ordered |
+//! | [`reactors`] | tasks at work: what is done beyond the log because of events |
+//! | [`mail`] | what is mailed to whom, and why |
 //! | [`setup`] | the platform's organization and its first super admin |
 //! | [`links`] | links that prove something: an invitation, the first sign-in |
 //! | [`guards`] | names and counts, checked against the events |
@@ -28,11 +31,14 @@ pub mod jobs;
 pub mod ledger;
 pub mod links;
 pub mod log;
+pub mod mail;
 pub mod organizations;
 pub mod passwords;
+pub mod reactors;
 pub mod refusals;
 pub mod setup;
 pub mod sign_in;
+pub mod tasks;
 pub mod vault;
 pub mod views;
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, config::Effective, events, export, guards, import, keys, service::ServiceArgs, storage::StorageArgs, views,
+    bench, config::Effective, events, export, guards, import, keys, service::ServiceArgs, storage::StorageArgs, tasks,
+    views,
 };
 
 /// Any reason for which a command failed, for the person at the terminal.
@@ -71,6 +72,16 @@ enum Command {
         #[command(subcommand)]
         command: views::Command,
     },
+    /// Look after tasks: what is left to be done because something happened, as mail to be sent.
+    ///
+    /// The running service carries them out by itself. What fails is tried again for hours, and dead then: it is listed here
+    /// with its cause until somebody revives it.
+    Tasks {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: tasks::Command,
+    },
     /// Look after names and counts: what must be unique, and what must stay within bounds.
     Guards {
         #[command(flatten)]
@@ -117,6 +128,7 @@ impl Cli {
             Command::Events { storage, command } => command.run(&storage).await,
             Command::Export { storage, command } => command.run(&storage).await,
             Command::Views { storage, command } => command.run(&storage).await,
+            Command::Tasks { storage, command } => command.run(&storage).await,
             Command::Guards { storage, command } => command.run(&storage).await,
             Command::Keys { storage, command } => command.run(&storage).await,
             Command::Import { storage, command } => command.run(&storage).await,

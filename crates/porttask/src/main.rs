@@ -9,12 +9,14 @@ mod export;
 mod guards;
 mod import;
 mod keys;
+mod mail;
 mod master_key;
 mod node;
 mod progress;
 mod secret;
 mod service;
 mod storage;
+mod tasks;
 mod views;
 
 use std::process::ExitCode;

@@ -8,7 +8,9 @@ use porttask_api::{App, Settings};
 use porttask_app::{
     execute::Executor,
     links::Links,
+    mail::{MailTransport, Mailer},
     passwords::{NewPassword, Passwords},
+    reactors::{Pace, Reactors},
     setup::{self, FirstSuperAdmin},
 };
 use porttask_domain::{
@@ -16,9 +18,9 @@ use porttask_domain::{
     identity::{DomainName, EmailAddress, organization::OrganizationName},
 };
 use porttask_infra::log::Storage;
-use tokio::{net::TcpListener, signal::unix::SignalKind};
+use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 
-use crate::{bounds::BoundsArgs, cli::Error, node::Node, secret, storage::StorageArgs};
+use crate::{bounds::BoundsArgs, cli::Error, mail::MailArgs, node::Node, secret, storage::StorageArgs};
 
 /// The domain of the platform's organization if the public address has none.
 const NO_DOMAIN: &str = "platform.internal";
@@ -39,6 +41,8 @@ pub(crate) struct ServiceArgs {
     /// How many invitations an organization may send in a day.
     #[arg(long, env = "PORTTASK_INVITATIONS_PER_DAY", default_value_t = 1_000)]
     invitations_per_day: u32,
+    #[command(flatten)]
+    mail: MailArgs,
     #[command(flatten)]
     bounds: BoundsArgs,
     /// The token by which /metrics is read; without one, it is open to callers on this machine and to nobody else.
@@ -72,6 +76,7 @@ impl ServiceArgs {
         let listener = TcpListener::bind(self.listen).await.map_err(|error| format!("{}: {error}", self.listen))?;
         let address = listener.local_addr()?;
         let node = Node::open(storage).await?;
+        let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
         let passwords = Arc::new(Passwords::new(Arc::clone(&node.database))?);
         let links = Links::open(&node.vault, &self.public_url(address)).await?;
@@ -79,22 +84,23 @@ impl ServiceArgs {
         views.run();
         let (database, vault) = (Arc::clone(&node.database), Arc::clone(&node.vault));
         let app = App::open(database, vault, views, passwords, links, settings).await?;
+        let reactors = reactors(&app, transport).await?;
+        app.count(&reactors);
+        reactors.run();
         eprintln!("{}", storage.place()?);
+        eprintln!("{}", self.mail.way(storage)?);
         eprintln!("Listening on http://{address}; its API is described at http://{address}/docs");
-        let (stop, grace) = (told_to_stop()?, Duration::from_secs(self.grace_seconds));
+        let grace = Duration::from_secs(self.grace_seconds);
+        app.jobs.run();
+        let (stop, tasks_ended) = stopping(told_to_stop()?, &app, reactors, grace);
         let refusals = Arc::clone(&app.refusals);
         let settling = tokio::spawn(Arc::clone(&refusals).run());
-        let jobs = Arc::clone(&app.jobs);
-        jobs.run();
-        let stopping = Arc::clone(&jobs);
-        let stop = async move {
-            stop.await;
-            stopping.stop();
-        };
         if !porttask_api::serve(listener, app, stop, grace).await? {
             eprintln!("Stopped after {} s; some requests had not finished.", self.grace_seconds);
         }
-        jobs.shutdown(grace).await;
+        if !tasks_ended.await.unwrap_or(true) {
+            eprintln!("Some tasks or jobs had not finished: they are carried out again.");
+        }
         settling.abort();
         refusals.shutdown().await;
         Ok(())
@@ -169,16 +175,51 @@ impl ServiceArgs {
         self.public_url.clone().filter(|url| !url.is_empty()).unwrap_or_else(|| format!("http://{address}"))
     }
 
+    /// The domain that mail comes from unless it is said.
+    fn domain_of_mail(&self) -> String {
+        self.host().map_or_else(|| "localhost".to_owned(), |domain| domain.to_string())
+    }
+
     /// The host of the public address, if it is a name.
-    fn domain(&self) -> Result<DomainName, Error> {
+    fn host(&self) -> Option<DomainName> {
         let url = self.public_url.as_deref().unwrap_or_default();
         let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', ':', '?']).next();
-        let domain = host.and_then(|host| DomainName::new(host).ok());
-        Ok(match domain {
+        host.and_then(|host| DomainName::new(host).ok())
+    }
+
+    /// The domain of the platform's organization.
+    fn domain(&self) -> Result<DomainName, Error> {
+        Ok(match self.host() {
             Some(domain) => domain,
             None => DomainName::new(NO_DOMAIN)?,
         })
     }
+}
+
+/// What this node does because of events.
+async fn reactors(app: &App, transport: Arc<dyn MailTransport>) -> Result<Arc<Reactors>, Error> {
+    let (database, vault, executor) = (Arc::clone(&app.database), Arc::clone(&app.vault), Arc::clone(&app.executor));
+    let mailer = Mailer::new(Arc::clone(&database), vault, executor, app.links.clone(), transport);
+    Ok(Reactors::open(database, vec![Arc::new(mailer)], Pace::default()).await?)
+}
+
+/// The same signal to stop, which also stops tasks and jobs; and whether all of them ended within the grace.
+fn stopping(
+    stop: impl Future<Output = ()> + Send + 'static,
+    app: &App,
+    reactors: Arc<Reactors>,
+    grace: Duration,
+) -> (impl Future<Output = ()> + Send + 'static, oneshot::Receiver<bool>) {
+    let (ended, tasks_ended) = oneshot::channel();
+    let jobs = Arc::clone(&app.jobs);
+    let stop = async move {
+        stop.await;
+        tokio::spawn(async move {
+            let (tasks, jobs) = tokio::join!(reactors.shutdown(grace), jobs.shutdown(grace));
+            ended.send(tasks && jobs)
+        });
+    };
+    (stop, tasks_ended)
 }
 
 /// Ready once somebody tells the process to stop.

@@ -10,7 +10,7 @@ use crate::{cli::Error, secret};
 
 #[derive(Args)]
 pub(crate) struct StorageArgs {
-    /// The folder of the embedded log.
+    /// The folder of the embedded log, and of mails that no server takes.
     #[arg(long, env = "PORTTASK_DATA", default_value = "./data", global = true)]
     data: PathBuf,
     /// The PostgreSQL database to use instead: postgres://user:password@host/database?sslmode=verify-full
@@ -41,6 +41,11 @@ impl StorageArgs {
     /// The master keys, if they were given.
     pub(crate) fn master_key(&self) -> Result<Option<String>, Error> {
         secret::given("PORTTASK_MASTER_KEY", self.master_key.as_deref(), self.master_key_file.as_deref())
+    }
+
+    /// Where mails are left if there is no server for them.
+    pub(crate) fn mail_folder(&self) -> PathBuf {
+        self.data.join("mail")
     }
 
     /// Where the log is, for the person at the terminal.

@@ -201,6 +201,17 @@ impl Organization {
         self.0.as_ref().map(|existing| existing.standing)
     }
 
+    /// What it is called by its people: the name that it shows, or else its own; `None` if there is none.
+    pub fn shown_name(&self) -> Option<&str> {
+        let existing = self.0.as_ref()?;
+        Some(existing.settings.branding.display_name.as_deref().unwrap_or(&existing.name))
+    }
+
+    /// What it has set for itself; `None` if there is none.
+    pub fn settings(&self) -> Option<&Settings> {
+        self.0.as_ref().map(|existing| &existing.settings)
+    }
+
     /// # Errors
     /// If there is no such organization, or its standing does not allow it.
     pub fn allow(&self, capability: Capability) -> Result<(), Refusal> {

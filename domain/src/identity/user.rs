@@ -228,6 +228,11 @@ impl User {
         active.map(|existing| (existing.role, existing.permissions))
     }
 
+    /// What somebody is, or will be once they can sign in; `None` if there is no such account.
+    pub fn role(&self) -> Option<Role> {
+        self.0.as_ref().map(|existing| existing.role)
+    }
+
     /// The invitation that can be taken up: which one it is, and when it ends.
     pub fn invitation(&self) -> Option<(u64, Timestamp)> {
         let invited = self.0.as_ref().filter(|existing| existing.status == Status::Invited);

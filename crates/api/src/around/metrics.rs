@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, OnceLock, atomic::AtomicU64},
     time::Instant,
 };
 
@@ -17,6 +17,7 @@ use axum::{
 use jiff::Timestamp;
 use porttask_app::{
     passwords::{Load, Passwords},
+    reactors::{Reactors, Status},
     views::Views,
 };
 use prometheus_client::{
@@ -47,6 +48,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     durations: Family<Labels<3>, Histogram, fn() -> Histogram>,
     limited: Family<Labels<1>, Counter>,
+    reactors: Arc<OnceLock<Arc<Reactors>>>,
     in_flight: Gauge,
     /// How many connections are open.
     pub(crate) connections: Gauge,
@@ -71,7 +73,14 @@ impl Metrics {
         own.register("rate_limited", "Requests refused because a budget was spent", limited.clone());
         own.register("build", "What is running", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         own.register_collector(Box::new(Node { views, passwords }));
-        Self { registry, durations, limited, in_flight, connections }
+        let reactors = Arc::<OnceLock<_>>::default();
+        own.register_collector(Box::new(Tasks(Arc::clone(&reactors))));
+        Self { registry, durations, limited, reactors, in_flight, connections }
+    }
+
+    /// Counts what these reactors do.
+    pub(crate) fn count(&self, reactors: Arc<Reactors>) {
+        _ = self.reactors.set(reactors);
     }
 
     /// Counts a request that was refused because a budget was spent.
@@ -156,6 +165,49 @@ impl Collector for Node {
         let counter = ConstCounter::new(refused);
         let what = "Attempts refused because too many waited.";
         counter.encode(encoder.encode_descriptor("passwords_refused", what, None, MetricType::Counter)?)
+    }
+}
+
+/// How reactors stand when somebody looks.
+struct Tasks(Arc<OnceLock<Arc<Reactors>>>);
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Tasks {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(reactors) = self.0.get() else { return Ok(()) };
+        let status = reactors.status();
+        let each = |value: fn(&Status) -> u64| -> Vec<(Labels<1>, u64)> {
+            status.iter().map(|it| ([("reactor", it.name.to_owned())], value(it))).collect()
+        };
+        let ended = |outcome: &str, value: fn(&Status) -> u64| -> Vec<(Labels<2>, u64)> {
+            let labels = |it: &Status| [("reactor", it.name.to_owned()), ("outcome", outcome.to_owned())];
+            status.iter().map(|it| (labels(it), value(it))).collect()
+        };
+        gauges(&mut encoder, "tasks_waiting", "Tasks that are left, of all nodes", &each(|it| it.left.waiting))?;
+        gauges(&mut encoder, "tasks_dead", "Tasks that nobody tries any more, of all nodes", &each(|it| it.left.dead))?;
+        gauges(
+            &mut encoder,
+            "reactor_held",
+            "Whether a reactor waits to be released",
+            &each(|it| it.held.is_some().into()),
+        )?;
+        let mut encoder =
+            encoder.encode_descriptor("tasks", "Attempts at tasks, by how they ended.", None, MetricType::Counter)?;
+        let outcomes = [
+            ended("done", |it| it.done),
+            ended("needless", |it| it.needless),
+            ended("retried", |it| it.retried),
+            ended("dead", |it| it.died),
+        ];
+        for (labels, value) in outcomes.concat() {
+            ConstCounter::new(value).encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
     }
 }
 

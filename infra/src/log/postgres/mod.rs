@@ -12,6 +12,7 @@ mod reader;
 mod rows;
 mod schema;
 mod session;
+mod tasks;
 mod tls;
 mod wakeups;
 mod writer;

@@ -68,6 +68,7 @@ async fn migrate(client: &mut Client) -> Result<(), LogError> {
         Migration::unapplied("V1__log", include_str!("../../../migrations/postgres/V1__log.sql")),
         Migration::unapplied("V2__person_keys", include_str!("../../../migrations/postgres/V2__person_keys.sql")),
         Migration::unapplied("V3__secrets", include_str!("../../../migrations/postgres/V3__secrets.sql")),
+        Migration::unapplied("V4__tasks", include_str!("../../../migrations/postgres/V4__tasks.sql")),
         Migration::unapplied("V5__jobs", include_str!("../../../migrations/postgres/V5__jobs.sql")),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();

@@ -8,6 +8,7 @@ mod jobs;
 mod ledger;
 mod reader;
 mod store;
+mod tasks;
 mod write_back;
 mod writer;
 

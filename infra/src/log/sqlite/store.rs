@@ -120,6 +120,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
         Migration::unapplied("V1__log", include_str!("../../../migrations/sqlite/V1__log.sql")),
         Migration::unapplied("V2__person_keys", include_str!("../../../migrations/sqlite/V2__person_keys.sql")),
         Migration::unapplied("V3__secrets", include_str!("../../../migrations/sqlite/V3__secrets.sql")),
+        Migration::unapplied("V4__tasks", include_str!("../../../migrations/sqlite/V4__tasks.sql")),
         Migration::unapplied("V5__jobs", include_str!("../../../migrations/sqlite/V5__jobs.sql")),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();

@@ -1,0 +1,188 @@
+//! From tasks to deeds: takes tasks that are due for a time, carries several out at once, and records how each ended.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use uuid::Uuid;
+
+use super::{Deed, Outage, Pace, Served, TaskError, signed};
+use crate::{
+    ledger::Database,
+    log::LogError,
+    tasks::{ErrorText, Outcome, Task},
+};
+
+/// How long to leave a database that fails.
+const PAUSE: Duration = Duration::from_secs(2);
+/// How often to count what is left.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
+
+pub(super) struct Worker {
+    database: Arc<dyn Database>,
+    served: Arc<Served>,
+    pace: Pace,
+    outage: Outage,
+    counted: Option<Instant>,
+}
+
+impl Worker {
+    pub(super) fn new(database: Arc<dyn Database>, served: Arc<Served>, pace: Pace) -> Self {
+        Self { database, served, pace, outage: Outage::default(), counted: None }
+    }
+
+    /// Works until it is told to stop, and then ends what is under way.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut under_way = JoinSet::new();
+        while !*stop.borrow() {
+            while under_way.try_join_next().is_some() {}
+            let begun = match under_way.len() < self.pace.at_once && !self.served.is_held() {
+                true => self.begin(&mut under_way).await,
+                false => self.count().await.map(|()| 0),
+            };
+            match begun {
+                Ok(0) => {
+                    let look_every = self.pace.look_every;
+                    tokio::select! {
+                        _ = stop.wait_for(|stop| *stop) => {}
+                        () = self.served.wake.notified() => {}
+                        Some(_) = under_way.join_next() => {}
+                        () = sleep(look_every) => {}
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.outage.met(self.served.name(), &error);
+                    tokio::select! {
+                        _ = stop.wait_for(|stop| *stop) => {}
+                        () = sleep(PAUSE) => {}
+                    }
+                }
+            }
+        }
+        while under_way.join_next().await.is_some() {}
+    }
+
+    /// Begins as many tasks as are due and have room; answers how many.
+    async fn begin(&mut self, under_way: &mut JoinSet<()>) -> Result<usize, LogError> {
+        self.count().await?;
+        let (now, room) = (Timestamp::now(), self.pace.at_once - under_way.len());
+        // A little longer than the work may take, so that its end can be recorded.
+        let lease_until = now.saturating_add(signed(self.pace.lease)).unwrap_or(Timestamp::MAX);
+        let tasks = self.database.claim(self.served.name(), now, lease_until, room).await?;
+        self.outage.is_over(self.served.name());
+        let begun = tasks.len();
+        for task in tasks {
+            let attempt = Attempt {
+                database: Arc::clone(&self.database),
+                served: Arc::clone(&self.served),
+                pace: self.pace,
+                ends_at: Instant::now() + self.pace.lease,
+            };
+            under_way.spawn(attempt.make(task));
+        }
+        Ok(begun)
+    }
+
+    async fn count(&mut self) -> Result<(), LogError> {
+        if self.counted.is_some_and(|counted| counted.elapsed() < COUNT_EVERY) {
+            return Ok(());
+        }
+        let left = self.database.count_tasks(self.served.name()).await?;
+        self.served.waiting.store(left.waiting, Ordering::Relaxed);
+        self.served.dead.store(left.dead, Ordering::Relaxed);
+        self.counted = Some(Instant::now());
+        Ok(())
+    }
+}
+
+/// One attempt at a task.
+struct Attempt {
+    database: Arc<dyn Database>,
+    served: Arc<Served>,
+    pace: Pace,
+    /// When the task may become another worker's.
+    ends_at: Instant,
+}
+
+impl Attempt {
+    async fn make(self, task: Task) {
+        let result = match task.attempts > self.pace.attempts {
+            // Whoever began it never came back to say how it ended.
+            true => Err(TaskError::Permanent(format!("it was begun {} times and never ended", task.attempts - 1))),
+            false => self.carry_out(&task).await,
+        };
+        let (outcome, counter) = self.outcome(&task, result);
+        if self.record(&task, &outcome).await {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Carries it out, within the time and whatever happens.
+    async fn carry_out(&self, task: &Task) -> Result<Deed, TaskError> {
+        let (reactor, own) = (Arc::clone(&self.served.reactor), task.clone());
+        // In a set of its own: what panics ends alone, and what is cut off is ended.
+        let mut alone = JoinSet::new();
+        alone.spawn(async move { reactor.carry_out(&own).await });
+        match timeout(self.pace.lease.mul_f32(0.8), alone.join_next()).await {
+            Ok(Some(Ok(result))) => result,
+            Ok(_) => Err(TaskError::Temporary("it broke off".to_owned())),
+            Err(_) => Err(TaskError::Temporary("it took too long".to_owned())),
+        }
+    }
+
+    fn outcome(&self, task: &Task, result: Result<Deed, TaskError>) -> (Outcome, &AtomicU64) {
+        let (reactor, id) = (self.served.name(), task.id);
+        match result {
+            Ok(Deed::Done) => (Outcome::Done, &self.served.done),
+            Ok(Deed::Needless) => {
+                tracing::debug!(reactor, task = %id, "a task had become needless");
+                (Outcome::Done, &self.served.needless)
+            }
+            Err(TaskError::Temporary(error)) if task.attempts < self.pace.attempts => {
+                let error = ErrorText::new(&error);
+                let wait = self.wait(task.attempts);
+                tracing::debug!(reactor, task = %id, error = error.as_str(), "a task failed and is tried again");
+                let at = Timestamp::now().saturating_add(signed(wait)).unwrap_or(Timestamp::MAX);
+                (Outcome::Retry { at, error }, &self.served.retried)
+            }
+            Err(error) => {
+                let error = ErrorText::new(&error.to_string());
+                tracing::warn!(reactor, task = %id, error = error.as_str(), "a task is dead: `porttask tasks revive` tries it again");
+                (Outcome::Dead { error }, &self.served.died)
+            }
+        }
+    }
+
+    /// How long to wait after so many attempts: between three quarters and all of a time that doubles.
+    fn wait(&self, attempts: u32) -> Duration {
+        let doubled = self.pace.first_retry.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+        let share = f32::from(Uuid::now_v7().as_u64_pair().1 as u16) / f32::from(u16::MAX);
+        doubled.min(self.pace.longest_retry).mul_f32(0.75 + share / 4.0)
+    }
+
+    /// Records how it ended, while the task is this worker's.
+    async fn record(&self, task: &Task, outcome: &Outcome) -> bool {
+        loop {
+            match self.database.finish(task.id, task.epoch, outcome).await {
+                Ok(is_recorded) => return is_recorded,
+                Err(_) if Instant::now() + PAUSE < self.ends_at => sleep(PAUSE).await,
+                Err(error) => {
+                    let reactor = self.served.name();
+                    tracing::warn!(reactor, task = %task.id, %error, "it was not recorded how a task ended");
+                    return false;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A mail as RFC 5322 has it. Names and subjects are encoded, never pasted: no text becomes a header of its own.
+
+use lettre::{
+    Address, Message,
+    message::{
+        Body, Mailbox,
+        header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0},
+    },
+};
+use porttask_app::mail::{Mail, MailError};
+
+use super::UnusableMail;
+
+/// Who mails are from.
+pub(super) struct Sender(Mailbox);
+
+impl Sender {
+    /// # Errors
+    /// If it is no address.
+    pub(super) fn new(text: &str) -> Result<Self, UnusableMail> {
+        let from = on_one_line(text).trim().parse::<Mailbox>();
+        let from = from.map_err(|error| {
+            UnusableMail(format!("{text:?} is no sender: {error}; write PortTask <no-reply@example.com>"))
+        })?;
+        Ok(Self(from))
+    }
+
+    /// The domain of their address.
+    pub(super) fn domain(&self) -> &str {
+        self.0.email.domain()
+    }
+
+    /// The message of a mail.
+    ///
+    /// # Errors
+    /// If nothing can be sent to its address.
+    pub(super) fn message(&self, mail: &Mail) -> Result<Message, MailError> {
+        let Mail { id, to_name, to_address, subject, text } = mail;
+        let no_address = || MailError::Permanent("no mail can be sent to the address".to_owned());
+        let (local, domain) = to_address.rsplit_once('@').ok_or_else(no_address)?;
+        let to = Address::new(local, domain).map_err(|_| no_address())?;
+        let name = Some(on_one_line(to_name)).filter(|name| !name.is_empty());
+        // RFC 3834: so that out-of-office notes do not come back.
+        let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
+        Message::builder()
+            .message_id(Some(format!("<{id}@{}>", self.domain())))
+            .from(self.0.clone())
+            .to(Mailbox::new(name, to))
+            .subject(on_one_line(subject))
+            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
+            .header(MIME_VERSION_1_0)
+            .header(ContentType::TEXT_PLAIN)
+            .body(body(text))
+            .map_err(|error| MailError::Permanent(format!("it makes no message: {error}")))
+    }
+}
+
+/// As it is, if that is allowed: so that links can be read also by whoever opens the file. Otherwise encoded.
+fn body(text: &str) -> Body {
+    /// The longest line (RFC 5322).
+    const LONGEST: usize = 998;
+    let is_in_order = |character: &char| !character.is_control() || matches!(character, '\n' | '\t');
+    let text: String = text.chars().filter(is_in_order).collect();
+    let is_plain = |line: &str| line.len() <= LONGEST && line.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+    match text.split('\n').all(is_plain) {
+        true => Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit),
+        false => Body::new(text),
+    }
+}
+
+/// Without control characters, which no header can hold.
+fn on_one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn mail(to_name: &str, to_address: &str, subject: &str) -> Mail {
+        let (to_name, to_address, subject) = (to_name.to_owned(), to_address.to_owned(), subject.to_owned());
+        Mail { id: Uuid::from_u128(7), to_name, to_address, subject, text: "Hello,\n\nthere.\n".to_owned() }
+    }
+
+    fn written(mail: &Mail) -> String {
+        let sender = Sender::new("PortTask <no-reply@porttask.example>").unwrap();
+        String::from_utf8(sender.message(mail).unwrap().formatted()).unwrap()
+    }
+
+    #[test]
+    fn a_mail_is_a_complete_message() {
+        let written = written(&mail("Bob Fisher", "bob@acme.example", "Hello"));
+        let (head, body) = written.split_once("\r\n\r\n").unwrap();
+        for line in [
+            "Message-ID: <00000000-0000-0000-0000-000000000007@porttask.example>",
+            "From: PortTask <no-reply@porttask.example>",
+            "To: \"Bob Fisher\" <bob@acme.example>",
+            "Subject: Hello",
+            "Auto-Submitted: auto-generated",
+            "MIME-Version: 1.0",
+            "Content-Type: text/plain; charset=utf-8",
+            "Content-Transfer-Encoding: 7bit",
+        ] {
+            assert!(head.lines().any(|it| it == line), "no {line} in {head}");
+        }
+        assert!(head.lines().any(|line| line.starts_with("Date: ")), "{head}");
+        assert_eq!(body, "Hello,\r\n\r\nthere.\r\n");
+    }
+
+    #[test]
+    fn a_link_stays_on_its_line_and_other_scripts_are_encoded() {
+        let link = format!("https://admin.example/invitation#token={}", "a".repeat(200));
+        let text = format!("Open this:\n\n{link}\n");
+        let plain = written(&Mail { text: text.clone(), ..mail("Bob", "bob@acme.example", "Hello") });
+        assert!(plain.ends_with(&format!("\r\n\r\nOpen this:\r\n\r\n{link}\r\n")), "{plain}");
+        for other in [format!("Grüße\n{text}"), format!("{}\n", "a".repeat(999)), "a\0b\n".to_owned()] {
+            let encoded = written(&Mail { text: other, ..mail("Bob", "bob@acme.example", "Hello") });
+            assert!(
+                encoded.is_ascii() && !encoded.contains('\0') && encoded.lines().all(|line| line.len() < 80),
+                "{encoded}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_said_becomes_a_header() {
+        for evil in [
+            "Bob\r\nBcc: eve@evil.example",
+            "Bob\nBcc: eve@evil.example",
+            "Bob\rBcc: x",
+            "B\0ob",
+            "\"Bob\" <eve@evil.example>, X",
+        ] {
+            let written = written(&mail(evil, "bob@acme.example", evil));
+            let (head, _) = written.split_once("\r\n\r\n").unwrap();
+            let names = head.split("\r\n").filter(|line| !line.starts_with([' ', '\t']));
+            let names: Vec<&str> = names.map(|line| line.split(':').next().unwrap()).collect();
+            assert_eq!(names.len(), 9, "{evil:?} made {head}");
+            assert!(!names.contains(&"Bcc") && !head.replace("\r\n", "").contains(['\r', '\n', '\0']), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn names_and_addresses_of_all_scripts_are_written() {
+        for (name, address) in [
+            ("Fisher, Bob \"Hook\" \\", "o'brien+x@example.ie"),
+            ("Jörg Müller 🚢", "jörg@xn--mller-kva.example"),
+            ("用户", "用户@xn--fsqu00a.xn--0zwm56d"),
+            ("", "!#$%&'*+-/=?^_`{|}~@example.com"),
+            (&"é".repeat(200), "a@example.com"),
+        ] {
+            let sender = Sender::new("no-reply@porttask.example").unwrap();
+            let message = sender.message(&mail(name, address, &format!("{name} invites you"))).unwrap();
+            assert_eq!(message.envelope().to()[0].to_string(), address);
+            let text = String::from_utf8(message.formatted()).unwrap();
+            assert!(text.lines().all(|line| line.len() <= 998), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_gets_no_mail() {
+        for bad in ["", "bob", "@", "bob@", "bob@acme.example>\r\nRCPT TO:<eve@evil.example", "bob @acme.example"] {
+            let sender = Sender::new("no-reply@porttask.example").unwrap();
+            let refused = sender.message(&mail("Bob", bad, "Hello")).unwrap_err();
+            assert!(matches!(refused, MailError::Permanent(_)), "{bad:?}");
+            assert!(bad.is_empty() || bad.len() < 4 || !refused.to_string().contains(bad), "{refused}");
+        }
+        assert!(Sender::new("PortTask").is_err());
+    }
+}

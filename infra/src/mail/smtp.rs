@@ -1,0 +1,137 @@
+//! Handing mails to a server.
+
+use std::{error::Error, time::Duration};
+
+use async_trait::async_trait;
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
+    transport::smtp::{self, extension::ClientId},
+};
+use porttask_app::mail::{Mail, MailError, MailTransport};
+
+use super::{UnusableMail, message::Sender};
+
+/// How long the server may take for each answer.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Answers by which a server refuses us and not the mail: they say nothing about it.
+const REFUSES_US: [u16; 5] = [530, 534, 535, 538, 454];
+
+pub(super) struct Smtp {
+    server: AsyncSmtpTransport<Tokio1Executor>,
+    sender: Sender,
+}
+
+impl Smtp {
+    /// # Errors
+    /// If the URL has no meaning, or would send a password that others can read.
+    pub(super) fn open(url: &str, sender: Sender) -> Result<Self, UnusableMail> {
+        const FORM: &str = "write smtps://user:password@host or smtp://user:password@host?tls=required, \
+                            with %-escapes for what is special in user and password";
+        if sends_an_open_password(url) {
+            let remedy = "begin with smtps://, or end with ?tls=required";
+            return Err(UnusableMail(format!("the SMTP URL would send its password unencrypted: {remedy}")));
+        }
+        // What is wrong is said without the URL, in which there may be a password.
+        let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+            .map_err(|_| UnusableMail(format!("the SMTP URL has no meaning: {FORM}")))?;
+        let server = match has_a_name_for_us(url) {
+            true => builder,
+            false => builder.hello_name(ClientId::Domain(sender.domain().to_owned())),
+        };
+        Ok(Self { server: server.timeout(Some(TIMEOUT)).build(), sender })
+    }
+}
+
+#[async_trait]
+impl MailTransport for Smtp {
+    async fn send(&self, mail: &Mail) -> Result<(), MailError> {
+        let message = self.sender.message(mail)?;
+        match self.server.send(message).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(judged(&error, mail)),
+        }
+    }
+}
+
+/// Whether it may go later.
+fn judged(error: &smtp::Error, mail: &Mail) -> MailError {
+    let told = told(error);
+    let refuses_us = error.status().is_some_and(|code| REFUSES_US.contains(&u16::from(code)));
+    let cannot_have_it = error.is_client() && !mail.to_address.is_ascii();
+    match error.is_permanent() && !refuses_us || cannot_have_it {
+        true => MailError::Permanent(told),
+        false => MailError::Temporary(told),
+    }
+}
+
+/// The error and what it was caused by.
+fn told(error: &smtp::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A password for another machine, on a way that others can read or can make readable.
+fn sends_an_open_password(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("smtp://") else { return false };
+    let (authority, query) = rest.split_once(['/', '?']).unwrap_or((rest, ""));
+    let Some((_, host)) = authority.rsplit_once('@') else { return false };
+    let is_here = ["localhost", "127.0.0.1", "[::1]"]
+        .iter()
+        .any(|here| host.strip_prefix(here).is_some_and(|port| port.is_empty() || port.starts_with(':')));
+    !is_here && !query.split(['?', '&']).any(|part| part == "tls=required")
+}
+
+/// Whether the URL says as what we introduce ourselves.
+fn has_a_name_for_us(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let rest = rest.split('?').next().unwrap_or_default();
+    rest.split_once('/').is_some_and(|(_, path)| !path.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(url: &str) -> Result<Smtp, UnusableMail> {
+        Smtp::open(url, Sender::new("PortTask <no-reply@porttask.example>").unwrap())
+    }
+
+    #[test]
+    fn a_url_says_where_the_server_is() {
+        for good in [
+            "smtps://bob:hunter2@mail.example",
+            "smtps://bob:hunter2@mail.example:465/porttask.example",
+            "smtp://bob:hunter2@mail.example:587?tls=required",
+            "smtp://bob:hunter2@localhost:25",
+            "smtp://mail.example:25",
+            "smtp://127.0.0.1:1025",
+        ] {
+            assert!(open(good).is_ok(), "{good}: {:?}", open(good).err());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said_without_its_password() {
+        for (bad, expected) in [
+            ("bob:hunter2@mail.example", "has no meaning"),
+            ("http://bob:hunter2@mail.example", "has no meaning"),
+            ("smtps://bob:hunter2@", "has no meaning"),
+            ("smtps://bob:hun#ter2@mail.example:x", "has no meaning"),
+            ("smtp://bob:hunter2@localhost?tls=hunter2", "has no meaning"),
+            ("smtp://bob:hunter2@mail.example", "password unencrypted"),
+            ("smtp://bob:hunter2@mail.example?tls=opportunistic", "password unencrypted"),
+            ("smtp://bob:hunter2@localhost.evil.example", "password unencrypted"),
+        ] {
+            let error = open(bad).err().unwrap().to_string();
+            assert!(error.contains(expected) && !error.contains("hunter") && !error.contains("ter2"), "{bad}: {error}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What is mailed to whom, and what is not mailed any more.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use porttask_app::{
+    execute::Request,
+    links::{Links, Purpose},
+    mail::{Mail, Mailer},
+    new_id,
+    reactors::{Deed, Reactor},
+    tasks::{Task, TaskId},
+};
+use porttask_domain::{
+    Actor, Meta, OrganizationId, PersonId, UserId,
+    identity::{
+        Role, User,
+        organization::{self},
+        settings::{Branding, BusinessHours, Settings},
+        user,
+    },
+};
+use porttask_tests::{Acme, Node, Store, accept, invite, on_both_engines};
+
+use super::fake::{Fake, mailer};
+
+on_both_engines! {
+    an_invitation_says_who_invites_to_what_and_how_to_accept,
+    the_platform_invites_in_its_own_name,
+    what_became_needless_is_not_mailed,
+    whoever_is_let_in_again_has_the_same_invitation,
+    a_task_of_a_newer_version_waits,
+}
+
+/// What is to be done because of the last event of somebody.
+async fn task_of(node: &Node, mailer: &Mailer, organization: OrganizationId, user: UserId) -> Option<Task> {
+    let stream = porttask_app::execute::stream_of::<User>(organization, user).unwrap();
+    let events = node.log.read_stream(&stream, porttask_app::log::Version::NONE, 1_000).await.unwrap();
+    let last = events.iter().rev().find_map(|event| mailer.tasks(event).pop())?;
+    Some(Task {
+        id: last.id,
+        reactor: Mailer::NAME.to_owned(),
+        organization: last.organization,
+        kind: last.kind.to_owned(),
+        subject: last.subject,
+        number: last.number,
+        target: last.target,
+        due_at: last.due_at,
+        attempts: 1,
+        epoch: 1,
+        last_error: None,
+        is_dead: false,
+    })
+}
+
+fn invite_until(acme: &Acme, user: UserId, until: Timestamp) -> user::Command {
+    let invitation = invite(acme.organization, user, "bob@acme.example", Role::Auditor);
+    let user::Command::Invite { organization, user, name, email, role, permissions, .. } = invitation else { panic!() };
+    user::Command::Invite { organization, user, name, email, role, permissions, expires_at: until }
+}
+
+async fn sent(node: &Node, organization: OrganizationId, user: UserId) -> Mail {
+    let fake = Fake::answering([]);
+    let mailer = mailer(node, &fake).await;
+    let task = task_of(node, &mailer, organization, user).await.unwrap();
+    assert_eq!(mailer.carry_out(&task).await, Ok(Deed::Done));
+    assert_eq!(mailer.carry_out(&task).await, Ok(Deed::Done));
+    let [mail, again] = &fake.taken()[..] else { panic!("{:?}", fake.taken()) };
+    assert!(mail == again && mail.id == task.id.0, "the same again");
+    mail.clone()
+}
+
+async fn an_invitation_says_who_invites_to_what_and_how_to_accept(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let branding = Branding { display_name: Some("Acme Häfen".to_owned()), ..Branding::default() };
+    node.organization(&acme, organization::Command::ChangeBranding(branding)).await.unwrap();
+    let days = Settings::default().business_hours.days;
+    let hours = BusinessHours { time_zone: "Asia/Kolkata".to_owned(), days };
+    node.organization(&acme, organization::Command::ChangeBusinessHours(hours)).await.unwrap();
+    let bob = new_id();
+    let until = "2200-03-01T20:00:00Z".parse().unwrap();
+    node.user(&acme, bob, invite_until(&acme, bob, until)).await.unwrap();
+    let mail = sent(&node, acme.organization, bob).await;
+    assert_eq!((mail.to_name.as_str(), mail.to_address.as_str()), ("Anastasia Quillfeather", "bob@acme.example"));
+    assert_eq!(mail.subject, "Anastasia Quillfeather invites you to Acme Häfen");
+    assert!(
+        mail.text.contains("\n\nAnastasia Quillfeather invites you to join Acme Häfen on PortTask as an auditor.\n")
+    );
+    assert!(mail.text.contains("until 2 March 2200 at 01:30 (Asia/Kolkata)."), "{}", mail.text);
+    let link = mail.text.lines().find_map(|line| line.strip_prefix("https://admin.example/invitation#token=")).unwrap();
+    let links = Links::open(&node.vault, "https://admin.example").await.unwrap();
+    let link = links.read(link, Purpose::Invitation, Timestamp::now()).unwrap();
+    assert_eq!((link.organization, link.subject, link.generation), (acme.organization, bob.0, 1));
+    assert_eq!(link.expires_at, until);
+}
+
+async fn the_platform_invites_in_its_own_name(store: Store) {
+    let node = Node::on(&store).await;
+    let user = new_id();
+    let invitation = invite(OrganizationId::PLATFORM, user, "carol@platform.example", Role::SuperAdmin);
+    let request = Request::new(OrganizationId::PLATFORM, Meta::by(Actor::Operator));
+    node.executor.execute::<User>(user, invitation, &request).await.unwrap();
+    let mail = sent(&node, OrganizationId::PLATFORM, user).await;
+    assert_eq!(mail.subject, "You are invited to PortTask");
+    assert!(mail.text.contains("as a super admin of the platform.\n"), "{}", mail.text);
+}
+
+/// Nothing is mailed after this was done to somebody who was invited.
+async fn assert_needless(node: &Node, acme: &Acme, what: &str, until: Timestamp, then: impl AsyncFnOnce(UserId)) {
+    let user: UserId = new_id();
+    let email = format!("{}@people.example", user.0.simple());
+    let user::Command::Invite { organization, user, name, role, permissions, .. } = invite_until(acme, user, until)
+    else {
+        panic!()
+    };
+    let email = porttask_domain::identity::EmailAddress::new(&email).unwrap();
+    let invitation = user::Command::Invite { organization, user, name, email, role, permissions, expires_at: until };
+    node.user(acme, user, invitation).await.unwrap();
+    let fake = Fake::answering([]);
+    let mailer = mailer(node, &fake).await;
+    let task = task_of(node, &mailer, acme.organization, user).await.unwrap();
+    then(user).await;
+    assert_eq!(mailer.carry_out(&task).await, Ok(Deed::Needless), "{what}");
+    assert!(fake.taken().is_empty(), "{what}");
+}
+
+async fn what_became_needless_is_not_mailed(store: Store) {
+    let node = &Node::on(&store).await;
+    let acme = &node.acme().await;
+    let later = Timestamp::now() + SignedDuration::from_hours(1);
+    let do_it = async |user, command| drop(node.user(acme, user, command).await.unwrap());
+    assert_needless(node, acme, "accepted", later, async |user| do_it(user, accept()).await).await;
+    assert_needless(node, acme, "deactivated", later, async |user| do_it(user, user::Command::Deactivate).await).await;
+    let again = user::Command::SendInvitation { expires_at: later + SignedDuration::from_hours(1) };
+    assert_needless(node, acme, "invited anew", later, async |user| do_it(user, again).await).await;
+    assert_needless(node, acme, "expired", Timestamp::now(), async |_| {}).await;
+    let erase = async |user: UserId| node.vault.erase(acme.organization, PersonId::from(user)).await.unwrap();
+    assert_needless(node, acme, "erased", later, async |user| {
+        erase(user).await;
+    })
+    .await;
+    assert_needless(node, acme, "suspended", later, async |_| {
+        node.organization(acme, acme.suspend()).await.unwrap();
+    })
+    .await;
+    let fake = Fake::answering([]);
+    let mailer = mailer(node, &fake).await;
+    let nobody =
+        Task { subject: new_id::<UserId>().0, ..task_of(node, &mailer, acme.organization, acme.admin).await.unwrap() };
+    assert_eq!(mailer.carry_out(&nobody).await, Ok(Deed::Needless));
+}
+
+async fn whoever_is_let_in_again_has_the_same_invitation(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let bob = new_id();
+    node.user(&acme, bob, invite(acme.organization, bob, "bob@acme.example", Role::Agent)).await.unwrap();
+    node.user(&acme, bob, user::Command::Deactivate).await.unwrap();
+    node.user(&acme, bob, user::Command::Reactivate).await.unwrap();
+    let mail = sent(&node, acme.organization, bob).await;
+    assert_eq!(mail.to_address, "bob@acme.example");
+}
+
+async fn a_task_of_a_newer_version_waits(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let fake = Fake::answering([]);
+    let mailer = Arc::new(mailer(&node, &fake).await);
+    let task = task_of(&node, &mailer, acme.organization, acme.admin).await.unwrap();
+    let newer = Task { kind: "reminder".to_owned(), id: TaskId::generate(), ..task };
+    let refused = mailer.carry_out(&newer).await.unwrap_err();
+    assert!(matches!(refused, porttask_app::reactors::TaskError::Temporary(_)), "{refused:?}");
+}

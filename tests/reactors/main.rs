@@ -1,0 +1,9 @@
+//! Reactors on every engine: what happened is reacted to once, by whichever node, also after failures and restarts; and
+//! what is mailed to whom.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod fake;
+mod mail;
+mod running;
+mod transports;
