@@ -29,6 +29,7 @@ use crate::problem::Problem;
     tags(
         (name = "audit log", description = "Who did what, to what, when, from where."),
         (name = "invitations", description = "Links that were handed out, taken up by people without an account yet."),
+        (name = "jobs", description = "Long work that was ordered, and how far it has come."),
         (name = "organizations", description = "The organizations of the platform and their settings."),
         (name = "platform", description = "How the service itself fares."),
         (name = "sessions", description = "Signing in and out, and who is signed in."),
