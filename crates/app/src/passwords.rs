@@ -21,6 +21,11 @@ use crate::{
 /// How many attempts may wait for each one that is at work.
 const WAITING_PER_PERMIT: usize = 32;
 
+/// What a password is compared with if there is none: the same work for an unknown user. No password has this hash that
+/// anybody could find.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 /// A password that is good enough to be set.
 #[derive(Clone)]
 pub struct NewPassword(String);
@@ -103,8 +108,6 @@ pub struct Passwords {
     waiting: Arc<Semaphore>,
     parallel: usize,
     refused: AtomicU64,
-    /// What a password is compared with if there is none: the same work for an unknown user.
-    nobody: String,
 }
 
 /// What there is to do.
@@ -120,15 +123,11 @@ pub struct Load {
 
 impl Passwords {
     /// Those of this ledger.
-    ///
-    /// # Errors
-    /// If the operating system gives no random numbers.
-    pub fn new(database: Arc<dyn Database>) -> Result<Self, PasswordError> {
+    pub fn new(database: Arc<dyn Database>) -> Self {
         let parallel = std::thread::available_parallelism().map_or(1, usize::from);
-        let nobody = hash(b"nobody has this password")?;
         let waiting = Arc::new(Semaphore::new(parallel * (1 + WAITING_PER_PERMIT)));
         let permits = Arc::new(Semaphore::new(parallel));
-        Ok(Self { database, permits, waiting, parallel, refused: AtomicU64::new(0), nobody })
+        Self { database, permits, waiting, parallel, refused: AtomicU64::new(0) }
     }
 
     /// What there is to do now.
@@ -168,7 +167,7 @@ impl Passwords {
         };
         let kept = kept.and_then(|hash| String::from_utf8(hash).ok());
         let is_known = kept.is_some();
-        let against = kept.unwrap_or_else(|| self.nobody.clone());
+        let against = kept.unwrap_or_else(|| NOBODY.to_owned());
         // What is absurdly long is no password of anybody's; it must not cost more than others.
         let is_sane = password.len() <= NewPassword::MAX_CHARACTERS * 4;
         let password = if is_sane { composed(password) } else { String::new() };
@@ -218,6 +217,19 @@ mod tests {
         assert!(verify(&hashed, "correct horse battery".as_bytes()));
         assert!(!verify(&hashed, "correct horse batterx".as_bytes()));
         assert!(!verify("no hash", b"x"));
+    }
+
+    #[test]
+    fn nobody_costs_what_somebody_costs() {
+        let (nobody, somebody) = (PasswordHash::new(NOBODY).unwrap(), hash(b"correct horse battery").unwrap());
+        let somebody = PasswordHash::new(&somebody).unwrap();
+        assert_eq!(
+            (nobody.algorithm, nobody.version, &nobody.params),
+            (somebody.algorithm, somebody.version, &somebody.params)
+        );
+        assert_eq!(nobody.salt.unwrap().len(), somebody.salt.unwrap().len());
+        assert_eq!(nobody.hash.unwrap().len(), somebody.hash.unwrap().len());
+        assert!(!verify(NOBODY, b"correct horse battery"));
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl ServiceArgs {
         let node = Node::open(storage).await?;
         let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
-        let passwords = Arc::new(Passwords::new(Arc::clone(&node.database))?);
+        let passwords = Arc::new(Passwords::new(Arc::clone(&node.database)));
         let links = Links::open(&node.vault, &self.public_url(address)).await?;
         self.begin(&node, &passwords, &links).await?;
         views.run();
@@ -109,7 +109,7 @@ impl ServiceArgs {
     /// Makes the platform's organization, and its first super admin or a link for them.
     pub(crate) async fn init(self, storage: &StorageArgs) -> Result<(), Error> {
         let node = Node::open(storage).await?;
-        let passwords = Passwords::new(Arc::clone(&node.database))?;
+        let passwords = Passwords::new(Arc::clone(&node.database));
         let links = Links::open(&node.vault, &self.public_url(self.listen)).await?;
         if !self.begin(&node, &passwords, &links).await? {
             eprintln!("The platform has its first super admin already: sign in.");

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehav
 
 use super::{
     SqliteLog,
-    reader::{self, uuid},
+    reader::{self, Durable, uuid},
 };
 
 const JOB: &str = "SELECT id, organization, kind, actor, is_dry_run, state, done, total, counts, created_at, started_at, \
@@ -31,7 +31,7 @@ const NEXT: &str = "SELECT id FROM ledger_jobs AS job
 #[async_trait]
 impl Jobs for SqliteLog {
     async fn add_job(&self, job: NewJob, most_waiting: u32) -> Result<Added, LogError> {
-        self.readers.run_writing(move |connection| add(connection, &job, most_waiting)).await
+        self.readers.run_writing(Durable::AtOnce, move |connection| add(connection, &job, most_waiting)).await
     }
 
     async fn job(&self, organization: OrganizationId, id: JobId) -> Result<Option<Job>, LogError> {
@@ -86,7 +86,7 @@ impl Jobs for SqliteLog {
         if !is_any {
             return Ok(None);
         }
-        self.readers.run_writing(move |connection| take(connection, &kinds, now, lease_until)).await
+        self.readers.run_writing(Durable::AtOnce, move |connection| take(connection, &kinds, now, lease_until)).await
     }
 
     async fn keep_job(
@@ -103,7 +103,7 @@ impl Jobs for SqliteLog {
             let kept = params![id.0.as_bytes(), epoch, lease_until.as_microsecond(), done, counts];
             Ok(connection.execute(sql, kept)? == 1)
         };
-        self.readers.run_writing(keep).await
+        self.readers.run_writing(Durable::AtOnce, keep).await
     }
 
     async fn end_job(
@@ -115,7 +115,9 @@ impl Jobs for SqliteLog {
         end: &JobEnd,
     ) -> Result<bool, LogError> {
         let (progress, end) = (progress.clone(), end.clone());
-        self.readers.run_writing(move |connection| finish(connection, id, epoch, now, &progress, &end)).await
+        self.readers
+            .run_writing(Durable::AtOnce, move |connection| finish(connection, id, epoch, now, &progress, &end))
+            .await
     }
 
     async fn forget_jobs(&self, finished_before: Timestamp) -> Result<u64, LogError> {
@@ -130,7 +132,7 @@ impl Jobs for SqliteLog {
             transaction.commit()?;
             Ok(forgotten as u64)
         };
-        self.readers.run_writing(forget).await
+        self.readers.run_writing(Durable::AtOnce, forget).await
     }
 }
 

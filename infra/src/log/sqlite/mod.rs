@@ -34,7 +34,10 @@ use porttask_domain::PersonId;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
-use self::{reader::Readers, writer::Writer};
+use self::{
+    reader::{Durable, Readers},
+    writer::Writer,
+};
 use super::{
     heads::Heads,
     queue::{Queue, QueueLimits, queue},
@@ -169,11 +172,11 @@ impl EventLog for SqliteLog {
     }
 
     async fn begin_incarnation(&self) -> Result<Incarnation, LogError> {
-        self.readers.run_writing(store::begin_incarnation).await
+        self.readers.run_writing(Durable::AtOnce, store::begin_incarnation).await
     }
 
     async fn forget_expired(&self) -> Result<u64, LogError> {
-        self.readers.run_writing(store::forget_expired).await
+        self.readers.run_writing(Durable::AtOnce, store::forget_expired).await
     }
 }
 
@@ -198,12 +201,14 @@ impl Ledger for SqliteLog {
 
     async fn destroy_person_keys(&self, organization: OrganizationId, person: PersonId) -> Result<u64, LogError> {
         let destroy = move |connection: &mut Connection| ledger::destroy_person_keys(connection, organization, person);
-        self.readers.run_writing(destroy).await
+        self.readers.run_writing(Durable::AtOnce, destroy).await
     }
 
     async fn purpose_key(&self, purpose: &str, wrapped: &[u8]) -> Result<Vec<u8>, LogError> {
         let (purpose, wrapped) = (purpose.to_owned(), wrapped.to_owned());
-        self.readers.run_writing(move |connection| ledger::purpose_key(connection, &purpose, &wrapped)).await
+        self.readers
+            .run_writing(Durable::AtOnce, move |connection| ledger::purpose_key(connection, &purpose, &wrapped))
+            .await
     }
 
     async fn all_person_keys(
@@ -216,7 +221,7 @@ impl Ledger for SqliteLog {
 
     async fn rewrap_person_keys(&self, keys: &[(PersonKeyId, Vec<u8>, Vec<u8>)]) -> Result<u64, LogError> {
         let keys = keys.to_vec();
-        self.readers.run_writing(move |connection| ledger::rewrap_person_keys(connection, &keys)).await
+        self.readers.run_writing(Durable::AtOnce, move |connection| ledger::rewrap_person_keys(connection, &keys)).await
     }
 
     async fn purpose_keys(&self) -> Result<Vec<(String, Vec<u8>)>, LogError> {
@@ -226,7 +231,7 @@ impl Ledger for SqliteLog {
     async fn rewrap_purpose_key(&self, purpose: &str, old: &[u8], new: &[u8]) -> Result<(), LogError> {
         let (purpose, old, new) = (purpose.to_owned(), old.to_owned(), new.to_owned());
         let rewrap = move |connection: &mut Connection| ledger::rewrap_purpose_key(connection, &purpose, &old, &new);
-        self.readers.run_writing(rewrap).await
+        self.readers.run_writing(Durable::AtOnce, rewrap).await
     }
 
     async fn guarded(&self) -> Result<Snapshot, LogError> {
@@ -235,6 +240,6 @@ impl Ledger for SqliteLog {
 
     async fn mend(&self, heads: &[Head], mending: &Mending) -> Result<bool, LogError> {
         let (heads, mending) = (heads.to_vec(), mending.clone());
-        self.readers.run_writing(move |connection| ledger::mend(connection, &heads, &mending)).await
+        self.readers.run_writing(Durable::AtOnce, move |connection| ledger::mend(connection, &heads, &mending)).await
     }
 }

@@ -31,11 +31,24 @@ pub(super) struct Readers {
     file: PathBuf,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
+    /// Those that write beside the log's writer.
+    writing: Mutex<Vec<Connection>>,
+}
+
+/// When a write is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durable {
+    /// Before it is answered.
+    AtOnce,
+    /// With the next append, at the latest. If the machine fails before, it is as if it had not happened; nothing that came
+    /// after it is there then either.
+    Soon,
 }
 
 impl Readers {
     pub(super) fn new(file: PathBuf) -> Self {
-        Self { file, idle: Mutex::default(), permits: Semaphore::new(READERS) }
+        let (idle, writing) = (Mutex::default(), Mutex::default());
+        Self { file, idle, permits: Semaphore::new(READERS), writing }
     }
 
     /// Runs a look-up of a few microseconds on the calling thread: handing it to another would cost more.
@@ -60,16 +73,29 @@ impl Readers {
     /// The rare write that is no append.
     pub(super) async fn run_writing<T: Send + 'static>(
         self: &Arc<Self>,
+        durable: Durable,
         write: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LogError> {
-        let file = self.file.clone();
+        let readers = Arc::clone(self);
         let written = tokio::task::spawn_blocking(move || {
-            let mut connection = Connection::open(file)?;
-            connection.busy_timeout(Duration::from_secs(5))?;
-            write(&mut connection)
+            let mut connection = readers.writing_connection()?;
+            let synchronous = if durable == Durable::AtOnce { "FULL" } else { "NORMAL" };
+            connection.pragma_update(None, "synchronous", synchronous)?;
+            let written = write(&mut connection);
+            readers.writing.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            written
         });
         let written = written.await.map_err(|error| LogError::Unavailable(error.to_string()))?;
         written.map_err(|error| from_sqlite(&error))
+    }
+
+    fn writing_connection(&self) -> rusqlite::Result<Connection> {
+        if let Some(connection) = self.writing.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(connection);
+        }
+        let connection = Connection::open(&self.file)?;
+        connection.busy_timeout(Duration::from_secs(5))?;
+        Ok(connection)
     }
 
     fn connection(&self) -> rusqlite::Result<Connection> {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{
     SqliteLog,
-    reader::{self, uuid},
+    reader::{self, Durable, uuid},
 };
 
 const TASK: &str = "SELECT id, reactor, organization, kind, subject, number, target, due_at, attempts, epoch, \
@@ -21,6 +21,7 @@ const IS_FREE: &str = "reactor = ?1 AND is_dead = 0 AND due_at <= ?2 AND NOT EXI
         AND older.target = ledger_tasks.target AND older.rank < ledger_tasks.rank AND older.is_dead = 0
     )";
 
+// Tasks may be made and done again: none of this has to be on the disk before it is answered.
 #[async_trait]
 impl Tasks for SqliteLog {
     async fn cursors(&self, reactor: &str) -> Result<Vec<Checkpoint>, LogError> {
@@ -44,7 +45,7 @@ impl Tasks for SqliteLog {
     ) -> Result<bool, LogError> {
         let (reactor, before, after, tasks) = (reactor.to_owned(), *before, *after, tasks.to_vec());
         let schedule = move |connection: &mut Connection| schedule(connection, &reactor, &before, &after, &tasks);
-        self.readers.run_writing(schedule).await
+        self.readers.run_writing(Durable::Soon, schedule).await
     }
 
     async fn claim(
@@ -64,12 +65,14 @@ impl Tasks for SqliteLog {
             return Ok(Vec::new());
         }
         let reactor = reactor.to_owned();
-        self.readers.run_writing(move |connection| claim(connection, &reactor, now, lease_until, limit)).await
+        self.readers
+            .run_writing(Durable::Soon, move |connection| claim(connection, &reactor, now, lease_until, limit))
+            .await
     }
 
     async fn finish(&self, id: TaskId, epoch: u64, outcome: &Outcome) -> Result<bool, LogError> {
         let outcome = outcome.clone();
-        self.readers.run_writing(move |connection| finish(connection, id, epoch, &outcome)).await
+        self.readers.run_writing(Durable::Soon, move |connection| finish(connection, id, epoch, &outcome)).await
     }
 
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError> {
@@ -101,7 +104,7 @@ impl Tasks for SqliteLog {
                        WHERE id = ?1 AND is_dead = 1";
             Ok(connection.execute(sql, params![id.0.as_bytes(), now.as_microsecond()])? == 1)
         };
-        self.readers.run_writing(revive).await
+        self.readers.run_writing(Durable::Soon, revive).await
     }
 }
 
@@ -117,7 +120,7 @@ impl SqliteLog {
             let values = params![reactor, incarnation.0.as_bytes(), position.offset.0, event_id.0.as_bytes()];
             connection.execute(&sql, values).map(drop)
         };
-        self.readers.run_writing(put).await
+        self.readers.run_writing(Durable::Soon, put).await
     }
 }
 
