@@ -22,11 +22,7 @@ impl PersonName {
     /// If it is empty, too long, has control or invisible formatting characters, or looks like a link: names go into
     /// mails to strangers.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
-        let name = line(text, Self::MAX_CHARACTERS)?;
-        if looks_like_a_link(&name) {
-            return Err(InvalidText("a name must not contain a web address".to_owned()));
-        }
-        Ok(Self(name))
+        name(text, Self::MAX_CHARACTERS).map(Self)
     }
 
     /// The name.
@@ -53,6 +49,15 @@ impl Reason {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A name that goes into mails to strangers: one line that does not look like a link.
+pub(crate) fn name(text: &str, longest: usize) -> Result<String, InvalidText> {
+    let name = line(text, longest)?;
+    if looks_like_a_link(&name) {
+        return Err(InvalidText("a name must not contain a web address".to_owned()));
+    }
+    Ok(name)
 }
 
 /// One line of text that a person wrote, composed (NFC) and without blanks around it.

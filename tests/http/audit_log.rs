@@ -104,6 +104,7 @@ async fn entries_are_found(store: Store) {
         ("?from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "until"),
         ("?sort=actor", "sort"),
         ("?limit=0", "limit"),
+        (&format!("?q={}", "a+".repeat(150)), "q"),
         ("?cursor=AAAA", "cursor"),
         ("?from=yesterday", "query"),
         ("?nonsense=1", "query"),
@@ -148,6 +149,7 @@ async fn refusals_are_entries_and_fold(store: Store) {
     for _ in 0..5 {
         reader.get("/v1/organizations/current/users").refused(403, "forbidden");
     }
+    assert_eq!(reader.send("HEAD", "/v1/organizations/current/users", &[], None).status, 403);
     reader.get("/v1/organizations/org_00000000000000000000000042").refused(404, "organization-not-found");
     let own = format!("/v1/organizations/current/users/{}/deactivate", bob.session["user"].as_str().unwrap());
     bob.post(&own, &json!({})).refused(409, "last-admin");
@@ -172,7 +174,7 @@ async fn refusals_are_entries_and_fold(store: Store) {
     let bob = service.sign_in("bob@acme.example");
     let mut refused = summaries(&bob, "?action=refusal.noted");
     refused.sort();
-    assert_eq!(refused[3], "was refused list_users: forbidden, 4 times", "{refused:?}");
+    assert_eq!(refused[3], "was refused list_users: forbidden, 5 times", "{refused:?}");
     assert_eq!(refused.len(), 4, "{refused:?}");
 }
 
@@ -269,8 +271,12 @@ async fn staff_is_not_named_to_tenants(store: Store) {
     let created = items(&bob, "?action=organization.created").remove(0);
     let actor = json!({"kind": "user", "id": ana.session["user"], "organization": "org_00000000000000000000000000"});
     assert_eq!(created["actor"], actor);
+    for trace in ["ip", "user_agent", "device", "session"] {
+        assert_eq!(created[trace], Value::Null, "{trace}");
+    }
     let seen = ana.get(&format!("/v1/organizations/{acme}/audit-log?action=organization.created")).is(200);
     assert_eq!(seen.body["items"][0]["actor"]["email"], "ana@platform.example");
+    assert_eq!(seen.body["items"][0]["ip"], "127.0.0.1");
 }
 
 /// Known names, addresses and IPs are written, then searched for in the raw files of the log.

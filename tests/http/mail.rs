@@ -16,6 +16,7 @@ use super::service::{PASSWORD, Service, porttask};
 
 on_both_engines! {
     an_invitation_comes_by_mail_and_its_link_lets_in,
+    another_invitation_voids_the_one_before,
     a_mail_that_cannot_be_sent_is_a_task_that_people_see,
     a_mail_that_is_refused_is_dead_until_it_is_revived,
 }
@@ -37,6 +38,50 @@ fn mails(folder: &Path, count: usize) -> Vec<(PathBuf, String)> {
 
 fn token(mail: &str) -> &str {
     mail.lines().find_map(|line| line.split_once("/invitation#token=")).unwrap_or_else(|| panic!("no link in {mail}")).1
+}
+
+async fn another_invitation_voids_the_one_before(store: Store) {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let data = match store.engine() {
+        Engine::Sqlite => Path::new(store.place()),
+        Engine::Postgres => elsewhere.path(),
+    };
+    let service = Service::start_with(
+        &store,
+        &[
+            ("PORTTASK_DATA", data.to_str().unwrap()),
+            ("PORTTASK_ADMIN_EMAIL", "ana@platform.example"),
+            ("PORTTASK_ADMIN_PASSWORD", PASSWORD),
+        ],
+    );
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let users = format!("/v1/organizations/{acme}/users");
+    let body = json!({"name": "Carol Crane", "email": "carol@acme.example", "role": "agent"});
+    let carol = bob.post(&users, &body).is(201).id().to_owned();
+    // Bob's own may never have been sent: he accepted at once.
+    let to_carol = |count: usize| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let all = mails(&data.join("mail"), 1);
+            let hers: Vec<_> = all.into_iter().filter(|mail| mail.1.contains("carol@acme.example")).collect();
+            if hers.len() == count {
+                return hers;
+            }
+            assert!(Instant::now() < deadline, "{} of {count}", hers.len());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let first = to_carol(1);
+    bob.post(&format!("{users}/{carol}/invite"), &json!({})).is(200);
+    let both = to_carol(2);
+    let second = both.iter().find(|mail| mail.0 != first[0].0).unwrap();
+    let accept = |mail: &str| {
+        let body = json!({"token": token(mail), "password": PASSWORD});
+        service.send("POST", "/v1/invitations/accept", &[], Some(&body))
+    };
+    accept(&first[0].1).refused(409, "invitation-replaced");
+    accept(&second.1).is(200);
+    bob.post(&format!("{users}/{carol}/invite"), &json!({})).refused(409, "invitation-accepted");
 }
 
 async fn an_invitation_comes_by_mail_and_its_link_lets_in(store: Store) {
@@ -134,7 +179,7 @@ fn unwilling() -> String {
             _ = stream.write_all(b"220 mail.example\r\n");
             let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
             if lines.next().is_some() {
-                _ = stream.write_all(b"554 no mail is wanted here\r\n");
+                _ = stream.write_all(b"550 5.1.1 nobody is called so\r\n");
             }
         }
     });
@@ -160,7 +205,7 @@ async fn a_mail_that_is_refused_is_dead_until_it_is_revived(store: Store) {
         }
     };
     let task = dead();
-    assert!(task["last_error"].as_str().unwrap().contains("no mail is wanted here"), "{task}");
+    assert!(task["last_error"].as_str().unwrap().contains("nobody is called so"), "{task}");
     let revived = porttask(&store, &["tasks", "revive", task["id"].as_str().unwrap()]).output().unwrap();
     assert!(revived.status.success(), "{revived:?}");
     let again = dead();

@@ -70,6 +70,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(user::get_user, user::change_user))
         .routes(routes!(user::deactivate_user))
         .routes(routes!(user::reactivate_user))
+        .routes(routes!(user::send_invitation))
         .routes(routes!(audit_log::list_audit_log))
         .routes(routes!(export::export_audit_log))
         .routes(routes!(import::import_users))

@@ -30,6 +30,16 @@ struct Known {
 }
 
 impl Asker {
+    /// Of a request.
+    pub(crate) fn of(request: &mut Request) -> Self {
+        request.extensions_mut().get_or_insert_default::<Self>().clone()
+    }
+
+    /// Whether it is known who it is.
+    pub(crate) fn is_known(&self) -> bool {
+        self.0.get().is_some()
+    }
+
     /// Says who it is.
     pub(crate) fn is(&self, organization: OrganizationId, user: UserId, meta: Meta) {
         // The first to know is right: a request has one caller.
@@ -59,6 +69,8 @@ impl Operations {
     }
 
     fn name(&self, method: &str, path: &str) -> Option<&String> {
+        // Who asks for the head of an answer asks the same.
+        let method = if method == "HEAD" { "GET" } else { method };
         self.0.get(&(method.to_owned(), path.to_owned()))
     }
 }
@@ -69,8 +81,7 @@ pub(crate) async fn note(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let asker = Asker::default();
-    request.extensions_mut().insert(asker.clone());
+    let asker = Asker::of(&mut request);
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let operation = path.and_then(|path| operations.name(request.method().as_str(), &path).cloned());
     let response = next.run(request).await;

@@ -186,7 +186,11 @@ impl AuditLog {
         let metas = self.vault.metas(&events).await?;
         let mut entries = Vec::with_capacity(events.len());
         let mut people: HashMap<(OrganizationId, UserId), Option<Person>> = HashMap::new();
-        for ((event, fact), meta) in events.iter().zip(&facts).zip(metas) {
+        for ((event, fact), mut meta) in events.iter().zip(&facts).zip(metas) {
+            if !is_for_staff && actor_of(&meta).is_some_and(|(home, _)| home != organization) {
+                // From where the platform's staff works is no business of others.
+                meta = Meta { request_id: meta.request_id, ..Meta::by(meta.actor) };
+            }
             let subject = porttask_domain::uuid_of(event.stream.name.id()).unwrap_or_default();
             let description = describe(event.event_type.as_str(), subject, fact);
             people.extend(actor_of(&meta).map(|actor| (actor, None)));

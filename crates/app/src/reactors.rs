@@ -31,7 +31,9 @@ use tokio::{
 use self::{scheduler::Scheduler, worker::Worker};
 use crate::{
     ledger::Database,
-    log::{Checkpoint, EventLog, FollowError, Follower, Head, Incarnation, LogError, PartitionId, RecordedEvent},
+    log::{
+        Checkpoint, EventLog, FollowError, Follower, Head, Incarnation, LogError, Offset, PartitionId, RecordedEvent,
+    },
     tasks::{NewTask, Task, TaskCounts},
 };
 
@@ -228,15 +230,36 @@ impl Reactors {
 
 /// Lets a reactor go on that is held since the log was put back from a copy: what happened until now is past.
 ///
-/// Tasks that were recorded before are carried out.
+/// Tasks that were recorded before are carried out. Where the reactor is not held, it goes on from where it is.
 ///
 /// # Errors
 /// If the log's database fails.
 pub async fn release(database: &dyn Database, reactor: &str) -> Result<(), LogError> {
     let incarnation = database.incarnation().await?;
     let heads = database.heads().await?;
-    let at: Vec<Checkpoint> = heads.iter().map(|head| begin_at(head, incarnation, false)).collect();
+    let cursors = database.cursors(reactor).await?;
+    let mut at = Vec::new();
+    for head in &heads {
+        let cursor = cursors.iter().find(|cursor| cursor.position.partition == head.position.partition);
+        let is_held = match cursor {
+            Some(cursor) => is_foreign(database, cursor, incarnation).await?,
+            None => true,
+        };
+        if is_held {
+            at.push(begin_at(head, incarnation, false));
+        }
+    }
     database.put_cursors(reactor, &at).await
+}
+
+/// Whether a cursor is not of the log as it is now.
+async fn is_foreign(database: &dyn Database, cursor: &Checkpoint, incarnation: Incarnation) -> Result<bool, LogError> {
+    let Checkpoint { position, event_id, .. } = *cursor;
+    if cursor.incarnation != incarnation || position.offset == Offset::START {
+        return Ok(cursor.incarnation != incarnation);
+    }
+    let events = database.read_at(position.partition, &[position.offset]).await?;
+    Ok(events.first().is_none_or(|event| event.id != event_id))
 }
 
 fn begin_at(head: &Head, incarnation: Incarnation, at_the_first_event: bool) -> Checkpoint {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt, stream};
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use porttask_domain::{
@@ -108,9 +109,9 @@ impl Refusals {
         }
     }
 
-    /// Takes down all that was only counted so far.
-    pub async fn shutdown(&self) {
-        self.settle(None).await;
+    /// Takes down all that was only counted so far, as far as time lets; answers whether it did.
+    pub async fn shutdown(&self, patience: Duration) -> bool {
+        tokio::time::timeout(patience, self.settle(None)).await.is_ok()
     }
 
     /// Takes down the lines of hours before that of `now`, or all, and forgets those that are complete.
@@ -120,13 +121,15 @@ impl Refusals {
             let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
             lines.keys().filter(|line| line.hour < present).cloned().collect()
         };
-        for line in over {
-            self.write(&line).await;
-            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            if lines.get(&line).is_some_and(|count| count.noted == count.total) {
-                lines.remove(&line);
-            }
-        }
+        stream::iter(over)
+            .for_each_concurrent(WRITERS, |line| async move {
+                self.write(&line).await;
+                let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+                if lines.get(&line).is_some_and(|count| count.noted == count.total) {
+                    lines.remove(&line);
+                }
+            })
+            .await;
     }
 
     async fn write(&self, line: &Line) {

@@ -9,7 +9,7 @@ use porttask_domain::{
     Actor, Meta, OrganizationId, Personal, UserId,
     identity::{EmailAddress, session::Method, user::Status},
 };
-use porttask_projections::{ReadModel, Value, folded, identity::user::Users};
+use porttask_projections::{ColumnType, ReadModel, Value, folded, identity::user::Users};
 
 use crate::{
     access::{Access, AccessError, Token},
@@ -26,8 +26,8 @@ use crate::{
 pub const SESSION: SignedDuration = SignedDuration::from_hours(12);
 /// How long the list of users may take to come to now. A wrong answer after that is put right by the next attempt.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// More accounts than one person has with one address.
-const MOST_ACCOUNTS: usize = 50;
+/// How many accounts are looked at in one go.
+const PAGE: usize = 50;
 
 /// What somebody says who they are.
 #[derive(Clone)]
@@ -172,20 +172,33 @@ impl SignIn {
         // Whoever has just accepted an invitation can sign in at once.
         self.views.catch_up(Users::NAME, PATIENCE).await?;
         for partition in 0..self.database.heads().await?.len() {
-            let query = Query {
+            let mut query = Query {
                 partition: PartitionId(partition as u16),
-                conditions: vec![Condition::Equal("folded_email", Value::Text(folded(&email.to_string())))],
+                conditions: vec![
+                    Condition::Equal("folded_email", Value::Text(folded(&email.to_string()))),
+                    Condition::Equal("status", Status::Active.to_value()),
+                ],
                 text: None,
-                sort: vec!["folded_email"],
+                sort: vec!["folded_email", "organization", "user"],
                 direction: Direction::Ascending,
                 after: None,
-                limit: MOST_ACCOUNTS,
+                limit: PAGE,
             };
-            for row in self.views.rows::<Users>(&query).await? {
-                let address = row.email.and_then(|email| EmailAddress::new(&email).ok());
-                // Folding forgets accents; addresses with and without them are different ones.
-                if row.status == Status::Active && address.is_some_and(|it| it.comparable() == wanted) {
-                    accounts.push((row.organization, row.user));
+            loop {
+                let rows = self.views.rows::<Users>(&query).await?;
+                query.after = rows.last().map(|last| {
+                    vec![Value::Text(last.folded_email.clone()), last.organization.to_value(), last.user.to_value()]
+                });
+                let is_last = rows.len() < PAGE;
+                for row in rows {
+                    let address = row.email.and_then(|email| EmailAddress::new(&email).ok());
+                    // Folding forgets accents; addresses with and without them are different ones.
+                    if address.is_some_and(|it| it.comparable() == wanted) {
+                        accounts.push((row.organization, row.user));
+                    }
+                }
+                if is_last || accounts.len() > 1 {
+                    break;
                 }
             }
         }

@@ -22,6 +22,8 @@ use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 
 use crate::{bounds::BoundsArgs, cli::Error, mail::MailArgs, node::Node, secret, storage::StorageArgs};
 
+/// How long the last writes may take when all requests have ended.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// The domain of the platform's organization if the public address has none.
 const NO_DOMAIN: &str = "platform.internal";
 
@@ -102,7 +104,9 @@ impl ServiceArgs {
             eprintln!("Some tasks or jobs had not finished: they are carried out again.");
         }
         settling.abort();
-        refusals.shutdown().await;
+        if !refusals.shutdown(LAST_WORDS).await {
+            eprintln!("Some refusals were not taken down in the audit log.");
+        }
         Ok(())
     }
 

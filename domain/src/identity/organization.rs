@@ -8,7 +8,7 @@ use super::{
     settings::{Branding, BusinessHours, InvalidSetting, Locale, Settings},
     standing::{Capability, Standing},
 };
-use crate::{Aggregate, Guard, InvalidText, Kind, OrganizationId, Personal, Reason, Scope, text::line};
+use crate::{Aggregate, Guard, InvalidText, Kind, OrganizationId, Personal, Reason, Scope, text::name};
 
 /// What can be asked of an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,9 +174,9 @@ pub struct OrganizationName(String);
 
 impl OrganizationName {
     /// # Errors
-    /// If it is empty, longer than 200 characters, or has control or invisible characters.
+    /// If it is empty, longer than 200 characters, has control or invisible characters, or looks like a link.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
-        line(text, 200).map(Self)
+        name(text, 200).map(Self)
     }
 }
 

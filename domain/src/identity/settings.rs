@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use jiff::tz::TimeZoneDatabase;
 use serde::{Deserialize, Serialize};
 
-use crate::{InvalidText, text::line};
+use crate::{InvalidText, text::name};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl Branding {
     /// # Errors
     /// What is wrong, and with which field.
     pub fn checked(self) -> Result<Self, InvalidSetting> {
-        let display_name = self.display_name.map(|name| line(&name, 100)).transpose();
+        let display_name = self.display_name.map(|text| name(&text, 100)).transpose();
         let display_name =
             display_name.map_err(|error| InvalidSetting::new("branding/display_name", error.to_string()))?;
         if let Some(logo) = &self.logo {

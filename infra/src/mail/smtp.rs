@@ -13,8 +13,11 @@ use super::{UnusableMail, message::Sender};
 
 /// How long the server may take for each answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// Answers by which a server refuses us and not the mail: they say nothing about it.
-const REFUSES_US: [u16; 5] = [530, 534, 535, 538, 454];
+/// How the text of an answer begins that refuses the address or the mail itself (RFC 3463): the address, the mailbox, the
+/// content. All other refusals are about us, our server or its rules, and somebody may mend them.
+const REFUSES_THE_MAIL: [&str; 3] = ["5.1.", "5.2.", "5.6."];
+/// The code of an answer that refuses an address, where the server says no more than that.
+const NO_SUCH_MAILBOX: [u16; 3] = [550, 551, 553];
 
 pub(super) struct Smtp {
     server: AsyncSmtpTransport<Tokio1Executor>,
@@ -56,12 +59,25 @@ impl MailTransport for Smtp {
 /// Whether it may go later.
 fn judged(error: &smtp::Error, mail: &Mail) -> MailError {
     let told = told(error);
-    let refuses_us = error.status().is_some_and(|code| REFUSES_US.contains(&u16::from(code)));
+    let refuses_the_mail = || match enhanced(&told) {
+        Some(status) => REFUSES_THE_MAIL.iter().any(|begin| status.starts_with(begin)),
+        None => error.status().is_some_and(|code| NO_SUCH_MAILBOX.contains(&u16::from(code))),
+    };
     let cannot_have_it = error.is_client() && !mail.to_address.is_ascii();
-    match error.is_permanent() && !refuses_us || cannot_have_it {
+    match error.is_permanent() && refuses_the_mail() || cannot_have_it {
         true => MailError::Permanent(told),
         false => MailError::Temporary(told),
     }
+}
+
+/// The enhanced status in an answer, as in `5.1.1`.
+fn enhanced(told: &str) -> Option<&str> {
+    told.split([' ', ':', '(', ')', ',']).find(|word| {
+        let mut parts = word.split('.');
+        let is_number =
+            |part: Option<&str>| part.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()));
+        parts.next() == Some("5") && is_number(parts.next()) && is_number(parts.next()) && parts.next().is_none()
+    })
 }
 
 /// The error and what it was caused by.

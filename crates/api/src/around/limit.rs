@@ -1,7 +1,8 @@
 //! How many requests whom: `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers), 429 with `Retry-After`.
 //!
 //! Every request spends of one budget: an attempt to prove who one is and a stranger's request of their network's, any
-//! other of its session's. A token that turns out to be none spends of the network's as well.
+//! other of its session's. A token that has not let anybody in lately spends of the network's as well, before it is looked
+//! at.
 
 use std::{
     collections::BTreeSet,
@@ -31,6 +32,7 @@ use crate::{
     app::App,
     document,
     problem::Problem,
+    refused::Asker,
     request::{address, bearer, is_forwarded, peer},
 };
 
@@ -58,6 +60,8 @@ pub(crate) struct Limits {
     /// Where attempts are made.
     doors: BTreeSet<String>,
     hasher: RandomState,
+    /// Tokens that let somebody in lately.
+    known: Cache<u64, ()>,
     unknown_proxy: Once,
 }
 
@@ -69,8 +73,14 @@ impl Limits {
             strangers: Limit::new("strangers", rates.strangers, rates.strangers / 4),
             doors: document::doors(),
             hasher: RandomState::new(),
+            known: Cache::new(REMEMBERED),
             unknown_proxy: Once::new(),
         }
+    }
+
+    /// This token lets somebody in: it was just given out.
+    pub(crate) fn know(&self, token: &str) {
+        self.known.insert(self.hasher.hash_one(token), ());
     }
 
     fn is_attempt(&self, method: &Method, route: &str) -> bool {
@@ -158,30 +168,38 @@ impl Left {
 }
 
 /// Lets a request through if its budget lasts, and says how it stands.
-pub(super) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn limit(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let limits = &app.limits;
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     if UNLIMITED.contains(&route) {
         return next.run(request).await;
     }
     let network = network(&app, &request);
-    let token = bearer(request.headers());
     let is_attempt = limits.is_attempt(request.method(), route);
+    let token = bearer(request.headers()).filter(|_| !is_attempt).map(|token| limits.hasher.hash_one(token));
+    let as_stranger = || limits.strangers.as_ref().map(|limit| limit.spend(&network));
     let spent = match token {
         _ if is_attempt => limits.attempts.as_ref().map(|limit| limit.spend(&network)),
-        Some(token) => limits.sessions.as_ref().map(|limit| limit.spend(&limits.hasher.hash_one(token))),
-        None => limits.strangers.as_ref().map(|limit| limit.spend(&network)),
+        Some(token) => {
+            let is_known = limits.known.get(&token).is_some();
+            if let Some(Err(left)) = (!is_known).then(as_stranger).flatten() {
+                return left.refuse(&app);
+            }
+            limits.sessions.as_ref().map(|limit| limit.spend(&token))
+        }
+        None => as_stranger(),
     };
-    let guess = limits.strangers.as_ref().filter(|_| token.is_some() && !is_attempt);
     let left = match spent.transpose() {
         Ok(left) => left,
         Err(left) => return left.refuse(&app),
     };
+    let asker = Asker::of(&mut request);
     let mut response = next.run(request).await;
-    if let Some(guess) = guess.filter(|_| response.status() == StatusCode::UNAUTHORIZED)
-        && let Err(left) = guess.spend(&network)
-    {
-        return left.refuse(&app);
+    match token {
+        Some(token) if asker.is_known() => limits.known.insert(token, ()),
+        // It lets nobody in any more.
+        Some(token) if response.status() == StatusCode::UNAUTHORIZED => _ = limits.known.remove(&token),
+        Some(_) | None => {}
     }
     if let Some(left) = left {
         left.tell(response.headers_mut());

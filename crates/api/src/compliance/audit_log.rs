@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::device::device;
 use crate::{
     app::App,
-    listing::{Asked, Listing, Page, Sort},
+    listing::{Asked, Listing, Page, Sort, searchable},
     problem::Problem,
     request::Allowed,
     rights::{ReadAuditLog, Right},
@@ -236,6 +236,7 @@ impl Selection {
         if action.as_ref().is_some_and(|action| action.is_empty() || !is_action(action)) {
             return Err(Problem::invalid("action", "must be the name of an action, as in user.role_changed, or user"));
         }
+        q.as_deref().map_or(Ok(()), searchable)?;
         if let (Some(from), Some(until)) = (from, until)
             && from >= until
         {

@@ -215,12 +215,19 @@ fn csv(entries: impl Iterator<Item = Shown>, names_first: bool) -> Result<Vec<u8
     writer.into_inner().map_err(csv::IntoInnerError::into_error)
 }
 
-/// The field with an apostrophe in front if a spreadsheet would take it for a formula: names are chosen by strangers.
+/// The field with an apostrophe before whatever a spreadsheet would take for a formula: names are chosen by strangers. Some
+/// spreadsheets begin a cell behind a semicolon, too.
 fn harmless(field: String) -> String {
-    match field.chars().next() {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r') => format!("'{field}"),
-        _ => field,
+    let mut harmless = String::with_capacity(field.len() + 1);
+    let mut is_at_the_beginning = true;
+    for character in field.chars() {
+        if is_at_the_beginning && matches!(character, '=' | '+' | '-' | '@' | '\t' | '\r') {
+            harmless.push('\'');
+        }
+        harmless.push(character);
+        is_at_the_beginning = matches!(character, ';' | '\t') || is_at_the_beginning && character == ' ';
     }
+    harmless
 }
 
 #[cfg(test)]
@@ -234,6 +241,9 @@ mod tests {
             ("+1", "'+1"),
             ("-1", "'-1"),
             ("@SUM", "'@SUM"),
+            ("Ana;=cmd|'/c calc'!A0;", "Ana;'=cmd|'/c calc'!A0;"),
+            ("Ana; -1", "Ana; '-1"),
+            ("a-b", "a-b"),
             ("Ana", "Ana"),
             ("", ""),
         ] {

@@ -136,6 +136,7 @@ pub(crate) async fn sign_in(
     let signed_in = app.sign_in.sign_in(attempt, Timestamp::now()).await?;
     let (id, organization) = (signed_in.token.session(), signed_in.token.organization());
     let (token, user, expires_at) = (signed_in.token.reveal(), signed_in.user, signed_in.expires_at);
+    app.limits.know(&token);
     Ok((StatusCode::CREATED, Json(NewSession { token, id, organization, user, expires_at })).into_response())
 }
 

@@ -183,14 +183,8 @@ pub(crate) struct UserFilter {
 }
 
 /// Nobody grants more than they hold. Staff of the platform hold everything.
-fn may_grant<R: Right>(by: &Allowed<R>, permissions: Option<Permissions>, role: Role) -> Result<(), Problem> {
-    let is_at_home = by.caller.organization == by.organization;
-    let granted = permissions.unwrap_or(role.ceiling());
-    if is_at_home && !granted.is_within(by.caller.permissions) {
-        let detail = "these permissions go beyond your own: nobody grants more than they hold";
-        return Err(Problem::new(axum::http::StatusCode::FORBIDDEN, "beyond-own-rights", detail));
-    }
-    Ok(())
+fn may_grant<R: Right>(by: &mut Allowed<R>, permissions: Option<Permissions>, role: Role) -> Result<(), Problem> {
+    by.grant(permissions.unwrap_or(role.ceiling()))
 }
 
 fn stream(organization: OrganizationId, user: UserId) -> Result<StreamId, Problem> {
@@ -210,12 +204,12 @@ pub(crate) fn user_in(path: &str) -> Result<UserId, Problem> {
     request_body = NewUser, responses((status = 201, body = Changed, description = "They are invited")))]
 pub(crate) async fn invite_user(
     State(app): State<App>,
-    order: Order<WriteUsers, NewUser>,
+    mut order: Order<WriteUsers, NewUser>,
 ) -> Result<Response, Problem> {
     let (organization, user) = (order.by.organization, new_id());
     let Order { body: NewUser { name, email, role, permissions }, .. } = &order;
     let new = NewUser { name: name.clone(), email: email.clone(), role: *role, permissions: *permissions };
-    may_grant(&order.by, new.permissions, new.role)?;
+    may_grant(&mut order.by, new.permissions, new.role)?;
     let commands = Commands::new().on::<User>(user, new.invite(organization, user, Timestamp::now())?);
     let limit = i64::from(app.settings.invitations_per_day);
     let limited = |request: Request| Request { limits: vec![(INVITATIONS, limit)], ..request };
@@ -286,11 +280,11 @@ pub(crate) async fn row<R: Right>(app: &App, by: &Allowed<R>, user: UserId) -> R
 pub(crate) async fn change_user(
     State(app): State<App>,
     Path((_, user)): Path<(String, String)>,
-    order: Order<WriteRoles, UserPatch>,
+    mut order: Order<WriteRoles, UserPatch>,
 ) -> Result<Changed, Problem> {
     let UserPatch { role, permissions } = order.body;
     if let Some(permissions) = permissions {
-        may_grant(&order.by, Some(permissions), Role::Admin)?;
+        may_grant(&mut order.by, Some(permissions), Role::Admin)?;
     }
     let command = match (role, permissions) {
         (Some(role), permissions) => Command::ChangeRole { role, permissions },
@@ -314,6 +308,29 @@ pub(crate) async fn deactivate_user(
     order: Order<WriteUsers, Nothing>,
 ) -> Result<Changed, Problem> {
     change(&app, &user, &order, Command::Deactivate).await
+}
+
+/// Send somebody an invitation, or another one.
+///
+/// For whoever was registered without one, or has lost theirs: the link of the former one is void. Needs `users:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/invite", tag = "users",
+    operation_id = "send_invitation",
+    params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
+        OrderParameters),
+    request_body = Nothing, responses((status = 200, body = Changed)))]
+pub(crate) async fn send_invitation(
+    State(app): State<App>,
+    Path((_, user)): Path<(String, String)>,
+    order: Order<WriteUsers, Nothing>,
+) -> Result<Changed, Problem> {
+    let user: UserId = user_in(&user)?;
+    let subject = stream(order.by.organization, user)?;
+    let command = Command::SendInvitation { expires_at: Timestamp::now() + INVITATION };
+    let commands = Commands::new().on::<User>(user, command);
+    let limit = i64::from(app.settings.invitations_per_day);
+    let limited = |request: Request| Request { limits: vec![(INVITATIONS, limit)], ..request };
+    let done = order.carry_out(&app, &subject, &commands, limited).await?;
+    Changed::of(&app, done, &subject, order.dry_run).await
 }
 
 /// Let a user in again.

@@ -13,7 +13,7 @@ use porttask_app::{
     execute::Request,
     log::{PartitionId, Position},
 };
-use porttask_domain::{Meta, OrganizationId};
+use porttask_domain::{Meta, OrganizationId, identity::Permissions};
 
 use super::Client;
 use crate::{app::App, problem::Problem, refused::Asker, rights::Right};
@@ -34,6 +34,8 @@ pub(crate) struct Allowed<R> {
     pub(crate) meta: Meta,
     token: String,
     at_least: Option<Position>,
+    /// What the caller is about to permit somebody.
+    grants: Option<Permissions>,
     right: PhantomData<R>,
 }
 
@@ -66,7 +68,7 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
             None => None,
             Some(position) => Some(position_of(position.to_str().unwrap_or_default())?),
         };
-        Ok(Self { caller, organization, partition, meta, token, at_least, right: PhantomData })
+        Ok(Self { caller, organization, partition, meta, token, at_least, grants: None, right: PhantomData })
     }
 }
 
@@ -78,13 +80,38 @@ impl<R: Right> Allowed<R> {
         request
     }
 
+    /// Lets the caller permit this to somebody, if they hold it: now, and still when it is recorded. Staff of the platform
+    /// hold everything.
+    ///
+    /// # Errors
+    /// If it goes beyond what they hold.
+    pub(crate) fn grant(&mut self, permissions: Permissions) -> Result<(), Problem> {
+        self.grants = Some(permissions);
+        self.holds_what_is_granted(&self.caller)
+    }
+
+    fn holds_what_is_granted(&self, caller: &Caller) -> Result<(), Problem> {
+        let is_at_home = caller.organization == self.organization;
+        match self.grants {
+            Some(granted) if is_at_home && !granted.is_within(caller.permissions) => {
+                let detail = "these permissions go beyond your own: nobody grants more than they hold";
+                Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The caller as they are now, if they still have the right.
     ///
     /// # Errors
     /// If they are not let in any more, or have lost the right.
     pub(crate) async fn look_again(&self, app: &App) -> Result<Caller, Problem> {
         let caller = app.access.authenticate(&self.token, Timestamp::now()).await?;
-        if R::is_held(&caller, self.organization) { Ok(caller) } else { Err(Problem::forbidden(R::NAME)) }
+        if !R::is_held(&caller, self.organization) {
+            return Err(Problem::forbidden(R::NAME));
+        }
+        self.holds_what_is_granted(&caller)?;
+        Ok(caller)
     }
 
     /// Waits until a view shows what the caller wants to see of the organization: what they asked for by position, or

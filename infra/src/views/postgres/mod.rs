@@ -22,6 +22,7 @@ use porttask_app::{
     views::{Batch, Condition, FoldOutcome, Frozen, Progress, Query, View, ViewError, ViewStore},
 };
 use porttask_projections::{Model, Table, Values};
+use tokio::sync::Semaphore;
 use tokio_postgres::{
     Error, IsolationLevel,
     error::SqlState,
@@ -39,11 +40,17 @@ use crate::{log::postgres::connect::Connector, multi_row::Parameter};
 /// Each batch is several round trips to the server, for each model and partition.
 const PACE: Duration = Duration::from_millis(30);
 const CONNECTIONS: usize = 16;
+/// How many texts are searched for at a time.
+const SEARCHES: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The read models' tables.
 pub struct PostgresViews {
     pool: Pool,
+    /// For listings, which may not take long.
+    listings: Pool,
+    /// Searches take long: others than these would wait for them.
+    searches: Semaphore,
 }
 
 impl PostgresViews {
@@ -53,22 +60,12 @@ impl PostgresViews {
     /// If the database cannot be reached, or its schema `views` cannot be made.
     pub async fn open(url: &str) -> Result<Arc<Self>, ViewError> {
         let connector = Connector::new(url)?;
-        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(connector.config, connector.tls, config);
-        let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(PATIENCE))
-            .create_timeout(Some(PATIENCE))
-            // Whatever of the tables is lost is folded again.
-            .post_create(Hook::async_fn(|client: &mut ClientWrapper, _| {
-                Box::pin(async {
-                    client.batch_execute("SET synchronous_commit = off").await.map_err(HookError::Backend)
-                })
-            }))
-            .build()
-            .map_err(|error| ViewError::Database(error.to_string()))?;
-        let views = Self { pool };
+        // Whatever of the tables is lost is folded again.
+        let views = Self {
+            pool: pool(&connector, "SET synchronous_commit = off")?,
+            listings: pool(&connector, "SET statement_timeout = '5s'")?,
+            searches: Semaphore::new(SEARCHES),
+        };
         let mut client = views.client().await?;
         let transaction = client.transaction().await.map_err(failed)?;
         transaction.batch_execute(TABLES).await.map_err(failed)?;
@@ -80,6 +77,22 @@ impl PostgresViews {
     async fn client(&self) -> Result<Object, ViewError> {
         self.pool.get().await.map_err(|error| ViewError::Database(error.to_string()))
     }
+}
+
+/// A pool of connections that begin with a statement.
+fn pool(connector: &Connector, first: &'static str) -> Result<Pool, ViewError> {
+    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_config(connector.config.clone(), connector.tls.clone(), config);
+    Pool::builder(manager)
+        .max_size(CONNECTIONS)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(PATIENCE))
+        .create_timeout(Some(PATIENCE))
+        .post_create(Hook::async_fn(move |client: &mut ClientWrapper, _| {
+            Box::pin(async move { client.batch_execute(first).await.map_err(HookError::Backend) })
+        }))
+        .build()
+        .map_err(|error| ViewError::Database(error.to_string()))
 }
 
 fn failed(error: Error) -> ViewError {
@@ -223,7 +236,11 @@ impl ViewStore for PostgresViews {
         let parameters: Vec<Parameter> = parameters.iter().map(|value| parameter(value, None)).collect();
         let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
             parameters.iter().map(|(value, kind)| (&**value as _, kind.clone())).collect();
-        let client = self.client().await?;
+        let _permit = match query.text {
+            Some(_) => Some(self.searches.acquire().await.map_err(|error| ViewError::Database(error.to_string()))?),
+            None => None,
+        };
+        let client = self.listings.get().await.map_err(|error| ViewError::Database(error.to_string()))?;
         let is_one_of = |condition: &Condition| matches!(condition, Condition::OneOf(..));
         let found = if query.text.is_some() || query.conditions.iter().any(is_one_of) {
             // A plan is made for these very values: a common word and a rare one want different ones, and statements that

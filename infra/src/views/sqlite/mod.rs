@@ -26,6 +26,7 @@ use porttask_app::{
 };
 use porttask_projections::{Model, Table, Values};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use tokio::sync::Semaphore;
 
 use self::{
     fold::fold,
@@ -38,11 +39,15 @@ use super::sql;
 const WRITER_CACHE_KIBIBYTES: i32 = 65_536;
 const READER_CACHE_KIBIBYTES: i32 = 16_384;
 const PACE: Duration = Duration::from_millis(10);
+/// How many texts are searched for at a time.
+const SEARCHES: usize = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The read models' file.
 pub struct SqliteViews {
     shared: Arc<Shared>,
+    /// Searches take long, each a thread and a connection.
+    searches: Semaphore,
 }
 
 struct Shared {
@@ -76,7 +81,7 @@ impl SqliteViews {
             ViewError::Database(format!("{}: {error}; it holds nothing but copies: remove it", file.display()))
         })?;
         let shared = Shared { file, writer: Mutex::new(writer), idle: Mutex::default() };
-        Ok(Arc::new(Self { shared: Arc::new(shared) }))
+        Ok(Arc::new(Self { shared: Arc::new(shared), searches: Semaphore::new(SEARCHES) }))
     }
 
     /// Writes in one transaction, on a thread that may block.
@@ -260,6 +265,7 @@ impl ViewStore for SqliteViews {
         if query.text.is_none() {
             return shared.read(&view, |connection| select(connection, &view, &query));
         }
+        let _permit = self.searches.acquire().await.map_err(|error| ViewError::Database(error.to_string()))?;
         let found =
             tokio::task::spawn_blocking(move || shared.read(&view, |connection| select(connection, &view, &query)));
         found.await.map_err(|error| ViewError::Database(error.to_string()))?
