@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, thread, time::Duration};
 use porttask_tests::{Engine, Store, on_both_engines, signal};
 use serde_json::json;
 
-use super::service::Service;
+use super::service::{Service, porttask};
 
 on_both_engines!(
     a_repetition_is_answered_as_before,
@@ -15,6 +15,7 @@ on_both_engines!(
     wrong_input_is_said_so,
     what_one_node_did_another_shows,
     nothing_acknowledged_is_lost_when_the_service_is_stopped,
+    nothing_acknowledged_is_lost_when_the_service_is_killed,
 );
 
 async fn a_repetition_is_answered_as_before(store: Store) {
@@ -140,6 +141,16 @@ async fn what_one_node_did_another_shows(store: Store) {
 
 /// Whatever was answered with success before the process ended is there afterwards, and it ends soon.
 async fn nothing_acknowledged_is_lost_when_the_service_is_stopped(store: Store) {
+    assert!(under_load(store, libc::SIGTERM).await, "stopped with an error");
+}
+
+/// The same without a warning. The listings, which were being folded, say what the log says.
+async fn nothing_acknowledged_is_lost_when_the_service_is_killed(store: Store) {
+    assert!(!under_load(store, libc::SIGKILL).await);
+}
+
+/// Sends a signal to a service while people are invited; answers whether it ended well.
+async fn under_load(store: Store, by: libc::c_int) -> bool {
     let mut service = Service::start(&store);
     let (acme, token) = {
         let (acme, bob) = service.found(&store, "acme.example").await;
@@ -164,14 +175,20 @@ async fn nothing_acknowledged_is_lost_when_the_service_is_stopped(store: Store) 
         };
         let workers: Vec<_> = (0..4).map(|worker| scope.spawn(invite(worker))).collect();
         thread::sleep(Duration::from_millis(700));
-        signal(service.pid(), libc::SIGTERM);
+        signal(service.pid(), by);
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
     });
-    assert!(service.wait(), "stopped with an error");
+    let ended_well = service.wait();
     assert!(invited.len() > 4, "{}", invited.len());
     let again = Service::start(&store);
     let bob = again.sign_in("bob@acme.example");
     for user in &invited {
         bob.get(&format!("{users}/{user}")).is(200);
     }
+    drop(again);
+    for checked in ["views", "guards"] {
+        let output = porttask(&store, &[checked, "verify"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    ended_well
 }
