@@ -71,6 +71,8 @@ pub struct PostgresLog {
     connector: Connector,
     queues: Vec<Queue>,
     reader: Reader,
+    /// For tasks: they may be made and done again.
+    tasks: Reader,
     heads: Arc<Heads>,
     registry: RwLock<HashMap<OrganizationId, PartitionId>>,
 }
@@ -90,8 +92,8 @@ impl PostgresLog {
         }
         let (queues, waiting): (Vec<Queue>, Vec<Waiting>) = (0..partitions).map(|_| queue(options.queue)).unzip();
         start(&connector, &options, &heads, waiting)?;
-        let reader = Reader::new(&connector)?;
-        Ok(Arc::new(Self { connector, queues, reader, heads, registry: RwLock::default() }))
+        let (reader, tasks) = (Reader::new(&connector)?, Reader::lazily_writing(&connector)?);
+        Ok(Arc::new(Self { connector, queues, reader, tasks, heads, registry: RwLock::default() }))
     }
 
     /// Where an organization lives or, if this append founds it, will live.

@@ -25,6 +25,7 @@ use crate::log::page::Page;
 
 /// More connections make reads slower, not faster.
 const CONNECTIONS: usize = 16;
+const LAZY_CONNECTIONS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const PARTITION: &str = "SELECT partition, \"offset\", version, recorded_at, event_id, organization, stream_name, type, \
@@ -72,22 +73,35 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(connector: &Connector) -> Result<Self, LogError> {
+        Self::with(connector, CONNECTIONS, &[PLAN_SETTINGS])
+    }
+
+    /// Connections that also write what may be lost if the server fails: whatever it is is done again then.
+    pub(super) fn lazily_writing(connector: &Connector) -> Result<Self, LogError> {
+        Self::with(connector, LAZY_CONNECTIONS, &[PLAN_SETTINGS, "SET synchronous_commit = off"])
+    }
+
+    fn with(connector: &Connector, connections: usize, settings: &'static [&'static str]) -> Result<Self, LogError> {
         let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(connector.config.clone(), connector.tls.clone(), config);
         let pool = Pool::builder(manager)
-            .max_size(CONNECTIONS)
+            .max_size(connections)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(PATIENCE))
-            .post_create(Hook::async_fn(|client: &mut ClientWrapper, _| {
-                Box::pin(async { client.batch_execute(PLAN_SETTINGS).await.map_err(HookError::Backend) })
+            .post_create(Hook::async_fn(move |client: &mut ClientWrapper, _| {
+                Box::pin(async move {
+                    for settings in settings {
+                        client.batch_execute(settings).await.map_err(HookError::Backend)?;
+                    }
+                    Ok(())
+                })
             }))
             .build()
             .map_err(|error| LogError::Unusable(error.to_string()))?;
         Ok(Self { pool })
     }
 
-    /// A connection for a statement of another module. It may have broken while it was idle.
     pub(super) async fn client(&self) -> Result<Object, LogError> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => from_postgres(&error),

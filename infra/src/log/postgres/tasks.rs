@@ -207,13 +207,13 @@ impl Tasks for PostgresLog {
 
 impl PostgresLog {
     async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, LogError> {
-        let client = self.reader.client().await?;
+        let client = self.tasks.client().await?;
         let statement = client.prepare_cached(sql).await.map_err(|error| from_postgres(&error))?;
         client.query(&statement, parameters).await.map_err(|error| from_postgres(&error))
     }
 
     async fn changed(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, LogError> {
-        let client = self.reader.client().await?;
+        let client = self.tasks.client().await?;
         let statement = client.prepare_cached(sql).await.map_err(|error| from_postgres(&error))?;
         client.execute(&statement, parameters).await.map_err(|error| from_postgres(&error))
     }
