@@ -27,7 +27,7 @@ pub use self::{
     job::{IMPORT_USERS, ImportJobs, OrderedImport},
     person::{Person, role_named},
     run::{Import, ImportError},
-    sheet::{MAX_LINES, Unreadable, read},
+    sheet::{MAX_LINES, Unreadable, count, read},
 };
 
 /// A column of the file.

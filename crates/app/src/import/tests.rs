@@ -2,10 +2,12 @@
 
 use porttask_domain::identity::{Access, Permissions, Role};
 
-use super::{Column, Line, Unreadable, read, sheet::MAX_LINES};
+use super::{Column, Line, Unreadable, count, read, sheet::MAX_LINES};
 
 fn lines(text: impl AsRef<[u8]>) -> Vec<Line> {
-    read(text.as_ref(), Role::ReadOnly).unwrap()
+    let lines = read(text.as_ref(), Role::ReadOnly).unwrap();
+    assert_eq!(count(text.as_ref()), Ok(lines.len() as u64));
+    lines
 }
 
 /// The addresses of good lines, and `number column: reason` of the others.
@@ -22,7 +24,9 @@ fn told(text: impl AsRef<[u8]>) -> Vec<String> {
 }
 
 fn refused(text: impl AsRef<[u8]>) -> String {
-    read(text.as_ref(), Role::ReadOnly).unwrap_err().to_string()
+    let error = read(text.as_ref(), Role::ReadOnly).unwrap_err();
+    assert_eq!(count(text.as_ref()), Err(error.clone()));
+    error.to_string()
 }
 
 #[test]
@@ -191,4 +195,32 @@ fn what_is_too_long_is_refused() {
     let many = |count| format!("name,email\n{}", "A,a@a.example\n".repeat(count));
     assert_eq!(lines(many(MAX_LINES)).len(), MAX_LINES);
     assert_eq!(read(many(MAX_LINES + 1).as_bytes(), Role::Agent), Err(Unreadable::TooManyLines));
+    assert_eq!(count(many(MAX_LINES + 1).as_bytes()), Err(Unreadable::TooManyLines));
+}
+
+/// If every line were read to the end of the file, or each of many to that of a long stretch, none of these would end
+/// while anybody waits.
+#[test]
+fn large_files_full_of_quotation_marks_are_read_once() {
+    const BYTES: usize = 10 * 1024 * 1024;
+    let of = |line: &str| format!("name,email\n{}", line.repeat(BYTES / line.len()));
+    // To a reader that forgives, such a line begun outside quotation marks ends inside, and one begun inside does, too.
+    let line = "x\",y\",\"\n";
+    assert_eq!(refused(of(line)), Unreadable::TooManyLines.to_string());
+    let padding = "z".repeat(200);
+    for (line, reason) in [
+        (format!("{padding}\",y\",\"\n"), "misplaced"),
+        (format!("\"{padding}\n{padding}\n"), "misplaced"),
+        (format!("{padding},\"{padding}\r"), "misplaced"),
+    ] {
+        let read = lines(of(&line));
+        assert!(read.len() > 20_000, "{}", read.len());
+        let faults = read.iter().filter_map(|line| line.content.as_ref().err()).flatten();
+        assert!(faults.filter(|fault| fault.reason.contains(reason)).count() > 10_000, "{line:?}");
+    }
+    let opened_only = format!("name,email\n\"A,\n{}", format!("{padding},\"\"\n").repeat(BYTES / 204));
+    let read = lines(opened_only);
+    let faults = read[0].content.as_ref().unwrap_err();
+    assert!(faults[0].reason.contains("never closed") || faults[0].reason.contains("misplaced"), "{faults:?}");
+    assert!(read.len() > 50_000);
 }
