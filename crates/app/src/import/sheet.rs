@@ -3,9 +3,9 @@
 //! The parser of the `csv` crate forgives misplaced quotation marks and makes something else of what was meant. Here such
 //! a line is refused, and reading goes on at the next one.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, io::Cursor};
 
-use csv::{ByteRecord, ReaderBuilder};
+use csv::{ByteRecord, Position, ReaderBuilder};
 use porttask_domain::identity::Role;
 
 use super::{Column, Fault, Line, person::Person};
@@ -163,9 +163,7 @@ fn columns(header: &ByteRecord) -> Result<Vec<Column>, Unreadable> {
 struct Records<'a> {
     text: &'a [u8],
     delimiter: u8,
-    reader: csv::Reader<&'a [u8]>,
-    /// Where the reader began.
-    origin: usize,
+    reader: csv::Reader<Cursor<&'a [u8]>>,
     /// A place whose line is known.
     known: (usize, u64),
 }
@@ -173,7 +171,9 @@ struct Records<'a> {
 impl<'a> Records<'a> {
     fn new(text: &'a [u8]) -> Self {
         let delimiter = delimiter(text);
-        Self { text, delimiter, reader: reader(text, delimiter), origin: 0, known: (0, 1) }
+        let mut builder = ReaderBuilder::new();
+        let reader = builder.delimiter(delimiter).has_headers(false).flexible(true).from_reader(Cursor::new(text));
+        Self { text, delimiter, reader, known: (0, 1) }
     }
 
     /// The line at a place behind all that were asked for before.
@@ -183,12 +183,13 @@ impl<'a> Records<'a> {
         self.known.1
     }
 
-    /// Begins anew at the line after the one that begins here.
-    fn resume_after(&mut self, start: usize) {
+    /// Reads on at the line after the one that begins here.
+    fn resume_after(&mut self, start: usize) -> Result<(), csv::Error> {
         let rest = &self.text[start..];
         let length = rest.iter().position(|byte| is_line_end(&byte)).unwrap_or(rest.len());
-        self.origin = start + length;
-        self.reader = reader(&self.text[self.origin..], self.delimiter);
+        let mut place = Position::new();
+        place.set_byte((start + length) as u64);
+        self.reader.seek(place)
     }
 }
 
@@ -198,13 +199,13 @@ impl Iterator for Records<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let mut record = ByteRecord::new();
         loop {
-            let before = self.origin + self.reader.position().byte() as usize;
+            let before = self.reader.position().byte() as usize;
             let blank = self.text[before..].iter().take_while(|byte| is_line_end(byte)).count();
             let start = before + blank;
             let length = match well_quoted(&self.text[start..], self.delimiter) {
                 Ok(length) => length,
                 Err(fault) => {
-                    self.resume_after(start);
+                    self.resume_after(start).ok()?;
                     return Some((self.line(start), Err(fault)));
                 }
             };
@@ -224,10 +225,6 @@ const TOO_LONG: &str = "the line is longer than 16 KiB";
 const NOT_CLOSED: &str = "a quotation mark is opened and never closed";
 const MISPLACED: &str =
     "a quotation mark is misplaced: put the whole field between quotation marks, and double those within";
-
-fn reader(text: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
-    ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(text)
-}
 
 /// The delimiter that the header has most of.
 fn delimiter(text: &[u8]) -> u8 {
