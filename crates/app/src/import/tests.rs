@@ -2,7 +2,7 @@
 
 use porttask_domain::identity::{Access, Permissions, Role};
 
-use super::{Column, Line, Unreadable, count, read, sheet::MAX_LINES};
+use super::{Column, Line, LineReport, Unreadable, count, read, sheet::MAX_LINES};
 
 fn lines(text: impl AsRef<[u8]>) -> Vec<Line> {
     let lines = read(text.as_ref(), Role::ReadOnly).unwrap();
@@ -144,6 +144,14 @@ fn what_is_wrong_is_said_with_its_column_and_without_its_value() {
             "5 line: has 7 fields, and the header has 5",
         ]
     );
+}
+
+#[test]
+fn a_report_tells_the_first_three_faults_of_a_line() {
+    let read = lines("tickets,role,reports,email,invoices,name\nx,x,x,x,x,\n");
+    let faults = read[0].content.clone().unwrap_err();
+    assert_eq!(faults.len(), 6);
+    assert_eq!(LineReport::refused(2, faults.clone()).faults, faults[..3]);
 }
 
 #[test]
