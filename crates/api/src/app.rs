@@ -1,7 +1,8 @@
 //! What handlers work with.
 
-use std::{net::IpAddr, ops::Deref, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
+use axum::http::StatusCode;
 use hmac::Hmac;
 use ipnet::IpNet;
 use porttask_app::{
@@ -23,6 +24,10 @@ use porttask_app::{
 use porttask_domain::{OrganizationId, SessionId};
 use quick_cache::sync::Cache;
 use sha2::Sha256;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
 use crate::{
     around::{Limits, Metrics, Rates},
@@ -32,6 +37,10 @@ use crate::{
 
 /// How many sessions' last positions are remembered.
 const REMEMBERED: usize = 100_000;
+/// How many large things are held in memory at a time: files that come, and reports that are told.
+const LARGE_AT_ONCE: usize = 4;
+/// How long a request waits until another large thing is gone.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Everything that a node has, shared by all requests.
 #[derive(Clone)]
@@ -71,6 +80,8 @@ pub struct Parts {
     pub(crate) limits: Limits,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// Permits for large things.
+    large: Arc<Semaphore>,
     /// What each caller has changed last, so that they see it.
     pub(crate) last_changes: Cache<SessionId, Position>,
 }
@@ -152,6 +163,7 @@ impl App {
             seal,
             limits,
             metrics,
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
             last_changes,
         })))
     }
@@ -159,6 +171,20 @@ impl App {
     /// Counts what these reactors do, too. Of several, the first.
     pub fn count(&self, reactors: &Arc<Reactors>) {
         self.metrics.count(Arc::clone(reactors));
+    }
+
+    /// What lets a request hold something large. Work that goes on when the request is given up must keep it, too.
+    ///
+    /// # Errors
+    /// If too many others hold something.
+    pub(crate) async fn permit(&self) -> Result<Arc<OwnedSemaphorePermit>, Problem> {
+        match timeout(PATIENCE, Arc::clone(&self.large).acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Arc::new(permit)),
+            Ok(Err(_)) | Err(_) => {
+                let detail = "too many files and reports are under way: retry after a pause";
+                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).after(5))
+            }
+        }
     }
 
     /// Where an organization lives.

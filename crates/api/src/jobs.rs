@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::jobs::{Added, Counts, Job, JobProgress, JobState, MOST_WAITING, NewJob};
+use porttask_app::jobs::{Added, Counts, Job, JobLimits, JobProgress, JobState, NewJob, ReachedLimit};
 use porttask_domain::{Actor, JobId, OrganizationId, UserId};
 use porttask_projections::{ReadModel, identity::user::Users};
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,7 @@ use crate::{
 
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 200;
+const LIMITS: JobLimits = JobLimits::USUAL;
 /// How long the views may take to show what a job did.
 const CATCH_UP: Duration = Duration::from_secs(2);
 
@@ -122,7 +123,7 @@ pub(crate) struct JobPage {
 
 /// Records a job, and says where it can be seen.
 pub(crate) async fn order(app: &App, job: NewJob) -> Result<Response, Problem> {
-    let added = app.database.add_job(job, MOST_WAITING).await.map_err(|error| Problem::unavailable(&error))?;
+    let added = app.database.add_job(job, LIMITS).await.map_err(|error| Problem::unavailable(&error))?;
     match added {
         Added::There(job) => {
             app.jobs.wake();
@@ -134,12 +135,34 @@ pub(crate) async fn order(app: &App, job: NewJob) -> Result<Response, Problem> {
             Ok(response)
         }
         Added::Another => Err(porttask_app::execute::ExecuteError::AnotherRequest.into()),
-        Added::Full => {
-            let detail =
-                format!("{MOST_WAITING} jobs of this organization wait already: order this one when they are done");
-            Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-jobs", detail).after(30))
-        }
+        Added::Full(limit) => Err(full(limit)),
     }
+}
+
+/// That an organization has too many jobs to order this one: told before much work is done for it. A repetition of an
+/// order that was taken is not refused.
+pub(crate) async fn must_have_room(app: &App, organization: OrganizationId, id: JobId) -> Result<(), Problem> {
+    let failed = |error| Problem::unavailable(&error);
+    let reached = app.database.reached_job_limit(organization, Timestamp::now(), LIMITS).await.map_err(failed)?;
+    match reached {
+        Some(limit) if app.database.job(organization, id).await.map_err(failed)?.is_none() => Err(full(limit)),
+        _ => Ok(()),
+    }
+}
+
+fn full(limit: ReachedLimit) -> Problem {
+    let JobLimits { waiting, per_day } = LIMITS;
+    let (slug, detail, seconds) = match limit {
+        ReachedLimit::Waiting => {
+            let detail = format!("{waiting} jobs of this organization wait already: order this one when they are done");
+            ("too-many-jobs", detail, 30)
+        }
+        ReachedLimit::PerDay => {
+            let detail = format!("an organization may order no more than {per_day} jobs in a day: go on tomorrow");
+            ("job-limit-reached", detail, 3_600)
+        }
+    };
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, slug, detail).after(seconds)
 }
 
 /// The job that a path names, if it is of the organization.

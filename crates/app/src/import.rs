@@ -27,7 +27,7 @@ pub use self::{
     job::{IMPORT_USERS, ImportJobs, OrderedImport},
     person::{Person, role_named},
     run::{Import, ImportError},
-    sheet::{MAX_LINES, Unreadable, read},
+    sheet::{MAX_LINES, Unreadable, count, read},
 };
 
 /// A column of the file.
@@ -106,6 +106,9 @@ pub struct Line {
     pub content: Result<Person, Vec<Fault>>,
 }
 
+/// How many faults of a line a report tells: it is kept in the log's database.
+pub const MOST_FAULTS: usize = 3;
+
 /// What became of a line, in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,14 +147,15 @@ pub struct LineReport {
     /// Why an invitation was not sent although it was asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub not_invited: Option<String>,
-    /// Why it was refused.
+    /// Why it was refused: the first [`MOST_FAULTS`] reasons.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub faults: Vec<Fault>,
 }
 
 impl LineReport {
     /// Of a line of which nothing came.
-    pub(crate) fn refused(line: u64, faults: Vec<Fault>) -> Self {
+    pub(crate) fn refused(line: u64, mut faults: Vec<Fault>) -> Self {
+        faults.truncate(MOST_FAULTS);
         Self { line, result: LineResult::Refused, user: None, invited: false, not_invited: None, faults }
     }
 }

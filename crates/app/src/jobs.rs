@@ -14,7 +14,7 @@ mod runner;
 pub mod stored;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{Actor, JobId, OrganizationId};
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +24,41 @@ pub use self::{
 };
 use crate::log::LogError;
 
-/// How many jobs of one organization may wait.
-pub const MOST_WAITING: u32 = 5;
+/// How many jobs an organization may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobLimits {
+    /// That wait.
+    pub waiting: u32,
+    /// That were ordered within [`JobLimits::DAY`].
+    pub per_day: u32,
+}
+
+impl JobLimits {
+    /// Those that hold: every job leaves a report in the log's database for days.
+    pub const USUAL: Self = Self { waiting: 5, per_day: 50 };
+    /// How long an order counts.
+    pub const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+    /// Which of them is reached by so many jobs.
+    pub const fn reached(self, waiting: u64, within_a_day: u64) -> Option<ReachedLimit> {
+        if within_a_day >= self.per_day as u64 {
+            Some(ReachedLimit::PerDay)
+        } else if waiting >= self.waiting as u64 {
+            Some(ReachedLimit::Waiting)
+        } else {
+            None
+        }
+    }
+}
+
+/// Why an organization may order no job now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReachedLimit {
+    /// As many wait as may.
+    Waiting,
+    /// As many were ordered within a day as may.
+    PerDay,
+}
 
 /// Where a job is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -131,8 +164,8 @@ pub enum Added {
     There(Box<Job>),
     /// There is one by this id, and it was ordered otherwise.
     Another,
-    /// As many wait as may.
-    Full,
+    /// The organization has as many as it may.
+    Full(ReachedLimit),
 }
 
 /// How an attempt at a job ended.
@@ -169,11 +202,22 @@ pub struct JobProgress {
 /// Jobs. Implemented by every engine of the log, in the log's database.
 #[async_trait]
 pub trait Jobs: Send + Sync {
-    /// Records a job, unless there are `most_waiting` of its organization that wait, or one by its id.
+    /// Records a job, unless its organization has reached one of the limits, or there is one by its id.
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn add_job(&self, job: NewJob, most_waiting: u32) -> Result<Added, LogError>;
+    async fn add_job(&self, job: NewJob, limits: JobLimits) -> Result<Added, LogError>;
+
+    /// Which of the limits an organization has reached that would order a job now.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn reached_job_limit(
+        &self,
+        organization: OrganizationId,
+        now: Timestamp,
+        limits: JobLimits,
+    ) -> Result<Option<ReachedLimit>, LogError>;
 
     /// A job of an organization.
     ///

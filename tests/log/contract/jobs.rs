@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use porttask_app::{
-    jobs::{Added, Job, JobEnd, JobProgress, JobState, NewJob},
+    jobs::{Added, Job, JobEnd, JobLimits, JobProgress, JobState, NewJob, ReachedLimit},
     ledger::Database,
     log::OrganizationId,
     new_id,
@@ -17,6 +17,7 @@ on_both_engines! {
     a_job_is_kept_as_it_was_ordered,
     an_order_that_is_repeated_finds_its_job,
     so_many_jobs_of_an_organization_wait_and_no_more,
+    so_many_jobs_of_an_organization_are_ordered_in_a_day_and_no_more,
     jobs_of_an_organization_are_done_one_after_the_other,
     a_job_is_taken_by_one_node,
     who_was_silent_too_long_has_lost_the_job,
@@ -27,6 +28,7 @@ on_both_engines! {
 }
 
 const KIND: &str = "test";
+const LIMITS: JobLimits = JobLimits { waiting: 5, per_day: 100 };
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + second).unwrap()
@@ -51,7 +53,7 @@ async fn open(store: &Store) -> Arc<dyn Database> {
 }
 
 async fn add(log: &dyn Database, organization: OrganizationId, second: i64) -> JobId {
-    match log.add_job(order(organization, second), 5).await.unwrap() {
+    match log.add_job(order(organization, second), LIMITS).await.unwrap() {
         Added::There(job) => job.id,
         other => panic!("{other:?}"),
     }
@@ -74,7 +76,7 @@ async fn a_job_is_kept_as_it_was_ordered(store: Store) {
     let log = open(&store).await;
     let (here, there) = (found(&*log).await, found(&*log).await);
     let new = order(here, 1);
-    let Added::There(added) = log.add_job(new.clone(), 5).await.unwrap() else { panic!("not added") };
+    let Added::There(added) = log.add_job(new.clone(), LIMITS).await.unwrap() else { panic!("not added") };
     let expected = Job {
         id: new.id,
         organization: here,
@@ -103,29 +105,56 @@ async fn a_job_is_kept_as_it_was_ordered(store: Store) {
 async fn an_order_that_is_repeated_finds_its_job(store: Store) {
     let log = open(&store).await;
     let (here, there) = (found(&*log).await, found(&*log).await);
-    let new = order(here, 1);
-    log.add_job(new.clone(), 1).await.unwrap();
+    let (new, one) = (order(here, 1), JobLimits { waiting: 1, per_day: 1 });
+    log.add_job(new.clone(), one).await.unwrap();
     let again = NewJob { created_at: at(9), input: b"sealed otherwise".to_vec(), ..new.clone() };
-    let Added::There(found) = log.add_job(again, 1).await.unwrap() else { panic!("not found") };
+    let Added::There(found) = log.add_job(again, one).await.unwrap() else { panic!("not found") };
     assert_eq!((found.id, found.created_at), (new.id, at(1)));
     let another = NewJob { fingerprint: [0; 32], ..new.clone() };
-    assert_eq!(log.add_job(another, 5).await.unwrap(), Added::Another);
-    assert_eq!(log.add_job(NewJob { organization: there, ..new.clone() }, 5).await.unwrap(), Added::Another);
+    assert_eq!(log.add_job(another, LIMITS).await.unwrap(), Added::Another);
+    assert_eq!(log.add_job(NewJob { organization: there, ..new.clone() }, LIMITS).await.unwrap(), Added::Another);
     assert_eq!(take(&*log, 2).await.unwrap().1, b"input 1");
 }
 
 async fn so_many_jobs_of_an_organization_wait_and_no_more(store: Store) {
     let (one, two) = (open(&store).await, open(&store).await);
     let (here, there) = (found(&*one).await, found(&*one).await);
-    let orders = (0..12).map(|second| (if second % 2 == 0 { &one } else { &two }).add_job(order(here, second), 5));
+    let orders = (0..12).map(|second| (if second % 2 == 0 { &one } else { &two }).add_job(order(here, second), LIMITS));
     let added: Vec<Added> = join_all(orders).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(added.iter().filter(|it| matches!(it, Added::There(_))).count(), 5, "{added:?}");
-    assert_eq!(added.iter().filter(|it| matches!(it, Added::Full)).count(), 7);
+    assert_eq!(added.iter().filter(|it| matches!(it, Added::Full(ReachedLimit::Waiting))).count(), 7);
     add(&*one, there, 1).await;
     // One that is being done does not wait.
     assert_eq!(take(&*one, 20).await.unwrap().0.state, JobState::Running);
     add(&*one, here, 20).await;
-    assert_eq!(one.add_job(order(here, 21), 5).await.unwrap(), Added::Full);
+    assert_eq!(one.add_job(order(here, 21), LIMITS).await.unwrap(), Added::Full(ReachedLimit::Waiting));
+    assert_eq!(one.reached_job_limit(here, at(21), LIMITS).await.unwrap(), Some(ReachedLimit::Waiting));
+    assert_eq!(one.reached_job_limit(there, at(21), LIMITS).await.unwrap(), None);
+}
+
+async fn so_many_jobs_of_an_organization_are_ordered_in_a_day_and_no_more(store: Store) {
+    const HOUR: i64 = 3_600;
+    let (one, two) = (open(&store).await, open(&store).await);
+    let (here, there) = (found(&*one).await, found(&*one).await);
+    let limits = JobLimits { waiting: 100, per_day: 6 };
+    let orders = (0..8).map(|turn| {
+        let node = if turn % 2 == 0 { &one } else { &two };
+        node.add_job(order(here, turn * HOUR), limits)
+    });
+    let added: Vec<Added> = join_all(orders).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(added.iter().filter(|it| matches!(it, Added::There(_))).count(), 6, "{added:?}");
+    assert_eq!(added.iter().filter(|it| matches!(it, Added::Full(ReachedLimit::PerDay))).count(), 2);
+    assert_eq!(one.reached_job_limit(here, at(8 * HOUR), limits).await.unwrap(), Some(ReachedLimit::PerDay));
+    assert_eq!(one.reached_job_limit(there, at(8 * HOUR), limits).await.unwrap(), None);
+    // Also those count that are finished, done or not.
+    for end in [done(), JobEnd::Failed { reason: "no".to_owned() }] {
+        let (job, _) = take(&*one, 8 * HOUR).await.unwrap();
+        assert!(one.end_job(job.id, job.epoch, at(8 * HOUR), &progress(12), &end).await.unwrap());
+    }
+    assert_eq!(two.add_job(order(here, 9 * HOUR), limits).await.unwrap(), Added::Full(ReachedLimit::PerDay));
+    // All of them were ordered more than a day before.
+    assert_eq!(one.reached_job_limit(here, at(32 * HOUR), limits).await.unwrap(), None);
+    assert!(matches!(two.add_job(order(here, 32 * HOUR), limits).await.unwrap(), Added::There(_)));
 }
 
 async fn jobs_of_an_organization_are_done_one_after_the_other(store: Store) {

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Bytes,
     extract::{Path, Query, State, rejection::QueryRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
 use porttask_app::{
-    import::{Column, Fault, IMPORT_USERS, LineReport, LineResult, OrderedImport, read},
+    import::{Column, Fault, IMPORT_USERS, LineReport, LineResult, OrderedImport, Unreadable, count},
     jobs::{JobState, NewJob},
 };
 use porttask_domain::{JobId, UserId, identity::Role};
@@ -21,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::words;
 use crate::{
     app::App,
-    jobs::{ShownJob, find, limit_of, order},
+    jobs::{ShownJob, find, limit_of, must_have_room, order},
     listing::Page,
     problem::Problem,
     request::{Allowed, Upload},
@@ -51,7 +50,7 @@ pub(crate) struct ImportParameters {
 ///
 /// The first line names the columns: `name`, `email`, and if wanted `role`, `tickets`, `invoices`, `reports` and
 /// `administration`; delimited by commas, semicolons or tabs. At most 100,000 lines and 10 MiB. It is done as a job, of which
-/// an organization has one at a time. Accounts that exist stay as they are, so it is harmless to import a file again.
+/// an organization has one at a time, five that wait, and 50 in a day. Accounts that exist stay as they are, so it is harmless to import a file again.
 /// Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/import", tag = "users", operation_id = "import_users",
     params(("org" = String, Path, description = "The organization, or `current`"), ImportParameters),
@@ -63,8 +62,9 @@ pub(crate) async fn import_users(
 ) -> Result<Response, Problem> {
     let ImportParameters { role, send_invitations, dry_run } = upload.parameters;
     let default_role = role.unwrap_or(Role::ReadOnly);
-    let total = count(upload.bytes.clone(), default_role).await?;
     let id: JobId = upload.new_id(&app);
+    must_have_room(&app, upload.by.organization, id).await?;
+    let total = lines_of(&upload).await?;
     let meta = upload.by.meta.clone();
     let (actor, fingerprint) = (meta.actor, upload.fingerprint());
     let ordered = OrderedImport { meta, default_role, send_invitations };
@@ -75,12 +75,15 @@ pub(crate) async fn import_users(
 }
 
 /// How many lines a file has that can be read.
-async fn count(bytes: Bytes, default_role: Role) -> Result<u64, Problem> {
-    let lines = tokio::task::spawn_blocking(move || read(&bytes, default_role).map(|lines| lines.len() as u64)).await;
-    let unreadable = |error: porttask_app::import::Unreadable| {
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unreadable-file", error.to_string())
-    };
-    lines.map_err(|error| Problem::unavailable(&error))?.map_err(unreadable)
+async fn lines_of(upload: &Upload<WriteUsers, ImportParameters>) -> Result<u64, Problem> {
+    let (bytes, permit) = (upload.bytes.clone(), Arc::clone(&upload.permit));
+    let counting = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        count(&bytes)
+    });
+    let unreadable =
+        |error: Unreadable| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unreadable-file", error.to_string());
+    counting.await.map_err(|error| Problem::unavailable(&error))?.map_err(unreadable)
 }
 
 /// What became of a line of the file. What stands in the line is not repeated.
@@ -98,7 +101,7 @@ pub(crate) struct ShownLine {
     invited: bool,
     /// Why no invitation was sent although it was asked for.
     not_invited: Option<String>,
-    /// Why it was refused.
+    /// Why it was refused: the first three reasons.
     faults: Vec<ShownFault>,
 }
 
@@ -181,12 +184,14 @@ pub(crate) async fn get_job_report(
         let detail = "there is no report: the job is not done";
         return Err(Problem::new(StatusCode::CONFLICT, "job-not-done", detail));
     }
+    let permit = app.permit().await?;
     let sealed = app.database.job_report(by.organization, job.id).await;
     let sealed = sealed.map_err(|error| Problem::unavailable(&error))?.ok_or_else(|| Problem::not_found("report"))?;
     // Large reports take a while.
     let imports = Arc::clone(&app.imports);
-    let lines = tokio::task::spawn_blocking(move || imports.report(job.id, &sealed)).await;
-    let lines = lines.map_err(|error| Problem::unavailable(&error))?.map_err(|error| Problem::unavailable(&error))?;
+    let reading = tokio::task::spawn_blocking(move || (imports.report(job.id, &sealed), permit));
+    let (lines, _permit) = reading.await.map_err(|error| Problem::unavailable(&error))?;
+    let lines = lines.map_err(|error| Problem::unavailable(&error))?;
     let lines = lines.into_iter().filter(|line| page.result.is_none_or(|result| line.result == result));
     let lines = lines.map(ShownLine::from);
     let attachment = |ending: &str| format!("attachment; filename=\"import-{}.{ending}\"", job.id);

@@ -1,5 +1,7 @@
 //! A file as it comes over HTTP: who sends it, what for, and what makes it safe to repeat.
 
+use std::sync::Arc;
+
 use axum::{
     RequestPartsExt,
     body::Bytes,
@@ -8,6 +10,7 @@ use axum::{
 };
 use porttask_app::log::Once;
 use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::{Allowed, body, order};
@@ -21,6 +24,8 @@ pub(crate) struct Upload<R, P> {
     pub(crate) by: Allowed<R>,
     pub(crate) parameters: P,
     pub(crate) bytes: Bytes,
+    /// Is kept as long as the bytes are.
+    pub(crate) permit: Arc<OwnedSemaphorePermit>,
     once: Option<Once>,
 }
 
@@ -33,9 +38,10 @@ impl<R: Right, P: DeserializeOwned + Send + 'static> FromRequest<App> for Upload
         let parameters = parts.extract::<Query<P>>().await;
         let Query(parameters) = parameters.map_err(|error| Problem::invalid("query", error.body_text()))?;
         must_be_csv(&parts.headers)?;
+        let permit = app.permit().await?;
         let bytes = body::read_at_most(app, body, MAX_BYTES).await?;
         let once = order::once(app, &parts, &by, &bytes)?;
-        Ok(Self { by, parameters, bytes, once })
+        Ok(Self { by, parameters, bytes, permit, once })
     }
 }
 

@@ -3,9 +3,9 @@
 //! The parser of the `csv` crate forgives misplaced quotation marks and makes something else of what was meant. Here such
 //! a line is refused, and reading goes on at the next one.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, io::Cursor};
 
-use csv::{ByteRecord, ReaderBuilder};
+use csv::{ByteRecord, Position, ReaderBuilder};
 use porttask_domain::identity::Role;
 
 use super::{Column, Fault, Line, person::Person};
@@ -66,10 +66,7 @@ impl fmt::Display for Names<'_> {
 /// # Errors
 /// If nothing of it can be read.
 pub fn read(bytes: &[u8], default_role: Role) -> Result<Vec<Line>, Unreadable> {
-    let text = text(bytes)?;
-    let mut records = Records::new(text);
-    let Some((_, header)) = records.next() else { return Err(Unreadable::Empty) };
-    let columns = columns(&header.map_err(Unreadable::Header)?)?;
+    let (records, columns) = opened(bytes)?;
     let mut lines = Vec::new();
     let mut known: HashMap<String, u64> = HashMap::new();
     for (number, record) in records {
@@ -89,6 +86,24 @@ pub fn read(bytes: &[u8], default_role: Role) -> Result<Vec<Line>, Unreadable> {
         lines.push(Line { number, content });
     }
     Ok(lines)
+}
+
+/// How many lines [`read`] finds in a file. Nobody in them is looked at, and nothing of them is kept.
+///
+/// # Errors
+/// As those of [`read`].
+pub fn count(bytes: &[u8]) -> Result<u64, Unreadable> {
+    let (records, _) = opened(bytes)?;
+    let count = records.take(MAX_LINES + 1).count();
+    if count > MAX_LINES { Err(Unreadable::TooManyLines) } else { Ok(count as u64) }
+}
+
+/// The records behind the header, and which columns they have.
+fn opened(bytes: &[u8]) -> Result<(Records<'_>, Vec<Column>), Unreadable> {
+    let mut records = Records::new(text(bytes)?);
+    let Some((_, header)) = records.next() else { return Err(Unreadable::Empty) };
+    let columns = columns(&header.map_err(Unreadable::Header)?)?;
+    Ok((records, columns))
 }
 
 /// The bytes, which are UTF-8, without a byte order mark.
@@ -141,12 +156,14 @@ fn columns(header: &ByteRecord) -> Result<Vec<Column>, Unreadable> {
 }
 
 /// The records of a file, each with the line in which it begins; those without content are left out.
+///
+/// Quotation marks are looked at before the reader comes, as it would read on to the end of the file behind a misplaced
+/// one, and do so anew for every line. This look ends at the first fault. It goes beyond its line only if that has an odd
+/// number of quotation marks, and then not beyond the next one that has: so no line is looked at more than twice.
 struct Records<'a> {
     text: &'a [u8],
     delimiter: u8,
-    reader: csv::Reader<&'a [u8]>,
-    /// Where the reader began.
-    origin: usize,
+    reader: csv::Reader<Cursor<&'a [u8]>>,
     /// A place whose line is known.
     known: (usize, u64),
 }
@@ -154,7 +171,9 @@ struct Records<'a> {
 impl<'a> Records<'a> {
     fn new(text: &'a [u8]) -> Self {
         let delimiter = delimiter(text);
-        Self { text, delimiter, reader: reader(text, delimiter), origin: 0, known: (0, 1) }
+        let mut builder = ReaderBuilder::new();
+        let reader = builder.delimiter(delimiter).has_headers(false).flexible(true).from_reader(Cursor::new(text));
+        Self { text, delimiter, reader, known: (0, 1) }
     }
 
     /// The line at a place behind all that were asked for before.
@@ -164,12 +183,13 @@ impl<'a> Records<'a> {
         self.known.1
     }
 
-    /// Begins anew at the line after the one that begins here.
-    fn resume_after(&mut self, start: usize) {
+    /// Reads on at the line after the one that begins here.
+    fn resume_after(&mut self, start: usize) -> Result<(), csv::Error> {
         let rest = &self.text[start..];
-        let length = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
-        self.origin = start + length;
-        self.reader = reader(&self.text[self.origin..], self.delimiter);
+        let length = rest.iter().position(|byte| is_line_end(&byte)).unwrap_or(rest.len());
+        let mut place = Position::new();
+        place.set_byte((start + length) as u64);
+        self.reader.seek(place)
     }
 }
 
@@ -179,30 +199,24 @@ impl Iterator for Records<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let mut record = ByteRecord::new();
         loop {
-            let before = self.origin + self.reader.position().byte() as usize;
+            let before = self.reader.position().byte() as usize;
+            let blank = self.text[before..].iter().take_while(|byte| is_line_end(byte)).count();
+            let start = before + blank;
+            let length = match well_quoted(&self.text[start..], self.delimiter) {
+                Ok(length) => length,
+                Err(fault) => {
+                    self.resume_after(start).ok()?;
+                    return Some((self.line(start), Err(fault)));
+                }
+            };
             // Reading from memory does not fail, and records of any length are taken.
             if !self.reader.read_byte_record(&mut record).unwrap_or(false) {
                 return None;
             }
-            let after = self.origin + self.reader.position().byte() as usize;
-            let blank = self.text[before..after].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-            let raw = &self.text[before + blank..after];
-            let fault = quoting_fault(raw, self.delimiter);
-            if fault.is_none() && record.iter().all(|field| field.iter().all(u8::is_ascii_whitespace)) {
-                continue;
+            if record.iter().any(|field| !field.iter().all(u8::is_ascii_whitespace)) {
+                let record = if length > MAX_LINE_BYTES { Err(TOO_LONG) } else { Ok(record) };
+                return Some((self.line(start), record));
             }
-            let line = self.line(before + blank);
-            return Some((
-                line,
-                match (fault, raw.len() > MAX_LINE_BYTES) {
-                    (Some(fault), _) => {
-                        self.resume_after(before + blank);
-                        Err(fault)
-                    }
-                    (None, true) => Err(TOO_LONG),
-                    (None, false) => Ok(record),
-                },
-            ));
         }
     }
 }
@@ -212,14 +226,9 @@ const NOT_CLOSED: &str = "a quotation mark is opened and never closed";
 const MISPLACED: &str =
     "a quotation mark is misplaced: put the whole field between quotation marks, and double those within";
 
-fn reader(text: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
-    ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(text)
-}
-
 /// The delimiter that the header has most of.
 fn delimiter(text: &[u8]) -> u8 {
-    let is_blank = |byte: &&u8| matches!(byte, b'\r' | b'\n');
-    let header = text.iter().skip_while(is_blank).take_while(|byte| !is_blank(byte));
+    let header = text.iter().skip_while(is_line_end).take_while(|byte| !is_line_end(byte));
     let mut counts = [0_usize; DELIMITERS.len()];
     for byte in header {
         if let Some(index) = DELIMITERS.iter().position(|delimiter| delimiter == byte) {
@@ -230,8 +239,12 @@ fn delimiter(text: &[u8]) -> u8 {
     DELIMITERS[most]
 }
 
-/// What is wrong with the quotation marks of a record.
-fn quoting_fault(raw: &[u8], delimiter: u8) -> Option<&'static str> {
+fn is_line_end(byte: &&u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
+}
+
+/// How long the record is that begins here, or what is wrong with its quotation marks.
+fn well_quoted(text: &[u8], delimiter: u8) -> Result<usize, &'static str> {
     enum At {
         Start,
         Plain,
@@ -239,15 +252,16 @@ fn quoting_fault(raw: &[u8], delimiter: u8) -> Option<&'static str> {
         Closing,
     }
     let mut at = At::Start;
-    for byte in raw {
+    for (index, byte) in text.iter().enumerate() {
         at = match (at, *byte) {
             (At::Start | At::Closing, b'"') => At::Quoted,
             (At::Quoted, b'"') => At::Closing,
             (At::Quoted, _) => At::Quoted,
-            (_, byte) if byte == delimiter || matches!(byte, b'\r' | b'\n') => At::Start,
-            (At::Closing, _) | (At::Plain, b'"') => return Some(MISPLACED),
+            (_, b'\r' | b'\n') => return Ok(index),
+            (_, byte) if byte == delimiter => At::Start,
+            (At::Closing, _) | (At::Plain, b'"') => return Err(MISPLACED),
             (At::Start | At::Plain, _) => At::Plain,
         };
     }
-    matches!(at, At::Quoted).then_some(NOT_CLOSED)
+    if matches!(at, At::Quoted) { Err(NOT_CLOSED) } else { Ok(text.len()) }
 }

@@ -2,10 +2,12 @@
 
 use porttask_domain::identity::{Access, Permissions, Role};
 
-use super::{Column, Line, Unreadable, read, sheet::MAX_LINES};
+use super::{Column, Line, LineReport, Unreadable, count, read, sheet::MAX_LINES};
 
 fn lines(text: impl AsRef<[u8]>) -> Vec<Line> {
-    read(text.as_ref(), Role::ReadOnly).unwrap()
+    let lines = read(text.as_ref(), Role::ReadOnly).unwrap();
+    assert_eq!(count(text.as_ref()), Ok(lines.len() as u64));
+    lines
 }
 
 /// The addresses of good lines, and `number column: reason` of the others.
@@ -22,7 +24,9 @@ fn told(text: impl AsRef<[u8]>) -> Vec<String> {
 }
 
 fn refused(text: impl AsRef<[u8]>) -> String {
-    read(text.as_ref(), Role::ReadOnly).unwrap_err().to_string()
+    let error = read(text.as_ref(), Role::ReadOnly).unwrap_err();
+    assert_eq!(count(text.as_ref()), Err(error.clone()));
+    error.to_string()
 }
 
 #[test]
@@ -143,6 +147,14 @@ fn what_is_wrong_is_said_with_its_column_and_without_its_value() {
 }
 
 #[test]
+fn a_report_tells_the_first_three_faults_of_a_line() {
+    let read = lines("tickets,role,reports,email,invoices,name\nx,x,x,x,x,\n");
+    let faults = read[0].content.clone().unwrap_err();
+    assert_eq!(faults.len(), 6);
+    assert_eq!(LineReport::refused(2, faults.clone()).faults, faults[..3]);
+}
+
+#[test]
 fn the_second_of_two_addresses_that_are_compared_alike_is_refused() {
     assert_eq!(
         told("name,email\nAna,Ana@A.example\n,bob@a.example\nAnn,ana@a.EXAMPLE\nBob,bob@a.example\n"),
@@ -191,4 +203,23 @@ fn what_is_too_long_is_refused() {
     let many = |count| format!("name,email\n{}", "A,a@a.example\n".repeat(count));
     assert_eq!(lines(many(MAX_LINES)).len(), MAX_LINES);
     assert_eq!(read(many(MAX_LINES + 1).as_bytes(), Role::Agent), Err(Unreadable::TooManyLines));
+    assert_eq!(count(many(MAX_LINES + 1).as_bytes()), Err(Unreadable::TooManyLines));
+}
+
+/// If every faulty line were read to the end of the file, this would not end while anybody waits.
+#[test]
+fn large_files_full_of_quotation_marks_are_read_once() {
+    const BYTES: usize = 10 * 1024 * 1024;
+    let many = |line: &str| format!("name,email\n{}", line.repeat(BYTES / line.len()));
+    // To a reader that forgives, such a line begun outside quotation marks ends inside, and one begun inside does, too.
+    assert_eq!(refused(many("x\",y\",\"\n")), Unreadable::TooManyLines.to_string());
+    let long = "z".repeat(200);
+    for line in [format!("{long}\",y\",\"\n"), format!("\"{long}\n{long}\n"), format!("{long},\"{long}\r")] {
+        let read = lines(many(&line));
+        let faults = read.iter().filter_map(|line| line.content.as_ref().err()).flatten();
+        assert!(faults.filter(|fault| fault.reason.contains("misplaced")).count() > 10_000, "{line:?}");
+    }
+    let read = lines(many(&format!("{long},\"\"\n")).replacen('\n', "\n\"A,\n", 1));
+    assert!(read[0].content.as_ref().unwrap_err()[0].reason.contains("never closed"));
+    assert!(read.len() > 50_000);
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
 use porttask_app::{
-    jobs::{Added, Job, JobEnd, JobProgress, JobState, Jobs, NewJob, stored},
+    jobs::{Added, Job, JobEnd, JobLimits, JobProgress, JobState, Jobs, NewJob, ReachedLimit, stored},
     log::{EventLog, LogError, OrganizationId},
 };
 use porttask_domain::JobId;
@@ -65,6 +65,11 @@ const FORGET: &str = "WITH old AS (
     )
     SELECT count(*) FROM old";
 
+/// How many jobs of an organization wait, and how many were ordered since.
+const COUNT: &str = "SELECT
+    (SELECT count(*) FROM ledger.jobs WHERE partition = $1 AND organization = $2 AND state = 'waiting'),
+    (SELECT count(*) FROM ledger.jobs WHERE partition = $1 AND organization = $2 AND created_at > $3)";
+
 /// Whoever freezes while others wait is undone.
 const IMPATIENT: &str = "SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL lock_timeout = '10s'";
 
@@ -74,7 +79,7 @@ fn failed(error: Error) -> LogError {
 
 #[async_trait]
 impl Jobs for PostgresLog {
-    async fn add_job(&self, new: NewJob, most_waiting: u32) -> Result<Added, LogError> {
+    async fn add_job(&self, new: NewJob, limits: JobLimits) -> Result<Added, LogError> {
         let shelf = self.partition_of(new.organization).await?;
         let partition = shelf.map(|it| i32::from(it.0)).unwrap_or_default();
         let mut client = self.reader.client().await?;
@@ -88,15 +93,26 @@ impl Jobs for PostgresLog {
             let is_same = job.organization == new.organization && row.get::<_, &[u8]>(15) == new.fingerprint;
             return Ok(if is_same { Added::There(Box::new(job)) } else { Added::Another });
         }
-        let count = "SELECT count(*) FROM ledger.jobs
-                     WHERE partition = $1 AND organization = $2 AND state = 'waiting'";
-        let waiting = transaction.query_one(count, &[&partition, &new.organization.0]).await.map_err(failed)?;
-        if waiting.get::<_, i64>(0) >= i64::from(most_waiting) {
-            return Ok(Added::Full);
+        let since = new.created_at - JobLimits::DAY;
+        let counts = transaction.query_one(COUNT, &[&partition, &new.organization.0, &since]).await.map_err(failed)?;
+        if let Some(limit) = reached(&counts, limits) {
+            return Ok(Added::Full(limit));
         }
         let added = insert(&transaction, partition, &new).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)?;
         Ok(Added::There(Box::new(job(&added)?)))
+    }
+
+    async fn reached_job_limit(
+        &self,
+        organization: OrganizationId,
+        now: Timestamp,
+        limits: JobLimits,
+    ) -> Result<Option<ReachedLimit>, LogError> {
+        let partition = self.partition_of(organization).await?.map(|it| i32::from(it.0)).unwrap_or_default();
+        let since = now - JobLimits::DAY;
+        let counts = self.job_rows(COUNT, &[&partition, &organization.0, &since]).await?;
+        Ok(counts.first().and_then(|row| reached(row, limits)))
     }
 
     async fn job(&self, organization: OrganizationId, id: JobId) -> Result<Option<Job>, LogError> {
@@ -198,6 +214,11 @@ impl PostgresLog {
         let statement = client.prepare_cached(sql).await.map_err(failed)?;
         client.query(&statement, parameters).await.map_err(failed)
     }
+}
+
+/// Which of the limits are reached by the counts of [`COUNT`].
+fn reached(counts: &Row, limits: JobLimits) -> Option<ReachedLimit> {
+    limits.reached(counts.get::<_, i64>(0) as u64, counts.get::<_, i64>(1) as u64)
 }
 
 /// Records a job and its input.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 use porttask_app::{
-    jobs::{Added, Job, JobEnd, JobProgress, JobState, Jobs, NewJob, stored},
+    jobs::{Added, Job, JobEnd, JobLimits, JobProgress, JobState, Jobs, NewJob, ReachedLimit, stored},
     log::{LogError, OrganizationId},
 };
 use porttask_domain::JobId;
@@ -30,8 +30,17 @@ const NEXT: &str = "SELECT id FROM ledger_jobs AS job
 
 #[async_trait]
 impl Jobs for SqliteLog {
-    async fn add_job(&self, job: NewJob, most_waiting: u32) -> Result<Added, LogError> {
-        self.readers.run_writing(Durable::AtOnce, move |connection| add(connection, &job, most_waiting)).await
+    async fn add_job(&self, job: NewJob, limits: JobLimits) -> Result<Added, LogError> {
+        self.readers.run_writing(Durable::AtOnce, move |connection| add(connection, &job, limits)).await
+    }
+
+    async fn reached_job_limit(
+        &self,
+        organization: OrganizationId,
+        now: Timestamp,
+        limits: JobLimits,
+    ) -> Result<Option<ReachedLimit>, LogError> {
+        self.readers.quickly(|connection| reached(connection, organization, now, limits))
     }
 
     async fn job(&self, organization: OrganizationId, id: JobId) -> Result<Option<Job>, LogError> {
@@ -136,17 +145,30 @@ impl Jobs for SqliteLog {
     }
 }
 
-fn add(connection: &mut Connection, new: &NewJob, most_waiting: u32) -> rusqlite::Result<Added> {
+/// Which of the limits an organization has reached.
+fn reached(
+    connection: &Connection,
+    organization: OrganizationId,
+    now: Timestamp,
+    limits: JobLimits,
+) -> rusqlite::Result<Option<ReachedLimit>> {
+    let sql = "SELECT
+        (SELECT count(*) FROM ledger_jobs WHERE organization = ?1 AND state = 'waiting'),
+        (SELECT count(*) FROM ledger_jobs WHERE organization = ?1 AND created_at > ?2)";
+    let since = (now - JobLimits::DAY).as_microsecond();
+    connection
+        .prepare_cached(sql)?
+        .query_row(params![organization.0.as_bytes(), since], |row| Ok(limits.reached(row.get(0)?, row.get(1)?)))
+}
+
+fn add(connection: &mut Connection, new: &NewJob, limits: JobLimits) -> rusqlite::Result<Added> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if let Some((job, fingerprint)) = by_id(&transaction, new.id)? {
         let is_same = job.organization == new.organization && fingerprint == new.fingerprint;
         return Ok(if is_same { Added::There(Box::new(job)) } else { Added::Another });
     }
-    let organization = new.organization.0.as_bytes();
-    let sql = "SELECT count(*) FROM ledger_jobs WHERE organization = ?1 AND state = 'waiting'";
-    let waiting: u32 = transaction.query_row(sql, params![organization], |row| row.get(0))?;
-    if waiting >= most_waiting {
-        return Ok(Added::Full);
+    if let Some(limit) = reached(&transaction, new.organization, new.created_at, limits)? {
+        return Ok(Added::Full(limit));
     }
     transaction.execute(
         "INSERT INTO ledger_jobs (id, organization, kind, actor, is_dry_run, fingerprint, state, done, total, counts,
@@ -154,7 +176,7 @@ fn add(connection: &mut Connection, new: &NewJob, most_waiting: u32) -> rusqlite
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', 0, ?7, '{}', ?8, ?8, 0, 0)",
         params![
             new.id.0.as_bytes(),
-            organization,
+            new.organization.0.as_bytes(),
             new.kind,
             stored::actor_text(new.actor),
             new.is_dry_run,
