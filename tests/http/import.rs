@@ -1,7 +1,10 @@
 //! Import of users over HTTP: ordered as a job, seen, told, continued by whoever is there.
 
 use std::{
-    fs, thread,
+    fs,
+    io::Write,
+    net::TcpStream,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -15,6 +18,8 @@ on_both_engines!(
     a_dry_run_of_an_import_makes_nothing,
     a_repeated_order_finds_its_job,
     five_jobs_wait_and_no_more,
+    fifty_jobs_are_ordered_in_a_day_and_no_more,
+    four_files_are_taken_at_a_time_and_no_more,
     jobs_are_seen_by_those_who_may_see_users_and_by_nobody_else,
     a_file_that_cannot_be_taken_is_refused_at_once,
     invitations_beyond_the_limit_are_told,
@@ -146,6 +151,54 @@ async fn five_jobs_wait_and_no_more(store: Store) {
         until(&bob, job, "done");
     }
     assert_eq!(until(&bob, first.id(), "done")["counts"]["registered"], 4_000);
+}
+
+async fn fifty_jobs_are_ordered_in_a_day_and_no_more(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let (_, eve) = service.found(&store, "umbra.example").await;
+    let key = [("idempotency-key", "k-1")];
+    let first = bob.upload(IMPORT, &key, file(1)).is(202);
+    for _ in 1..50 {
+        let ordered = bob.upload(&format!("{IMPORT}?dry_run=true"), &[], file(1)).is(202);
+        until(&bob, ordered.id(), "done");
+    }
+    // It is told before the file is looked at.
+    for file in [file(1), "not,a,header\n".to_owned()] {
+        let full = bob.upload(IMPORT, &[], file).refused(429, "job-limit-reached");
+        assert!(!full.header("retry-after").is_empty());
+    }
+    assert_eq!(bob.upload(IMPORT, &key, file(1)).is(202).id(), first.id(), "a repetition");
+    eve.upload(IMPORT, &[], file(1)).is(202);
+}
+
+async fn four_files_are_taken_at_a_time_and_no_more(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let job = bob.upload(IMPORT, &[], file(1)).is(202).id().to_owned();
+    until(&bob, &job, "done");
+    let head = format!(
+        "POST {IMPORT} HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\ncontent-type: text/csv\r\n\
+         content-length: 1000\r\n\r\nname,email\n",
+        bob.authorization()
+    );
+    let slow: Vec<TcpStream> = (0..4)
+        .map(|_| {
+            let mut stream = TcpStream::connect(service.address()).unwrap();
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    // They have to arrive.
+    thread::sleep(Duration::from_millis(500));
+    for answer in [bob.upload(IMPORT, &[], file(1)), report(&bob, &job, "")] {
+        assert!(!answer.refused(503, "overloaded").header("retry-after").is_empty());
+    }
+    bob.get(&format!("{JOBS}/{job}")).is(200);
+    // One that ends makes room.
+    drop(slow);
+    report(&bob, &job, "").is(200);
+    bob.upload(IMPORT, &[], file(1)).is(202);
 }
 
 async fn jobs_are_seen_by_those_who_may_see_users_and_by_nobody_else(store: Store) {

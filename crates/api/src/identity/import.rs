@@ -50,8 +50,8 @@ pub(crate) struct ImportParameters {
 ///
 /// The first line names the columns: `name`, `email`, and if wanted `role`, `tickets`, `invoices`, `reports` and
 /// `administration`; delimited by commas, semicolons or tabs. At most 100,000 lines and 10 MiB. It is done as a job, of which
-/// an organization has one at a time, five that wait, and 50 in a day. Accounts that exist stay as they are, so it is harmless to import a file again.
-/// Needs `users:write`.
+/// an organization has one at a time, five that wait, and 50 in a day. Accounts that exist stay as they are, so it is
+/// harmless to import a file again. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/import", tag = "users", operation_id = "import_users",
     params(("org" = String, Path, description = "The organization, or `current`"), ImportParameters),
     request_body(content = String, content_type = "text/csv", description = "The file, in UTF-8"),

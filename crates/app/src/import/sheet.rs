@@ -200,7 +200,7 @@ impl Iterator for Records<'_> {
         let mut record = ByteRecord::new();
         loop {
             let before = self.reader.position().byte() as usize;
-            let blank = self.text[before..].iter().take_while(|byte| is_line_end(byte)).count();
+            let blank = self.text[before..].iter().take_while(is_line_end).count();
             let start = before + blank;
             let length = match well_quoted(&self.text[start..], self.delimiter) {
                 Ok(length) => length,
