@@ -16,8 +16,8 @@ use crate::{
     vault::VaultError,
 };
 
-/// The most events of a batch for tables that serve.
-const BATCH: usize = 4_096;
+/// The most events of a batch for tables that serve. Only a table that is far behind meets so many.
+const BATCH: usize = 16_384;
 /// How long a model rests that has failed.
 const REST: Duration = Duration::from_secs(5);
 /// How long to leave the log that cannot be read.

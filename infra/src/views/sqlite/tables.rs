@@ -111,6 +111,7 @@ pub(super) fn build_indexes(transaction: &Transaction<'_>, view: &View) -> Resul
         transaction.execute_batch(&format!(
             "CREATE VIRTUAL TABLE {view}_search
                  USING fts5(text, content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1');
+             INSERT INTO {view}_search ({view}_search, rank) VALUES ('automerge', 16);
              INSERT INTO {view}_search (rowid, text) SELECT number, {} FROM {}",
             sql::searched_text(view),
             DIALECT.name(view)
