@@ -1,6 +1,9 @@
 //! A batch in a transaction: load the rows that it touches, fold, write back what has changed, move the checkpoint.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+};
 
 use porttask_app::{
     log::PartitionId,
@@ -80,12 +83,21 @@ struct Writer<'a> {
     view: &'a View,
     partition: Value,
     is_searchable: bool,
+    /// What is to be found otherwise. Written after the rows: between them, each row's statement would make the index of
+    /// texts write what it has gathered.
+    texts: RefCell<Vec<(i64, Option<String>)>>,
 }
 
 impl<'a> Writer<'a> {
     fn new(transaction: &'a Transaction<'a>, view: &'a View, partition: PartitionId) -> Result<Self, Failure> {
         let is_searchable = !view.table.searched.is_empty() && is_searchable(transaction, view)?;
-        Ok(Self { transaction, view, partition: Value::Integer(i64::from(partition.0)), is_searchable })
+        Ok(Self {
+            transaction,
+            view,
+            partition: Value::Integer(i64::from(partition.0)),
+            is_searchable,
+            texts: RefCell::default(),
+        })
     }
 
     /// Writes what has changed, in the order of the key: neighbours share pages. `before` are the rows that exist.
@@ -97,6 +109,9 @@ impl<'a> Writer<'a> {
                 (Some(row), None) => self.insert(row)?,
                 (None, _) => self.delete(key)?,
             }
+        }
+        for (number, text) in self.texts.take() {
+            self.index_text(number, text.as_deref())?;
         }
         Ok(())
     }
@@ -156,10 +171,8 @@ impl<'a> Writer<'a> {
         }
         let number: Option<i64> = statement.query_row(parameters, |row| row.get(0)).optional()?;
         let text = row.map(|row| self.view.table.searched_text(row));
-        match number {
-            Some(number) => self.index_text(number, text.as_deref()),
-            None => Ok(()),
-        }
+        self.texts.borrow_mut().extend(number.map(|number| (number, text)));
+        Ok(())
     }
 
     fn returning(&self) -> &'static str {
