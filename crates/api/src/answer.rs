@@ -11,6 +11,7 @@ use porttask_app::{
     log::{Offset, Position, StreamId, Version},
 };
 use porttask_domain::OrganizationId;
+use porttask_projections::compliance::description::action;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -60,7 +61,8 @@ impl Changed {
             },
             _ => (subject.clone(), version_of(app, &done, subject).await?),
         };
-        let events = done.facts.iter().filter(|(on, ..)| *on == stream).map(|(.., fact)| name_of(&fact.encode().0));
+        let events =
+            done.facts.iter().filter(|(on, ..)| *on == stream).map(|(.., fact)| action(&fact.encode().0).to_owned());
         Ok(Self {
             id: stream.name.id().to_owned(),
             version: version.0,
@@ -104,11 +106,6 @@ impl IntoResponse for Changed {
 /// The strong tag of a version.
 pub(crate) fn etag(version: u64) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{version}\"")).ok()
-}
-
-/// The name of an event without the version of its shape.
-pub(crate) fn name_of(event_type: &str) -> String {
-    event_type.rsplit_once(".v").map_or(event_type, |(name, _)| name).to_owned()
 }
 
 async fn version_of(app: &App, done: &Done, subject: &StreamId) -> Result<Version, Problem> {

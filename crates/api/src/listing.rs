@@ -18,8 +18,6 @@ use crate::{app::App, problem::Problem};
 
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 200;
-/// The longest text that is searched for, in characters.
-const MAX_TEXT: usize = 200;
 const MAC_BYTES: usize = 16;
 
 /// A page of a listing.
@@ -79,7 +77,9 @@ impl Listing {
             return Err(Problem::invalid("limit", format!("must be 1 to {MAX_LIMIT}")));
         }
         let text = asked.text.filter(|text| !text.trim().is_empty());
-        text.map_or(Ok(()), searchable)?;
+        if text.is_some_and(|text| text.chars().count() > Query::MAX_TEXT) {
+            return Err(Problem::invalid("q", format!("must have at most {} characters", Query::MAX_TEXT)));
+        }
         // A cursor is good for the very listing that it comes from.
         let bound_to = format!("{organization} {} v{} {sort} {conditions:?} {text:?}", M::NAME, M::VERSION);
         let after = asked.cursor.map(|cursor| read_cursor(app, cursor, &bound_to)).transpose()?;
@@ -126,17 +126,6 @@ impl Listing {
         let next_cursor = last.map(|last| write_cursor(app, &place(last), &self.bound_to));
         Ok(Page { items: rows, next_cursor })
     }
-}
-
-/// That a text is not too long to be searched for.
-///
-/// # Errors
-/// If it is.
-pub(crate) fn searchable(text: &str) -> Result<(), Problem> {
-    if text.chars().count() > MAX_TEXT {
-        return Err(Problem::invalid("q", format!("must have at most {MAX_TEXT} characters")));
-    }
-    Ok(())
 }
 
 #[derive(Serialize, Deserialize)]

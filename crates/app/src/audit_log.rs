@@ -1,5 +1,7 @@
 //! The audit log for people: events, found through their view and told in words, with the names of those who appear.
 
+mod asked;
+
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
@@ -20,6 +22,8 @@ use crate::{
     vault::{Vault, VaultError},
     views::{Condition, Query, ViewError, Views},
 };
+
+pub use self::asked::{Asked, AskedError};
 
 /// How many entries are taken out at a time.
 const BATCH: usize = 500;

@@ -42,9 +42,18 @@ pub mod tasks;
 pub mod vault;
 pub mod views;
 
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use uuid::Uuid;
 
 /// A new id, ordered by time (UUIDv7).
 pub fn new_id<T: From<Uuid>>() -> T {
     Uuid::now_v7().into()
+}
+
+/// The id that a keyed hash makes: of the same things always the same.
+pub fn id_made_by<T: From<Uuid>>(hash: Hmac<Sha256>) -> T {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize().into_bytes()[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().into()
 }

@@ -1,6 +1,9 @@
-//! Which organization is meant.
+//! Which organization is meant, and which of its users.
 
-use porttask_domain::{OrganizationId, identity::DomainName};
+use porttask_domain::{
+    OrganizationId, UserId,
+    identity::{DomainName, EmailAddress},
+};
 
 use crate::{ledger::Database, log::LogError, vault::Vault};
 
@@ -15,4 +18,18 @@ pub async fn named(database: &dyn Database, vault: &Vault, name: &str) -> Result
     let Ok(domain) = DomainName::new(name) else { return Ok(None) };
     let key = vault.claim_key(OrganizationId::PLATFORM, "domain", domain.as_str());
     Ok(database.holder(&key).await?.and_then(|id| id.parse().ok()))
+}
+
+/// The user of an organization who has this address; `None` if nobody has it.
+///
+/// # Errors
+/// If the log fails.
+pub async fn user_with(
+    database: &dyn Database,
+    vault: &Vault,
+    organization: OrganizationId,
+    email: &EmailAddress,
+) -> Result<Option<UserId>, LogError> {
+    let key = vault.claim_key(organization, "email", &email.comparable());
+    Ok(database.holder(&key).await?.and_then(|user| user.parse().ok()))
 }

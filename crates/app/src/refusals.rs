@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     execute::{Executor, Request},
+    id_made_by,
     vault::{Vault, VaultError},
 };
 
@@ -160,9 +161,6 @@ impl Refusals {
             seal.update(&(part.len() as u64).to_be_bytes());
             seal.update(part);
         }
-        let hash = seal.chain_update(hour.to_be_bytes()).finalize().into_bytes();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash[..16]);
-        RefusalId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+        id_made_by(seal.chain_update(hour.to_be_bytes()))
     }
 }

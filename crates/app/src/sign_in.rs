@@ -154,9 +154,8 @@ impl SignIn {
                 let Some(organization) = organizations::named(&*self.database, &self.vault, organization).await? else {
                     return Ok(None);
                 };
-                let key = self.vault.claim_key(organization, "email", &email.comparable());
-                let holder = self.database.holder(&key).await?;
-                Ok(holder.and_then(|user| user.parse().ok()).map(|user| (organization, user)))
+                let user = organizations::user_with(&*self.database, &self.vault, organization, &email).await?;
+                Ok(user.map(|user| (organization, user)))
             }
             None => {
                 let accounts = self.accounts_with(&email).await?;

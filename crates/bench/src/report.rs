@@ -1,5 +1,7 @@
 //! Figures, as a table for people and as JSON for comparisons over time.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 /// One measured figure. Names stay stable.
@@ -38,6 +40,14 @@ impl Figure {
     ) -> Self {
         Self { limit: Some(limit), ratio: Some(value / limit), ..Self::alone(engine, name, value, unit, note) }
     }
+}
+
+/// The latency that so many of a hundred do not exceed, in milliseconds.
+pub(crate) fn percentile_ms(latencies: &[Duration], percentile: usize) -> f64 {
+    let mut sorted = latencies.to_vec();
+    sorted.sort_unstable();
+    let index = (sorted.len() * percentile / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1_000.0)
 }
 
 /// The figures as a table.

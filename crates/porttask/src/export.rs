@@ -11,21 +11,19 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use porttask_app::{
-    audit_log::{AuditLog, Filter, PLATFORM},
+    audit_log::{Asked, AuditLog},
     execute::{Executor, Request},
     new_id, organizations,
 };
 use porttask_domain::{
-    Actor, Meta, UserId,
+    Actor, Meta,
     compliance::{
         Export,
         export::{self, Format},
     },
-    identity::{Capability, EmailAddress},
-    uuid_of,
+    identity::Capability,
 };
-use porttask_projections::models;
-use uuid::Uuid;
+use porttask_projections::{ReadModel, compliance::audit_log as view, identity::user::Users};
 
 use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
 
@@ -91,29 +89,13 @@ impl Audit {
         let node = Node::open(storage).await?;
         let organization = organizations::named(&*node.database, &node.vault, &self.organization).await?;
         let organization = organization.ok_or_else(|| format!("there is no organization {}", self.organization))?;
-        let subject = async |named: &str| -> Result<Uuid, Error> {
-            if let Some(id) = uuid_of(named) {
-                return Ok(id);
-            }
-            let email = EmailAddress::new(named).map_err(|_| format!("{named} is neither an id nor an address"))?;
-            let key = node.vault.claim_key(organization, "email", &email.comparable());
-            let holder = node.database.holder(&key).await?.and_then(|user| user.parse::<UserId>().ok());
-            Ok(holder.ok_or_else(|| format!("nobody in {} has the address {named}", self.organization))?.0)
-        };
-        let actor = match self.actor.as_deref() {
-            Some(PLATFORM) => Some(Uuid::nil()),
-            Some(actor) => Some(subject(actor).await?),
-            None => None,
-        };
-        let target = match self.target.as_deref() {
-            Some(named) => {
-                let id = subject(named).await?;
-                Some((id, uuid_of(named).map_or_else(|| UserId(id).to_string(), |_| named.to_owned())))
-            }
-            None => None,
-        };
-        let (action, text) = (self.action.clone(), self.text.clone());
-        let filter = Filter { actor, action, target, from: self.from, until: self.until, text };
+        let (actor, action, target, text) =
+            (self.actor.clone(), self.action.clone(), self.target.clone(), self.text.clone());
+        let asked = Asked { actor, action, target, from: self.from, until: self.until, text };
+        let filter = asked.filter(&*node.database, &node.vault, organization).await?;
+        if filter.is_for_nobody() {
+            return Err(format!("nobody in {} has this address", self.organization).into());
+        }
 
         let mut out = self.output()?;
         let format = Format::from(self.format);
@@ -125,8 +107,8 @@ impl Audit {
 
         let views = node.views(storage).await?;
         views.run();
-        for model in models() {
-            if !views.wait_for(model.table().name, position, PATIENCE).await? {
+        for view in [view::AuditLog::NAME, Users::NAME] {
+            if !views.wait_for(view, position, PATIENCE).await? {
                 return Err("the read models did not come to what is recorded: see `porttask views list`".into());
             }
         }

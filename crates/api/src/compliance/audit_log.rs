@@ -5,8 +5,8 @@ use axum::{
     extract::{Query, State},
 };
 use jiff::Timestamp;
-use porttask_app::audit_log::{Entry, Filter, PLATFORM, Person};
-use porttask_domain::{Actor, OrganizationId, Personal, SessionId, UserId, identity::EmailAddress, uuid_of};
+use porttask_app::audit_log::{self, AskedError, Entry, Filter, Person};
+use porttask_domain::{Actor, OrganizationId, Personal, SessionId, UserId};
 use porttask_projections::{
     ReadModel,
     compliance::{audit_log as view, description::FieldChange},
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::device::device;
 use crate::{
     app::App,
-    listing::{Asked, Listing, Page, Sort, searchable},
+    listing::{Asked, Listing, Page, Sort},
     problem::Problem,
     request::Allowed,
     rights::{ReadAuditLog, Right},
@@ -216,47 +216,14 @@ impl Selection {
     /// # Errors
     /// What is wrong with what was asked. That there is nobody with an address is not: nothing is found.
     pub(super) async fn filter<R: Right>(&self, app: &App, by: &Allowed<R>) -> Result<Filter, Problem> {
-        let Self { actor, action, target, from, until, q } = self;
-        let actor = match actor.as_deref() {
-            Some(PLATFORM) => Some(Uuid::nil()),
-            Some(actor) => Some(subject(app, by, "actor", actor).await?),
-            None => None,
-        };
-        let target = match target {
-            Some(named) => {
-                let target = subject(app, by, "target", named).await?;
-                // As an id: an address is personal.
-                Some((target, uuid_of(named).map_or_else(|| UserId(target).to_string(), |_| named.clone())))
-            }
-            None => None,
-        };
-        let is_action = |action: &String| {
-            action.len() <= 100 && action.bytes().all(|it| it.is_ascii_lowercase() || matches!(it, b'_' | b'.'))
-        };
-        if action.as_ref().is_some_and(|action| action.is_empty() || !is_action(action)) {
-            return Err(Problem::invalid("action", "must be the name of an action, as in user.role_changed, or user"));
-        }
-        q.as_deref().map_or(Ok(()), searchable)?;
-        if let (Some(from), Some(until)) = (from, until)
-            && from >= until
-        {
-            return Err(Problem::invalid("until", "must be later than from"));
-        }
-        Ok(Filter { actor, action: action.clone(), target, from: *from, until: *until, text: q.clone() })
+        let Self { actor, action, target, from, until, q } = self.clone();
+        let asked = audit_log::Asked { actor, action, target, from, until, text: q };
+        asked.filter(&*app.database, &app.vault, by.organization).await.map_err(|error| match error {
+            AskedError::Invalid { field: "text", reason } => Problem::invalid("q", reason),
+            AskedError::Invalid { field, reason } => Problem::invalid(field, reason),
+            AskedError::Log(error) => Problem::unavailable(&error),
+        })
     }
-}
-
-/// The number of what is meant: by its id, or the address of a user of the organization.
-async fn subject<R: Right>(app: &App, by: &Allowed<R>, field: &str, named: &str) -> Result<Uuid, Problem> {
-    if let Some(id) = uuid_of(named) {
-        return Ok(id);
-    }
-    let wrong = |_| Problem::invalid(field, "must be an id, as in usr_…, or the mail address of a user");
-    let email = EmailAddress::new(named).map_err(wrong)?;
-    let key = app.vault.claim_key(by.organization, "email", &email.comparable());
-    let holder = app.database.holder(&key).await.map_err(|error| Problem::unavailable(&error))?;
-    // Nothing has this number.
-    Ok(holder.and_then(|user| user.parse::<UserId>().ok()).map_or(Uuid::max(), |user| user.0))
 }
 
 /// List what was done in an organization, the latest first.

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_app::{
     access::Caller,
     execute::{self, Commands, Done, ExecuteError},
+    id_made_by,
     log::{Expected, Once, StreamId, Version},
     new_id,
 };
@@ -114,10 +115,7 @@ pub(super) fn id<T: From<Uuid>>(app: &App, once: Option<&Once>, within: &[u8]) -
     let Some(once) = once else { return new_id() };
     let seal = app.seal.clone().chain_update(b"id").chain_update((once.scope.len() as u64).to_be_bytes());
     let seal = seal.chain_update(&once.scope).chain_update(&once.key);
-    let hash = seal.chain_update(within).finalize().into_bytes();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid().into()
+    id_made_by(seal.chain_update(within))
 }
 
 /// The mark of `Idempotency-Key`, if there is one.

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use super::{Column, Fault, ImportOrder, Line, LineReport, LineResult, Person};
 use crate::{
     execute::{Commands, Done, ExecuteError, Executor, Refused, Request, stream_of},
+    id_made_by,
     jobs::Course,
     ledger::Database,
     log::{Expected, GuardRefusal, LogError, Version},
@@ -121,10 +122,7 @@ impl Import {
     fn id(&self, organization: OrganizationId, email: &EmailAddress, turn: u8) -> UserId {
         let address = email.comparable();
         let key = self.ids.clone().chain_update(organization.0.as_bytes()).chain_update([turn]);
-        let hash = key.chain_update(address).finalize().into_bytes();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash[..16]);
-        uuid::Builder::from_custom_bytes(bytes).into_uuid().into()
+        id_made_by(key.chain_update(address))
     }
 
     /// What whoever ordered it may do as they are now.

@@ -70,6 +70,11 @@ pub struct Query {
     pub limit: usize,
 }
 
+impl Query {
+    /// The longest text that people may search for, in characters.
+    pub const MAX_TEXT: usize = 200;
+}
+
 /// What must be so of a row. Values are compared as they are sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {

@@ -12,7 +12,7 @@ use porttask_app::log::{
 use tokio::task::JoinSet;
 
 use super::{bare::random, head};
-use crate::Error;
+use crate::{Error, report::percentile_ms};
 
 /// The streams over which events are spread at random.
 pub(super) const STREAMS: usize = 10_000;
@@ -40,10 +40,7 @@ impl Run {
     }
 
     pub(super) fn percentile_ms(&self, percentile: usize) -> f64 {
-        let mut sorted = self.latencies.clone();
-        sorted.sort_unstable();
-        let index = (sorted.len() * percentile / 100).min(sorted.len().saturating_sub(1));
-        sorted.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1_000.0)
+        percentile_ms(&self.latencies, percentile)
     }
 }
 

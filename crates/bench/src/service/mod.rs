@@ -23,6 +23,7 @@ use self::{
 };
 use crate::{
     Error, Figure, Options,
+    report::percentile_ms,
     store::{EVENTS_PER_PERSON, Store},
 };
 
@@ -69,10 +70,7 @@ struct Run {
 
 impl Run {
     fn percentile_ms(&self, percentile: usize) -> f64 {
-        let mut sorted = self.latencies.clone();
-        sorted.sort_unstable();
-        let index = (sorted.len() * percentile / 100).min(sorted.len().saturating_sub(1));
-        sorted.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1_000.0)
+        percentile_ms(&self.latencies, percentile)
     }
 }
 
