@@ -29,6 +29,7 @@ on_both_engines! {
     what_happened_before_a_reactor_began_is_past,
     reading_the_log_anew_triggers_nothing,
     a_log_that_was_put_back_holds_reactors_until_they_are_released,
+    releasing_what_is_not_held_passes_nothing_over,
     a_stop_waits_for_what_is_under_way,
     what_was_cut_off_is_carried_out_by_the_next,
 }
@@ -198,9 +199,23 @@ async fn a_log_that_was_put_back_holds_reactors_until_they_are_released(store: S
     let held = status(&reactors).held.unwrap();
     assert!(held.contains("incarnation"), "{held}");
     assert_eq!((fake.taken().len(), tasks(&node).await.len()), (0, 0));
-    release(node.log.as_ref(), Mailer::NAME).await.unwrap();
+    release(&node.log, Mailer::NAME).await.unwrap();
     by(SOON, "it goes on", || async { status(&reactors).held.is_none() }).await;
     let expected = invited(&node, &acme, 2).await;
+    fake.mails(2).await;
+    nothing_is_left(&node).await;
+    assert_eq!(addresses(&fake), Vec::from_iter(expected));
+    assert!(reactors.shutdown(SOON).await);
+}
+
+async fn releasing_what_is_not_held_passes_nothing_over(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let fake = Fake::answering([]);
+    assert!(reactors(&node, &fake, PACE).await.shutdown(SOON).await);
+    let expected = invited(&node, &acme, 2).await;
+    release(&node.log, Mailer::NAME).await.unwrap();
+    let reactors = mailing(&node, &fake).await;
     fake.mails(2).await;
     nothing_is_left(&node).await;
     assert_eq!(addresses(&fake), Vec::from_iter(expected));

@@ -190,6 +190,19 @@ pub enum JobEnd {
     },
 }
 
+impl JobEnd {
+    /// As it is recorded: the state, when it is due, by how many attempts fewer it counts, why it was given up.
+    pub fn recorded(&self, now: Timestamp) -> (JobState, Timestamp, u32, Option<&str>) {
+        match self {
+            Self::Done { .. } => (JobState::Done, now, 0, None),
+            Self::Failed { reason } => (JobState::Failed, now, 0, Some(reason)),
+            Self::Waiting { due_at, counts_as_attempt } => {
+                (JobState::Waiting, *due_at, u32::from(!counts_as_attempt), None)
+            }
+        }
+    }
+}
+
 /// How far a job has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobProgress {

@@ -31,9 +31,7 @@ use tokio::{
 use self::{scheduler::Scheduler, worker::Worker};
 use crate::{
     ledger::Database,
-    log::{
-        Checkpoint, EventLog, FollowError, Follower, Head, Incarnation, LogError, Offset, PartitionId, RecordedEvent,
-    },
+    log::{Checkpoint, EventLog, FollowError, Follower, Head, Incarnation, LogError, PartitionId, RecordedEvent},
     tasks::{NewTask, Task, TaskCounts},
 };
 
@@ -170,11 +168,8 @@ impl Reactors {
             let cursors = database.cursors(reactor.name()).await?;
             let one = Served::new(Arc::clone(&reactor));
             for cursor in &cursors {
-                let log: Arc<dyn EventLog> = Arc::<dyn Database>::clone(&database);
-                match Follower::resume(log, *cursor).await {
-                    Ok(_) | Err(FollowError::NoSuchPartition(_)) => {}
-                    Err(FollowError::Log(error)) => return Err(error),
-                    Err(error) => one.hold(cursor.position.partition, &error.to_string()),
+                if let Some(why) = why_held(&database, *cursor).await? {
+                    one.hold(cursor.position.partition, &why);
                 }
             }
             if !one.is_held() {
@@ -234,7 +229,7 @@ impl Reactors {
 ///
 /// # Errors
 /// If the log's database fails.
-pub async fn release(database: &dyn Database, reactor: &str) -> Result<(), LogError> {
+pub async fn release(database: &Arc<dyn Database>, reactor: &str) -> Result<(), LogError> {
     let incarnation = database.incarnation().await?;
     let heads = database.heads().await?;
     let cursors = database.cursors(reactor).await?;
@@ -242,7 +237,7 @@ pub async fn release(database: &dyn Database, reactor: &str) -> Result<(), LogEr
     for head in &heads {
         let cursor = cursors.iter().find(|cursor| cursor.position.partition == head.position.partition);
         let is_held = match cursor {
-            Some(cursor) => is_foreign(database, cursor, incarnation).await?,
+            Some(cursor) => why_held(database, *cursor).await?.is_some(),
             None => true,
         };
         if is_held {
@@ -252,14 +247,14 @@ pub async fn release(database: &dyn Database, reactor: &str) -> Result<(), LogEr
     database.put_cursors(reactor, &at).await
 }
 
-/// Whether a cursor is not of the log as it is now.
-async fn is_foreign(database: &dyn Database, cursor: &Checkpoint, incarnation: Incarnation) -> Result<bool, LogError> {
-    let Checkpoint { position, event_id, .. } = *cursor;
-    if cursor.incarnation != incarnation || position.offset == Offset::START {
-        return Ok(cursor.incarnation != incarnation);
+/// Why a reactor may not go on from a cursor, if so: the log is not the one that it was taken of.
+async fn why_held(database: &Arc<dyn Database>, cursor: Checkpoint) -> Result<Option<String>, LogError> {
+    let log: Arc<dyn EventLog> = Arc::<dyn Database>::clone(database);
+    match Follower::resume(log, cursor).await {
+        Ok(_) | Err(FollowError::NoSuchPartition(_)) => Ok(None),
+        Err(FollowError::Log(error)) => Err(error),
+        Err(error) => Ok(Some(error.to_string())),
     }
-    let events = database.read_at(position.partition, &[position.offset]).await?;
-    Ok(events.first().is_none_or(|event| event.id != event_id))
 }
 
 fn begin_at(head: &Head, incarnation: Incarnation, at_the_first_event: bool) -> Checkpoint {

@@ -2,6 +2,7 @@
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `error.rs` | why not |
 //! | `master.rs` | the master keys, which wrap all others |
 //! | `safe.rs` | what is sealed under a key of the service itself |
 //! | `sealed.rs` | the sealed form of a personal value, within the JSON of an event |
@@ -9,6 +10,7 @@
 //! Every person has two keys ([`Sealing`]); both enter the ledger in the transaction of the first event that is sealed by
 //! one of them. Without a master key nothing in the log that is personal can be read.
 
+mod error;
 mod master;
 mod safe;
 mod sealed;
@@ -20,69 +22,26 @@ use std::{
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use porttask_domain::{Actor, Fact, Meta, OrganizationId, PersonId, Sealing, Undecodable};
+use porttask_domain::{Actor, Fact, Meta, OrganizationId, PersonId, Sealing};
 use quick_cache::sync::Cache;
 use serde_json::Value;
 use sha2::Sha256;
 
 use self::sealed::{Place, PlainKey};
 pub use self::{
+    error::VaultError,
     master::{MasterKey, MasterKeys},
     safe::Safe,
 };
 use crate::{
     ledger::{Ledger, StoredKey},
-    log::{
-        ClaimKey, EventId, EventType, InvalidName, LogError, NewEvent, NewPersonKey, PersonKeyId, Position,
-        RecordedEvent, StreamId,
-    },
+    log::{ClaimKey, EventId, EventType, NewEvent, NewPersonKey, PersonKeyId, RecordedEvent, StreamId},
 };
 
 /// How many keys are wrapped anew at a time.
 const ROTATION_PAGE: usize = 1_000;
 /// How many keys are kept in memory.
 const CACHED_KEYS: usize = 100_000;
-
-/// Why something cannot be sealed, opened or read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum VaultError {
-    /// A stored key was wrapped by another master key.
-    #[error(
-        "the keys in the ledger were wrapped by master key {0}, which is not among those given: \
-         set PORTTASK_MASTER_KEY to the key with which this log was begun"
-    )]
-    OtherMasterKey(String),
-    /// The ledger has lost a key, or something sealed by it was changed.
-    #[error("what belongs to {person} in {organization} cannot be opened: {what}; restore the ledger from a backup")]
-    Damaged {
-        /// Where the person is.
-        organization: OrganizationId,
-        /// Whose it is.
-        person: PersonId,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// Something sealed under a key of the service itself was changed or moved.
-    #[error("what is sealed for {0} cannot be opened: restore the ledger from a backup")]
-    Spoiled(&'static str),
-    /// An event that this version cannot read.
-    #[error("the event at {position} cannot be read: {cause}")]
-    Undecodable {
-        /// Where it is.
-        position: Position,
-        /// Why.
-        cause: Undecodable,
-    },
-    /// The operating system gives no random numbers.
-    #[error("the operating system gives no random numbers: {0}")]
-    NoRandomness(String),
-    /// An event has a name that the log does not take.
-    #[error(transparent)]
-    Name(#[from] InvalidName),
-    /// The log's database failed.
-    #[error(transparent)]
-    Log(#[from] LogError),
-}
 
 /// Events to be recorded, and the keys that enter the ledger with them.
 #[derive(Debug)]
@@ -231,8 +190,10 @@ impl Vault {
         let mut sealed_metas = Vec::with_capacity(events.len());
         let mut wanted = HashSet::new();
         for event in events {
-            let meta: Value = serde_json::from_slice(&event.meta).map_err(malformed_meta(event))?;
-            let actor: Actor = serde_json::from_value(meta["actor"].clone()).map_err(malformed_meta(event))?;
+            let meta: Value =
+                serde_json::from_slice(&event.meta).map_err(|error| VaultError::undecodable(event, "meta", &error))?;
+            let actor: Actor = serde_json::from_value(meta["actor"].clone())
+                .map_err(|error| VaultError::undecodable(event, "meta", &error))?;
             let home = home_of_actor(actor, event.stream.organization);
             sealed::find(&meta, sealed::SEALED, &mut |person, sealing| {
                 wanted.insert(PersonKeyId { organization: home, person, sealing });
@@ -244,7 +205,7 @@ impl Vault {
         for (event, (mut meta, home)) in events.iter().zip(sealed_metas) {
             let place = Place { organization: event.stream.organization, event: event.id, home, part: "meta" };
             sealed::open(&mut meta, &place, &keys)?;
-            metas.push(serde_json::from_value(meta).map_err(malformed_meta(event))?);
+            metas.push(serde_json::from_value(meta).map_err(|error| VaultError::undecodable(event, "meta", &error))?);
         }
         Ok(metas)
     }
@@ -367,14 +328,6 @@ async fn purpose_key(ledger: &dyn Ledger, master: &MasterKeys, name: &str) -> Re
 /// What binds a wrapped key to its person.
 fn name_of(id: &PersonKeyId) -> Vec<u8> {
     [id.organization.0.as_bytes(), id.person.0.as_bytes(), id.sealing.name().as_bytes()].concat()
-}
-
-fn malformed_meta(event: &RecordedEvent) -> impl Fn(serde_json::Error) -> VaultError {
-    let position = event.position;
-    move |error| VaultError::Undecodable {
-        position,
-        cause: Undecodable::Malformed { name: "meta".to_owned(), cause: error.to_string() },
-    }
 }
 
 /// Where the people are whose personal values stand in a meta: at the actor's home.

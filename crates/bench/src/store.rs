@@ -22,9 +22,10 @@ use porttask_infra::{
     views::{postgres::PostgresViews, sqlite::SqliteViews},
 };
 use porttask_projections::models;
-use private_postgres::PrivatePostgres;
+use private_postgres::{Options as ServerOptions, PrivatePostgres};
+use tempfile::TempDir;
 
-use crate::Error;
+use crate::{Error, Options};
 
 /// The master key of the stores that are measured.
 const MASTER_KEY: [u8; 32] = [7; 32];
@@ -32,6 +33,33 @@ const MASTER_KEY: [u8; 32] = [7; 32];
 pub(crate) const EVENTS_PER_PERSON: usize = 10;
 /// The people of one append: each brings two keys and ten events, and an append takes a thousand.
 const PEOPLE_PER_APPEND: usize = 100;
+
+/// Where an engine is measured: a folder on the disk that matters, and on it a server if the engine needs one.
+pub(crate) struct Place {
+    pub(crate) engine: &'static str,
+    pub(crate) directory: TempDir,
+    pub(crate) server: Option<PrivatePostgres>,
+}
+
+impl Place {
+    /// The engines that are to be measured.
+    pub(crate) fn engines(options: &Options) -> Result<Vec<&'static str>, Error> {
+        let is_chosen = |engine: &&str| options.engine.as_deref().is_none_or(|chosen| chosen == *engine);
+        let engines: Vec<&str> = ["sqlite", "postgres"].into_iter().filter(is_chosen).collect();
+        if engines.is_empty() {
+            return Err("there is no such engine: choose sqlite or postgres".into());
+        }
+        Ok(engines)
+    }
+
+    pub(crate) fn of(engine: &'static str, options: &Options) -> Result<Self, Error> {
+        std::fs::create_dir_all(&options.directory)?;
+        let directory = TempDir::new_in(&options.directory)?;
+        let on_disk = ServerOptions { data_directory: Some(options.directory.clone()), ..ServerOptions::default() };
+        let server = (engine == "postgres").then(|| PrivatePostgres::with(on_disk)).transpose()?;
+        Ok(Self { engine, directory, server })
+    }
+}
 
 /// A store of an engine.
 pub(crate) struct Store {

@@ -4,26 +4,22 @@ use std::time::{Duration, Instant};
 
 use porttask_app::log::{EventLog, Offset, PartitionId};
 use porttask_projections::models;
-use private_postgres::{Options as ServerOptions, PrivatePostgres};
-use tempfile::TempDir;
 
-use crate::{Error, Figure, Options, store::Store};
+use crate::{
+    Error, Figure, Options,
+    store::{Place, Store},
+};
 
 /// Measures both engines, or the one that was chosen.
 pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Figure>, Error> {
-    std::fs::create_dir_all(&options.directory)?;
     let mut figures = Vec::new();
     if options.figure.as_deref().is_some_and(|wanted| !"fold_from_nothing fold_live".contains(wanted)) {
         return Ok(figures);
     }
-    for (engine, events) in [("sqlite", 1_000_000), ("postgres", 400_000)] {
-        if options.engine.as_deref().is_some_and(|chosen| chosen != engine) {
-            continue;
-        }
+    for engine in Place::engines(options)? {
+        let events = if engine == "sqlite" { 1_000_000 } else { 400_000 };
         let events = if options.quick { events / 10 } else { events };
-        let directory = TempDir::new_in(&options.directory)?;
-        let on_disk = ServerOptions { data_directory: Some(options.directory.clone()), ..ServerOptions::default() };
-        let server = (engine == "postgres").then(|| PrivatePostgres::with(on_disk)).transpose()?;
+        let Place { engine, directory, server } = Place::of(engine, options)?;
         let store = Store::open(server.as_ref(), directory.path(), 2).await?;
         progress(&format!("{engine}: recording {events} events"));
         let organization = store.fill(events).await?;

@@ -67,7 +67,7 @@ impl Command {
                 println!("{id} is tried again.");
             }
             Self::Release { reactor } => {
-                reactors::release(database.as_ref(), &reactor).await?;
+                reactors::release(&database, &reactor).await?;
                 let waiting = database.count_tasks(&reactor).await?.waiting;
                 println!("{reactor} reacts to what happens from now on; {waiting} tasks wait.");
             }

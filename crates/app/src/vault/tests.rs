@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::guards::{Mending, Snapshot};
 use crate::log::{
-    Head, LeafHash, Offset, PartitionId, SecretId, Version,
+    Head, LeafHash, LogError, Offset, PartitionId, Position, SecretId, Version,
     admission::{OnceKey, OnceRecord},
 };
 

@@ -1,6 +1,6 @@
 //! Events as read models see them, and how far a table has come.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use porttask_domain::{Actor, uuid_of};
 use porttask_projections::Recorded;
@@ -137,10 +137,10 @@ impl Reader {
     async fn recorded(&self, stored: &[RecordedEvent]) -> Result<Vec<Recorded>, VaultError> {
         let facts = self.vault.facts(stored).await?;
         let recorded = stored.iter().zip(facts).map(|(event, fact)| {
-            let undecodable = |cause: String| VaultError::undecodable(event, cause);
-            let By { actor } = serde_json::from_slice(&event.meta).map_err(|error| undecodable(error.to_string()))?;
+            let undecodable = |cause: &dyn Display| VaultError::undecodable(event, event.event_type.as_str(), cause);
+            let By { actor } = serde_json::from_slice(&event.meta).map_err(|error| undecodable(&error))?;
             let subject = uuid_of(event.stream.name.id());
-            let subject = subject.ok_or_else(|| undecodable("its stream is not named after an id".to_owned()))?;
+            let subject = subject.ok_or_else(|| undecodable(&"its stream is not named after an id"))?;
             Ok(Recorded {
                 offset: event.position.offset.0,
                 organization: event.stream.organization,
@@ -153,12 +153,5 @@ impl Reader {
             })
         });
         recorded.collect()
-    }
-}
-
-impl VaultError {
-    fn undecodable(event: &RecordedEvent, cause: String) -> Self {
-        let (position, name) = (event.position, event.event_type.to_string());
-        Self::Undecodable { position, cause: porttask_domain::Undecodable::Malformed { name, cause } }
     }
 }

@@ -15,7 +15,7 @@ use porttask_infra::log::{
     postgres::{PostgresLog, PostgresOptions},
     sqlite::{SqliteLog, SqliteOptions},
 };
-use private_postgres::{Options as ServerOptions, PrivatePostgres};
+use private_postgres::PrivatePostgres;
 use tempfile::TempDir;
 
 use self::{
@@ -24,7 +24,7 @@ use self::{
     bare_sqlite::BareSqlite,
     load::{Load, Run, median},
 };
-use crate::{Error, Figure, Options};
+use crate::{Error, Figure, Options, store::Place};
 
 const ROUNDS: usize = 5;
 /// Enough to read for a while.
@@ -44,21 +44,12 @@ struct Bench<'a> {
 
 /// Measures both engines, or the one that was chosen.
 pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Figure>, Error> {
-    std::fs::create_dir_all(&options.directory)?;
     let mut figures = Vec::new();
-    for engine in ["sqlite", "postgres"] {
-        if options.engine.as_deref().is_some_and(|chosen| chosen != engine) {
-            continue;
-        }
-        let directory = TempDir::new_in(&options.directory)?;
-        let on_disk = ServerOptions { data_directory: Some(options.directory.clone()), ..ServerOptions::default() };
-        let server = (engine == "postgres").then(|| PrivatePostgres::with(on_disk)).transpose()?;
+    for engine in Place::engines(options)? {
+        let Place { engine, directory, server } = Place::of(engine, options)?;
         let mut bench = Bench { engine, options, progress, figures: Vec::new(), server, directory };
         bench.measure().await?;
         figures.append(&mut bench.figures);
-    }
-    if figures.is_empty() {
-        return Err("there is no such engine: choose sqlite or postgres".into());
     }
     Ok(figures)
 }

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use private_postgres::{Options as ServerOptions, PrivatePostgres};
+use private_postgres::PrivatePostgres;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::sleep};
@@ -24,7 +24,7 @@ use self::{
 use crate::{
     Error, Figure, Options,
     report::percentile_ms,
-    store::{EVENTS_PER_PERSON, Store},
+    store::{EVENTS_PER_PERSON, Place, Store},
 };
 
 const CONNECTIONS: usize = 64;
@@ -36,15 +36,9 @@ const ENTRIES: usize = 1_000_000;
 
 /// Measures both engines, or the one that was chosen.
 pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Figure>, Error> {
-    std::fs::create_dir_all(&options.directory)?;
     let mut figures = Vec::new();
-    for engine in ["sqlite", "postgres"] {
-        if options.engine.as_deref().is_some_and(|chosen| chosen != engine) {
-            continue;
-        }
-        let directory = TempDir::new_in(&options.directory)?;
-        let on_disk = ServerOptions { data_directory: Some(options.directory.clone()), ..ServerOptions::default() };
-        let server = (engine == "postgres").then(|| PrivatePostgres::with(on_disk)).transpose()?;
+    for engine in Place::engines(options)? {
+        let Place { engine, directory, server } = Place::of(engine, options)?;
         let store = Store::open(server.as_ref(), directory.path(), PARTITIONS).await?;
         let bench = Bench { options, progress, engine, server: server.as_ref(), directory: &directory, store: &store };
         bench.run(&mut figures).await?;

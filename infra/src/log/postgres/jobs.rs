@@ -187,13 +187,9 @@ impl Jobs for PostgresLog {
         progress: &JobProgress,
         end: &JobEnd,
     ) -> Result<bool, LogError> {
-        let (state, due_at, spared, failure, report) = match end {
-            JobEnd::Done { report } => (JobState::Done, now, 0, None, Some(report)),
-            JobEnd::Failed { reason } => (JobState::Failed, now, 0, Some(reason), None),
-            JobEnd::Waiting { due_at, counts_as_attempt } => {
-                (JobState::Waiting, *due_at, i32::from(!counts_as_attempt), None, None)
-            }
-        };
+        let (state, due_at, spared, failure) = end.recorded(now);
+        let spared = spared as i32;
+        let report = if let JobEnd::Done { report } = end { Some(report) } else { None };
         let finished_at = state.is_finished().then_some(now);
         let (epoch, done, counts) = (epoch as i64, progress.done as i64, stored::counts_text(&progress.counts));
         let parameters: [&(dyn ToSql + Sync); 10] =

@@ -222,13 +222,7 @@ fn finish(
     progress: &JobProgress,
     end: &JobEnd,
 ) -> rusqlite::Result<bool> {
-    let (state, due_at, spared, failure) = match end {
-        JobEnd::Done { .. } => (JobState::Done, now, 0, None),
-        JobEnd::Failed { reason } => (JobState::Failed, now, 0, Some(reason)),
-        JobEnd::Waiting { due_at, counts_as_attempt } => {
-            (JobState::Waiting, *due_at, u32::from(!counts_as_attempt), None)
-        }
-    };
+    let (state, due_at, spared, failure) = end.recorded(now);
     let finished_at = state.is_finished().then(|| now.as_microsecond());
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let changed = transaction.execute(
