@@ -16,7 +16,7 @@ pub(crate) trait Right: Send + Sync + 'static {
 }
 
 /// Staff of the platform may everything everywhere; others only at home.
-fn is_staff(caller: &Caller) -> bool {
+pub(crate) fn is_staff(caller: &Caller) -> bool {
     caller.organization == OrganizationId::PLATFORM && caller.role == Role::SuperAdmin
 }
 

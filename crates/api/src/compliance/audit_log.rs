@@ -21,7 +21,7 @@ use crate::{
     listing::{Asked, Listing, Page, Sort},
     problem::Problem,
     request::Allowed,
-    rights::{ReadAuditLog, Right},
+    rights::{ReadAuditLog, Right, is_staff},
 };
 
 const SORTS: &[Sort] = &[("-recorded_at", &["recorded_at", "offset"])];
@@ -248,11 +248,6 @@ pub(crate) async fn list_audit_log(
     let listing =
         Listing::new::<view::AuditLog>(&app, (by.organization, vec![by.partition]), conditions, SORTS, &asked)?;
     let Page { items, next_cursor } = listing.rows::<view::AuditLog>(&app).await?;
-    let entries = app.audit_log.entries(by.partition, &items, is_staff(&by)).await?;
+    let entries = app.audit_log.entries(by.partition, &items, is_staff(&by.caller)).await?;
     Ok(Json(Page { items: entries.into_iter().map(Shown::from).collect(), next_cursor }))
-}
-
-/// Whether a caller is staff of the platform.
-pub(super) fn is_staff<R: Right>(by: &Allowed<R>) -> bool {
-    by.caller.organization == OrganizationId::PLATFORM
 }

@@ -24,13 +24,13 @@ use porttask_projections::{ReadModel, compliance::audit_log as view};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::audit_log::{Selection, Shown, is_staff};
+use super::audit_log::{Selection, Shown};
 use crate::{
     answer::{Changed, POSITION},
     app::App,
     problem::Problem,
     request::{Allowed, Order, OrderParameters},
-    rights::ReadAuditLog,
+    rights::{ReadAuditLog, is_staff},
 };
 
 /// What is to be taken out, and how.
@@ -71,7 +71,7 @@ pub(crate) async fn export_audit_log(
         return Ok(Changed::of(&app, done, &subject, order.dry_run).await?.into_response());
     };
     order.by.shows(&app, view::AuditLog::NAME, position).await?;
-    let taking = app.audit_log.take(organization, &filter, position, is_staff(&order.by));
+    let taking = app.audit_log.take(organization, &filter, position, is_staff(&order.by.caller));
     let batches = Batches { app, by: order.by, taking, format: *format, is_first: true, is_broken: false };
     Ok(answer(batches, position))
 }
