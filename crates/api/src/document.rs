@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use crate::problem::Problem;
+use crate::{identity::import::Format as ReportFormat, problem::Problem};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -36,7 +36,8 @@ use crate::problem::Problem;
         (name = "users", description = "The people of an organization, their roles and permissions.")
     ),
     security(("session" = [])),
-    components(schemas(Problem)),
+    // What only parameters refer to is named here.
+    components(schemas(Problem, ReportFormat)),
     modifiers(&Security)
 )]
 pub(crate) struct Frame;
@@ -259,6 +260,18 @@ mod tests {
             assert!(doors.iter().any(|it| it == door), "{doors:?}");
         }
         assert!(doors.iter().all(|it| !it.contains('{')), "{doors:?}");
+    }
+
+    #[test]
+    fn what_is_referred_to_is_there() {
+        let text = complete(crate::routes().into_openapi()).to_json().unwrap();
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let references: Vec<&str> =
+            text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+        assert!(references.len() > 50, "{}", references.len());
+        for reference in references {
+            assert!(document.pointer(reference).is_some(), "{reference}");
+        }
     }
 
     #[test]

@@ -156,27 +156,24 @@ impl From<Entry> for Shown {
 }
 
 /// Which entries.
-#[derive(Debug, Default, Clone, Deserialize, ToSchema, IntoParams)]
+#[derive(Debug, Default, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(crate) struct Selection {
     /// By whom: the id or the mail address of a user, or `platform` for the operator and the platform itself.
-    #[param(example = "ana@acme.example")]
     pub(super) actor: Option<String>,
     /// What happened: `user.role_changed`, or all that happens to users: `user`.
-    #[param(example = "user.role_changed")]
+    #[schema(pattern = "^[a-z_.]{1,100}$")]
     pub(super) action: Option<String>,
     /// What it happened to: an id, or the mail address of a user.
     pub(super) target: Option<String>,
     /// Not before this instant.
-    #[param(value_type = Option<String>, format = DateTime)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) from: Option<Timestamp>,
     /// Before this instant.
-    #[param(value_type = Option<String>, format = DateTime)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) until: Option<Timestamp>,
     /// With all of these words in the sentence or in what has changed; names of people are not among them.
+    #[schema(max_length = 200)]
     pub(super) q: Option<String>,
 }
 
@@ -189,7 +186,7 @@ pub(crate) struct PageOfEntries {
     #[param(example = "ana@acme.example")]
     actor: Option<String>,
     /// What happened: `user.role_changed`, or all that happens to users: `user`.
-    #[param(example = "user.role_changed")]
+    #[param(example = "user.role_changed", pattern = "^[a-z_.]{1,100}$")]
     action: Option<String>,
     /// What it happened to: an id, or the mail address of a user.
     target: Option<String>,
@@ -200,11 +197,13 @@ pub(crate) struct PageOfEntries {
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// With all of these words in the sentence or in what has changed; names of people are not among them.
+    #[param(max_length = 200)]
     q: Option<String>,
     /// `-recorded_at`, the latest first, or `recorded_at`.
-    #[param(example = "-recorded_at")]
+    #[param(example = "-recorded_at", pattern = "^-?recorded_at$")]
     sort: Option<String>,
-    /// At most so many entries: 1 to 200.
+    /// The most entries: 1 to 200, otherwise 50.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
     /// Where the page begins: the `next_cursor` of the one before.
     cursor: Option<String>,
