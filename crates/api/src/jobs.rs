@@ -116,6 +116,7 @@ impl ShownJob {
 #[into_params(parameter_in = Query)]
 pub(crate) struct JobPage {
     /// The most jobs: 1 to 200, otherwise 50.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
     /// Where the page begins: `next_cursor` of the page before.
     cursor: Option<String>,

@@ -160,6 +160,7 @@ pub(crate) struct ReportPage {
     #[param(value_type = Option<ResultWord>)]
     result: Option<LineResult>,
     /// The most lines of a page: 1 to 1,000, otherwise 200.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// Where the page begins: `next_cursor` of the page before.
     cursor: Option<String>,
