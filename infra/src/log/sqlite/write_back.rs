@@ -1,7 +1,9 @@
 //! Writing the WAL back into the file, beside the writer.
 //!
 //! The WAL begins anew, instead of growing, once all of it is written back. A thread of its own writes back nearly all
-//! of it while appends go on; the writer adds the little that came meanwhile, between two batches.
+//! of it while appends go on; the writer adds the little that came meanwhile, between two batches. They take turns: a
+//! thread that began again at once would keep the writer from its part, and the WAL would grow for as long as appends
+//! are faster than the disk.
 
 use std::{
     cell::Cell,
@@ -30,9 +32,16 @@ fn note_pages(_: &Wal, pages: c_int) -> rusqlite::Result<()> {
     Ok(())
 }
 
+#[derive(PartialEq, Eq)]
+enum Turn {
+    Writer,
+    Thread,
+}
+
 pub(super) struct WriteBack {
     /// The length of the WAL when it was last to be written back.
     last: c_int,
+    turn: Turn,
     is_nearly_done: Arc<AtomicBool>,
     ask: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -50,13 +59,14 @@ impl WriteBack {
         let thread = thread::Builder::new().name("log-write-back".to_owned());
         let started = thread.spawn(move || write_back_when(&asked, &connection, &done));
         let thread = started.map_err(|error| LogError::Unavailable(format!("no thread for the log: {error}")))?;
-        Ok(Self { last: 0, is_nearly_done, ask: Some(ask), thread: Some(thread) })
+        Ok(Self { last: 0, turn: Turn::Writer, is_nearly_done, ask: Some(ask), thread: Some(thread) })
     }
 
     /// Looks, between two batches, whether it is time.
     pub(super) fn look(&mut self, writer: &Connection) {
         if self.is_nearly_done.swap(false, Ordering::AcqRel) {
             write_back(writer);
+            self.turn = Turn::Writer;
         }
         let pages = WAL_PAGES.get();
         // A shorter WAL has begun anew.
@@ -64,12 +74,13 @@ impl WriteBack {
             self.last = 0;
         }
         // The longer an open snapshot has made it, the rarer it is looked through in vain.
-        if pages - self.last >= PAGES.max(self.last / 16)
+        if self.turn == Turn::Writer
+            && pages - self.last >= PAGES.max(self.last / 16)
             && let Some(ask) = &self.ask
+            && ask.try_send(()).is_ok()
         {
             self.last = pages;
-            // One that waits already will do.
-            _ = ask.try_send(());
+            self.turn = Turn::Thread;
         }
     }
 }
