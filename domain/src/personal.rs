@@ -60,6 +60,13 @@ impl Personal {
         Self { content: Content { of: of.into(), sealing: Sealing::Trace, value: Some(value.into()) } }
     }
 
+    /// Another value of the same person, sealed by the same key.
+    #[must_use]
+    pub fn replaced(&self, value: impl Into<String>) -> Self {
+        let Content { of, sealing, .. } = self.content;
+        Self { content: Content { of, sealing, value: Some(value.into()) } }
+    }
+
     /// The value; `None` once it was erased.
     pub fn value(&self) -> Option<&str> {
         self.content.value.as_deref()

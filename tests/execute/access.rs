@@ -18,6 +18,7 @@ on_both_engines! {
     a_revocation_on_another_node_holds_on_the_next_request,
     a_change_of_role_on_another_node_holds_on_the_next_request,
     a_suspension_on_another_node_holds_on_the_next_request,
+    what_ends_all_sessions_on_another_node_holds_on_the_next_request,
     who_was_locked_out_is_a_stranger,
     what_changes_while_a_command_is_under_way_beats_it,
     nobody_gets_in_by_another_token,
@@ -33,9 +34,9 @@ fn access(node: &Node) -> Access {
 }
 
 async fn sign_in(node: &Node, acme: &Acme, user: UserId) -> String {
-    let expires_at = now() + SignedDuration::from_hours(1);
+    let lasts = now()..now() + SignedDuration::from_hours(1);
     let method = session::Method::Password;
-    let token = access(node).start(acme.organization, user, method, expires_at, acme.meta()).await;
+    let token = access(node).start(acme.organization, user, method, lasts, acme.meta()).await;
     token.unwrap().reveal()
 }
 
@@ -101,10 +102,34 @@ async fn a_suspension_on_another_node_holds_on_the_next_request(store: Store) {
     let refused = access.authenticate(&token, now()).await;
     assert!(matches!(&refused, Err(AccessError::Refused(it)) if it.slug == "organization-suspended"), "{refused:?}");
     let method = session::Method::Password;
-    let started = access.start(acme.organization, acme.admin, method, Timestamp::MAX, acme.meta()).await;
+    let started = access.start(acme.organization, acme.admin, method, now()..Timestamp::MAX, acme.meta()).await;
     assert!(matches!(&started, Err(AccessError::Refused(_))), "{started:?}");
     two.organization(&acme, organization::Command::Reactivate).await.unwrap();
+    assert_eq!(access.authenticate(&token, now()).await, Err(AccessError::Unknown), "it has ended for good");
+    let token = sign_in(&one, &acme, acme.admin).await;
     access.authenticate(&token, now()).await.unwrap();
+}
+
+async fn what_ends_all_sessions_on_another_node_holds_on_the_next_request(store: Store) {
+    let (one, two) = (Node::on(&store).await, Node::on(&store).await);
+    let acme = one.acme().await;
+    let bob = one.joined(&acme, "bob@acme.example", Role::Agent).await;
+    let access = access(&one);
+    let (here, there) = (sign_in(&one, &acme, bob).await, sign_in(&one, &acme, bob).await);
+    for token in [&here, &there] {
+        access.authenticate(token, now()).await.unwrap();
+    }
+    let keeping = Some(session_of(&here));
+    two.user(&acme, bob, user::Command::ChangePassword { era: 0, keeping }).await.unwrap();
+    access.authenticate(&here, now()).await.unwrap();
+    assert_eq!(access.authenticate(&there, now()).await, Err(AccessError::Unknown));
+    let later = sign_in(&one, &acme, bob).await;
+    access.authenticate(&later, now()).await.unwrap();
+    two.user(&acme, bob, user::Command::Deactivate).await.unwrap();
+    two.user(&acme, bob, user::Command::Reactivate).await.unwrap();
+    for token in [&here, &later] {
+        assert_eq!(access.authenticate(token, now()).await, Err(AccessError::Unknown), "it has ended for good");
+    }
 }
 
 async fn who_was_locked_out_is_a_stranger(store: Store) {
@@ -118,7 +143,7 @@ async fn who_was_locked_out_is_a_stranger(store: Store) {
     assert_eq!(access.authenticate(&token, now()).await, Err(AccessError::Unknown));
     for nobody in [bob, new_id()] {
         let method = session::Method::Password;
-        let started = access.start(acme.organization, nobody, method, Timestamp::MAX, acme.meta()).await;
+        let started = access.start(acme.organization, nobody, method, now()..Timestamp::MAX, acme.meta()).await;
         assert_eq!(started.err(), Some(AccessError::Unknown));
     }
 }

@@ -74,7 +74,9 @@ async fn a_revoked_session_beats_a_command_under_way(store: Store) {
     let start = session::Command::Start {
         user: acme.admin,
         method: session::Method::Password,
+        started_at: jiff::Timestamp::UNIX_EPOCH,
         expires_at: jiff::Timestamp::MAX,
+        eras: session::Eras::default(),
     };
     one.executor.execute::<Session>(session, start, &acme.request()).await.unwrap();
 

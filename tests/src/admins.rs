@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use porttask_app::new_id;
 use porttask_domain::{
-    UserId,
-    identity::{Role, Session, organization, session, user},
+    PersonName, UserId,
+    identity::{EmailAddress, Role, Session, organization, session, user},
 };
 
 use crate::{Acme, Dice, Node, become_role, invite};
@@ -23,7 +23,7 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
         let (acme, people) = &mut organizations[dice.below(3) as usize];
         let someone = people.get(dice.below(people.len().max(1) as u32) as usize).copied().unwrap_or(acme.admin);
         let role = ROLES[dice.below(4) as usize];
-        match dice.below(9) {
+        match dice.below(13) {
             0 | 1 => {
                 let user = new_id();
                 let email = format!("{}@people.example", new_id::<UserId>().0.simple());
@@ -36,11 +36,30 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
             3 => _ = node.user(acme, someone, become_role(role)).await,
             4 => _ = node.user(acme, someone, user::Command::Deactivate).await,
             5 => _ = node.user(acme, someone, user::Command::Reactivate).await,
-            6 => _ = node.organization(acme, acme.suspend()).await,
-            7 => _ = node.organization(acme, organization::Command::Reactivate).await,
+            6 => _ = node.user(acme, someone, user::Command::RevokeInvitation).await,
+            7 => {
+                let name = PersonName::new(&format!("Person {}", dice.below(100))).unwrap();
+                _ = node.user(acme, someone, user::Command::Rename { name }).await;
+            }
+            8 => {
+                let email = EmailAddress::new(&format!("{}@moved.example", new_id::<UserId>().0.simple())).unwrap();
+                let (request, now, expires_at) = (1, Timestamp::UNIX_EPOCH, Timestamp::MAX);
+                _ = node.user(acme, someone, user::Command::RequestAddressChange { email, expires_at }).await;
+                _ = node.user(acme, someone, user::Command::ConfirmAddress { request, now }).await;
+            }
+            9 => {
+                let (request, now, expires_at) = (1, Timestamp::UNIX_EPOCH, Timestamp::MAX);
+                _ = node.user(acme, someone, user::Command::RequestPasswordReset { now, expires_at }).await;
+                _ = node.user(acme, someone, user::Command::ResetPassword { request, now }).await;
+                let (era, keeping) = (u64::from(dice.below(3)), None);
+                _ = node.user(acme, someone, user::Command::EndSessions { era, keeping }).await;
+            }
+            10 => _ = node.organization(acme, acme.suspend()).await,
+            11 => _ = node.organization(acme, organization::Command::Reactivate).await,
             _ => {
                 let (session, method) = (new_id(), session::Method::Password);
-                let start = session::Command::Start { user: someone, method, expires_at: Timestamp::MAX };
+                let (started_at, expires_at, eras) = (Timestamp::UNIX_EPOCH, Timestamp::MAX, session::Eras::default());
+                let start = session::Command::Start { user: someone, method, started_at, expires_at, eras };
                 let request = acme.request();
                 if node.executor.execute::<Session>(session, start, &request).await.is_ok() && dice.below(2) == 0 {
                     _ = node.executor.execute::<Session>(session, session::Command::SignOut, &request).await;

@@ -10,12 +10,15 @@
 
 mod token;
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use jiff::Timestamp;
 use porttask_domain::{
     Actor, Meta, OrganizationId, SessionId, UserId,
-    identity::{Capability, Organization, Permissions, Role, Session, User, session},
+    identity::{
+        Capability, Organization, Permissions, Role, Session, User,
+        session::{self, Eras, Holder},
+    },
 };
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
@@ -109,27 +112,33 @@ impl Access {
         organization: OrganizationId,
         user: UserId,
         method: session::Method,
-        expires_at: Timestamp,
+        lasts: Range<Timestamp>,
         meta: Meta,
     ) -> Result<Token, AccessError> {
-        let session: SessionId = new_id();
-        let token = Token::generate(organization, session).map_err(ExecuteError::from)?;
-        let stream = stream_of::<User>(organization, user)?;
-        let (state, version) = self.executor.load::<User>(organization, user).await?;
-        if state.rights().is_none() {
-            return Err(AccessError::Unknown);
+        for _ in 0..ATTEMPTS {
+            let session: SessionId = new_id();
+            let token = Token::generate(organization, session).map_err(ExecuteError::from)?;
+            let mut seen = Seen { access: self, may_be_old: false, versions: Vec::new() };
+            let state: User = seen.look(stream_of::<User>(organization, user)?).await?;
+            if state.rights().is_none() {
+                return Err(AccessError::Unknown);
+            }
+            let eras = Eras { user: state.era(), organization: seen.era_of(organization).await? };
+            let mut request = Request::new(organization, Meta { session: Some(session), ..meta.clone() });
+            request.expected = seen.versions;
+            let hash = hash(token.secret()).to_vec();
+            request.secrets.push(NewSecret { id: secret_id(organization, session), hash });
+            let Range { start: started_at, end: expires_at } = lasts;
+            let start = session::Command::Start { user, method, started_at, expires_at, eras };
+            match self.executor.execute::<Session>(session, start, &request).await {
+                Ok(_) => return Ok(token),
+                Err(ExecuteError::Refused(refused)) => return Err(AccessError::Refused(refused)),
+                // User or organization were changed at this very moment, perhaps locked out.
+                Err(ExecuteError::Outdated(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        let mut request = Request::new(organization, Meta { session: Some(session), ..meta });
-        request.expected.push(Expected { stream, version });
-        request.secrets.push(NewSecret { id: secret_id(organization, session), hash: hash(token.secret()).to_vec() });
-        let start = session::Command::Start { user, method, expires_at };
-        match self.executor.execute::<Session>(session, start, &request).await {
-            Ok(_) => Ok(token),
-            Err(ExecuteError::Refused(refused)) => Err(AccessError::Refused(refused)),
-            // The user was changed at this very moment, perhaps locked out.
-            Err(ExecuteError::Outdated(_)) => Err(AccessError::Unknown),
-            Err(error) => Err(error.into()),
-        }
+        Err(ExecuteError::Contended.into())
     }
 
     /// Who has this token, as they are now.
@@ -183,16 +192,31 @@ impl Seen<'_> {
         now: Timestamp,
     ) -> Result<Result<Caller, AccessError>, ExecuteError> {
         let state: Session = self.look(stream_of::<Session>(organization, session)?).await?;
-        let Some(user) = state.user_at(now) else { return Ok(Err(AccessError::Unknown)) };
+        let Some(Holder { user, eras, .. }) = state.holder_at(now) else { return Ok(Err(AccessError::Unknown)) };
         let state: User = self.look(stream_of::<User>(organization, user)?).await?;
         let Some((role, permissions)) = state.rights() else { return Ok(Err(AccessError::Unknown)) };
+        if !state.keeps(session, eras.user) {
+            return Ok(Err(AccessError::Unknown));
+        }
         if organization != OrganizationId::PLATFORM {
             let state: Organization = self.look(stream_of::<Organization>(organization, organization)?).await?;
             if let Err(refusal) = state.allow(Capability::Use) {
                 return Ok(Err(AccessError::Refused(refusal.into())));
             }
+            if state.era() != eras.organization {
+                return Ok(Err(AccessError::Unknown));
+            }
         }
         Ok(Ok(Caller { organization, user, session, role, permissions, seen: Vec::new() }))
+    }
+
+    /// How often all sessions of an organization have ended. Those of the platform never do.
+    async fn era_of(&mut self, organization: OrganizationId) -> Result<u64, ExecuteError> {
+        if organization == OrganizationId::PLATFORM {
+            return Ok(0);
+        }
+        let state: Organization = self.look(stream_of::<Organization>(organization, organization)?).await?;
+        Ok(state.era())
     }
 
     async fn look<A: porttask_domain::Aggregate>(&mut self, stream: StreamId) -> Result<A, ExecuteError> {

@@ -138,7 +138,7 @@ impl SignIn {
             ..Meta::by(Actor::User { organization, user })
         };
         let expires_at = now + SESSION;
-        match self.access.start(organization, user, Method::Password, expires_at, meta).await {
+        match self.access.start(organization, user, Method::Password, now..expires_at, meta).await {
             Ok(token) => Ok(SignedIn { token, user, expires_at }),
             Err(AccessError::Unknown) => Err(SignInError::Wrong),
             Err(AccessError::Refused(refused)) => Err(SignInError::Refused(refused)),

@@ -193,6 +193,8 @@ struct Existing {
     domain: String,
     settings: Settings,
     standing: Standing,
+    /// How often all sessions of its users have ended at once.
+    era: u64,
 }
 
 impl Organization {
@@ -205,6 +207,11 @@ impl Organization {
     pub fn shown_name(&self) -> Option<&str> {
         let existing = self.0.as_ref()?;
         Some(existing.settings.branding.display_name.as_deref().unwrap_or(&existing.name))
+    }
+
+    /// How often all sessions of its users have ended at once: what a session that begins now is of.
+    pub fn era(&self) -> u64 {
+        self.0.as_ref().map_or(0, |existing| existing.era)
     }
 
     /// What it has set for itself; `None` if there is none.
@@ -252,7 +259,7 @@ impl Aggregate for Organization {
     fn evolve(&mut self, event: &Event) {
         if let Event::Created { name, domain, settings, .. } = event {
             let (name, domain, settings) = (name.clone(), domain.clone(), settings.clone());
-            self.0 = Some(Existing { name, domain, settings, standing: Standing::Active });
+            self.0 = Some(Existing { name, domain, settings, standing: Standing::Active, era: 0 });
         } else if let Some(existing) = &mut self.0 {
             existing.evolve(event);
         }
@@ -332,7 +339,7 @@ impl Existing {
             Event::BrandingChanged { to, .. } => self.settings.branding = to.clone(),
             Event::BusinessHoursChanged { to, .. } => self.settings.business_hours = to.clone(),
             Event::LocaleChanged { to, .. } => self.settings.locale = to.clone(),
-            Event::Suspended { .. } => self.standing = Standing::Suspended,
+            Event::Suspended { .. } => (self.standing, self.era) = (Standing::Suspended, self.era + 1),
             Event::Reactivated {} => self.standing = Standing::Active,
             Event::Deactivated { .. } => self.standing = Standing::Deactivated,
         }

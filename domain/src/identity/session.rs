@@ -1,6 +1,6 @@
 //! A sign-in, until it ends.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{Aggregate, Kind, SessionId, UserId};
@@ -14,8 +14,12 @@ pub enum Command {
         user: UserId,
         /// How they proved it.
         method: Method,
+        /// When it begins.
+        started_at: Timestamp,
         /// When it ends at the latest.
         expires_at: Timestamp,
+        /// In which eras it begins.
+        eras: Eras,
     },
     /// End it from within.
     SignOut,
@@ -37,12 +41,36 @@ pub enum Event {
         /// When it ends at the latest.
         expires_at: Timestamp,
     },
+    /// Somebody signed in.
+    #[serde(rename = "session.started.v2")]
+    StartedInEra {
+        /// Who.
+        user: UserId,
+        /// How they proved who they are.
+        method: Method,
+        /// When it began.
+        started_at: Timestamp,
+        /// When it ends at the latest.
+        expires_at: Timestamp,
+        /// In which eras it began: it ends with the first of them.
+        eras: Eras,
+    },
     /// It ended before its time.
     #[serde(rename = "session.ended.v1")]
     Ended {
         /// How.
         by: Ending,
     },
+}
+
+/// How often all sessions of a user, and all of an organization, had ended at once when a session began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Eras {
+    /// Those of the user.
+    pub user: u64,
+    /// Those of the organization.
+    pub organization: u64,
 }
 
 /// How somebody proved who they are.
@@ -94,29 +122,50 @@ impl crate::Refusal for Refusal {
 #[derive(Debug, Clone, Default)]
 pub struct Session(Option<Existing>);
 
+/// What a session says while it lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// Whose it is.
+    pub user: UserId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// In which eras it began.
+    pub eras: Eras,
+}
+
 #[derive(Debug, Clone)]
 struct Existing {
-    user: UserId,
+    holder: Holder,
     method: Method,
     expires_at: Timestamp,
     has_ended: bool,
 }
 
+/// How long every session was good before its event said when it began.
+const FORMER_LENGTH: SignedDuration = SignedDuration::from_hours(12);
+
 impl Session {
-    /// Whose session it is, while it lasts.
-    pub fn user_at(&self, now: Timestamp) -> Option<UserId> {
+    /// Whose session it is, while it lasts by itself. It may have ended with all others of its user or organization.
+    pub fn holder_at(&self, now: Timestamp) -> Option<Holder> {
         let existing = self.0.as_ref()?;
-        (!existing.has_ended && now < existing.expires_at).then_some(existing.user)
+        (!existing.has_ended && now < existing.expires_at).then_some(existing.holder)
     }
 
     /// Whose session it is or was; `None` if there is none.
     pub fn user(&self) -> Option<UserId> {
-        self.0.as_ref().map(|existing| existing.user)
+        self.0.as_ref().map(|existing| existing.holder.user)
     }
 
     fn end(&self, by: Ending) -> Result<Vec<Event>, Refusal> {
         let existing = self.0.as_ref().ok_or(Refusal::NotFound)?;
         Ok(if existing.has_ended { vec![] } else { vec![Event::Ended { by }] })
+    }
+}
+
+impl Holder {
+    fn starts(self, method: Method, expires_at: Timestamp) -> Event {
+        let Self { user, started_at, eras } = self;
+        Event::StartedInEra { user, method, started_at, expires_at, eras }
     }
 }
 
@@ -129,21 +178,34 @@ impl Aggregate for Session {
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
         match command {
-            Command::Start { user, method, expires_at } => match &self.0 {
-                None => Ok(vec![Event::Started { user: *user, method: *method, expires_at: *expires_at }]),
-                Some(old) if (old.user, old.method, old.expires_at) == (*user, *method, *expires_at) => Ok(vec![]),
-                Some(_) => Err(Refusal::Exists),
-            },
+            Command::Start { user, method, started_at, expires_at, eras } => {
+                let holder = Holder { user: *user, started_at: *started_at, eras: *eras };
+                match &self.0 {
+                    None => Ok(vec![holder.starts(*method, *expires_at)]),
+                    Some(old) if (old.holder, old.method, old.expires_at) == (holder, *method, *expires_at) => {
+                        Ok(vec![])
+                    }
+                    Some(_) => Err(Refusal::Exists),
+                }
+            }
             Command::SignOut => self.end(Ending::SignOut),
             Command::Revoke => self.end(Ending::Revocation),
         }
     }
 
     fn evolve(&mut self, event: &Event) {
+        let begun = |holder, method: Method, expires_at| {
+            let (method, has_ended) = (method, false);
+            Some(Existing { holder, method, expires_at, has_ended })
+        };
         match event {
             Event::Started { user, method, expires_at } => {
-                let (user, method, expires_at) = (*user, *method, *expires_at);
-                self.0 = Some(Existing { user, method, expires_at, has_ended: false });
+                let started_at = expires_at.saturating_sub(FORMER_LENGTH).unwrap_or(*expires_at);
+                self.0 = begun(Holder { user: *user, started_at, eras: Eras::default() }, *method, *expires_at);
+            }
+            Event::StartedInEra { user, method, started_at, expires_at, eras } => {
+                let holder = Holder { user: *user, started_at: *started_at, eras: *eras };
+                self.0 = begun(holder, *method, *expires_at);
             }
             Event::Ended { .. } => {
                 if let Some(existing) = &mut self.0 {
@@ -167,22 +229,34 @@ mod tests {
         Timestamp::from_second(number).unwrap()
     }
 
+    const ERAS: Eras = Eras { user: 3, organization: 1 };
+
     fn started() -> Event {
-        Event::Started { user: ana(), method: Method::Password, expires_at: second(100) }
+        let (method, started_at, expires_at) = (Method::Password, second(50), second(100));
+        Event::StartedInEra { user: ana(), method, started_at, expires_at, eras: ERAS }
     }
 
     fn start(user: UserId) -> Command {
-        Command::Start { user, method: Method::Password, expires_at: second(100) }
+        let (method, started_at, expires_at) = (Method::Password, second(50), second(100));
+        Command::Start { user, method, started_at, expires_at, eras: ERAS }
     }
 
     #[test]
     fn a_session_lasts_until_it_expires_or_ends() {
         given::<Session>([]).when(start(ana())).then([started()]);
         let session = Session::after(&[started()]);
-        assert_eq!(session.user_at(second(99)), Some(ana()));
-        assert_eq!(session.user_at(second(100)), None);
-        assert_eq!(Session::after(&[started(), Event::Ended { by: Ending::SignOut }]).user_at(second(1)), None);
-        assert_eq!(Session::default().user_at(second(1)), None);
+        let holder = Holder { user: ana(), started_at: second(50), eras: ERAS };
+        assert_eq!(session.holder_at(second(99)), Some(holder));
+        assert_eq!(session.holder_at(second(100)), None);
+        assert_eq!(Session::after(&[started(), Event::Ended { by: Ending::SignOut }]).holder_at(second(1)), None);
+        assert_eq!(Session::default().holder_at(second(1)), None);
+    }
+
+    #[test]
+    fn a_session_of_the_former_shape_began_in_the_first_era() {
+        let former = Event::Started { user: ana(), method: Method::Password, expires_at: second(50_000) };
+        let holder = Holder { user: ana(), started_at: second(6_800), eras: Eras::default() };
+        assert_eq!(Session::after(&[former]).holder_at(second(7_000)), Some(holder));
     }
 
     #[test]

@@ -1,16 +1,25 @@
-//! The life of an account: invitation, role, permissions.
+//! The life of an account: invitation, role, permissions, name and address, passwords.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `event.rs` | what can happen |
+//! | `refusal.rs` | why something may not |
+//! | `existing.rs` | what an account that exists does with commands and events |
 
+mod event;
 mod existing;
+mod refusal;
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use self::existing::Existing;
+pub use self::{event::Event, refusal::Refusal};
 use super::{
     address::EmailAddress,
     role::{Access, Permissions, Role},
 };
-use crate::{Aggregate, Guard, Kind, OrganizationId, PersonName, Personal, Scope, UserId};
+use crate::{Aggregate, Guard, OrganizationId, PersonName, Personal, Scope, SessionId, UserId};
 
 /// What can be asked of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,133 +84,65 @@ pub enum Command {
     Deactivate,
     /// Let somebody in again.
     Reactivate,
-}
-
-/// What can happen to a user. Stored for ever: never reuse a name; a new shape is a new `.vN`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "data", deny_unknown_fields)]
-pub enum Event {
-    /// A person was invited.
-    #[serde(rename = "user.invited.v1")]
-    Invited {
+    /// Take back an invitation that was not taken up.
+    RevokeInvitation,
+    /// Call somebody otherwise.
+    Rename {
         /// The person's full name.
-        name: Personal,
-        /// The address that the invitation goes to.
-        email: Personal,
-        /// By which rules the address is compared with others.
-        address_rules: u8,
-        /// What they will be.
-        role: Role,
-        /// What they will be permitted.
-        permissions: Permissions,
-        /// When the invitation ends.
+        name: PersonName,
+    },
+    /// Let mail go elsewhere, once it is sure that it arrives there.
+    RequestAddressChange {
+        /// Where to.
+        email: EmailAddress,
+        /// When it can be confirmed at the latest.
         expires_at: Timestamp,
     },
-    /// An account was made, and nobody invited yet.
-    #[serde(rename = "user.registered.v1")]
-    Registered {
-        /// The person's full name.
-        name: Personal,
-        /// The address that an invitation will go to.
-        email: Personal,
-        /// By which rules the address is compared with others.
-        address_rules: u8,
-        /// What they will be.
-        role: Role,
-        /// What they will be permitted.
-        permissions: Permissions,
+    /// Confirm the new address.
+    ConfirmAddress {
+        /// Which request it was: the first, the second, …
+        request: u64,
+        /// When it is confirmed.
+        now: Timestamp,
     },
-    /// The person was invited, or invited anew: former invitations are void.
-    #[serde(rename = "user.invitation_sent.v1")]
-    InvitationSent {
-        /// When the invitation ends.
+    /// Let somebody who has lost their password set another one, by a link.
+    RequestPasswordReset {
+        /// When it is asked for.
+        now: Timestamp,
+        /// When the link ends.
         expires_at: Timestamp,
     },
-    /// The invitation was taken up.
-    #[serde(rename = "user.invitation_accepted.v1")]
-    InvitationAccepted {},
-    /// They became something else.
-    #[serde(rename = "user.role_changed.v1")]
-    RoleChanged {
-        /// What they were.
-        from: Role,
-        /// What they are.
-        to: Role,
+    /// Set another password by such a link. The hash enters the ledger beside the event.
+    ResetPassword {
+        /// Which request it was: the first, the second, …
+        request: u64,
+        /// When it is used.
+        now: Timestamp,
     },
-    /// They are permitted other things.
-    #[serde(rename = "user.permissions_changed.v1")]
-    PermissionsChanged {
-        /// What they were permitted.
-        from: Permissions,
-        /// What they are permitted.
-        to: Permissions,
+    /// Set another password. The hash enters the ledger beside the event.
+    ChangePassword {
+        /// The era that ends with it: sessions of it go on no more.
+        era: u64,
+        /// The session that goes on; all others end.
+        keeping: Option<SessionId>,
     },
-    /// They were locked out.
-    #[serde(rename = "user.deactivated.v1")]
-    Deactivated {},
-    /// They were let in again.
-    #[serde(rename = "user.reactivated.v1")]
-    Reactivated {},
-}
-
-/// Why something may not happen to a user.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// There is none.
-    #[error("there is no such user")]
-    NotFound,
-    /// There is one by this id, and it is another.
-    #[error("a user with this id exists already")]
-    Exists,
-    /// The invitation has ended.
-    #[error("the invitation has expired: ask for a new one")]
-    InvitationExpired,
-    /// Nobody was invited, or another invitation was sent later.
-    #[error("the invitation was replaced by a later one: use the latest")]
-    InvitationReplaced,
-    /// The invitation was taken up already.
-    #[error("the invitation has been accepted already")]
-    Accepted,
-    /// The user is locked out.
-    #[error("the user is deactivated: reactivate them first")]
-    Deactivated,
-    /// The permissions go beyond the role.
-    #[error("these permissions go beyond what the role {0:?} may be permitted")]
-    BeyondRole(Role),
-    /// The role is one of the platform's staff and the organization is not the platform's, or the other way round.
-    #[error("the role {0:?} does not exist in this organization")]
-    RoleNotHere(Role),
-}
-
-impl crate::Refusal for Refusal {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::NotFound => Kind::NotFound,
-            Self::Exists | Self::InvitationExpired | Self::InvitationReplaced | Self::Accepted | Self::Deactivated => {
-                Kind::Conflict
-            }
-            Self::BeyondRole(_) | Self::RoleNotHere(_) => Kind::Invalid,
-        }
-    }
-
-    fn slug(&self) -> &'static str {
-        match self {
-            Self::NotFound => "user-not-found",
-            Self::Exists => "user-exists",
-            Self::InvitationExpired => "invitation-expired",
-            Self::InvitationReplaced => "invitation-replaced",
-            Self::Accepted => "invitation-accepted",
-            Self::Deactivated => "user-deactivated",
-            Self::BeyondRole(_) => "permissions-beyond-role",
-            Self::RoleNotHere(_) => "role-not-here",
-        }
-    }
+    /// End all sessions.
+    EndSessions {
+        /// The era that ends with it.
+        era: u64,
+        /// The session that goes on.
+        keeping: Option<SessionId>,
+    },
 }
 
 /// The count of those who can administer an organization now; it never falls below one.
 pub const ACTIVE_ADMINS: &str = "active_admins";
 /// The counts of invitations by the day on which they end; how many there may be comes with the command.
 pub const INVITATIONS: &str = "invitations";
+/// How many addresses somebody may want to change to in a day: each gets a mail that it did not ask for.
+pub const ADDRESSES_PER_DAY: u32 = 5;
+/// How long a link to set another password is the latest at least: whoever asks again and again gets no more of them.
+pub const BETWEEN_RESETS: SignedDuration = SignedDuration::from_mins(5);
 
 /// A user, as far as decisions need it.
 #[derive(Debug, Clone, Default)]
@@ -236,7 +177,7 @@ impl User {
     /// The invitation that can be taken up: which one it is, and when it ends.
     pub fn invitation(&self) -> Option<(u64, Timestamp)> {
         let invited = self.0.as_ref().filter(|existing| existing.status == Status::Invited);
-        invited.map(|existing| (existing.invitations, existing.expires_at))
+        invited.and_then(|existing| existing.invitations.open())
     }
 
     /// Where the account is in its life; `None` if there is none.
@@ -247,6 +188,28 @@ impl User {
     /// What the person is called and where mail for them goes; `None` if there is no such account.
     pub fn person(&self) -> Option<(&Personal, &Personal)> {
         self.0.as_ref().map(|existing| (&existing.name, &existing.email))
+    }
+
+    /// Which request for another password its link may still answer, and when that ends.
+    pub fn password_reset(&self) -> Option<(u64, Timestamp)> {
+        self.0.as_ref()?.resets.open()
+    }
+
+    /// Which request for another address may still be confirmed, when that ends, and the address.
+    pub fn address_change(&self) -> Option<(u64, Timestamp, &Personal)> {
+        let existing = self.0.as_ref()?;
+        let (number, expires_at) = existing.address_changes.open()?;
+        Some((number, expires_at, existing.wanted_email.as_ref()?))
+    }
+
+    /// How often all sessions of the user have ended at once: what a session that begins now is of.
+    pub fn era(&self) -> u64 {
+        self.0.as_ref().map_or(0, |existing| existing.era)
+    }
+
+    /// Whether a session that began in this era goes on.
+    pub fn keeps(&self, session: SessionId, era: u64) -> bool {
+        self.0.as_ref().is_some_and(|existing| existing.era == era || existing.kept == Some(session))
     }
 
     /// Whether this user can administer the organization now.
@@ -294,17 +257,13 @@ impl Aggregate for User {
     }
 
     fn evolve(&mut self, event: &Event) {
-        match (event, &mut self.0) {
-            (Event::Invited { name, email, role, permissions, expires_at, .. }, _) => {
-                let invited = (Status::Invited, 1, *expires_at);
-                self.0 = Some(Existing::new(name, email, *role, *permissions, invited));
-            }
-            (Event::Registered { name, email, role, permissions, .. }, _) => {
-                let registered = (Status::Registered, 0, Timestamp::UNIX_EPOCH);
-                self.0 = Some(Existing::new(name, email, *role, *permissions, registered));
-            }
-            (event, Some(existing)) => existing.evolve(event),
-            (_, None) => {}
+        if let Event::Invited { name, email, role, permissions, .. }
+        | Event::Registered { name, email, role, permissions, .. } = event
+        {
+            self.0 = Some(Existing::new(name, email, *role, *permissions));
+        }
+        if let Some(existing) = &mut self.0 {
+            existing.evolve(event);
         }
     }
 
@@ -316,11 +275,19 @@ impl Aggregate for User {
             Event::Invited { email, expires_at, .. } => vec![claim(email), invitation(*expires_at)],
             Event::Registered { email, .. } => vec![claim(email)],
             Event::InvitationSent { expires_at } => vec![invitation(*expires_at)],
+            Event::AddressChanged { from, to, .. } => vec![release(from), claim(to)],
             Event::InvitationAccepted {}
+            | Event::InvitationRevoked {}
             | Event::RoleChanged { .. }
             | Event::PermissionsChanged { .. }
             | Event::Deactivated {}
-            | Event::Reactivated {} => Vec::new(),
+            | Event::Reactivated {}
+            | Event::Renamed { .. }
+            | Event::AddressChangeRequested { .. }
+            | Event::PasswordResetRequested { .. }
+            | Event::PasswordReset {}
+            | Event::PasswordChanged { .. }
+            | Event::SessionsEnded { .. } => Vec::new(),
         };
         if by != 0 {
             guards.push(Guard::Count { name: ACTIVE_ADMINS.into(), by, minimum: Some(1), maximum: None });
@@ -331,15 +298,27 @@ impl Aggregate for User {
 
 /// The address is this user's.
 fn claim(email: &Personal) -> Guard {
+    Guard::Claim { scope: Scope::Organization, kind: "email", name: comparable(email) }
+}
+
+/// The address is nobody's any more.
+fn release(email: &Personal) -> Guard {
+    Guard::Release { scope: Scope::Organization, kind: "email", name: comparable(email) }
+}
+
+fn comparable(email: &Personal) -> Option<String> {
     let address = email.value().and_then(|email| EmailAddress::new(email).ok());
-    let name = address.map(|address| address.comparable());
-    Guard::Claim { scope: Scope::Organization, kind: "email", name }
+    address.map(|address| address.comparable())
 }
 
 /// One invitation more that ends on this day.
 fn invitation(expires_at: Timestamp) -> Guard {
-    let day = expires_at.to_zoned(TimeZone::UTC).date();
+    let day = day(expires_at);
     Guard::Count { name: format!("{INVITATIONS} {day}").into(), by: 1, minimum: None, maximum: None }
+}
+
+fn day(instant: Timestamp) -> Date {
+    instant.to_zoned(TimeZone::UTC).date()
 }
 
 fn grantable(organization: OrganizationId, role: Role, permissions: Permissions) -> Result<(), Refusal> {

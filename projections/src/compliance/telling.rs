@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 
 use porttask_domain::{
-    Fact, Personal,
+    Fact, Personal, SessionId,
     compliance::{
         export::{self, Selection},
         refusal,
@@ -145,6 +145,39 @@ fn user(event: &user::Event, listener: &mut dyn Listener) {
             // As what they come back, their history says.
             listener.words("reactivated the user");
         }
+        Event::InvitationRevoked {} => {
+            listener.words("revoked the invitation");
+            listener.change("status", None, status(Status::Registered));
+        }
+        Event::Renamed { from, to } => {
+            change_in_words("changed the name", "name", Shown::Personal(from), Shown::Personal(to), listener);
+        }
+        Event::AddressChangeRequested { email, address_rules: _, expires_at } => {
+            listener.words("asked to change the address to ");
+            listener.value(Shown::Personal(email));
+            listener.change("expires_at", None, Some(Shown::Filtered(expires_at)));
+        }
+        Event::AddressChanged { from, to, address_rules: _ } => {
+            change_in_words("changed the address", "email", Shown::Personal(from), Shown::Personal(to), listener);
+        }
+        Event::PasswordResetRequested { expires_at } => {
+            listener.words("asked for a link to reset the password");
+            listener.change("expires_at", None, Some(Shown::Filtered(expires_at)));
+        }
+        Event::PasswordReset {} => listener.words("reset the password; all sessions ended"),
+        Event::PasswordChanged { keeping } => sessions_ended("changed the password", keeping.as_ref(), listener),
+        Event::SessionsEnded { keeping } => sessions_ended("revoked the sessions", keeping.as_ref(), listener),
+    }
+}
+
+fn sessions_ended(verb: &'static str, keeping: Option<&SessionId>, listener: &mut dyn Listener) {
+    listener.words(verb);
+    match keeping {
+        Some(session) => {
+            listener.words("; all sessions ended but one");
+            listener.change("keeping", None, Some(Shown::Filtered(session)));
+        }
+        None => listener.words("; all sessions ended"),
     }
 }
 
@@ -167,7 +200,8 @@ fn person(name: &Personal, email: &Personal, role: Role, permissions: &Permissio
 fn session(event: &session::Event, listener: &mut dyn Listener) {
     use session::Event;
     match event {
-        Event::Started { user, method, expires_at } => {
+        Event::Started { user, method, expires_at }
+        | Event::StartedInEra { user, method, expires_at, started_at: _, eras: _ } => {
             listener.words("signed in with a ");
             listener.value(Shown::Text(method.word()));
             listener.change("user", None, Some(Shown::Filtered(user)));

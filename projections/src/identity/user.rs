@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use porttask_domain::{
-    Fact, OrganizationId, Personal, UserId,
+    Fact, OrganizationId, Personal, SessionId, UserId,
     identity::{Access, Permissions, Role, user::Event, user::Status},
 };
 
@@ -40,10 +40,16 @@ row! {
             administration: Access,
             /// When the account was made.
             created_at: Timestamp,
-            /// When the last invitation ends or ended; `None` if none was sent yet.
+            /// When the last invitation ends or ended; `None` if none was sent yet, or it was revoked.
             invitation_expires_at: Option<Timestamp>,
             /// When the invitation was taken up.
             accepted_at: Option<Timestamp>,
+            /// When all sessions ended at once for the last time; `None` if never.
+            sessions_ended_at: Option<Timestamp>,
+            /// The session that went on then.
+            kept_session: Option<SessionId>,
+            /// How often all sessions ended at once.
+            era: u64,
             /// The version of the account.
             version: u64,
         }
@@ -55,7 +61,7 @@ pub struct Users;
 
 impl ReadModel for Users {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_address", columns: &["folded_email"] },
         Index { name: "by_name", columns: &["organization", "folded_name", "user"] },
@@ -77,13 +83,14 @@ impl ReadModel for Users {
         let version = recorded.version;
         let new = |name: &Personal, email: &Personal, role: Role, permissions: &Permissions, status| {
             let Permissions { tickets, invoices, reports, administration } = *permissions;
+            let ((name, folded_name), (email, folded_email)) = (shown(name), shown(email));
             User {
                 organization: recorded.organization,
                 user: UserId(recorded.subject),
-                name: name.value().map(str::to_owned),
-                folded_name: name.value().map(folded).unwrap_or_default(),
-                email: email.value().map(str::to_owned),
-                folded_email: email.value().map(folded).unwrap_or_default(),
+                name,
+                folded_name,
+                email,
+                folded_email,
                 role,
                 status,
                 tickets,
@@ -93,6 +100,9 @@ impl ReadModel for Users {
                 created_at: recorded.recorded_at,
                 invitation_expires_at: None,
                 accepted_at: None,
+                sessions_ended_at: None,
+                kept_session: None,
+                era: 0,
                 version,
             }
         };
@@ -121,7 +131,21 @@ impl ReadModel for Users {
                 };
                 User { status, ..row }
             }
-            Event::Deactivated {} => User { status: Status::Deactivated, ..row },
+            Event::Deactivated {} => sessions_ended(User { status: Status::Deactivated, ..row }, None, recorded),
+            Event::InvitationRevoked {} => User { status: Status::Registered, invitation_expires_at: None, ..row },
+            Event::Renamed { to, .. } => {
+                let (name, folded_name) = shown(to);
+                User { name, folded_name, ..row }
+            }
+            Event::AddressChanged { to, .. } => {
+                let (email, folded_email) = shown(to);
+                User { email, folded_email, ..row }
+            }
+            Event::AddressChangeRequested { .. } | Event::PasswordResetRequested { .. } => row,
+            Event::PasswordReset {} => sessions_ended(row, None, recorded),
+            Event::PasswordChanged { keeping } | Event::SessionsEnded { keeping } => {
+                sessions_ended(row, *keeping, recorded)
+            }
             Event::RoleChanged { to, .. } => User { role: *to, ..row },
             Event::PermissionsChanged { to: Permissions { tickets, invoices, reports, administration }, .. } => User {
                 tickets: *tickets,
@@ -133,4 +157,13 @@ impl ReadModel for Users {
         };
         Change::Put(User { version, ..row })
     }
+}
+
+/// A value, and as it is sorted and searched.
+fn shown(value: &Personal) -> (Option<String>, String) {
+    (value.value().map(str::to_owned), value.value().map(folded).unwrap_or_default())
+}
+
+fn sessions_ended(row: User, kept_session: Option<SessionId>, recorded: &Recorded) -> User {
+    User { era: row.era + 1, sessions_ended_at: Some(recorded.recorded_at), kept_session, ..row }
 }

@@ -1,11 +1,14 @@
 //! What an account that exists does with commands and events.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 
-use super::{Command, Event, Refusal, Status, within};
+use super::{ADDRESSES_PER_DAY, BETWEEN_RESETS, Command, Event, Refusal, Status, day, within};
 use crate::{
-    Personal,
-    identity::role::{Permissions, Role},
+    Personal, SessionId,
+    identity::{
+        address::EmailAddress,
+        role::{Permissions, Role},
+    },
 };
 
 #[derive(Debug, Clone)]
@@ -15,23 +18,81 @@ pub(super) struct Existing {
     pub(super) status: Status,
     pub(super) role: Role,
     pub(super) permissions: Permissions,
-    /// How many invitations were sent, and when the last one ends.
-    pub(super) invitations: u64,
-    pub(super) expires_at: Timestamp,
+    pub(super) invitations: Links,
     /// Whether one of them was taken up.
     has_accepted: bool,
+    pub(super) address_changes: Links,
+    /// The address that waits to be confirmed.
+    pub(super) wanted_email: Option<Personal>,
+    /// The day of the last request for another address, and how many there were on it.
+    asked_on: Option<Date>,
+    asked: u32,
+    pub(super) resets: Links,
+    /// How often all sessions have ended at once.
+    pub(super) era: u64,
+    /// The session that the last time spared.
+    pub(super) kept: Option<SessionId>,
+}
+
+/// Links that were sent for the same: the last one is good until it is used, taken back or over.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Links {
+    /// How many were sent.
+    pub(super) sent: u64,
+    /// When the last one ends, while it is good.
+    expires_at: Option<Timestamp>,
+    /// Which one was used last.
+    used: Option<u64>,
+}
+
+impl Links {
+    fn send(&mut self, expires_at: Timestamp) {
+        (self.sent, self.expires_at) = (self.sent + 1, Some(expires_at));
+    }
+
+    fn take_up(&mut self) {
+        self.used = Some(self.sent);
+        self.void();
+    }
+
+    fn void(&mut self) {
+        self.expires_at = None;
+    }
+
+    /// The last one, if it was neither used nor taken back: which it is, and when it ends.
+    pub(super) fn open(&self) -> Option<(u64, Timestamp)> {
+        self.expires_at.map(|expires_at| (self.sent, expires_at))
+    }
+
+    /// What happens when a link is used: the event, nothing if it was used before, or why it is not good.
+    fn answer(&self, number: u64, now: Timestamp, event: Event) -> Result<Vec<Event>, Refusal> {
+        match self.open() {
+            Some((sent, expires_at)) if sent == number && now < expires_at => Ok(vec![event]),
+            Some((sent, _)) if sent == number => Err(Refusal::LinkExpired),
+            Some(_) | None if self.used == Some(number) => Ok(vec![]),
+            Some(_) | None => Err(Refusal::LinkReplaced),
+        }
+    }
 }
 
 impl Existing {
-    pub(super) fn new(
-        name: &Personal,
-        email: &Personal,
-        role: Role,
-        permissions: Permissions,
-        (status, invitations, expires_at): (Status, u64, Timestamp),
-    ) -> Self {
-        let (name, email) = (name.clone(), email.clone());
-        Self { name, email, status, role, permissions, invitations, expires_at, has_accepted: false }
+    pub(super) fn new(name: &Personal, email: &Personal, role: Role, permissions: Permissions) -> Self {
+        Self {
+            name: name.clone(),
+            email: email.clone(),
+            status: Status::Registered,
+            role,
+            permissions,
+            invitations: Links::default(),
+            has_accepted: false,
+            address_changes: Links::default(),
+            wanted_email: None,
+            asked_on: None,
+            asked: 0,
+            resets: Links::default(),
+            era: 0,
+            kept: None,
+        }
     }
 
     pub(super) fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
@@ -44,17 +105,16 @@ impl Existing {
                 if is_same { Ok(vec![]) } else { Err(Refusal::Exists) }
             }
             Command::SendInvitation { expires_at } => match self.status {
-                Status::Invited if *expires_at == self.expires_at => Ok(vec![]),
+                Status::Invited if self.invitations.expires_at == Some(*expires_at) => Ok(vec![]),
                 Status::Registered | Status::Invited => Ok(vec![Event::InvitationSent { expires_at: *expires_at }]),
                 Status::Active => Err(Refusal::Accepted),
                 Status::Deactivated => Err(Refusal::Deactivated),
             },
-            Command::Accept { invitation, now } => match self.status {
-                Status::Registered => Err(Refusal::InvitationReplaced),
-                Status::Invited if *invitation != self.invitations => Err(Refusal::InvitationReplaced),
-                Status::Invited if *now >= self.expires_at => Err(Refusal::InvitationExpired),
-                Status::Invited => Ok(vec![Event::InvitationAccepted {}]),
-                Status::Active => Ok(vec![]),
+            Command::Accept { invitation, now } => self.accept(*invitation, *now),
+            Command::RevokeInvitation => match self.status {
+                Status::Registered => Ok(vec![]),
+                Status::Invited => Ok(vec![Event::InvitationRevoked {}]),
+                Status::Active => Err(Refusal::Accepted),
                 Status::Deactivated => Err(Refusal::Deactivated),
             },
             Command::ChangeRole { role, permissions } => {
@@ -84,6 +144,72 @@ impl Existing {
                 Status::Registered | Status::Invited | Status::Active => Ok(vec![]),
                 Status::Deactivated => Ok(vec![Event::Reactivated {}]),
             },
+            Command::Rename { name } => {
+                let is_so = self.name.value() == Some(name.as_str());
+                let (from, to) = (self.name.clone(), self.name.replaced(name.as_str()));
+                Ok(if is_so { vec![] } else { vec![Event::Renamed { from, to }] })
+            }
+            Command::RequestAddressChange { email, expires_at } => self.request_address(email, *expires_at),
+            Command::ConfirmAddress { request, now } => {
+                self.must_be_active()?;
+                let to = self.wanted_email.clone().ok_or(Refusal::LinkReplaced)?;
+                let (from, address_rules) = (self.email.clone(), EmailAddress::RULES);
+                self.address_changes.answer(*request, *now, Event::AddressChanged { from, to, address_rules })
+            }
+            Command::RequestPasswordReset { now, expires_at } => {
+                self.must_be_active()?;
+                let last = self.resets.open().map(|(_, expires_at)| expires_at);
+                // One that is good for nearly as long as another would be is on its way.
+                let is_fresh = last.is_some_and(|last| *now < last && last + BETWEEN_RESETS > *expires_at);
+                Ok(if is_fresh { vec![] } else { vec![Event::PasswordResetRequested { expires_at: *expires_at }] })
+            }
+            Command::ResetPassword { request, now } => {
+                self.must_be_active()?;
+                self.resets.answer(*request, *now, Event::PasswordReset {})
+            }
+            Command::ChangePassword { era, keeping } => {
+                self.must_be_active()?;
+                Ok(if *era != self.era { vec![] } else { vec![Event::PasswordChanged { keeping: *keeping }] })
+            }
+            Command::EndSessions { era, keeping } => {
+                let is_so = *era != self.era || self.status != Status::Active;
+                Ok(if is_so { vec![] } else { vec![Event::SessionsEnded { keeping: *keeping }] })
+            }
+        }
+    }
+
+    fn request_address(&self, email: &EmailAddress, expires_at: Timestamp) -> Result<Vec<Event>, Refusal> {
+        self.must_be_active()?;
+        let email = self.email.replaced(email.to_string());
+        let is_asked =
+            self.address_changes.expires_at == Some(expires_at) && self.wanted_email.as_ref() == Some(&email);
+        if is_asked || self.email == email {
+            return Ok(vec![]);
+        }
+        if self.asked_on == Some(day(expires_at)) && self.asked >= ADDRESSES_PER_DAY {
+            return Err(Refusal::TooManyAddresses);
+        }
+        Ok(vec![Event::AddressChangeRequested { email, address_rules: EmailAddress::RULES, expires_at }])
+    }
+
+    fn accept(&self, invitation: u64, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+        match (self.status, self.invitations.open()) {
+            (Status::Registered, _) if self.invitations.sent == invitation => Err(Refusal::InvitationRevoked),
+            (Status::Invited, Some((sent, expires_at))) if sent == invitation => match now < expires_at {
+                true => Ok(vec![Event::InvitationAccepted {}]),
+                false => Err(Refusal::InvitationExpired),
+            },
+            (Status::Registered | Status::Invited, _) => Err(Refusal::InvitationReplaced),
+            (Status::Active, _) => Ok(vec![]),
+            (Status::Deactivated, _) => Err(Refusal::Deactivated),
+        }
+    }
+
+    fn must_be_active(&self) -> Result<(), Refusal> {
+        match self.status {
+            Status::Active => Ok(()),
+            Status::Registered | Status::Invited => Err(Refusal::NotActive),
+            Status::Deactivated => Err(Refusal::Deactivated),
         }
     }
 
@@ -91,25 +217,62 @@ impl Existing {
         (self.permissions != to).then_some(Event::PermissionsChanged { from: self.permissions, to })
     }
 
+    fn end_sessions(&mut self, keeping: Option<SessionId>) {
+        (self.era, self.kept) = (self.era + 1, keeping);
+    }
+
     pub(super) fn evolve(&mut self, event: &Event) {
         match event {
-            Event::Invited { .. } | Event::Registered { .. } => {}
-            Event::InvitationSent { expires_at } => {
-                (self.status, self.invitations) = (Status::Invited, self.invitations + 1);
-                self.expires_at = *expires_at;
+            Event::Registered { .. } => {}
+            Event::Invited { expires_at, .. } | Event::InvitationSent { expires_at } => {
+                self.status = Status::Invited;
+                self.invitations.send(*expires_at);
             }
             Event::InvitationAccepted {} => (self.status, self.has_accepted) = (Status::Active, true),
+            Event::InvitationRevoked {} => {
+                self.status = Status::Registered;
+                self.invitations.void();
+            }
             // Whoever had not come yet is as they were: their invitation holds.
             Event::Reactivated {} => {
-                self.status = match (self.has_accepted, self.invitations) {
+                self.status = match (self.has_accepted, self.invitations.open()) {
                     (true, _) => Status::Active,
-                    (false, 0) => Status::Registered,
-                    (false, _) => Status::Invited,
+                    (false, None) => Status::Registered,
+                    (false, Some(_)) => Status::Invited,
                 };
             }
             Event::RoleChanged { to, .. } => self.role = *to,
             Event::PermissionsChanged { to, .. } => self.permissions = *to,
-            Event::Deactivated {} => self.status = Status::Deactivated,
+            Event::Deactivated {} => {
+                self.status = Status::Deactivated;
+                self.resets.void();
+                self.address_changes.void();
+                self.end_sessions(None);
+            }
+            Event::Renamed { to, .. } => self.name = to.clone(),
+            Event::AddressChangeRequested { email, expires_at, .. } => {
+                self.wanted_email = Some(email.clone());
+                let today = Some(day(*expires_at));
+                self.asked = if self.asked_on == today { self.asked + 1 } else { 1 };
+                self.asked_on = today;
+                self.address_changes.send(*expires_at);
+            }
+            Event::AddressChanged { to, .. } => {
+                self.email = to.clone();
+                self.address_changes.take_up();
+                // Its link went to the old address.
+                self.resets.void();
+            }
+            Event::PasswordResetRequested { expires_at } => self.resets.send(*expires_at),
+            Event::PasswordReset {} => {
+                self.resets.take_up();
+                self.end_sessions(None);
+            }
+            Event::PasswordChanged { keeping } => {
+                self.resets.void();
+                self.end_sessions(*keeping);
+            }
+            Event::SessionsEnded { keeping } => self.end_sessions(*keeping),
         }
     }
 }

@@ -158,6 +158,120 @@ fn whoever_has_not_come_yet_is_locked_out_and_let_in_as_they_were() {
     assert_eq!((back.status(), back.rights()), (Some(Status::Invited), None));
 }
 
+fn active() -> Vec<Event> {
+    vec![invited(Role::Agent), accepted()]
+}
+
+fn after(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
+    active().into_iter().chain(events).collect()
+}
+
+#[test]
+fn an_invitation_that_was_revoked_cannot_be_taken_up_and_another_one_can() {
+    let accept = |invitation| Command::Accept { invitation, now: second(1) };
+    let revoked = || [invited(Role::Agent), Event::InvitationRevoked {}];
+    given::<User>([invited(Role::Agent)]).when(Command::RevokeInvitation).then([Event::InvitationRevoked {}]);
+    given::<User>(revoked()).when(Command::RevokeInvitation).then([]);
+    given::<User>(revoked()).when(accept(1)).then_refused(Refusal::InvitationRevoked);
+    given::<User>(active()).when(Command::RevokeInvitation).then_refused(Refusal::Accepted);
+    let again = || revoked().into_iter().chain([Event::InvitationSent { expires_at: second(2_000) }]);
+    given::<User>(again()).when(accept(1)).then_refused(Refusal::InvitationReplaced);
+    given::<User>(again()).when(accept(2)).then([accepted()]);
+    let back = revoked().into_iter().chain([Event::Deactivated {}, Event::Reactivated {}]).collect::<Vec<_>>();
+    assert_eq!(User::after(&back).status(), Some(Status::Registered), "what was revoked stays revoked");
+}
+
+#[test]
+fn a_name_is_changed_once() {
+    let (from, to) = (Personal::identity(ana(), "Ana Souza"), Personal::identity(ana(), "Ana Lima"));
+    let rename = || Command::Rename { name: PersonName::new("Ana Lima").unwrap() };
+    given::<User>(active()).when(rename()).then([Event::Renamed { from: from.clone(), to: to.clone() }]);
+    given::<User>(after([Event::Renamed { from, to }])).when(rename()).then([]);
+}
+
+fn wanted(email: &str, expires_at: i64) -> Event {
+    let email = Personal::identity(ana(), email);
+    Event::AddressChangeRequested { email, address_rules: 1, expires_at: second(expires_at) }
+}
+
+fn want(email: &str, expires_at: i64) -> Command {
+    Command::RequestAddressChange { email: EmailAddress::new(email).unwrap(), expires_at: second(expires_at) }
+}
+
+#[test]
+fn an_address_changes_once_it_was_confirmed() {
+    let confirm = |request, now| Command::ConfirmAddress { request, now: second(now) };
+    let [old, new] = ["Ana@acme.example", "ana@lima.example"].map(|email| Personal::identity(ana(), email));
+    let changed = || Event::AddressChanged { from: old.clone(), to: new.clone(), address_rules: 1 };
+    given::<User>(active()).when(want("ana@lima.example", 50)).then([wanted("ana@lima.example", 50)]);
+    given::<User>(active()).when(want("Ana@acme.example", 50)).then([]);
+    given::<User>([invited(Role::Agent)]).when(want("ana@lima.example", 50)).then_refused(Refusal::NotActive);
+    let asked = || after([wanted("ana@else.example", 40), wanted("ana@lima.example", 50)]);
+    given::<User>(asked()).when(want("ana@lima.example", 50)).then([]);
+    given::<User>(asked()).when(confirm(1, 1)).then_refused(Refusal::LinkReplaced);
+    given::<User>(asked()).when(confirm(2, 50)).then_refused(Refusal::LinkExpired);
+    given::<User>(asked()).when(confirm(2, 49)).then([changed()]);
+    let done = || asked().into_iter().chain([changed()]).collect::<Vec<_>>();
+    given::<User>(done()).when(confirm(2, 49)).then([]);
+    given::<User>(done()).when(confirm(1, 49)).then_refused(Refusal::LinkReplaced);
+    let names = User::after(&asked()).guards(&changed()).into_iter().map(|guard| match guard {
+        Guard::Release { name, .. } => ("release", name.unwrap()),
+        Guard::Claim { name, .. } => ("claim", name.unwrap()),
+        Guard::Count { .. } => unreachable!(),
+    });
+    let expected = [("release", "ana@acme.example".to_owned()), ("claim", "ana@lima.example".to_owned())];
+    assert_eq!(names.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn nobody_makes_us_mail_to_many_addresses() {
+    let asked: Vec<Event> = (0..5).map(|number| wanted(&format!("a{number}@x.example"), 50 + number)).collect();
+    given::<User>(after(asked.clone())).when(want("b@x.example", 60)).then_refused(Refusal::TooManyAddresses);
+    let tomorrow = 86_400 + 60;
+    given::<User>(after(asked)).when(want("b@x.example", tomorrow)).then([wanted("b@x.example", tomorrow)]);
+}
+
+fn reset_requested(expires_at: i64) -> Event {
+    Event::PasswordResetRequested { expires_at: second(expires_at) }
+}
+
+#[test]
+fn a_password_is_reset_once_by_the_latest_link() {
+    let request = |now| Command::RequestPasswordReset { now: second(now), expires_at: second(now + 3_600) };
+    let reset = |request, now| Command::ResetPassword { request, now: second(now) };
+    given::<User>(active()).when(request(0)).then([reset_requested(3_600)]);
+    given::<User>([invited(Role::Agent)]).when(request(0)).then_refused(Refusal::NotActive);
+    given::<User>(after([reset_requested(3_600)])).when(request(299)).then([]);
+    given::<User>(after([reset_requested(3_600)])).when(request(300)).then([reset_requested(3_900)]);
+    let twice = || after([reset_requested(3_600), reset_requested(3_900)]);
+    given::<User>(twice()).when(reset(1, 1)).then_refused(Refusal::LinkReplaced);
+    given::<User>(twice()).when(reset(2, 3_900)).then_refused(Refusal::LinkExpired);
+    given::<User>(twice()).when(reset(2, 3_899)).then([Event::PasswordReset {}]);
+    for used in [Event::PasswordReset {}, Event::PasswordChanged { keeping: None }, Event::Deactivated {}] {
+        let history = twice().into_iter().chain([used]).collect::<Vec<_>>();
+        assert_eq!(User::after(&history).password_reset(), None);
+    }
+    assert_eq!(User::after(&twice()).password_reset(), Some((2, second(3_900))));
+}
+
+#[test]
+fn what_ends_all_sessions_begins_an_era() {
+    let [here, there] = [12, 13].map(|number| SessionId(uuid::Uuid::from_u128(number)));
+    let change = |era| Command::ChangePassword { era, keeping: Some(here) };
+    let changed = || Event::PasswordChanged { keeping: Some(here) };
+    given::<User>(active()).when(change(0)).then([changed()]);
+    given::<User>(after([changed()])).when(change(0)).then([]);
+    given::<User>(active())
+        .when(Command::EndSessions { era: 0, keeping: None })
+        .then([Event::SessionsEnded { keeping: None }]);
+    let user = User::after(&after([changed()]));
+    assert_eq!((user.keeps(here, 0), user.keeps(there, 0), user.keeps(there, 1)), (true, false, true));
+    for ends in [Event::PasswordReset {}, Event::Deactivated {}, Event::SessionsEnded { keeping: None }] {
+        let user = User::after(&after([changed(), ends]));
+        assert!(!user.keeps(here, 0) && !user.keeps(there, 1) && user.keeps(there, 2));
+    }
+}
+
 #[test]
 fn those_who_can_administer_are_counted() {
     let counted = |history: &[Event], event: Event| -> Vec<Guard> {
@@ -184,6 +298,15 @@ fn commands() -> impl Strategy<Value = Command> {
         roles().prop_map(|role| Command::ChangePermissions { permissions: role.ceiling() }),
         Just(Command::Deactivate),
         Just(Command::Reactivate),
+        Just(Command::RevokeInvitation),
+        (0..9_000_i64).prop_map(|expires_at| Command::SendInvitation { expires_at: second(expires_at) }),
+        (0..3_i64).prop_map(|number| want(&format!("ana{number}@acme.example"), 5_000 + number)),
+        (1..3_u64).prop_map(|request| Command::ConfirmAddress { request, now: second(1) }),
+        (0..9_000_i64)
+            .prop_map(|now| { Command::RequestPasswordReset { now: second(now), expires_at: second(now + 3_600) } }),
+        (1..3_u64).prop_map(|request| Command::ResetPassword { request, now: second(1) }),
+        (0..3_u64).prop_map(|era| Command::ChangePassword { era, keeping: None }),
+        (0..3_u64).prop_map(|era| Command::EndSessions { era, keeping: None }),
     ]
 }
 
