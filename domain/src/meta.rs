@@ -39,6 +39,8 @@ pub enum Actor {
     Operator,
     /// The platform itself: a timer, a reaction.
     System,
+    /// Somebody who has not proved who they are.
+    Anonymous,
 }
 
 impl Meta {

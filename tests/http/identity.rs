@@ -182,6 +182,8 @@ async fn a_suspended_organization_is_locked_out_at_once(store: Store) {
     service.send("POST", "/v1/sessions", &[], Some(&body)).refused(403, "organization-suspended");
     ana.patch(&path, &json!({"name": "Acme Ports"})).is(200);
     ana.post(&format!("{path}/reactivate"), &json!({})).is(200);
+    bob.get(&path).refused(401, "unauthenticated");
+    let bob = service.sign_in("bob@acme.example");
     assert_eq!(bob.get(&path).is(200).body["name"], "Acme Ports");
 }
 

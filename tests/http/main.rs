@@ -10,6 +10,8 @@ mod identity;
 mod import;
 mod limits;
 mod mail;
+mod me;
 mod metrics;
+mod passwords;
 mod requests;
 mod service;

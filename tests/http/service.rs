@@ -150,8 +150,19 @@ impl Service {
     /// Somebody who signs in.
     #[track_caller]
     pub(crate) fn sign_in(&self, email: &str) -> Caller<'_> {
-        let body = json!({"email": email, "password": PASSWORD});
-        let answer = self.send("POST", "/v1/sessions", &[("user-agent", "Kettle/1")], Some(&body)).is(201);
+        self.sign_in_with(email, PASSWORD)
+    }
+
+    /// Tries to sign in.
+    pub(crate) fn try_sign_in(&self, email: &str, password: &str) -> Answer {
+        let body = json!({"email": email, "password": password});
+        self.send("POST", "/v1/sessions", &[("user-agent", "Kettle/1")], Some(&body))
+    }
+
+    /// Somebody who signs in with a password of their own.
+    #[track_caller]
+    pub(crate) fn sign_in_with(&self, email: &str, password: &str) -> Caller<'_> {
+        let answer = self.try_sign_in(email, password).is(201);
         let authorization = format!("Bearer {}", answer.body["token"].as_str().unwrap());
         Caller { service: self, authorization, session: answer.body }
     }
@@ -183,10 +194,15 @@ impl Service {
 
 /// The token of the first invitation of a user.
 pub(crate) async fn invitation(store: &Store, organization: &str, user: &str) -> String {
+    link(store, Purpose::Invitation, organization, user, 1).await
+}
+
+/// The token of a link, as it is mailed.
+pub(crate) async fn link(store: &Store, purpose: Purpose, organization: &str, user: &str, generation: u64) -> String {
     let (organization, user): (OrganizationId, UserId) = (organization.parse().unwrap(), user.parse().unwrap());
     let links = Links::open(&Node::on(store).await.vault, "http://x").await.unwrap();
     let expires_at = Timestamp::now() + jiff::SignedDuration::from_hours(1);
-    links.token(&Link { purpose: Purpose::Invitation, organization, subject: user.0, generation: 1, expires_at })
+    links.token(&Link { purpose, organization, subject: user.0, generation, expires_at })
 }
 
 impl Drop for Service {

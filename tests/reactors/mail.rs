@@ -29,6 +29,9 @@ on_both_engines! {
     the_platform_invites_in_its_own_name,
     what_became_needless_is_not_mailed,
     whoever_is_let_in_again_has_the_same_invitation,
+    a_link_for_another_password_is_mailed_while_it_is_good,
+    a_new_password_is_told_to_its_owner,
+    an_address_is_confirmed_where_it_leads_and_its_change_told_where_it_led,
     a_task_of_a_newer_version_waits,
 }
 
@@ -160,6 +163,61 @@ async fn whoever_is_let_in_again_has_the_same_invitation(store: Store) {
     node.user(&acme, bob, user::Command::Reactivate).await.unwrap();
     let mail = sent(&node, acme.organization, bob).await;
     assert_eq!(mail.to_address, "bob@acme.example");
+}
+
+/// The token of the link in a mail.
+fn token<'a>(mail: &'a Mail, page: &str) -> &'a str {
+    let start = format!("https://admin.example/{page}#token=");
+    let token = mail.text.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("{}", mail.text));
+    assert!(mail.html.contains(&format!("<a href=\"{start}{token}\"")), "{}", mail.html);
+    token
+}
+
+async fn a_link_for_another_password_is_mailed_while_it_is_good(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let bob = node.joined(&acme, "bob@acme.example", Role::Agent).await;
+    let now = Timestamp::now();
+    let expires_at = now + SignedDuration::from_hours(1);
+    node.user(&acme, bob, user::Command::RequestPasswordReset { now, expires_at }).await.unwrap();
+    let mail = sent(&node, acme.organization, bob).await;
+    assert_eq!(mail.to_address, "bob@acme.example");
+    let links = Links::open(&node.vault, "https://admin.example").await.unwrap();
+    let link = links.read(token(&mail, "password-reset"), Purpose::PasswordReset, now).unwrap();
+    assert_eq!((link.organization, link.subject, link.generation), (acme.organization, bob.0, 1));
+    let fake = Fake::answering([]);
+    let mailer = mailer(&node, &fake).await;
+    let task = task_of(&node, &mailer, acme.organization, bob).await.unwrap();
+    node.user(&acme, bob, user::Command::ResetPassword { request: 1, now }).await.unwrap();
+    assert_eq!(mailer.carry_out(&task).await, Ok(Deed::Needless), "it was used");
+}
+
+async fn a_new_password_is_told_to_its_owner(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let bob = node.joined(&acme, "bob@acme.example", Role::Agent).await;
+    node.user(&acme, bob, user::Command::ChangePassword { era: 0, keeping: None }).await.unwrap();
+    let mail = sent(&node, acme.organization, bob).await;
+    assert!(mail.subject.starts_with("Your password for ") && mail.subject.ends_with(" was changed"));
+    assert!(!mail.text.contains("token=") && mail.text.contains("If it was not you"), "{}", mail.text);
+}
+
+async fn an_address_is_confirmed_where_it_leads_and_its_change_told_where_it_led(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let bob = node.joined(&acme, "bob@acme.example", Role::Agent).await;
+    let now = Timestamp::now();
+    let expires_at = now + SignedDuration::from_hours(24);
+    let email = porttask_domain::identity::EmailAddress::new("bob@fisher.example").unwrap();
+    node.user(&acme, bob, user::Command::RequestAddressChange { email, expires_at }).await.unwrap();
+    let mail = sent(&node, acme.organization, bob).await;
+    assert_eq!(mail.to_address, "bob@fisher.example");
+    let links = Links::open(&node.vault, "https://admin.example").await.unwrap();
+    links.read(token(&mail, "address-change"), Purpose::AddressChange, now).unwrap();
+    node.user(&acme, bob, user::Command::ConfirmAddress { request: 1, now }).await.unwrap();
+    let mail = sent(&node, acme.organization, bob).await;
+    assert_eq!(mail.to_address, "bob@acme.example", "whoever lost it learns of it");
+    assert!(!mail.text.contains("bob@fisher.example") && !mail.text.contains("token="), "{}", mail.text);
 }
 
 async fn a_task_of_a_newer_version_waits(store: Store) {

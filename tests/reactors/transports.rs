@@ -16,7 +16,8 @@ const FROM: &str = "PortTask <no-reply@porttask.example>";
 
 fn mail(to_address: &str, text: &str) -> Mail {
     let (to_name, subject) = ("Bob \"Hook\" Fisher, Jr.".to_owned(), "Grüße 🚢".to_owned());
-    Mail { id: Uuid::from_u128(7), to_name, to_address: to_address.to_owned(), subject, text: text.to_owned() }
+    let (to_address, text, html) = (to_address.to_owned(), text.to_owned(), format!("<p>{text}</p>\n"));
+    Mail { id: Uuid::from_u128(7), to_name, to_address, subject, text, html }
 }
 
 fn settings(smtp_url: Option<String>, folder: PathBuf) -> MailSettings {
@@ -40,7 +41,7 @@ fn a_folder_takes_whole_mails_and_the_same_one_once() {
         assert_eq!((mode(&files[0]), mode(&folder)), (0o600, 0o700));
         let text = fs::read_to_string(&files[0]).unwrap();
         assert!(text.contains("\r\nTo: =?utf-8?b?") && text.contains("?= <bob@acme.example>\r\n"), "{text}");
-        assert!(text.ends_with("\r\n\r\none\r\ntwo\r\n") && !text.contains("Grüße"), "{text}");
+        assert!(text.contains("\r\n\r\none\r\ntwo\r\n\r\n--") && !text.contains("Grüße"), "{text}");
     });
 }
 

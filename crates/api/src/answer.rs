@@ -75,13 +75,16 @@ impl Changed {
         })
     }
 
+    /// The status that says whether something new was made.
+    pub(crate) fn status(&self) -> StatusCode {
+        if self.is_new && !self.dry_run { StatusCode::CREATED } else { StatusCode::OK }
+    }
+
     /// As the answer to making something new at this address.
     pub(crate) fn created(self, place: &str) -> Response {
-        let is_made = self.is_new && !self.dry_run;
-        let status = if is_made { StatusCode::CREATED } else { StatusCode::OK };
-        let location = format!("{place}/{}", self.id);
+        let (status, location) = (self.status(), format!("{place}/{}", self.id));
         let mut response = (status, self).into_response();
-        if let (true, Ok(location)) = (is_made, HeaderValue::from_str(&location)) {
+        if let (StatusCode::CREATED, Ok(location)) = (status, HeaderValue::from_str(&location)) {
             response.headers_mut().insert(header::LOCATION, location);
         }
         response

@@ -7,6 +7,7 @@ use hmac::Hmac;
 use ipnet::IpNet;
 use porttask_app::{
     access::Access,
+    accounts::Accounts,
     audit_log::AuditLog,
     execute::Executor,
     import::{Import, ImportJobs},
@@ -14,6 +15,7 @@ use porttask_app::{
     ledger::Database,
     links::Links,
     log::{PartitionId, Position},
+    password_resets::PasswordResets,
     passwords::Passwords,
     reactors::Reactors,
     refusals::Refusals,
@@ -66,6 +68,8 @@ pub struct Parts {
     pub sign_in: SignIn,
     /// Hashes passwords.
     pub passwords: Arc<Passwords>,
+    /// Lets people in who have lost their passwords.
+    pub password_resets: Arc<PasswordResets>,
     /// Makes and reads links.
     pub links: Links,
     /// Does long work: to be run, and shut down with the node.
@@ -131,13 +135,9 @@ impl App {
     ) -> Result<Self, VaultError> {
         let executor = Arc::new(Executor::new(Arc::clone(&database), Arc::clone(&vault)));
         let access = Arc::new(Access::new(Arc::clone(&database), Arc::clone(&executor)));
-        let sign_in = SignIn::new(
-            Arc::clone(&database),
-            Arc::clone(&vault),
-            Arc::clone(&views),
-            Arc::clone(&access),
-            Arc::clone(&passwords),
-        );
+        let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
+        let sign_in = SignIn::new(accounts.clone(), Arc::clone(&access), Arc::clone(&passwords));
+        let password_resets = Arc::new(PasswordResets::new(accounts, Arc::clone(&executor)));
         let refusals = Arc::new(Refusals::open(Arc::clone(&executor), &vault).await?);
         let audit_log = Arc::new(AuditLog::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views)));
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
@@ -156,6 +156,7 @@ impl App {
             audit_log,
             sign_in,
             passwords,
+            password_resets,
             links,
             jobs,
             imports,

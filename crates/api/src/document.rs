@@ -30,7 +30,9 @@ use crate::{identity::import::Format as ReportFormat, problem::Problem};
         (name = "audit log", description = "Who did what, to what, when, from where."),
         (name = "invitations", description = "Links that were handed out, taken up by people without an account yet."),
         (name = "jobs", description = "Long work that was ordered, and how far it has come."),
+        (name = "me", description = "One's own account."),
         (name = "organizations", description = "The organizations of the platform and their settings."),
+        (name = "passwords", description = "Passwords that are changed, and links for those that were lost."),
         (name = "platform", description = "How the service itself fares."),
         (name = "sessions", description = "Signing in and out, and who is signed in."),
         (name = "users", description = "The people of an organization, their roles and permissions.")

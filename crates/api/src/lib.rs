@@ -47,7 +47,7 @@ pub use self::{
 };
 use self::{
     compliance::{audit_log, export},
-    identity::{import, invitation, organization, session, user},
+    identity::{import, invitation, invite, me, organization, password, session, user},
     problem::Problem,
     refused::Operations,
 };
@@ -57,6 +57,14 @@ fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(document::Frame::openapi())
         .routes(routes!(invitation::set_up))
         .routes(routes!(invitation::accept_invitation))
+        .routes(routes!(password::request_password_reset))
+        .routes(routes!(password::complete_password_reset))
+        .routes(routes!(password::reset_password))
+        .routes(routes!(password::change_password))
+        .routes(routes!(me::get_me, me::change_me))
+        .routes(routes!(me::get_my_permissions))
+        .routes(routes!(me::change_my_address))
+        .routes(routes!(me::confirm_address))
         .routes(routes!(session::sign_in))
         .routes(routes!(session::current_session, session::sign_out))
         .routes(routes!(session::list_sessions))
@@ -66,11 +74,13 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(organization::suspend_organization))
         .routes(routes!(organization::reactivate_organization))
         .routes(routes!(organization::deactivate_organization))
-        .routes(routes!(user::invite_user, user::list_users))
+        .routes(routes!(invite::invite_user, user::list_users))
+        .routes(routes!(invite::invite_users))
         .routes(routes!(user::get_user, user::change_user))
         .routes(routes!(user::deactivate_user))
         .routes(routes!(user::reactivate_user))
-        .routes(routes!(user::send_invitation))
+        .routes(routes!(invite::send_invitation))
+        .routes(routes!(invite::revoke_invitation))
         .routes(routes!(audit_log::list_audit_log))
         .routes(routes!(export::export_audit_log))
         .routes(routes!(import::import_users))

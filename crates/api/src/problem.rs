@@ -67,6 +67,11 @@ impl Problem {
         self.name.rsplit(':').next().unwrap_or_default()
     }
 
+    /// The status with which it is answered.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// The same problem, which may be over after a pause.
     #[must_use]
     pub(crate) fn after(mut self, seconds: u32) -> Self {
@@ -122,7 +127,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let retry = self.retry_after_seconds;
         let mut response = (status, Json(&self)).into_response();
         let headers = response.headers_mut();

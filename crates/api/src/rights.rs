@@ -21,7 +21,8 @@ pub(crate) fn is_staff(caller: &Caller) -> bool {
 }
 
 macro_rules! rights {
-    ($($(#[doc = $doc:literal])+ $right:ident = $name:literal: |$caller:ident| $held:expr;)+) => {$(
+    ($($(#[doc = $doc:literal])+ $right:ident = $name:literal: |$caller:ident| $held:expr;)+) => {
+        $(
         $(#[doc = $doc])+
         #[derive(Debug, Clone, Copy)]
         pub(crate) struct $right;
@@ -33,12 +34,22 @@ macro_rules! rights {
                 is_staff($caller) || ($caller.organization == organization && $held)
             }
         }
-    )+};
+    )+
+
+        /// The names of the rights that a caller has in an organization, in the order of the table.
+        pub(crate) fn held(caller: &Caller, organization: OrganizationId) -> Vec<&'static str> {
+            let mut held = Vec::new();
+            $(if $right::is_held(caller, organization) {
+                held.push($right::NAME);
+            })+
+            held
+        }
+    };
 }
 
 rights! {
-    /// To be signed in: one's own sessions.
-    SignedIn = "sessions:own": |_caller| true;
+    /// To be signed in: one's own account and sessions.
+    SignedIn = "account:own": |_caller| true;
     /// To see the organization and its settings.
     ReadOrganization = "organization:read": |_caller| true;
     /// To change the organization's name and settings.

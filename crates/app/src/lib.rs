@@ -11,6 +11,8 @@
 //! | [`audit_log`] | what happened, for people |
 //! | [`refusals`] | what callers were refused, by the hour |
 //! | [`passwords`] | hashes of passwords, and the work that an attempt costs |
+//! | [`password_resets`] | links for people who have lost their passwords |
+//! | [`accounts`] | which accounts are meant by an address |
 //! | [`sign_in`] | from an address and a password to a session |
 //! | [`organizations`] | which organization is meant |
 //! | [`import`] | users from a file |
@@ -23,6 +25,7 @@
 //! | [`vault`] | keys: sealing and opening personal values, keyed hashes of names |
 
 pub mod access;
+pub mod accounts;
 pub mod audit_log;
 pub mod execute;
 pub mod guards;
@@ -33,6 +36,7 @@ pub mod links;
 pub mod log;
 pub mod mail;
 pub mod organizations;
+pub mod password_resets;
 pub mod passwords;
 pub mod reactors;
 pub mod refusals;

@@ -14,6 +14,10 @@ use crate::vault::{Vault, VaultError};
 
 /// How long an invitation is good.
 pub const INVITATION: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long a link to set another password is good.
+pub const PASSWORD_RESET: SignedDuration = SignedDuration::from_hours(1);
+/// How long a link to confirm an address is good.
+pub const ADDRESS_CHANGE: SignedDuration = SignedDuration::from_hours(24);
 
 const CONTENT_BYTES: usize = 1 + 16 + 16 + 8 + 8;
 const MAC_BYTES: usize = 32;
@@ -25,6 +29,10 @@ pub enum Purpose {
     Setup,
     /// To take up an invitation.
     Invitation,
+    /// To set another password.
+    PasswordReset,
+    /// To confirm an address.
+    AddressChange,
 }
 
 impl Purpose {
@@ -33,6 +41,8 @@ impl Purpose {
         match self {
             Self::Setup => "setup",
             Self::Invitation => "invitation",
+            Self::PasswordReset => "password-reset",
+            Self::AddressChange => "address-change",
         }
     }
 
@@ -40,6 +50,8 @@ impl Purpose {
         match self {
             Self::Setup => 1,
             Self::Invitation => 2,
+            Self::PasswordReset => 3,
+            Self::AddressChange => 4,
         }
     }
 }

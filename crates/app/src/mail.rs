@@ -3,10 +3,12 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `mailer.rs` | the reactor: from what happened to a mail |
+//! | `letter.rs` | what a mail says, as plain text and as HTML |
 //! | `texts.rs` | what mails say, by language; whoever translates adds one there |
 //!
 //! How mail is carried is the business of whoever implements [`MailTransport`].
 
+mod letter;
 mod mailer;
 mod texts;
 
@@ -28,6 +30,8 @@ pub struct Mail {
     pub subject: String,
     /// What it says, in plain text; lines end with `\n`.
     pub text: String,
+    /// The same as HTML.
+    pub html: String,
 }
 
 /// Nothing of the person is shown.

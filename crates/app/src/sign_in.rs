@@ -2,33 +2,21 @@
 //!
 //! Every attempt costs the same and, if it fails, is answered alike, whether there is such an account or not.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use porttask_domain::{
-    Actor, Meta, OrganizationId, Personal, UserId,
-    identity::{EmailAddress, session::Method, user::Status},
-};
-use porttask_projections::{ColumnType, ReadModel, Value, folded, identity::user::Users};
+use porttask_domain::{Actor, Meta, OrganizationId, Personal, UserId, identity::session::Method};
 
 use crate::{
     access::{Access, AccessError, Token},
+    accounts::{Accounts, AccountsError},
     execute::{ExecuteError, Refused},
-    ledger::Database,
-    log::{LogError, PartitionId},
-    organizations,
+    log::LogError,
     passwords::{PasswordError, Passwords},
-    vault::Vault,
-    views::{Condition, Direction, Query, ViewError, Views},
 };
 
 /// How long a session lasts at most.
 pub const SESSION: SignedDuration = SignedDuration::from_hours(12);
-/// How long the list of users may take to come to now. A wrong answer after that is put right by the next attempt.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How many accounts are looked at in one go.
-const PAGE: usize = 50;
-
 /// What somebody says who they are.
 #[derive(Clone)]
 pub struct Attempt {
@@ -86,9 +74,12 @@ impl From<LogError> for SignInError {
     }
 }
 
-impl From<ViewError> for SignInError {
-    fn from(error: ViewError) -> Self {
-        Self::Unavailable(error.to_string())
+impl From<AccountsError> for SignInError {
+    fn from(error: AccountsError) -> Self {
+        match error {
+            AccountsError::Log(error) => error.into(),
+            AccountsError::View(error) => Self::Unavailable(error.to_string()),
+        }
     }
 }
 
@@ -104,23 +95,15 @@ impl From<PasswordError> for SignInError {
 
 /// Signs people in.
 pub struct SignIn {
-    database: Arc<dyn Database>,
-    vault: Arc<Vault>,
-    views: Arc<Views>,
+    accounts: Accounts,
     access: Arc<Access>,
     passwords: Arc<Passwords>,
 }
 
 impl SignIn {
     /// Of this node.
-    pub fn new(
-        database: Arc<dyn Database>,
-        vault: Arc<Vault>,
-        views: Arc<Views>,
-        access: Arc<Access>,
-        passwords: Arc<Passwords>,
-    ) -> Self {
-        Self { database, vault, views, access, passwords }
+    pub fn new(accounts: Accounts, access: Arc<Access>, passwords: Arc<Passwords>) -> Self {
+        Self { accounts, access, passwords }
     }
 
     /// Signs somebody in.
@@ -148,59 +131,7 @@ impl SignIn {
 
     /// The one account that is meant, if there is exactly one.
     async fn account(&self, attempt: &Attempt) -> Result<Option<(OrganizationId, UserId)>, SignInError> {
-        let Ok(email) = EmailAddress::new(&attempt.email) else { return Ok(None) };
-        match &attempt.organization {
-            Some(organization) => {
-                let Some(organization) = organizations::named(&*self.database, &self.vault, organization).await? else {
-                    return Ok(None);
-                };
-                let user = organizations::user_with(&*self.database, &self.vault, organization, &email).await?;
-                Ok(user.map(|user| (organization, user)))
-            }
-            None => {
-                let accounts = self.accounts_with(&email).await?;
-                Ok(if let [account] = accounts[..] { Some(account) } else { None })
-            }
-        }
-    }
-
-    /// The active accounts with this address, in all organizations.
-    async fn accounts_with(&self, email: &EmailAddress) -> Result<Vec<(OrganizationId, UserId)>, SignInError> {
-        let mut accounts = Vec::new();
-        let wanted = email.comparable();
-        // Whoever has just accepted an invitation can sign in at once.
-        self.views.catch_up(Users::NAME, PATIENCE).await?;
-        for partition in 0..self.database.heads().await?.len() {
-            let mut query = Query {
-                partition: PartitionId(partition as u16),
-                conditions: vec![
-                    Condition::Equal("folded_email", Value::Text(folded(&email.to_string()))),
-                    Condition::Equal("status", Status::Active.to_value()),
-                ],
-                text: None,
-                sort: vec!["folded_email", "organization", "user"],
-                direction: Direction::Ascending,
-                after: None,
-                limit: PAGE,
-            };
-            loop {
-                let rows = self.views.rows::<Users>(&query).await?;
-                query.after = rows.last().map(|last| {
-                    vec![Value::Text(last.folded_email.clone()), last.organization.to_value(), last.user.to_value()]
-                });
-                let is_last = rows.len() < PAGE;
-                for row in rows {
-                    let address = row.email.and_then(|email| EmailAddress::new(&email).ok());
-                    // Folding forgets accents; addresses with and without them are different ones.
-                    if address.is_some_and(|it| it.comparable() == wanted) {
-                        accounts.push((row.organization, row.user));
-                    }
-                }
-                if is_last || accounts.len() > 1 {
-                    break;
-                }
-            }
-        }
-        Ok(accounts)
+        let accounts = self.accounts.meant(&attempt.email, attempt.organization.as_deref(), 2).await?;
+        Ok(if let [account] = accounts[..] { Some(account) } else { None })
     }
 }

@@ -334,7 +334,7 @@ fn name_of(id: &PersonKeyId) -> Vec<u8> {
 fn home_of_actor(actor: Actor, organization: OrganizationId) -> OrganizationId {
     match actor {
         Actor::User { organization, .. } => organization,
-        Actor::Operator | Actor::System => organization,
+        Actor::Operator | Actor::System | Actor::Anonymous => organization,
     }
 }
 

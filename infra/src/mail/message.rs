@@ -3,7 +3,7 @@
 use lettre::{
     Address, Message,
     message::{
-        Body, Mailbox,
+        Body, Mailbox, MultiPart, MultiPartKind, SinglePart,
         header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0},
     },
 };
@@ -35,10 +35,14 @@ impl Sender {
     /// # Errors
     /// If nothing can be sent to its address.
     pub(super) fn message(&self, mail: &Mail) -> Result<Message, MailError> {
-        let Mail { id, to_name, to_address, subject, text } = mail;
+        let Mail { id, to_name, to_address, subject, text, html } = mail;
         let no_address = || MailError::Permanent("no mail can be sent to the address".to_owned());
         let (local, domain) = to_address.rsplit_once('@').ok_or_else(no_address)?;
         let to = Address::new(local, domain).map_err(|_| no_address())?;
+        // Programs show the last of them that they can. The same mail again is the same to the byte.
+        let forms = MultiPart::builder().kind(MultiPartKind::Alternative).boundary(id.to_string()).build();
+        let forms =
+            forms.singlepart(part(text, ContentType::TEXT_PLAIN)).singlepart(part(html, ContentType::TEXT_HTML));
         let name = Some(on_one_line(to_name)).filter(|name| !name.is_empty());
         // RFC 3834: so that out-of-office notes do not come back.
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
@@ -49,10 +53,13 @@ impl Sender {
             .subject(on_one_line(subject))
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
             .header(MIME_VERSION_1_0)
-            .header(ContentType::TEXT_PLAIN)
-            .body(body(text))
+            .multipart(forms)
             .map_err(|error| MailError::Permanent(format!("it makes no message: {error}")))
     }
+}
+
+fn part(text: &str, content_type: ContentType) -> SinglePart {
+    SinglePart::builder().header(content_type).body(body(text))
 }
 
 /// As it is, if that is allowed: so that links can be read also by whoever opens the file. Otherwise encoded.
@@ -81,7 +88,8 @@ mod tests {
 
     fn mail(to_name: &str, to_address: &str, subject: &str) -> Mail {
         let (to_name, to_address, subject) = (to_name.to_owned(), to_address.to_owned(), subject.to_owned());
-        Mail { id: Uuid::from_u128(7), to_name, to_address, subject, text: "Hello,\n\nthere.\n".to_owned() }
+        let (text, html) = ("Hello,\n\nthere.\n".to_owned(), "<p>Hello</p>\n".to_owned());
+        Mail { id: Uuid::from_u128(7), to_name, to_address, subject, text, html }
     }
 
     fn written(mail: &Mail) -> String {
@@ -100,13 +108,18 @@ mod tests {
             "Subject: Hello",
             "Auto-Submitted: auto-generated",
             "MIME-Version: 1.0",
-            "Content-Type: text/plain; charset=utf-8",
-            "Content-Transfer-Encoding: 7bit",
         ] {
             assert!(head.lines().any(|it| it == line), "no {line} in {head}");
         }
         assert!(head.lines().any(|line| line.starts_with("Date: ")), "{head}");
-        assert_eq!(body, "Hello,\r\n\r\nthere.\r\n");
+        assert!(head.contains("Content-Type: multipart/alternative;"), "{head}");
+        let part = |kind: &str, content: &str| {
+            let head = format!("Content-Type: text/{kind}; charset=utf-8\r\nContent-Transfer-Encoding: 7bit");
+            format!("--00000000-0000-0000-0000-000000000007\r\n{head}\r\n\r\n{content}\r\n")
+        };
+        let [text, html] =
+            [("plain", "Hello,\r\n\r\nthere.\r\n"), ("html", "<p>Hello</p>\r\n")].map(|it| part(it.0, it.1));
+        assert_eq!(body, format!("{text}{html}--00000000-0000-0000-0000-000000000007--\r\n"));
     }
 
     #[test]
@@ -114,7 +127,7 @@ mod tests {
         let link = format!("https://admin.example/invitation#token={}", "a".repeat(200));
         let text = format!("Open this:\n\n{link}\n");
         let plain = written(&Mail { text: text.clone(), ..mail("Bob", "bob@acme.example", "Hello") });
-        assert!(plain.ends_with(&format!("\r\n\r\nOpen this:\r\n\r\n{link}\r\n")), "{plain}");
+        assert!(plain.contains(&format!("\r\n\r\nOpen this:\r\n\r\n{link}\r\n\r\n--")), "{plain}");
         for other in [format!("Grüße\n{text}"), format!("{}\n", "a".repeat(999)), "a\0b\n".to_owned()] {
             let encoded = written(&Mail { text: other, ..mail("Bob", "bob@acme.example", "Hello") });
             assert!(
@@ -137,7 +150,7 @@ mod tests {
             let (head, _) = written.split_once("\r\n\r\n").unwrap();
             let names = head.split("\r\n").filter(|line| !line.starts_with([' ', '\t']));
             let names: Vec<&str> = names.map(|line| line.split(':').next().unwrap()).collect();
-            assert_eq!(names.len(), 9, "{evil:?} made {head}");
+            assert_eq!(names.len(), 8, "{evil:?} made {head}");
             assert!(!names.contains(&"Bcc") && !head.replace("\r\n", "").contains(['\r', '\n', '\0']), "{head:?}");
         }
     }

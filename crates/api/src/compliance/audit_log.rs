@@ -130,6 +130,7 @@ impl From<Entry> for Shown {
             Actor::User { organization, user } => ("user", Some((user, organization))),
             Actor::Operator => ("operator", None),
             Actor::System => ("system", None),
+            Actor::Anonymous => ("anonymous", None),
         };
         let actor = ShownActor { kind, id: account.map(|it| it.0), organization: account.map(|it| it.1), name, email };
         let Person { name, email } = person.unwrap_or_default();

@@ -8,7 +8,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use porttask_app::{
-    execute::{Commands, Request},
+    execute::{Commands, Refused, Request},
     links::{InvalidLink, Link, Purpose},
     passwords::NewPassword,
 };
@@ -22,7 +22,7 @@ use porttask_domain::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::user::invite;
+use super::invite::invite;
 use crate::{
     app::App,
     problem::Problem,
@@ -59,9 +59,9 @@ pub(crate) struct Setup {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Account {
     #[schema(value_type = String)]
-    organization: OrganizationId,
+    pub(super) organization: OrganizationId,
     #[schema(value_type = String)]
-    user: UserId,
+    pub(super) user: UserId,
 }
 
 /// Take up an invitation.
@@ -75,13 +75,12 @@ pub(crate) async fn accept_invitation(
     Body(Acceptance { token, password }): Body<Acceptance>,
 ) -> Result<Json<Account>, Problem> {
     let now = Timestamp::now();
-    let link = app.links.read(&token, Purpose::Invitation, now).map_err(|it| refused(&it))?;
+    let link = read(&app, &token, Purpose::Invitation, now)?;
     let (organization, user) = (link.organization, UserId(link.subject));
     let (state, _) = app.executor.load::<User>(organization, user).await?;
-    let own = state.person().map(|(name, email)| [name.value(), email.value()]).unwrap_or_default();
-    let own: Vec<&str> = own.into_iter().flatten().collect();
     let commands = Commands::new().on::<User>(user, Command::Accept { invitation: link.generation, now });
-    take_up(&app, &client, &link, (&password, &own), &commands).await.map(Json)
+    let own = own_words(&state);
+    take_up(&app, &client, &link, (&password, &own), &commands, Refusal::Accepted).await.map(Json)
 }
 
 /// Become the first super admin.
@@ -95,40 +94,54 @@ pub(crate) async fn set_up(
     Body(Setup { token, name, email, password }): Body<Setup>,
 ) -> Result<Response, Problem> {
     let now = Timestamp::now();
-    let link = app.links.read(&token, Purpose::Setup, now).map_err(|it| refused(&it))?;
+    let link = read(&app, &token, Purpose::Setup, now)?;
     let (organization, user) = (link.organization, UserId(link.subject));
     let fields = ((&*name, "/name"), (&*email, "/email"));
     let invitation = invite(fields.0, fields.1, Role::SuperAdmin, None, organization, user, now)?;
     let commands =
         Commands::new().on::<User>(user, invitation).on::<User>(user, Command::Accept { invitation: 1, now });
-    let account = take_up(&app, &client, &link, (&password, &[&name, &email]), &commands).await?;
+    let account = take_up(&app, &client, &link, (&password, &[name, email]), &commands, Refusal::Accepted).await?;
     Ok((StatusCode::CREATED, Json(account)).into_response())
 }
 
-/// Sets the password in the append that takes the link up, which happens once.
-async fn take_up(
+/// Sets the password in the append that takes the link up, which happens once: after that, this refusal.
+pub(super) async fn take_up(
     app: &App,
     client: &Client,
     link: &Link,
-    (password, own): (&str, &[&str]),
+    (password, own): (&str, &[String]),
     commands: &Commands,
+    used: Refusal,
 ) -> Result<Account, Problem> {
-    let password = NewPassword::new(password, own).map_err(|it| Problem::invalid("/password", it.to_string()))?;
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let password = NewPassword::new(password, &own).map_err(|it| Problem::invalid("/password", it.to_string()))?;
     let (organization, user) = (link.organization, UserId(link.subject));
     let meta = client.mark(Meta::by(Actor::User { organization, user }), user);
     let mut request = Request::new(organization, meta);
     request.secrets.push(app.passwords.secret(organization, user, password).await?);
     let done = app.executor.execute_all(commands, &request).await?;
     if done.facts.is_empty() {
-        return Err(Problem::from(porttask_app::execute::Refused::from(Refusal::Accepted)));
+        return Err(Problem::from(Refused::from(used)));
     }
     Ok(Account { organization, user })
 }
 
-fn refused(link: &InvalidLink) -> Problem {
-    let slug = match link {
-        InvalidLink::Unknown => "link-invalid",
-        InvalidLink::Expired => "link-expired",
-    };
-    Problem::new(StatusCode::FORBIDDEN, slug, link.to_string())
+/// What nobody takes for their password: their own name and address.
+pub(super) fn own_words(user: &User) -> Vec<String> {
+    let own = user.person().map(|(name, email)| [name.value(), email.value()]).unwrap_or_default();
+    own.into_iter().flatten().map(str::to_owned).collect()
+}
+
+/// The link of a token, if it is one for this.
+///
+/// # Errors
+/// If it was not made here for this, or its time is over.
+pub(super) fn read(app: &App, token: &str, purpose: Purpose, now: Timestamp) -> Result<Link, Problem> {
+    app.links.read(token, purpose, now).map_err(|link| {
+        let slug = match link {
+            InvalidLink::Unknown => "link-invalid",
+            InvalidLink::Expired => "link-expired",
+        };
+        Problem::new(StatusCode::FORBIDDEN, slug, link.to_string())
+    })
 }

@@ -2,7 +2,10 @@
 
 pub(crate) mod import;
 pub(crate) mod invitation;
+pub(crate) mod invite;
+pub(crate) mod me;
 pub(crate) mod organization;
+pub(crate) mod password;
 pub(crate) mod session;
 pub(crate) mod user;
 pub(crate) mod words;

@@ -24,7 +24,7 @@ use porttask_projections::{ColumnType, ReadModel, identity::organization as view
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{user::invite, words};
+use super::{invite::invite, words};
 use crate::{
     answer::{Changed, etag},
     app::App,

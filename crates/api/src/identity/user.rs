@@ -7,17 +7,15 @@ use axum::{
 };
 use jiff::Timestamp;
 use porttask_app::{
-    execute::{Commands, Request, stream_of},
-    links::INVITATION,
+    execute::{Commands, stream_of},
     log::StreamId,
-    new_id,
     views::{self, Condition, Direction},
 };
 use porttask_domain::{
-    OrganizationId, PersonName, UserId,
+    OrganizationId, UserId,
     identity::{
-        EmailAddress, Permissions, Role, User,
-        user::{Command, INVITATIONS, Status},
+        Permissions, Role, User,
+        user::{Command, Status},
     },
 };
 use porttask_projections::{ColumnType, ReadModel, Value, identity::user as view};
@@ -26,10 +24,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::words;
 use crate::{
-    answer::{Changed, etag, place_of},
+    answer::{Changed, etag},
     app::App,
     listing::{Asked, Listing, Page, Sort},
-    problem::{FieldError, Problem},
+    problem::Problem,
     request::{Allowed, Nothing, Order, OrderParameters},
     rights::{ReadUsers, Right, WriteRoles, WriteUsers},
 };
@@ -91,61 +89,6 @@ impl From<view::User> for Shown {
     }
 }
 
-/// A person to be invited.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewUser {
-    /// Their full name.
-    #[schema(example = "Ana Souza", max_length = 200)]
-    name: String,
-    /// Where the invitation is sent to.
-    #[schema(example = "ana@acme.example")]
-    email: String,
-    #[schema(value_type = words::Role)]
-    role: Role,
-    /// What they will be permitted; without it, all that the role lets.
-    #[schema(value_type = Option<words::Permissions>)]
-    permissions: Option<Permissions>,
-}
-
-impl NewUser {
-    /// The command that invites the person.
-    ///
-    /// # Errors
-    /// Which fields are not as they must be.
-    fn invite(self, organization: OrganizationId, user: UserId, now: Timestamp) -> Result<Command, Problem> {
-        invite((&self.name, "/name"), (&self.email, "/email"), self.role, self.permissions, organization, user, now)
-    }
-}
-
-/// The command that invites a person, from fields with their places.
-pub(crate) fn invite(
-    (name, name_at): (&str, &str),
-    (email, email_at): (&str, &str),
-    role: Role,
-    permissions: Option<Permissions>,
-    organization: OrganizationId,
-    user: UserId,
-    now: Timestamp,
-) -> Result<Command, Problem> {
-    let (name, email) = (PersonName::new(name), EmailAddress::new(email));
-    let permissions = permissions.unwrap_or(role.ceiling());
-    match (name, email) {
-        (Ok(name), Ok(email)) => {
-            Ok(Command::Invite { organization, user, name, email, role, permissions, expires_at: now + INVITATION })
-        }
-        (name, email) => {
-            let error = |pointer: &str, error: porttask_domain::InvalidText| FieldError {
-                pointer: pointer.to_owned(),
-                detail: error.to_string(),
-            };
-            let name = name.err().map(|it| error(name_at, it));
-            let errors = name.into_iter().chain(email.err().map(|it| error(email_at, it)));
-            Err(Problem::invalid_fields(errors.collect()))
-        }
-    }
-}
-
 /// What is to be changed of a user: a JSON merge patch (RFC 7396).
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -183,40 +126,21 @@ pub(crate) struct UserFilter {
 }
 
 /// Nobody grants more than they hold. Staff of the platform hold everything.
-fn may_grant<R: Right>(by: &mut Allowed<R>, permissions: Option<Permissions>, role: Role) -> Result<(), Problem> {
+pub(super) fn may_grant<R: Right>(
+    by: &mut Allowed<R>,
+    permissions: Option<Permissions>,
+    role: Role,
+) -> Result<(), Problem> {
     by.grant(permissions.unwrap_or(role.ceiling()))
 }
 
-fn stream(organization: OrganizationId, user: UserId) -> Result<StreamId, Problem> {
+pub(super) fn stream(organization: OrganizationId, user: UserId) -> Result<StreamId, Problem> {
     Ok(stream_of::<User>(organization, user)?)
 }
 
 /// The id in a path. Whatever is no id names nobody.
 pub(crate) fn user_in(path: &str) -> Result<UserId, Problem> {
     path.parse().map_err(|_| Problem::not_found("user"))
-}
-
-/// Invite a person.
-///
-/// They get a mail with a link by which they set a password. Needs `users:write`.
-#[utoipa::path(post, path = "/v1/organizations/{org}/users", tag = "users", operation_id = "invite_user",
-    params(("org" = String, Path, description = "The organization, or `current`"), OrderParameters),
-    request_body = NewUser, responses((status = 201, body = Changed, description = "They are invited")))]
-pub(crate) async fn invite_user(
-    State(app): State<App>,
-    mut order: Order<WriteUsers, NewUser>,
-) -> Result<Response, Problem> {
-    let (organization, user) = (order.by.organization, new_id());
-    let Order { body: NewUser { name, email, role, permissions }, .. } = &order;
-    let new = NewUser { name: name.clone(), email: email.clone(), role: *role, permissions: *permissions };
-    may_grant(&mut order.by, new.permissions, new.role)?;
-    let commands = Commands::new().on::<User>(user, new.invite(organization, user, Timestamp::now())?);
-    let limit = i64::from(app.settings.invitations_per_day);
-    let limited = |request: Request| Request { limits: vec![(INVITATIONS, limit)], ..request };
-    let subject = stream(organization, user)?;
-    let done = order.carry_out(&app, &subject, &commands, limited).await?;
-    let place = format!("{}/users", place_of(organization));
-    Ok(Changed::of(&app, done, &subject, order.dry_run).await?.created(&place))
 }
 
 /// List users.
@@ -310,29 +234,6 @@ pub(crate) async fn deactivate_user(
     change(&app, &user, &order, Command::Deactivate).await
 }
 
-/// Send somebody an invitation, or another one.
-///
-/// For whoever was registered without one, or has lost theirs: the link of the former one is void. Needs `users:write`.
-#[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/invite", tag = "users",
-    operation_id = "send_invitation",
-    params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
-        OrderParameters),
-    request_body = Nothing, responses((status = 200, body = Changed)))]
-pub(crate) async fn send_invitation(
-    State(app): State<App>,
-    Path((_, user)): Path<(String, String)>,
-    order: Order<WriteUsers, Nothing>,
-) -> Result<Changed, Problem> {
-    let user: UserId = user_in(&user)?;
-    let subject = stream(order.by.organization, user)?;
-    let command = Command::SendInvitation { expires_at: Timestamp::now() + INVITATION };
-    let commands = Commands::new().on::<User>(user, command);
-    let limit = i64::from(app.settings.invitations_per_day);
-    let limited = |request: Request| Request { limits: vec![(INVITATIONS, limit)], ..request };
-    let done = order.carry_out(&app, &subject, &commands, limited).await?;
-    Changed::of(&app, done, &subject, order.dry_run).await
-}
-
 /// Let a user in again.
 ///
 /// Needs `users:write`.
@@ -350,7 +251,12 @@ pub(crate) async fn reactivate_user(
 }
 
 /// A command to a user who exists.
-async fn change<R: Right, B>(app: &App, user: &str, order: &Order<R, B>, command: Command) -> Result<Changed, Problem> {
+pub(crate) async fn change<R: Right, B>(
+    app: &App,
+    user: &str,
+    order: &Order<R, B>,
+    command: Command,
+) -> Result<Changed, Problem> {
     let user: UserId = user_in(user)?;
     let subject = stream(order.by.organization, user)?;
     let done = order.carry_out(app, &subject, &Commands::new().on::<User>(user, command), |it| it).await?;

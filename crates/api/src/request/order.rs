@@ -33,6 +33,8 @@ pub(crate) struct Order<R, B> {
     pub(crate) body: B,
     if_match: Option<Version>,
     once: Option<Once>,
+    /// Which part of the request is being carried out, if it is one of many.
+    part: Option<usize>,
     pub(crate) dry_run: bool,
 }
 
@@ -59,7 +61,7 @@ impl<R: Right, B: DeserializeOwned> FromRequest<App> for Order<R, B> {
         let once = once(app, &parts, &by, &bytes)?;
         let if_match = if_match(&parts.headers)?;
         let body = body::parse(&parts.headers, &bytes)?;
-        Ok(Self { by, body, if_match, once, dry_run })
+        Ok(Self { by, body, if_match, once, part: None, dry_run })
     }
 }
 
@@ -67,7 +69,32 @@ impl<R: Right, B> Order<R, B> {
     /// The id of something new. With an `Idempotency-Key`, a repetition makes the same one: it finds the organization in
     /// which the first request was recorded.
     pub(crate) fn new_id<T: From<Uuid>>(&self, app: &App) -> T {
-        id(app, self.once.as_ref(), b"")
+        id(app, self.mark().as_ref(), b"")
+    }
+
+    /// From now on, this part of the request is carried out: a repetition of the request is one of each of its parts.
+    pub(crate) fn begin_part(&mut self, place: usize) {
+        self.part = Some(place);
+    }
+
+    /// The mark of what is being carried out.
+    fn mark(&self) -> Option<Once> {
+        let once = self.once.clone()?;
+        Some(match self.part {
+            Some(place) => Once { scope: format!("{} #{place}", once.scope), ..once },
+            None => once,
+        })
+    }
+
+    /// Where passwords are tried, nobody asks what would happen.
+    ///
+    /// # Errors
+    /// If it is a dry run.
+    pub(crate) fn must_be_real(&self) -> Result<(), Problem> {
+        match self.dry_run {
+            true => Err(Problem::invalid("dry_run", "this has no dry run: it takes a password")),
+            false => Ok(()),
+        }
     }
 
     /// Carries out commands; `subject` is what `If-Match` speaks of. If the caller has changed meanwhile, they are looked
@@ -100,7 +127,7 @@ impl<R: Right, B> Order<R, B> {
 
     fn request(&self, caller: &Caller, subject: &StreamId) -> execute::Request {
         let mut request = self.by.request_of(caller);
-        request.once.clone_from(&self.once);
+        request.once = self.mark();
         request.dry_run = self.dry_run;
         if let Some(version) = self.if_match {
             request.expected.retain(|it| it.stream != *subject);

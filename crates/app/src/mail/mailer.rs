@@ -1,4 +1,4 @@
-//! The reactor that mails: people learn that they are invited.
+//! The reactor that mails: people learn that they are invited, and what happens to their accounts.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use porttask_domain::{
 
 use super::{
     Mail, MailError, MailTransport,
-    texts::{self, Invitation},
+    texts::{self, Message, Offer, Reader},
 };
 use crate::{
     execute::{ExecuteError, Executor, stream_of},
@@ -24,8 +24,44 @@ use crate::{
     vault::{Vault, VaultError},
 };
 
-/// The kind of the tasks: subject is the user, number the version that they had after they were invited.
-const INVITATION: &str = "invitation";
+/// What is mailed. The tasks' subject is the user, their number the version that the event gave the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Invitation,
+    PasswordReset,
+    PasswordChanged,
+    AddressConfirmation,
+    AddressChanged,
+}
+
+impl Kind {
+    const ALL: [Self; 5] =
+        [Self::Invitation, Self::PasswordReset, Self::PasswordChanged, Self::AddressConfirmation, Self::AddressChanged];
+
+    /// As it is stored with tasks.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Invitation => "invitation",
+            Self::PasswordReset => "password_reset",
+            Self::PasswordChanged => "password_changed",
+            Self::AddressConfirmation => "address_confirmation",
+            Self::AddressChanged => "address_changed",
+        }
+    }
+
+    /// What is mailed because of an event.
+    fn because_of(event_type: &str) -> Option<Self> {
+        match event_type {
+            "user.invited.v1" | "user.invitation_sent.v1" => Some(Self::Invitation),
+            "user.password_reset_requested.v1" => Some(Self::PasswordReset),
+            "user.password_reset.v1" | "user.password_changed.v1" => Some(Self::PasswordChanged),
+            "user.address_change_requested.v1" => Some(Self::AddressConfirmation),
+            "user.address_changed.v1" => Some(Self::AddressChanged),
+            _ => None,
+        }
+    }
+}
+
 /// What the platform is called before it has an organization of its own.
 const PLATFORM_NAME: &str = "PortTask";
 /// How many events of a user are read at a time.
@@ -40,13 +76,16 @@ pub struct Mailer {
     transport: Arc<dyn MailTransport>,
 }
 
-/// Somebody who was invited, as the log has them now: what is in memory may be of somebody who was erased since.
-struct Invited {
-    user: User,
-    /// How often they were invited.
-    number: u64,
-    /// The last invitation.
-    last: Option<RecordedEvent>,
+/// An account, as the log has it now and had it: what is in memory may be of somebody who was erased since.
+#[derive(Default)]
+struct Account {
+    now: User,
+    /// As it was after the event that is mailed about.
+    then: User,
+    /// As it was before that.
+    before: User,
+    /// That event; `None` if there is none of this version.
+    event: Option<RecordedEvent>,
 }
 
 impl Mailer {
@@ -64,76 +103,112 @@ impl Mailer {
         Self { database, vault, executor, links, transport }
     }
 
-    /// The mail of an invitation; `None` if there is no reason for it any more.
-    async fn invitation(&self, task: &Task, now: Timestamp) -> Result<Option<Mail>, TaskError> {
+    /// The mail of a task; `None` if there is no reason for it any more.
+    async fn mail(&self, kind: Kind, task: &Task, now: Timestamp) -> Result<Option<Mail>, TaskError> {
         let (home, id) = (task.organization, UserId(task.subject));
         let (organization, _) = self.executor.load::<Organization>(home, home).await?;
         let is_allowed = match organization.standing() {
             Some(standing) => standing.allows(Capability::Use),
             None => home == OrganizationId::PLATFORM,
         };
-        let Invited { user, number, last } = self.invited(home, id).await?;
-        let is_the_last = last.as_ref().is_some_and(|event| event.version.0 == task.number);
-        let expires_at = match user.invitation() {
-            Some((current, expires_at)) if current == number && now < expires_at && is_allowed && is_the_last => {
-                expires_at
+        let account = self.account(home, id, Version(task.number)).await?;
+        let Some(event) = account.event.as_ref().filter(|_| is_allowed) else { return Ok(None) };
+        let link = account.link(kind, home, id, now);
+        let Some((name, to)) = account.addressee(kind) else { return Ok(None) };
+        let metas = self.vault.metas(std::slice::from_ref(event)).await?;
+        let meta = metas.first();
+        let by = self.name_of(meta.map_or(Actor::System, |meta| meta.actor), id).await?;
+        let address = link.map(|link| self.links.address(&link));
+        let offer = link.zip(address.as_deref());
+        let offer = offer.map(|(link, address)| Offer { address, expires_at: link.expires_at });
+        let at = event.recorded_at;
+        let message = match (kind, offer) {
+            (Kind::Invitation, Some(link)) => {
+                let Some(role) = account.now.role() else { return Ok(None) };
+                Message::Invitation { inviter: by.as_deref(), role, link }
             }
-            Some(_) | None => return Ok(None),
+            (Kind::PasswordReset, Some(link)) => Message::PasswordReset { by: by.as_deref(), link },
+            (Kind::AddressConfirmation, Some(link)) => Message::AddressConfirmation { link },
+            (Kind::PasswordChanged, _) => {
+                Message::PasswordChanged { at, ip: meta.and_then(|meta| meta.ip.as_ref()?.value()) }
+            }
+            (Kind::AddressChanged, _) => Message::AddressChanged { at },
+            (Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation, None) => return Ok(None),
         };
-        let person = user.person().and_then(|(name, email)| Some((name.value()?, email.value()?)));
-        let Some(((name, address), role)) = person.zip(user.role()) else { return Ok(None) };
-        let metas = self.vault.metas(last.as_slice()).await?;
-        let inviter = self.name_of(metas.first().map_or(Actor::System, |meta| meta.actor)).await?;
-        let purpose = Purpose::Invitation;
-        let link = Link { purpose, organization: home, subject: id.0, generation: number, expires_at };
         let settings = organization.settings();
         let locale = settings.map(|settings| settings.locale.to_string());
-        let (subject, text) = texts::of(locale.as_deref()).invitation(&Invitation {
-            name,
-            inviter: inviter.as_deref(),
-            organization: organization.shown_name().unwrap_or(PLATFORM_NAME),
-            role,
-            link: &self.links.address(&link),
-            expires_at,
-            time_zone: settings.map_or("UTC", |settings| &settings.business_hours.time_zone),
-        });
-        let (to_name, to_address) = (name.to_owned(), address.to_owned());
-        Ok(Some(Mail { id: task.id.0, to_name, to_address, subject, text }))
+        let texts = texts::of(locale.as_deref());
+        let letter = (texts.letter)(
+            &message,
+            &Reader {
+                name,
+                organization: organization.shown_name().unwrap_or(PLATFORM_NAME),
+                time_zone: settings.map_or("UTC", |settings| &settings.business_hours.time_zone),
+            },
+        );
+        let (to_name, to_address) = (name.to_owned(), to.to_owned());
+        let (text, html) = (letter.text(), letter.html(texts.tag));
+        Ok(Some(Mail { id: task.id.0, to_name, to_address, subject: letter.subject, text, html }))
     }
 
-    /// Somebody who was invited, if they were.
-    async fn invited(&self, organization: OrganizationId, user: UserId) -> Result<Invited, TaskError> {
+    /// An account, now and after the event that gave it this version.
+    async fn account(&self, organization: OrganizationId, user: UserId, at: Version) -> Result<Account, TaskError> {
         let stream = stream_of::<User>(organization, user)?;
-        let mut invited = Invited { user: User::default(), number: 0, last: None };
+        let mut account = Account::default();
         let mut after = Version::NONE;
         loop {
             let events = self.database.read_stream(&stream, after, PAGE).await?;
-            let Some(end) = events.last() else { return Ok(invited) };
+            let Some(end) = events.last() else { return Ok(account) };
             after = end.version;
             for (event, fact) in events.iter().zip(self.vault.facts(&events).await?) {
                 let fact = fact.try_into().map_err(|_| ExecuteError::ForeignEvent(stream.clone()))?;
-                invited.user.evolve(&fact);
-                if is_an_invitation(event.event_type.as_str()) {
-                    (invited.number, invited.last) = (invited.number + 1, Some(event.clone()));
+                if event.version == at {
+                    (account.before, account.event) = (account.now.clone(), Some(event.clone()));
+                }
+                account.now.evolve(&fact);
+                if event.version == at {
+                    account.then = account.now.clone();
                 }
             }
         }
     }
 
-    /// What an actor is called, if it is a person with a name. The platform's staff acts as the platform.
-    async fn name_of(&self, actor: Actor) -> Result<Option<String>, TaskError> {
+    /// What an actor is called, if it is another person, with a name. The platform's staff acts as the platform.
+    async fn name_of(&self, actor: Actor, reader: UserId) -> Result<Option<String>, TaskError> {
         match actor {
-            Actor::User { organization, user } if organization != OrganizationId::PLATFORM => {
-                let Invited { user, .. } = self.invited(organization, user).await?;
-                Ok(user.person().and_then(|(name, _)| name.value()).map(str::to_owned))
+            Actor::User { organization, user } if organization != OrganizationId::PLATFORM && user != reader => {
+                let account = self.account(organization, user, Version::NONE).await?;
+                Ok(account.now.person().and_then(|(name, _)| name.value()).map(str::to_owned))
             }
-            Actor::User { .. } | Actor::Operator | Actor::System => Ok(None),
+            Actor::User { .. } | Actor::Operator | Actor::System | Actor::Anonymous => Ok(None),
         }
     }
 }
 
-fn is_an_invitation(event_type: &str) -> bool {
-    matches!(event_type, "user.invited.v1" | "user.invitation_sent.v1")
+impl Account {
+    /// The link that the event offers, if it is still good.
+    fn link(&self, kind: Kind, organization: OrganizationId, user: UserId, now: Timestamp) -> Option<Link> {
+        let change = |user: &User| user.address_change().map(|(number, until, _)| (number, until));
+        let (purpose, offered, open) = match kind {
+            Kind::Invitation => (Purpose::Invitation, self.then.invitation(), self.now.invitation()),
+            Kind::PasswordReset => (Purpose::PasswordReset, self.then.password_reset(), self.now.password_reset()),
+            Kind::AddressConfirmation => (Purpose::AddressChange, change(&self.then), change(&self.now)),
+            Kind::PasswordChanged | Kind::AddressChanged => return None,
+        };
+        let (generation, expires_at) = open.filter(|it| Some(*it) == offered && now < it.1)?;
+        Some(Link { purpose, organization, subject: user.0, generation, expires_at })
+    }
+
+    /// What the person is called, and where the mail goes.
+    fn addressee(&self, kind: Kind) -> Option<(&str, &str)> {
+        let (name, email) = self.now.person()?;
+        let to = match kind {
+            Kind::Invitation | Kind::PasswordReset | Kind::PasswordChanged => email,
+            Kind::AddressConfirmation => self.now.address_change()?.2,
+            Kind::AddressChanged => self.before.person()?.1,
+        };
+        Some((name.value()?, to.value()?))
+    }
 }
 
 #[async_trait]
@@ -143,14 +218,12 @@ impl Reactor for Mailer {
     }
 
     fn tasks(&self, event: &RecordedEvent) -> Vec<NewTask> {
-        if !is_an_invitation(event.event_type.as_str()) {
-            return Vec::new();
-        }
+        let Some(kind) = Kind::because_of(event.event_type.as_str()) else { return Vec::new() };
         let Some(user) = uuid_of(event.stream.name.id()) else { return Vec::new() };
         vec![NewTask {
             id: TaskId::generate(),
             organization: event.stream.organization,
-            kind: INVITATION,
+            kind: kind.name(),
             subject: user,
             number: event.version.0,
             target: user,
@@ -159,11 +232,11 @@ impl Reactor for Mailer {
     }
 
     async fn carry_out(&self, task: &Task) -> Result<Deed, TaskError> {
-        if task.kind != INVITATION {
+        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == task.kind) else {
             // Recorded by a newer version of the program: it will be back.
             return Err(TaskError::Temporary(format!("this version does not know how to mail {:?}", task.kind)));
-        }
-        let Some(mail) = self.invitation(task, Timestamp::now()).await? else { return Ok(Deed::Needless) };
+        };
+        let Some(mail) = self.mail(kind, task, Timestamp::now()).await? else { return Ok(Deed::Needless) };
         self.transport.send(&mail).await?;
         Ok(Deed::Done)
     }

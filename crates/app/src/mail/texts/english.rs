@@ -1,15 +1,27 @@
 //! English.
 
-use jiff::Zoned;
+use jiff::Timestamp;
 use porttask_domain::identity::Role;
 
-use super::{Invitation, Texts};
+use super::{Message, Offer, Reader, Texts};
+use crate::mail::letter::{Letter, Paragraph};
 
-pub(super) const ENGLISH: Texts = Texts { tag: "en", invitation };
+pub(super) const ENGLISH: Texts = Texts { tag: "en", letter };
 
-fn invitation(invitation: &Invitation<'_>, until: &Zoned) -> (String, String) {
-    let Invitation { name, inviter, organization, link, time_zone, .. } = invitation;
-    let role = role(invitation.role);
+fn letter(message: &Message<'_>, reader: &Reader<'_>) -> Letter {
+    let (subject, paragraphs) = match message {
+        Message::Invitation { inviter, role, link } => invitation(*inviter, *role, link, reader),
+        Message::PasswordReset { by, link } => password_reset(*by, link, reader),
+        Message::PasswordChanged { at, ip } => password_changed(*at, *ip, reader),
+        Message::AddressConfirmation { link } => address_confirmation(link, reader),
+        Message::AddressChanged { at } => address_changed(*at, reader),
+    };
+    let greeting = Paragraph::Text(format!("Hello {},", reader.name));
+    Letter { subject, paragraphs: std::iter::once(greeting).chain(paragraphs).collect() }
+}
+
+fn invitation(inviter: Option<&str>, role: Role, link: &Offer<'_>, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
+    let (organization, role) = (reader.organization, self::role(role));
     let (subject, who_invites) = match inviter {
         Some(inviter) => (
             format!("{inviter} invites you to {organization}"),
@@ -20,22 +32,79 @@ fn invitation(invitation: &Invitation<'_>, until: &Zoned) -> (String, String) {
             format!("You are invited to join {organization} on PortTask as {role}."),
         ),
     };
-    let until = until.strftime("%-d %B %Y at %H:%M");
-    let text = format!(
-        "Hello {name},
+    let paragraphs = vec![
+        Paragraph::Text(who_invites),
+        text("Open this link to accept and to choose a password:"),
+        Paragraph::Link { label: "Accept the invitation", address: link.address.to_owned() },
+        once_until(link, reader),
+        text("If you did not expect this, ignore it: nothing happens then."),
+    ];
+    (subject, paragraphs)
+}
 
-{who_invites}
+fn password_reset(by: Option<&str>, link: &Offer<'_>, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
+    let organization = reader.organization;
+    let why = match by {
+        Some(by) => format!("{by} asks you to choose a new password for your account at {organization} on PortTask."),
+        None => format!("Somebody asked for a new password for your account at {organization} on PortTask."),
+    };
+    let paragraphs = vec![
+        Paragraph::Text(why),
+        text("Open this link to choose one; all your sessions end then:"),
+        Paragraph::Link { label: "Choose a new password", address: link.address.to_owned() },
+        once_until(link, reader),
+        text("If you did not expect this, ignore it: your password stays as it is."),
+    ];
+    (format!("Your new password for {organization}"), paragraphs)
+}
 
-Open this link to accept and to choose a password:
+fn password_changed(at: Timestamp, ip: Option<&str>, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
+    let (organization, at) = (reader.organization, moment(at, reader));
+    let from = ip.map(|ip| format!(", from the address {ip}")).unwrap_or_default();
+    let paragraphs = vec![
+        Paragraph::Text(format!(
+            "The password of your account at {organization} on PortTask was changed on {at}{from}. Your other sessions \
+             have ended."
+        )),
+        text("If it was not you, ask for a new password at once, and tell an admin of your organization."),
+    ];
+    (format!("Your password for {organization} was changed"), paragraphs)
+}
 
-{link}
+fn address_confirmation(link: &Offer<'_>, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
+    let organization = reader.organization;
+    let paragraphs = vec![
+        Paragraph::Text(format!("You want mail for your account at {organization} on PortTask to go to this address.")),
+        text("Open this link to confirm that it is yours; you sign in with it from then on:"),
+        Paragraph::Link { label: "Confirm the address", address: link.address.to_owned() },
+        once_until(link, reader),
+        text("If you did not expect this, ignore it: nothing happens then."),
+    ];
+    (format!("Confirm your address for {organization}"), paragraphs)
+}
 
-It can be used once, until {until} ({time_zone}).
+fn address_changed(at: Timestamp, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
+    let (organization, at) = (reader.organization, moment(at, reader));
+    let paragraphs = vec![
+        Paragraph::Text(format!(
+            "The address of your account at {organization} on PortTask was changed on {at}. This address gets no more \
+             mail for it, and nobody signs in with it."
+        )),
+        text("If it was not you, tell an admin of your organization at once."),
+    ];
+    (format!("Your address for {organization} was changed"), paragraphs)
+}
 
-If you did not expect this, ignore it: nothing happens then.
-"
-    );
-    (subject, text)
+fn text(text: &str) -> Paragraph {
+    Paragraph::Text(text.to_owned())
+}
+
+fn once_until(link: &Offer<'_>, reader: &Reader<'_>) -> Paragraph {
+    Paragraph::Text(format!("It can be used once, until {}.", moment(link.expires_at, reader)))
+}
+
+fn moment(instant: Timestamp, reader: &Reader<'_>) -> String {
+    format!("{} ({})", reader.at(instant).strftime("%-d %B %Y at %H:%M"), reader.time_zone)
 }
 
 fn role(role: Role) -> &'static str {
@@ -50,25 +119,21 @@ fn role(role: Role) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::of;
     use super::*;
 
-    fn example<'a>() -> Invitation<'a> {
-        Invitation {
-            name: "Bob Fisher",
-            inviter: Some("Ana Souza"),
-            organization: "Acme Shipping",
-            role: Role::Agent,
-            link: "https://admin.example/invitation#token=AgAAAA",
-            expires_at: "2026-08-03T13:05:59Z".parse().unwrap(),
-            time_zone: "Europe/Lisbon",
-        }
+    const READER: Reader<'static> =
+        Reader { name: "Bob Fisher", organization: "Acme Shipping", time_zone: "Europe/Lisbon" };
+
+    fn link() -> Offer<'static> {
+        let expires_at = "2026-08-03T13:05:59Z".parse().unwrap();
+        Offer { address: "https://admin.example/invitation#token=AgAAAA", expires_at }
     }
 
     #[test]
     fn an_invitation_says_who_invites_to_what_as_what_and_until_when() {
-        let (subject, text) = of(None).invitation(&example());
-        assert_eq!(subject, "Ana Souza invites you to Acme Shipping");
+        let message = Message::Invitation { inviter: Some("Ana Souza"), role: Role::Agent, link: link() };
+        let letter = letter(&message, &READER);
+        assert_eq!(letter.subject, "Ana Souza invites you to Acme Shipping");
         let expected = "Hello Bob Fisher,
 
 Ana Souza invites you to join Acme Shipping on PortTask as an agent.
@@ -81,17 +146,26 @@ It can be used once, until 3 August 2026 at 14:05 (Europe/Lisbon).
 
 If you did not expect this, ignore it: nothing happens then.
 ";
-        assert_eq!(text, expected);
+        assert_eq!(letter.text(), expected);
     }
 
     #[test]
     fn an_invitation_by_nobody_who_is_to_be_named_says_so() {
-        let invitation = Invitation { inviter: None, time_zone: "UTC", role: Role::SuperAdmin, ..example() };
-        let (subject, text) = of(Some("en")).invitation(&invitation);
+        let message = Message::Invitation { inviter: None, role: Role::SuperAdmin, link: link() };
+        let Letter { subject, paragraphs } = letter(&message, &Reader { time_zone: "UTC", ..READER });
         assert_eq!(subject, "You are invited to Acme Shipping");
-        assert!(
-            text.contains("\n\nYou are invited to join Acme Shipping on PortTask as a super admin of the platform.\n")
-        );
-        assert!(text.contains("until 3 August 2026 at 13:05 (UTC)."), "{text}");
+        let invites = "You are invited to join Acme Shipping on PortTask as a super admin of the platform.";
+        assert_eq!(paragraphs[1], text(invites));
+        assert_eq!(paragraphs[4], text("It can be used once, until 3 August 2026 at 13:05 (UTC)."));
+    }
+
+    #[test]
+    fn a_notice_says_what_happened_when_and_what_to_do() {
+        let at = "2026-08-03T13:05:59Z".parse().unwrap();
+        let letter = letter(&Message::PasswordChanged { at, ip: Some("203.0.113.7") }, &READER);
+        assert_eq!(letter.subject, "Your password for Acme Shipping was changed");
+        let said = letter.text();
+        assert!(said.contains("on 3 August 2026 at 14:05 (Europe/Lisbon), from the address 203.0.113.7."), "{said}");
+        assert!(said.contains("If it was not you, ask for a new password at once"), "{said}");
     }
 }

@@ -1,0 +1,159 @@
+//! One's own account: who one is and what one may; name and address.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use porttask_app::{
+    execute::{Commands, Refused, Request},
+    links::{ADDRESS_CHANGE, Purpose},
+};
+use porttask_domain::{
+    Actor, Meta, OrganizationId, PersonName, UserId,
+    identity::{
+        EmailAddress, Permissions, Role, User,
+        user::{Command, Refusal},
+    },
+};
+use porttask_projections::{ReadModel, identity::user as view};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    invitation::{Account, read},
+    password::prove,
+    user::{self, Shown},
+    words,
+};
+use crate::{
+    answer::{Changed, etag},
+    app::App,
+    problem::Problem,
+    request::{Allowed, Body, Client, Order, OrderParameters},
+    rights::{self, SignedIn},
+};
+
+/// What somebody may do.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Rights {
+    #[schema(value_type = String)]
+    organization: OrganizationId,
+    #[schema(value_type = String)]
+    user: UserId,
+    /// The ceiling.
+    #[schema(value_type = words::Role)]
+    role: Role,
+    /// How far it is narrowed.
+    #[schema(value_type = words::Permissions)]
+    permissions: Permissions,
+    /// The rights that follow, each `resource:action`: those that operations name as what they need.
+    #[schema(value_type = Vec<String>, example = json!(["users:read", "users:write"]))]
+    rights: Vec<&'static str>,
+}
+
+/// What is to be changed of one's own account: a JSON merge patch (RFC 7396).
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MePatch {
+    /// One's full name.
+    #[schema(example = "Ana Souza Lima", max_length = 200)]
+    name: String,
+}
+
+/// Another address for one's own account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewAddress {
+    #[schema(example = "ana@lima.example")]
+    email: String,
+    #[schema(format = Password)]
+    current_password: String,
+}
+
+/// An address that is confirmed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Confirmation {
+    /// What follows `#token=` in the link.
+    token: String,
+}
+
+/// Show one's own account.
+///
+/// As it is listed to admins.
+#[utoipa::path(get, path = "/v1/me", tag = "me", operation_id = "get_me", responses((status = 200, body = Shown)))]
+pub(crate) async fn get_me(State(app): State<App>, by: Allowed<SignedIn>) -> Result<Response, Problem> {
+    by.catch_up(&app, view::Users::NAME).await?;
+    let row = user::row(&app, &by, by.caller.user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
+    Ok((headers, Json(Shown::from(row))).into_response())
+}
+
+/// Show what one may do.
+///
+/// As it holds at this moment: a change of role or permissions shows at once.
+#[utoipa::path(get, path = "/v1/me/permissions", tag = "me", operation_id = "get_my_permissions",
+    responses((status = 200, body = Rights)))]
+pub(crate) async fn get_my_permissions(by: Allowed<SignedIn>) -> Json<Rights> {
+    let rights = rights::held(&by.caller, by.organization);
+    let caller = by.caller;
+    let (organization, user, role, permissions) = (caller.organization, caller.user, caller.role, caller.permissions);
+    Json(Rights { organization, user, role, permissions, rights })
+}
+
+/// Change one's own name.
+///
+/// The address is changed at `/v1/me/address`; role and permissions are an admin's business.
+#[utoipa::path(patch, path = "/v1/me", tag = "me", operation_id = "change_me", params(OrderParameters),
+    request_body(content = MePatch, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = Changed)))]
+pub(crate) async fn change_me(State(app): State<App>, order: Order<SignedIn, MePatch>) -> Result<Changed, Problem> {
+    let name = PersonName::new(&order.body.name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
+    let user = order.by.caller.user.to_string();
+    user::change(&app, &user, &order, Command::Rename { name }).await
+}
+
+/// Ask for another address for one's own account.
+///
+/// A link goes to the new address; once it is opened, mail goes there and one signs in with it. Until then nothing changes.
+/// It is good for a day; five addresses can be asked for in a day.
+#[utoipa::path(post, path = "/v1/me/address", tag = "me", operation_id = "change_my_address",
+    params(OrderParameters), request_body = NewAddress, responses((status = 200, body = Changed)))]
+pub(crate) async fn change_my_address(
+    State(app): State<App>,
+    order: Order<SignedIn, NewAddress>,
+) -> Result<Changed, Problem> {
+    order.must_be_real()?;
+    let NewAddress { email, current_password } = &order.body;
+    let email = EmailAddress::new(email).map_err(|it| Problem::invalid("/email", it.to_string()))?;
+    prove(&app, &order, current_password).await?;
+    let expires_at = Timestamp::now() + ADDRESS_CHANGE;
+    let user = order.by.caller.user.to_string();
+    user::change(&app, &user, &order, Command::RequestAddressChange { email, expires_at }).await
+}
+
+/// Confirm the new address of an account.
+///
+/// By the link that was mailed there; it is good once. The former address is told.
+#[utoipa::path(post, path = "/v1/address-changes/confirm", tag = "me", operation_id = "confirm_address",
+    security(()), request_body = Confirmation, responses((status = 200, body = Account)))]
+pub(crate) async fn confirm_address(
+    State(app): State<App>,
+    client: Client,
+    Body(Confirmation { token }): Body<Confirmation>,
+) -> Result<Json<Account>, Problem> {
+    let now = Timestamp::now();
+    let link = read(&app, &token, Purpose::AddressChange, now)?;
+    let (organization, user) = (link.organization, UserId(link.subject));
+    let meta = client.mark(Meta::by(Actor::User { organization, user }), user);
+    let command = Command::ConfirmAddress { request: link.generation, now };
+    let commands = Commands::new().on::<User>(user, command);
+    let done = app.executor.execute_all(&commands, &Request::new(organization, meta)).await?;
+    if done.facts.is_empty() {
+        return Err(Refused::from(Refusal::LinkReplaced).into());
+    }
+    Ok(Json(Account { organization, user }))
+}

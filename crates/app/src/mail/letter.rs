@@ -1,0 +1,103 @@
+//! What a mail says, written once and shown twice: as plain text and as HTML.
+
+/// A mail's words.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Letter {
+    /// What it is about.
+    pub(super) subject: String,
+    /// What it says, in order.
+    pub(super) paragraphs: Vec<Paragraph>,
+}
+
+/// A part of what a mail says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Paragraph {
+    /// Some sentences.
+    Text(String),
+    /// Something to be opened.
+    Link {
+        /// What happens then, in a few words.
+        label: &'static str,
+        /// Its address.
+        address: String,
+    },
+}
+
+impl Letter {
+    /// As plain text: a link is its address, on a line of its own.
+    pub(super) fn text(&self) -> String {
+        let paragraphs = self.paragraphs.iter().map(|paragraph| match paragraph {
+            Paragraph::Text(text) => text.as_str(),
+            Paragraph::Link { address, .. } => address.as_str(),
+        });
+        paragraphs.collect::<Vec<_>>().join("\n\n") + "\n"
+    }
+
+    /// As a page that loads nothing, in a language by its BCP 47 tag. What people are called is text there, never markup.
+    pub(super) fn html(&self, language: &str) -> String {
+        let paragraphs = self.paragraphs.iter().map(|paragraph| match paragraph {
+            Paragraph::Text(text) => format!("<p>{}</p>\n", escaped(text).replace('\n', "<br>\n")),
+            Paragraph::Link { label, address } => {
+                let (label, address) = (escaped(label), escaped(address));
+                format!(
+                    "<p><a href=\"{address}\" style=\"display: inline-block; padding: 0.6em 1.2em; border: 1px solid; \
+                     border-radius: 0.4em\">{label}</a></p>\n\
+                     <p style=\"font-size: 0.8em; overflow-wrap: anywhere\">{address}</p>\n"
+                )
+            }
+        });
+        format!(
+            "<!doctype html>\n<html lang=\"{language}\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
+             <title>{subject}</title>\n</head>\n\
+             <body style=\"font-family: sans-serif; line-height: 1.5; max-width: 36em; margin: 2em auto; padding: 0 1em\">\n\
+             {paragraphs}</body>\n</html>\n",
+            language = escaped(language),
+            subject = escaped(&self.subject),
+            paragraphs = paragraphs.collect::<String>(),
+        )
+    }
+}
+
+/// As it stands in HTML, between tags and within quotes.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(text: &str) -> Letter {
+        let link = Paragraph::Link { label: "Open it", address: "https://a.example/x#token=AA".to_owned() };
+        Letter { subject: text.to_owned(), paragraphs: vec![Paragraph::Text(text.to_owned()), link] }
+    }
+
+    #[test]
+    fn a_letter_is_shown_as_text() {
+        assert_eq!(letter("Hello <b>,\nthere").text(), "Hello <b>,\nthere\n\nhttps://a.example/x#token=AA\n");
+    }
+
+    #[test]
+    fn nothing_that_is_said_becomes_markup() {
+        let html = letter("</title><script>\"x\" & 'y'</script>").html("en");
+        assert!(!html.contains("<script>") && html.matches("</title>").count() == 1, "{html}");
+        assert!(
+            html.contains("<p>&lt;/title&gt;&lt;script&gt;&quot;x&quot; &amp; &#39;y&#39;&lt;/script&gt;</p>"),
+            "{html}"
+        );
+        assert!(html.contains("<a href=\"https://a.example/x#token=AA\"") && html.contains(">Open it</a>"), "{html}");
+        assert!(!html.contains("src=") && !html.contains("http-equiv"), "it loads nothing: {html}");
+    }
+}
