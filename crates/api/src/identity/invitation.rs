@@ -8,8 +8,9 @@ use axum::{
 };
 use jiff::Timestamp;
 use porttask_app::{
-    execute::{Commands, Refused, Request},
+    execute::{Commands, Done, Refused, Request},
     links::{InvalidLink, Link, Purpose},
+    log::Position,
     passwords::NewPassword,
 };
 use porttask_domain::{
@@ -24,6 +25,7 @@ use utoipa::ToSchema;
 
 use super::invite::invite;
 use crate::{
+    answer::POSITION,
     app::App,
     problem::Problem,
     request::{Body, Client},
@@ -55,13 +57,42 @@ pub(crate) struct Setup {
     password: String,
 }
 
-/// An account that can sign in now.
+/// An account whose link was taken up.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Account {
     #[schema(value_type = String)]
     pub(super) organization: OrganizationId,
     #[schema(value_type = String)]
     pub(super) user: UserId,
+    /// Up to where a listing must have read to show it (`Porttask-At-Least`).
+    #[schema(value_type = String, example = "0:1234")]
+    #[serde(serialize_with = "as_text")]
+    pub(super) position: Position,
+}
+
+fn as_text<S: serde::Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(position)
+}
+
+impl Account {
+    /// That something was done, unless it was done before: then this refusal.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(super) fn of(link: &Link, done: &Done, used: Refusal) -> Result<Self, Problem> {
+        match done.position {
+            Some(position) if !done.facts.is_empty() => {
+                Ok(Self { organization: link.organization, user: UserId(link.subject), position })
+            }
+            Some(_) | None => Err(Refused::from(used).into()),
+        }
+    }
+}
+
+impl IntoResponse for Account {
+    fn into_response(self) -> Response {
+        ([(POSITION, self.position.to_string())], Json(self)).into_response()
+    }
 }
 
 /// Take up an invitation.
@@ -73,14 +104,14 @@ pub(crate) async fn accept_invitation(
     State(app): State<App>,
     client: Client,
     Body(Acceptance { token, password }): Body<Acceptance>,
-) -> Result<Json<Account>, Problem> {
+) -> Result<Account, Problem> {
     let now = Timestamp::now();
     let link = read(&app, &token, Purpose::Invitation, now)?;
     let (organization, user) = (link.organization, UserId(link.subject));
     let (state, _) = app.executor.load::<User>(organization, user).await?;
     let commands = Commands::new().on::<User>(user, Command::Accept { invitation: link.generation, now });
     let own = own_words(&state);
-    take_up(&app, &client, &link, (&password, &own), &commands, Refusal::Accepted).await.map(Json)
+    take_up(&app, &client, &link, (&password, &own), &commands, Refusal::Accepted).await
 }
 
 /// Become the first super admin.
@@ -101,7 +132,7 @@ pub(crate) async fn set_up(
     let commands =
         Commands::new().on::<User>(user, invitation).on::<User>(user, Command::Accept { invitation: 1, now });
     let account = take_up(&app, &client, &link, (&password, &[name, email]), &commands, Refusal::Accepted).await?;
-    Ok((StatusCode::CREATED, Json(account)).into_response())
+    Ok((StatusCode::CREATED, account).into_response())
 }
 
 /// Sets the password in the append that takes the link up, which happens once: after that, this refusal.
@@ -120,10 +151,7 @@ pub(super) async fn take_up(
     let mut request = Request::new(organization, meta);
     request.secrets.push(app.passwords.secret(organization, user, password).await?);
     let done = app.executor.execute_all(commands, &request).await?;
-    if done.facts.is_empty() {
-        return Err(Problem::from(Refused::from(used)));
-    }
-    Ok(Account { organization, user })
+    Account::of(link, &done, used)
 }
 
 /// What nobody takes for their password: their own name and address.

@@ -8,7 +8,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use porttask_app::{
-    execute::{Commands, Refused, Request},
+    execute::{Commands, Request},
     links::{ADDRESS_CHANGE, Purpose},
 };
 use porttask_domain::{
@@ -144,7 +144,7 @@ pub(crate) async fn confirm_address(
     State(app): State<App>,
     client: Client,
     Body(Confirmation { token }): Body<Confirmation>,
-) -> Result<Json<Account>, Problem> {
+) -> Result<Account, Problem> {
     let now = Timestamp::now();
     let link = read(&app, &token, Purpose::AddressChange, now)?;
     let (organization, user) = (link.organization, UserId(link.subject));
@@ -152,8 +152,5 @@ pub(crate) async fn confirm_address(
     let command = Command::ConfirmAddress { request: link.generation, now };
     let commands = Commands::new().on::<User>(user, command);
     let done = app.executor.execute_all(&commands, &Request::new(organization, meta)).await?;
-    if done.facts.is_empty() {
-        return Err(Refused::from(Refusal::LinkReplaced).into());
-    }
-    Ok(Json(Account { organization, user }))
+    Account::of(&link, &done, Refusal::LinkReplaced)
 }

@@ -102,14 +102,14 @@ pub(crate) async fn complete_password_reset(
     State(app): State<App>,
     client: Client,
     Body(Reset { token, password }): Body<Reset>,
-) -> Result<Json<Account>, Problem> {
+) -> Result<Account, Problem> {
     let now = Timestamp::now();
     let link = read(&app, &token, Purpose::PasswordReset, now)?;
     let (organization, user) = (link.organization, UserId(link.subject));
     let (state, _) = app.executor.load::<User>(organization, user).await?;
     let commands = Commands::new().on::<User>(user, Command::ResetPassword { request: link.generation, now });
     let own = own_words(&state);
-    take_up(&app, &client, &link, (&password, &own), &commands, Refusal::LinkReplaced).await.map(Json)
+    take_up(&app, &client, &link, (&password, &own), &commands, Refusal::LinkReplaced).await
 }
 
 /// Send a user a link to set another password.
