@@ -2,10 +2,10 @@ CARGO ?= cargo
 
 # The steps of `test` follow each other, also under -j.
 .NOTPARALLEL:
-.PHONY: help setup run check test bench
+.PHONY: help setup run check test bench fuzz-api
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the PostgreSQL server that tests and measurements start, if it is missing
 	sh crates/private-postgres/setup.sh
@@ -34,3 +34,10 @@ bench: setup ## measure this machine: ONLY=append|views|service ENGINE=sqlite|po
 	$(CARGO) run --locked --release -p porttask -- bench \
 		$(if $(ONLY),--only $(ONLY)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(FIGURE),--figure $(FIGURE)) \
 		$(if $(filter 1,$(QUICK)),--quick)
+
+fuzz-api: setup ## ask the service everything its document allows and much that it does not: FUZZ_EXAMPLES=50
+	test -x target/fuzz/venv/bin/schemathesis || { python3 -m venv target/fuzz/venv && \
+		target/fuzz/venv/bin/pip install --quiet -r tests/fuzz/requirements.txt; }
+	$(CARGO) build --locked --release -p porttask
+	$(CARGO) build --locked -p private-postgres --example server
+	python3 tests/fuzz/fuzz.py target/fuzz/venv/bin/schemathesis target/release/porttask target/debug/examples/server

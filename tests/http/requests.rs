@@ -133,7 +133,7 @@ async fn what_one_node_did_another_shows(store: Store) {
     }
     let far = [("porttask-at-least", "0:999999999"), ("authorization", bob.authorization())];
     let partition = match store.engine() {
-        Engine::Sqlite => two.send("GET", users, &far, None).refused(503, "not-yet"),
+        Engine::Sqlite => two.send("GET", users, &far, None).refused(422, "invalid-fields"),
         Engine::Postgres => two.send("GET", users, &[("authorization", bob.authorization())], None).is(200),
     };
     assert!(partition.status > 0);

@@ -142,13 +142,27 @@ impl<R: Right> Allowed<R> {
     async fn wait(&self, app: &App, view: &str, is_read: impl Fn(PartitionId) -> bool) -> Result<(), Problem> {
         let last = app.last_changes.get(&self.caller.session);
         for wanted in self.at_least.iter().chain(&last).filter(|wanted| is_read(wanted.partition)) {
+            let is_asked = Some(*wanted) == self.at_least;
+            if app.views.wait_for(view, *wanted, Duration::ZERO).await? {
+                continue;
+            }
+            if is_asked && !is_recorded(app, *wanted).await? {
+                return Err(Problem::invalid("Porttask-At-Least", format!("nothing is recorded at {wanted} yet")));
+            }
             let has_come = app.views.wait_for(view, *wanted, PATIENCE).await?;
-            if !has_come && Some(*wanted) == self.at_least {
+            if !has_come && is_asked {
                 return Err(not_yet(*wanted));
             }
         }
         Ok(())
     }
+}
+
+/// Whether the log has come to a position: nobody waits for what was never answered.
+async fn is_recorded(app: &App, wanted: Position) -> Result<bool, Problem> {
+    let heads = app.database.heads().await.map_err(|error| Problem::unavailable(&error))?;
+    let mut heads = heads.iter().map(|head| head.position);
+    Ok(heads.any(|head| head.partition == wanted.partition && head.offset >= wanted.offset))
 }
 
 fn not_yet(wanted: Position) -> Problem {
