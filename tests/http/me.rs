@@ -8,6 +8,7 @@ use super::service::{PASSWORD, Service, link};
 
 on_both_engines!(
     everybody_sees_who_they_are_and_what_they_may,
+    the_table_of_rights_is_the_one_that_holds,
     a_name_is_changed_by_its_owner,
     an_address_changes_once_it_was_confirmed,
     an_address_that_is_taken_is_not_confirmed,
@@ -34,6 +35,27 @@ async fn everybody_sees_who_they_are_and_what_they_may(store: Store) {
     assert_eq!(rights(as_carol.get("/v1/me/permissions")), auditors, "it holds on the next request");
     assert!(rights(bob.get("/v1/me/permissions")).to_string().contains("roles:write"));
     assert!(rights(service.ana().get("/v1/me/permissions")).to_string().contains("organizations:write"));
+}
+
+/// The rights that the guide says a role has, by the place of its column.
+fn said(column: usize) -> Vec<String> {
+    let guide = include_str!("../../docs/permissions.md");
+    let rows = guide.lines().filter(|line| line.starts_with("| `") && line.contains(':'));
+    let rows = rows.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    rows.filter(|cells| cells[column] == "yes").map(|cells| cells[1].trim_matches('`').to_owned()).collect()
+}
+
+async fn the_table_of_rights_is_the_one_that_holds(store: Store) {
+    let service = Service::start(&store);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    for (column, role) in [(3, "admin"), (4, "agent"), (5, "read_only"), (6, "auditor")] {
+        let email = format!("{role}@acme.example");
+        let body = json!({"name": "Carol Crane", "email": email, "role": role});
+        let user = bob.post("/v1/organizations/current/users", &body).is(201).id().to_owned();
+        service.accept(&store, &acme, &user).await.is(200);
+        let held = service.sign_in(&email).get("/v1/me/permissions").is(200).body["rights"].clone();
+        assert_eq!(held, json!(said(column)), "{role}");
+    }
 }
 
 async fn a_name_is_changed_by_its_owner(store: Store) {
