@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::service::{Service, porttask};
 
-const SNAPSHOT: &str = include_str!("../../docs/openapi.json");
+pub(crate) const SNAPSHOT: &str = include_str!("../../docs/openapi.json");
 
 on_both_engines!(
     the_document_is_served,
@@ -29,19 +29,22 @@ async fn the_document_is_served(store: Store) {
     assert_eq!(served.body, serde_json::from_str::<Value>(SNAPSHOT).unwrap());
 }
 
-struct Operation {
-    method: String,
-    path: String,
-    is_public: bool,
+pub(crate) struct Operation {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) is_public: bool,
+    /// What the document says of the operation itself.
+    pub(crate) said: Value,
 }
 
-fn operations() -> Vec<Operation> {
+pub(crate) fn operations() -> Vec<Operation> {
     let document: Value = serde_json::from_str(SNAPSHOT).unwrap();
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             let is_public = operation["security"].as_array().is_some_and(|it| it.contains(&json!({})));
-            operations.push(Operation { method: method.to_uppercase(), path: path.clone(), is_public });
+            let (method, path, said) = (method.to_uppercase(), path.clone(), operation.clone());
+            operations.push(Operation { method, path, is_public, said });
         }
     }
     assert!(operations.len() > 15, "{}", operations.len());
@@ -53,7 +56,7 @@ impl Operation {
         self.path.contains("{org}")
     }
 
-    fn at(&self, organization: &str, user: &str) -> String {
+    pub(crate) fn at(&self, organization: &str, user: &str) -> String {
         let path = self.path.replace("{org}", organization).replace("{user}", user);
         let path = path.replace("{job}", "job_00000000000000000000000042");
         path.replace("{session}", "ses_00000000000000000000000042")

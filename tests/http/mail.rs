@@ -22,7 +22,7 @@ on_both_engines! {
 }
 
 /// Mails by file, once there are so many.
-fn mails(folder: &Path, count: usize) -> Vec<(PathBuf, String)> {
+pub(crate) fn mails(folder: &Path, count: usize) -> Vec<(PathBuf, String)> {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         let files = fs::read_dir(folder).into_iter().flatten().map(|file| file.unwrap().path());

@@ -239,6 +239,13 @@ impl Caller<'_> {
         self.service.answer(request.body(file.as_ref().to_vec()).unwrap()).unwrap()
     }
 
+    /// Sends whatever; `None` if the connection was closed while it was sent.
+    pub(crate) fn send_bytes(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Option<Answer> {
+        let request = http::Request::builder().method(method).uri(format!("{}{path}", self.service.url));
+        let request = request.header("authorization", &self.authorization).header("content-type", kind);
+        self.service.answer(request.body(body.to_vec()).unwrap()).ok()
+    }
+
     pub(crate) fn authorization(&self) -> &str {
         &self.authorization
     }
