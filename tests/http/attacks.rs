@@ -79,14 +79,13 @@ async fn no_operation_takes_what_is_no_json_or_too_large(store: Store) {
             (deep.as_bytes(), [400, 422]),
             (large.as_bytes(), [413, 413]),
         ] {
-            // An empty body is as none, which some operations take.
-            let takes_none = body.is_empty() && operation.said["requestBody"]["required"] != json!(true);
+            // An empty body is as an empty object, which some operations take.
             let Some(answer) = ana.send_bytes(&operation.method, &path, "application/json", body) else {
                 // Too large to be read to its end.
                 assert!(body.len() > 1 << 20, "{place}");
                 continue;
             };
-            let is_fine = statuses.contains(&answer.status) || takes_none || answer.status == 415;
+            let is_fine = statuses.contains(&answer.status) || (body.is_empty() && answer.status < 500);
             assert!(is_fine, "{place} with {:?}: {answer:?}", &body[..body.len().min(9)]);
         }
         let answer = ana.send_bytes(&operation.method, &path, "text/plain", b"{\"a\": 1}").unwrap();

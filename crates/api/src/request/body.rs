@@ -56,6 +56,10 @@ pub(super) fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> R
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail));
     }
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    // Members in an array, without their names, would do for serde.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::invalid("", "must be an object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let is_syntax = !error.inner().is_data();
@@ -136,6 +140,7 @@ mod tests {
             (r#"{}"#, "invalid-fields", "name"),
             (r#"{"name":"#, "malformed-json", "no JSON"),
             (r#"{"name":"Ana"} {}"#, "malformed-json", "follows"),
+            (r#" ["Ana"]"#, "invalid-fields", "an object"),
         ] {
             let (actual, told) = parsed(json).unwrap_err();
             assert_eq!(actual, slug, "{json}: {told}");
