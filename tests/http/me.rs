@@ -72,6 +72,12 @@ async fn a_name_is_changed_by_its_owner(store: Store) {
     bob.send("PATCH", "/v1/me", &[("if-match", "\"1\"")], Some(&name)).refused(412, "outdated");
     bob.send("PATCH", "/v1/me", &[("if-match", &etag)], Some(&name)).is(200);
     assert_eq!(bob.get("/v1/me").is(200).body["name"], "Róbert Fisher");
+    for (locale, shown) in [(json!("pt-BR"), json!("pt-BR")), (json!(null), json!(null))] {
+        bob.patch("/v1/me", &json!({"locale": locale})).is(200);
+        assert_eq!(bob.get("/v1/me").is(200).body["locale"], shown);
+    }
+    bob.patch("/v1/me", &json!({"locale": "klingon"})).refused(422, "invalid-fields");
+    bob.patch("/v1/me", &json!({"name": null})).is(200);
     let found = bob.get("/v1/organizations/current/users?q=robert").is(200);
     assert_eq!(found.body["items"].as_array().unwrap().len(), 1);
     let told = bob.get("/v1/organizations/current/audit-log?action=user.renamed").is(200);

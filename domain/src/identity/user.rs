@@ -18,6 +18,7 @@ pub use self::{event::Event, refusal::Refusal};
 use super::{
     address::EmailAddress,
     role::{Access, Permissions, Role},
+    settings::Locale,
 };
 use crate::{Aggregate, Guard, OrganizationId, PersonName, Personal, Scope, SessionId, UserId};
 
@@ -90,6 +91,11 @@ pub enum Command {
     Rename {
         /// The person's full name.
         name: PersonName,
+    },
+    /// Mail somebody in another language than that of their organization.
+    ChangeLocale {
+        /// In which; `None` is that of the organization.
+        locale: Option<Locale>,
     },
     /// Let mail go elsewhere, once it is sure that it arrives there.
     RequestAddressChange {
@@ -190,6 +196,11 @@ impl User {
         self.0.as_ref().map(|existing| (&existing.name, &existing.email))
     }
 
+    /// In which language they want mail; `None` is that of their organization.
+    pub fn locale(&self) -> Option<&Locale> {
+        self.0.as_ref()?.locale.as_ref()
+    }
+
     /// Which request for another password its link may still answer, and when that ends.
     pub fn password_reset(&self) -> Option<(u64, Timestamp)> {
         self.0.as_ref()?.resets.open()
@@ -283,6 +294,7 @@ impl Aggregate for User {
             | Event::Deactivated {}
             | Event::Reactivated {}
             | Event::Renamed { .. }
+            | Event::LocaleChanged { .. }
             | Event::AddressChangeRequested { .. }
             | Event::PasswordResetRequested { .. }
             | Event::PasswordReset {}

@@ -11,7 +11,7 @@ use porttask_domain::{
     identity::{
         Permissions, Role, Standing, organization,
         session::{self, Ending},
-        settings::{Branding, BusinessHours, Hours, Settings, Weekday},
+        settings::{Branding, BusinessHours, Hours, Locale, Settings, Weekday},
         user::{self, Status},
     },
 };
@@ -151,6 +151,13 @@ fn user(event: &user::Event, listener: &mut dyn Listener) {
         }
         Event::Renamed { from, to } => {
             change_in_words("changed the name", "name", Shown::Personal(from), Shown::Personal(to), listener);
+        }
+        Event::LocaleChanged { from, to } => {
+            fn shown(locale: &Option<Locale>) -> Option<Shown<'_>> {
+                locale.as_ref().map(|locale| Shown::Written(locale))
+            }
+            listener.words("changed the language of mail");
+            listener.change("locale", shown(from), shown(to));
         }
         Event::AddressChangeRequested { email, address_rules: _, expires_at } => {
             listener.words("asked to change the address to ");

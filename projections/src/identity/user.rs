@@ -26,6 +26,8 @@ row! {
             email: Option<String>,
             /// The address as it is sorted and searched; empty once it was erased.
             folded_email: String,
+            /// In which language they want mail; `None` is that of the organization.
+            locale: Option<String>,
             /// What they are.
             role: Role,
             /// Where the account is in its life.
@@ -61,7 +63,7 @@ pub struct Users;
 
 impl ReadModel for Users {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_address", columns: &["folded_email"] },
         Index { name: "by_name", columns: &["organization", "folded_name", "user"] },
@@ -91,6 +93,7 @@ impl ReadModel for Users {
                 folded_name,
                 email,
                 folded_email,
+                locale: None,
                 role,
                 status,
                 tickets,
@@ -141,6 +144,7 @@ impl ReadModel for Users {
                 let (email, folded_email) = shown(to);
                 User { email, folded_email, ..row }
             }
+            Event::LocaleChanged { to, .. } => User { locale: to.as_ref().map(ToString::to_string), ..row },
             Event::AddressChangeRequested { .. } | Event::PasswordResetRequested { .. } => row,
             Event::PasswordReset {} => sessions_ended(row, None, recorded),
             Event::PasswordChanged { keeping } | Event::SessionsEnded { keeping } => {

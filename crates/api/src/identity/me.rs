@@ -15,6 +15,7 @@ use porttask_domain::{
     Actor, Meta, OrganizationId, PersonName, UserId,
     identity::{
         EmailAddress, Permissions, Role, User,
+        settings::Locale,
         user::{Command, Refusal},
     },
 };
@@ -60,7 +61,16 @@ pub(crate) struct Rights {
 pub(crate) struct MePatch {
     /// One's full name.
     #[schema(example = "Ana Souza Lima", max_length = 200)]
-    name: String,
+    name: Option<String>,
+    /// In which language one wants mail; null is that of the organization.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>, example = "pt-BR")]
+    locale: Option<Option<Locale>>,
+}
+
+/// What is said, were it that there is none.
+fn said<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Another address for one's own account.
@@ -104,16 +114,26 @@ pub(crate) async fn get_my_permissions(by: Allowed<SignedIn>) -> Json<Rights> {
     Json(Rights { organization, user, role, permissions, rights })
 }
 
-/// Change one's own name.
+/// Change one's own name, and the language of one's mail.
 ///
 /// The address is changed at `/v1/me/address`; role and permissions are an admin's business.
 #[utoipa::path(patch, path = "/v1/me", tag = "me", operation_id = "change_me", params(OrderParameters),
     request_body(content = MePatch, content_type = "application/merge-patch+json"),
     responses((status = 200, body = Changed)))]
 pub(crate) async fn change_me(State(app): State<App>, order: Order<SignedIn, MePatch>) -> Result<Changed, Problem> {
-    let name = PersonName::new(&order.body.name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
-    let user = order.by.caller.user.to_string();
-    user::change(&app, &user, &order, Command::Rename { name }).await
+    let (organization, user) = (order.by.organization, order.by.caller.user);
+    let MePatch { name, locale } = &order.body;
+    let mut commands = Commands::new();
+    if let Some(name) = name {
+        let name = PersonName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
+        commands = commands.on::<User>(user, Command::Rename { name });
+    }
+    if let Some(locale) = locale {
+        commands = commands.on::<User>(user, Command::ChangeLocale { locale: locale.clone() });
+    }
+    let subject = user::stream(organization, user)?;
+    let done = order.carry_out(&app, &subject, &commands, |it| it).await?;
+    Changed::of(&app, done, &subject, order.dry_run).await
 }
 
 /// Ask for another address for one's own account.

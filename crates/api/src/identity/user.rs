@@ -51,6 +51,9 @@ pub(crate) struct Shown {
     name: Option<String>,
     /// Their mail address; null once it was erased.
     email: Option<String>,
+    /// In which language they want mail; null is that of the organization.
+    #[schema(example = "pt-BR")]
+    locale: Option<String>,
     #[schema(value_type = words::Role)]
     role: Role,
     #[schema(value_type = words::Permissions)]
@@ -78,6 +81,7 @@ impl From<view::User> for Shown {
             organization: row.organization,
             name: row.name,
             email: row.email,
+            locale: row.locale,
             role: row.role,
             permissions: Permissions { tickets, invoices, reports, administration },
             status: row.status,

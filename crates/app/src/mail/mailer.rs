@@ -136,7 +136,7 @@ impl Mailer {
             (Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation, None) => return Ok(None),
         };
         let settings = organization.settings();
-        let locale = settings.map(|settings| settings.locale.to_string());
+        let locale = account.now.locale().or(settings.map(|settings| &settings.locale)).map(ToString::to_string);
         let texts = texts::of(locale.as_deref());
         let letter = (texts.letter)(
             &message,

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Personal, SessionId,
-    identity::role::{Permissions, Role},
+    identity::{
+        role::{Permissions, Role},
+        settings::Locale,
+    },
 };
 
 /// What can happen to a user. Stored for ever: never reuse a name; a new shape is a new `.vN`.
@@ -83,6 +86,16 @@ pub enum Event {
         from: Personal,
         /// What they are called.
         to: Personal,
+    },
+    /// They want mail in another language.
+    #[serde(rename = "user.locale_changed.v1")]
+    LocaleChanged {
+        /// In which they wanted it; without it, that of the organization.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        from: Option<Locale>,
+        /// In which they want it; without it, that of the organization.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        to: Option<Locale>,
     },
     /// They want mail to go elsewhere; it does once the new address is confirmed.
     #[serde(rename = "user.address_change_requested.v1")]

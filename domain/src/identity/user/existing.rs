@@ -8,6 +8,7 @@ use crate::{
     identity::{
         address::EmailAddress,
         role::{Permissions, Role},
+        settings::Locale,
     },
 };
 
@@ -18,6 +19,7 @@ pub(super) struct Existing {
     pub(super) status: Status,
     pub(super) role: Role,
     pub(super) permissions: Permissions,
+    pub(super) locale: Option<Locale>,
     pub(super) invitations: Links,
     /// Whether one of them was taken up.
     has_accepted: bool,
@@ -83,6 +85,7 @@ impl Existing {
             status: Status::Registered,
             role,
             permissions,
+            locale: None,
             invitations: Links::default(),
             has_accepted: false,
             address_changes: Links::default(),
@@ -148,6 +151,10 @@ impl Existing {
                 let is_so = self.name.value() == Some(name.as_str());
                 let (from, to) = (self.name.clone(), self.name.replaced(name.as_str()));
                 Ok(if is_so { vec![] } else { vec![Event::Renamed { from, to }] })
+            }
+            Command::ChangeLocale { locale } => {
+                let (from, to) = (self.locale.clone(), locale.clone());
+                Ok(if from == to { vec![] } else { vec![Event::LocaleChanged { from, to }] })
             }
             Command::RequestAddressChange { email, expires_at } => self.request_address(email, *expires_at),
             Command::ConfirmAddress { request, now } => {
@@ -250,6 +257,7 @@ impl Existing {
                 self.end_sessions(None);
             }
             Event::Renamed { to, .. } => self.name = to.clone(),
+            Event::LocaleChanged { to, .. } => self.locale.clone_from(to),
             Event::AddressChangeRequested { email, expires_at, .. } => {
                 self.wanted_email = Some(email.clone());
                 let today = Some(day(*expires_at));

@@ -189,6 +189,17 @@ fn a_name_is_changed_once() {
     given::<User>(after([Event::Renamed { from, to }])).when(rename()).then([]);
 }
 
+#[test]
+fn a_language_is_chosen_and_given_up() {
+    let [pt, none] = [Some("pt".parse().unwrap()), None];
+    let change = |locale: &Option<Locale>| Command::ChangeLocale { locale: locale.clone() };
+    let changed =
+        |from: &Option<Locale>, to: &Option<Locale>| Event::LocaleChanged { from: from.clone(), to: to.clone() };
+    given::<User>(active()).when(change(&none)).then([]);
+    given::<User>(active()).when(change(&pt)).then([changed(&none, &pt)]);
+    given::<User>(after([changed(&none, &pt)])).when(change(&none)).then([changed(&pt, &none)]);
+}
+
 fn wanted(email: &str, expires_at: i64) -> Event {
     let email = Personal::identity(ana(), email);
     Event::AddressChangeRequested { email, address_rules: 1, expires_at: second(expires_at) }
