@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     compliance::{export, refusal},
-    identity::{organization, session, user},
+    identity::{api_key, organization, session, user},
 };
 
 /// What happened, whoever it happened to.
@@ -16,6 +16,8 @@ pub enum Fact {
     User(user::Event),
     /// To a session.
     Session(session::Event),
+    /// To an API key.
+    ApiKey(api_key::Event),
     /// To refusals.
     Refusal(refusal::Event),
     /// To an export.
@@ -83,7 +85,7 @@ macro_rules! facts {
     };
 }
 
-facts!(organization => Organization, user => User, session => Session, refusal => Refusal, export => Export);
+facts!(organization => Organization, user => User, session => Session, api_key => ApiKey, refusal => Refusal, export => Export);
 
 /// An event is serialized as `{"type": …, "data": …}`.
 #[derive(Deserialize)]

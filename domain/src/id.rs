@@ -67,6 +67,8 @@ ids! {
     UserId = "usr";
     /// A sign-in, until it ends.
     SessionId = "ses";
+    /// A key by which a program works.
+    ApiKeyId = "key";
     /// Refusals of one caller, of one kind, within an hour.
     RefusalId = "rfs";
     /// Something that was taken out of the platform.

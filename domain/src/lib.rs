@@ -4,7 +4,7 @@
 //!
 //! | room | what it owns |
 //! |---|---|
-//! | `identity` | organizations, users, sessions |
+//! | `identity` | organizations, users, sessions, API keys |
 //! | `compliance` | refusals that callers met, exports |
 //!
 //! Beside the rooms stands what all of them use: [`Aggregate`] (the shape of a noun), [`Fact`] (all events in one type),
@@ -26,7 +26,7 @@ mod text;
 
 pub use aggregate::{Aggregate, Guard, Kind, Refusal, Scope};
 pub use fact::{Fact, Undecodable};
-pub use id::{ExportId, InvalidId, JobId, OrganizationId, PersonId, RefusalId, SessionId, UserId, uuid_of};
+pub use id::{ApiKeyId, ExportId, InvalidId, JobId, OrganizationId, PersonId, RefusalId, SessionId, UserId, uuid_of};
 pub use meta::{Actor, Meta};
 pub use personal::{Personal, Sealing};
 pub use tally::Tally;

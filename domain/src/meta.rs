@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{OrganizationId, Personal, SessionId, UserId};
+use crate::{ApiKeyId, OrganizationId, Personal, SessionId, UserId};
 
 /// What stands beside the fact in every event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,13 @@ pub enum Actor {
         organization: OrganizationId,
         /// Whose account it is.
         user: UserId,
+    },
+    /// A program, by a key that works in the name of a person.
+    ApiKey {
+        /// Where the key is good.
+        organization: OrganizationId,
+        /// Which key.
+        key: ApiKeyId,
     },
     /// Whoever operates this installation, from its command line.
     Operator,

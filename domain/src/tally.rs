@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     Aggregate, Fact, Guard, OrganizationId,
     compliance::{Export, Refusals},
-    identity::{Organization, Session, User},
+    identity::{ApiKey, Organization, Session, User},
 };
 
 /// Everything that has happened so far, as far as guards depend on it.
@@ -23,8 +23,9 @@ impl Tally {
         match fact {
             Fact::Organization(event) => step(self.organizations.entry(subject).or_default(), event),
             Fact::User(event) => step(self.users.entry((organization, subject)).or_default(), event),
-            // These claim and count nothing, whatever has happened to them.
+            // What these claim and count depends on nothing that has happened to them.
             Fact::Session(event) => Session::default().guards(event),
+            Fact::ApiKey(event) => ApiKey::default().guards(event),
             Fact::Refusal(event) => Refusals::default().guards(event),
             Fact::Export(event) => Export::default().guards(event),
         }

@@ -5,7 +5,7 @@
 //!
 //! | room | what it owns |
 //! |---|---|
-//! | `identity` | organizations, users, sessions |
+//! | `identity` | organizations, users, sessions, API keys |
 //! | `compliance` | the audit log |
 
 #![deny(clippy::wildcard_enum_match_arm)]
@@ -29,6 +29,7 @@ pub fn models() -> Vec<Box<dyn Model>> {
         model::<identity::organization::Organizations>(),
         model::<identity::user::Users>(),
         model::<identity::session::Sessions>(),
+        model::<identity::api_key::ApiKeys>(),
         model::<compliance::audit_log::AuditLog>(),
     ]
 }

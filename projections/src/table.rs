@@ -1,7 +1,7 @@
 //! The table of a read model: defined by its row, once for all engines.
 
 use jiff::Timestamp;
-use porttask_domain::{OrganizationId, SessionId, UserId};
+use porttask_domain::{ApiKeyId, OrganizationId, SessionId, UserId};
 use uuid::Uuid;
 
 /// A table. The engine adds the partition as the first column of its key and of every index.
@@ -150,6 +150,7 @@ column_types! {
     Uuid: Id, |it| *it, Some;
     OrganizationId: Id, |it| it.0, |id| Some(Self(id));
     UserId: Id, |it| it.0, |id| Some(Self(id));
+    ApiKeyId: Id, |it| it.0, |id| Some(Self(id));
     SessionId: Id, |it| it.0, |id| Some(Self(id));
     u64: Integer, |it| *it as i64, |it: i64| u64::try_from(it).ok();
     bool: Boolean, |it| *it, Some;

@@ -3,6 +3,7 @@
 use porttask_domain::compliance::export::Format;
 use porttask_domain::identity::{
     Access, Role, Standing,
+    api_key::KeyScope,
     session::{Ending, Method},
     settings::Weekday,
     user::Status,
@@ -59,6 +60,10 @@ words! {
     Status { Registered = "registered", Invited = "invited", Active = "active", Deactivated = "deactivated" }
     Access { None = "none", Read = "read", Write = "write" }
     Standing { Active = "active", Suspended = "suspended", Deactivated = "deactivated" }
+    KeyScope {
+        ReadOrganizations = "organizations:read", WriteOrganizations = "organizations:write", ReadUsers = "users:read",
+        WriteUsers = "users:write", ReadAuditLog = "audit_log:read"
+    }
     Method { Password = "password" }
     Format { Csv = "csv", Json = "json" }
     Ending { SignOut = "sign_out", Revocation = "revocation" }

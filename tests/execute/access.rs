@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use porttask_app::{
-    access::{Access, AccessError, Caller},
+    access::{Access, AccessError, Caller, Credential, Token},
     execute::ExecuteError,
     log::{LogError, SecretId, SecretKind},
     new_id,
@@ -37,11 +37,12 @@ async fn sign_in(node: &Node, acme: &Acme, user: UserId) -> String {
     let lasts = now()..now() + SignedDuration::from_hours(1);
     let method = session::Method::Password;
     let token = access(node).start(acme.organization, user, method, lasts, acme.meta()).await;
-    token.unwrap().reveal()
+    token.unwrap().1.reveal()
 }
 
 fn session_of(token: &str) -> SessionId {
-    token.parse::<porttask_app::access::Token>().unwrap().session()
+    let Credential::Session(session) = token.parse::<Token>().unwrap().credential() else { panic!("{token}") };
+    session
 }
 
 async fn revoke(node: &Node, acme: &Acme, token: &str) {
@@ -54,8 +55,9 @@ async fn a_token_is_known_while_its_session_lasts(store: Store) {
     let acme = node.acme().await;
     let token = sign_in(&node, &acme, acme.admin).await;
     let access = access(&node);
-    let Caller { organization, user, session, role, permissions, .. } =
-        access.authenticate(&token, now()).await.unwrap();
+    let caller = access.authenticate(&token, now()).await.unwrap();
+    let session = caller.session().unwrap();
+    let Caller { organization, user, role, permissions, .. } = caller;
     assert_eq!((organization, user, session), (acme.organization, acme.admin, session_of(&token)));
     assert_eq!((role, permissions), (Role::Admin, Role::Admin.ceiling()));
     let late = now() + SignedDuration::from_hours(1);

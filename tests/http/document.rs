@@ -59,6 +59,7 @@ impl Operation {
     pub(crate) fn at(&self, organization: &str, user: &str) -> String {
         let path = self.path.replace("{org}", organization).replace("{user}", user);
         let path = path.replace("{job}", "job_00000000000000000000000042");
+        let path = path.replace("{key}", "key_00000000000000000000000042");
         path.replace("{session}", "ses_00000000000000000000000042")
     }
 }

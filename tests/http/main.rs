@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod api_keys;
 mod attacks;
 mod audit_log;
 mod connections;

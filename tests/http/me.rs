@@ -31,7 +31,7 @@ async fn everybody_sees_who_they_are_and_what_they_may(store: Store) {
     assert_eq!(rights(as_carol.get("/v1/me/permissions")), few);
     let read = json!({"tickets": "read", "invoices": "read", "reports": "read", "administration": "read"});
     bob.patch(&format!("{users}/{carol}"), &json!({"role": "auditor", "permissions": read})).is(200);
-    let auditors = json!(["account:own", "organization:read", "users:read", "audit_log:read"]);
+    let auditors = json!(["account:own", "organization:read", "users:read", "api_keys:read", "audit_log:read"]);
     assert_eq!(rights(as_carol.get("/v1/me/permissions")), auditors, "it holds on the next request");
     assert!(rights(bob.get("/v1/me/permissions")).to_string().contains("roles:write"));
     assert!(rights(service.ana().get("/v1/me/permissions")).to_string().contains("organizations:write"));

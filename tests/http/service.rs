@@ -167,6 +167,12 @@ impl Service {
         Caller { service: self, authorization, session: answer.body }
     }
 
+    /// Whoever has this token.
+    pub(crate) fn with_token(&self, token: &Value) -> Caller<'_> {
+        let authorization = format!("Bearer {}", token.as_str().unwrap());
+        Caller { service: self, authorization, session: Value::Null }
+    }
+
     /// The super admin.
     pub(crate) fn ana(&self) -> Caller<'_> {
         self.sign_in("ana@platform.example")

@@ -91,8 +91,9 @@ impl Changed {
     }
 }
 
-impl IntoResponse for Changed {
-    fn into_response(self) -> Response {
+impl Changed {
+    /// Where it stands, for whoever reads only headers.
+    pub(crate) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(position) = self.position.as_ref().and_then(|it| HeaderValue::from_str(it).ok()) {
             headers.insert(HeaderName::from_static(POSITION), position);
@@ -102,7 +103,13 @@ impl IntoResponse for Changed {
         {
             headers.insert(header::ETAG, tag);
         }
-        (headers, Json(self)).into_response()
+        headers
+    }
+}
+
+impl IntoResponse for Changed {
+    fn into_response(self) -> Response {
+        (self.headers(), Json(self)).into_response()
     }
 }
 

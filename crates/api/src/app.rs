@@ -23,13 +23,14 @@ use porttask_app::{
     vault::{Vault, VaultError},
     views::Views,
 };
-use porttask_domain::{OrganizationId, SessionId};
+use porttask_domain::OrganizationId;
 use quick_cache::sync::Cache;
 use sha2::Sha256;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+use uuid::Uuid;
 
 use crate::{
     around::{Limits, Metrics, Rates},
@@ -37,7 +38,7 @@ use crate::{
     serve::Connections,
 };
 
-/// How many sessions' last positions are remembered.
+/// How many sessions' and keys' last positions are remembered.
 const REMEMBERED: usize = 100_000;
 /// How many large things are held in memory at a time: files that come, and reports that are told.
 const LARGE_AT_ONCE: usize = 4;
@@ -87,7 +88,7 @@ pub struct Parts {
     /// Permits for large things.
     large: Arc<Semaphore>,
     /// What each caller has changed last, so that they see it.
-    pub(crate) last_changes: Cache<SessionId, Position>,
+    pub(crate) last_changes: Cache<Uuid, Position>,
 }
 
 /// How the service is run.

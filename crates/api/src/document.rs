@@ -27,6 +27,7 @@ use crate::{identity::import::Format as ReportFormat, problem::Problem};
     ),
     servers((url = "/", description = "This service")),
     tags(
+        (name = "API keys", description = "Keys by which programs work in the name of people."),
         (name = "audit log", description = "Who did what, to what, when, from where."),
         (name = "invitations", description = "Links that were handed out, taken up by people without an account yet."),
         (name = "jobs", description = "Long work that was ordered, and how far it has come."),
@@ -54,7 +55,10 @@ impl Modify for Security {
             SecurityScheme::Http(bearer)
         };
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("session", scheme("The token that signing in answers with: `pts_…`."));
+        components.add_security_scheme(
+            "session",
+            scheme("The token that signing in answers with, `pts_…`, or an API key, `ptk_…`."),
+        );
         components.add_security_scheme("metrics", scheme("The token that PORTTASK_METRICS_TOKEN sets."));
     }
 }
@@ -98,8 +102,12 @@ const PARAMETERS: [(&str, &str, &str, &str); 3] = [
 ];
 
 /// Parameters in paths.
-const PLACES: [(&str, &str); 3] =
-    [("org", "The organization, or `current`"), ("user", "The user"), ("session", "The session")];
+const PLACES: [(&str, &str); 4] = [
+    ("org", "The organization, or `current`"),
+    ("user", "The user"),
+    ("session", "The session"),
+    ("key", "The API key"),
+];
 
 /// The document of these routes.
 pub(crate) fn complete(mut document: Document) -> Document {

@@ -88,7 +88,7 @@ impl ShownJob {
         let JobProgress { done, counts } = app.jobs.progress(job.id).filter(|_| is_running).unwrap_or(kept);
         let ordered_by = match job.actor {
             Actor::User { user, .. } => Some(user),
-            Actor::Operator | Actor::System | Actor::Anonymous => None,
+            Actor::ApiKey { .. } | Actor::Operator | Actor::System | Actor::Anonymous => None,
         };
         let Job { id, organization, kind, state, total, created_at, started_at, finished_at, failure, .. } = job;
         let dry_run = job.is_dry_run;

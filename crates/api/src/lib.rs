@@ -47,7 +47,7 @@ pub use self::{
 };
 use self::{
     compliance::{audit_log, export},
-    identity::{import, invitation, invite, me, organization, password, session, user},
+    identity::{api_key, import, invitation, invite, me, organization, password, session, user},
     problem::Problem,
     refused::Operations,
 };
@@ -81,6 +81,11 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(user::reactivate_user))
         .routes(routes!(invite::send_invitation))
         .routes(routes!(invite::revoke_invitation))
+        .routes(routes!(api_key::create_api_key, api_key::list_api_keys))
+        .routes(routes!(api_key::get_api_key))
+        .routes(routes!(api_key::rotate_api_key))
+        .routes(routes!(api_key::revoke_api_key))
+        .routes(routes!(api_key::adopt_api_key))
         .routes(routes!(audit_log::list_audit_log))
         .routes(routes!(export::export_audit_log))
         .routes(routes!(import::import_users))

@@ -14,7 +14,10 @@ use porttask_app::{
     sign_in::SignInError,
     views::ViewError,
 };
-use porttask_domain::{Kind, identity::user};
+use porttask_domain::{
+    Kind,
+    identity::{api_key, user},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -191,6 +194,10 @@ impl From<GuardRefusal> for Problem {
                 let detail = format!("no more than {maximum} invitations may be sent in a day: go on tomorrow");
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "invitation-limit-reached", detail).after(3_600)
             }
+            GuardRefusal::AboveMaximum { key, maximum, .. } if key.name == api_key::API_KEYS => conflict(
+                "too-many-api-keys",
+                format!("an organization has at most {maximum} API keys: revoke one first"),
+            ),
             _ => conflict("limit-reached", refusal.to_string()),
         }
     }
@@ -201,6 +208,7 @@ impl From<AccessError> for Problem {
         match error {
             AccessError::Unknown => Self::unauthenticated(),
             AccessError::Refused(refused) => Self::new(StatusCode::FORBIDDEN, refused.slug, refused.message),
+            AccessError::NoMaker => Self::new(StatusCode::FORBIDDEN, "api-key-maker-inactive", error.to_string()),
             AccessError::Failed(error) => error.into(),
         }
     }

@@ -4,27 +4,30 @@
 //! |---|---|
 //! | `token.rs` | the form of a token |
 //!
-//! Authentication goes the same way as commands: session, user and organization come from memory, and one query confirms
+//! Authentication goes the same way as commands: session or key, user and organization come from memory, and one query confirms
 //! their versions. So what was revoked, changed or suspended on any node holds on the next request; and as these versions
 //! go into the caller's own commands, it also beats those that are under way.
 
 mod token;
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 use porttask_domain::{
-    Actor, Meta, OrganizationId, SessionId, UserId,
+    Actor, ApiKeyId, Meta, OrganizationId, SessionId, UserId,
     identity::{
-        Capability, Organization, Permissions, Role, Session, User,
+        ApiKey, Capability, Organization, Permissions, Role, Session, User,
+        api_key::{Grant, KeyScope},
         session::{self, Eras, Holder},
     },
 };
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
-pub use self::token::{InvalidToken, Token};
+pub use self::token::{Credential, InvalidToken, Token};
 use crate::{
     execute::{ExecuteError, Executor, Refused, Request, stream_of},
     ledger::Database,
@@ -44,19 +47,23 @@ pub struct Access {
     secrets: Cache<SecretId, [u8; 32]>,
 }
 
-/// Somebody who is signed in, as they are at this moment.
+/// Somebody who is signed in, or a program by its key, as they are at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// Where their account is.
     pub organization: OrganizationId,
-    /// Who they are.
+    /// Who they are; of a key, in whose name it works.
     pub user: UserId,
-    /// By which sign-in they are known.
-    pub session: SessionId,
+    /// By what they are known.
+    pub credential: Credential,
     /// What they are.
     pub role: Role,
-    /// What they are permitted.
+    /// What they are permitted; a key never more than the person in whose name it works.
     pub permissions: Permissions,
+    /// What a key of the platform may; `None` for all others.
+    pub scopes: Option<BTreeSet<KeyScope>>,
+    /// From where the key is accepted; nothing is everywhere.
+    pub networks: Vec<IpNet>,
     /// The versions by which all this is known.
     seen: Vec<Expected>,
 }
@@ -70,6 +77,9 @@ pub enum AccessError {
     /// The caller is known, and their organization is locked out.
     #[error("{0}")]
     Refused(Refused),
+    /// The key is good, and nobody is there any more in whose name it works.
+    #[error("the person in whose name this API key works is not active: an admin can adopt it")]
+    NoMaker,
     /// It could not be found out.
     #[error(transparent)]
     Failed(#[from] ExecuteError),
@@ -92,8 +102,29 @@ impl Caller {
 
     /// The caller as the actor of what they do.
     pub fn meta(&self) -> Meta {
-        let actor = Actor::User { organization: self.organization, user: self.user };
-        Meta { session: Some(self.session), ..Meta::by(actor) }
+        let organization = self.organization;
+        match self.credential {
+            Credential::Session(session) => {
+                Meta { session: Some(session), ..Meta::by(Actor::User { organization, user: self.user }) }
+            }
+            Credential::Key { key, .. } => Meta::by(Actor::ApiKey { organization, key }),
+        }
+    }
+
+    /// The session by which the caller is known, if it is one.
+    pub fn session(&self) -> Option<SessionId> {
+        match self.credential {
+            Credential::Session(session) => Some(session),
+            Credential::Key { .. } => None,
+        }
+    }
+
+    /// Who does what the caller does, as an id: a user, or a key.
+    pub fn doer(&self) -> String {
+        match self.credential {
+            Credential::Session(_) => self.user.to_string(),
+            Credential::Key { key, .. } => key.to_string(),
+        }
     }
 }
 
@@ -114,10 +145,10 @@ impl Access {
         method: session::Method,
         lasts: Range<Timestamp>,
         meta: Meta,
-    ) -> Result<Token, AccessError> {
+    ) -> Result<(SessionId, Token), AccessError> {
         for _ in 0..ATTEMPTS {
             let session: SessionId = new_id();
-            let token = Token::generate(organization, session).map_err(ExecuteError::from)?;
+            let token = Token::generate(organization, Credential::Session(session)).map_err(ExecuteError::from)?;
             let mut seen = Seen { access: self, may_be_old: false, versions: Vec::new() };
             let state: User = seen.look(stream_of::<User>(organization, user)?).await?;
             if state.rights().is_none() {
@@ -126,12 +157,11 @@ impl Access {
             let eras = Eras { user: state.era(), organization: seen.era_of(organization).await? };
             let mut request = Request::new(organization, Meta { session: Some(session), ..meta.clone() });
             request.expected = seen.versions;
-            let hash = hash(token.secret()).to_vec();
-            request.secrets.push(NewSecret { id: secret_id(organization, session), hash });
+            request.secrets.push(kept(&token));
             let Range { start: started_at, end: expires_at } = lasts;
             let start = session::Command::Start { user, method, started_at, expires_at, eras };
             match self.executor.execute::<Session>(session, start, &request).await {
-                Ok(_) => return Ok(token),
+                Ok(_) => return Ok((session, token)),
                 Err(ExecuteError::Refused(refused)) => return Err(AccessError::Refused(refused)),
                 // User or organization were changed at this very moment, perhaps locked out.
                 Err(ExecuteError::Outdated(_)) => {}
@@ -141,6 +171,21 @@ impl Access {
         Err(ExecuteError::Contended.into())
     }
 
+    /// A secret of a key, to be given out with the event that makes it. It is shown once; only its hash is kept.
+    ///
+    /// # Errors
+    /// If there is no randomness.
+    pub fn key_secret(
+        organization: OrganizationId,
+        key: ApiKeyId,
+        generation: u32,
+    ) -> Result<(Token, NewSecret), AccessError> {
+        let credential = Credential::Key { key, generation };
+        let token = Token::generate(organization, credential).map_err(ExecuteError::from)?;
+        let secret = kept(&token);
+        Ok((token, secret))
+    }
+
     /// Who has this token, as they are now.
     ///
     /// # Errors
@@ -148,10 +193,12 @@ impl Access {
     pub async fn authenticate(&self, token: &str, now: Timestamp) -> Result<Caller, AccessError> {
         let token: Token = token.parse().map_err(|InvalidToken| AccessError::Unknown)?;
         self.check_secret(&token).await?;
-        let (organization, session) = (token.organization(), token.session());
         for attempt in 0..ATTEMPTS {
             let mut seen = Seen { access: self, may_be_old: attempt == 0, versions: Vec::new() };
-            let found = seen.caller(organization, session, now).await?;
+            let found = match token.credential() {
+                Credential::Session(session) => seen.session(token.organization(), session, now).await?,
+                Credential::Key { key, generation } => seen.key(token.organization(), (key, generation), now).await?,
+            };
             let streams: Vec<StreamId> = seen.versions.iter().map(|it| it.stream.clone()).collect();
             let confirmed: Vec<Version> = self.database.versions(&streams).await?;
             if seen.versions.iter().zip(&confirmed).all(|(seen, actual)| seen.version == *actual) {
@@ -162,7 +209,7 @@ impl Access {
     }
 
     async fn check_secret(&self, token: &Token) -> Result<(), AccessError> {
-        let id = secret_id(token.organization(), token.session());
+        let id = secret_id(token);
         let kept = match self.secrets.get(&id) {
             Some(kept) => kept,
             None => {
@@ -184,8 +231,8 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// The caller, or why they are none, as far as what was read still holds.
-    async fn caller(
+    /// The caller of a session, or why they are none, as far as what was read still holds.
+    async fn session(
         &mut self,
         organization: OrganizationId,
         session: SessionId,
@@ -198,16 +245,48 @@ impl Seen<'_> {
         if !state.keeps(session, eras.user) {
             return Ok(Err(AccessError::Unknown));
         }
-        if organization != OrganizationId::PLATFORM {
-            let state: Organization = self.look(stream_of::<Organization>(organization, organization)?).await?;
-            if let Err(refusal) = state.allow(Capability::Use) {
-                return Ok(Err(AccessError::Refused(refusal.into())));
-            }
-            if state.era() != eras.organization {
-                return Ok(Err(AccessError::Unknown));
-            }
+        match self.era_in_use(organization).await? {
+            Err(refused) => return Ok(Err(refused)),
+            Ok(era) if era != eras.organization => return Ok(Err(AccessError::Unknown)),
+            Ok(_) => {}
         }
-        Ok(Ok(Caller { organization, user, session, role, permissions, seen: Vec::new() }))
+        let credential = Credential::Session(session);
+        let (scopes, networks, seen) = (None, Vec::new(), Vec::new());
+        Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, networks, seen }))
+    }
+
+    /// The caller of a key, or why there is none.
+    async fn key(
+        &mut self,
+        organization: OrganizationId,
+        (key, generation): (ApiKeyId, u32),
+        now: Timestamp,
+    ) -> Result<Result<Caller, AccessError>, ExecuteError> {
+        let state: ApiKey = self.look(stream_of::<ApiKey>(organization, key)?).await?;
+        let Some(found) = state.accepted(generation, now) else { return Ok(Err(AccessError::Unknown)) };
+        if let Err(refused) = self.era_in_use(organization).await? {
+            return Ok(Err(refused));
+        }
+        let maker: User = self.look(stream_of::<User>(organization, found.maker)?).await?;
+        let Some((role, held)) = maker.rights() else { return Ok(Err(AccessError::NoMaker)) };
+        let (permissions, scopes) = match &found.grant {
+            Grant::Permissions(permissions) => (permissions.narrowed_to(held), None),
+            // The person has all rights of the platform, or none.
+            Grant::Scopes(scopes) => (Permissions::NONE, Some(scopes.clone())),
+        };
+        let (credential, networks) = (Credential::Key { key, generation }, found.networks.clone());
+        let (user, seen) = (found.maker, Vec::new());
+        Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, networks, seen }))
+    }
+
+    /// The era of an organization that is in use, or why it is not. The platform always is.
+    async fn era_in_use(&mut self, organization: OrganizationId) -> Result<Result<u64, AccessError>, ExecuteError> {
+        if organization == OrganizationId::PLATFORM {
+            return Ok(Ok(0));
+        }
+        let state: Organization = self.look(stream_of::<Organization>(organization, organization)?).await?;
+        let allowed = state.allow(Capability::Use);
+        Ok(allowed.map(|()| state.era()).map_err(|refusal| AccessError::Refused(refusal.into())))
     }
 
     /// How often all sessions of an organization have ended. Those of the platform never do.
@@ -226,8 +305,23 @@ impl Seen<'_> {
     }
 }
 
-fn secret_id(organization: OrganizationId, session: SessionId) -> SecretId {
-    SecretId { organization, owner: session.0, kind: SecretKind::Session }
+/// Where the hash of a token's secret is kept. Each secret of a key has its own place.
+fn secret_id(token: &Token) -> SecretId {
+    let (owner, kind) = match token.credential() {
+        Credential::Session(session) => (session.0, SecretKind::Session),
+        Credential::Key { key, generation } => {
+            let of_generation = Sha256::new().chain_update(key.0.as_bytes()).chain_update(generation.to_be_bytes());
+            let mut owner = [0; 16];
+            owner.copy_from_slice(&of_generation.finalize()[..16]);
+            (Uuid::from_bytes(owner), SecretKind::ApiKey)
+        }
+    };
+    SecretId { organization: token.organization(), owner, kind }
+}
+
+/// What is kept of a token.
+fn kept(token: &Token) -> NewSecret {
+    NewSecret { id: secret_id(token), hash: hash(token.secret()).to_vec() }
 }
 
 fn hash(secret: &[u8; 32]) -> [u8; 32] {

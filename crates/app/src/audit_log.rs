@@ -264,7 +264,7 @@ impl Taking {
 fn actor_of(meta: &Meta) -> Option<(OrganizationId, UserId)> {
     match meta.actor {
         Actor::User { organization, user } => Some((organization, user)),
-        Actor::Operator | Actor::System | Actor::Anonymous => None,
+        Actor::ApiKey { .. } | Actor::Operator | Actor::System | Actor::Anonymous => None,
     }
 }
 

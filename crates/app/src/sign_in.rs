@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use porttask_domain::{Actor, Meta, OrganizationId, Personal, UserId, identity::session::Method};
+use porttask_domain::{Actor, Meta, OrganizationId, Personal, SessionId, UserId, identity::session::Method};
 
 use crate::{
     access::{Access, AccessError, Token},
@@ -40,6 +40,8 @@ pub struct Attempt {
 pub struct SignedIn {
     /// What proves it from now on.
     pub token: Token,
+    /// The session.
+    pub session: SessionId,
     /// Whose session it is.
     pub user: UserId,
     /// When it ends at the latest.
@@ -122,8 +124,8 @@ impl SignIn {
         };
         let expires_at = now + SESSION;
         match self.access.start(organization, user, Method::Password, now..expires_at, meta).await {
-            Ok(token) => Ok(SignedIn { token, user, expires_at }),
-            Err(AccessError::Unknown) => Err(SignInError::Wrong),
+            Ok((session, token)) => Ok(SignedIn { token, session, user, expires_at }),
+            Err(AccessError::Unknown | AccessError::NoMaker) => Err(SignInError::Wrong),
             Err(AccessError::Refused(refused)) => Err(SignInError::Refused(refused)),
             Err(AccessError::Failed(error)) => Err(SignInError::Failed(error)),
         }

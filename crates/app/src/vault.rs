@@ -333,7 +333,7 @@ fn name_of(id: &PersonKeyId) -> Vec<u8> {
 /// Where the people are whose personal values stand in a meta: at the actor's home.
 fn home_of_actor(actor: Actor, organization: OrganizationId) -> OrganizationId {
     match actor {
-        Actor::User { organization, .. } => organization,
+        Actor::User { organization, .. } | Actor::ApiKey { organization, .. } => organization,
         Actor::Operator | Actor::System | Actor::Anonymous => organization,
     }
 }

@@ -8,9 +8,11 @@
 //! | `user.rs` | the life of an account: invitation, role, permissions |
 //! | `role.rs` | roles, and the permissions that refine them |
 //! | `session.rs` | a sign-in, until it ends |
+//! | `api_key.rs` | a key by which a program works in the name of a person |
 //! | `address.rs` | domain names and mail addresses |
 
 pub mod address;
+pub mod api_key;
 pub mod organization;
 pub mod role;
 pub mod session;
@@ -19,6 +21,7 @@ pub mod standing;
 pub mod user;
 
 pub use address::{DomainName, EmailAddress};
+pub use api_key::ApiKey;
 pub use organization::Organization;
 pub use role::{Access, Permissions, Role};
 pub use session::Session;

@@ -182,6 +182,8 @@ impl OrganizationName {
 
 /// The plan with which every organization begins.
 const TRIAL_PLAN: &str = "starter";
+/// The plans that have API keys.
+const PLANS_WITH_API_KEYS: [&str; 2] = [TRIAL_PLAN, "enterprise"];
 
 /// An organization, as far as decisions need it.
 #[derive(Debug, Clone, Default)]
@@ -191,6 +193,7 @@ pub struct Organization(Option<Existing>);
 struct Existing {
     name: String,
     domain: String,
+    plan: String,
     settings: Settings,
     standing: Standing,
     /// How often all sessions of its users have ended at once.
@@ -212,6 +215,11 @@ impl Organization {
     /// How often all sessions of its users have ended at once: what a session that begins now is of.
     pub fn era(&self) -> u64 {
         self.0.as_ref().map_or(0, |existing| existing.era)
+    }
+
+    /// Whether its plan has API keys. The trial tries everything.
+    pub fn has_api_keys(&self) -> bool {
+        self.0.as_ref().is_some_and(|existing| PLANS_WITH_API_KEYS.contains(&existing.plan.as_str()))
     }
 
     /// What it has set for itself; `None` if there is none.
@@ -257,9 +265,9 @@ impl Aggregate for Organization {
     }
 
     fn evolve(&mut self, event: &Event) {
-        if let Event::Created { name, domain, settings, .. } = event {
-            let (name, domain, settings) = (name.clone(), domain.clone(), settings.clone());
-            self.0 = Some(Existing { name, domain, settings, standing: Standing::Active, era: 0 });
+        if let Event::Created { name, domain, plan, settings, .. } = event {
+            let (name, domain, plan, settings) = (name.clone(), domain.clone(), plan.clone(), settings.clone());
+            self.0 = Some(Existing { name, domain, plan, settings, standing: Standing::Active, era: 0 });
         } else if let Some(existing) = &mut self.0 {
             existing.evolve(event);
         }

@@ -67,6 +67,10 @@ pub struct Permissions {
 }
 
 impl Permissions {
+    /// Nothing.
+    pub const NONE: Self =
+        Self { tickets: Access::None, invoices: Access::None, reports: Access::None, administration: Access::None };
+
     /// Whether nothing here goes beyond `ceiling`.
     pub fn is_within(self, ceiling: Self) -> bool {
         self.narrowed_to(ceiling) == self

@@ -55,6 +55,7 @@ impl ReadModel for AuditLog {
     fn project(_: Option<Entry>, recorded: &Recorded) -> Change<Entry> {
         let actor = match recorded.actor {
             Actor::User { user, .. } => user.0,
+            Actor::ApiKey { key, .. } => key.0,
             Actor::Operator | Actor::System | Actor::Anonymous => Uuid::nil(),
         };
         Change::Put(Entry {

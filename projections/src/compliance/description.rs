@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Display},
 };
 
-use porttask_domain::{ExportId, Fact, OrganizationId, RefusalId, SessionId, UserId};
+use porttask_domain::{ApiKeyId, ExportId, Fact, OrganizationId, RefusalId, SessionId, UserId};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -28,7 +28,7 @@ pub struct Description {
 /// A thing that something happened to. Its text is `user usr_01h455vb4pex5vsknk084sn02q`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Target {
-    /// What it is: `organization`, `user`, `session`, `refusal`, `export`.
+    /// What it is: `organization`, `user`, `session`, `api_key`, `refusal`, `export`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,
@@ -58,6 +58,7 @@ impl Target {
             Fact::Organization(_) => Self { kind: "organization", id: OrganizationId(subject).to_string() },
             Fact::User(_) => Self { kind: "user", id: UserId(subject).to_string() },
             Fact::Session(_) => Self { kind: "session", id: SessionId(subject).to_string() },
+            Fact::ApiKey(_) => Self { kind: "api_key", id: ApiKeyId(subject).to_string() },
             Fact::Refusal(_) => Self { kind: "refusal", id: RefusalId(subject).to_string() },
             Fact::Export(_) => Self { kind: "export", id: ExportId(subject).to_string() },
         }

@@ -9,7 +9,9 @@ use porttask_domain::{
         refusal,
     },
     identity::{
-        Permissions, Role, Standing, organization,
+        Permissions, Role, Standing,
+        api_key::{self, Grant},
+        organization,
         session::{self, Ending},
         settings::{Branding, BusinessHours, Hours, Locale, Settings, Weekday},
         user::{self, Status},
@@ -62,6 +64,7 @@ pub(super) fn tell(fact: &Fact, to: &mut dyn Listener) {
         Fact::Organization(event) => organization(event, to),
         Fact::User(event) => user(event, to),
         Fact::Session(event) => session(event, to),
+        Fact::ApiKey(event) => api_key(event, to),
         Fact::Refusal(event) => refusal(event, to),
         Fact::Export(event) => export(event, to),
     }
@@ -217,6 +220,45 @@ fn session(event: &session::Event, listener: &mut dyn Listener) {
         }
         Event::Ended { by: Ending::SignOut } => listener.words("signed out"),
         Event::Ended { by: Ending::Revocation } => listener.words("revoked the session"),
+    }
+}
+
+fn api_key(event: &api_key::Event, listener: &mut dyn Listener) {
+    use api_key::Event;
+    match event {
+        Event::Created { maker, name, grant, networks, expires_at } => {
+            listener.words("made the API key ");
+            listener.value(Shown::Text(name));
+            listener.change("name", None, Some(Shown::Text(name)));
+            listener.change("maker", None, Some(Shown::Filtered(maker)));
+            match grant {
+                Grant::Permissions(permissions) => {
+                    for (field, access) in groups(permissions) {
+                        listener.change(field, None, Some(Shown::Text(access)));
+                    }
+                }
+                Grant::Scopes(scopes) => {
+                    for scope in scopes {
+                        listener.change("scope", None, Some(Shown::Text(scope.word())));
+                    }
+                }
+            }
+            for network in networks {
+                listener.change("network", None, Some(Shown::Text(network)));
+            }
+            if let Some(expires_at) = expires_at {
+                listener.change("expires_at", None, Some(Shown::Filtered(expires_at)));
+            }
+        }
+        Event::Rotated { former_until } => {
+            listener.words("rotated the API key");
+            listener.change("former_secret_until", None, Some(Shown::Filtered(former_until)));
+        }
+        Event::Revoked {} => listener.words("revoked the API key"),
+        Event::Adopted { from, to } => {
+            listener.words("adopted the API key");
+            listener.change("maker", Some(Shown::Filtered(from)), Some(Shown::Filtered(to)));
+        }
     }
 }
 

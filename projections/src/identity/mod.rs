@@ -1,5 +1,6 @@
 //! Organizations, their users, and who is signed in.
 
+pub mod api_key;
 pub mod organization;
 pub mod session;
 pub mod user;

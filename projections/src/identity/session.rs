@@ -51,7 +51,7 @@ impl ReadModel for Sessions {
     fn keys(recorded: &Recorded) -> Vec<Key> {
         match &recorded.fact {
             Fact::Session(_) => vec![vec![Value::Id(recorded.organization.0), Value::Id(recorded.subject)]],
-            Fact::Organization(_) | Fact::User(_) | Fact::Refusal(_) | Fact::Export(_) => Vec::new(),
+            Fact::Organization(_) | Fact::User(_) | Fact::ApiKey(_) | Fact::Refusal(_) | Fact::Export(_) => Vec::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use porttask_app::audit_log::{self, AskedError, Entry, Filter, Person};
-use porttask_domain::{Actor, OrganizationId, Personal, SessionId, UserId};
+use porttask_domain::{Actor, OrganizationId, Personal, SessionId};
 use porttask_projections::{
     ReadModel,
     compliance::{audit_log as view, description::FieldChange},
@@ -74,12 +74,13 @@ pub(crate) struct Shown {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AuditActor)]
 pub(crate) struct ShownActor {
-    /// `user`; `operator`, from the command line; `system`, the platform itself.
+    /// `user`; `api_key`, a program; `operator`, from the command line; `system`, the platform itself; `anonymous`,
+    /// somebody who has not proved who they are.
     #[schema(example = "user")]
     pub(super) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
-    pub(super) id: Option<UserId>,
+    #[schema(example = "usr_01h455vb4pex5vsknk084sn02q")]
+    pub(super) id: Option<String>,
     /// Where the account is: staff of the platform have theirs in the platform's organization.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -127,12 +128,14 @@ impl From<Entry> for Shown {
         let Entry { position, id, recorded_at, meta, description, actor: doer, target: person } = entry;
         let Person { name, email } = doer.unwrap_or_default();
         let (kind, account) = match meta.actor {
-            Actor::User { organization, user } => ("user", Some((user, organization))),
+            Actor::User { organization, user } => ("user", Some((user.to_string(), organization))),
+            Actor::ApiKey { organization, key } => ("api_key", Some((key.to_string(), organization))),
             Actor::Operator => ("operator", None),
             Actor::System => ("system", None),
             Actor::Anonymous => ("anonymous", None),
         };
-        let actor = ShownActor { kind, id: account.map(|it| it.0), organization: account.map(|it| it.1), name, email };
+        let (account, organization) = account.unzip();
+        let actor = ShownActor { kind, id: account, organization, name, email };
         let Person { name, email } = person.unwrap_or_default();
         let target = ShownTarget { kind: description.target.kind, id: description.target.id, name, email };
         let change = |FieldChange { field, from, to }| ShownChange { field, from, to };

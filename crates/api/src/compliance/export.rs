@@ -195,7 +195,7 @@ fn csv(entries: impl Iterator<Item = Shown>, names_first: bool) -> Result<Vec<u8
             id.to_string(),
             action,
             actor.kind.to_owned(),
-            text(actor.id.map(|id| id.to_string())),
+            text(actor.id),
             text(actor.organization.map(|id: OrganizationId| id.to_string())),
             text(actor.name),
             text(actor.email),

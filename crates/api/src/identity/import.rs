@@ -62,6 +62,8 @@ pub(crate) async fn import_users(
 ) -> Result<Response, Problem> {
     let ImportParameters { role, send_invitations, dry_run } = upload.parameters;
     let default_role = role.unwrap_or(Role::ReadOnly);
+    // What a program orders would go on when its key is revoked.
+    upload.by.session()?;
     let id: JobId = upload.new_id(&app);
     must_have_room(&app, upload.by.organization, id).await?;
     let total = lines_of(&upload).await?;

@@ -1,5 +1,6 @@
 //! Organizations, users, sessions.
 
+pub(crate) mod api_key;
 pub(crate) mod import;
 pub(crate) mod invitation;
 pub(crate) mod invite;

@@ -152,7 +152,7 @@ pub(crate) async fn change_password(
         request.secrets.push(secret.clone());
         request
     };
-    let command = Command::ChangePassword { era: state.era(), keeping: Some(order.by.caller.session) };
+    let command = Command::ChangePassword { era: state.era(), keeping: order.by.caller.session() };
     let done = order.carry_out(&app, &subject, &Commands::new().on::<User>(user, command), with_secret).await?;
     if done.facts.is_empty() && !done.repeated {
         // The password was changed elsewhere at this very moment.

@@ -113,11 +113,20 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    fn new(row: view::Session, began: Option<&Meta>, current: SessionId) -> Self {
+    fn new(row: view::Session, began: Option<&Meta>, current: Option<SessionId>) -> Self {
         let view::Session { session, started_at, expires_at, ended_at, ended_by, .. } = row;
         let ip = began.and_then(|meta| meta.ip.as_ref()?.value()).map(str::to_owned);
         let device = began.and_then(|meta| meta.user_agent.as_ref()?.value()).and_then(device);
-        Self { id: session, started_at, expires_at, ended_at, ended_by, ip, device, is_current: session == current }
+        Self {
+            id: session,
+            started_at,
+            expires_at,
+            ended_at,
+            ended_by,
+            ip,
+            device,
+            is_current: Some(session) == current,
+        }
     }
 }
 
@@ -134,7 +143,7 @@ pub(crate) async fn sign_in(
     let (ip, user_agent, request_id) = (client.ip.map(|ip| ip.to_string()), client.user_agent, Some(client.request_id));
     let attempt = Attempt { email, password, organization, ip, user_agent, request_id };
     let signed_in = app.sign_in.sign_in(attempt, Timestamp::now()).await?;
-    let (id, organization) = (signed_in.token.session(), signed_in.token.organization());
+    let (id, organization) = (signed_in.session, signed_in.token.organization());
     let (token, user, expires_at) = (signed_in.token.reveal(), signed_in.user, signed_in.expires_at);
     app.limits.know(&token);
     Ok((StatusCode::CREATED, Json(NewSession { token, id, organization, user, expires_at })).into_response())
@@ -145,10 +154,11 @@ pub(crate) async fn sign_in(
 /// And what they may, as it holds at this moment.
 #[utoipa::path(get, path = "/v1/sessions/current", tag = "sessions", operation_id = "get_current_session",
     responses((status = 200, body = Current)))]
-pub(crate) async fn current_session(by: Allowed<SignedIn>) -> Json<Current> {
+pub(crate) async fn current_session(by: Allowed<SignedIn>) -> Result<Json<Current>, Problem> {
+    let id = by.session()?;
     let caller = by.caller;
     let (organization, user, role, permissions) = (caller.organization, caller.user, caller.role, caller.permissions);
-    Json(Current { id: caller.session, organization, user, role, permissions })
+    Ok(Json(Current { id, organization, user, role, permissions }))
 }
 
 /// Sign out.
@@ -157,7 +167,7 @@ pub(crate) async fn current_session(by: Allowed<SignedIn>) -> Json<Current> {
 #[utoipa::path(delete, path = "/v1/sessions/current", tag = "sessions", operation_id = "sign_out",
     responses((status = 200, body = Changed)))]
 pub(crate) async fn sign_out(State(app): State<App>, order: Order<SignedIn, Nothing>) -> Result<Changed, Problem> {
-    let (organization, session) = (order.by.organization, order.by.caller.session);
+    let (organization, session) = (order.by.organization, order.by.session()?);
     let subject = stream_of::<Session>(organization, session)?;
     let commands = Commands::new().on::<Session>(session, Command::SignOut);
     let done = order.carry_out(&app, &subject, &commands, |it| it).await?;
@@ -188,7 +198,7 @@ pub(crate) async fn list_sessions(
     let events = app.database.read_at(by.partition, &offsets).await.map_err(|error| Problem::unavailable(&error))?;
     let metas = app.vault.metas(&events).await.map_err(|error| Problem::unavailable(&error))?;
     let metas: HashMap<u64, Meta> = events.iter().map(|event| event.position.offset.0).zip(metas).collect();
-    let current = by.caller.session;
+    let current = by.caller.session();
     let items = rows.into_iter().map(|row| {
         let began = metas.get(&row.offset);
         Shown::new(row, began, current)

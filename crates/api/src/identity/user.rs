@@ -12,7 +12,7 @@ use porttask_app::{
     views::{self, Condition, Direction},
 };
 use porttask_domain::{
-    OrganizationId, UserId,
+    ApiKeyId, OrganizationId, UserId,
     identity::{
         Permissions, Role, User,
         user::{Command, Status},
@@ -22,7 +22,7 @@ use porttask_projections::{ColumnType, ReadModel, Value, identity::user as view}
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::words;
+use super::{api_key::in_the_name_of, words};
 use crate::{
     answer::{Changed, etag},
     app::App,
@@ -103,6 +103,22 @@ pub(crate) struct UserPatch {
     /// What they will be permitted; without it, what they are permitted now, as far as a new role lets it go.
     #[schema(value_type = Option<words::Permissions>)]
     permissions: Option<Permissions>,
+}
+
+/// A user who is locked out.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Deactivated {
+    #[serde(flatten)]
+    changed: Changed,
+    /// The API keys in their name: they are refused until an admin adopts them.
+    #[schema(value_type = Vec<String>)]
+    keys_that_stop: Vec<ApiKeyId>,
+}
+
+impl IntoResponse for Deactivated {
+    fn into_response(self) -> Response {
+        (self.changed.headers(), axum::Json(self)).into_response()
+    }
 }
 
 /// Which users, in which order.
@@ -224,18 +240,21 @@ pub(crate) async fn change_user(
 
 /// Lock a user out.
 ///
-/// Holds on their next request; what they did stays. Needs `users:write`.
+/// Holds on their next request; what they did stays. API keys in their name stop until an admin adopts them. Needs
+/// `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/deactivate", tag = "users",
     operation_id = "deactivate_user",
     params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
         OrderParameters),
-    request_body = Nothing, responses((status = 200, body = Changed)))]
+    request_body = Nothing, responses((status = 200, body = Deactivated)))]
 pub(crate) async fn deactivate_user(
     State(app): State<App>,
     Path((_, user)): Path<(String, String)>,
     order: Order<WriteUsers, Nothing>,
-) -> Result<Changed, Problem> {
-    change(&app, &user, &order, Command::Deactivate).await
+) -> Result<Deactivated, Problem> {
+    let changed = change(&app, &user, &order, Command::Deactivate).await?;
+    let keys_that_stop = in_the_name_of(&app, &order.by, &user).await?;
+    Ok(Deactivated { changed, keys_that_stop })
 }
 
 /// Let a user in again.

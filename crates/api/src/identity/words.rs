@@ -14,6 +14,21 @@ pub(crate) enum Role {
     SuperAdmin,
 }
 
+/// What a key of the platform may in all organizations.
+#[derive(ToSchema)]
+pub(crate) enum KeyScope {
+    #[schema(rename = "organizations:read")]
+    ReadOrganizations,
+    #[schema(rename = "organizations:write")]
+    WriteOrganizations,
+    #[schema(rename = "users:read")]
+    ReadUsers,
+    #[schema(rename = "users:write")]
+    WriteUsers,
+    #[schema(rename = "audit_log:read")]
+    ReadAuditLog,
+}
+
 /// Where an account is in its life.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]

@@ -7,13 +7,14 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
+use ipnet::IpNet;
 use jiff::Timestamp;
 use porttask_app::{
     access::Caller,
     execute::Request,
     log::{PartitionId, Position},
 };
-use porttask_domain::{Meta, OrganizationId, identity::Permissions};
+use porttask_domain::{Meta, OrganizationId, SessionId, identity::Permissions};
 
 use super::Client;
 use crate::{app::App, problem::Problem, refused::Asker, rights::Right};
@@ -50,6 +51,11 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
         if let Some(asker) = parts.extensions.get::<Asker>() {
             asker.is(caller.organization, caller.user, meta.clone());
         }
+        let is_near = |network: &IpNet| client.ip.is_some_and(|ip| network.contains(&ip.to_canonical()));
+        if !caller.networks.is_empty() && !caller.networks.iter().any(is_near) {
+            let detail = "this API key is not accepted from your address";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "address-not-allowed", detail));
+        }
         let path = parts.extract::<Path<HashMap<String, String>>>().await;
         let named = path.ok().and_then(|Path(names)| names.get("org").cloned());
         let organization = match named.as_deref() {
@@ -73,6 +79,14 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
 }
 
 impl<R: Right> Allowed<R> {
+    /// The session by which the caller is known.
+    ///
+    /// # Errors
+    /// If it is a key.
+    pub(crate) fn session(&self) -> Result<SessionId, Problem> {
+        self.caller.session().ok_or_else(|| Problem::forbidden(R::NAME))
+    }
+
     /// Something that the caller asks for, in the organization that the path names.
     pub(crate) fn request_of(&self, caller: &Caller) -> Request {
         let mut request = caller.request(self.meta.clone());
@@ -140,7 +154,7 @@ impl<R: Right> Allowed<R> {
     }
 
     async fn wait(&self, app: &App, view: &str, is_read: impl Fn(PartitionId) -> bool) -> Result<(), Problem> {
-        let last = app.last_changes.get(&self.caller.session);
+        let last = app.last_changes.get(&self.caller.credential.id());
         for wanted in self.at_least.iter().chain(&last).filter(|wanted| is_read(wanted.partition)) {
             let is_asked = Some(*wanted) == self.at_least;
             if app.views.wait_for(view, *wanted, Duration::ZERO).await? {

@@ -116,7 +116,7 @@ impl<R: Right, B> Order<R, B> {
                 done => {
                     let done = done?;
                     if let Some(position) = done.position {
-                        app.last_changes.insert(caller.session, position);
+                        app.last_changes.insert(caller.credential.id(), position);
                     }
                     return Ok(done);
                 }
@@ -159,7 +159,7 @@ pub(super) fn once<R: Right>(app: &App, parts: &Parts, by: &Allowed<R>, body: &[
         seal.update(part);
     }
     Ok(Some(Once {
-        scope: format!("{} {} {operation}", by.caller.user, parts.method),
+        scope: format!("{} {} {operation}", by.caller.doer(), parts.method),
         key: key.to_owned(),
         fingerprint: seal.finalize().into_bytes().into(),
         keep_until: Timestamp::now() + ONCE,

@@ -127,8 +127,15 @@ impl Import {
 
     /// What whoever ordered it may do as they are now.
     async fn mandate(&self, order: &ImportOrder) -> Result<Mandate, ExecuteError> {
-        let Actor::User { organization, user } = order.meta.actor else {
-            return Ok(Mandate { is_held: true, most: None, expected: Vec::new() });
+        let (organization, user) = match order.meta.actor {
+            Actor::User { organization, user } => (organization, user),
+            Actor::Operator | Actor::System => {
+                return Ok(Mandate { is_held: true, most: None, expected: Vec::new() });
+            }
+            // No program orders an import, nor does somebody unknown.
+            Actor::ApiKey { .. } | Actor::Anonymous => {
+                return Ok(Mandate { is_held: false, most: None, expected: Vec::new() });
+            }
         };
         let stream = stream_of::<User>(organization, user)?;
         let (state, version) = self.executor.load::<User>(organization, user).await?;

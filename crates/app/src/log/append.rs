@@ -214,6 +214,8 @@ pub enum SecretKind {
     Session,
     /// That somebody is who they say: a password.
     Password,
+    /// That a program was given an API key.
+    ApiKey,
 }
 
 impl SecretKind {
@@ -222,6 +224,7 @@ impl SecretKind {
         match self {
             Self::Session => "session",
             Self::Password => "password",
+            Self::ApiKey => "api_key",
         }
     }
 }

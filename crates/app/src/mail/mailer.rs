@@ -180,7 +180,7 @@ impl Mailer {
                 let account = self.account(organization, user, Version::NONE).await?;
                 Ok(account.now.person().and_then(|(name, _)| name.value()).map(str::to_owned))
             }
-            Actor::User { .. } | Actor::Operator | Actor::System | Actor::Anonymous => Ok(None),
+            Actor::User { .. } | Actor::ApiKey { .. } | Actor::Operator | Actor::System | Actor::Anonymous => Ok(None),
         }
     }
 }

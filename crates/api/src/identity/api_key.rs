@@ -1,0 +1,391 @@
+//! API keys: made, shown, rotated, revoked, adopted.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use ipnet::IpNet;
+use jiff::{SignedDuration, Timestamp};
+use porttask_app::{
+    access::{Access, Token},
+    execute::{self, Commands, stream_of},
+    views::Condition,
+};
+use porttask_domain::{
+    ApiKeyId, OrganizationId, UserId,
+    identity::{
+        ApiKey, Organization, Permissions,
+        api_key::{API_KEYS, Command, Grant, KeyName, KeyScope},
+    },
+};
+use porttask_projections::{ColumnType, ReadModel, identity::api_key as view};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{user::user_in, words};
+use crate::{
+    answer::{Changed, etag, place_of},
+    app::App,
+    listing::{Asked, Listing, Page, Sort},
+    problem::Problem,
+    request::{Allowed, Nothing, Order, OrderParameters},
+    rights::{ReadKeys, Right, WriteKeys},
+};
+
+const SORTS: &[Sort] = &[("created_at", &["created_at", "key"])];
+/// How many keys an organization has at most.
+const MOST: i64 = 100;
+/// How long it may take until the list of keys has come to now.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the former secret of a rotated key is accepted unless it is said.
+const OVERLAP_HOURS: u32 = 24;
+
+/// A key to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewApiKey {
+    /// What it is for.
+    #[schema(example = "harbour robot", max_length = 100)]
+    name: String,
+    /// What it may at most, in an organization; without it, all that its maker may.
+    #[schema(value_type = Option<words::Permissions>)]
+    permissions: Option<Permissions>,
+    /// What it may, in all organizations: only keys of the platform have scopes, and need them.
+    #[schema(value_type = Option<Vec<words::KeyScope>>)]
+    scopes: Option<BTreeSet<KeyScope>>,
+    /// Addresses or networks from which alone it is accepted; without any, it is accepted from everywhere.
+    #[serde(default)]
+    #[schema(example = json!(["203.0.113.0/24"]), max_items = 50)]
+    networks: Vec<String>,
+    /// When it ends; without it, it lasts until it is revoked.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+}
+
+/// How a key is rotated.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rotation {
+    /// For how many hours the former secret is accepted, too: 0 to 168, otherwise 24.
+    #[schema(minimum = 0, maximum = 168)]
+    overlap_hours: Option<u32>,
+}
+
+/// A key with its secret.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct KeyWithSecret {
+    #[serde(flatten)]
+    changed: Changed,
+    /// Send it as `Authorization: Bearer ptk_…`. It is shown once: null in the answer to a repetition.
+    token: Option<String>,
+}
+
+/// An API key, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+pub(crate) struct Shown {
+    #[schema(value_type = String, example = "key_01h455vb4pex5vsknk084sn02q")]
+    id: ApiKeyId,
+    #[schema(value_type = String)]
+    organization: OrganizationId,
+    name: String,
+    /// In whose name it works. It may what both may; if they are not active, nothing.
+    #[schema(value_type = String)]
+    maker: UserId,
+    /// What it may at most; null for a key of the platform.
+    #[schema(value_type = Option<words::Permissions>)]
+    permissions: Option<Permissions>,
+    /// What it may in all organizations; empty for others than keys of the platform.
+    #[schema(value_type = Vec<words::KeyScope>)]
+    scopes: Vec<String>,
+    /// From where it is accepted; empty is everywhere.
+    networks: Vec<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// When it was given its present secret; null if it has its first.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    rotated_at: Option<Timestamp>,
+    /// Until when the secret before that is accepted.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    former_secret_until: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    revoked_at: Option<Timestamp>,
+    /// The version: the ETag.
+    version: u64,
+}
+
+impl From<view::ApiKey> for Shown {
+    fn from(row: view::ApiKey) -> Self {
+        let view::ApiKey { tickets, invoices, reports, administration, .. } = row;
+        let list = |text: &str| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let permissions = Permissions { tickets, invoices, reports, administration };
+        Self {
+            id: row.key,
+            organization: row.organization,
+            name: row.name,
+            maker: row.maker,
+            permissions: row.scopes.is_empty().then_some(permissions),
+            scopes: list(&row.scopes),
+            networks: list(&row.networks),
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            rotated_at: row.rotated_at,
+            former_secret_until: row.former_until,
+            revoked_at: row.revoked_at,
+            version: row.version,
+        }
+    }
+}
+
+/// Which keys.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct KeyFilter {
+    /// Only those in this user's name.
+    maker: Option<String>,
+    /// `created_at`, or `-created_at`: the latest first.
+    #[param(pattern = "^-?created_at$")]
+    sort: Option<String>,
+    /// The most rows: 1 to 200, otherwise 50.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// Where the page begins: `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Make an API key.
+///
+/// It works in the name of whoever makes it, and never may more than they may at that moment. Keys are made at home: staff
+/// of the platform makes none for others. Needs `api_keys:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/api-keys", tag = "API keys", operation_id = "create_api_key",
+    params(("org" = String, Path), OrderParameters), request_body = NewApiKey,
+    responses((status = 201, body = KeyWithSecret)))]
+pub(crate) async fn create_api_key(
+    State(app): State<App>,
+    mut order: Order<WriteKeys, NewApiKey>,
+) -> Result<Response, Problem> {
+    order.must_be_real()?;
+    must_be_at_home(&order.by)?;
+    let (organization, maker, now) = (order.by.organization, order.by.caller.user, Timestamp::now());
+    must_have_keys(&app, organization).await?;
+    let NewApiKey { name, permissions, scopes, networks, expires_at } = &order.body;
+    let name = KeyName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
+    let networks = networks.iter().enumerate().map(|(place, text)| network(place, text)).collect::<Result<_, _>>()?;
+    let expires_at = *expires_at;
+    let grant = match (scopes.clone(), *permissions) {
+        (Some(scopes), None) => Grant::Scopes(scopes),
+        (None, permissions) => Grant::Permissions(permissions.unwrap_or(order.by.caller.permissions)),
+        (Some(_), Some(_)) => return Err(Problem::invalid("", "say permissions or scopes, not both")),
+    };
+    if let Grant::Permissions(permissions) = grant {
+        order.by.grant(permissions)?;
+    }
+    let key: ApiKeyId = order.new_id(&app);
+    let create = Command::Create { organization, maker, name, grant, networks, now, expires_at };
+    let (token, secret) = Access::key_secret(organization, key, 1)?;
+    let limited = |mut request: execute::Request| {
+        request.secrets.push(secret.clone());
+        request.limits.push((API_KEYS, MOST));
+        request
+    };
+    let subject = stream_of::<ApiKey>(organization, key)?;
+    let done = order.carry_out(&app, &subject, &Commands::new().on::<ApiKey>(key, create), limited).await?;
+    let is_new = !done.facts.is_empty();
+    let changed = Changed::of(&app, done, &subject, false).await?;
+    let (status, place) = (changed.status(), format!("{}/api-keys/{key}", place_of(organization)));
+    let mut response = (status, with_secret(changed, token, is_new)).into_response();
+    if let (StatusCode::CREATED, Ok(place)) = (status, HeaderValue::from_str(&place)) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    Ok(response)
+}
+
+/// List API keys.
+///
+/// Needs `api_keys:read`.
+#[utoipa::path(get, path = "/v1/organizations/{org}/api-keys", tag = "API keys", operation_id = "list_api_keys",
+    params(("org" = String, Path), KeyFilter), responses((status = 200, body = Page<Shown>)))]
+pub(crate) async fn list_api_keys(
+    State(app): State<App>,
+    by: Allowed<ReadKeys>,
+    filter: Result<Query<KeyFilter>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Page<Shown>>, Problem> {
+    let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
+    by.catch_up(&app, view::ApiKeys::NAME).await?;
+    let mut conditions = vec![Condition::Equal("organization", by.organization.to_value())];
+    if let Some(maker) = &filter.maker {
+        let maker: UserId = maker.parse().map_err(|_| Problem::invalid("maker", "must be the id of a user: usr_…"))?;
+        conditions.push(Condition::Equal("maker", maker.to_value()));
+    }
+    let KeyFilter { sort, limit, cursor, .. } = &filter;
+    let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: None };
+    let place = (by.organization, vec![by.partition]);
+    let listing = Listing::new::<view::ApiKeys>(&app, place, conditions, SORTS, &asked)?;
+    Ok(Json(listing.page::<view::ApiKeys, Shown>(&app).await?))
+}
+
+/// Show an API key.
+///
+/// Its secret is not shown again. Needs `api_keys:read`.
+#[utoipa::path(get, path = "/v1/organizations/{org}/api-keys/{key}", tag = "API keys", operation_id = "get_api_key",
+    params(("org" = String, Path), ("key" = String, Path)), responses((status = 200, body = Shown)))]
+pub(crate) async fn get_api_key(
+    State(app): State<App>,
+    by: Allowed<ReadKeys>,
+    Path((_, key)): Path<(String, String)>,
+) -> Result<Response, Problem> {
+    let key = key_in(&key)?;
+    by.catch_up(&app, view::ApiKeys::NAME).await?;
+    let conditions = vec![Condition::Equal("key", key.to_value())];
+    let row = rows(&app, &by, conditions, 1).await?.pop().ok_or_else(|| Problem::not_found("api-key"))?;
+    let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
+    Ok((headers, Json(Shown::from(row))).into_response())
+}
+
+/// Give an API key another secret.
+///
+/// Both are accepted for a while, so that programs can change over. Needs `api_keys:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/rotate", tag = "API keys",
+    operation_id = "rotate_api_key", params(("org" = String, Path), ("key" = String, Path), OrderParameters),
+    request_body = Rotation, responses((status = 200, body = KeyWithSecret)))]
+pub(crate) async fn rotate_api_key(
+    State(app): State<App>,
+    Path((_, key)): Path<(String, String)>,
+    order: Order<WriteKeys, Rotation>,
+) -> Result<KeyWithSecret, Problem> {
+    order.must_be_real()?;
+    must_be_at_home(&order.by)?;
+    let (organization, key, now) = (order.by.organization, key_in(&key)?, Timestamp::now());
+    let hours = order.body.overlap_hours.unwrap_or(OVERLAP_HOURS);
+    let (state, _) = app.executor.load::<ApiKey>(organization, key).await?;
+    let generation = state.generation().ok_or_else(|| Problem::not_found("api-key"))? + 1;
+    let former_until = now + SignedDuration::from_hours(i64::from(hours));
+    let (token, secret) = Access::key_secret(organization, key, generation)?;
+    let secretly = |mut request: execute::Request| {
+        request.secrets.push(secret.clone());
+        request
+    };
+    let subject = stream_of::<ApiKey>(organization, key)?;
+    let rotate = Command::Rotate { generation, now, former_until };
+    let done = order.carry_out(&app, &subject, &Commands::new().on::<ApiKey>(key, rotate), secretly).await?;
+    let is_new = !done.facts.is_empty();
+    if !is_new && !done.repeated {
+        // It was rotated elsewhere at this very moment: only they have its secret.
+        return Err(Problem::outdated());
+    }
+    Ok(with_secret(Changed::of(&app, done, &subject, false).await?, token, is_new))
+}
+
+/// End an API key for good.
+///
+/// Holds on its next request. Needs `api_keys:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/revoke", tag = "API keys",
+    operation_id = "revoke_api_key", params(("org" = String, Path), ("key" = String, Path), OrderParameters),
+    request_body = Nothing, responses((status = 200, body = Changed)))]
+pub(crate) async fn revoke_api_key(
+    State(app): State<App>,
+    Path((_, key)): Path<(String, String)>,
+    order: Order<WriteKeys, Nothing>,
+) -> Result<Changed, Problem> {
+    change(&app, &key, &order, Command::Revoke).await
+}
+
+/// Let an API key work in one's own name.
+///
+/// For a key whose maker is not active any more: it goes on, and never may more than whoever adopts it. Needs
+/// `api_keys:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/adopt", tag = "API keys",
+    operation_id = "adopt_api_key", params(("org" = String, Path), ("key" = String, Path), OrderParameters),
+    request_body = Nothing, responses((status = 200, body = Changed)))]
+pub(crate) async fn adopt_api_key(
+    State(app): State<App>,
+    Path((_, key)): Path<(String, String)>,
+    mut order: Order<WriteKeys, Nothing>,
+) -> Result<Changed, Problem> {
+    must_be_at_home(&order.by)?;
+    let (state, _) = app.executor.load::<ApiKey>(order.by.organization, key_in(&key)?).await?;
+    if let Some(Grant::Permissions(permissions)) = state.grant() {
+        order.by.grant(*permissions)?;
+    }
+    let by = order.by.caller.user;
+    change(&app, &key, &order, Command::Adopt { by }).await
+}
+
+/// The keys that stop when a user is locked out.
+pub(super) async fn in_the_name_of<R: Right>(app: &App, by: &Allowed<R>, user: &str) -> Result<Vec<ApiKeyId>, Problem> {
+    // Also those that others have made just now.
+    app.views.catch_up(view::ApiKeys::NAME, PATIENCE).await?;
+    let conditions = vec![Condition::Equal("maker", user_in(user)?.to_value())];
+    let (rows, now) = (rows(app, by, conditions, MOST as usize * 10).await?, Timestamp::now());
+    let lasts = |row: &view::ApiKey| row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end);
+    Ok(rows.iter().filter(|row| lasts(row)).map(|row| row.key).collect())
+}
+
+async fn change<B>(app: &App, key: &str, order: &Order<WriteKeys, B>, command: Command) -> Result<Changed, Problem> {
+    let (organization, key) = (order.by.organization, key_in(key)?);
+    let subject = stream_of::<ApiKey>(organization, key)?;
+    let done = order.carry_out(app, &subject, &Commands::new().on::<ApiKey>(key, command), |it| it).await?;
+    Changed::of(app, done, &subject, order.dry_run).await
+}
+
+async fn rows<R: Right>(
+    app: &App,
+    by: &Allowed<R>,
+    mut conditions: Vec<Condition>,
+    limit: usize,
+) -> Result<Vec<view::ApiKey>, Problem> {
+    conditions.insert(0, Condition::Equal("organization", by.organization.to_value()));
+    let query = porttask_app::views::Query { partition: by.partition, conditions, limit, ..Default::default() };
+    Ok(app.views.rows::<view::ApiKeys>(&query).await?)
+}
+
+/// A secret is for those alone in whose organization the key is.
+fn must_be_at_home<R: Right>(by: &Allowed<R>) -> Result<(), Problem> {
+    match by.caller.organization == by.organization {
+        true => Ok(()),
+        false => {
+            let detail = "only the users of an organization make, rotate and adopt its keys";
+            Err(Problem::new(StatusCode::FORBIDDEN, "keys-are-made-at-home", detail))
+        }
+    }
+}
+
+async fn must_have_keys(app: &App, organization: OrganizationId) -> Result<(), Problem> {
+    if organization == OrganizationId::PLATFORM {
+        return Ok(());
+    }
+    let (state, _) = app.executor.load::<Organization>(organization, organization).await?;
+    match state.has_api_keys() {
+        true => Ok(()),
+        false => Err(Problem::new(StatusCode::FORBIDDEN, "plan-without-api-keys", "your plan has no API keys")),
+    }
+}
+
+fn network(place: usize, text: &str) -> Result<IpNet, Problem> {
+    let address = text.parse::<std::net::IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    let network = address.or_else(|_| text.parse::<IpNet>().map(|network| network.trunc()));
+    let wrong = |_| Problem::invalid(format!("/networks/{place}"), "must be an address or a network: 203.0.113.0/24");
+    network.map_err(wrong)
+}
+
+/// The id in a path. Whatever is no id names no key.
+fn key_in(path: &str) -> Result<ApiKeyId, Problem> {
+    path.parse().map_err(|_| Problem::not_found("api-key"))
+}
+
+fn with_secret(changed: Changed, token: Token, is_new: bool) -> KeyWithSecret {
+    KeyWithSecret { changed, token: is_new.then(|| token.reveal()) }
+}
+
+impl IntoResponse for KeyWithSecret {
+    fn into_response(self) -> Response {
+        (self.changed.headers(), Json(self)).into_response()
+    }
+}

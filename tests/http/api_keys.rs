@@ -1,0 +1,315 @@
+//! API keys: programs that work in the name of people, and what whoever steals one cannot do.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use porttask_tests::{Engine, Store, by, on_both_engines};
+use serde_json::{Value, json};
+
+use super::service::{Answer, Caller, Service};
+
+on_both_engines!(
+    a_key_works_in_the_name_of_its_maker_until_it_is_revoked,
+    a_key_is_shown_once,
+    a_rotated_key_has_two_secrets_for_a_while,
+    a_key_never_may_more_than_its_maker,
+    a_stolen_key_makes_no_friends,
+    a_key_is_accepted_only_from_where_it_may_come,
+    an_orphan_stops_until_it_is_adopted,
+    keys_of_others_are_nobodys,
+    what_is_no_good_key_is_refused,
+    a_key_of_the_platform_has_its_scopes_and_no_more,
+    a_key_is_known_in_the_audit_log,
+);
+
+const KEYS: &str = "/v1/organizations/current/api-keys";
+const USERS: &str = "/v1/organizations/current/users";
+
+/// A key of somebody: its id and its token.
+#[track_caller]
+fn make(by: &Caller<'_>, body: &Value) -> (String, Value) {
+    let answer = by.post(KEYS, body).is(201);
+    (answer.id().to_owned(), answer.body["token"].clone())
+}
+
+fn named() -> Value {
+    json!({"name": "harbour robot"})
+}
+
+/// Somebody with this role, signed in, and their id.
+async fn join<'a>(
+    service: &'a Service,
+    store: &Store,
+    admin: &Caller<'_>,
+    name: &str,
+    role: &str,
+) -> (Caller<'a>, String) {
+    let email = format!("{name}@people.example");
+    let user = admin.post(USERS, &json!({"name": name, "email": email, "role": role})).is(201).id().to_owned();
+    let organization = admin.session["organization"].as_str().unwrap();
+    service.accept(store, organization, &user).await.is(200);
+    (service.sign_in(&email), user)
+}
+
+async fn a_key_works_in_the_name_of_its_maker_until_it_is_revoked(store: Store) {
+    let (one, two) = (Service::start(&store), Service::start(&store));
+    let (_, bob) = one.found(&store, "acme.example").await;
+    let (id, token) = make(&bob, &named());
+    let robots = [one.with_token(&token), two.with_token(&token)];
+    for robot in &robots {
+        robot.get(USERS).is(200);
+        robot.get("/v1/organizations/current/audit-log").is(200);
+    }
+    robots[0].patch("/v1/organizations/current", &json!({"name": "Acme Ports"})).is(200);
+    bob.post(&format!("{KEYS}/{id}/revoke"), &json!({})).is(200);
+    // On the next request, on every node.
+    for robot in &robots {
+        robot.get(USERS).refused(401, "unauthenticated");
+    }
+    let shown = bob.get(&format!("{KEYS}/{id}")).is(200);
+    assert!(shown.body["revoked_at"].is_string() && shown.body["maker"] == bob.session["user"], "{shown:?}");
+    bob.post(&format!("{KEYS}/{id}/rotate"), &json!({})).refused(409, "api-key-revoked");
+}
+
+async fn a_key_is_shown_once(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let create = || bob.send("POST", KEYS, &[("idempotency-key", "robot")], Some(&named()));
+    let (first, again) = (create().is(201), create());
+    assert_eq!((first.id(), &again.body["repeated"]), (again.id(), &json!(true)));
+    assert!(first.body["token"].as_str().unwrap().starts_with("ptk_") && again.body["token"].is_null(), "{again:?}");
+    service.with_token(&first.body["token"]).get(USERS).is(200);
+    let secret = &first.body["token"].as_str().unwrap()[60..];
+    for shown in [bob.get(KEYS).is(200), bob.get("/v1/organizations/current/audit-log").is(200)] {
+        assert!(shown.body.to_string().contains(first.id()) && !shown.body.to_string().contains(secret), "{shown:?}");
+    }
+    bob.post(&format!("{KEYS}?dry_run=true"), &named()).refused(422, "invalid-fields");
+}
+
+async fn a_rotated_key_has_two_secrets_for_a_while(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let (id, first) = make(&bob, &named());
+    let rotate = |body: &Value| bob.post(&format!("{KEYS}/{id}/rotate"), body);
+    let second = rotate(&json!({})).is(200).body["token"].clone();
+    for token in [&first, &second] {
+        service.with_token(token).get(USERS).is(200);
+    }
+    let third = rotate(&json!({"overlap_hours": 0})).is(200).body["token"].clone();
+    for token in [&first, &second] {
+        service.with_token(token).get(USERS).refused(401, "unauthenticated");
+    }
+    service.with_token(&third).get(USERS).is(200);
+    rotate(&json!({"overlap_hours": 169})).refused(422, "api-key-overlap-too-long");
+    service.with_token(&third).get(USERS).is(200);
+    // A secret that was never given out opens nothing.
+    let repeated =
+        bob.send("POST", &format!("{KEYS}/{id}/rotate"), &[("idempotency-key", "r")], Some(&json!({}))).is(200);
+    let again = bob.send("POST", &format!("{KEYS}/{id}/rotate"), &[("idempotency-key", "r")], Some(&json!({}))).is(200);
+    assert!(repeated.body["token"].is_string() && again.body["token"].is_null());
+}
+
+async fn a_key_never_may_more_than_its_maker(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let (carol, user) = join(&service, &store, &bob, "carol", "admin").await;
+    let (_, token) = make(&carol, &named());
+    let robot = service.with_token(&token);
+    robot.get(USERS).is(200);
+    let narrowed = json!({"tickets": "none", "invoices": "none", "reports": "none", "administration": "read"});
+    let (_, reader) = make(&carol, &json!({"name": "reader", "permissions": narrowed}));
+    let reader = service.with_token(&reader);
+    reader.get(USERS).is(200);
+    reader.patch("/v1/organizations/current", &json!({"name": "Mine"})).refused(403, "forbidden");
+    // Demoted on the next request.
+    bob.patch(&format!("{USERS}/{user}"), &json!({"role": "agent"})).is(200);
+    for key in [&robot, &reader] {
+        key.get(USERS).refused(403, "forbidden");
+    }
+    carol.post(KEYS, &named()).refused(403, "forbidden");
+    bob.patch(&format!("{USERS}/{user}"), &json!({"role": "admin", "permissions": narrowed})).is(200);
+    robot.get(USERS).is(200);
+    robot.patch("/v1/organizations/current", &json!({"name": "Mine"})).refused(403, "forbidden");
+}
+
+async fn a_stolen_key_makes_no_friends(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let (id, token) = make(&bob, &named());
+    let thief = service.with_token(&token);
+    let (user, session) = (bob.session["user"].as_str().unwrap(), bob.session["id"].as_str().unwrap());
+    let friend = json!({"name": "Eve", "email": "eve@evil.example", "role": "admin"});
+    let tries: [Answer; 10] = [
+        thief.post(USERS, &friend),
+        thief.post(&format!("{USERS}/invite"), &json!({"users": [friend]})),
+        thief.upload(&format!("{USERS}/import"), &[], "name,email\nEve,eve@evil.example\n"),
+        thief.patch(&format!("{USERS}/{user}"), &json!({"role": "agent"})),
+        thief.post(&format!("{USERS}/{user}/deactivate"), &json!({})),
+        thief.post(&format!("{USERS}/{user}/reset-password"), &json!({})),
+        thief.delete(&format!("{USERS}/{user}/sessions/{session}")),
+        thief.post(KEYS, &named()),
+        thief.post(&format!("{KEYS}/{id}/rotate"), &json!({})),
+        thief.get(KEYS),
+    ];
+    for answer in tries {
+        answer.refused(403, "forbidden");
+    }
+    for (method, path) in
+        [("GET", "/v1/me"), ("PATCH", "/v1/me"), ("POST", "/v1/me/password"), ("POST", "/v1/me/address")]
+    {
+        thief.send(method, path, &[], (method != "GET").then_some(&json!({}))).refused(403, "forbidden");
+    }
+    thief.get("/v1/sessions/current").refused(403, "forbidden");
+    thief.delete("/v1/sessions/current").refused(403, "forbidden");
+    let listed = bob.get(USERS).is(200);
+    assert_eq!(listed.body["items"].as_array().unwrap().len(), 1);
+    // In the background.
+    let refused = async || {
+        let page = bob.get("/v1/organizations/current/audit-log?action=refusal.noted").is(200);
+        page.body.to_string().contains(&id)
+    };
+    by(Duration::from_secs(10), "the refusals are taken down", refused).await;
+}
+
+async fn a_key_is_accepted_only_from_where_it_may_come(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let at = |networks: Value| json!({"name": "robot", "networks": networks});
+    let (_, near) = make(&bob, &at(json!(["127.0.0.0/8", "2001:db8::/32"])));
+    let (_, far) = make(&bob, &at(json!(["203.0.113.7"])));
+    service.with_token(&near).get(USERS).is(200);
+    let far = service.with_token(&far);
+    far.get(USERS).refused(403, "address-not-allowed");
+    for header in ["x-forwarded-for", "x-real-ip", "forwarded"] {
+        far.send("GET", USERS, &[(header, "203.0.113.7")], None).refused(403, "address-not-allowed");
+    }
+    for bad in [json!(["everywhere"]), json!(["203.0.113.0/33"]), json!([""]), json!(["203.0.113.7", 7])] {
+        bob.post(KEYS, &at(bad)).refused(422, "invalid-fields");
+    }
+    let many: Vec<String> = (0..51).map(|number| format!("203.0.113.{number}")).collect();
+    bob.post(KEYS, &at(json!(many))).refused(422, "api-key-too-many-networks");
+}
+
+async fn an_orphan_stops_until_it_is_adopted(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let (carol, user) = join(&service, &store, &bob, "carol", "admin").await;
+    let (id, token) = make(&carol, &named());
+    let robot = service.with_token(&token);
+    let path = format!("{USERS}/{user}/deactivate");
+    let trial = bob.post(&format!("{path}?dry_run=true"), &json!({})).is(200);
+    assert_eq!(trial.body["keys_that_stop"], json!([id]));
+    robot.get(USERS).is(200);
+    assert_eq!(bob.post(&path, &json!({})).is(200).body["keys_that_stop"], json!([id]));
+    robot.get(USERS).refused(403, "api-key-maker-inactive");
+    bob.post(&format!("{KEYS}/{id}/adopt"), &json!({})).is(200);
+    robot.get(USERS).is(200);
+    assert_eq!(bob.get(&format!("{KEYS}/{id}")).is(200).body["maker"], bob.session["user"]);
+}
+
+async fn keys_of_others_are_nobodys(store: Store) {
+    let service = Service::start(&store);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let (_, eve) = service.found(&store, "umbra.example").await;
+    let (id, token) = make(&bob, &named());
+    for (method, path) in [("GET", ""), ("POST", "/rotate"), ("POST", "/revoke"), ("POST", "/adopt")] {
+        let body = (method == "POST").then(|| json!({}));
+        eve.send(method, &format!("{KEYS}/{id}{path}"), &[], body.as_ref()).refused(404, "api-key-not-found");
+        let foreign = format!("/v1/organizations/{acme}/api-keys/{id}{path}");
+        eve.send(method, &foreign, &[], body.as_ref()).refused(404, "organization-not-found");
+    }
+    // Staff of the platform revokes, and never sees a secret.
+    let ana = service.ana();
+    let of_acme = format!("/v1/organizations/{acme}/api-keys");
+    ana.post(&of_acme, &named()).refused(403, "keys-are-made-at-home");
+    ana.post(&format!("{of_acme}/{id}/rotate"), &json!({})).refused(403, "keys-are-made-at-home");
+    ana.post(&format!("{of_acme}/{id}/adopt"), &json!({})).refused(403, "keys-are-made-at-home");
+    let robot = service.with_token(&token);
+    robot.get("/v1/organizations").refused(403, "forbidden");
+    robot
+        .get(&format!("/v1/organizations/{}/users", eve.session["organization"].as_str().unwrap()))
+        .refused(404, "organization-not-found");
+    ana.post(&format!("{of_acme}/{id}/revoke"), &json!({})).is(200);
+    robot.get(USERS).refused(401, "unauthenticated");
+}
+
+async fn what_is_no_good_key_is_refused(store: Store) {
+    let service = Service::start(&store);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let past = Timestamp::now() - SignedDuration::from_secs(1);
+    bob.post(KEYS, &json!({"name": "late", "expires_at": past})).refused(422, "api-key-ends-in-the-past");
+    for bad in [json!({}), json!({"name": ""}), json!({"name": "see http://evil.example"}), json!({"name": "a\nb"})] {
+        bob.post(KEYS, &bad).refused(422, "invalid-fields");
+    }
+    for mass in ["maker", "organization", "id", "token", "generation", "role"] {
+        bob.post(KEYS, &json!({"name": "robot", mass: "x"})).refused(422, "invalid-fields");
+    }
+    bob.post(KEYS, &json!({"name": "robot", "scopes": ["users:write"]})).refused(422, "api-key-needs-permissions");
+    let soon = Timestamp::now() + SignedDuration::from_millis(1_500);
+    let (_, token) = make(&bob, &json!({"name": "brief", "expires_at": soon}));
+    let brief = service.with_token(&token);
+    brief.get(USERS).is(200);
+    std::thread::sleep(std::time::Duration::from_millis(1_600));
+    brief.get(USERS).refused(401, "unauthenticated");
+    let (_, token) = make(&bob, &named());
+    let text = token.as_str().unwrap();
+    for place in [4, 20, 40, text.len() - 1] {
+        let other = if &text[place..=place] == "A" { "B" } else { "A" };
+        let changed = format!("{}{other}{}", &text[..place], &text[place + 1..]);
+        service.with_token(&json!(changed)).get(USERS).refused(401, "unauthenticated");
+    }
+    service.ana().post(&format!("/v1/organizations/{acme}/suspend"), &json!({"reason": "unpaid"})).is(200);
+    service.with_token(&token).get(USERS).refused(403, "organization-suspended");
+    service.ana().post(&format!("/v1/organizations/{acme}/reactivate"), &json!({})).is(200);
+    service.with_token(&token).get(USERS).is(200);
+}
+
+async fn a_key_of_the_platform_has_its_scopes_and_no_more(store: Store) {
+    let service = Service::start(&store);
+    let (acme, _) = service.found(&store, "acme.example").await;
+    let ana = service.ana();
+    ana.post(KEYS, &named()).refused(422, "api-key-needs-scopes");
+    ana.post(KEYS, &json!({"name": "crm", "scopes": ["everything"]})).refused(422, "invalid-fields");
+    let scoped = |scopes: Value| make(&ana, &json!({"name": "crm", "scopes": scopes}));
+    let (_, reader) = scoped(json!(["organizations:read", "users:read"]));
+    let reader = service.with_token(&reader);
+    let users = format!("/v1/organizations/{acme}/users");
+    let dan = json!({"name": "Dan", "email": "dan@acme.example", "role": "admin"});
+    reader.get("/v1/organizations").is(200);
+    reader.get(&users).is(200);
+    reader.get(&format!("/v1/organizations/{acme}/audit-log")).refused(404, "organization-not-found");
+    reader.post(&users, &dan).refused(404, "organization-not-found");
+    let (_, writer) = scoped(json!(["organizations:write", "users:write"]));
+    let writer = service.with_token(&writer);
+    writer.post(&users, &dan).is(201);
+    let first_admin = json!({"name": "Fred", "email": "fred@newport.example"});
+    let body = json!({"name": "Newport", "domain": "newport.example", "first_admin": first_admin});
+    writer.post("/v1/organizations", &body).is(201);
+    // Never staff, and nothing about it.
+    let boss = json!({"name": "Eve", "email": "eve@evil.example", "role": "super_admin"});
+    writer.post(USERS, &boss).refused(403, "forbidden");
+    writer.patch("/v1/organizations/current", &json!({"name": "Mine"})).refused(403, "forbidden");
+    writer.post(KEYS, &json!({"name": "more", "scopes": ["users:write"]})).refused(403, "forbidden");
+    writer
+        .post(&users, &json!({"name": "Eve", "email": "eve@evil.example", "role": "super_admin"}))
+        .refused(422, "role-not-here");
+    if store.engine() == Engine::Sqlite {
+        writer
+            .post("/v1/organizations/current/suspend", &json!({"reason": "fun"}))
+            .refused(409, "platform-organization");
+    }
+}
+
+async fn a_key_is_known_in_the_audit_log(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let (id, token) = make(&bob, &named());
+    let renamed = service.with_token(&token).patch("/v1/organizations/current", &json!({"name": "Acme Ports"})).is(200);
+    let at_least = [("porttask-at-least", renamed.header("porttask-position"))];
+    let told = bob.send("GET", &format!("/v1/organizations/current/audit-log?actor={id}"), &at_least, None).is(200);
+    let entry = &told.body["items"][0];
+    assert_eq!((&entry["action"], &entry["actor"]["kind"]), (&json!("organization.renamed"), &json!("api_key")));
+    assert_eq!((&entry["actor"]["id"], &entry["ip"]), (&json!(id), &json!("127.0.0.1")));
+    let made = bob.get("/v1/organizations/current/audit-log?action=api_key.created").is(200);
+    assert_eq!(made.body["items"][0]["summary"], "made the API key harbour robot");
+}
