@@ -17,3 +17,4 @@ mod metrics;
 mod passwords;
 mod requests;
 mod service;
+mod sessions;

@@ -120,13 +120,15 @@ impl Refusals {
         let present = now.map_or(i64::MAX, |now| now.as_second().div_euclid(HOUR));
         let over: Vec<Line> = {
             let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.keys().filter(|line| line.hour < present).cloned().collect()
+            // Also the first ones that could not be written at once.
+            let is_due = |(line, count): &(&Line, &Count)| line.hour < present || count.noted == 0;
+            lines.iter().filter(is_due).map(|(line, _)| line.clone()).collect()
         };
         stream::iter(over)
             .for_each_concurrent(WRITERS, |line| async move {
                 self.write(&line).await;
                 let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-                if lines.get(&line).is_some_and(|count| count.noted == count.total) {
+                if line.hour < present && lines.get(&line).is_some_and(|count| count.noted == count.total) {
                     lines.remove(&line);
                 }
             })

@@ -18,11 +18,15 @@ use porttask_app::{
 use porttask_domain::{
     Meta, OrganizationId, SessionId, UserId,
     identity::{
-        Permissions, Role, Session,
+        Organization, Permissions, Role, Session, User,
         session::{Command, Ending},
+        user,
     },
 };
-use porttask_projections::{ColumnType, ReadModel, Value, identity::session as view};
+use porttask_projections::{
+    ColumnType, ReadModel, Value,
+    identity::{session as view, user as user_view},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -34,7 +38,7 @@ use crate::{
     listing::Page,
     problem::Problem,
     request::{Allowed, Body, Client, Nothing, Order},
-    rights::{ReadUsers, SignedIn, WriteUsers},
+    rights::{ReadUsers, Right, SignedIn, WriteUsers},
 };
 
 /// The most sessions that are listed.
@@ -97,9 +101,11 @@ pub(crate) struct Shown {
     /// When it ended before its time.
     #[schema(value_type = Option<String>, format = DateTime)]
     ended_at: Option<Timestamp>,
-    /// How it ended before its time: `sign_out` or `revocation`.
-    #[schema(value_type = Option<String>)]
-    ended_by: Option<Ending>,
+    /// How it ended before its time; null while it is open, and if its time was over.
+    #[schema(value_type = Option<EndedBy>)]
+    ended_by: Option<EndedBy>,
+    /// Whether it can be used now.
+    is_open: bool,
     /// The address from which it began; absent once it was erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "203.0.113.7")]
@@ -112,21 +118,59 @@ pub(crate) struct Shown {
     is_current: bool,
 }
 
+/// How a session ended before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EndedBy {
+    /// Its user signed out.
+    SignOut,
+    /// It was revoked.
+    Revocation,
+    /// All sessions of its user ended: by a new password, a deactivation, or because somebody wanted it.
+    AllOfUser,
+    /// Its organization was suspended.
+    Suspension,
+}
+
+/// What ended all sessions at once, as far as a listing needs it.
+struct Endings {
+    user: user_view::User,
+    organization_era: u64,
+}
+
+impl Endings {
+    /// How a session ended, and when if that is known.
+    fn of(&self, row: &view::Session) -> Option<(EndedBy, Option<Timestamp>)> {
+        match (row.ended_by, row.ended_at) {
+            (Some(Ending::SignOut), at) => return Some((EndedBy::SignOut, at)),
+            (Some(Ending::Revocation), at) => return Some((EndedBy::Revocation, at)),
+            (None, _) => {}
+        }
+        let user_view::User { era, kept_session, sessions_ended_at, .. } = &self.user;
+        if row.user_era != *era && *kept_session != Some(row.session) {
+            // Which of several times it was, the row does not say: the last is right for those that were open till then.
+            let at = sessions_ended_at.filter(|_| row.user_era + 1 == *era);
+            return Some((EndedBy::AllOfUser, at));
+        }
+        (row.organization_era != self.organization_era).then_some((EndedBy::Suspension, None))
+    }
+}
+
 impl Shown {
-    fn new(row: view::Session, began: Option<&Meta>, current: Option<SessionId>) -> Self {
-        let view::Session { session, started_at, expires_at, ended_at, ended_by, .. } = row;
+    fn new(
+        row: view::Session,
+        began: Option<&Meta>,
+        endings: &Endings,
+        (current, now): (Option<SessionId>, Timestamp),
+    ) -> Self {
+        let ended = endings.of(&row);
+        let view::Session { session, started_at, expires_at, .. } = row;
         let ip = began.and_then(|meta| meta.ip.as_ref()?.value()).map(str::to_owned);
         let device = began.and_then(|meta| meta.user_agent.as_ref()?.value()).and_then(device);
-        Self {
-            id: session,
-            started_at,
-            expires_at,
-            ended_at,
-            ended_by,
-            ip,
-            device,
-            is_current: Some(session) == current,
-        }
+        let (ended_at, ended_by) = (ended.and_then(|it| it.1), ended.map(|it| it.0));
+        let is_open = ended.is_none() && now < expires_at;
+        let is_current = Some(session) == current;
+        Self { id: session, started_at, expires_at, ended_at, ended_by, is_open, ip, device, is_current }
     }
 }
 
@@ -176,7 +220,7 @@ pub(crate) async fn sign_out(State(app): State<App>, order: Order<SignedIn, Noth
 
 /// List a user's sessions, the latest first.
 ///
-/// Needs `users:read`.
+/// At most two hundred. Needs `users:read`.
 #[utoipa::path(get, path = "/v1/organizations/{org}/users/{user}/sessions", tag = "sessions",
     operation_id = "list_sessions", params(("org" = String, Path), ("user" = String, Path)),
     responses((status = 200, body = Page<Shown>)))]
@@ -185,9 +229,30 @@ pub(crate) async fn list_sessions(
     by: Allowed<ReadUsers>,
     Path((_, user)): Path<(String, String)>,
 ) -> Result<Json<Page<Shown>>, Problem> {
-    let user = user_in(&user)?;
-    by.catch_up(&app, view::Sessions::NAME).await?;
-    super::user::row(&app, &by, user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    of_user(&app, &by, user_in(&user)?).await
+}
+
+/// List one's own sessions, the latest first.
+///
+/// At most two hundred.
+#[utoipa::path(get, path = "/v1/me/sessions", tag = "sessions", operation_id = "list_my_sessions",
+    responses((status = 200, body = Page<Shown>)))]
+pub(crate) async fn list_my_sessions(
+    State(app): State<App>,
+    by: Allowed<SignedIn>,
+) -> Result<Json<Page<Shown>>, Problem> {
+    of_user(&app, &by, by.caller.user).await
+}
+
+async fn of_user<R: Right>(app: &App, by: &Allowed<R>, user: UserId) -> Result<Json<Page<Shown>>, Problem> {
+    by.catch_up(app, view::Sessions::NAME).await?;
+    by.catch_up(app, user_view::Users::NAME).await?;
+    let row = super::user::row(app, by, user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let (organization, _) = app.executor.load::<Organization>(by.organization, by.organization).await?;
+    // The sessions of the platform end with nothing but themselves and their users.
+    let is_platform = by.organization == OrganizationId::PLATFORM;
+    let organization_era = if is_platform { 0 } else { organization.era() };
+    let endings = Endings { user: row, organization_era };
     let of_user = [("organization", by.organization.to_value()), ("user", Value::Id(user.0))];
     let conditions = of_user.map(|(column, value)| Condition::Equal(column, value)).into();
     let (sort, direction) = (vec!["started_at", "session"], Direction::Descending);
@@ -198,10 +263,10 @@ pub(crate) async fn list_sessions(
     let events = app.database.read_at(by.partition, &offsets).await.map_err(|error| Problem::unavailable(&error))?;
     let metas = app.vault.metas(&events).await.map_err(|error| Problem::unavailable(&error))?;
     let metas: HashMap<u64, Meta> = events.iter().map(|event| event.position.offset.0).zip(metas).collect();
-    let current = by.caller.session();
+    let seen_by = (by.caller.session(), Timestamp::now());
     let items = rows.into_iter().map(|row| {
         let began = metas.get(&row.offset);
-        Shown::new(row, began, current)
+        Shown::new(row, began, &endings, seen_by)
     });
     Ok(Json(Page { items: items.collect(), next_cursor: None }))
 }
@@ -218,14 +283,73 @@ pub(crate) async fn revoke_session(
     Path((_, user, session)): Path<(String, String, String)>,
     order: Order<WriteUsers, Nothing>,
 ) -> Result<Changed, Problem> {
+    revoke(&app, &order, user_in(&user)?, &session).await
+}
+
+/// End one of one's own sessions.
+///
+/// Holds on its next request.
+#[utoipa::path(delete, path = "/v1/me/sessions/{session}", tag = "sessions", operation_id = "revoke_my_session",
+    params(("session" = String, Path)), responses((status = 200, body = Changed)))]
+pub(crate) async fn revoke_my_session(
+    State(app): State<App>,
+    Path(session): Path<String>,
+    order: Order<SignedIn, Nothing>,
+) -> Result<Changed, Problem> {
+    revoke(&app, &order, order.by.caller.user, &session).await
+}
+
+async fn revoke<R: Right>(
+    app: &App,
+    order: &Order<R, Nothing>,
+    user: UserId,
+    session: &str,
+) -> Result<Changed, Problem> {
     let organization = order.by.organization;
     let session: SessionId = session.parse().map_err(|_| Problem::not_found("session"))?;
     let (state, _) = app.executor.load::<Session>(organization, session).await?;
-    if state.user() != Some(user_in(&user)?) {
+    if state.user() != Some(user) {
         return Err(Problem::not_found("session"));
     }
     let subject = stream_of::<Session>(organization, session)?;
     let commands = Commands::new().on::<Session>(session, Command::Revoke);
-    let done = order.carry_out(&app, &subject, &commands, |it| it).await?;
-    Changed::of(&app, done, &subject, order.dry_run).await
+    let done = order.carry_out(app, &subject, &commands, |it| it).await?;
+    Changed::of(app, done, &subject, order.dry_run).await
+}
+
+/// End all sessions of a user.
+///
+/// Holds on their next requests. Needs `users:write`.
+#[utoipa::path(delete, path = "/v1/organizations/{org}/users/{user}/sessions", tag = "sessions",
+    operation_id = "revoke_sessions", params(("org" = String, Path), ("user" = String, Path)),
+    responses((status = 200, body = Changed)))]
+pub(crate) async fn revoke_sessions(
+    State(app): State<App>,
+    Path((_, user)): Path<(String, String)>,
+    order: Order<WriteUsers, Nothing>,
+) -> Result<Changed, Problem> {
+    end_all(&app, &order, user_in(&user)?, None).await
+}
+
+/// End all of one's own sessions but this one.
+///
+/// Holds on their next requests.
+#[utoipa::path(delete, path = "/v1/me/sessions", tag = "sessions", operation_id = "revoke_my_sessions",
+    responses((status = 200, body = Changed)))]
+pub(crate) async fn revoke_my_sessions(
+    State(app): State<App>,
+    order: Order<SignedIn, Nothing>,
+) -> Result<Changed, Problem> {
+    end_all(&app, &order, order.by.caller.user, order.by.caller.session()).await
+}
+
+async fn end_all<R: Right>(
+    app: &App,
+    order: &Order<R, Nothing>,
+    user: UserId,
+    keeping: Option<SessionId>,
+) -> Result<Changed, Problem> {
+    let (state, _) = app.executor.load::<User>(order.by.organization, user).await?;
+    let end = user::Command::EndSessions { era: state.era(), keeping };
+    super::user::change(app, &user.to_string(), order, end).await
 }
