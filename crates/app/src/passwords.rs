@@ -1,5 +1,7 @@
 //! Passwords: their hashes, and the one piece of work that an attempt costs.
 
+mod common;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -18,6 +20,8 @@ use crate::{
     log::{LogError, NewSecret, SecretId, SecretKind},
 };
 
+/// The longest password that is compared, in bytes: once they might have 200 characters.
+const LONGEST: usize = 800;
 /// How many attempts may wait for each one that is at work.
 const WAITING_PER_PERMIT: usize = 32;
 
@@ -42,6 +46,9 @@ pub enum WeakPassword {
     /// It is made of very few characters.
     #[error("must have at least {} different characters", NewPassword::MIN_DIFFERENT)]
     Simple,
+    /// Many people have it.
+    #[error("is one of the most common passwords: choose one that nobody else has")]
+    Common,
     /// It is the address or the name of its user.
     #[error("must not be the user's own name or address")]
     OwnName,
@@ -51,7 +58,7 @@ impl NewPassword {
     /// The shortest password, in characters.
     pub const MIN_CHARACTERS: usize = 12;
     /// The longest password, in characters.
-    pub const MAX_CHARACTERS: usize = 200;
+    pub const MAX_CHARACTERS: usize = 128;
     /// The fewest different characters.
     pub const MIN_DIFFERENT: usize = 5;
 
@@ -73,6 +80,9 @@ impl NewPassword {
         }
         if text.chars().collect::<std::collections::BTreeSet<_>>().len() < Self::MIN_DIFFERENT {
             return Err(WeakPassword::Simple);
+        }
+        if common::is_common(&text) {
+            return Err(WeakPassword::Common);
         }
         let lower = text.to_lowercase();
         if own.iter().any(|own| own.to_lowercase() == lower) {
@@ -169,7 +179,7 @@ impl Passwords {
         let is_known = kept.is_some();
         let against = kept.unwrap_or_else(|| NOBODY.to_owned());
         // What is absurdly long is no password of anybody's; it must not cost more than others.
-        let is_sane = password.len() <= NewPassword::MAX_CHARACTERS * 4;
+        let is_sane = password.len() <= LONGEST;
         let password = if is_sane { composed(password) } else { String::new() };
         let is_equal = self.at_work(move || verify(&against, password.as_bytes())).await?;
         Ok(is_equal && is_known && is_sane)
@@ -241,8 +251,9 @@ mod tests {
         assert_eq!(new("aaaaaaaaaaaaaaaaab"), Some(WeakPassword::Simple));
         assert_eq!(new("Ana.Souza@acme.example"), Some(WeakPassword::OwnName));
         assert_eq!(new("ana souza quillfeather"), Some(WeakPassword::OwnName));
-        assert_eq!(new(&"abcdefgh".repeat(25)), None);
-        assert_eq!(new(&"abcdefgh".repeat(26)), Some(WeakPassword::Long));
+        assert_eq!(new(&"abcdefgh".repeat(16)), None);
+        assert_eq!(new(&"abcdefgh".repeat(17)), Some(WeakPassword::Long));
+        assert_eq!(new("Password1234"), Some(WeakPassword::Common));
         assert_eq!(new(&"a".repeat(1_000_000)), Some(WeakPassword::Long));
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Acceptance {
     /// What follows `#token=` in the link.
     token: String,
     /// At least 12 characters.
-    #[schema(format = Password, min_length = 12, max_length = 200)]
+    #[schema(format = Password, min_length = 12, max_length = 128)]
     password: String,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Setup {
     #[schema(example = "ana@platform.example")]
     email: String,
     /// At least 12 characters.
-    #[schema(format = Password, min_length = 12, max_length = 200)]
+    #[schema(format = Password, min_length = 12, max_length = 128)]
     password: String,
 }
 
