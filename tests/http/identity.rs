@@ -1,6 +1,8 @@
 //! Organizations, users and sessions over HTTP.
 
-use porttask_tests::{Store, on_both_engines};
+use std::time::Duration;
+
+use porttask_tests::{Store, by, on_both_engines};
 use serde_json::json;
 
 use super::service::{PASSWORD, Service, invitation, porttask};
@@ -14,6 +16,7 @@ on_both_engines!(
     nobody_grants_more_than_they_hold,
     sessions_are_listed_and_end,
     a_wrong_sign_in_tells_nothing,
+    failed_attempts_are_entries_and_fold,
     a_suspended_organization_is_locked_out_at_once,
     settings_are_changed_and_checked,
 );
@@ -206,4 +209,32 @@ async fn settings_are_changed_and_checked(store: Store) {
     ] {
         assert_eq!(bob.patch(path, &bad).status, 422, "{bad}");
     }
+}
+
+async fn failed_attempts_are_entries_and_fold(store: Store) {
+    let mut service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let user = bob.session["user"].as_str().unwrap().to_owned();
+    for _ in 0..4 {
+        service.try_sign_in("bob@acme.example", "not the password").refused(401, "sign-in-refused");
+        service.try_sign_in("nobody@acme.example", "not the password").refused(401, "sign-in-refused");
+    }
+    let path = format!("/v1/organizations/current/audit-log?action=refusal.sign_in_failed&target={user}");
+    let first = async || bob.get(&path).is(200).body["items"].as_array().unwrap().len() == 1;
+    by(Duration::from_secs(10), "the first is taken down", first).await;
+    let page = bob.get(&path).is(200);
+    let entry = &page.body["items"][0];
+    assert_eq!((&entry["summary"], &entry["actor"]["kind"]), (&json!("failed to sign in"), &json!("anonymous")));
+    assert_eq!((&entry["target"]["id"], &entry["ip"]), (&json!(user), &json!("127.0.0.1")));
+    let etag = bob.get("/v1/me").is(200).header("etag").to_owned();
+    assert_eq!(etag, "\"2\"", "strangers do not touch the account itself");
+    // The others follow when the hour or the service ends.
+    _ = std::process::Command::new("kill").args(["-TERM", &service.pid().to_string()]).status();
+    assert!(service.wait());
+    let service = Service::start(&store);
+    let page = service.sign_in("bob@acme.example").get(&path).is(200);
+    let items = page.body["items"].as_array().unwrap();
+    assert!(items.len() == 2 && items[0]["summary"] == "failed to sign in, 3 times", "{page:?}");
+    let all = service.ana().get("/v1/organizations/current/audit-log?q=failed").is(200);
+    assert_eq!(all.body["items"], json!([]), "nobody is nobody");
 }

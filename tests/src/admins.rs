@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use porttask_app::new_id;
 use porttask_domain::{
-    PersonName, UserId,
-    identity::{EmailAddress, Role, Session, organization, session, user},
+    ApiKeyId, PersonName, UserId,
+    identity::{ApiKey, EmailAddress, Role, Session, api_key, organization, session, user},
 };
 
 use crate::{Acme, Dice, Node, become_role, invite};
@@ -17,13 +17,16 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
     let mut organizations = Vec::new();
     for _ in 0..3 {
         let domain = format!("d{}.example", new_id::<UserId>().0.simple());
-        organizations.push((node.found(&domain).await, Vec::<UserId>::new()));
+        let acme = node.found(&domain).await;
+        // So that every read model has something to tell, however the dice fall.
+        make_key(node, &acme, acme.admin, Role::Admin).await;
+        organizations.push((acme, Vec::<UserId>::new()));
     }
     for _ in 0..steps {
         let (acme, people) = &mut organizations[dice.below(3) as usize];
         let someone = people.get(dice.below(people.len().max(1) as u32) as usize).copied().unwrap_or(acme.admin);
         let role = ROLES[dice.below(4) as usize];
-        match dice.below(13) {
+        match dice.below(15) {
             0 | 1 => {
                 let user = new_id();
                 let email = format!("{}@people.example", new_id::<UserId>().0.simple());
@@ -56,6 +59,17 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
             }
             10 => _ = node.organization(acme, acme.suspend()).await,
             11 => _ = node.organization(acme, organization::Command::Reactivate).await,
+            12 | 13 => {
+                let key = make_key(node, acme, someone, role).await;
+                let (now, former_until) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+                let next = match dice.below(4) {
+                    0 => api_key::Command::Rotate { generation: 2, now, former_until },
+                    1 => api_key::Command::Revoke,
+                    2 => api_key::Command::Adopt { by: acme.admin },
+                    _ => continue,
+                };
+                _ = node.executor.execute::<ApiKey>(key, next, &acme.request()).await;
+            }
             _ => {
                 let (session, method) = (new_id(), session::Method::Password);
                 let (started_at, expires_at, eras) = (Timestamp::UNIX_EPOCH, Timestamp::MAX, session::Eras::default());
@@ -68,4 +82,14 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
         }
     }
     organizations.into_iter().map(|(acme, _)| acme).collect()
+}
+
+/// Makes a key in somebody's name, if the organization lets.
+async fn make_key(node: &Node, acme: &Acme, maker: UserId, role: Role) -> ApiKeyId {
+    let (key, name) = (new_id(), api_key::KeyName::new("robot").unwrap());
+    let grant = api_key::Grant::Permissions(role.ceiling());
+    let (organization, networks, now, expires_at) = (acme.organization, Vec::new(), Timestamp::UNIX_EPOCH, None);
+    let create = api_key::Command::Create { organization, maker, name, grant, networks, now, expires_at };
+    _ = node.executor.execute::<ApiKey>(key, create, &acme.request()).await;
+    key
 }

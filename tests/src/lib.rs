@@ -47,3 +47,9 @@ macro_rules! on_both_engines {
         }
     };
 }
+
+/// The table of users that was built first, second, …: whatever version the model has.
+pub fn users_table(generation: impl std::fmt::Display) -> String {
+    use porttask_projections::{ReadModel, identity::user::Users};
+    format!("{}_v{}_g{generation}", Users::NAME, Users::VERSION)
+}

@@ -7,7 +7,7 @@ use porttask_app::{
     views::{Loaded, Query},
 };
 use porttask_projections::models;
-use porttask_tests::{Engine, Node, Store, on_both_engines, work};
+use porttask_tests::{Engine, Node, Store, on_both_engines, users_table, work};
 
 use crate::work::{caught_up, rows};
 
@@ -100,7 +100,7 @@ async fn a_changed_row_is_found_and_a_rebuild_repairs_it(store: Store) {
     work(&node, 30).await;
     caught_up(&node, &views).await;
     assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);
-    tamper(&store, "UPDATE views.users_v3_g1 SET role = 'super_admin' WHERE role = 'admin'").await;
+    tamper(&store, &format!("UPDATE views.{} SET role = 'super_admin' WHERE role = 'admin'", users_table(1))).await;
     let faults = views.verify("users", &no_progress).await.unwrap();
     assert!(!faults.is_empty() && faults[0].to_string().contains("rebuild"), "{faults:?}");
     views.rebuild("users", &no_progress).await.unwrap();
@@ -117,7 +117,8 @@ async fn a_checkpoint_that_the_log_does_not_bear_out_is_found(store: Store) {
     let home = node.log.heads().await.unwrap().into_iter().find(|head| head.position.offset.0 > 0).unwrap();
     let home = home.position.partition;
     for change in ["count = count + 1", "digest = $nothing", "\"offset\" = \"offset\" + 1000", "partition = 60000"] {
-        let view = tables(&store).await.into_iter().find(|it| it.starts_with("users_v3_g") && !it.contains("_search"));
+        let view =
+            tables(&store).await.into_iter().find(|it| it.starts_with(&users_table("")) && !it.contains("_search"));
         let (view, home) = (view.unwrap(), home.0);
         let nothing = if store.engine() == Engine::Sqlite { "zeroblob(32)" } else { "sha256('')" };
         let change = change.replace("$nothing", nothing);
@@ -139,8 +140,8 @@ async fn a_checkpoint_in_a_log_without_events_is_found(store: Store) {
         Engine::Sqlite => ("zeroblob(16)", "zeroblob(32)"),
         Engine::Postgres => ("gen_random_uuid()", "sha256('')"),
     };
-    tamper(&store, &format!("INSERT INTO views.checkpoints VALUES ('users_v3_g1', 0, {id}, 5, {id}, 5, {digest})"))
-        .await;
+    let table = users_table(1);
+    tamper(&store, &format!("INSERT INTO views.checkpoints VALUES ('{table}', 0, {id}, 5, {id}, 5, {digest})")).await;
     assert_eq!(views.verify("users", &no_progress).await.unwrap().len(), 1);
 }
 
@@ -152,7 +153,7 @@ async fn a_restored_log_is_folded_anew(store: Store) {
     caught_up(&node, &views).await;
     drop(views);
     node.log.begin_incarnation().await.unwrap();
-    tamper(&store, "UPDATE views.users_v3_g1 SET role = 'super_admin' WHERE role = 'admin'").await;
+    tamper(&store, &format!("UPDATE views.{} SET role = 'super_admin' WHERE role = 'admin'", users_table(1))).await;
     let views = node.views(&store, models()).await;
     views.run();
     work(&node, 5).await;
@@ -182,7 +183,11 @@ async fn what_an_interrupted_rebuild_left_is_removed_by_the_next(store: Store) {
     views.rebuild("users", &no_progress).await.unwrap();
     caught_up(&node, &views).await;
     assert_eq!(
-        tables(&store).await.iter().filter(|name| name.starts_with("users_v3_g") && !name.contains("_search")).count(),
+        tables(&store)
+            .await
+            .iter()
+            .filter(|name| name.starts_with(&users_table("")) && !name.contains("_search"))
+            .count(),
         1
     );
     assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);

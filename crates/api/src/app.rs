@@ -137,9 +137,10 @@ impl App {
         let executor = Arc::new(Executor::new(Arc::clone(&database), Arc::clone(&vault)));
         let access = Arc::new(Access::new(Arc::clone(&database), Arc::clone(&executor)));
         let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
-        let sign_in = SignIn::new(accounts.clone(), Arc::clone(&access), Arc::clone(&passwords));
-        let password_resets = Arc::new(PasswordResets::new(accounts, Arc::clone(&executor)));
         let refusals = Arc::new(Refusals::open(Arc::clone(&executor), &vault).await?);
+        let (allowed, hashed) = (Arc::clone(&access), Arc::clone(&passwords));
+        let sign_in = SignIn::new(accounts.clone(), allowed, hashed, Arc::clone(&refusals));
+        let password_resets = Arc::new(PasswordResets::new(accounts, Arc::clone(&executor)));
         let audit_log = Arc::new(AuditLog::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views)));
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
         let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations_per_day).await?);

@@ -208,6 +208,7 @@ impl From<AccessError> for Problem {
         match error {
             AccessError::Unknown => Self::unauthenticated(),
             AccessError::Refused(refused) => Self::new(StatusCode::FORBIDDEN, refused.slug, refused.message),
+            AccessError::Elsewhere(_) => Self::new(StatusCode::FORBIDDEN, "address-not-allowed", error.to_string()),
             AccessError::NoMaker => Self::new(StatusCode::FORBIDDEN, "api-key-maker-inactive", error.to_string()),
             AccessError::Failed(error) => error.into(),
         }

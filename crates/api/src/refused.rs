@@ -12,7 +12,7 @@ use axum::{
     response::Response,
 };
 use jiff::Timestamp;
-use porttask_app::refusals::Refused;
+use porttask_app::refusals::{Refused, What};
 use porttask_domain::{Meta, OrganizationId, UserId};
 use utoipa::openapi::{OpenApi, PathItem, path::Operation};
 
@@ -94,7 +94,8 @@ pub(crate) async fn note(
     {
         let Known { organization, user, meta } = known.clone();
         let problem = problem.slug().to_owned();
-        app.refusals.note(Refused { organization, user, operation, problem, meta }, Timestamp::now());
+        let what = What::Operation { operation, problem };
+        app.refusals.note(Refused { organization, user, what, meta }, Timestamp::now());
     }
     response
 }

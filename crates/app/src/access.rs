@@ -10,7 +10,7 @@
 
 mod token;
 
-use std::{collections::BTreeSet, ops::Range, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, ops::Range, sync::Arc};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -62,8 +62,6 @@ pub struct Caller {
     pub permissions: Permissions,
     /// What a key of the platform may; `None` for all others.
     pub scopes: Option<BTreeSet<KeyScope>>,
-    /// From where the key is accepted; nothing is everywhere.
-    pub networks: Vec<IpNet>,
     /// The versions by which all this is known.
     seen: Vec<Expected>,
 }
@@ -77,6 +75,9 @@ pub enum AccessError {
     /// The caller is known, and their organization is locked out.
     #[error("{0}")]
     Refused(Refused),
+    /// The key is good, and not from where it is used.
+    #[error("this API key is not accepted from your address")]
+    Elsewhere(Box<Caller>),
     /// The key is good, and nobody is there any more in whose name it works.
     #[error("the person in whose name this API key works is not active: an admin can adopt it")]
     NoMaker,
@@ -191,13 +192,28 @@ impl Access {
     /// # Errors
     /// Why they are not let in.
     pub async fn authenticate(&self, token: &str, now: Timestamp) -> Result<Caller, AccessError> {
+        self.authenticate_from(token, None, now).await
+    }
+
+    /// Who has this token, as they are now, and may come from this address.
+    ///
+    /// # Errors
+    /// Why they are not let in.
+    pub async fn authenticate_from(
+        &self,
+        token: &str,
+        ip: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Caller, AccessError> {
         let token: Token = token.parse().map_err(|InvalidToken| AccessError::Unknown)?;
         self.check_secret(&token).await?;
         for attempt in 0..ATTEMPTS {
             let mut seen = Seen { access: self, may_be_old: attempt == 0, versions: Vec::new() };
             let found = match token.credential() {
                 Credential::Session(session) => seen.session(token.organization(), session, now).await?,
-                Credential::Key { key, generation } => seen.key(token.organization(), (key, generation), now).await?,
+                Credential::Key { key, generation } => {
+                    seen.key(token.organization(), (key, generation), (ip, now)).await?
+                }
             };
             let streams: Vec<StreamId> = seen.versions.iter().map(|it| it.stream.clone()).collect();
             let confirmed: Vec<Version> = self.database.versions(&streams).await?;
@@ -251,8 +267,8 @@ impl Seen<'_> {
             Ok(_) => {}
         }
         let credential = Credential::Session(session);
-        let (scopes, networks, seen) = (None, Vec::new(), Vec::new());
-        Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, networks, seen }))
+        let (scopes, seen) = (None, Vec::new());
+        Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, seen }))
     }
 
     /// The caller of a key, or why there is none.
@@ -260,10 +276,18 @@ impl Seen<'_> {
         &mut self,
         organization: OrganizationId,
         (key, generation): (ApiKeyId, u32),
-        now: Timestamp,
+        (ip, now): (Option<IpAddr>, Timestamp),
     ) -> Result<Result<Caller, AccessError>, ExecuteError> {
         let state: ApiKey = self.look(stream_of::<ApiKey>(organization, key)?).await?;
         let Some(found) = state.accepted(generation, now) else { return Ok(Err(AccessError::Unknown)) };
+        let (credential, user, seen) = (Credential::Key { key, generation }, found.maker, Vec::new());
+        // First: whoever has stolen it learns elsewhere nothing else about it.
+        let is_near = |network: &IpNet| ip.is_some_and(|ip| network.contains(&ip.to_canonical()));
+        if !found.networks.is_empty() && !found.networks.iter().any(is_near) {
+            let (role, permissions, scopes) = (Role::ReadOnly, Permissions::NONE, None);
+            let nobody = Caller { organization, user, credential, role, permissions, scopes, seen };
+            return Ok(Err(AccessError::Elsewhere(Box::new(nobody))));
+        }
         if let Err(refused) = self.era_in_use(organization).await? {
             return Ok(Err(refused));
         }
@@ -274,9 +298,7 @@ impl Seen<'_> {
             // The person has all rights of the platform, or none.
             Grant::Scopes(scopes) => (Permissions::NONE, Some(scopes.clone())),
         };
-        let (credential, networks) = (Credential::Key { key, generation }, found.networks.clone());
-        let (user, seen) = (found.maker, Vec::new());
-        Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, networks, seen }))
+        Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, seen }))
     }
 
     /// The era of an organization that is in use, or why it is not. The platform always is.

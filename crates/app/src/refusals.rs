@@ -1,5 +1,6 @@
-//! Refusals of callers who are signed in, taken down by caller, operation, problem and hour: the first at once, all others
-//! of the hour together, so that whoever tries a thousand times fills a line of the audit log and not a thousand.
+//! Refusals of callers who are signed in, taken down by caller, operation, problem and hour, and attempts to sign in that
+//! failed, by account and hour: the first at once, all others of the hour together, so that whoever tries a thousand times
+//! fills a line of the audit log and not a thousand.
 
 use std::{
     collections::HashMap,
@@ -45,22 +46,33 @@ pub struct Refusals {
 pub struct Refused {
     /// Where the caller's account is.
     pub organization: OrganizationId,
-    /// The caller.
+    /// The caller, or whose account somebody tried to get into.
     pub user: UserId,
-    /// What they asked for: the name of an operation.
-    pub operation: String,
-    /// Why it was refused: the name of a problem.
-    pub problem: String,
+    /// What was refused.
+    pub what: What,
     /// From where they asked.
     pub meta: Meta,
+}
+
+/// What was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum What {
+    /// An operation.
+    Operation {
+        /// Its name.
+        operation: String,
+        /// Why it was refused: the name of a problem.
+        problem: String,
+    },
+    /// To sign in to an account that exists.
+    SignIn,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Line {
     organization: OrganizationId,
     user: UserId,
-    operation: String,
-    problem: String,
+    what: What,
     hour: i64,
 }
 
@@ -83,8 +95,8 @@ impl Refusals {
 
     /// Takes a refusal down: the first of its line at once, in the background.
     pub fn note(self: &Arc<Self>, refused: Refused, now: Timestamp) {
-        let Refused { organization, user, operation, problem, meta } = refused;
-        let line = Line { organization, user, operation, problem, hour: now.as_second().div_euclid(HOUR) };
+        let Refused { organization, user, what, meta } = refused;
+        let line = Line { organization, user, what, hour: now.as_second().div_euclid(HOUR) };
         let is_first = {
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
             if lines.len() >= MOST_LINES && !lines.contains_key(&line) {
@@ -142,7 +154,10 @@ impl Refusals {
             let Some(count) = lines.get(line).filter(|count| count.noted < count.total) else { return };
             (count.total, count.meta.clone())
         };
-        let command = Command::Note { operation: line.operation.clone(), problem: line.problem.clone(), total };
+        let command = match line.what.clone() {
+            What::Operation { operation, problem } => Command::Note { operation, problem, total },
+            What::SignIn => Command::NoteFailedSignIns { user: line.user, total },
+        };
         // What was tried is kept, whatever has become of the organization.
         let request = Request::new(line.organization, meta).needing(Capability::Settle);
         match self.executor.execute::<Aggregate>(self.id(line), command, &request).await {
@@ -157,7 +172,12 @@ impl Refusals {
     }
 
     fn id(&self, line: &Line) -> RefusalId {
-        let Line { organization, user, operation, problem, hour } = line;
+        let Line { organization, user, what, hour } = line;
+        // No operation is without a name.
+        let (operation, problem) = match what {
+            What::Operation { operation, problem } => (operation.as_str(), problem.as_str()),
+            What::SignIn => ("", ""),
+        };
         let mut seal = self.seal.clone();
         for part in [organization.0.as_bytes(), user.0.as_bytes(), operation.as_bytes(), problem.as_bytes()] {
             seal.update(&(part.len() as u64).to_be_bytes());

@@ -13,6 +13,7 @@ use crate::{
     execute::{ExecuteError, Refused},
     log::LogError,
     passwords::{PasswordError, Passwords},
+    refusals::{Refusals, Refused as Refusal, What},
 };
 
 /// How long a session lasts at most.
@@ -100,12 +101,13 @@ pub struct SignIn {
     accounts: Accounts,
     access: Arc<Access>,
     passwords: Arc<Passwords>,
+    refusals: Arc<Refusals>,
 }
 
 impl SignIn {
     /// Of this node.
-    pub fn new(accounts: Accounts, access: Arc<Access>, passwords: Arc<Passwords>) -> Self {
-        Self { accounts, access, passwords }
+    pub fn new(accounts: Accounts, access: Arc<Access>, passwords: Arc<Passwords>, refusals: Arc<Refusals>) -> Self {
+        Self { accounts, access, passwords, refusals }
     }
 
     /// Signs somebody in.
@@ -115,17 +117,24 @@ impl SignIn {
     pub async fn sign_in(&self, attempt: Attempt, now: Timestamp) -> Result<SignedIn, SignInError> {
         let account = self.account(&attempt).await?;
         let is_right = self.passwords.is_right(account, &attempt.password).await?;
-        let Some((organization, user)) = account.filter(|_| is_right) else { return Err(SignInError::Wrong) };
-        let meta = Meta {
-            ip: attempt.ip.map(|ip| Personal::trace(user, ip)),
-            user_agent: attempt.user_agent.map(|agent| Personal::trace(user, agent)),
-            request_id: attempt.request_id,
-            ..Meta::by(Actor::User { organization, user })
+        let Some((organization, user)) = account else { return Err(SignInError::Wrong) };
+        let from = |actor: Actor| Meta {
+            ip: attempt.ip.as_deref().map(|ip| Personal::trace(user, ip)),
+            user_agent: attempt.user_agent.as_deref().map(|agent| Personal::trace(user, agent)),
+            request_id: attempt.request_id.clone(),
+            ..Meta::by(actor)
         };
+        if !is_right {
+            // In the background: whoever waits for the answer learns nothing from the time it takes.
+            let (what, meta) = (What::SignIn, from(Actor::Anonymous));
+            self.refusals.note(Refusal { organization, user, what, meta }, now);
+            return Err(SignInError::Wrong);
+        }
+        let meta = from(Actor::User { organization, user });
         let expires_at = now + SESSION;
         match self.access.start(organization, user, Method::Password, now..expires_at, meta).await {
             Ok((session, token)) => Ok(SignedIn { token, session, user, expires_at }),
-            Err(AccessError::Unknown | AccessError::NoMaker) => Err(SignInError::Wrong),
+            Err(AccessError::Unknown | AccessError::NoMaker | AccessError::Elsewhere(_)) => Err(SignInError::Wrong),
             Err(AccessError::Refused(refused)) => Err(SignInError::Refused(refused)),
             Err(AccessError::Failed(error)) => Err(SignInError::Failed(error)),
         }

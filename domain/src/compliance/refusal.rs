@@ -1,8 +1,9 @@
-//! That a caller who is signed in was refused something: one history for a caller, an operation, a reason and an hour.
+//! That somebody was refused something: one history for a caller, an operation, a reason and an hour; and one for an account
+//! that nobody got into, and an hour.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, Kind, RefusalId};
+use crate::{Aggregate, Kind, RefusalId, UserId};
 
 /// What can be asked of refusals.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,13 @@ pub enum Command {
         /// Why it was refused: the name of a problem.
         problem: String,
         /// How many refusals there were, those that were taken down already included.
+        total: u64,
+    },
+    /// Take down that so many in all have failed to sign in to an account.
+    NoteFailedSignIns {
+        /// Whose account it is.
+        user: UserId,
+        /// How many attempts there were, those that were taken down already included.
         total: u64,
     },
 }
@@ -29,6 +37,14 @@ pub enum Event {
         operation: String,
         /// Why it was refused.
         problem: String,
+        /// How many more.
+        times: u64,
+    },
+    /// So many more attempts to sign in to an account have failed.
+    #[serde(rename = "refusal.sign_in_failed.v1")]
+    SignInFailed {
+        /// Whose account it is.
+        user: UserId,
         /// How many more.
         times: u64,
     },
@@ -62,16 +78,21 @@ impl Aggregate for Refusals {
     type Refusal = Refusal;
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
-        let Command::Note { operation, problem, total } = command;
+        let (Command::Note { total, .. } | Command::NoteFailedSignIns { total, .. }) = command;
         let times = total.saturating_sub(self.noted);
         if times == 0 {
             return Ok(vec![]);
         }
-        Ok(vec![Event::Noted { operation: operation.clone(), problem: problem.clone(), times }])
+        Ok(vec![match command {
+            Command::Note { operation, problem, .. } => {
+                Event::Noted { operation: operation.clone(), problem: problem.clone(), times }
+            }
+            Command::NoteFailedSignIns { user, .. } => Event::SignInFailed { user: *user, times },
+        }])
     }
 
     fn evolve(&mut self, event: &Event) {
-        let Event::Noted { times, .. } = event;
+        let (Event::Noted { times, .. } | Event::SignInFailed { times, .. }) = event;
         self.noted += times;
     }
 }
@@ -95,5 +116,15 @@ mod tests {
         given::<Refusals>([noted(1)]).when(note(1)).then([]);
         given::<Refusals>([noted(1)]).when(note(18)).then([noted(17)]);
         given::<Refusals>([noted(1), noted(17)]).when(note(18)).then([]);
+    }
+
+    #[test]
+    fn every_failed_attempt_is_taken_down_once() {
+        let user = UserId(uuid::Uuid::from_u128(11));
+        let note = |total| Command::NoteFailedSignIns { user, total };
+        let failed = |times| Event::SignInFailed { user, times };
+        given::<Refusals>([]).when(note(1)).then([failed(1)]);
+        given::<Refusals>([failed(1)]).when(note(50)).then([failed(49)]);
+        given::<Refusals>([failed(1), failed(49)]).when(note(50)).then([]);
     }
 }

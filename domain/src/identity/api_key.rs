@@ -209,9 +209,9 @@ const NOWHERE: IpNet = IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::
 impl Existing {
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
         match command {
-            Command::Create { maker, name, grant, expires_at, .. } => {
-                let is_same =
-                    (self.maker, &self.name, &self.grant, self.expires_at) == (*maker, &name.0, grant, *expires_at);
+            Command::Create { maker, name, grant, networks, expires_at, .. } => {
+                let is_same = (self.maker, &self.name, &self.grant, &self.networks, self.expires_at)
+                    == (*maker, &name.0, grant, networks, *expires_at);
                 if is_same { Ok(vec![]) } else { Err(Refusal::Exists) }
             }
             Command::Rotate { generation, .. } if *generation <= self.generation => Ok(vec![]),

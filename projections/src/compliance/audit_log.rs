@@ -1,7 +1,7 @@
 //! The audit log: what entries are found and sorted by. The entries themselves are the events.
 
 use jiff::Timestamp;
-use porttask_domain::{Actor, OrganizationId};
+use porttask_domain::{Actor, Fact, OrganizationId, compliance::refusal};
 use uuid::Uuid;
 
 use super::description::{action, searched};
@@ -36,7 +36,7 @@ pub struct AuditLog;
 
 impl ReadModel for AuditLog {
     const NAME: &'static str = "audit_log";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     // The time before the place, though both have one order: a range of time is a range of each index.
     const INDEXES: &'static [Index] = &[
         Index { name: "by_time", columns: &["organization", "recorded_at", "offset"] },
@@ -58,13 +58,19 @@ impl ReadModel for AuditLog {
             Actor::ApiKey { key, .. } => key.0,
             Actor::Operator | Actor::System | Actor::Anonymous => Uuid::nil(),
         };
+        // Whoever looks for what happened to somebody finds who tried to be them.
+        let target = if let Fact::Refusal(refusal::Event::SignInFailed { user, .. }) = &recorded.fact {
+            user.0
+        } else {
+            recorded.subject
+        };
         Change::Put(Entry {
             offset: recorded.offset,
             organization: recorded.organization,
             recorded_at: recorded.recorded_at,
             actor,
             action: action(&recorded.event_type).to_owned(),
-            target: recorded.subject,
+            target,
             text: searched(&recorded.event_type, &recorded.fact),
         })
     }

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Display},
 };
 
-use porttask_domain::{ApiKeyId, ExportId, Fact, OrganizationId, RefusalId, SessionId, UserId};
+use porttask_domain::{ApiKeyId, ExportId, Fact, OrganizationId, RefusalId, SessionId, UserId, compliance::refusal};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -59,7 +59,8 @@ impl Target {
             Fact::User(_) => Self { kind: "user", id: UserId(subject).to_string() },
             Fact::Session(_) => Self { kind: "session", id: SessionId(subject).to_string() },
             Fact::ApiKey(_) => Self { kind: "api_key", id: ApiKeyId(subject).to_string() },
-            Fact::Refusal(_) => Self { kind: "refusal", id: RefusalId(subject).to_string() },
+            Fact::Refusal(refusal::Event::SignInFailed { user, .. }) => Self { kind: "user", id: user.to_string() },
+            Fact::Refusal(refusal::Event::Noted { .. }) => Self { kind: "refusal", id: RefusalId(subject).to_string() },
             Fact::Export(_) => Self { kind: "export", id: ExportId(subject).to_string() },
         }
     }

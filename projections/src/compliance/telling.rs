@@ -263,11 +263,19 @@ fn api_key(event: &api_key::Event, listener: &mut dyn Listener) {
 }
 
 fn refusal(event: &refusal::Event, listener: &mut dyn Listener) {
-    let refusal::Event::Noted { operation, problem, times } = event;
-    listener.words("was refused ");
-    listener.value(Shown::Text(operation));
-    listener.words(": ");
-    listener.value(Shown::Text(problem));
+    let times = match event {
+        refusal::Event::Noted { operation, problem, times } => {
+            listener.words("was refused ");
+            listener.value(Shown::Text(operation));
+            listener.words(": ");
+            listener.value(Shown::Text(problem));
+            times
+        }
+        refusal::Event::SignInFailed { user: _, times } => {
+            listener.words("failed to sign in");
+            times
+        }
+    };
     if *times > 1 {
         listener.words(", ");
         listener.value(Shown::Written(times));

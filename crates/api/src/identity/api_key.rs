@@ -13,13 +13,13 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_app::{
     access::{Access, Token},
     execute::{self, Commands, stream_of},
-    views::Condition,
+    views::{self, Condition},
 };
 use porttask_domain::{
     ApiKeyId, OrganizationId, UserId,
     identity::{
         ApiKey, Organization, Permissions,
-        api_key::{API_KEYS, Command, Grant, KeyName, KeyScope},
+        api_key::{API_KEYS, Command, Grant, KeyName, KeyScope, LONGEST_OVERLAP, Refusal},
     },
 };
 use porttask_projections::{ColumnType, ReadModel, identity::api_key as view};
@@ -200,7 +200,7 @@ pub(crate) async fn create_api_key(
     let is_new = !done.facts.is_empty();
     let changed = Changed::of(&app, done, &subject, false).await?;
     let (status, place) = (changed.status(), format!("{}/api-keys/{key}", place_of(organization)));
-    let mut response = (status, with_secret(changed, token, is_new)).into_response();
+    let mut response = (status, with_secret(&app, changed, token, is_new)).into_response();
     if let (StatusCode::CREATED, Ok(place)) = (status, HeaderValue::from_str(&place)) {
         response.headers_mut().insert(header::LOCATION, place);
     }
@@ -263,10 +263,13 @@ pub(crate) async fn rotate_api_key(
     order.must_be_real()?;
     must_be_at_home(&order.by)?;
     let (organization, key, now) = (order.by.organization, key_in(&key)?, Timestamp::now());
-    let hours = order.body.overlap_hours.unwrap_or(OVERLAP_HOURS);
+    let hours = i64::from(order.body.overlap_hours.unwrap_or(OVERLAP_HOURS));
+    if hours > LONGEST_OVERLAP.as_hours() {
+        return Err(execute::Refused::from(Refusal::LongOverlap).into());
+    }
     let (state, _) = app.executor.load::<ApiKey>(organization, key).await?;
     let generation = state.generation().ok_or_else(|| Problem::not_found("api-key"))? + 1;
-    let former_until = now + SignedDuration::from_hours(i64::from(hours));
+    let former_until = now + SignedDuration::from_hours(hours);
     let (token, secret) = Access::key_secret(organization, key, generation)?;
     let secretly = |mut request: execute::Request| {
         request.secrets.push(secret.clone());
@@ -280,7 +283,7 @@ pub(crate) async fn rotate_api_key(
         // It was rotated elsewhere at this very moment: only they have its secret.
         return Err(Problem::outdated());
     }
-    Ok(with_secret(Changed::of(&app, done, &subject, false).await?, token, is_new))
+    Ok(with_secret(&app, Changed::of(&app, done, &subject, false).await?, token, is_new))
 }
 
 /// End an API key for good.
@@ -299,8 +302,7 @@ pub(crate) async fn revoke_api_key(
 
 /// Let an API key work in one's own name.
 ///
-/// For a key whose maker is not active any more: it goes on, and never may more than whoever adopts it. Needs
-/// `api_keys:write`.
+/// For a key whose maker goes or is gone: it goes on, and never may more than whoever adopts it. Needs `api_keys:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/adopt", tag = "API keys",
     operation_id = "adopt_api_key", params(("org" = String, Path), ("key" = String, Path), OrderParameters),
     request_body = Nothing, responses((status = 200, body = Changed)))]
@@ -322,10 +324,23 @@ pub(crate) async fn adopt_api_key(
 pub(super) async fn in_the_name_of<R: Right>(app: &App, by: &Allowed<R>, user: &str) -> Result<Vec<ApiKeyId>, Problem> {
     // Also those that others have made just now.
     app.views.catch_up(view::ApiKeys::NAME, PATIENCE).await?;
-    let conditions = vec![Condition::Equal("maker", user_in(user)?.to_value())];
-    let (rows, now) = (rows(app, by, conditions, MOST as usize * 10).await?, Timestamp::now());
-    let lasts = |row: &view::ApiKey| row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end);
-    Ok(rows.iter().filter(|row| lasts(row)).map(|row| row.key).collect())
+    let maker = user_in(user)?.to_value();
+    let of_maker = [("organization", by.organization.to_value()), ("maker", maker)];
+    let conditions = of_maker.map(|(column, value)| Condition::Equal(column, value)).into();
+    let (sort, limit) = (vec!["created_at", "key"], MOST as usize);
+    let mut query = views::Query { partition: by.partition, conditions, sort, limit, ..Default::default() };
+    let (mut keys, now) = (Vec::new(), Timestamp::now());
+    loop {
+        let rows = app.views.rows::<view::ApiKeys>(&query).await?;
+        let lasts = |row: &&view::ApiKey| row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end);
+        keys.extend(rows.iter().filter(lasts).map(|row| row.key));
+        match rows.last() {
+            Some(last) if rows.len() == limit => {
+                query.after = Some(vec![last.created_at.to_value(), last.key.to_value()]);
+            }
+            Some(_) | None => return Ok(keys),
+        }
+    }
 }
 
 async fn change<B>(app: &App, key: &str, order: &Order<WriteKeys, B>, command: Command) -> Result<Changed, Problem> {
@@ -342,7 +357,7 @@ async fn rows<R: Right>(
     limit: usize,
 ) -> Result<Vec<view::ApiKey>, Problem> {
     conditions.insert(0, Condition::Equal("organization", by.organization.to_value()));
-    let query = porttask_app::views::Query { partition: by.partition, conditions, limit, ..Default::default() };
+    let query = views::Query { partition: by.partition, conditions, limit, ..Default::default() };
     Ok(app.views.rows::<view::ApiKeys>(&query).await?)
 }
 
@@ -380,8 +395,12 @@ fn key_in(path: &str) -> Result<ApiKeyId, Problem> {
     path.parse().map_err(|_| Problem::not_found("api-key"))
 }
 
-fn with_secret(changed: Changed, token: Token, is_new: bool) -> KeyWithSecret {
-    KeyWithSecret { changed, token: is_new.then(|| token.reveal()) }
+fn with_secret(app: &App, changed: Changed, token: Token, is_new: bool) -> KeyWithSecret {
+    let token = is_new.then(|| token.reveal());
+    if let Some(token) = &token {
+        app.limits.know(token);
+    }
+    KeyWithSecret { changed, token }
 }
 
 impl IntoResponse for KeyWithSecret {

@@ -252,8 +252,8 @@ pub(crate) async fn deactivate_user(
     Path((_, user)): Path<(String, String)>,
     order: Order<WriteUsers, Nothing>,
 ) -> Result<Deactivated, Problem> {
-    let changed = change(&app, &user, &order, Command::Deactivate).await?;
     let keys_that_stop = in_the_name_of(&app, &order.by, &user).await?;
+    let changed = change(&app, &user, &order, Command::Deactivate).await?;
     Ok(Deactivated { changed, keys_that_stop })
 }
 

@@ -1,20 +1,22 @@
 //! A caller who has a right, and the organization in which they use it.
 
-use std::{collections::HashMap, marker::PhantomData, time::Duration};
+use std::{collections::HashMap, marker::PhantomData, net::IpAddr, time::Duration};
 
 use axum::{
     RequestPartsExt,
     extract::{FromRequestParts, Path},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use ipnet::IpNet;
 use jiff::Timestamp;
 use porttask_app::{
-    access::Caller,
+    access::{AccessError, Caller},
     execute::Request,
     log::{PartitionId, Position},
 };
-use porttask_domain::{Meta, OrganizationId, SessionId, identity::Permissions};
+use porttask_domain::{
+    Meta, OrganizationId, SessionId,
+    identity::{Access, Permissions},
+};
 
 use super::Client;
 use crate::{app::App, problem::Problem, refused::Asker, rights::Right};
@@ -34,6 +36,7 @@ pub(crate) struct Allowed<R> {
     /// The caller as the actor of what they do.
     pub(crate) meta: Meta,
     token: String,
+    ip: Option<IpAddr>,
     at_least: Option<Position>,
     /// What the caller is about to permit somebody.
     grants: Option<Permissions>,
@@ -45,17 +48,16 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?.to_owned();
-        let caller = app.access.authenticate(&token, Timestamp::now()).await?;
         let Ok(client) = parts.extract_with_state::<Client, _>(app).await;
+        let caller = match app.access.authenticate_from(&token, client.ip, Timestamp::now()).await {
+            Err(AccessError::Elsewhere(caller)) => {
+                note(parts, &client.mark(caller.meta(), caller.user), &caller);
+                return Err(AccessError::Elsewhere(caller).into());
+            }
+            found => found?,
+        };
         let meta = client.mark(caller.meta(), caller.user);
-        if let Some(asker) = parts.extensions.get::<Asker>() {
-            asker.is(caller.organization, caller.user, meta.clone());
-        }
-        let is_near = |network: &IpNet| client.ip.is_some_and(|ip| network.contains(&ip.to_canonical()));
-        if !caller.networks.is_empty() && !caller.networks.iter().any(is_near) {
-            let detail = "this API key is not accepted from your address";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "address-not-allowed", detail));
-        }
+        note(parts, &meta, &caller);
         let path = parts.extract::<Path<HashMap<String, String>>>().await;
         let named = path.ok().and_then(|Path(names)| names.get("org").cloned());
         let organization = match named.as_deref() {
@@ -74,7 +76,8 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
             None => None,
             Some(position) => Some(position_of(position.to_str().unwrap_or_default())?),
         };
-        Ok(Self { caller, organization, partition, meta, token, at_least, grants: None, right: PhantomData })
+        let (ip, grants, right) = (client.ip, None, PhantomData);
+        Ok(Self { caller, organization, partition, meta, token, ip, at_least, grants, right })
     }
 }
 
@@ -107,6 +110,11 @@ impl<R: Right> Allowed<R> {
     fn holds_what_is_granted(&self, caller: &Caller) -> Result<(), Problem> {
         let is_at_home = caller.organization == self.organization;
         match self.grants {
+            // Whoever steals one makes no admins.
+            Some(granted) if caller.session().is_none() && granted.administration == Access::Write => {
+                let detail = "no API key makes somebody an admin: a person must";
+                Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail))
+            }
             Some(granted) if is_at_home && !granted.is_within(caller.permissions) => {
                 let detail = "these permissions go beyond your own: nobody grants more than they hold";
                 Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail))
@@ -120,7 +128,7 @@ impl<R: Right> Allowed<R> {
     /// # Errors
     /// If they are not let in any more, or have lost the right.
     pub(crate) async fn look_again(&self, app: &App) -> Result<Caller, Problem> {
-        let caller = app.access.authenticate(&self.token, Timestamp::now()).await?;
+        let caller = app.access.authenticate_from(&self.token, self.ip, Timestamp::now()).await?;
         if !R::is_held(&caller, self.organization) {
             return Err(Problem::forbidden(R::NAME));
         }
@@ -169,6 +177,13 @@ impl<R: Right> Allowed<R> {
             }
         }
         Ok(())
+    }
+}
+
+/// Says who asks, for what is refused.
+fn note(parts: &Parts, meta: &Meta, caller: &Caller) {
+    if let Some(asker) = parts.extensions.get::<Asker>() {
+        asker.is(caller.organization, caller.user, meta.clone());
     }
 }
 

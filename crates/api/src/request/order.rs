@@ -86,13 +86,13 @@ impl<R: Right, B> Order<R, B> {
         })
     }
 
-    /// Where passwords are tried, nobody asks what would happen.
+    /// Where passwords are tried or secrets made, nobody asks what would happen.
     ///
     /// # Errors
     /// If it is a dry run.
     pub(crate) fn must_be_real(&self) -> Result<(), Problem> {
         match self.dry_run {
-            true => Err(Problem::invalid("dry_run", "this has no dry run: it takes a password")),
+            true => Err(Problem::invalid("dry_run", "this has no dry run: it deals with secrets")),
             false => Ok(()),
         }
     }

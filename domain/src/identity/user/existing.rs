@@ -167,7 +167,7 @@ impl Existing {
                 self.must_be_active()?;
                 let last = self.resets.open().map(|(_, expires_at)| expires_at);
                 // One that is good for nearly as long as another would be is on its way.
-                let is_fresh = last.is_some_and(|last| *now < last && last + BETWEEN_RESETS > *expires_at);
+                let is_fresh = last.is_some_and(|last| *now < last && expires_at.duration_since(last) < BETWEEN_RESETS);
                 Ok(if is_fresh { vec![] } else { vec![Event::PasswordResetRequested { expires_at: *expires_at }] })
             }
             Command::ResetPassword { request, now } => {
