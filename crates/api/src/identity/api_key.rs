@@ -1,11 +1,13 @@
-//! API keys: made, shown, rotated, revoked, adopted.
+//! API keys: made, rotated, revoked, adopted.
 
-use std::{collections::BTreeSet, time::Duration};
+pub(crate) mod listing;
+
+use std::collections::BTreeSet;
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::{Path, State},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use ipnet::IpNet;
@@ -13,34 +15,28 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_app::{
     access::{Access, Token},
     execute::{self, Commands, stream_of},
-    views::{self, Condition},
 };
 use porttask_domain::{
-    ApiKeyId, OrganizationId, UserId,
+    ApiKeyId, OrganizationId,
     identity::{
         ApiKey, Organization, Permissions,
         api_key::{API_KEYS, Command, Grant, KeyName, KeyScope, LONGEST_OVERLAP, Refusal},
     },
 };
-use porttask_projections::{ColumnType, ReadModel, identity::api_key as view};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use super::{user::user_in, words};
+use super::words;
 use crate::{
-    answer::{Changed, etag, place_of},
+    answer::{Changed, place_of},
     app::App,
-    listing::{Asked, Listing, Page, Sort},
     problem::Problem,
     request::{Allowed, Nothing, Order, OrderParameters},
-    rights::{ReadKeys, Right, WriteKeys},
+    rights::{Right, WriteKeys},
 };
 
-const SORTS: &[Sort] = &[("created_at", &["created_at", "key"])];
 /// How many keys an organization has at most.
 const MOST: i64 = 100;
-/// How long it may take until the list of keys has come to now.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the former secret of a rotated key is accepted unless it is said.
 const OVERLAP_HOURS: u32 = 24;
 
@@ -82,82 +78,6 @@ pub(crate) struct KeyWithSecret {
     changed: Changed,
     /// Send it as `Authorization: Bearer ptk_…`. It is shown once: null in the answer to a repetition.
     token: Option<String>,
-}
-
-/// An API key, without its secret.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ApiKey)]
-pub(crate) struct Shown {
-    #[schema(value_type = String, example = "key_01h455vb4pex5vsknk084sn02q")]
-    id: ApiKeyId,
-    #[schema(value_type = String)]
-    organization: OrganizationId,
-    name: String,
-    /// In whose name it works. It may what both may; if they are not active, nothing.
-    #[schema(value_type = String)]
-    maker: UserId,
-    /// What it may at most; null for a key of the platform.
-    #[schema(value_type = Option<words::Permissions>)]
-    permissions: Option<Permissions>,
-    /// What it may in all organizations; empty for others than keys of the platform.
-    #[schema(value_type = Vec<words::KeyScope>)]
-    scopes: Vec<String>,
-    /// From where it is accepted; empty is everywhere.
-    networks: Vec<String>,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Timestamp>,
-    /// When it was given its present secret; null if it has its first.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    rotated_at: Option<Timestamp>,
-    /// Until when the secret before that is accepted.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    former_secret_until: Option<Timestamp>,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    revoked_at: Option<Timestamp>,
-    /// The version: the ETag.
-    version: u64,
-}
-
-impl From<view::ApiKey> for Shown {
-    fn from(row: view::ApiKey) -> Self {
-        let view::ApiKey { tickets, invoices, reports, administration, .. } = row;
-        let list = |text: &str| text.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let permissions = Permissions { tickets, invoices, reports, administration };
-        Self {
-            id: row.key,
-            organization: row.organization,
-            name: row.name,
-            maker: row.maker,
-            permissions: row.scopes.is_empty().then_some(permissions),
-            scopes: list(&row.scopes),
-            networks: list(&row.networks),
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-            rotated_at: row.rotated_at,
-            former_secret_until: row.former_until,
-            revoked_at: row.revoked_at,
-            version: row.version,
-        }
-    }
-}
-
-/// Which keys.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct KeyFilter {
-    /// Only those in this user's name.
-    maker: Option<String>,
-    /// `created_at`, or `-created_at`: the latest first.
-    #[param(pattern = "^-?created_at$")]
-    sort: Option<String>,
-    /// The most rows: 1 to 200, otherwise 50.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<usize>,
-    /// Where the page begins: `next_cursor` of the page before.
-    cursor: Option<String>,
 }
 
 /// Make an API key.
@@ -205,48 +125,6 @@ pub(crate) async fn create_api_key(
         response.headers_mut().insert(header::LOCATION, place);
     }
     Ok(response)
-}
-
-/// List API keys.
-///
-/// Needs `api_keys:read`.
-#[utoipa::path(get, path = "/v1/organizations/{org}/api-keys", tag = "API keys", operation_id = "list_api_keys",
-    params(("org" = String, Path), KeyFilter), responses((status = 200, body = Page<Shown>)))]
-pub(crate) async fn list_api_keys(
-    State(app): State<App>,
-    by: Allowed<ReadKeys>,
-    filter: Result<Query<KeyFilter>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Page<Shown>>, Problem> {
-    let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
-    by.catch_up(&app, view::ApiKeys::NAME).await?;
-    let mut conditions = vec![Condition::Equal("organization", by.organization.to_value())];
-    if let Some(maker) = &filter.maker {
-        let maker: UserId = maker.parse().map_err(|_| Problem::invalid("maker", "must be the id of a user: usr_…"))?;
-        conditions.push(Condition::Equal("maker", maker.to_value()));
-    }
-    let KeyFilter { sort, limit, cursor, .. } = &filter;
-    let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: None };
-    let place = (by.organization, vec![by.partition]);
-    let listing = Listing::new::<view::ApiKeys>(&app, place, conditions, SORTS, &asked)?;
-    Ok(Json(listing.page::<view::ApiKeys, Shown>(&app).await?))
-}
-
-/// Show an API key.
-///
-/// Its secret is not shown again. Needs `api_keys:read`.
-#[utoipa::path(get, path = "/v1/organizations/{org}/api-keys/{key}", tag = "API keys", operation_id = "get_api_key",
-    params(("org" = String, Path), ("key" = String, Path)), responses((status = 200, body = Shown)))]
-pub(crate) async fn get_api_key(
-    State(app): State<App>,
-    by: Allowed<ReadKeys>,
-    Path((_, key)): Path<(String, String)>,
-) -> Result<Response, Problem> {
-    let key = key_in(&key)?;
-    by.catch_up(&app, view::ApiKeys::NAME).await?;
-    let conditions = vec![Condition::Equal("key", key.to_value())];
-    let row = rows(&app, &by, conditions, 1).await?.pop().ok_or_else(|| Problem::not_found("api-key"))?;
-    let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
-    Ok((headers, Json(Shown::from(row))).into_response())
 }
 
 /// Give an API key another secret.
@@ -320,45 +198,11 @@ pub(crate) async fn adopt_api_key(
     change(&app, &key, &order, Command::Adopt { by }).await
 }
 
-/// The keys that stop when a user is locked out.
-pub(super) async fn in_the_name_of<R: Right>(app: &App, by: &Allowed<R>, user: &str) -> Result<Vec<ApiKeyId>, Problem> {
-    // Also those that others have made just now.
-    app.views.catch_up(view::ApiKeys::NAME, PATIENCE).await?;
-    let maker = user_in(user)?.to_value();
-    let of_maker = [("organization", by.organization.to_value()), ("maker", maker)];
-    let conditions = of_maker.map(|(column, value)| Condition::Equal(column, value)).into();
-    let (sort, limit) = (vec!["created_at", "key"], MOST as usize);
-    let mut query = views::Query { partition: by.partition, conditions, sort, limit, ..Default::default() };
-    let (mut keys, now) = (Vec::new(), Timestamp::now());
-    loop {
-        let rows = app.views.rows::<view::ApiKeys>(&query).await?;
-        let lasts = |row: &&view::ApiKey| row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end);
-        keys.extend(rows.iter().filter(lasts).map(|row| row.key));
-        match rows.last() {
-            Some(last) if rows.len() == limit => {
-                query.after = Some(vec![last.created_at.to_value(), last.key.to_value()]);
-            }
-            Some(_) | None => return Ok(keys),
-        }
-    }
-}
-
 async fn change<B>(app: &App, key: &str, order: &Order<WriteKeys, B>, command: Command) -> Result<Changed, Problem> {
     let (organization, key) = (order.by.organization, key_in(key)?);
     let subject = stream_of::<ApiKey>(organization, key)?;
     let done = order.carry_out(app, &subject, &Commands::new().on::<ApiKey>(key, command), |it| it).await?;
     Changed::of(app, done, &subject, order.dry_run).await
-}
-
-async fn rows<R: Right>(
-    app: &App,
-    by: &Allowed<R>,
-    mut conditions: Vec<Condition>,
-    limit: usize,
-) -> Result<Vec<view::ApiKey>, Problem> {
-    conditions.insert(0, Condition::Equal("organization", by.organization.to_value()));
-    let query = views::Query { partition: by.partition, conditions, limit, ..Default::default() };
-    Ok(app.views.rows::<view::ApiKeys>(&query).await?)
 }
 
 /// A secret is for those alone in whose organization the key is.

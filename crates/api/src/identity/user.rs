@@ -22,7 +22,7 @@ use porttask_projections::{ColumnType, ReadModel, Value, identity::user as view}
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{api_key::in_the_name_of, words};
+use super::{api_key::listing::in_the_name_of, words};
 use crate::{
     answer::{Changed, etag},
     app::App,
