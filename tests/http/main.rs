@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod attacks;
+mod attempts;
 mod audit_log;
 mod connections;
 mod docs;

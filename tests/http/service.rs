@@ -85,6 +85,7 @@ impl Service {
         let mut command = porttask(store, &["serve", "--listen", "127.0.0.1:0"]);
         // Tests are in a hurry: those of the limits set their own.
         command.envs(["ATTEMPTS", "SESSION", "STRANGERS"].map(|name| (format!("PORTTASK_RATE_{name}"), "0")));
+        command.envs(["FREE_ATTEMPTS", "FREE_ATTEMPTS_NETWORK"].map(|name| (format!("PORTTASK_{name}"), "0")));
         let mut child =
             command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use porttask_app::{
     access::Access,
     accounts::Accounts,
+    attempts::{AttemptLimits, Attempts},
     audit_log::AuditLog,
     execute::Executor,
     import::{Import, ImportJobs},
@@ -65,6 +66,8 @@ pub struct Parts {
     pub refusals: Arc<Refusals>,
     /// Tells what happened.
     pub audit_log: Arc<AuditLog>,
+    /// How often whom.
+    pub attempts: Arc<Attempts>,
     /// Signs people in.
     pub sign_in: SignIn,
     /// Hashes passwords.
@@ -100,6 +103,8 @@ pub struct Settings {
     pub invitations_per_day: u32,
     /// How many requests are answered.
     pub rates: Rates,
+    /// How many failed attempts to sign in cost nothing.
+    pub attempts: AttemptLimits,
     /// What a connection may cost.
     pub connections: Connections,
     /// What opens `/metrics`. Without it, only callers on this machine see them.
@@ -138,8 +143,15 @@ impl App {
         let access = Arc::new(Access::new(Arc::clone(&database), Arc::clone(&executor)));
         let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
         let refusals = Arc::new(Refusals::open(Arc::clone(&executor), &vault).await?);
-        let (allowed, hashed) = (Arc::clone(&access), Arc::clone(&passwords));
-        let sign_in = SignIn::new(accounts.clone(), allowed, hashed, Arc::clone(&refusals));
+        let attempts = Arc::new(Attempts::new(settings.attempts));
+        let sign_in = SignIn::open(
+            accounts.clone(),
+            (Arc::clone(&executor), &vault),
+            (Arc::clone(&access), Arc::clone(&passwords)),
+            Arc::clone(&refusals),
+            Arc::clone(&attempts),
+        )
+        .await?;
         let password_resets = Arc::new(PasswordResets::new(accounts, Arc::clone(&executor)));
         let audit_log = Arc::new(AuditLog::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views)));
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
@@ -156,6 +168,7 @@ impl App {
             views,
             refusals,
             audit_log,
+            attempts,
             sign_in,
             passwords,
             password_resets,

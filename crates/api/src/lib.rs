@@ -61,6 +61,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(password::complete_password_reset))
         .routes(routes!(password::reset_password))
         .routes(routes!(password::change_password))
+        .routes(routes!(password::unlock_user))
         .routes(routes!(me::get_me, me::change_me))
         .routes(routes!(me::get_my_permissions))
         .routes(routes!(me::change_my_address))

@@ -230,6 +230,9 @@ impl From<SignInError> for Problem {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Wrong => Self::new(StatusCode::UNAUTHORIZED, "sign-in-refused", error.to_string()),
+            SignInError::TooOften(seconds) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", error.to_string()).after(seconds)
+            }
             SignInError::Refused(refused) => Self::new(StatusCode::FORBIDDEN, refused.slug, refused.message),
             SignInError::Overloaded => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", error.to_string()).after(1)

@@ -7,17 +7,203 @@
 use std::{
     hash::{BuildHasher, RandomState},
     net::{IpAddr, Ipv6Addr},
-    sync::Arc,
+    sync::{Mutex, PoisonError},
 };
 
 use jiff::{SignedDuration, Timestamp};
-use parking::Mutex;
 use porttask_domain::identity::EmailAddress;
 use quick_cache::sync::Cache;
 
 /// How many addresses and networks are remembered. Whoever was not seen for longest begins anew.
-const REMEMBERED: usize = 100_000;
+const REMEMBERED: usize = 300_000;
 /// The longest pause after a failure.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 /// After so long without a failure everything is forgotten.
 const MEMORY: SignedDuration = SignedDuration::from_hours(24);
+
+/// How many failures cost nothing. Zero is no limit.
+#[derive(Debug, Clone, Copy)]
+pub struct AttemptLimits {
+    /// With one address, from one network.
+    pub free: u32,
+    /// From one network, with whatever addresses.
+    pub free_of_network: u32,
+    /// With one address, from everywhere, in a day; beyond, only known devices are looked at.
+    pub ceiling: u32,
+}
+
+/// Counts attempts.
+pub struct Attempts {
+    limits: AttemptLimits,
+    hasher: RandomState,
+    tries: Cache<u64, Tries>,
+    counting: Mutex<()>,
+}
+
+/// Who tries, as far as it is counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Trying {
+    account: u64,
+    network: u64,
+    both: u64,
+}
+
+/// Whether an attempt is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// It is.
+    Yes,
+    /// Only if it comes from a device that was let in before.
+    OnlyKnownDevices,
+    /// Not yet.
+    After(SignedDuration),
+}
+
+/// What is known of an address, a network, or both together.
+#[derive(Debug, Clone, Copy)]
+struct Tries {
+    failures: u32,
+    last: Timestamp,
+    /// How often the account had been unlocked.
+    unlocks: u64,
+}
+
+impl Attempts {
+    /// None yet.
+    pub fn new(limits: AttemptLimits) -> Self {
+        Self { limits, hasher: RandomState::new(), tries: Cache::new(REMEMBERED), counting: Mutex::default() }
+    }
+
+    /// Somebody who types this address, from this address of the network.
+    pub fn by(&self, email: &str, ip: Option<IpAddr>) -> Trying {
+        let typed = EmailAddress::new(email).map_or_else(|_| email.trim().to_lowercase(), |it| it.comparable());
+        let network = ip.map(network);
+        let hash = |what: u8| match what {
+            0 => self.hasher.hash_one((what, &typed)),
+            1 => self.hasher.hash_one((what, network)),
+            _ => self.hasher.hash_one((what, &typed, network)),
+        };
+        Trying { account: hash(0), network: hash(1), both: hash(2) }
+    }
+
+    /// Whether an attempt is looked at. If it may be, it counts as failed until it has [succeeded](Self::succeeded): many
+    /// at once are not more than one after the other.
+    pub fn begin(&self, by: Trying, unlocks: u64, now: Timestamp) -> Look {
+        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |key: u64, unlocks: u64| {
+            let tries = self.tries.get(&key).filter(|it| now.duration_since(it.last) < MEMORY && it.unlocks >= unlocks);
+            tries.unwrap_or(Tries { failures: 0, last: now, unlocks })
+        };
+        let (both, account, network) = (known(by.both, unlocks), known(by.account, unlocks), known(by.network, 0));
+        let Self { limits: AttemptLimits { free, free_of_network, ceiling }, .. } = self;
+        let left = |tries: Tries, free: u32| pause(tries.failures, free) - now.duration_since(tries.last);
+        let wait = left(both, *free).max(left(network, *free_of_network));
+        if wait.is_positive() {
+            return Look::After(wait);
+        }
+        for (key, tries) in [(by.both, both), (by.account, account), (by.network, network)] {
+            self.tries.insert(key, Tries { failures: tries.failures.saturating_add(1), last: now, ..tries });
+        }
+        let is_above = *ceiling > 0 && account.failures >= *ceiling;
+        if is_above { Look::OnlyKnownDevices } else { Look::Yes }
+    }
+
+    /// Whoever tried is who they say.
+    pub fn succeeded(&self, by: Trying) {
+        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.tries.remove(&by.both);
+        for key in [by.account, by.network] {
+            if let Some(tries) = self.tries.get(&key) {
+                self.tries.insert(key, Tries { failures: tries.failures.saturating_sub(1), ..tries });
+            }
+        }
+    }
+}
+
+/// How long after the last of so many failures the next attempt is looked at: a second, two, four, …
+fn pause(failures: u32, free: u32) -> SignedDuration {
+    if free == 0 || failures < free {
+        return SignedDuration::ZERO;
+    }
+    let seconds = 1_i64 << (failures - free).min(20);
+    SignedDuration::from_secs(seconds).min(LONGEST_PAUSE)
+}
+
+/// An IPv4 address, or of an IPv6 address the 64 bits that every subscriber has at least.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempts() -> Attempts {
+        Attempts::new(AttemptLimits { free: 3, free_of_network: 6, ceiling: 5 })
+    }
+
+    fn second(number: i64) -> Timestamp {
+        Timestamp::from_second(number).unwrap()
+    }
+
+    fn ip(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([203, 0, 113, last]))
+    }
+
+    fn after(seconds: i64) -> Look {
+        Look::After(SignedDuration::from_secs(seconds))
+    }
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let pauses: Vec<i64> = [0, 2, 3, 4, 5, 12, 13, 99, u32::MAX].map(|it| pause(it, 3).as_secs()).into();
+        assert_eq!(pauses, [0, 0, 1, 2, 4, 512, 900, 900, 900]);
+        assert_eq!(pause(u32::MAX, 0), SignedDuration::ZERO);
+    }
+
+    #[test]
+    fn whoever_fails_waits_longer_and_longer_there_and_with_that_address() {
+        let attempts = attempts();
+        let begin = |email: &str, ip, at| attempts.begin(attempts.by(email, ip), 0, second(at));
+        assert_eq!([0, 0, 0].map(|at| begin("bob@acme.example", ip(1), at)), [Look::Yes; 3]);
+        assert_eq!(begin("BOB@acme.example", ip(1), 0), after(1));
+        assert_eq!(begin("carol@acme.example", ip(1), 0), Look::Yes);
+        assert_eq!(begin("bob@acme.example", ip(2), 0), Look::Yes);
+        assert_eq!([1, 1].map(|at| begin("bob@acme.example", ip(1), at)), [Look::Yes, after(2)]);
+        attempts.succeeded(attempts.by("bob@acme.example", ip(1)));
+        let again = [1, 1].map(|at| begin("bob@acme.example", ip(1), at));
+        assert_eq!(again, [Look::Yes, Look::OnlyKnownDevices], "the account is not forgotten");
+    }
+
+    #[test]
+    fn whoever_tries_many_addresses_waits_too() {
+        let attempts = attempts();
+        let begin = |number: u8, ip| attempts.begin(attempts.by(&format!("a{number}@acme.example"), ip), 0, second(0));
+        assert!((0..6).all(|number| begin(number, ip(1)) == Look::Yes));
+        assert_eq!((begin(6, ip(1)), begin(6, ip(2))), (after(1), Look::Yes));
+    }
+
+    #[test]
+    fn above_the_ceiling_only_known_devices_are_looked_at_until_it_is_unlocked_or_over() {
+        let attempts = attempts();
+        let begin = |from, unlocks, at| attempts.begin(attempts.by("bob@acme.example", ip(from)), unlocks, second(at));
+        assert!((0..5).all(|from| begin(from, 0, 0) == Look::Yes));
+        assert_eq!(begin(9, 0, 0), Look::OnlyKnownDevices);
+        assert_eq!(begin(9, 1, 0), Look::Yes, "it was unlocked");
+        assert!((20..24).all(|from| begin(from, 1, 0) == Look::Yes));
+        assert_eq!(begin(30, 1, 0), Look::OnlyKnownDevices);
+        assert_eq!(begin(31, 1, 86_400), Look::Yes, "a day is over");
+    }
+
+    #[test]
+    fn subscribers_of_ipv6_are_not_told_apart_by_their_last_bits() {
+        let of = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("2001:db8:1:2::9"), "2001:db8:1:2::");
+        assert_eq!(of("192.0.2.9"), "192.0.2.9");
+        assert_eq!(of("::ffff:192.0.2.9"), "192.0.2.9");
+    }
+}

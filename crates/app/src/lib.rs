@@ -13,6 +13,7 @@
 //! | [`passwords`] | hashes of passwords, and the work that an attempt costs |
 //! | [`password_resets`] | links for people who have lost their passwords |
 //! | [`accounts`] | which accounts are meant by an address |
+//! | [`attempts`] | how often somebody may try to sign in |
 //! | [`sign_in`] | from an address and a password to a session |
 //! | [`organizations`] | which organization is meant |
 //! | [`import`] | users from a file |
@@ -26,6 +27,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod attempts;
 pub mod audit_log;
 pub mod execute;
 pub mod guards;

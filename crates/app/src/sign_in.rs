@@ -2,20 +2,34 @@
 //!
 //! Every attempt costs the same and, if it fails, is answered alike, whether there is such an account or not.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac};
 use jiff::{SignedDuration, Timestamp};
-use porttask_domain::{Actor, Meta, OrganizationId, Personal, SessionId, UserId, identity::session::Method};
+use porttask_domain::{
+    Actor, Meta, OrganizationId, Personal, SessionId, UserId,
+    identity::{User, session::Method},
+};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 use crate::{
     access::{Access, AccessError, Token},
     accounts::{Accounts, AccountsError},
-    execute::{ExecuteError, Refused},
+    attempts::{Attempts, Look},
+    execute::{ExecuteError, Executor, Refused},
     log::LogError,
     passwords::{PasswordError, Passwords},
     refusals::{Refusals, Refused as Refusal, What},
+    vault::{Vault, VaultError},
 };
 
+/// What the token of a device begins with.
+const DEVICE: &str = "ptd_";
+/// After how many seconds an unknown device may look again whether an account is below its ceiling.
+const ABOVE_CEILING: u32 = 3_600;
 /// How long a session lasts at most.
 pub const SESSION: SignedDuration = SignedDuration::from_hours(12);
 /// What somebody says who they are.
@@ -28,8 +42,10 @@ pub struct Attempt {
     /// Where their account is: the id or the domain of an organization. Needed by whoever has several accounts with one
     /// address.
     pub organization: Option<String>,
+    /// What their device was given when they signed in before: no credential, only a sign that they may have been here.
+    pub device_token: Option<String>,
     /// The address from which they come.
-    pub ip: Option<String>,
+    pub ip: Option<IpAddr>,
     /// What their device says that it is.
     pub user_agent: Option<String>,
     /// The request.
@@ -47,6 +63,8 @@ pub struct SignedIn {
     pub user: UserId,
     /// When it ends at the latest.
     pub expires_at: Timestamp,
+    /// What makes their device known.
+    pub device_token: String,
 }
 
 /// Why somebody is not signed in.
@@ -60,6 +78,9 @@ pub enum SignInError {
     /// The password is right, and the organization is locked out.
     #[error("{0}")]
     Refused(Refused),
+    /// There were too many attempts; the next one is looked at after so many seconds.
+    #[error("too many attempts to sign in: go on in {0} s, or set a new password by mail")]
+    TooOften(u32),
     /// More attempts wait than can be looked at.
     #[error("too many sign-ins at once: retry after a pause")]
     Overloaded,
@@ -102,12 +123,26 @@ pub struct SignIn {
     access: Arc<Access>,
     passwords: Arc<Passwords>,
     refusals: Arc<Refusals>,
+    executor: Arc<Executor>,
+    attempts: Arc<Attempts>,
+    /// What makes devices known.
+    devices: Hmac<Sha256>,
 }
 
 impl SignIn {
     /// Of this node.
-    pub fn new(accounts: Accounts, access: Arc<Access>, passwords: Arc<Passwords>, refusals: Arc<Refusals>) -> Self {
-        Self { accounts, access, passwords, refusals }
+    ///
+    /// # Errors
+    /// If a key cannot be had.
+    pub async fn open(
+        accounts: Accounts,
+        (executor, vault): (Arc<Executor>, &Vault),
+        (access, passwords): (Arc<Access>, Arc<Passwords>),
+        refusals: Arc<Refusals>,
+        attempts: Arc<Attempts>,
+    ) -> Result<Self, VaultError> {
+        let devices = vault.authenticator("devices").await?;
+        Ok(Self { accounts, access, passwords, refusals, executor, attempts, devices })
     }
 
     /// Signs somebody in.
@@ -116,10 +151,21 @@ impl SignIn {
     /// Why not.
     pub async fn sign_in(&self, attempt: Attempt, now: Timestamp) -> Result<SignedIn, SignInError> {
         let account = self.account(&attempt).await?;
+        // For nobody, the same is looked up.
+        let (home, id) = account.unwrap_or((OrganizationId::PLATFORM, UserId(Uuid::max())));
+        let (state, _) = self.executor.load::<User>(home, id).await.map_err(SignInError::Failed)?;
+        let trying = self.attempts.by(&attempt.email, attempt.ip);
+        let device_token = self.device_token(home, id, state.era());
+        match self.attempts.begin(trying, state.unlocks(), now) {
+            Look::Yes => {}
+            Look::OnlyKnownDevices if is_equal(attempt.device_token.as_deref(), &device_token) => {}
+            Look::OnlyKnownDevices => return Err(SignInError::TooOften(ABOVE_CEILING)),
+            Look::After(pause) => return Err(SignInError::TooOften(pause.as_secs() as u32 + 1)),
+        }
         let is_right = self.passwords.is_right(account, &attempt.password).await?;
         let Some((organization, user)) = account else { return Err(SignInError::Wrong) };
         let from = |actor: Actor| Meta {
-            ip: attempt.ip.as_deref().map(|ip| Personal::trace(user, ip)),
+            ip: attempt.ip.map(|ip| Personal::trace(user, ip.to_string())),
             user_agent: attempt.user_agent.as_deref().map(|agent| Personal::trace(user, agent)),
             request_id: attempt.request_id.clone(),
             ..Meta::by(actor)
@@ -130,14 +176,22 @@ impl SignIn {
             self.refusals.note(Refusal { organization, user, what, meta }, now);
             return Err(SignInError::Wrong);
         }
+        self.attempts.succeeded(trying);
         let meta = from(Actor::User { organization, user });
         let expires_at = now + SESSION;
         match self.access.start(organization, user, Method::Password, now..expires_at, meta).await {
-            Ok((session, token)) => Ok(SignedIn { token, session, user, expires_at }),
+            Ok((session, token)) => Ok(SignedIn { token, session, user, expires_at, device_token }),
             Err(AccessError::Unknown | AccessError::NoMaker | AccessError::Elsewhere(_)) => Err(SignInError::Wrong),
             Err(AccessError::Refused(refused)) => Err(SignInError::Refused(refused)),
             Err(AccessError::Failed(error)) => Err(SignInError::Failed(error)),
         }
+    }
+
+    /// What makes a device known to an account, until all its sessions end.
+    fn device_token(&self, organization: OrganizationId, user: UserId, era: u64) -> String {
+        let mac = self.devices.clone().chain_update(organization.0.as_bytes()).chain_update(user.0.as_bytes());
+        let mac = mac.chain_update(era.to_be_bytes()).finalize().into_bytes();
+        format!("{DEVICE}{}", URL_SAFE_NO_PAD.encode(mac))
     }
 
     /// The one account that is meant, if there is exactly one.
@@ -145,4 +199,8 @@ impl SignIn {
         let accounts = self.accounts.meant(&attempt.email, attempt.organization.as_deref(), 2).await?;
         Ok(if let [account] = accounts[..] { Some(account) } else { None })
     }
+}
+
+fn is_equal(shown: Option<&str>, token: &str) -> bool {
+    shown.is_some_and(|shown| bool::from(shown.as_bytes().ct_eq(token.as_bytes())))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use porttask_api::{Connections, Rates};
+use porttask_app::attempts::AttemptLimits;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::Error;
@@ -23,6 +24,17 @@ pub(crate) struct BoundsArgs {
     /// Requests a minute without a valid token, from one address; up to a quarter of them at once. 0 is no limit.
     #[arg(long, env = "PORTTASK_RATE_STRANGERS", default_value_t = 600)]
     rate_strangers: u32,
+    /// Failed attempts to sign in with one mail address from one network that cost no pause; then it doubles from a
+    /// second to 15 minutes. 0 is no limit.
+    #[arg(long, env = "PORTTASK_FREE_ATTEMPTS", default_value_t = 5)]
+    free_attempts: u32,
+    /// The same with whatever mail addresses from one network.
+    #[arg(long, env = "PORTTASK_FREE_ATTEMPTS_NETWORK", default_value_t = 50)]
+    free_attempts_network: u32,
+    /// Failed attempts in a day with one mail address from everywhere; beyond, only devices that signed in before are
+    /// looked at, until an admin unlocks the account. 0 is no limit.
+    #[arg(long, env = "PORTTASK_ATTEMPTS_CEILING", default_value_t = 100)]
+    attempts_ceiling: u32,
     /// How many connections may be open.
     #[arg(long, env = "PORTTASK_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
@@ -44,6 +56,11 @@ fn seconds() -> clap::builder::RangedU64ValueParser {
 impl BoundsArgs {
     pub(crate) fn rates(&self) -> Rates {
         Rates { attempts: self.rate_attempts, sessions: self.rate_session, strangers: self.rate_strangers }
+    }
+
+    pub(crate) fn attempts(&self) -> AttemptLimits {
+        let (free, free_of_network) = (self.free_attempts, self.free_attempts_network);
+        AttemptLimits { free, free_of_network, ceiling: self.attempts_ceiling }
     }
 
     /// What connections may cost, as far as the operating system lets the process have so many.

@@ -170,6 +170,7 @@ impl ServiceArgs {
             trusted_proxies,
             invitations_per_day: self.invitations_per_day,
             rates: self.bounds.rates(),
+            attempts: self.bounds.attempts(),
             connections: self.bounds.connections()?,
             metrics_token: secret::given("PORTTASK_METRICS_TOKEN", self.metrics_token.as_deref(), file)?,
         })

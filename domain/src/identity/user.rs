@@ -132,6 +132,11 @@ pub enum Command {
         /// The session that goes on; all others end.
         keeping: Option<SessionId>,
     },
+    /// Let attempts to sign in be looked at again, of which there were too many.
+    Unlock {
+        /// How often that was done before.
+        unlocks: u64,
+    },
     /// End all sessions.
     EndSessions {
         /// The era that ends with it.
@@ -211,6 +216,11 @@ impl User {
         let existing = self.0.as_ref()?;
         let (number, expires_at) = existing.address_changes.open()?;
         Some((number, expires_at, existing.wanted_email.as_ref()?))
+    }
+
+    /// How often failed attempts to sign in were forgiven.
+    pub fn unlocks(&self) -> u64 {
+        self.0.as_ref().map_or(0, |existing| existing.unlocks)
     }
 
     /// How often all sessions of the user have ended at once: what a session that begins now is of.
@@ -298,6 +308,7 @@ impl Aggregate for User {
             | Event::AddressChangeRequested { .. }
             | Event::PasswordResetRequested { .. }
             | Event::PasswordReset {}
+            | Event::Unlocked {}
             | Event::PasswordChanged { .. }
             | Event::SessionsEnded { .. } => Vec::new(),
         };

@@ -175,6 +175,7 @@ fn user(event: &user::Event, listener: &mut dyn Listener) {
             listener.change("expires_at", None, Some(Shown::Filtered(expires_at)));
         }
         Event::PasswordReset {} => listener.words("reset the password; all sessions ended"),
+        Event::Unlocked {} => listener.words("unlocked the account"),
         Event::PasswordChanged { keeping } => sessions_ended("changed the password", keeping.as_ref(), listener),
         Event::SessionsEnded { keeping } => sessions_ended("revoked the sessions", keeping.as_ref(), listener),
     }

@@ -147,7 +147,7 @@ impl ReadModel for Users {
                 User { email, folded_email, ..row }
             }
             Event::LocaleChanged { to, .. } => User { locale: to.as_ref().map(ToString::to_string), ..row },
-            Event::AddressChangeRequested { .. } | Event::PasswordResetRequested { .. } => row,
+            Event::AddressChangeRequested { .. } | Event::PasswordResetRequested { .. } | Event::Unlocked {} => row,
             Event::PasswordReset {} => sessions_ended(row, None, recorded),
             Event::PasswordChanged { keeping } | Event::SessionsEnded { keeping } => {
                 sessions_ended(row, *keeping, recorded)

@@ -26,6 +26,7 @@ use governor::{
     nanos::Nanos,
     state::{InMemoryState, NotKeyed, StateStore},
 };
+use porttask_app::attempts;
 use quick_cache::sync::Cache;
 
 use crate::{
@@ -219,15 +220,7 @@ fn network(app: &App, request: &Request) -> IpAddr {
         });
     }
     let address = address(request.extensions(), request.headers(), &app.settings);
-    subscriber(address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)))
-}
-
-/// An IPv4 address, or of an IPv6 address the 64 bits that every subscriber has at least.
-fn subscriber(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-    }
+    attempts::network(address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)))
 }
 
 /// The budgets of those who were seen last: however many come, memory does not grow.
@@ -254,15 +247,6 @@ impl<K: Hash + Eq + Clone> StateStore for Bounded<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn subscribers_of_ipv6_are_not_told_apart_by_their_last_bits() {
-        let of = |text: &str| subscriber(text.parse().unwrap()).to_string();
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(of("2001:db8:1:2::9"), "2001:db8:1:2::");
-        assert_eq!(of("192.0.2.9"), "192.0.2.9");
-        assert_eq!(of("::ffff:192.0.2.9"), "192.0.2.9");
-    }
 
     #[test]
     fn a_budget_is_spent_told_and_refused() {

@@ -8,10 +8,12 @@ use axum::{
 };
 use jiff::Timestamp;
 use porttask_app::{
+    attempts::Look,
     execute::{self, Commands, stream_of},
     links::{PASSWORD_RESET, Purpose},
     password_resets::Forgetful,
     passwords::NewPassword,
+    sign_in::SignInError,
 };
 use porttask_domain::{
     UserId,
@@ -25,7 +27,7 @@ use utoipa::ToSchema;
 
 use super::{
     invitation::{Account, own_words, read, take_up},
-    user::change,
+    user::{change, user_in},
 };
 use crate::{
     answer::Changed,
@@ -128,6 +130,23 @@ pub(crate) async fn reset_password(
     change(&app, &user, &order, Command::RequestPasswordReset { now, expires_at: now + PASSWORD_RESET }).await
 }
 
+/// Let a user try to sign in again.
+///
+/// After so many failures that only devices are looked at that signed in before. A reset of the password does the same.
+/// Needs `users:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/unlock", tag = "passwords",
+    operation_id = "unlock_user",
+    params(("org" = String, Path), ("user" = String, Path), OrderParameters),
+    request_body = Nothing, responses((status = 200, body = Changed)))]
+pub(crate) async fn unlock_user(
+    State(app): State<App>,
+    Path((_, user)): Path<(String, String)>,
+    order: Order<WriteUsers, Nothing>,
+) -> Result<Changed, Problem> {
+    let (state, _) = app.executor.load::<User>(order.by.organization, user_in(&user)?).await?;
+    change(&app, &user, &order, Command::Unlock { unlocks: state.unlocks() }).await
+}
+
 /// Change one's own password.
 ///
 /// All sessions but this one end. Whoever does not know the current password is refused.
@@ -167,8 +186,15 @@ pub(crate) async fn change_password(
 /// If they do not.
 pub(super) async fn prove<R: Right, B>(app: &App, order: &Order<R, B>, password: &str) -> Result<(), Problem> {
     let caller = &order.by.caller;
+    let trying = app.attempts.by(&caller.user.to_string(), order.by.ip());
+    if let Look::After(pause) = app.attempts.begin(trying, 0, Timestamp::now()) {
+        return Err(SignInError::TooOften(pause.as_secs() as u32 + 1).into());
+    }
     match app.passwords.is_right(Some((caller.organization, caller.user)), password).await? {
-        true => Ok(()),
+        true => {
+            app.attempts.succeeded(trying);
+            Ok(())
+        }
         false => Err(Problem::new(StatusCode::FORBIDDEN, "wrong-password", "the current password is another one")),
     }
 }

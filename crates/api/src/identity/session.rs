@@ -55,6 +55,8 @@ pub(crate) struct Credentials {
     /// The id or the domain of an organization: needed by whoever has accounts in several.
     #[schema(example = "acme.example")]
     organization: Option<String>,
+    /// The `device_token` of an earlier sign-in: too many failures of others then keep nobody out.
+    device_token: Option<String>,
 }
 
 /// A session that has just begun.
@@ -71,6 +73,8 @@ pub(crate) struct NewSession {
     /// When it ends at the latest.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+    /// Keep it on this device, and send it with the next sign-in. It is no credential.
+    device_token: String,
 }
 
 /// Who is signed in, and what they may.
@@ -176,21 +180,25 @@ impl Shown {
 
 /// Sign in.
 ///
-/// Every attempt that fails is answered alike.
+/// Every attempt that fails is answered alike, and whoever fails again and again waits longer and longer (429).
 #[utoipa::path(post, path = "/v1/sessions", tag = "sessions", operation_id = "sign_in", security(()),
     request_body = Credentials, responses((status = 201, body = NewSession)))]
 pub(crate) async fn sign_in(
     State(app): State<App>,
     client: Client,
-    Body(Credentials { email, password, organization }): Body<Credentials>,
+    Body(Credentials { email, password, organization, device_token }): Body<Credentials>,
 ) -> Result<Response, Problem> {
-    let (ip, user_agent, request_id) = (client.ip.map(|ip| ip.to_string()), client.user_agent, Some(client.request_id));
-    let attempt = Attempt { email, password, organization, ip, user_agent, request_id };
+    let (ip, user_agent, request_id) = (client.ip, client.user_agent, Some(client.request_id));
+    let attempt = Attempt { email, password, organization, device_token, ip, user_agent, request_id };
     let signed_in = app.sign_in.sign_in(attempt, Timestamp::now()).await?;
     let (id, organization) = (signed_in.session, signed_in.token.organization());
     let (token, user, expires_at) = (signed_in.token.reveal(), signed_in.user, signed_in.expires_at);
     app.limits.know(&token);
-    Ok((StatusCode::CREATED, Json(NewSession { token, id, organization, user, expires_at })).into_response())
+    Ok((
+        StatusCode::CREATED,
+        Json(NewSession { token, id, organization, user, expires_at, device_token: signed_in.device_token }),
+    )
+        .into_response())
 }
 
 /// Show who is signed in.

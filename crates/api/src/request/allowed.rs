@@ -82,6 +82,11 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
 }
 
 impl<R: Right> Allowed<R> {
+    /// From where the caller comes.
+    pub(crate) fn ip(&self) -> Option<IpAddr> {
+        self.ip
+    }
+
     /// The session by which the caller is known.
     ///
     /// # Errors

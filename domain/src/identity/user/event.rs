@@ -133,6 +133,9 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         keeping: Option<SessionId>,
     },
+    /// Failed attempts to sign in were forgiven.
+    #[serde(rename = "user.unlocked.v1")]
+    Unlocked {},
     /// All their sessions have ended, perhaps but one.
     #[serde(rename = "user.sessions_ended.v1")]
     SessionsEnded {

@@ -30,6 +30,8 @@ pub(super) struct Existing {
     asked_on: Option<Date>,
     asked: u32,
     pub(super) resets: Links,
+    /// How often failed attempts to sign in were forgiven.
+    pub(super) unlocks: u64,
     /// How often all sessions have ended at once.
     pub(super) era: u64,
     /// The session that the last time spared.
@@ -93,6 +95,7 @@ impl Existing {
             asked_on: None,
             asked: 0,
             resets: Links::default(),
+            unlocks: 0,
             era: 0,
             kept: None,
         }
@@ -177,6 +180,10 @@ impl Existing {
             Command::ChangePassword { era, keeping } => {
                 self.must_be_active()?;
                 Ok(if *era != self.era { vec![] } else { vec![Event::PasswordChanged { keeping: *keeping }] })
+            }
+            Command::Unlock { unlocks } => {
+                self.must_be_active()?;
+                Ok(if *unlocks == self.unlocks { vec![Event::Unlocked {}] } else { vec![] })
             }
             Command::EndSessions { era, keeping } => {
                 let is_so = *era != self.era || self.status != Status::Active;
@@ -272,7 +279,10 @@ impl Existing {
                 self.resets.void();
             }
             Event::PasswordResetRequested { expires_at } => self.resets.send(*expires_at),
+            Event::Unlocked {} => self.unlocks += 1,
+            // Whoever reads the mails of the account has failed for the last time.
             Event::PasswordReset {} => {
+                self.unlocks += 1;
                 self.resets.take_up();
                 self.end_sessions(None);
             }

@@ -300,6 +300,15 @@ fn those_who_can_administer_are_counted() {
     assert_eq!(counted(&[invited(Role::Agent)], accepted()), none);
 }
 
+#[test]
+fn an_account_is_unlocked_by_somebody_or_by_a_new_password() {
+    let unlock = |unlocks| Command::Unlock { unlocks };
+    given::<User>(active()).when(unlock(0)).then([Event::Unlocked {}]);
+    given::<User>(after([Event::Unlocked {}])).when(unlock(0)).then([]);
+    given::<User>([invited(Role::Agent)]).when(unlock(0)).then_refused(Refusal::NotActive);
+    assert_eq!(User::after(&after([Event::Unlocked {}, Event::PasswordReset {}])).unlocks(), 2);
+}
+
 fn commands() -> impl Strategy<Value = Command> {
     let roles = || prop::sample::select(vec![Role::Admin, Role::Agent, Role::ReadOnly, Role::Auditor]);
     prop_oneof![
@@ -316,6 +325,7 @@ fn commands() -> impl Strategy<Value = Command> {
         (0..9_000_i64)
             .prop_map(|now| { Command::RequestPasswordReset { now: second(now), expires_at: second(now + 3_600) } }),
         (1..3_u64).prop_map(|request| Command::ResetPassword { request, now: second(1) }),
+        (0..3_u64).prop_map(|unlocks| Command::Unlock { unlocks }),
         (0..3_u64).prop_map(|era| Command::ChangePassword { era, keeping: None }),
         (0..3_u64).prop_map(|era| Command::EndSessions { era, keeping: None }),
     ]
