@@ -41,6 +41,7 @@ async fn a_repetition_is_answered_as_before(store: Store) {
         assert_eq!((second.id(), &second.body["repeated"]), (first.id(), &json!(true)), "{second:?}");
         assert_eq!(second.body["position"], first.body["position"]);
         caller.send("POST", path, &key, Some(&another)).refused(422, "idempotency-key-reused");
+        caller.send("POST", path, &[("idempotency-key", "k 1")], Some(&another)).refused(422, "invalid-fields");
         caller.send("POST", path, &[("idempotency-key", "k-2")], Some(&another)).is(201);
     }
 }

@@ -7,8 +7,8 @@ use serde_json::json;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        ContentBuilder, Header, Object, ObjectBuilder, OpenApi as Document, PathItem, Ref, RefOr, Required, Response,
-        ResponseBuilder, Type,
+        Content, ContentBuilder, Header, Object, ObjectBuilder, OpenApi as Document, PathItem, Ref, RefOr, Required,
+        Response, ResponseBuilder, Schema, Type,
         header::HeaderBuilder,
         path::{Operation, Parameter, ParameterBuilder, ParameterIn},
         security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
@@ -118,8 +118,11 @@ pub(crate) fn complete(mut document: Document) -> Document {
     for (name, header, form, what) in PARAMETERS {
         components.parameters.insert(name.to_owned(), parameter(header, form, what).into());
     }
+    let undemanding: BTreeSet<String> =
+        components.schemas.iter().filter(|(_, schema)| demands_nothing(schema)).map(|(name, _)| name.clone()).collect();
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
+            need_no_body(operation, &undemanding);
             let is_public = is_public(operation);
             if UNLIMITED.contains(&path.as_str()) {
                 complete_probe(operation);
@@ -129,6 +132,24 @@ pub(crate) fn complete(mut document: Document) -> Document {
         }
     }
     without_unused(document)
+}
+
+fn demands_nothing(schema: &RefOr<Schema>) -> bool {
+    matches!(schema, RefOr::T(Schema::Object(object)) if object.required.is_empty())
+}
+
+/// No body is as an empty object: where that would do, none need be sent.
+fn need_no_body(operation: &mut Operation, undemanding: &BTreeSet<String>) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    let is_undemanding = |content: &RefOr<Content>| match content {
+        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => {
+            schema.ref_location.rsplit('/').next().is_some_and(|name| undemanding.contains(name))
+        }
+        RefOr::T(_) | RefOr::Ref(_) => false,
+    };
+    if body.content.values().all(is_undemanding) {
+        body.required = Some(Required::False);
+    }
 }
 
 /// Pages of something hold its definition themselves; where nothing else refers to it, it would stand there twice.

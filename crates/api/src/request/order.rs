@@ -149,7 +149,7 @@ pub(super) fn id<T: From<Uuid>>(app: &App, once: Option<&Once>, within: &[u8]) -
 pub(super) fn once<R: Right>(app: &App, parts: &Parts, by: &Allowed<R>, body: &[u8]) -> Result<Option<Once>, Problem> {
     let Some(key) = parts.headers.get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().unwrap_or_default();
-    if key.is_empty() || key.len() > 255 {
+    if !(1..=255).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Problem::invalid("Idempotency-Key", "must have 1 to 255 visible ASCII characters"));
     }
     let operation = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
