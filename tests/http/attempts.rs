@@ -70,9 +70,10 @@ async fn a_known_device_passes_the_ceiling_that_strangers_reach(store: Store) {
     let user = bob.session["user"].as_str().unwrap();
     let unlock = format!("/v1/organizations/{acme}/users/{user}/unlock");
     eve.post(&unlock, &json!({})).refused(404, "organization-not-found");
-    service.ana().post(&unlock, &json!({})).is(200);
+    let unlocked = service.ana().post(&unlock, &json!({})).is(200);
     try_from(&service, "bob@acme.example", PASSWORD, &[]).is(201);
-    let told = bob.get("/v1/organizations/current/audit-log?action=user.unlocked").is(200);
+    let at_least = [("porttask-at-least", unlocked.header("porttask-position"))];
+    let told = bob.send("GET", "/v1/organizations/current/audit-log?action=user.unlocked", &at_least, None).is(200);
     assert_eq!(told.body["items"][0]["summary"], "unlocked the account");
 }
 

@@ -18,15 +18,17 @@ use quick_cache::sync::Cache;
 const REMEMBERED: usize = 300_000;
 /// The longest pause after a failure.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
-/// After so long without a failure everything is forgotten.
-const MEMORY: SignedDuration = SignedDuration::from_hours(24);
+/// For how long failures with an address are counted together: a day, and then anew.
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// The same for a network, behind which many people may be.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// How many failures cost nothing. Zero is no limit.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptLimits {
     /// With one address, from one network.
     pub free: u32,
-    /// From one network, with whatever addresses.
+    /// From one network, with whatever addresses, in an hour.
     pub free_of_network: u32,
     /// With one address, from everywhere, in a day; beyond, only known devices are looked at.
     pub ceiling: u32,
@@ -63,6 +65,8 @@ pub enum Look {
 #[derive(Debug, Clone, Copy)]
 struct Tries {
     failures: u32,
+    /// Since when they are counted.
+    since: Timestamp,
     last: Timestamp,
     /// How often the account had been unlocked.
     unlocks: u64,
@@ -74,45 +78,54 @@ impl Attempts {
         Self { limits, hasher: RandomState::new(), tries: Cache::new(REMEMBERED), counting: Mutex::default() }
     }
 
-    /// Somebody who types this address, from this address of the network.
-    pub fn by(&self, email: &str, ip: Option<IpAddr>) -> Trying {
+    /// Somebody who types this address, and perhaps this organization, from this address of the network. Accounts in
+    /// several organizations are counted apart: who unlocks the one lets nobody guess the other.
+    pub fn by(&self, email: &str, organization: Option<&str>, ip: Option<IpAddr>) -> Trying {
         let typed = EmailAddress::new(email).map_or_else(|_| email.trim().to_lowercase(), |it| it.comparable());
-        let network = ip.map(network);
-        let hash = |what: u8| match what {
-            0 => self.hasher.hash_one((what, &typed)),
-            1 => self.hasher.hash_one((what, network)),
-            _ => self.hasher.hash_one((what, &typed, network)),
-        };
-        Trying { account: hash(0), network: hash(1), both: hash(2) }
+        let organization = organization.map(|it| it.trim().to_lowercase());
+        let (network, address) = (ip.map(network), (&typed, &organization));
+        let [account, both] = [("account", None), ("both", network)].map(|of| self.hasher.hash_one((of, address)));
+        Trying { account, network: self.hasher.hash_one(("network", network)), both }
     }
 
-    /// Whether an attempt is looked at. If it may be, it counts as failed until it has [succeeded](Self::succeeded): many
-    /// at once are not more than one after the other.
-    pub fn begin(&self, by: Trying, unlocks: u64, now: Timestamp) -> Look {
+    /// Whether an attempt is looked at. If it is, it counts as failed until it has [succeeded](Self::succeeded): many at
+    /// once are not more than one after the other. What is not looked at does not count. Devices that were let in before
+    /// wait only for what they themselves have failed.
+    pub fn begin(&self, by: Trying, is_known_device: bool, unlocks: u64, now: Timestamp) -> Look {
         let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = |key: u64, unlocks: u64| {
-            let tries = self.tries.get(&key).filter(|it| now.duration_since(it.last) < MEMORY && it.unlocks >= unlocks);
-            tries.unwrap_or(Tries { failures: 0, last: now, unlocks })
+        let known = |key: u64, unlocks: u64, memory: SignedDuration| {
+            let tries = self.tries.get(&key);
+            let tries = tries.filter(|it| now.duration_since(it.since) < memory && it.unlocks >= unlocks);
+            tries.unwrap_or(Tries { failures: 0, since: now, last: now, unlocks })
         };
-        let (both, account, network) = (known(by.both, unlocks), known(by.account, unlocks), known(by.network, 0));
-        let Self { limits: AttemptLimits { free, free_of_network, ceiling }, .. } = self;
+        let [both, account] = [by.both, by.account].map(|key| known(key, unlocks, DAY));
+        let network = known(by.network, 0, HOUR);
+        let AttemptLimits { free, free_of_network, ceiling } = self.limits;
         let left = |tries: Tries, free: u32| pause(tries.failures, free) - now.duration_since(tries.last);
-        let wait = left(both, *free).max(left(network, *free_of_network));
+        let of_network = if is_known_device { SignedDuration::ZERO } else { left(network, free_of_network) };
+        let wait = left(both, free).max(of_network);
         if wait.is_positive() {
             return Look::After(wait);
+        }
+        if ceiling > 0 && account.failures >= ceiling && !is_known_device {
+            return Look::OnlyKnownDevices;
         }
         for (key, tries) in [(by.both, both), (by.account, account), (by.network, network)] {
             self.tries.insert(key, Tries { failures: tries.failures.saturating_add(1), last: now, ..tries });
         }
-        let is_above = *ceiling > 0 && account.failures >= *ceiling;
-        if is_above { Look::OnlyKnownDevices } else { Look::Yes }
+        Look::Yes
     }
 
     /// Whoever tried is who they say.
     pub fn succeeded(&self, by: Trying) {
-        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.withdraw(by);
         self.tries.remove(&by.both);
-        for key in [by.account, by.network] {
+    }
+
+    /// The attempt was none: it could not be looked at.
+    pub fn withdraw(&self, by: Trying) {
+        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in [by.both, by.account, by.network] {
             if let Some(tries) = self.tries.get(&key) {
                 self.tries.insert(key, Tries { failures: tries.failures.saturating_sub(1), ..tries });
             }
@@ -167,35 +180,56 @@ mod tests {
     #[test]
     fn whoever_fails_waits_longer_and_longer_there_and_with_that_address() {
         let attempts = attempts();
-        let begin = |email: &str, ip, at| attempts.begin(attempts.by(email, ip), 0, second(at));
+        let by = |email: &str, ip| attempts.by(email, None, ip);
+        let begin = |email: &str, ip, at| attempts.begin(by(email, ip), false, 0, second(at));
         assert_eq!([0, 0, 0].map(|at| begin("bob@acme.example", ip(1), at)), [Look::Yes; 3]);
         assert_eq!(begin("BOB@acme.example", ip(1), 0), after(1));
         assert_eq!(begin("carol@acme.example", ip(1), 0), Look::Yes);
         assert_eq!(begin("bob@acme.example", ip(2), 0), Look::Yes);
         assert_eq!([1, 1].map(|at| begin("bob@acme.example", ip(1), at)), [Look::Yes, after(2)]);
-        attempts.succeeded(attempts.by("bob@acme.example", ip(1)));
+        attempts.succeeded(by("bob@acme.example", ip(1)));
         let again = [1, 1].map(|at| begin("bob@acme.example", ip(1), at));
         assert_eq!(again, [Look::Yes, Look::OnlyKnownDevices], "the account is not forgotten");
+        let elsewhere = attempts.by("bob@acme.example", Some("umbra.example"), ip(3));
+        assert_eq!(attempts.begin(elsewhere, false, 0, second(1)), Look::Yes, "another account is counted apart");
     }
 
     #[test]
-    fn whoever_tries_many_addresses_waits_too() {
+    fn whoever_tries_many_addresses_waits_too_and_known_devices_beside_them_do_not() {
         let attempts = attempts();
-        let begin = |number: u8, ip| attempts.begin(attempts.by(&format!("a{number}@acme.example"), ip), 0, second(0));
-        assert!((0..6).all(|number| begin(number, ip(1)) == Look::Yes));
-        assert_eq!((begin(6, ip(1)), begin(6, ip(2))), (after(1), Look::Yes));
+        let begin = |number: u8, ip, is_known, at| {
+            let by = attempts.by(&format!("a{number}@acme.example"), None, ip);
+            attempts.begin(by, is_known, 0, second(at))
+        };
+        assert!((0..6).all(|number| begin(number, ip(1), false, 0) == Look::Yes));
+        assert_eq!((begin(6, ip(1), false, 0), begin(6, ip(2), false, 0)), (after(1), Look::Yes));
+        assert_eq!(begin(7, ip(1), true, 0), Look::Yes);
+        assert_eq!(begin(8, ip(1), false, 3_600), Look::Yes, "an hour is over");
     }
 
     #[test]
     fn above_the_ceiling_only_known_devices_are_looked_at_until_it_is_unlocked_or_over() {
         let attempts = attempts();
-        let begin = |from, unlocks, at| attempts.begin(attempts.by("bob@acme.example", ip(from)), unlocks, second(at));
-        assert!((0..5).all(|from| begin(from, 0, 0) == Look::Yes));
-        assert_eq!(begin(9, 0, 0), Look::OnlyKnownDevices);
-        assert_eq!(begin(9, 1, 0), Look::Yes, "it was unlocked");
-        assert!((20..24).all(|from| begin(from, 1, 0) == Look::Yes));
-        assert_eq!(begin(30, 1, 0), Look::OnlyKnownDevices);
-        assert_eq!(begin(31, 1, 86_400), Look::Yes, "a day is over");
+        let begin = |from, is_known, unlocks, at| {
+            attempts.begin(attempts.by("bob@acme.example", None, ip(from)), is_known, unlocks, second(at))
+        };
+        assert!((0..5).all(|from| begin(from, false, 0, 0) == Look::Yes));
+        assert_eq!((begin(9, false, 0, 0), begin(10, true, 0, 0)), (Look::OnlyKnownDevices, Look::Yes));
+        assert_eq!(begin(9, false, 1, 0), Look::Yes, "it was unlocked");
+        assert!((20..24).all(|from| begin(from, false, 1, 0) == Look::Yes));
+        // Whoever keeps trying does not keep it so.
+        assert!((0..24).all(|hour| begin(30, false, 1, hour * 3_600) == Look::OnlyKnownDevices));
+        assert_eq!(begin(31, false, 1, 86_400), Look::Yes, "a day is over");
+    }
+
+    #[test]
+    fn what_succeeds_or_cannot_be_looked_at_is_no_failure() {
+        let attempts = attempts();
+        for at in 0..200 {
+            let by = attempts.by("bob@acme.example", None, ip(1));
+            assert_eq!(attempts.begin(by, false, 0, second(at)), Look::Yes, "{at}");
+            if at % 2 == 0 { attempts.withdraw(by) } else { attempts.succeeded(by) }
+        }
     }
 
     #[test]

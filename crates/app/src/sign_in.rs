@@ -154,15 +154,16 @@ impl SignIn {
         // For nobody, the same is looked up.
         let (home, id) = account.unwrap_or((OrganizationId::PLATFORM, UserId(Uuid::max())));
         let (state, _) = self.executor.load::<User>(home, id).await.map_err(SignInError::Failed)?;
-        let trying = self.attempts.by(&attempt.email, attempt.ip);
+        let trying = self.attempts.by(&attempt.email, attempt.organization.as_deref(), attempt.ip);
         let device_token = self.device_token(home, id, state.era());
-        match self.attempts.begin(trying, state.unlocks(), now) {
+        let is_known_device = is_equal(attempt.device_token.as_deref(), &device_token);
+        match self.attempts.begin(trying, is_known_device, state.unlocks(), now) {
             Look::Yes => {}
-            Look::OnlyKnownDevices if is_equal(attempt.device_token.as_deref(), &device_token) => {}
             Look::OnlyKnownDevices => return Err(SignInError::TooOften(ABOVE_CEILING)),
             Look::After(pause) => return Err(SignInError::TooOften(pause.as_secs() as u32 + 1)),
         }
-        let is_right = self.passwords.is_right(account, &attempt.password).await?;
+        let looked_at = self.passwords.is_right(account, &attempt.password).await;
+        let is_right = looked_at.inspect_err(|_| self.attempts.withdraw(trying))?;
         let Some((organization, user)) = account else { return Err(SignInError::Wrong) };
         let from = |actor: Actor| Meta {
             ip: attempt.ip.map(|ip| Personal::trace(user, ip.to_string())),

@@ -28,7 +28,7 @@ pub(crate) struct BoundsArgs {
     /// second to 15 minutes. 0 is no limit.
     #[arg(long, env = "PORTTASK_FREE_ATTEMPTS", default_value_t = 5)]
     free_attempts: u32,
-    /// The same with whatever mail addresses from one network.
+    /// The same with whatever mail addresses from one network in an hour; devices that signed in before do not wait.
     #[arg(long, env = "PORTTASK_FREE_ATTEMPTS_NETWORK", default_value_t = 50)]
     free_attempts_network: u32,
     /// Failed attempts in a day with one mail address from everywhere; beyond, only devices that signed in before are

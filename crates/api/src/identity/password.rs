@@ -186,11 +186,13 @@ pub(crate) async fn change_password(
 /// If they do not.
 pub(super) async fn prove<R: Right, B>(app: &App, order: &Order<R, B>, password: &str) -> Result<(), Problem> {
     let caller = &order.by.caller;
-    let trying = app.attempts.by(&caller.user.to_string(), order.by.ip());
-    if let Look::After(pause) = app.attempts.begin(trying, 0, Timestamp::now()) {
+    // Whoever is signed in is known, but may be a thief.
+    let trying = app.attempts.by(&caller.user.to_string(), None, order.by.ip());
+    if let Look::After(pause) = app.attempts.begin(trying, true, 0, Timestamp::now()) {
         return Err(SignInError::TooOften(pause.as_secs() as u32 + 1).into());
     }
-    match app.passwords.is_right(Some((caller.organization, caller.user)), password).await? {
+    let looked_at = app.passwords.is_right(Some((caller.organization, caller.user)), password).await;
+    match looked_at.inspect_err(|_| app.attempts.withdraw(trying))? {
         true => {
             app.attempts.succeeded(trying);
             Ok(())

@@ -1,6 +1,6 @@
 //! Signing in and out.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use axum::{
     Json,
@@ -41,6 +41,8 @@ use crate::{
     rights::{ReadUsers, Right, SignedIn, WriteUsers},
 };
 
+/// How long it may take until the list has come to now.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The most sessions that are listed.
 const MOST: usize = 200;
 
@@ -253,8 +255,10 @@ pub(crate) async fn list_my_sessions(
 }
 
 async fn of_user<R: Right>(app: &App, by: &Allowed<R>, user: UserId) -> Result<Json<Page<Shown>>, Problem> {
-    by.catch_up(app, view::Sessions::NAME).await?;
-    by.catch_up(app, user_view::Users::NAME).await?;
+    // Also the session that was begun just now, and what ended others.
+    for view in [view::Sessions::NAME, user_view::Users::NAME] {
+        app.views.catch_up(view, PATIENCE).await?;
+    }
     let row = super::user::row(app, by, user).await?.ok_or_else(|| Problem::not_found("user"))?;
     let (organization, _) = app.executor.load::<Organization>(by.organization, by.organization).await?;
     // The sessions of the platform end with nothing but themselves and their users.

