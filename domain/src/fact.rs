@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    compliance::{export, refusal},
+    compliance::{export, reading, refusal},
     identity::{api_key, organization, session, user},
 };
 
@@ -20,6 +20,8 @@ pub enum Fact {
     ApiKey(api_key::Event),
     /// To refusals.
     Refusal(refusal::Event),
+    /// To readings.
+    Reading(reading::Event),
     /// To an export.
     Export(export::Event),
 }
@@ -85,7 +87,8 @@ macro_rules! facts {
     };
 }
 
-facts!(organization => Organization, user => User, session => Session, api_key => ApiKey, refusal => Refusal, export => Export);
+facts!(organization => Organization, user => User, session => Session, api_key => ApiKey, refusal => Refusal, reading => Reading,
+    export => Export);
 
 /// An event is serialized as `{"type": …, "data": …}`.
 #[derive(Deserialize)]

@@ -71,6 +71,8 @@ ids! {
     ApiKeyId = "key";
     /// Refusals of one caller, of one kind, within an hour.
     RefusalId = "rfs";
+    /// Readings of one impersonated session, of one kind, within an hour.
+    ReadingId = "rdg";
     /// Something that was taken out of the platform.
     ExportId = "exp";
     /// Long work that somebody ordered.

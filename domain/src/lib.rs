@@ -5,7 +5,7 @@
 //! | room | what it owns |
 //! |---|---|
 //! | `identity` | organizations, users, sessions, API keys |
-//! | `compliance` | refusals that callers met, exports |
+//! | `compliance` | refusals that callers met, readings of staff, exports |
 //!
 //! Beside the rooms stands what all of them use: [`Aggregate`] (the shape of a noun), [`Fact`] (all events in one type),
 //! [`Meta`] (who did it), [`Personal`] (values that can be erased), the typed ids.
@@ -26,8 +26,10 @@ mod text;
 
 pub use aggregate::{Aggregate, Guard, Kind, Refusal, Scope};
 pub use fact::{Fact, Undecodable};
-pub use id::{ApiKeyId, ExportId, InvalidId, JobId, OrganizationId, PersonId, RefusalId, SessionId, UserId, uuid_of};
-pub use meta::{Actor, Meta};
+pub use id::{
+    ApiKeyId, ExportId, InvalidId, JobId, OrganizationId, PersonId, ReadingId, RefusalId, SessionId, UserId, uuid_of,
+};
+pub use meta::{Actor, Impersonator, Meta};
 pub use personal::{Personal, Sealing};
 pub use tally::Tally;
 pub use text::{InvalidText, PersonName, Reason};

@@ -10,6 +10,9 @@ use crate::{ApiKeyId, OrganizationId, Personal, SessionId, UserId};
 pub struct Meta {
     /// Who did it.
     pub actor: Actor,
+    /// Staff of the platform who did it in the actor's name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub impersonator: Option<Impersonator>,
     /// The session in which it was done.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub session: Option<SessionId>,
@@ -50,9 +53,19 @@ pub enum Actor {
     Anonymous,
 }
 
+/// Staff of the platform who acts as somebody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Impersonator {
+    /// Their account, in the platform's organization.
+    pub user: UserId,
+    /// The session of theirs within which they do.
+    pub session: SessionId,
+}
+
 impl Meta {
     /// By an actor of whom nothing else is known.
     pub fn by(actor: Actor) -> Self {
-        Self { actor, session: None, ip: None, user_agent: None, request_id: None }
+        Self { actor, impersonator: None, session: None, ip: None, user_agent: None, request_id: None }
     }
 }

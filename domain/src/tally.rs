@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     Aggregate, Fact, Guard, OrganizationId,
-    compliance::{Export, Refusals},
+    compliance::{Export, Readings, Refusals},
     identity::{ApiKey, Organization, Session, User},
 };
 
@@ -27,6 +27,7 @@ impl Tally {
             Fact::Session(event) => Session::default().guards(event),
             Fact::ApiKey(event) => ApiKey::default().guards(event),
             Fact::Refusal(event) => Refusals::default().guards(event),
+            Fact::Reading(event) => Readings::default().guards(event),
             Fact::Export(event) => Export::default().guards(event),
         }
     }

@@ -23,4 +23,6 @@ pub struct Recorded {
     pub fact: Fact,
     /// Who did it.
     pub actor: Actor,
+    /// Whether staff of the platform did it in the actor's name.
+    pub is_impersonated: bool,
 }

@@ -269,8 +269,11 @@ async fn staff_is_not_named_to_tenants(store: Store) {
     let (acme, bob) = service.found(&store, "acme.example").await;
     let ana = service.ana();
     let created = items(&bob, "?action=organization.created").remove(0);
-    let actor = json!({"kind": "user", "id": ana.session["user"], "organization": "org_00000000000000000000000000"});
+    let (staff, number) = (&ana.session["user"], &created["actor"]["staff_number"]);
+    let platform = "org_00000000000000000000000000";
+    let actor = json!({"kind": "user", "id": staff, "organization": platform, "staff_number": number});
     assert_eq!(created["actor"], actor);
+    assert_eq!(number.as_str().unwrap().len(), 9, "{number}");
     for trace in ["ip", "user_agent", "device", "session"] {
         assert_eq!(created[trace], Value::Null, "{trace}");
     }

@@ -21,6 +21,7 @@ use porttask_app::{
     reactors::Reactors,
     refusals::Refusals,
     sign_in::SignIn,
+    staff::StaffNumbers,
     vault::{Vault, VaultError},
     views::Views,
 };
@@ -66,6 +67,8 @@ pub struct Parts {
     pub refusals: Arc<Refusals>,
     /// Tells what happened.
     pub audit_log: Arc<AuditLog>,
+    /// By which numbers organizations see the platform's staff.
+    pub staff_numbers: StaffNumbers,
     /// How often whom.
     pub attempts: Arc<Attempts>,
     /// Signs people in.
@@ -153,7 +156,8 @@ impl App {
         )
         .await?;
         let password_resets = Arc::new(PasswordResets::new(accounts, Arc::clone(&executor)));
-        let audit_log = Arc::new(AuditLog::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views)));
+        let audit_log = AuditLog::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views)).await?;
+        let staff_numbers = StaffNumbers::open(&vault).await?;
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
         let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations_per_day).await?);
         let jobs = JobRunner::new(Arc::clone(&database), vec![Arc::<ImportJobs>::clone(&imports)]);
@@ -167,7 +171,8 @@ impl App {
             access,
             views,
             refusals,
-            audit_log,
+            audit_log: Arc::new(audit_log),
+            staff_numbers,
             attempts,
             sign_in,
             passwords,

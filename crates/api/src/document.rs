@@ -36,6 +36,7 @@ use crate::{identity::import::Format as ReportFormat, problem::Problem};
         (name = "passwords", description = "Passwords that are changed, and links for those that were lost."),
         (name = "platform", description = "How the service itself fares."),
         (name = "sessions", description = "Signing in and out, and who is signed in."),
+        (name = "super admins", description = "The staff of the platform, and how it finds people."),
         (name = "users", description = "The people of an organization, their roles and permissions.")
     ),
     security(("session" = [])),

@@ -21,7 +21,7 @@ use crate::{
     listing::Page,
     problem::Problem,
     request::Allowed,
-    rights::{ReadUsers, Right},
+    rights::{Impersonable, ReadUsers, Right},
 };
 
 const DEFAULT_LIMIT: usize = 50;
@@ -177,12 +177,12 @@ pub(crate) async fn find<R: Right>(app: &App, by: &Allowed<R>, job: &str) -> Res
 /// List jobs, the latest first.
 ///
 /// Needs `users:read`.
-#[utoipa::path(get, path = "/v1/organizations/{org}/jobs", tag = "jobs", operation_id = "list_jobs",
+#[utoipa::path(get, path = "/v1/organizations/{org}/jobs", tag = "jobs", operation_id = "list_jobs", extensions(("x-impersonable" = json!(true))),
     params(("org" = String, Path, description = "The organization, or `current`"), JobPage),
     responses((status = 200, body = Page<ShownJob>)))]
 pub(crate) async fn list_jobs(
     State(app): State<App>,
-    by: Allowed<ReadUsers>,
+    by: Allowed<Impersonable<ReadUsers>>,
     page: Result<Query<JobPage>, QueryRejection>,
 ) -> Result<Json<Page<ShownJob>>, Problem> {
     let Query(JobPage { limit, cursor }) = page.map_err(|error| Problem::invalid("query", error.body_text()))?;
@@ -200,12 +200,12 @@ pub(crate) async fn list_jobs(
 /// Show a job, and how far it has come.
 ///
 /// Needs `users:read`.
-#[utoipa::path(get, path = "/v1/organizations/{org}/jobs/{job}", tag = "jobs", operation_id = "get_job",
+#[utoipa::path(get, path = "/v1/organizations/{org}/jobs/{job}", tag = "jobs", operation_id = "get_job", extensions(("x-impersonable" = json!(true))),
     params(("org" = String, Path, description = "The organization, or `current`"), ("job" = String, Path)),
     responses((status = 200, body = ShownJob)))]
 pub(crate) async fn get_job(
     State(app): State<App>,
-    by: Allowed<ReadUsers>,
+    by: Allowed<Impersonable<ReadUsers>>,
     Path((_, job)): Path<(String, String)>,
 ) -> Result<Json<ShownJob>, Problem> {
     let job = find(&app, &by, &job).await?;

@@ -47,7 +47,10 @@ pub use self::{
 };
 use self::{
     compliance::{audit_log, export},
-    identity::{api_key, import, invitation, invite, me, organization, password, session, user},
+    identity::{
+        api_key, impersonation, import, invitation, invite, me, organization, password, search, session, super_admin,
+        user,
+    },
     problem::Problem,
     refused::Operations,
 };
@@ -82,6 +85,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(user::get_user, user::change_user))
         .routes(routes!(user::deactivate_user))
         .routes(routes!(user::reactivate_user))
+        .routes(routes!(impersonation::impersonate_user))
         .routes(routes!(invite::send_invitation))
         .routes(routes!(invite::revoke_invitation))
         .routes(routes!(api_key::create_api_key, api_key::listing::list_api_keys))
@@ -89,6 +93,9 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(api_key::rotate_api_key))
         .routes(routes!(api_key::revoke_api_key))
         .routes(routes!(api_key::adopt_api_key))
+        .routes(routes!(search::search_users))
+        .routes(routes!(super_admin::list_super_admins, super_admin::promote_super_admin))
+        .routes(routes!(super_admin::demote_super_admin))
         .routes(routes!(audit_log::list_audit_log))
         .routes(routes!(export::export_audit_log))
         .routes(routes!(import::import_users))

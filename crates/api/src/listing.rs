@@ -1,6 +1,7 @@
 //! Listings: filter, sort, pages. One mechanism over the definitions of rows.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::future::try_join_all;
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use porttask_app::{
@@ -110,8 +111,10 @@ impl Listing {
             sorted.iter().map(|index| values[*index].clone()).collect()
         };
         let mut rows = Vec::new();
-        for partition in &self.partitions {
-            rows.extend(app.views.rows::<M>(&Query { partition: *partition, ..self.query.clone() }).await?);
+        let queries = self.partitions.iter().map(|partition| Query { partition: *partition, ..self.query.clone() });
+        let pages = queries.map(|query| async move { app.views.rows::<M>(&query).await });
+        for page in try_join_all(pages).await? {
+            rows.extend(page);
         }
         if self.partitions.len() > 1 {
             rows.sort_by_cached_key(&place);

@@ -1,4 +1,4 @@
-//! What callers who are signed in were refused, for the audit log.
+//! What callers who are signed in were refused, and what staff of the platform read in somebody's name, for the audit log.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use axum::{
     extract::{MatchedPath, Request, State},
     http::StatusCode,
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
 use porttask_app::refusals::{Refused, What};
@@ -75,13 +75,15 @@ impl Operations {
     }
 }
 
-/// Takes down what a caller may not do or know of, and what the rules refuse. Malformed requests are no refusals.
+/// Takes down what a caller may not do or know of, and what the rules refuse. Malformed requests are no refusals. What is read
+/// in somebody's name is answered once it is taken down.
 pub(crate) async fn note(
     State((app, operations)): State<(App, Operations)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let asker = Asker::of(&mut request);
+    let is_reading = request.method().is_safe();
     let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let operation = path.and_then(|path| operations.name(request.method().as_str(), &path).cloned());
     let response = next.run(request).await;
@@ -90,12 +92,25 @@ pub(crate) async fn note(
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS
     );
     if let (true, Some(known), Some(operation), Some(problem)) =
-        (is_refusal, asker.0.get(), operation, response.extensions().get::<Problem>())
+        (is_refusal, asker.0.get(), operation.clone(), response.extensions().get::<Problem>())
     {
         let Known { organization, user, meta } = known.clone();
         let problem = problem.slug().to_owned();
         let what = What::Operation { operation, problem };
         app.refusals.note(Refused { organization, user, what, meta }, Timestamp::now());
+    }
+    if let (true, true, Some(known), Some(operation)) = (
+        is_reading,
+        response.status().is_success(),
+        asker.0.get().filter(|it| it.meta.impersonator.is_some()),
+        operation,
+    ) {
+        let Known { organization, user, meta } = known.clone();
+        let what = What::Reading { operation };
+        if !app.refusals.note_first(Refused { organization, user, what, meta }, Timestamp::now()).await {
+            let detail = "what is read in somebody's name is taken down first, and that failed: retry after a pause";
+            return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", detail).after(1).into_response();
+        }
     }
     response
 }

@@ -1,5 +1,7 @@
 //! Who may: rights as types, in one table. A handler names the right that it needs in its signature.
 
+use std::marker::PhantomData;
+
 use porttask_app::access::{Caller, Credential};
 use porttask_domain::{
     OrganizationId,
@@ -10,9 +12,23 @@ use porttask_domain::{
 pub(crate) trait Right: Send + Sync + 'static {
     /// `resource:action`.
     const NAME: &'static str;
+    /// Whether staff of the platform may use it while they act as somebody else.
+    const IS_IMPERSONABLE: bool = false;
 
     /// Whether a caller has it in an organization.
     fn is_held(caller: &Caller, organization: OrganizationId) -> bool;
+}
+
+/// A right in an operation that staff of the platform may carry out while they act as somebody else.
+pub(crate) struct Impersonable<R>(PhantomData<R>);
+
+impl<R: Right> Right for Impersonable<R> {
+    const NAME: &'static str = R::NAME;
+    const IS_IMPERSONABLE: bool = true;
+
+    fn is_held(caller: &Caller, organization: OrganizationId) -> bool {
+        R::is_held(caller, organization)
+    }
 }
 
 /// Staff of the platform may everything everywhere; others only at home. No key is staff.
@@ -111,6 +127,14 @@ rights! {
     /// To see who did what, and to take it out of the platform: only Admins and Auditors.
     ReadAuditLog = "audit_log:read", Keys::OrScope(KeyScope::ReadAuditLog), |caller|
         matches!(caller.role, Role::Admin | Role::Auditor) && caller.permissions.administration >= Access::Read;
+    /// To act as a user of an organization: only staff of the platform.
+    Impersonate = "users:impersonate", Keys::Never, |_caller| false;
+    /// To look for users in all organizations: only staff of the platform.
+    SearchUsers = "users:search", Keys::Scope(KeyScope::ReadUsers), |_caller| false;
+    /// To see who is staff of the platform: only they.
+    ReadStaff = "super_admins:read", Keys::Never, |_caller| false;
+    /// To say who is staff of the platform: only they.
+    WriteStaff = "super_admins:write", Keys::Never, |_caller| false;
     /// To see all organizations: only staff of the platform.
     ReadOrganizations = "organizations:read", Keys::Scope(KeyScope::ReadOrganizations), |_caller| false;
     /// To make, lock out and end organizations: only staff of the platform.

@@ -3,23 +3,24 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `token.rs` | the form of a token |
+//! | `seen.rs` | what is read to know a caller |
 //!
 //! Authentication goes the same way as commands: session or key, user and organization come from memory, and one query confirms
 //! their versions. So what was revoked, changed or suspended on any node holds on the next request; and as these versions
 //! go into the caller's own commands, it also beats those that are under way.
 
+mod seen;
 mod token;
 
 use std::{collections::BTreeSet, net::IpAddr, ops::Range, sync::Arc};
 
-use ipnet::IpNet;
 use jiff::Timestamp;
 use porttask_domain::{
-    Actor, ApiKeyId, Meta, OrganizationId, SessionId, UserId,
+    Actor, ApiKeyId, Impersonator, Meta, OrganizationId, SessionId, UserId,
     identity::{
-        ApiKey, Capability, Organization, Permissions, Role, Session, User,
-        api_key::{Grant, KeyScope},
-        session::{self, Eras, Holder},
+        Permissions, Role, Session, User,
+        api_key::KeyScope,
+        session::{self, Eras},
     },
 };
 use quick_cache::sync::Cache;
@@ -27,6 +28,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use self::seen::Seen;
 pub use self::token::{Credential, InvalidToken, Token};
 use crate::{
     execute::{ExecuteError, Executor, Refused, Request, stream_of},
@@ -62,8 +64,23 @@ pub struct Caller {
     pub permissions: Permissions,
     /// What a key of the platform may; `None` for all others.
     pub scopes: Option<BTreeSet<KeyScope>>,
+    /// Staff of the platform who acts as this user.
+    pub impersonator: Option<Impersonator>,
     /// The versions by which all this is known.
     seen: Vec<Expected>,
+}
+
+/// What a session needs to begin.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    /// What proves it from then on.
+    pub token: Token,
+    /// What is kept of it, to be recorded with its event.
+    pub secret: NewSecret,
+    /// In which eras it begins.
+    pub eras: Eras,
+    /// What must still be so when it does.
+    pub seen: Vec<Expected>,
 }
 
 /// Why a caller is not let in.
@@ -103,13 +120,18 @@ impl Caller {
 
     /// The caller as the actor of what they do.
     pub fn meta(&self) -> Meta {
-        let organization = self.organization;
+        let (organization, user, impersonator) = (self.organization, self.user, self.impersonator);
         match self.credential {
             Credential::Session(session) => {
-                Meta { session: Some(session), ..Meta::by(Actor::User { organization, user: self.user }) }
+                Meta { impersonator, session: Some(session), ..Meta::by(Actor::User { organization, user }) }
             }
             Credential::Key { key, .. } => Meta::by(Actor::ApiKey { organization, key }),
         }
+    }
+
+    /// Who sits at the device from which the request comes.
+    pub fn person(&self) -> UserId {
+        self.impersonator.map_or(self.user, |staff| staff.user)
     }
 
     /// The session by which the caller is known, if it is one.
@@ -149,16 +171,10 @@ impl Access {
     ) -> Result<(SessionId, Token), AccessError> {
         for _ in 0..ATTEMPTS {
             let session: SessionId = new_id();
-            let token = Token::generate(organization, Credential::Session(session)).map_err(ExecuteError::from)?;
-            let mut seen = Seen { access: self, may_be_old: false, versions: Vec::new() };
-            let state: User = seen.look(stream_of::<User>(organization, user)?).await?;
-            if state.rights().is_none() {
-                return Err(AccessError::Unknown);
-            }
-            let eras = Eras { user: state.era(), organization: seen.era_of(organization).await? };
+            let Beginning { token, secret, eras, seen } = self.beginning(session, organization, user).await?;
             let mut request = Request::new(organization, Meta { session: Some(session), ..meta.clone() });
-            request.expected = seen.versions;
-            request.secrets.push(kept(&token));
+            request.expected = seen;
+            request.secrets.push(secret);
             let Range { start: started_at, end: expires_at } = lasts;
             let start = session::Command::Start { user, method, started_at, expires_at, eras };
             match self.executor.execute::<Session>(session, start, &request).await {
@@ -170,6 +186,26 @@ impl Access {
             }
         }
         Err(ExecuteError::Contended.into())
+    }
+
+    /// What a session of a user needs to begin. Its token is shown once; only its hash is kept.
+    ///
+    /// # Errors
+    /// [`AccessError::Unknown`] if nobody can sign in as this user; if the log fails, or there is no randomness.
+    pub async fn beginning(
+        &self,
+        session: SessionId,
+        organization: OrganizationId,
+        user: UserId,
+    ) -> Result<Beginning, AccessError> {
+        let token = Token::generate(organization, Credential::Session(session)).map_err(ExecuteError::from)?;
+        let mut seen = Seen::new(self, false);
+        let state: User = seen.look(stream_of::<User>(organization, user)?).await?;
+        if state.rights().is_none() {
+            return Err(AccessError::Unknown);
+        }
+        let eras = Eras { user: state.era(), organization: seen.era_of(organization).await? };
+        Ok(Beginning { secret: kept(&token), token, eras, seen: seen.versions })
     }
 
     /// A secret of a key, to be given out with the event that makes it. It is shown once; only its hash is kept.
@@ -208,7 +244,7 @@ impl Access {
         let token: Token = token.parse().map_err(|InvalidToken| AccessError::Unknown)?;
         self.check_secret(&token).await?;
         for attempt in 0..ATTEMPTS {
-            let mut seen = Seen { access: self, may_be_old: attempt == 0, versions: Vec::new() };
+            let mut seen = Seen::new(self, attempt == 0);
             let found = match token.credential() {
                 Credential::Session(session) => seen.session(token.organization(), session, now).await?,
                 Credential::Key { key, generation } => {
@@ -236,94 +272,6 @@ impl Access {
             }
         };
         if bool::from(hash(token.secret()).ct_eq(&kept)) { Ok(()) } else { Err(AccessError::Unknown) }
-    }
-}
-
-/// What is read to know a caller, and at which versions.
-struct Seen<'a> {
-    access: &'a Access,
-    may_be_old: bool,
-    versions: Vec<Expected>,
-}
-
-impl Seen<'_> {
-    /// The caller of a session, or why they are none, as far as what was read still holds.
-    async fn session(
-        &mut self,
-        organization: OrganizationId,
-        session: SessionId,
-        now: Timestamp,
-    ) -> Result<Result<Caller, AccessError>, ExecuteError> {
-        let state: Session = self.look(stream_of::<Session>(organization, session)?).await?;
-        let Some(Holder { user, eras, .. }) = state.holder_at(now) else { return Ok(Err(AccessError::Unknown)) };
-        let state: User = self.look(stream_of::<User>(organization, user)?).await?;
-        let Some((role, permissions)) = state.rights() else { return Ok(Err(AccessError::Unknown)) };
-        if !state.keeps(session, eras.user) {
-            return Ok(Err(AccessError::Unknown));
-        }
-        match self.era_in_use(organization).await? {
-            Err(refused) => return Ok(Err(refused)),
-            Ok(era) if era != eras.organization => return Ok(Err(AccessError::Unknown)),
-            Ok(_) => {}
-        }
-        let credential = Credential::Session(session);
-        let (scopes, seen) = (None, Vec::new());
-        Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, seen }))
-    }
-
-    /// The caller of a key, or why there is none.
-    async fn key(
-        &mut self,
-        organization: OrganizationId,
-        (key, generation): (ApiKeyId, u32),
-        (ip, now): (Option<IpAddr>, Timestamp),
-    ) -> Result<Result<Caller, AccessError>, ExecuteError> {
-        let state: ApiKey = self.look(stream_of::<ApiKey>(organization, key)?).await?;
-        let Some(found) = state.accepted(generation, now) else { return Ok(Err(AccessError::Unknown)) };
-        let (credential, user, seen) = (Credential::Key { key, generation }, found.maker, Vec::new());
-        // First: whoever has stolen it learns elsewhere nothing else about it.
-        let is_near = |network: &IpNet| ip.is_some_and(|ip| network.contains(&ip.to_canonical()));
-        if !found.networks.is_empty() && !found.networks.iter().any(is_near) {
-            let (role, permissions, scopes) = (Role::ReadOnly, Permissions::NONE, None);
-            let nobody = Caller { organization, user, credential, role, permissions, scopes, seen };
-            return Ok(Err(AccessError::Elsewhere(Box::new(nobody))));
-        }
-        if let Err(refused) = self.era_in_use(organization).await? {
-            return Ok(Err(refused));
-        }
-        let maker: User = self.look(stream_of::<User>(organization, found.maker)?).await?;
-        let Some((role, held)) = maker.rights() else { return Ok(Err(AccessError::NoMaker)) };
-        let (permissions, scopes) = match &found.grant {
-            Grant::Permissions(permissions) => (permissions.narrowed_to(held), None),
-            // The person has all rights of the platform, or none.
-            Grant::Scopes(scopes) => (Permissions::NONE, Some(scopes.clone())),
-        };
-        Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, seen }))
-    }
-
-    /// The era of an organization that is in use, or why it is not. The platform always is.
-    async fn era_in_use(&mut self, organization: OrganizationId) -> Result<Result<u64, AccessError>, ExecuteError> {
-        if organization == OrganizationId::PLATFORM {
-            return Ok(Ok(0));
-        }
-        let state: Organization = self.look(stream_of::<Organization>(organization, organization)?).await?;
-        let allowed = state.allow(Capability::Use);
-        Ok(allowed.map(|()| state.era()).map_err(|refusal| AccessError::Refused(refusal.into())))
-    }
-
-    /// How often all sessions of an organization have ended. Those of the platform never do.
-    async fn era_of(&mut self, organization: OrganizationId) -> Result<u64, ExecuteError> {
-        if organization == OrganizationId::PLATFORM {
-            return Ok(0);
-        }
-        let state: Organization = self.look(stream_of::<Organization>(organization, organization)?).await?;
-        Ok(state.era())
-    }
-
-    async fn look<A: porttask_domain::Aggregate>(&mut self, stream: StreamId) -> Result<A, ExecuteError> {
-        let (state, version) = self.access.executor.look::<A>(&stream, self.may_be_old).await?;
-        self.versions.push(Expected { stream, version });
-        Ok(state)
     }
 }
 

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::{
     ledger::Database,
     log::{EventId, LogError, Offset, PartitionId, Position, RecordedEvent},
+    staff::StaffNumbers,
     vault::{Vault, VaultError},
     views::{Condition, Query, ViewError, Views},
 };
@@ -35,6 +36,7 @@ pub struct AuditLog {
     database: Arc<dyn Database>,
     vault: Arc<Vault>,
     views: Arc<Views>,
+    numbers: StaffNumbers,
 }
 
 /// Which entries: all that are as everything here says.
@@ -69,8 +71,21 @@ pub struct Entry {
     pub description: Description,
     /// Who did it, by name.
     pub actor: Option<Person>,
+    /// The number of whoever did it, if it was staff of the platform, and not at home.
+    pub number: Option<String>,
+    /// Who did it in the actor's name.
+    pub impersonator: Option<ByStaff>,
     /// To whom it happened, by name.
     pub target: Option<Person>,
+}
+
+/// Staff of the platform who acted in somebody's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByStaff {
+    /// The number by which organizations see them.
+    pub number: String,
+    /// Their account, and how they are called now: for the platform's staff alone.
+    pub account: Option<(UserId, Person)>,
 }
 
 /// How somebody is called now; nothing once they were erased.
@@ -134,8 +149,12 @@ impl Filter {
 
 impl AuditLog {
     /// Of this log.
-    pub fn new(database: Arc<dyn Database>, vault: Arc<Vault>, views: Arc<Views>) -> Self {
-        Self { database, vault, views }
+    ///
+    /// # Errors
+    /// If a key cannot be had.
+    pub async fn open(database: Arc<dyn Database>, vault: Arc<Vault>, views: Arc<Views>) -> Result<Self, VaultError> {
+        let numbers = StaffNumbers::open(&vault).await?;
+        Ok(Self { database, vault, views, numbers })
     }
 
     /// The entries of these rows, in their order. All rows are of one organization, which lives in this partition. The
@@ -191,16 +210,22 @@ impl AuditLog {
         let mut entries = Vec::with_capacity(events.len());
         let mut people: HashMap<(OrganizationId, UserId), Option<Person>> = HashMap::new();
         for ((event, fact), mut meta) in events.iter().zip(&facts).zip(metas) {
-            if !is_for_staff && actor_of(&meta).is_some_and(|(home, _)| home != organization) {
+            let is_by_staff =
+                meta.impersonator.is_some() || actor_of(&meta).is_some_and(|(home, _)| home != organization);
+            if !is_for_staff && is_by_staff {
                 // From where the platform's staff works is no business of others.
-                meta = Meta { request_id: meta.request_id, ..Meta::by(meta.actor) };
+                let Meta { actor, impersonator, request_id, .. } = meta;
+                let session = meta.session.filter(|_| impersonator.is_some());
+                meta = Meta { impersonator, session, request_id, ..Meta::by(actor) };
             }
             let subject = porttask_domain::uuid_of(event.stream.name.id()).unwrap_or_default();
             let description = describe(event.event_type.as_str(), subject, fact);
             people.extend(actor_of(&meta).map(|actor| (actor, None)));
+            people.extend(staff_of(&meta).map(|staff| (staff, None)));
             people.extend(user_of(organization, &description).map(|target| (target, None)));
             let (position, id, recorded_at) = (event.position, event.id, event.recorded_at);
-            entries.push(Entry { position, id, recorded_at, meta, description, actor: None, target: None });
+            let (actor, number, impersonator, target) = (None, None, None, None);
+            entries.push(Entry { position, id, recorded_at, meta, description, actor, number, impersonator, target });
         }
         for (home, at) in [(organization, partition), (OrganizationId::PLATFORM, PartitionId::PLATFORM)] {
             if home == organization || is_for_staff {
@@ -209,7 +234,14 @@ impl AuditLog {
         }
         for entry in &mut entries {
             let named = |who| people.get(&who).cloned().flatten();
-            entry.actor = actor_of(&entry.meta).and_then(named);
+            let actor = actor_of(&entry.meta);
+            entry.actor = actor.and_then(named);
+            let (numbers, guest) = (&self.numbers, actor.filter(|(home, _)| *home != organization));
+            entry.number = guest.map(|(_, user)| numbers.of(user));
+            entry.impersonator = staff_of(&entry.meta).map(|staff| ByStaff {
+                number: numbers.of(staff.1),
+                account: is_for_staff.then(|| (staff.1, named(staff).unwrap_or_default())),
+            });
             entry.target = user_of(organization, &entry.description).and_then(named);
         }
         Ok(entries)
@@ -266,6 +298,11 @@ fn actor_of(meta: &Meta) -> Option<(OrganizationId, UserId)> {
         Actor::User { organization, user } => Some((organization, user)),
         Actor::ApiKey { .. } | Actor::Operator | Actor::System | Actor::Anonymous => None,
     }
+}
+
+/// The account of staff of the platform that acted in somebody's name.
+fn staff_of(meta: &Meta) -> Option<(OrganizationId, UserId)> {
+    meta.impersonator.map(|staff| (OrganizationId::PLATFORM, staff.user))
 }
 
 /// The account to which something happened.

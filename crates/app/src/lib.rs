@@ -14,6 +14,7 @@
 //! | [`password_resets`] | links for people who have lost their passwords |
 //! | [`accounts`] | which accounts are meant by an address |
 //! | [`attempts`] | how often somebody may try to sign in |
+//! | [`staff`] | by which number organizations see the platform's staff |
 //! | [`sign_in`] | from an address and a password to a session |
 //! | [`organizations`] | which organization is meant |
 //! | [`import`] | users from a file |
@@ -44,6 +45,7 @@ pub mod reactors;
 pub mod refusals;
 pub mod setup;
 pub mod sign_in;
+pub mod staff;
 pub mod tasks;
 pub mod vault;
 pub mod views;

@@ -1,6 +1,7 @@
-//! Refusals of callers who are signed in, taken down by caller, operation, problem and hour, and attempts to sign in that
-//! failed, by account and hour: the first at once, all others of the hour together, so that whoever tries a thousand times
-//! fills a line of the audit log and not a thousand.
+//! Refusals of callers who are signed in, taken down by caller, operation, problem and hour; attempts to sign in that failed,
+//! by account and hour; and what staff of the platform read in somebody's name, by session, operation and hour: the first at
+//! once, all others of the hour together, so that whoever tries a thousand times fills a line of the audit log and not a
+//! thousand.
 
 use std::{
     collections::HashMap,
@@ -12,8 +13,8 @@ use futures_util::{StreamExt, stream};
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use porttask_domain::{
-    Meta, OrganizationId, RefusalId, UserId,
-    compliance::{Refusals as Aggregate, refusal::Command},
+    Impersonator, Meta, OrganizationId, UserId,
+    compliance::{Readings, Refusals as Aggregate, reading, refusal::Command},
     identity::Capability,
 };
 use sha2::Sha256;
@@ -66,16 +67,23 @@ pub enum What {
     },
     /// To sign in to an account that exists.
     SignIn,
+    /// Nothing: staff of the platform read something in the caller's name.
+    Reading {
+        /// The name of the operation.
+        operation: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Line {
     organization: OrganizationId,
     user: UserId,
+    impersonator: Option<Impersonator>,
     what: What,
     hour: i64,
 }
 
+#[derive(Clone)]
 struct Count {
     total: u64,
     noted: u64,
@@ -95,23 +103,33 @@ impl Refusals {
 
     /// Takes a refusal down: the first of its line at once, in the background.
     pub fn note(self: &Arc<Self>, refused: Refused, now: Timestamp) {
-        let Refused { organization, user, what, meta } = refused;
-        let line = Line { organization, user, what, hour: now.as_second().div_euclid(HOUR) };
-        let is_first = {
-            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            if lines.len() >= MOST_LINES && !lines.contains_key(&line) {
-                tracing::warn!("too many different refusals in an hour: some are not taken down");
-                return;
-            }
-            let count = lines.entry(line.clone()).or_insert_with(|| Count { total: 0, noted: 0, meta: meta.clone() });
-            count.total += 1;
-            count.meta = meta;
-            count.total == 1
-        };
-        if is_first {
+        if let Some((line, Count { total: 1, .. })) = self.count(refused, now) {
             let refusals = Arc::clone(self);
             tokio::spawn(async move { refusals.write(&line).await });
         }
+    }
+
+    /// Takes something down, and answers whether its line was begun: the first is recorded before this answers.
+    pub async fn note_first(&self, refused: Refused, now: Timestamp) -> bool {
+        let Some((line, count)) = self.count(refused, now) else { return false };
+        count.noted > 0 || self.write(&line).await
+    }
+
+    /// Counts one more of a line; `None` if there are too many lines.
+    fn count(&self, refused: Refused, now: Timestamp) -> Option<(Line, Count)> {
+        let Refused { organization, user, what, meta } = refused;
+        let (hour, impersonator) = (now.as_second().div_euclid(HOUR), meta.impersonator);
+        let line = Line { organization, user, impersonator, what, hour };
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() >= MOST_LINES && !lines.contains_key(&line) {
+            tracing::warn!("too many different refusals in an hour: some are not taken down");
+            return None;
+        }
+        let count = lines.entry(line.clone()).or_insert_with(|| Count { total: 0, noted: 0, meta: meta.clone() });
+        count.total += 1;
+        count.meta = meta;
+        let count = count.clone();
+        Some((line, count))
     }
 
     /// Takes down what hours that are over have left, again and again.
@@ -138,7 +156,7 @@ impl Refusals {
         };
         stream::iter(over)
             .for_each_concurrent(WRITERS, |line| async move {
-                self.write(&line).await;
+                _ = self.write(&line).await;
                 let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
                 if line.hour < present && lines.get(&line).is_some_and(|count| count.noted == count.total) {
                     lines.remove(&line);
@@ -147,39 +165,54 @@ impl Refusals {
             .await;
     }
 
-    async fn write(&self, line: &Line) {
-        let Ok(_permit) = self.writers.acquire().await else { return };
+    /// Takes a line down as far as it was counted; answers whether it is.
+    async fn write(&self, line: &Line) -> bool {
+        let Ok(_permit) = self.writers.acquire().await else { return false };
         let (total, meta) = {
             let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(count) = lines.get(line).filter(|count| count.noted < count.total) else { return };
+            let Some(count) = lines.get(line).filter(|count| count.noted < count.total) else { return true };
             (count.total, count.meta.clone())
-        };
-        let command = match line.what.clone() {
-            What::Operation { operation, problem } => Command::Note { operation, problem, total },
-            What::SignIn => Command::NoteFailedSignIns { user: line.user, total },
         };
         // What was tried is kept, whatever has become of the organization.
         let request = Request::new(line.organization, meta).needing(Capability::Settle);
-        match self.executor.execute::<Aggregate>(self.id(line), command, &request).await {
+        let user = line.user;
+        let done = match line.what.clone() {
+            What::Operation { operation, problem } => {
+                let note = Command::Note { operation, problem, total };
+                self.executor.execute::<Aggregate>(self.id(line), note, &request).await
+            }
+            What::SignIn => {
+                let note = Command::NoteFailedSignIns { user, total };
+                self.executor.execute::<Aggregate>(self.id(line), note, &request).await
+            }
+            What::Reading { operation } => {
+                let note = reading::Command::Note { operation, total };
+                self.executor.execute::<Readings>(self.id(line), note, &request).await
+            }
+        };
+        match done {
             Ok(_) => {
                 let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(count) = lines.get_mut(line) {
                     count.noted = count.noted.max(total);
                 }
             }
-            Err(error) => tracing::error!(%error, "refusals could not be taken down: they are tried again"),
+            Err(ref error) => tracing::error!(%error, "refusals could not be taken down: they are tried again"),
         }
+        done.is_ok()
     }
 
-    fn id(&self, line: &Line) -> RefusalId {
-        let Line { organization, user, what, hour } = line;
-        // No operation is without a name.
+    fn id<T: From<Uuid>>(&self, line: &Line) -> T {
+        let Line { organization, user, impersonator, what, hour } = line;
+        // No operation is without a name, and nothing is refused for no reason.
         let (operation, problem) = match what {
             What::Operation { operation, problem } => (operation.as_str(), problem.as_str()),
             What::SignIn => ("", ""),
+            What::Reading { operation } => (operation.as_str(), ""),
         };
+        let session = impersonator.map(|staff| staff.session.0.into_bytes()).unwrap_or_default();
         let mut seal = self.seal.clone();
-        for part in [organization.0.as_bytes(), user.0.as_bytes(), operation.as_bytes(), problem.as_bytes()] {
+        for part in [organization.0.as_bytes(), user.0.as_bytes(), &session, operation.as_bytes(), problem.as_bytes()] {
             seal.update(&(part.len() as u64).to_be_bytes());
             seal.update(part);
         }

@@ -112,7 +112,7 @@ impl Audit {
                 return Err("the read models did not come to what is recorded: see `porttask views list`".into());
             }
         }
-        let log = Arc::new(AuditLog::new(Arc::clone(&node.database), Arc::clone(&node.vault), views));
+        let log = Arc::new(AuditLog::open(Arc::clone(&node.database), Arc::clone(&node.vault), views).await?);
         let mut taking = log.take(organization, &filter, position, true);
         let (mut is_first, mut count, progress) = (true, 0, Progress::new());
         while let Some(entries) = taking.next().await? {

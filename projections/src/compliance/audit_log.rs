@@ -36,7 +36,7 @@ pub struct AuditLog;
 
 impl ReadModel for AuditLog {
     const NAME: &'static str = "audit_log";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     // The time before the place, though both have one order: a range of time is a range of each index.
     const INDEXES: &'static [Index] = &[
         Index { name: "by_time", columns: &["organization", "recorded_at", "offset"] },
@@ -71,7 +71,7 @@ impl ReadModel for AuditLog {
             actor,
             action: action(&recorded.event_type).to_owned(),
             target,
-            text: searched(&recorded.event_type, &recorded.fact),
+            text: searched(&recorded.event_type, &recorded.fact, recorded.is_impersonated),
         })
     }
 }

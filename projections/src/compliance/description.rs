@@ -5,7 +5,9 @@ use std::{
     fmt::{self, Display},
 };
 
-use porttask_domain::{ApiKeyId, ExportId, Fact, OrganizationId, RefusalId, SessionId, UserId, compliance::refusal};
+use porttask_domain::{
+    ApiKeyId, ExportId, Fact, OrganizationId, ReadingId, RefusalId, SessionId, UserId, compliance::refusal,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -28,7 +30,7 @@ pub struct Description {
 /// A thing that something happened to. Its text is `user usr_01h455vb4pex5vsknk084sn02q`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Target {
-    /// What it is: `organization`, `user`, `session`, `api_key`, `refusal`, `export`.
+    /// What it is: `organization`, `user`, `session`, `api_key`, `refusal`, `reading`, `export`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,
@@ -61,6 +63,7 @@ impl Target {
             Fact::ApiKey(_) => Self { kind: "api_key", id: ApiKeyId(subject).to_string() },
             Fact::Refusal(refusal::Event::SignInFailed { user, .. }) => Self { kind: "user", id: user.to_string() },
             Fact::Refusal(refusal::Event::Noted { .. }) => Self { kind: "refusal", id: RefusalId(subject).to_string() },
+            Fact::Reading(_) => Self { kind: "reading", id: ReadingId(subject).to_string() },
             Fact::Export(_) => Self { kind: "export", id: ExportId(subject).to_string() },
         }
     }
@@ -81,11 +84,15 @@ pub fn action(event_type: &str) -> &str {
 }
 
 /// The words of an entry, folded: those of its sentence, of the values that have changed, and of its action. Nothing
-/// personal, so that an erasure need not touch it; no instants and ids, for which there are filters.
-pub(super) fn searched(event_type: &str, fact: &Fact) -> String {
+/// personal, so that an erasure need not touch it; no instants and ids, for which there are filters. What staff did in
+/// somebody's name is found by `impersonated`.
+pub(super) fn searched(event_type: &str, fact: &Fact, is_impersonated: bool) -> String {
     let mut searched = Searched(String::with_capacity(64));
     tell(fact, &mut searched);
     action(event_type).split('.').for_each(|word| searched.add_if_missing(word));
+    if is_impersonated {
+        searched.add_if_missing("impersonated");
+    }
     searched.0
 }
 

@@ -8,7 +8,7 @@ use porttask_domain::{
     Fact, Personal,
     compliance::{
         export::{self, Selection},
-        refusal,
+        reading, refusal,
     },
 };
 
@@ -61,6 +61,7 @@ pub(super) fn tell(fact: &Fact, to: &mut dyn Listener) {
         Fact::Session(event) => session(event, to),
         Fact::ApiKey(event) => api_key(event, to),
         Fact::Refusal(event) => refusal(event, to),
+        Fact::Reading(event) => reading(event, to),
         Fact::Export(event) => export(event, to),
     }
 }
@@ -79,6 +80,17 @@ fn refusal(event: &refusal::Event, listener: &mut dyn Listener) {
             times
         }
     };
+    repeated(times, listener);
+}
+
+fn reading(event: &reading::Event, listener: &mut dyn Listener) {
+    let reading::Event::Noted { operation, times } = event;
+    listener.words("read ");
+    listener.value(Shown::Text(operation));
+    repeated(times, listener);
+}
+
+fn repeated(times: &u64, listener: &mut dyn Listener) {
     if *times > 1 {
         listener.words(", ");
         listener.value(Shown::Written(times));

@@ -70,7 +70,12 @@ impl ReadModel for ApiKeys {
     fn keys(recorded: &Recorded) -> Vec<Key> {
         match &recorded.fact {
             Fact::ApiKey(_) => vec![vec![Value::Id(recorded.organization.0), Value::Id(recorded.subject)]],
-            Fact::Organization(_) | Fact::User(_) | Fact::Session(_) | Fact::Refusal(_) | Fact::Export(_) => Vec::new(),
+            Fact::Organization(_)
+            | Fact::User(_)
+            | Fact::Session(_)
+            | Fact::Refusal(_)
+            | Fact::Reading(_)
+            | Fact::Export(_) => Vec::new(),
         }
     }
 

@@ -52,7 +52,12 @@ impl ReadModel for Organizations {
     fn keys(recorded: &Recorded) -> Vec<Key> {
         match &recorded.fact {
             Fact::Organization(_) => vec![vec![Value::Id(recorded.organization.0)]],
-            Fact::User(_) | Fact::Session(_) | Fact::ApiKey(_) | Fact::Refusal(_) | Fact::Export(_) => Vec::new(),
+            Fact::User(_)
+            | Fact::Session(_)
+            | Fact::ApiKey(_)
+            | Fact::Refusal(_)
+            | Fact::Reading(_)
+            | Fact::Export(_) => Vec::new(),
         }
     }
 

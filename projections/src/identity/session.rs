@@ -51,7 +51,12 @@ impl ReadModel for Sessions {
     fn keys(recorded: &Recorded) -> Vec<Key> {
         match &recorded.fact {
             Fact::Session(_) => vec![vec![Value::Id(recorded.organization.0), Value::Id(recorded.subject)]],
-            Fact::Organization(_) | Fact::User(_) | Fact::ApiKey(_) | Fact::Refusal(_) | Fact::Export(_) => Vec::new(),
+            Fact::Organization(_)
+            | Fact::User(_)
+            | Fact::ApiKey(_)
+            | Fact::Refusal(_)
+            | Fact::Reading(_)
+            | Fact::Export(_) => Vec::new(),
         }
     }
 
@@ -60,6 +65,7 @@ impl ReadModel for Sessions {
         match event {
             Event::Started { user, expires_at, .. } => started(recorded, *user, *expires_at, Eras::default()),
             Event::StartedInEra { user, expires_at, eras, .. } => started(recorded, *user, *expires_at, *eras),
+            Event::ImpersonationStarted { user, expires_at, eras, .. } => started(recorded, *user, *expires_at, *eras),
             Event::Ended { by } => row.map_or(Change::Keep, |row| {
                 Change::Put(Session { ended_at: Some(recorded.recorded_at), ended_by: Some(*by), ..row })
             }),

@@ -76,9 +76,12 @@ impl ReadModel for Users {
     fn keys(recorded: &Recorded) -> Vec<Key> {
         match &recorded.fact {
             Fact::User(_) => vec![vec![Value::Id(recorded.organization.0), Value::Id(recorded.subject)]],
-            Fact::Organization(_) | Fact::Session(_) | Fact::ApiKey(_) | Fact::Refusal(_) | Fact::Export(_) => {
-                Vec::new()
-            }
+            Fact::Organization(_)
+            | Fact::Session(_)
+            | Fact::ApiKey(_)
+            | Fact::Refusal(_)
+            | Fact::Reading(_)
+            | Fact::Export(_) => Vec::new(),
         }
     }
 

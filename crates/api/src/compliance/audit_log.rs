@@ -5,8 +5,8 @@ use axum::{
     extract::{Query, State},
 };
 use jiff::Timestamp;
-use porttask_app::audit_log::{self, AskedError, Entry, Filter, Person};
-use porttask_domain::{Actor, OrganizationId, Personal, SessionId};
+use porttask_app::audit_log::{self, AskedError, ByStaff, Entry, Filter, Person};
+use porttask_domain::{Actor, OrganizationId, Personal, SessionId, UserId};
 use porttask_projections::{
     ReadModel,
     compliance::{audit_log as view, description::FieldChange},
@@ -21,7 +21,7 @@ use crate::{
     listing::{Asked, Listing, Page, Sort},
     problem::Problem,
     request::Allowed,
-    rights::{ReadAuditLog, Right, is_staff},
+    rights::{Impersonable, ReadAuditLog, Right, is_staff},
 };
 
 const SORTS: &[Sort] = &[("-recorded_at", &["recorded_at", "offset"])];
@@ -43,6 +43,9 @@ pub(crate) struct Shown {
     pub(super) action: String,
     /// Who did it.
     pub(super) actor: ShownActor,
+    /// Staff of the platform who did it in the actor's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) impersonator: Option<ShownImpersonator>,
     /// What it happened to.
     pub(super) target: ShownTarget,
     /// What happened, in a sentence.
@@ -90,6 +93,27 @@ pub(crate) struct ShownActor {
     pub(super) name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) email: Option<String>,
+    /// The number by which organizations see somebody of the platform's staff: always the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "482193077")]
+    pub(super) staff_number: Option<String>,
+}
+
+/// Staff of the platform who acted in somebody's name.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditImpersonator)]
+pub(crate) struct ShownImpersonator {
+    /// The number by which organizations see them: always the same.
+    #[schema(example = "482193077")]
+    pub(super) staff_number: String,
+    /// Their account; for the platform's staff alone, as the name and the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub(super) id: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) email: Option<String>,
 }
 
 /// What something happened to.
@@ -125,7 +149,8 @@ pub(crate) struct ShownChange {
 
 impl From<Entry> for Shown {
     fn from(entry: Entry) -> Self {
-        let Entry { position, id, recorded_at, meta, description, actor: doer, target: person } = entry;
+        let Entry { position, id, recorded_at, meta, description, actor: doer, number, impersonator, target: person } =
+            entry;
         let Person { name, email } = doer.unwrap_or_default();
         let (kind, account) = match meta.actor {
             Actor::User { organization, user } => ("user", Some((user.to_string(), organization))),
@@ -135,7 +160,12 @@ impl From<Entry> for Shown {
             Actor::Anonymous => ("anonymous", None),
         };
         let (account, organization) = account.unzip();
-        let actor = ShownActor { kind, id: account, organization, name, email };
+        let actor = ShownActor { kind, id: account, organization, name, email, staff_number: number };
+        let impersonator = impersonator.map(|ByStaff { number: staff_number, account }| {
+            let (id, person) = account.unzip();
+            let Person { name, email } = person.unwrap_or_default();
+            ShownImpersonator { staff_number, id, name, email }
+        });
         let Person { name, email } = person.unwrap_or_default();
         let target = ShownTarget { kind: description.target.kind, id: description.target.id, name, email };
         let change = |FieldChange { field, from, to }| ShownChange { field, from, to };
@@ -147,6 +177,7 @@ impl From<Entry> for Shown {
             recorded_at,
             action: description.action,
             actor,
+            impersonator,
             target,
             summary: description.summary,
             changes: description.changes.into_iter().map(change).collect(),
@@ -233,12 +264,12 @@ impl Selection {
 ///
 /// Needs `audit_log:read`. Refusals of somebody who was signed in are entries, too: the first at once, those that follow
 /// within the hour together.
-#[utoipa::path(get, path = "/v1/organizations/{org}/audit-log", tag = "audit log", operation_id = "list_audit_log",
+#[utoipa::path(get, path = "/v1/organizations/{org}/audit-log", tag = "audit log", operation_id = "list_audit_log", extensions(("x-impersonable" = json!(true))),
     params(("org" = String, Path, description = "The organization, or `current`"), PageOfEntries),
     responses((status = 200, body = Page<Shown>)))]
 pub(crate) async fn list_audit_log(
     State(app): State<App>,
-    by: Allowed<ReadAuditLog>,
+    by: Allowed<Impersonable<ReadAuditLog>>,
     asked: Result<Query<PageOfEntries>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<Shown>>, Problem> {
     let Query(asked) = asked.map_err(|error| Problem::invalid("query", error.body_text()))?;

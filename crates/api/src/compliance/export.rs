@@ -159,7 +159,7 @@ fn json_lines(entries: impl Iterator<Item = Shown>) -> Result<Vec<u8>, std::io::
     Ok(lines)
 }
 
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 22] = [
     "recorded_at",
     "position",
     "id",
@@ -179,6 +179,9 @@ const NAMES: [&str; 19] = [
     "ip",
     "device",
     "request_id",
+    "actor_staff_number",
+    "impersonator_staff_number",
+    "impersonator_id",
 ];
 
 fn csv(entries: impl Iterator<Item = Shown>, names_first: bool) -> Result<Vec<u8>, std::io::Error> {
@@ -187,7 +190,9 @@ fn csv(entries: impl Iterator<Item = Shown>, names_first: bool) -> Result<Vec<u8
         writer.write_record(NAMES)?;
     }
     for entry in entries {
-        let Shown { id, position, recorded_at, action, actor, target, summary, changes, session, .. } = entry;
+        let Shown { id, position, recorded_at, action, actor, impersonator, target, summary, changes, session, .. } =
+            entry;
+        let (by_staff, staff) = impersonator.map(|staff| (staff.staff_number, staff.id)).unzip();
         let text = |value: Option<String>| value.unwrap_or_default();
         let fields: [String; NAMES.len()] = [
             recorded_at.to_string(),
@@ -209,6 +214,9 @@ fn csv(entries: impl Iterator<Item = Shown>, names_first: bool) -> Result<Vec<u8
             text(entry.ip),
             text(entry.device),
             text(entry.request_id),
+            text(actor.staff_number),
+            text(by_staff),
+            text(staff.flatten().map(|id| id.to_string())),
         ];
         writer.write_record(fields.map(harmless))?;
     }

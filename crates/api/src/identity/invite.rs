@@ -175,7 +175,7 @@ async fn invite_one<B>(app: &App, order: &mut Order<WriteUsers, B>, new: NewUser
 }
 
 /// No more invitations than may be sent in a day.
-fn limited(app: &App) -> impl Fn(Request) -> Request + use<> {
+pub(super) fn limited(app: &App) -> impl Fn(Request) -> Request + use<> {
     let limit = i64::from(app.settings.invitations_per_day);
     move |request| Request { limits: vec![(INVITATIONS, limit)], ..request }
 }
@@ -195,10 +195,14 @@ pub(crate) async fn send_invitation(
 ) -> Result<Changed, Problem> {
     let user: UserId = user_in(&user)?;
     let subject = stream(order.by.organization, user)?;
-    let command = Command::SendInvitation { expires_at: Timestamp::now() + INVITATION };
-    let commands = Commands::new().on::<User>(user, command);
+    let commands = Commands::new().on::<User>(user, sent_again(Timestamp::now()));
     let done = order.carry_out(&app, &subject, &commands, limited(&app)).await?;
     Changed::of(&app, done, &subject, order.dry_run).await
+}
+
+/// The command that sends an invitation, or another one.
+pub(super) fn sent_again(now: Timestamp) -> Command {
+    Command::SendInvitation { expires_at: now + INVITATION }
 }
 
 /// Take an invitation back.

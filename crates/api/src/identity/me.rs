@@ -34,7 +34,7 @@ use crate::{
     app::App,
     problem::Problem,
     request::{Allowed, Body, Client, Order, OrderParameters},
-    rights::{self, SignedIn},
+    rights::{self, Impersonable, SignedIn},
 };
 
 /// What somebody may do.
@@ -94,8 +94,8 @@ pub(crate) struct Confirmation {
 /// Show one's own account.
 ///
 /// As it is listed to admins.
-#[utoipa::path(get, path = "/v1/me", tag = "me", operation_id = "get_me", responses((status = 200, body = Shown)))]
-pub(crate) async fn get_me(State(app): State<App>, by: Allowed<SignedIn>) -> Result<Response, Problem> {
+#[utoipa::path(get, path = "/v1/me", tag = "me", operation_id = "get_me", extensions(("x-impersonable" = json!(true))), responses((status = 200, body = Shown)))]
+pub(crate) async fn get_me(State(app): State<App>, by: Allowed<Impersonable<SignedIn>>) -> Result<Response, Problem> {
     by.catch_up(&app, view::Users::NAME).await?;
     let row = user::row(&app, &by, by.caller.user).await?.ok_or_else(|| Problem::not_found("user"))?;
     let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
@@ -105,9 +105,9 @@ pub(crate) async fn get_me(State(app): State<App>, by: Allowed<SignedIn>) -> Res
 /// Show what one may do.
 ///
 /// As it holds at this moment: a change of role or permissions shows at once.
-#[utoipa::path(get, path = "/v1/me/permissions", tag = "me", operation_id = "get_my_permissions",
+#[utoipa::path(get, path = "/v1/me/permissions", tag = "me", operation_id = "get_my_permissions", extensions(("x-impersonable" = json!(true))),
     responses((status = 200, body = Rights)))]
-pub(crate) async fn get_my_permissions(by: Allowed<SignedIn>) -> Json<Rights> {
+pub(crate) async fn get_my_permissions(by: Allowed<Impersonable<SignedIn>>) -> Json<Rights> {
     let rights = rights::held(&by.caller, by.organization);
     let caller = by.caller;
     let (organization, user, role, permissions) = (caller.organization, caller.user, caller.role, caller.permissions);

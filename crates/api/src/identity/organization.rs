@@ -31,7 +31,7 @@ use crate::{
     listing::{Asked, Listing, Page, Sort},
     problem::Problem,
     request::{Allowed, Nothing, Order, OrderParameters},
-    rights::{ReadOrganization, ReadOrganizations, Right, WriteOrganization, WriteOrganizations},
+    rights::{Impersonable, ReadOrganization, ReadOrganizations, Right, WriteOrganization, WriteOrganizations},
 };
 
 const SORTS: &[Sort] = &[("name", &["folded_name", "organization"]), ("created_at", &["created_at", "organization"])];
@@ -192,12 +192,12 @@ pub(crate) async fn list_organizations(
 /// Show an organization.
 ///
 /// Needs `organization:read`.
-#[utoipa::path(get, path = "/v1/organizations/{org}", tag = "organizations", operation_id = "get_organization",
+#[utoipa::path(get, path = "/v1/organizations/{org}", tag = "organizations", operation_id = "get_organization", extensions(("x-impersonable" = json!(true))),
     params(("org" = String, Path, description = "The organization, or `current`")),
     responses((status = 200, body = Shown)))]
 pub(crate) async fn get_organization(
     State(app): State<App>,
-    by: Allowed<ReadOrganization>,
+    by: Allowed<Impersonable<ReadOrganization>>,
 ) -> Result<Response, Problem> {
     by.catch_up(&app, view::Organizations::NAME).await?;
     let (conditions, text) = (vec![Condition::Equal("organization", by.organization.to_value())], None);
@@ -212,13 +212,13 @@ pub(crate) async fn get_organization(
 /// Change an organization's name and settings.
 ///
 /// Needs `organization:write`.
-#[utoipa::path(patch, path = "/v1/organizations/{org}", tag = "organizations", operation_id = "change_organization",
+#[utoipa::path(patch, path = "/v1/organizations/{org}", tag = "organizations", operation_id = "change_organization", extensions(("x-impersonable" = json!(true))),
     params(("org" = String, Path, description = "The organization, or `current`"), OrderParameters),
     request_body(content = OrganizationPatch, content_type = "application/merge-patch+json"),
     responses((status = 200, body = Changed)))]
 pub(crate) async fn change_organization(
     State(app): State<App>,
-    order: Order<WriteOrganization, OrganizationPatch>,
+    order: Order<Impersonable<WriteOrganization>, OrganizationPatch>,
 ) -> Result<Changed, Problem> {
     let OrganizationPatch { name, branding, business_hours, locale } = &order.body;
     let name = name.as_deref().map(OrganizationName::new).transpose();

@@ -16,7 +16,7 @@ use porttask_app::{
     views::{self, Condition, Direction},
 };
 use porttask_domain::{
-    Meta, OrganizationId, SessionId, UserId,
+    Actor, Meta, OrganizationId, SessionId, UserId,
     identity::{
         Organization, Permissions, Role, Session, User,
         session::{Command, Ending},
@@ -38,7 +38,7 @@ use crate::{
     listing::Page,
     problem::Problem,
     request::{Allowed, Body, Client, Nothing, Order},
-    rights::{ReadUsers, Right, SignedIn, WriteUsers},
+    rights::{Impersonable, ReadUsers, Right, SignedIn, WriteUsers, is_staff},
 };
 
 /// How long it may take until the list has come to now.
@@ -92,6 +92,22 @@ pub(crate) struct Current {
     role: Role,
     #[schema(value_type = words::Permissions)]
     permissions: Permissions,
+    /// Staff of the platform acts as the user: to be shown as long as it lasts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    impersonation: Option<Impersonation>,
+}
+
+/// Staff of the platform acts as somebody.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Impersonation {
+    /// The number by which organizations see them.
+    #[schema(example = "482193077")]
+    staff_number: String,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    /// When it ends at the latest.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
 }
 
 /// A session.
@@ -122,6 +138,10 @@ pub(crate) struct Shown {
     device: Option<String>,
     /// Whether it is the one that asks.
     is_current: bool,
+    /// The number of somebody of the platform's staff who acts as the user in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "482193077")]
+    staff_number: Option<String>,
 }
 
 /// How a session ended before its time.
@@ -176,7 +196,8 @@ impl Shown {
         let (ended_at, ended_by) = (ended.and_then(|it| it.1), ended.map(|it| it.0));
         let is_open = ended.is_none() && now < expires_at;
         let is_current = Some(session) == current;
-        Self { id: session, started_at, expires_at, ended_at, ended_by, is_open, ip, device, is_current }
+        let staff_number = None;
+        Self { id: session, started_at, expires_at, ended_at, ended_by, is_open, ip, device, is_current, staff_number }
     }
 }
 
@@ -206,21 +227,38 @@ pub(crate) async fn sign_in(
 /// Show who is signed in.
 ///
 /// And what they may, as it holds at this moment.
-#[utoipa::path(get, path = "/v1/sessions/current", tag = "sessions", operation_id = "get_current_session",
+#[utoipa::path(get, path = "/v1/sessions/current", tag = "sessions", operation_id = "get_current_session", extensions(("x-impersonable" = json!(true))),
     responses((status = 200, body = Current)))]
-pub(crate) async fn current_session(by: Allowed<SignedIn>) -> Result<Json<Current>, Problem> {
+pub(crate) async fn current_session(
+    State(app): State<App>,
+    by: Allowed<Impersonable<SignedIn>>,
+) -> Result<Json<Current>, Problem> {
     let id = by.session()?;
     let caller = by.caller;
+    let impersonation = match caller.impersonator {
+        Some(staff) => {
+            let (state, _) = app.executor.load::<Session>(caller.organization, id).await?;
+            state.times().map(|(started_at, expires_at)| Impersonation {
+                staff_number: app.staff_numbers.of(staff.user),
+                started_at,
+                expires_at,
+            })
+        }
+        None => None,
+    };
     let (organization, user, role, permissions) = (caller.organization, caller.user, caller.role, caller.permissions);
-    Ok(Json(Current { id, organization, user, role, permissions }))
+    Ok(Json(Current { id, organization, user, role, permissions, impersonation }))
 }
 
 /// Sign out.
 ///
 /// The token opens nothing from now on.
-#[utoipa::path(delete, path = "/v1/sessions/current", tag = "sessions", operation_id = "sign_out",
+#[utoipa::path(delete, path = "/v1/sessions/current", tag = "sessions", operation_id = "sign_out", extensions(("x-impersonable" = json!(true))),
     responses((status = 200, body = Changed)))]
-pub(crate) async fn sign_out(State(app): State<App>, order: Order<SignedIn, Nothing>) -> Result<Changed, Problem> {
+pub(crate) async fn sign_out(
+    State(app): State<App>,
+    order: Order<Impersonable<SignedIn>, Nothing>,
+) -> Result<Changed, Problem> {
     let (organization, session) = (order.by.organization, order.by.session()?);
     let subject = stream_of::<Session>(organization, session)?;
     let commands = Commands::new().on::<Session>(session, Command::SignOut);
@@ -232,11 +270,11 @@ pub(crate) async fn sign_out(State(app): State<App>, order: Order<SignedIn, Noth
 ///
 /// At most two hundred. Needs `users:read`.
 #[utoipa::path(get, path = "/v1/organizations/{org}/users/{user}/sessions", tag = "sessions",
-    operation_id = "list_sessions", params(("org" = String, Path), ("user" = String, Path)),
+    operation_id = "list_sessions", extensions(("x-impersonable" = json!(true))), params(("org" = String, Path), ("user" = String, Path)),
     responses((status = 200, body = Page<Shown>)))]
 pub(crate) async fn list_sessions(
     State(app): State<App>,
-    by: Allowed<ReadUsers>,
+    by: Allowed<Impersonable<ReadUsers>>,
     Path((_, user)): Path<(String, String)>,
 ) -> Result<Json<Page<Shown>>, Problem> {
     of_user(&app, &by, user_in(&user)?).await
@@ -245,11 +283,11 @@ pub(crate) async fn list_sessions(
 /// List one's own sessions, the latest first.
 ///
 /// At most two hundred.
-#[utoipa::path(get, path = "/v1/me/sessions", tag = "sessions", operation_id = "list_my_sessions",
+#[utoipa::path(get, path = "/v1/me/sessions", tag = "sessions", operation_id = "list_my_sessions", extensions(("x-impersonable" = json!(true))),
     responses((status = 200, body = Page<Shown>)))]
 pub(crate) async fn list_my_sessions(
     State(app): State<App>,
-    by: Allowed<SignedIn>,
+    by: Allowed<Impersonable<SignedIn>>,
 ) -> Result<Json<Page<Shown>>, Problem> {
     of_user(&app, &by, by.caller.user).await
 }
@@ -278,9 +316,21 @@ async fn of_user<R: Right>(app: &App, by: &Allowed<R>, user: UserId) -> Result<J
     let seen_by = (by.caller.session(), Timestamp::now());
     let items = rows.into_iter().map(|row| {
         let began = metas.get(&row.offset);
-        Shown::new(row, began, &endings, seen_by)
+        let staff = began.and_then(|meta| staff_in(by.organization, meta));
+        // From where the platform's staff works is no business of others.
+        let is_hidden = staff.is_some() && !is_staff(&by.caller);
+        let shown = Shown::new(row, began.filter(|_| !is_hidden), &endings, seen_by);
+        Shown { staff_number: staff.map(|user| app.staff_numbers.of(user)), ..shown }
     });
     Ok(Json(Page { items: items.collect(), next_cursor: None }))
+}
+
+/// Who of the platform's staff has begun a session of somebody else.
+fn staff_in(organization: OrganizationId, began: &Meta) -> Option<UserId> {
+    match began.actor {
+        Actor::User { organization: home, user } if home != organization => Some(user),
+        Actor::User { .. } | Actor::ApiKey { .. } | Actor::Operator | Actor::System | Actor::Anonymous => None,
+    }
 }
 
 /// End a user's session.

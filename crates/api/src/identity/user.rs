@@ -1,7 +1,7 @@
 //! The users of an organization.
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -29,7 +29,7 @@ use crate::{
     listing::{Asked, Listing, Page, Sort},
     problem::Problem,
     request::{Allowed, Nothing, Order, OrderParameters},
-    rights::{ReadUsers, Right, WriteRoles, WriteUsers},
+    rights::{Impersonable, ReadUsers, Right, WriteRoles, WriteUsers},
 };
 
 const SORTS: &[Sort] = &[
@@ -166,34 +166,43 @@ pub(crate) fn user_in(path: &str) -> Result<UserId, Problem> {
 /// List users.
 ///
 /// Needs `users:read`.
-#[utoipa::path(get, path = "/v1/organizations/{org}/users", tag = "users", operation_id = "list_users",
+#[utoipa::path(get, path = "/v1/organizations/{org}/users", tag = "users", operation_id = "list_users", extensions(("x-impersonable" = json!(true))),
     params(("org" = String, Path, description = "The organization, or `current`"), UserFilter),
     responses((status = 200, body = Page<Shown>)))]
 pub(crate) async fn list_users(
     State(app): State<App>,
-    by: Allowed<ReadUsers>,
-    filter: Result<Query<UserFilter>, axum::extract::rejection::QueryRejection>,
+    by: Allowed<Impersonable<ReadUsers>>,
+    filter: Result<Query<UserFilter>, QueryRejection>,
+) -> Result<axum::Json<Page<Shown>>, Problem> {
+    list(&app, &by, filter).await
+}
+
+/// Users of the organization that is asked about.
+pub(super) async fn list<R: Right>(
+    app: &App,
+    by: &Allowed<R>,
+    filter: Result<Query<UserFilter>, QueryRejection>,
 ) -> Result<axum::Json<Page<Shown>>, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
-    by.catch_up(&app, view::Users::NAME).await?;
+    by.catch_up(app, view::Users::NAME).await?;
     let mut conditions = vec![Condition::Equal("organization", by.organization.to_value())];
     conditions.extend(filter.role.map(|role| Condition::Equal("role", role.to_value())));
     conditions.extend(filter.status.map(|status| Condition::Equal("status", status.to_value())));
     let UserFilter { q, sort, limit, cursor, .. } = &filter;
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
-    let listing = Listing::new::<view::Users>(&app, (by.organization, vec![by.partition]), conditions, SORTS, &asked)?;
-    Ok(axum::Json(listing.page::<view::Users, Shown>(&app).await?))
+    let listing = Listing::new::<view::Users>(app, (by.organization, vec![by.partition]), conditions, SORTS, &asked)?;
+    Ok(axum::Json(listing.page::<view::Users, Shown>(app).await?))
 }
 
 /// Show a user.
 ///
 /// Needs `users:read`.
-#[utoipa::path(get, path = "/v1/organizations/{org}/users/{user}", tag = "users", operation_id = "get_user",
+#[utoipa::path(get, path = "/v1/organizations/{org}/users/{user}", tag = "users", operation_id = "get_user", extensions(("x-impersonable" = json!(true))),
     params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path)),
     responses((status = 200, body = Shown)))]
 pub(crate) async fn get_user(
     State(app): State<App>,
-    by: Allowed<ReadUsers>,
+    by: Allowed<Impersonable<ReadUsers>>,
     Path((_, user)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let user = user_in(&user)?;
@@ -252,8 +261,16 @@ pub(crate) async fn deactivate_user(
     Path((_, user)): Path<(String, String)>,
     order: Order<WriteUsers, Nothing>,
 ) -> Result<Deactivated, Problem> {
-    let keys_that_stop = in_the_name_of(&app, &order.by, &user).await?;
-    let changed = change(&app, &user, &order, Command::Deactivate).await?;
+    deactivate(&app, &user, &order).await
+}
+
+pub(super) async fn deactivate<R: Right>(
+    app: &App,
+    user: &str,
+    order: &Order<R, Nothing>,
+) -> Result<Deactivated, Problem> {
+    let keys_that_stop = in_the_name_of(app, &order.by, user).await?;
+    let changed = change(app, user, order, Command::Deactivate).await?;
     Ok(Deactivated { changed, keys_that_stop })
 }
 

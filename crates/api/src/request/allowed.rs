@@ -51,12 +51,12 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
         let Ok(client) = parts.extract_with_state::<Client, _>(app).await;
         let caller = match app.access.authenticate_from(&token, client.ip, Timestamp::now()).await {
             Err(AccessError::Elsewhere(caller)) => {
-                note(parts, &client.mark(caller.meta(), caller.user), &caller);
+                note(parts, &client.mark(caller.meta(), caller.person()), &caller);
                 return Err(AccessError::Elsewhere(caller).into());
             }
             found => found?,
         };
-        let meta = client.mark(caller.meta(), caller.user);
+        let meta = client.mark(caller.meta(), caller.person());
         note(parts, &meta, &caller);
         let path = parts.extract::<Path<HashMap<String, String>>>().await;
         let named = path.ok().and_then(|Path(names)| names.get("org").cloned());
@@ -71,6 +71,7 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
                 false => Problem::not_found("organization"),
             });
         }
+        must_be_themselves::<R>(&caller)?;
         let partition = app.partition(organization).await?;
         let at_least = match parts.headers.get(AT_LEAST) {
             None => None,
@@ -137,6 +138,7 @@ impl<R: Right> Allowed<R> {
         if !R::is_held(&caller, self.organization) {
             return Err(Problem::forbidden(R::NAME));
         }
+        must_be_themselves::<R>(&caller)?;
         self.holds_what_is_granted(&caller)?;
         Ok(caller)
     }
@@ -182,6 +184,17 @@ impl<R: Right> Allowed<R> {
             }
         }
         Ok(())
+    }
+}
+
+/// What staff of the platform may not do while they act as somebody else.
+fn must_be_themselves<R: Right>(caller: &Caller) -> Result<(), Problem> {
+    match caller.impersonator {
+        Some(_) if !R::IS_IMPERSONABLE => {
+            let detail = "this cannot be done while you act as somebody else: end the impersonation first";
+            Err(Problem::new(StatusCode::FORBIDDEN, "not-impersonable", detail))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

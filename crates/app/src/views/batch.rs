@@ -4,7 +4,7 @@ use std::{fmt::Display, sync::Arc};
 
 use porttask_domain::{Actor, uuid_of};
 use porttask_projections::Recorded;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -60,6 +60,7 @@ pub(super) struct Reader {
 #[derive(Deserialize)]
 struct By {
     actor: Actor,
+    impersonator: Option<IgnoredAny>,
 }
 
 impl Reader {
@@ -138,7 +139,8 @@ impl Reader {
         let facts = self.vault.facts(stored).await?;
         let recorded = stored.iter().zip(facts).map(|(event, fact)| {
             let undecodable = |cause: &dyn Display| VaultError::undecodable(event, event.event_type.as_str(), cause);
-            let By { actor } = serde_json::from_slice(&event.meta).map_err(|error| undecodable(&error))?;
+            let By { actor, impersonator } =
+                serde_json::from_slice(&event.meta).map_err(|error| undecodable(&error))?;
             let subject = uuid_of(event.stream.name.id());
             let subject = subject.ok_or_else(|| undecodable(&"its stream is not named after an id"))?;
             Ok(Recorded {
@@ -150,6 +152,7 @@ impl Reader {
                 recorded_at: event.recorded_at,
                 fact,
                 actor,
+                is_impersonated: impersonator.is_some(),
             })
         });
         recorded.collect()

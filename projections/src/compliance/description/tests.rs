@@ -84,6 +84,16 @@ const SENTENCES: &[(&str, &str, &str, &str)] = &[
         "signed in with a password",
         "signed in with a password session started",
     ),
+    (
+        "session.impersonation_started.v1",
+        r#"{"eras":{"organization":0,"user":0},"expires_at":"2026-12-02T10:00:00Z",
+            "impersonator":{"session":"ses_00000000000000000000000002","user":"usr_00000000000000000000000001"},
+            "reason":{"$personal":{"of":"per_00000000000000000000000007","sealing":"identity","value":"unpaid"}},
+            "started_at":"2026-12-02T09:00:00Z","user":"usr_0000000000000000000000000b"}"#,
+        "began to act as the user: unpaid",
+        "began to act as the user session impersonation_started",
+    ),
+    ("reading.noted.v1", r#"{"operation":"list_users","times":1}"#, "read list_users", "read list_users reading noted"),
     ("session.ended.v1", r#"{"by":"sign_out"}"#, "signed out", "signed out session ended"),
     ("session.ended.v1", r#"{"by":"revocation"}"#, "revoked the session", "revoked the session ended"),
     (
@@ -148,7 +158,9 @@ fn change(field: &'static str, from: &str, to: &str) -> (&'static str, Option<St
 fn every_event_has_a_sentence_and_words() {
     for (event_type, data, sentence, words) in SENTENCES {
         assert_eq!(described(event_type, data).summary, *sentence);
-        assert_eq!(searched(event_type, &Fact::decode(event_type, data.as_bytes()).unwrap()), *words, "{event_type}");
+        let fact = Fact::decode(event_type, data.as_bytes()).unwrap();
+        assert_eq!(searched(event_type, &fact, false), *words, "{event_type}");
+        assert_eq!(searched(event_type, &fact, true), format!("{words} impersonated"), "{event_type}");
     }
 }
 

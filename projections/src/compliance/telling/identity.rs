@@ -166,6 +166,13 @@ pub(super) fn session(event: &session::Event, listener: &mut dyn Listener) {
             listener.change("method", None, Some(Shown::Text(method.word())));
             listener.change("expires_at", None, Some(Shown::Filtered(expires_at)));
         }
+        Event::ImpersonationStarted { user, impersonator: _, reason, started_at: _, expires_at, eras: _ } => {
+            listener.words("began to act as the user: ");
+            listener.value(Shown::Personal(reason));
+            listener.change("user", None, Some(Shown::Filtered(user)));
+            listener.change("reason", None, Some(Shown::Personal(reason)));
+            listener.change("expires_at", None, Some(Shown::Filtered(expires_at)));
+        }
         Event::Ended { by: Ending::SignOut } => listener.words("signed out"),
         Event::Ended { by: Ending::Revocation } => listener.words("revoked the session"),
     }

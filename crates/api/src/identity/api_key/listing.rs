@@ -23,7 +23,7 @@ use crate::{
     listing::{Asked, Listing, Page, Sort},
     problem::Problem,
     request::Allowed,
-    rights::{ReadKeys, Right},
+    rights::{Impersonable, ReadKeys, Right},
 };
 
 const SORTS: &[Sort] = &[("created_at", &["created_at", "key"])];
@@ -109,11 +109,11 @@ pub(crate) struct KeyFilter {
 /// List API keys.
 ///
 /// Needs `api_keys:read`.
-#[utoipa::path(get, path = "/v1/organizations/{org}/api-keys", tag = "API keys", operation_id = "list_api_keys",
+#[utoipa::path(get, path = "/v1/organizations/{org}/api-keys", tag = "API keys", operation_id = "list_api_keys", extensions(("x-impersonable" = json!(true))),
     params(("org" = String, Path), KeyFilter), responses((status = 200, body = Page<Shown>)))]
 pub(crate) async fn list_api_keys(
     State(app): State<App>,
-    by: Allowed<ReadKeys>,
+    by: Allowed<Impersonable<ReadKeys>>,
     filter: Result<Query<KeyFilter>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<Shown>>, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
@@ -133,11 +133,11 @@ pub(crate) async fn list_api_keys(
 /// Show an API key.
 ///
 /// Its secret is not shown again. Needs `api_keys:read`.
-#[utoipa::path(get, path = "/v1/organizations/{org}/api-keys/{key}", tag = "API keys", operation_id = "get_api_key",
+#[utoipa::path(get, path = "/v1/organizations/{org}/api-keys/{key}", tag = "API keys", operation_id = "get_api_key", extensions(("x-impersonable" = json!(true))),
     params(("org" = String, Path), ("key" = String, Path)), responses((status = 200, body = Shown)))]
 pub(crate) async fn get_api_key(
     State(app): State<App>,
-    by: Allowed<ReadKeys>,
+    by: Allowed<Impersonable<ReadKeys>>,
     Path((_, key)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let key = key_in(&key)?;
