@@ -1,11 +1,14 @@
 //! Who calls: tokens, and rights that hold now.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use porttask_app::{
     access::{Access, AccessError, Caller, Credential, Token},
     execute::ExecuteError,
     log::{LogError, SecretId, SecretKind},
     new_id,
+    uses::{SessionLimits, Uses},
 };
 use porttask_domain::{
     OrganizationId, SessionId, UserId,
@@ -30,7 +33,9 @@ fn now() -> Timestamp {
 }
 
 fn access(node: &Node) -> Access {
-    Access::new(node.log.clone(), node.executor.clone())
+    let limits = SessionLimits { longest: SignedDuration::from_hours(12), idle: None };
+    let uses = Arc::new(Uses::new(node.log.clone(), node.vault.clone(), limits));
+    Access::new(node.log.clone(), node.executor.clone(), uses)
 }
 
 async fn sign_in(node: &Node, acme: &Acme, user: UserId) -> String {

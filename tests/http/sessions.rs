@@ -1,6 +1,8 @@
 //! Sessions: one's own, those of others, one or all.
 
-use porttask_tests::{Store, on_both_engines};
+use std::{thread::sleep, time::Duration};
+
+use porttask_tests::{Store, by, on_both_engines};
 use serde_json::{Value, json};
 
 use super::service::{Caller, PASSWORD, Service};
@@ -10,6 +12,8 @@ on_both_engines!(
     an_admin_ends_all_sessions_of_somebody,
     sessions_say_how_they_ended,
     sessions_of_others_are_nobodys,
+    a_session_ends_when_nobody_uses_it,
+    it_is_known_when_sessions_and_keys_were_last_used,
 );
 
 const MINE: &str = "/v1/me/sessions";
@@ -86,4 +90,58 @@ async fn sessions_of_others_are_nobodys(store: Store) {
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     bob.get("/v1/me").is(200);
+}
+
+const ADMIN: [(&str, &str); 2] =
+    [("PORTTASK_ADMIN_EMAIL", "ana@platform.example"), ("PORTTASK_ADMIN_PASSWORD", PASSWORD)];
+
+async fn a_session_ends_when_nobody_uses_it(store: Store) {
+    let short = [ADMIN[0], ADMIN[1], ("PORTTASK_SESSION_IDLE_SECONDS", "5")];
+    let (one, two) = (Service::start_with(&store, &short), Service::start_with(&store, &short));
+    let (idle, used) = (one.ana(), one.ana());
+    let id = idle.session["id"].as_str().unwrap().to_owned();
+    // Used on one node after the other, it goes on for longer than it would unused.
+    for step in 0..20 {
+        let node = if step % 2 == 0 { &one } else { &two };
+        node.with_token(&used.session["token"]).get("/v1/me").is(200);
+        sleep(Duration::from_millis(500));
+    }
+    for node in [&one, &two] {
+        node.with_token(&idle.session["token"]).get("/v1/me").refused(401, "unauthenticated");
+    }
+    let listed = used.get(MINE).is(200);
+    let items = listed.body["items"].as_array().unwrap();
+    let ended = items.iter().find(|item| item["id"] == json!(id)).unwrap();
+    assert_eq!((&ended["ended_by"], &ended["is_open"]), (&json!("idleness"), &json!(false)));
+    let open = used.get(&format!("{MINE}?open=true")).is(200);
+    let is_there = |id: &Value| open.body["items"].as_array().unwrap().iter().any(|item| item["id"] == *id);
+    assert!(is_there(&used.session["id"]) && !is_there(&json!(id)), "{open:?}");
+    used.get(&format!("{MINE}?opened=true")).refused(422, "invalid-fields");
+}
+
+async fn it_is_known_when_sessions_and_keys_were_last_used(store: Store) {
+    let often = [ADMIN[0], ADMIN[1], ("PORTTASK_TRUSTED_PROXIES", "127.0.0.1"), ("PORTTASK_SESSION_IDLE_SECONDS", "8")];
+    let (one, two) = (Service::start_with(&store, &often), Service::start_with(&store, &often));
+    let (_, bob) = one.found(&store, "acme.example").await;
+    let keys = "/v1/organizations/current/api-keys";
+    let key = bob.post(keys, &json!({"name": "robot"})).is(201);
+    let path = format!("{keys}/{}", key.id());
+    assert!(bob.get(&path).is(200).body["last_used_at"].is_null());
+    let from = [("x-forwarded-for", "198.51.100.7")];
+    let robot = one.with_token(&key.body["token"]);
+    robot.send("GET", "/v1/organizations/current", &from, None).is(200);
+    bob.send("GET", MINE, &[("x-forwarded-for", "198.51.100.8")], None).is(200);
+    // At once on the node on which it was, and soon on others.
+    assert_eq!(bob.get(&path).is(200).body["last_used_ip"], "198.51.100.7");
+    let elsewhere = two.with_token(&bob.session["token"]);
+    let key_used = || elsewhere.get(&path).is(200).body["last_used_ip"] == "198.51.100.7";
+    by(Duration::from_secs(10), "the use of the key is known elsewhere", async || key_used()).await;
+    let ana = two.ana();
+    let organization = bob.session["organization"].as_str().unwrap();
+    let sessions = format!("/v1/organizations/{organization}/users/{}/sessions", bob.session["user"].as_str().unwrap());
+    let shown = || ana.get(&sessions).is(200).body["items"][0].clone();
+    by(Duration::from_secs(10), "the use of the session is known", async || {
+        shown()["last_used_at"].as_str() > shown()["started_at"].as_str()
+    })
+    .await;
 }

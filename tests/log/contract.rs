@@ -11,3 +11,4 @@ mod once;
 mod partitions;
 mod read;
 mod tasks;
+mod uses;

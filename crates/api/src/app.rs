@@ -22,6 +22,7 @@ use porttask_app::{
     refusals::Refusals,
     sign_in::SignIn,
     staff::StaffNumbers,
+    uses::{SessionLimits, Uses},
     vault::{Vault, VaultError},
     views::Views,
 };
@@ -61,6 +62,8 @@ pub struct Parts {
     pub executor: Arc<Executor>,
     /// Lets callers in.
     pub access: Arc<Access>,
+    /// Notes when they came last: to be run, and shut down with the node.
+    pub uses: Arc<Uses>,
     /// Answers questions.
     pub views: Arc<Views>,
     /// Takes refusals down.
@@ -106,6 +109,8 @@ pub struct Settings {
     pub invitations_per_day: u32,
     /// How many requests are answered.
     pub rates: Rates,
+    /// How long sessions last.
+    pub sessions: SessionLimits,
     /// How many failed attempts to sign in cost nothing.
     pub attempts: AttemptLimits,
     /// What a connection may cost.
@@ -143,7 +148,8 @@ impl App {
         settings: Settings,
     ) -> Result<Self, VaultError> {
         let executor = Arc::new(Executor::new(Arc::clone(&database), Arc::clone(&vault)));
-        let access = Arc::new(Access::new(Arc::clone(&database), Arc::clone(&executor)));
+        let uses = Arc::new(Uses::new(Arc::clone(&database), Arc::clone(&vault), settings.sessions));
+        let access = Arc::new(Access::new(Arc::clone(&database), Arc::clone(&executor), Arc::clone(&uses)));
         let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
         let refusals = Arc::new(Refusals::open(Arc::clone(&executor), &vault).await?);
         let attempts = Arc::new(Attempts::new(settings.attempts));
@@ -169,6 +175,7 @@ impl App {
             vault,
             executor,
             access,
+            uses,
             views,
             refusals,
             audit_log: Arc::new(audit_log),

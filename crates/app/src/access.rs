@@ -35,6 +35,7 @@ use crate::{
     ledger::Database,
     log::{Expected, LogError, NewSecret, SecretId, SecretKind, StreamId, Version},
     new_id,
+    uses::{SessionLimits, Uses},
 };
 
 /// How many secrets' hashes are kept in memory. They never change while their session lasts.
@@ -46,6 +47,7 @@ const ATTEMPTS: u32 = 5;
 pub struct Access {
     database: Arc<dyn Database>,
     executor: Arc<Executor>,
+    uses: Arc<Uses>,
     secrets: Cache<SecretId, [u8; 32]>,
 }
 
@@ -153,8 +155,13 @@ impl Caller {
 
 impl Access {
     /// To this log.
-    pub fn new(database: Arc<dyn Database>, executor: Arc<Executor>) -> Self {
-        Self { database, executor, secrets: Cache::new(KEPT_SECRETS) }
+    pub fn new(database: Arc<dyn Database>, executor: Arc<Executor>, uses: Arc<Uses>) -> Self {
+        Self { database, executor, uses, secrets: Cache::new(KEPT_SECRETS) }
+    }
+
+    /// How long sessions last.
+    pub fn limits(&self) -> SessionLimits {
+        self.uses.limits()
     }
 
     /// Begins a session of a user who has proved who they are. The token is shown once; only its hash is kept.

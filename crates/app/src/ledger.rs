@@ -14,6 +14,7 @@ use crate::{
         admission::{OnceKey, OnceRecord},
     },
     tasks::Tasks,
+    uses::LastUses,
 };
 
 /// A key as it is stored.
@@ -25,10 +26,10 @@ pub enum StoredKey {
     Destroyed,
 }
 
-/// What an engine keeps: the log, and the ledger with its tasks and jobs beside it in the same database.
-pub trait Database: EventLog + Ledger + Tasks + Jobs {}
+/// What an engine keeps: the log, and the ledger with its tasks, jobs and last uses beside it in the same database.
+pub trait Database: EventLog + Ledger + Tasks + Jobs + LastUses {}
 
-impl<T: EventLog + Ledger + Tasks + Jobs> Database for T {}
+impl<T: EventLog + Ledger + Tasks + Jobs + LastUses> Database for T {}
 
 /// The ledger. Implemented by every engine of the log.
 #[async_trait]

@@ -24,6 +24,7 @@
 //! | [`setup`] | the platform's organization and its first super admin |
 //! | [`links`] | links that prove something: an invitation, the first sign-in |
 //! | [`guards`] | names and counts, checked against the events |
+//! | [`uses`] | when and from where sessions and keys were last used |
 //! | [`vault`] | keys: sealing and opening personal values, keyed hashes of names |
 
 pub mod access;
@@ -47,6 +48,7 @@ pub mod setup;
 pub mod sign_in;
 pub mod staff;
 pub mod tasks;
+pub mod uses;
 pub mod vault;
 pub mod views;
 

@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use porttask_domain::{
     Actor, Meta, OrganizationId, Personal, SessionId, UserId,
     identity::{User, session::Method},
@@ -30,8 +30,6 @@ use crate::{
 const DEVICE: &str = "ptd_";
 /// After how many seconds an unknown device may look again whether an account is below its ceiling.
 const ABOVE_CEILING: u32 = 3_600;
-/// How long a session lasts at most.
-pub const SESSION: SignedDuration = SignedDuration::from_hours(12);
 /// What somebody says who they are.
 #[derive(Clone)]
 pub struct Attempt {
@@ -179,7 +177,7 @@ impl SignIn {
         }
         self.attempts.succeeded(trying);
         let meta = from(Actor::User { organization, user });
-        let expires_at = now + SESSION;
+        let expires_at = now + self.access.limits().longest;
         match self.access.start(organization, user, Method::Password, now..expires_at, meta).await {
             Ok((session, token)) => Ok(SignedIn { token, session, user, expires_at, device_token }),
             Err(AccessError::Unknown | AccessError::NoMaker | AccessError::Elsewhere(_)) => Err(SignInError::Wrong),

@@ -118,7 +118,7 @@ impl Vault {
         facts: &[(StreamId, Fact)],
         meta: &Meta,
     ) -> Result<SealedEvents, VaultError> {
-        let meta_home = home_of_actor(meta.actor, organization);
+        let meta_home = home_of(meta.actor, meta.impersonator.is_some(), organization);
         let plain_meta = as_value(meta);
         let mut drafts = Vec::with_capacity(facts.len());
         let mut wanted = HashSet::new();
@@ -194,7 +194,7 @@ impl Vault {
                 serde_json::from_slice(&event.meta).map_err(|error| VaultError::undecodable(event, "meta", &error))?;
             let actor: Actor = serde_json::from_value(meta["actor"].clone())
                 .map_err(|error| VaultError::undecodable(event, "meta", &error))?;
-            let home = home_of_actor(actor, event.stream.organization);
+            let home = home_of(actor, !meta["impersonator"].is_null(), event.stream.organization);
             sealed::find(&meta, sealed::SEALED, &mut |person, sealing| {
                 wanted.insert(PersonKeyId { organization: home, person, sealing });
             });
@@ -208,6 +208,43 @@ impl Vault {
             metas.push(serde_json::from_value(meta).map_err(|error| VaultError::undecodable(event, "meta", &error))?);
         }
         Ok(metas)
+    }
+
+    /// From where a person came, sealed under their key for the ledger; `None` if they have no key, or not any more.
+    ///
+    /// # Errors
+    /// If a key is damaged, there is no randomness, or the log's database fails.
+    pub async fn seal_trace(
+        &self,
+        home: OrganizationId,
+        person: PersonId,
+        plain: &[u8],
+        bound_to: &[u8],
+    ) -> Result<Option<Vec<u8>>, VaultError> {
+        let safe = self.safe_of(home, person).await?;
+        safe.map(|safe| safe.seal(plain, bound_to)).transpose()
+    }
+
+    /// What was sealed so; `None` once it was erased.
+    ///
+    /// # Errors
+    /// If it was changed, a key is damaged, or the log's database fails.
+    pub async fn open_trace(
+        &self,
+        home: OrganizationId,
+        person: PersonId,
+        sealed: &[u8],
+        bound_to: &[u8],
+    ) -> Result<Option<Vec<u8>>, VaultError> {
+        let safe = self.safe_of(home, person).await?;
+        safe.map(|safe| safe.open(sealed, bound_to)).transpose()
+    }
+
+    /// What seals under the trace key of a person.
+    async fn safe_of(&self, organization: OrganizationId, person: PersonId) -> Result<Option<Safe>, VaultError> {
+        let id = PersonKeyId { organization, person, sealing: Sealing::Trace };
+        let mut keys = self.find(&HashSet::from([id])).await?;
+        Ok(keys.remove(&id).flatten().map(|key| Safe::new("last uses", &key)))
     }
 
     /// Destroys a person's keys: everything of theirs reads as erased from now on, here and wherever it is not in memory.
@@ -330,9 +367,10 @@ fn name_of(id: &PersonKeyId) -> Vec<u8> {
     [id.organization.0.as_bytes(), id.person.0.as_bytes(), id.sealing.name().as_bytes()].concat()
 }
 
-/// Where the people are whose personal values stand in a meta: at the actor's home.
-fn home_of_actor(actor: Actor, organization: OrganizationId) -> OrganizationId {
+/// Where the people are whose personal values stand in a meta: at the home of the actor, or of the staff who acts.
+fn home_of(actor: Actor, is_impersonated: bool, organization: OrganizationId) -> OrganizationId {
     match actor {
+        _ if is_impersonated => OrganizationId::PLATFORM,
         Actor::User { organization, .. } | Actor::ApiKey { organization, .. } => organization,
         Actor::Operator | Actor::System | Actor::Anonymous => organization,
     }

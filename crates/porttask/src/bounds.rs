@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
+use jiff::SignedDuration;
 use porttask_api::{Connections, Rates};
-use porttask_app::attempts::AttemptLimits;
+use porttask_app::{attempts::AttemptLimits, uses::SessionLimits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::Error;
@@ -35,6 +36,12 @@ pub(crate) struct BoundsArgs {
     /// looked at, until an admin unlocks the account. 0 is no limit.
     #[arg(long, env = "PORTTASK_ATTEMPTS_CEILING", default_value_t = 100)]
     attempts_ceiling: u32,
+    /// How long a session lasts at most.
+    #[arg(long, env = "PORTTASK_SESSION_HOURS", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=720))]
+    session_hours: u32,
+    /// How long a session lasts that nobody uses. 0 is as long as all others.
+    #[arg(long, env = "PORTTASK_SESSION_IDLE_SECONDS", default_value_t = 1_800, value_parser = clap::value_parser!(u32).range(..=2_592_000))]
+    session_idle_seconds: u32,
     /// How many connections may be open.
     #[arg(long, env = "PORTTASK_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
@@ -56,6 +63,14 @@ fn seconds() -> clap::builder::RangedU64ValueParser {
 impl BoundsArgs {
     pub(crate) fn rates(&self) -> Rates {
         Rates { attempts: self.rate_attempts, sessions: self.rate_session, strangers: self.rate_strangers }
+    }
+
+    pub(crate) fn sessions(&self) -> SessionLimits {
+        let idle = Some(SignedDuration::from_secs(self.session_idle_seconds.into()));
+        SessionLimits {
+            longest: SignedDuration::from_hours(self.session_hours.into()),
+            idle: idle.filter(|idle| idle.is_positive()),
+        }
     }
 
     pub(crate) fn attempts(&self) -> AttemptLimits {

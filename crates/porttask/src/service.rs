@@ -95,8 +95,9 @@ impl ServiceArgs {
         let grace = Duration::from_secs(self.grace_seconds);
         app.jobs.run();
         let (stop, tasks_ended) = stopping(told_to_stop()?, &app, reactors, grace);
-        let refusals = Arc::clone(&app.refusals);
+        let (refusals, uses) = (Arc::clone(&app.refusals), Arc::clone(&app.uses));
         let settling = tokio::spawn(Arc::clone(&refusals).run());
+        let noting = tokio::spawn(Arc::clone(&uses).run());
         if !porttask_api::serve(listener, app, stop, grace).await? {
             eprintln!("Stopped after {} s; some requests had not finished.", self.grace_seconds);
         }
@@ -104,6 +105,10 @@ impl ServiceArgs {
             eprintln!("Some tasks or jobs had not finished: they are carried out again.");
         }
         settling.abort();
+        noting.abort();
+        if !uses.shutdown(LAST_WORDS).await {
+            eprintln!("When some sessions and keys were last used was not noted.");
+        }
         if !refusals.shutdown(LAST_WORDS).await {
             eprintln!("Some refusals were not taken down in the audit log.");
         }
@@ -170,6 +175,7 @@ impl ServiceArgs {
             trusted_proxies,
             invitations_per_day: self.invitations_per_day,
             rates: self.bounds.rates(),
+            sessions: self.bounds.sessions(),
             attempts: self.bounds.attempts(),
             connections: self.bounds.connections()?,
             metrics_token: secret::given("PORTTASK_METRICS_TOKEN", self.metrics_token.as_deref(), file)?,

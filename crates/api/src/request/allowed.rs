@@ -58,6 +58,7 @@ impl<R: Right> FromRequestParts<App> for Allowed<R> {
         };
         let meta = client.mark(caller.meta(), caller.person());
         note(parts, &meta, &caller);
+        app.uses.note(&caller, client.ip, Timestamp::now());
         let path = parts.extract::<Path<HashMap<String, String>>>().await;
         let named = path.ok().and_then(|Path(names)| names.get("org").cloned());
         let organization = match named.as_deref() {

@@ -34,9 +34,12 @@ impl<'a> Seen<'a> {
         now: Timestamp,
     ) -> Result<Result<Caller, AccessError>, ExecuteError> {
         let state: Session = self.look(stream_of::<Session>(organization, session)?).await?;
-        let Some(Holder { user, eras, impersonator, .. }) = state.holder_at(now) else {
+        let Some(Holder { user, started_at, eras, impersonator }) = state.holder_at(now) else {
             return Ok(Err(AccessError::Unknown));
         };
+        if self.access.uses.is_idle(organization, session.0, started_at, now).await? {
+            return Ok(Err(AccessError::Unknown));
+        }
         if let Some(staff) = impersonator
             && !self.is_staff(staff, now).await?
         {

@@ -227,6 +227,11 @@ impl SecretKind {
             Self::ApiKey => "api_key",
         }
     }
+
+    /// The kind with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Session, Self::Password, Self::ApiKey].into_iter().find(|kind| kind.name() == name)
+    }
 }
 
 /// Which secret.

@@ -153,7 +153,7 @@ impl Ledger for PostgresLog {
 
 impl PostgresLog {
     /// The partition in which an organization's rows stand. Those of an unknown one stand nowhere, whichever is searched.
-    async fn shelf_of(&self, organization: OrganizationId) -> Result<PartitionId, LogError> {
+    pub(super) async fn shelf_of(&self, organization: OrganizationId) -> Result<PartitionId, LogError> {
         Ok(self.partition_of(organization).await?.unwrap_or(PartitionId::PLATFORM))
     }
 }

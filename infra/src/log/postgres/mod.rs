@@ -14,6 +14,7 @@ mod schema;
 mod session;
 mod tasks;
 mod tls;
+mod uses;
 mod wakeups;
 mod writer;
 

@@ -13,13 +13,15 @@ use porttask_app::{
         Position, RecordedEvent, SecretId, StreamId, Version,
         admission::{OnceKey, OnceRecord},
     },
+    uses::StoredUse,
 };
 use tokio_postgres::{Error, GenericClient, Row, types::ToSql};
+use uuid::Uuid;
 
 use super::{
     connect::{Connector, PLAN_SETTINGS},
     error::from_postgres,
-    rows,
+    rows, uses,
 };
 use crate::log::page::Page;
 
@@ -235,6 +237,18 @@ impl Reader {
         let SecretId { organization, owner, kind } = id;
         let key: [&(dyn ToSql + Sync); 4] = [&i32::from(partition.0), &organization.0, owner, &kind.name()];
         Ok(self.all(sql, &key, |row| row.get(0)).await?.pop())
+    }
+
+    pub(super) async fn last_uses(
+        &self,
+        partition: PartitionId,
+        organization: OrganizationId,
+        owners: &[Uuid],
+    ) -> Result<Vec<Option<StoredUse>>, LogError> {
+        let sql = "SELECT owner, kind, used_at, home, person, trace FROM ledger.uses
+                   WHERE partition = $1 AND organization = $2 AND owner = ANY ($3)";
+        let asked: [&(dyn ToSql + Sync); 3] = [&i32::from(partition.0), &organization.0, &owners];
+        self.all(sql, &asked, |row| uses::stored(row, organization)).await
     }
 
     pub(super) async fn holder(&self, partition: PartitionId, key: &ClaimKey) -> Result<Option<String>, LogError> {

@@ -70,6 +70,7 @@ async fn migrate(client: &mut Client) -> Result<(), LogError> {
         Migration::unapplied("V3__secrets", include_str!("../../../migrations/postgres/V3__secrets.sql")),
         Migration::unapplied("V4__tasks", include_str!("../../../migrations/postgres/V4__tasks.sql")),
         Migration::unapplied("V5__jobs", include_str!("../../../migrations/postgres/V5__jobs.sql")),
+        Migration::unapplied("V6__uses", include_str!("../../../migrations/postgres/V6__uses.sql")),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     let unusable = |error: refinery_core::Error| match error.kind() {

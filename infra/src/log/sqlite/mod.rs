@@ -9,6 +9,7 @@ mod ledger;
 mod reader;
 mod store;
 mod tasks;
+mod uses;
 mod write_back;
 mod writer;
 

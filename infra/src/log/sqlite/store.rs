@@ -122,6 +122,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
         Migration::unapplied("V3__secrets", include_str!("../../../migrations/sqlite/V3__secrets.sql")),
         Migration::unapplied("V4__tasks", include_str!("../../../migrations/sqlite/V4__tasks.sql")),
         Migration::unapplied("V5__jobs", include_str!("../../../migrations/sqlite/V5__jobs.sql")),
+        Migration::unapplied("V6__uses", include_str!("../../../migrations/sqlite/V6__uses.sql")),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     let migrated = migrations.and_then(|migrations| Runner::new(&migrations).run(connection));

@@ -9,7 +9,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::views::{self, Condition};
+use porttask_app::{
+    uses::LastUse,
+    views::{self, Condition},
+};
 use porttask_domain::{ApiKeyId, OrganizationId, UserId, identity::Permissions};
 use porttask_projections::{ColumnType, ReadModel, identity::api_key as view};
 use serde::{Deserialize, Serialize};
@@ -62,6 +65,12 @@ pub(crate) struct Shown {
     former_secret_until: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     revoked_at: Option<Timestamp>,
+    /// When it was last used, to the minute; null if it never was.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Timestamp>,
+    /// The address from which it was last used; null if it is not known.
+    #[schema(example = "203.0.113.7")]
+    last_used_ip: Option<String>,
     /// The version: the ETag.
     version: u64,
 }
@@ -84,6 +93,8 @@ impl From<view::ApiKey> for Shown {
             rotated_at: row.rotated_at,
             former_secret_until: row.former_until,
             revoked_at: row.revoked_at,
+            last_used_at: None,
+            last_used_ip: None,
             version: row.version,
         }
     }
@@ -127,7 +138,8 @@ pub(crate) async fn list_api_keys(
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: None };
     let place = (by.organization, vec![by.partition]);
     let listing = Listing::new::<view::ApiKeys>(&app, place, conditions, SORTS, &asked)?;
-    Ok(Json(listing.page::<view::ApiKeys, Shown>(&app).await?))
+    let Page { items, next_cursor } = listing.page::<view::ApiKeys, Shown>(&app).await?;
+    Ok(Json(Page { items: with_uses(&app, by.organization, items).await?, next_cursor }))
 }
 
 /// Show an API key.
@@ -145,7 +157,19 @@ pub(crate) async fn get_api_key(
     let conditions = vec![Condition::Equal("key", key.to_value())];
     let row = rows(&app, &by, conditions, 1).await?.pop().ok_or_else(|| Problem::not_found("api-key"))?;
     let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
-    Ok((headers, Json(Shown::from(row))).into_response())
+    let shown = with_uses(&app, by.organization, vec![row.into()]).await?.pop();
+    Ok((headers, Json(shown)).into_response())
+}
+
+/// The same keys, with when they were last used.
+async fn with_uses(app: &App, organization: OrganizationId, keys: Vec<Shown>) -> Result<Vec<Shown>, Problem> {
+    let ids: Vec<_> = keys.iter().map(|key| key.id.0).collect();
+    let mut uses = app.uses.of(organization, &ids).await.map_err(|error| Problem::unavailable(&error))?;
+    let with_use = |key: Shown| match uses.remove(&key.id.0) {
+        Some(LastUse { at, ip }) => Shown { last_used_at: Some(at), last_used_ip: ip, ..key },
+        None => key,
+    };
+    Ok(keys.into_iter().map(with_use).collect())
 }
 
 /// The keys that stop when a user is locked out.
