@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     compliance::{export, reading, refusal},
-    identity::{api_key, organization, session, user},
+    identity::{api_key, mailbox, organization, session, user},
 };
 
 /// What happened, whoever it happened to.
@@ -18,6 +18,8 @@ pub enum Fact {
     Session(session::Event),
     /// To an API key.
     ApiKey(api_key::Event),
+    /// To a mailbox.
+    Mailbox(mailbox::Event),
     /// To refusals.
     Refusal(refusal::Event),
     /// To readings.
@@ -87,7 +89,7 @@ macro_rules! facts {
     };
 }
 
-facts!(organization => Organization, user => User, session => Session, api_key => ApiKey, refusal => Refusal, reading => Reading,
+facts!(organization => Organization, user => User, session => Session, api_key => ApiKey, mailbox => Mailbox, refusal => Refusal, reading => Reading,
     export => Export);
 
 /// An event is serialized as `{"type": …, "data": …}`.

@@ -73,6 +73,8 @@ ids! {
     RefusalId = "rfs";
     /// Readings of one impersonated session, of one kind, within an hour.
     ReadingId = "rdg";
+    /// An address to which mail goes, by a keyed hash of it.
+    MailboxId = "mbx";
     /// Something that was taken out of the platform.
     ExportId = "exp";
     /// Long work that somebody ordered.
@@ -95,6 +97,13 @@ impl UserId {
 impl From<UserId> for PersonId {
     fn from(user: UserId) -> Self {
         Self(user.0)
+    }
+}
+
+/// An address beyond all organizations belongs to a record of its own.
+impl From<MailboxId> for PersonId {
+    fn from(mailbox: MailboxId) -> Self {
+        Self(mailbox.0)
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! | room | what it owns |
 //! |---|---|
-//! | `identity` | organizations, users, sessions, API keys |
+//! | `identity` | organizations, users, sessions, API keys, mailboxes |
 //! | `compliance` | refusals that callers met, readings of staff, exports |
 //!
 //! Beside the rooms stands what all of them use: [`Aggregate`] (the shape of a noun), [`Fact`] (all events in one type),
@@ -27,7 +27,8 @@ mod text;
 pub use aggregate::{Aggregate, Guard, Kind, Refusal, Scope};
 pub use fact::{Fact, Undecodable};
 pub use id::{
-    ApiKeyId, ExportId, InvalidId, JobId, OrganizationId, PersonId, ReadingId, RefusalId, SessionId, UserId, uuid_of,
+    ApiKeyId, ExportId, InvalidId, JobId, MailboxId, OrganizationId, PersonId, ReadingId, RefusalId, SessionId, UserId,
+    uuid_of,
 };
 pub use meta::{Actor, Impersonator, Meta};
 pub use personal::{Personal, Sealing};

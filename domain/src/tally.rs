@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     Aggregate, Fact, Guard, OrganizationId,
     compliance::{Export, Readings, Refusals},
-    identity::{ApiKey, Organization, Session, User},
+    identity::{ApiKey, Mailbox, Organization, Session, User},
 };
 
 /// Everything that has happened so far, as far as guards depend on it.
@@ -26,6 +26,7 @@ impl Tally {
             // What these claim and count depends on nothing that has happened to them.
             Fact::Session(event) => Session::default().guards(event),
             Fact::ApiKey(event) => ApiKey::default().guards(event),
+            Fact::Mailbox(event) => Mailbox::default().guards(event),
             Fact::Refusal(event) => Refusals::default().guards(event),
             Fact::Reading(event) => Readings::default().guards(event),
             Fact::Export(event) => Export::default().guards(event),

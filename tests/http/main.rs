@@ -20,4 +20,5 @@ mod passwords;
 mod requests;
 mod service;
 mod sessions;
+mod strangers;
 mod super_admins;

@@ -8,12 +8,14 @@ use std::{
 
 use async_trait::async_trait;
 use porttask_app::{
+    accounts::Accounts,
     execute::Executor,
     ledger::Database,
     links::Links,
     mail::{Mail, MailError, MailTransport, Mailer},
     reactors::{Pace, Reactors},
 };
+use porttask_projections::models;
 use porttask_tests::{Node, by};
 
 /// How long something may take that takes no time.
@@ -82,7 +84,9 @@ pub(crate) async fn mailer(node: &Node, transport: &Arc<Fake>) -> Mailer {
     let links = Links::open(&node.vault, "https://admin.example").await.unwrap();
     let executor = Arc::<Executor>::clone(&node.executor);
     let transport: Arc<dyn MailTransport> = Arc::<Fake>::clone(transport);
-    Mailer::new(database, Arc::clone(&node.vault), executor, links, transport)
+    let views = node.views(models()).await;
+    let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&node.vault), views);
+    Mailer::new(database, Arc::clone(&node.vault), executor, links, accounts, transport)
 }
 
 /// A node's reactors, not yet at work.

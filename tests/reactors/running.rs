@@ -174,7 +174,7 @@ async fn reading_the_log_anew_triggers_nothing(store: Store) {
     invited(&node, &acme, 3).await;
     fake.mails(3).await;
     nothing_is_left(&node).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.rebuild_all(&|_| {}).await.unwrap();
     node.mend().await;
     assert!(reactors.shutdown(SOON).await);

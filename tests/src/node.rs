@@ -32,6 +32,8 @@ pub struct Node {
     pub vault: Arc<Vault>,
     /// Carries out commands.
     pub executor: Arc<Executor>,
+    /// Where read models are kept.
+    place: (Engine, String),
 }
 
 impl Node {
@@ -42,7 +44,7 @@ impl Node {
         let ledger: Arc<dyn Database> = Arc::clone(&log);
         let vault = Arc::new(Vault::open(ledger, master).await.unwrap());
         let executor = Arc::new(Executor::new(Arc::<dyn Database>::clone(&log), Arc::clone(&vault)));
-        Self { log, vault, executor }
+        Self { log, vault, executor, place: (store.engine(), store.place().to_owned()) }
     }
 
     /// What checks and mends names and counts.
@@ -62,10 +64,11 @@ impl Node {
     }
 
     /// The read models of this node, not yet folding.
-    pub async fn views(&self, store: &Store, models: Vec<Box<dyn Model>>) -> Arc<Views> {
-        let tables: Arc<dyn ViewStore> = match store.engine() {
-            Engine::Sqlite => SqliteViews::open(store.place().as_ref()).unwrap(),
-            Engine::Postgres => PostgresViews::open(store.place()).await.unwrap(),
+    pub async fn views(&self, models: Vec<Box<dyn Model>>) -> Arc<Views> {
+        let (engine, place) = &self.place;
+        let tables: Arc<dyn ViewStore> = match engine {
+            Engine::Sqlite => SqliteViews::open(place.as_ref()).unwrap(),
+            Engine::Postgres => PostgresViews::open(place).await.unwrap(),
         };
         Views::open(Arc::<dyn Database>::clone(&self.log), Arc::clone(&self.vault), tables, models).await.unwrap()
     }

@@ -27,7 +27,7 @@ fn failures(views: &Views) -> Vec<(&'static str, String)> {
 
 async fn an_unknown_event_stops_the_reader_and_says_which(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     let acme = node.acme().await;
     let bob = node.joined(&acme, "bob@acme.example", Role::Agent).await;
@@ -108,7 +108,7 @@ fn with(extra: Box<dyn Model>) -> Vec<Box<dyn Model>> {
 
 async fn a_model_that_fails_stops_alone(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, with(model::<Fragile>())).await;
+    let views = node.views(with(model::<Fragile>())).await;
     views.run();
     let acme = node.acme().await;
     node.organization(&acme, acme.suspend()).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_model_that_fails_stops_alone(store: Store) {
     assert!(!views.wait_for("fragile", after, std::time::Duration::from_millis(50)).await.unwrap());
     drop(views);
 
-    let views = node.views(&store, with(model::<Repaired>())).await;
+    let views = node.views(with(model::<Repaired>())).await;
     views.run();
     assert!(views.wait_for("fragile", after, PATIENCE).await.unwrap(), "{:?}", views.status());
     assert_eq!(failures(&views), []);
@@ -128,12 +128,12 @@ async fn a_model_that_fails_stops_alone(store: Store) {
 
 async fn a_model_that_is_new_reads_from_the_start(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     node.acme().await;
     caught_up(&node, &views).await;
     drop(views);
-    let views = node.views(&store, with(model::<Repaired>())).await;
+    let views = node.views(with(model::<Repaired>())).await;
     views.run();
     for head in node.log.heads().await.unwrap() {
         assert!(views.wait_for("fragile", head.position, PATIENCE).await.unwrap());

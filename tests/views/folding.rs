@@ -59,7 +59,7 @@ fn with_activities() -> Vec<Box<dyn Model>> {
 
 async fn what_was_done_is_seen_at_the_position_of_its_answer(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     let acme = node.acme().await;
     let bob = node.joined(&acme, "Bob@acme.example", Role::Agent).await;
@@ -87,7 +87,7 @@ async fn nodes_share_the_folding_and_nothing_is_skipped_or_doubled(store: Store)
     let nodes = [Node::on(&store).await, Node::on(&store).await, Node::on(&store).await];
     let mut all = Vec::new();
     for node in &nodes {
-        let views = node.views(&store, with_activities()).await;
+        let views = node.views(with_activities()).await;
         views.run();
         all.push(views);
     }
@@ -104,13 +104,13 @@ async fn nodes_share_the_folding_and_nothing_is_skipped_or_doubled(store: Store)
 async fn a_node_goes_on_where_another_has_stopped(store: Store) {
     let node = Node::on(&store).await;
     for _ in 0..4 {
-        let views = node.views(&store, with_activities()).await;
+        let views = node.views(with_activities()).await;
         views.run();
         work(&node, 15).await;
         // Stopped in the middle of whatever it was doing.
         drop(views);
     }
-    let views = node.views(&store, with_activities()).await;
+    let views = node.views(with_activities()).await;
     views.run();
     caught_up(&node, &views).await;
     for model in with_activities() {
@@ -120,7 +120,7 @@ async fn a_node_goes_on_where_another_has_stopped(store: Store) {
 
 async fn rows_are_listed_by_filter_order_and_page(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     let acme = node.acme().await;
     for number in 0..7 {
@@ -161,7 +161,7 @@ async fn rows_are_listed_by_filter_order_and_page(store: Store) {
 
 async fn people_are_found_by_parts_of_their_names_and_addresses(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     let (acme, other) = (node.acme().await, node.found("other.example").await);
     for email in ["jörg@acme.example", "o'brien_50%@acme.example", "Zoë.Ångström@acme.example"] {

@@ -70,7 +70,7 @@ async fn busy_organization(node: &Node, views: &Views) -> (PartitionId, Vec<Entr
 
 async fn conditions_and_words_choose_the_same_rows_in_every_order_and_page(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     let (partition, all) = busy_organization(&node, &views).await;
     let (first, last) = (&all[all.len() / 4], &all[all.len() * 3 / 4]);
@@ -126,7 +126,7 @@ async fn conditions_and_words_choose_the_same_rows_in_every_order_and_page(store
 
 async fn a_page_goes_on_from_a_place_beyond_the_bounds(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     let (partition, all) = busy_organization(&node, &views).await;
     let (early, first, last, late) = (&all[2], &all[all.len() / 3], &all[all.len() / 2], &all[all.len() - 2]);
@@ -147,7 +147,7 @@ async fn a_page_goes_on_from_a_place_beyond_the_bounds(store: Store) {
 
 async fn what_is_nothing_is_found_as_nothing(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     work(&node, 60).await;
     caught_up(&node, &views).await;
@@ -164,7 +164,7 @@ async fn what_is_nothing_is_found_as_nothing(store: Store) {
 
 async fn a_comparison_that_makes_no_sense_is_refused(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     let text = || Value::Text("0".to_owned());
     for condition in [
         Condition::Equal("actor", text()),
@@ -187,7 +187,7 @@ async fn a_comparison_that_makes_no_sense_is_refused(store: Store) {
 
 async fn entries_are_found_by_what_happened_and_not_by_names(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     let (acme, other) = (node.acme().await, node.found("other.example").await);
     for place in [&acme, &other] {

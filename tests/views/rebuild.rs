@@ -26,7 +26,7 @@ fn no_progress(_: Loaded) {}
 
 async fn a_rebuild_is_the_same_row_for_row(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     work(&node, 150).await;
     caught_up(&node, &views).await;
@@ -43,7 +43,7 @@ async fn a_rebuild_is_the_same_row_for_row(store: Store) {
 
 async fn a_table_serves_while_it_is_rebuilt_and_the_log_goes_on(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     work(&node, 50).await;
     caught_up(&node, &views).await;
@@ -69,8 +69,8 @@ async fn a_table_serves_while_it_is_rebuilt_and_the_log_goes_on(store: Store) {
 
 async fn another_node_follows_a_rebuild(store: Store) {
     let nodes = [Node::on(&store).await, Node::on(&store).await];
-    let one = nodes[0].views(&store, models()).await;
-    let two = nodes[1].views(&store, models()).await;
+    let one = nodes[0].views(models()).await;
+    let two = nodes[1].views(models()).await;
     one.run();
     two.run();
     work(&nodes[0], 30).await;
@@ -95,7 +95,7 @@ async fn tamper(store: &Store, sql: &str) {
 
 async fn a_changed_row_is_found_and_a_rebuild_repairs_it(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     work(&node, 30).await;
     caught_up(&node, &views).await;
@@ -111,7 +111,7 @@ async fn a_checkpoint_that_the_log_does_not_bear_out_is_found(store: Store) {
     let node = Node::on(&store).await;
     work(&node, 10).await;
     // Nobody folds, so that nobody notices first.
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.rebuild("users", &no_progress).await.unwrap();
     assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);
     let home = node.log.heads().await.unwrap().into_iter().find(|head| head.position.offset.0 > 0).unwrap();
@@ -134,7 +134,7 @@ async fn a_checkpoint_that_the_log_does_not_bear_out_is_found(store: Store) {
 
 async fn a_checkpoint_in_a_log_without_events_is_found(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     assert_eq!(views.verify("users", &no_progress).await.unwrap(), []);
     let (id, digest) = match store.engine() {
         Engine::Sqlite => ("zeroblob(16)", "zeroblob(32)"),
@@ -147,14 +147,14 @@ async fn a_checkpoint_in_a_log_without_events_is_found(store: Store) {
 
 async fn a_restored_log_is_folded_anew(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     work(&node, 30).await;
     views.run();
     caught_up(&node, &views).await;
     drop(views);
     node.log.begin_incarnation().await.unwrap();
     tamper(&store, &format!("UPDATE views.{} SET role = 'super_admin' WHERE role = 'admin'", users_table(1))).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     work(&node, 5).await;
     // The old tables are emptied, then filled again.
@@ -168,7 +168,7 @@ async fn a_restored_log_is_folded_anew(store: Store) {
 
 async fn what_an_interrupted_rebuild_left_is_removed_by_the_next(store: Store) {
     let node = Node::on(&store).await;
-    let views = node.views(&store, models()).await;
+    let views = node.views(models()).await;
     views.run();
     work(&node, 30).await;
     for _ in 0..3 {

@@ -169,7 +169,8 @@ impl App {
         let jobs = JobRunner::new(Arc::clone(&database), vec![Arc::<ImportJobs>::clone(&imports)]);
         let seal = vault.authenticator("requests").await?;
         let last_changes = Cache::new(REMEMBERED);
-        let (limits, metrics) = (Limits::new(settings.rates), Metrics::new(Arc::clone(&views), Arc::clone(&passwords)));
+        let limits = Limits::new(settings.rates);
+        let metrics = Metrics::new(Arc::clone(&views), Arc::clone(&passwords), sign_in.outcomes());
         Ok(Self(Arc::new(Parts {
             database,
             vault,

@@ -21,6 +21,7 @@
 //! | [`jobs`] | long work that somebody ordered |
 //! | [`reactors`] | tasks at work: what is done beyond the log because of events |
 //! | [`mail`] | what is mailed to whom, and why |
+//! | [`mailboxes`] | telling people which accounts they have |
 //! | [`setup`] | the platform's organization and its first super admin |
 //! | [`links`] | links that prove something: an invitation, the first sign-in |
 //! | [`guards`] | names and counts, checked against the events |
@@ -39,6 +40,7 @@ pub mod ledger;
 pub mod links;
 pub mod log;
 pub mod mail;
+pub mod mailboxes;
 pub mod organizations;
 pub mod password_resets;
 pub mod passwords;

@@ -118,6 +118,7 @@ pub struct Passwords {
     waiting: Arc<Semaphore>,
     parallel: usize,
     refused: AtomicU64,
+    done: AtomicU64,
 }
 
 /// What there is to do.
@@ -129,6 +130,8 @@ pub struct Load {
     pub waiting: u64,
     /// How many were refused since the beginning, because too many waited.
     pub refused: u64,
+    /// How many were hashed since the beginning.
+    pub done: u64,
 }
 
 impl Passwords {
@@ -137,7 +140,7 @@ impl Passwords {
         let parallel = std::thread::available_parallelism().map_or(1, usize::from);
         let waiting = Arc::new(Semaphore::new(parallel * (1 + WAITING_PER_PERMIT)));
         let permits = Arc::new(Semaphore::new(parallel));
-        Self { database, permits, waiting, parallel, refused: AtomicU64::new(0) }
+        Self { database, permits, waiting, parallel, refused: AtomicU64::new(0), done: AtomicU64::new(0) }
     }
 
     /// What there is to do now.
@@ -145,7 +148,8 @@ impl Passwords {
         let at_work = self.parallel.saturating_sub(self.permits.available_permits());
         let all = self.parallel * (1 + WAITING_PER_PERMIT);
         let waiting = all.saturating_sub(self.waiting.available_permits()).saturating_sub(at_work);
-        Load { at_work: at_work as u64, waiting: waiting as u64, refused: self.refused.load(Ordering::Relaxed) }
+        let (refused, done) = (self.refused.load(Ordering::Relaxed), self.done.load(Ordering::Relaxed));
+        Load { at_work: at_work as u64, waiting: waiting as u64, refused, done }
     }
 
     /// What enters the ledger when somebody sets their password.
@@ -198,7 +202,9 @@ impl Passwords {
             let _permit = permit;
             work()
         });
-        done.await.map_err(|error| failed(error.to_string()))
+        let done = done.await.map_err(|error| failed(error.to_string()))?;
+        self.done.fetch_add(1, Ordering::Relaxed);
+        Ok(done)
     }
 }
 

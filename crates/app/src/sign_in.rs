@@ -2,14 +2,20 @@
 //!
 //! Every attempt costs the same and, if it fails, is answered alike, whether there is such an account or not.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use porttask_domain::{
-    Actor, Meta, OrganizationId, Personal, SessionId, UserId,
-    identity::{User, session::Method},
+    Actor, Meta, OrganizationId, PersonId, Personal, SessionId, UserId,
+    identity::{EmailAddress, User, session::Method},
 };
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -21,6 +27,7 @@ use crate::{
     attempts::{Attempts, Look},
     execute::{ExecuteError, Executor, Refused},
     log::LogError,
+    mailboxes::Mailboxes,
     passwords::{PasswordError, Passwords},
     refusals::{Refusals, Refused as Refusal, What},
     vault::{Vault, VaultError},
@@ -115,6 +122,19 @@ impl From<PasswordError> for SignInError {
     }
 }
 
+/// How attempts to sign in have ended since the beginning.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    /// Somebody was let in.
+    pub succeeded: AtomicU64,
+    /// It was refused, whether there is such an account or not.
+    pub refused: AtomicU64,
+    /// It was refused because there is no such account, or there are several.
+    pub unknown: AtomicU64,
+    /// It was not looked at, because there were too many.
+    pub too_often: AtomicU64,
+}
+
 /// Signs people in.
 pub struct SignIn {
     accounts: Accounts,
@@ -123,6 +143,8 @@ pub struct SignIn {
     refusals: Arc<Refusals>,
     executor: Arc<Executor>,
     attempts: Arc<Attempts>,
+    mailboxes: Mailboxes,
+    outcomes: Arc<Outcomes>,
     /// What makes devices known.
     devices: Hmac<Sha256>,
 }
@@ -140,7 +162,14 @@ impl SignIn {
         attempts: Arc<Attempts>,
     ) -> Result<Self, VaultError> {
         let devices = vault.authenticator("devices").await?;
-        Ok(Self { accounts, access, passwords, refusals, executor, attempts, devices })
+        let mailboxes = Mailboxes::open(Arc::clone(&executor), vault).await?;
+        let outcomes = Arc::default();
+        Ok(Self { accounts, access, passwords, refusals, executor, attempts, mailboxes, outcomes, devices })
+    }
+
+    /// How attempts have ended.
+    pub fn outcomes(&self) -> Arc<Outcomes> {
+        Arc::clone(&self.outcomes)
     }
 
     /// Signs somebody in.
@@ -148,7 +177,21 @@ impl SignIn {
     /// # Errors
     /// Why not.
     pub async fn sign_in(&self, attempt: Attempt, now: Timestamp) -> Result<SignedIn, SignInError> {
-        let account = self.account(&attempt).await?;
+        let signed_in = self.look_at(attempt, now).await;
+        let outcome = match &signed_in {
+            Ok(_) => &self.outcomes.succeeded,
+            Err(SignInError::TooOften(_)) => &self.outcomes.too_often,
+            Err(SignInError::Wrong | SignInError::Refused(_)) => &self.outcomes.refused,
+            Err(SignInError::Overloaded | SignInError::Failed(_) | SignInError::Unavailable(_)) => return signed_in,
+        };
+        outcome.fetch_add(1, Ordering::Relaxed);
+        signed_in
+    }
+
+    async fn look_at(&self, attempt: Attempt, now: Timestamp) -> Result<SignedIn, SignInError> {
+        let meant = self.accounts.meant(&attempt.email, attempt.organization.as_deref(), 2).await?;
+        // The one account that is meant, if there is exactly one.
+        let account = if let [account] = meant[..] { Some(account) } else { None };
         // For nobody, the same is looked up.
         let (home, id) = account.unwrap_or((OrganizationId::PLATFORM, UserId(Uuid::max())));
         let (state, _) = self.executor.load::<User>(home, id).await.map_err(SignInError::Failed)?;
@@ -162,13 +205,14 @@ impl SignIn {
         }
         let looked_at = self.passwords.is_right(account, &attempt.password).await;
         let is_right = looked_at.inspect_err(|_| self.attempts.withdraw(trying))?;
-        let Some((organization, user)) = account else { return Err(SignInError::Wrong) };
-        let from = |actor: Actor| Meta {
-            ip: attempt.ip.map(|ip| Personal::trace(user, ip.to_string())),
-            user_agent: attempt.user_agent.as_deref().map(|agent| Personal::trace(user, agent)),
-            request_id: attempt.request_id.clone(),
-            ..Meta::by(actor)
+        let Some((organization, user)) = account else {
+            self.outcomes.unknown.fetch_add(1, Ordering::Relaxed);
+            if meant.len() > 1 {
+                self.tell_accounts(&attempt, now);
+            }
+            return Err(SignInError::Wrong);
         };
+        let from = |actor| from(&attempt, actor, user);
         if !is_right {
             // In the background: whoever waits for the answer learns nothing from the time it takes.
             let (what, meta) = (What::SignIn, from(Actor::Anonymous));
@@ -193,10 +237,26 @@ impl SignIn {
         format!("{DEVICE}{}", URL_SAFE_NO_PAD.encode(mac))
     }
 
-    /// The one account that is meant, if there is exactly one.
-    async fn account(&self, attempt: &Attempt) -> Result<Option<(OrganizationId, UserId)>, SignInError> {
-        let accounts = self.accounts.meant(&attempt.email, attempt.organization.as_deref(), 2).await?;
-        Ok(if let [account] = accounts[..] { Some(account) } else { None })
+    /// Has the accounts with an address told to it: in the background, for whoever waits for the answer.
+    fn tell_accounts(&self, attempt: &Attempt, now: Timestamp) {
+        let Ok(email) = EmailAddress::new(&attempt.email) else { return };
+        let mailboxes = self.mailboxes.clone();
+        let meta = from(attempt, Actor::Anonymous, mailboxes.id(&email));
+        tokio::spawn(async move {
+            if let Err(error) = mailboxes.tell_accounts(email, meta, now).await {
+                tracing::warn!(%error, "somebody is not told which accounts they have");
+            }
+        });
+    }
+}
+
+/// From where an attempt comes; what is personal of it belongs to `whom`.
+fn from(attempt: &Attempt, actor: Actor, whom: impl Into<PersonId> + Copy) -> Meta {
+    Meta {
+        ip: attempt.ip.map(|ip| Personal::trace(whom, ip.to_string())),
+        user_agent: attempt.user_agent.as_deref().map(|agent| Personal::trace(whom, agent)),
+        request_id: attempt.request_id.clone(),
+        ..Meta::by(actor)
     }
 }
 

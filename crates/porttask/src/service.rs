@@ -6,6 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use porttask_api::{App, Settings};
 use porttask_app::{
+    accounts::Accounts,
     execute::Executor,
     links::Links,
     mail::{MailTransport, Mailer},
@@ -210,7 +211,8 @@ impl ServiceArgs {
 /// What this node does because of events.
 async fn reactors(app: &App, transport: Arc<dyn MailTransport>) -> Result<Arc<Reactors>, Error> {
     let (database, vault, executor) = (Arc::clone(&app.database), Arc::clone(&app.vault), Arc::clone(&app.executor));
-    let mailer = Mailer::new(Arc::clone(&database), vault, executor, app.links.clone(), transport);
+    let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&app.views));
+    let mailer = Mailer::new(Arc::clone(&database), vault, executor, app.links.clone(), accounts, transport);
     Ok(Reactors::open(database, vec![Arc::new(mailer)], Pace::default()).await?)
 }
 

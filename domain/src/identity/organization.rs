@@ -201,6 +201,11 @@ struct Existing {
 }
 
 impl Organization {
+    /// Its domain; `None` if there is none.
+    pub fn domain(&self) -> Option<&str> {
+        self.0.as_ref().map(|existing| existing.domain.as_str())
+    }
+
     /// How it stands; `None` if there is none.
     pub fn standing(&self) -> Option<Standing> {
         self.0.as_ref().map(|existing| existing.standing)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use porttask_domain::{
-    ApiKeyId, ExportId, Fact, OrganizationId, ReadingId, RefusalId, SessionId, UserId, compliance::refusal,
+    ApiKeyId, ExportId, Fact, MailboxId, OrganizationId, ReadingId, RefusalId, SessionId, UserId, compliance::refusal,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -30,7 +30,7 @@ pub struct Description {
 /// A thing that something happened to. Its text is `user usr_01h455vb4pex5vsknk084sn02q`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Target {
-    /// What it is: `organization`, `user`, `session`, `api_key`, `refusal`, `reading`, `export`.
+    /// What it is: `organization`, `user`, `session`, `api_key`, `mailbox`, `refusal`, `reading`, `export`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,
@@ -63,6 +63,7 @@ impl Target {
             Fact::ApiKey(_) => Self { kind: "api_key", id: ApiKeyId(subject).to_string() },
             Fact::Refusal(refusal::Event::SignInFailed { user, .. }) => Self { kind: "user", id: user.to_string() },
             Fact::Refusal(refusal::Event::Noted { .. }) => Self { kind: "refusal", id: RefusalId(subject).to_string() },
+            Fact::Mailbox(_) => Self { kind: "mailbox", id: MailboxId(subject).to_string() },
             Fact::Reading(_) => Self { kind: "reading", id: ReadingId(subject).to_string() },
             Fact::Export(_) => Self { kind: "export", id: ExportId(subject).to_string() },
         }

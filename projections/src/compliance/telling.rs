@@ -12,7 +12,7 @@ use porttask_domain::{
     },
 };
 
-use self::identity::{api_key, organization, session, user};
+use self::identity::{api_key, mailbox, organization, session, user};
 use crate::words::Word;
 
 /// Whoever is told.
@@ -60,6 +60,7 @@ pub(super) fn tell(fact: &Fact, to: &mut dyn Listener) {
         Fact::User(event) => user(event, to),
         Fact::Session(event) => session(event, to),
         Fact::ApiKey(event) => api_key(event, to),
+        Fact::Mailbox(event) => mailbox(event, to),
         Fact::Refusal(event) => refusal(event, to),
         Fact::Reading(event) => reading(event, to),
         Fact::Export(event) => export(event, to),

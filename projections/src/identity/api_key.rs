@@ -73,6 +73,7 @@ impl ReadModel for ApiKeys {
             Fact::Organization(_)
             | Fact::User(_)
             | Fact::Session(_)
+            | Fact::Mailbox(_)
             | Fact::Refusal(_)
             | Fact::Reading(_)
             | Fact::Export(_) => Vec::new(),

@@ -55,6 +55,7 @@ impl ReadModel for Organizations {
             Fact::User(_)
             | Fact::Session(_)
             | Fact::ApiKey(_)
+            | Fact::Mailbox(_)
             | Fact::Refusal(_)
             | Fact::Reading(_)
             | Fact::Export(_) => Vec::new(),

@@ -54,6 +54,7 @@ impl ReadModel for Sessions {
             Fact::Organization(_)
             | Fact::User(_)
             | Fact::ApiKey(_)
+            | Fact::Mailbox(_)
             | Fact::Refusal(_)
             | Fact::Reading(_)
             | Fact::Export(_) => Vec::new(),

@@ -79,6 +79,7 @@ impl ReadModel for Users {
             Fact::Organization(_)
             | Fact::Session(_)
             | Fact::ApiKey(_)
+            | Fact::Mailbox(_)
             | Fact::Refusal(_)
             | Fact::Reading(_)
             | Fact::Export(_) => Vec::new(),

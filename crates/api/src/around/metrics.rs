@@ -4,7 +4,10 @@
 use std::{
     collections::BTreeMap,
     fmt, fs, io,
-    sync::{Arc, OnceLock, atomic::AtomicU64},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -18,6 +21,7 @@ use jiff::Timestamp;
 use porttask_app::{
     passwords::{Load, Passwords},
     reactors::{Reactors, Status},
+    sign_in::Outcomes,
     views::Views,
 };
 use prometheus_client::{
@@ -55,8 +59,8 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Of a node with these views and passwords.
-    pub(crate) fn new(views: Arc<Views>, passwords: Arc<Passwords>) -> Self {
+    /// Of a node with these views and passwords, at which people sign in.
+    pub(crate) fn new(views: Arc<Views>, passwords: Arc<Passwords>, sign_ins: Arc<Outcomes>) -> Self {
         let durations = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let (in_flight, connections) = (Gauge::default(), Gauge::default());
         let limited: Family<Labels<1>, Counter> = Family::default();
@@ -72,7 +76,7 @@ impl Metrics {
         own.register("http_connections", "Open connections", connections.clone());
         own.register("rate_limited", "Requests refused because a budget was spent", limited.clone());
         own.register("build", "What is running", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        own.register_collector(Box::new(Node { views, passwords }));
+        own.register_collector(Box::new(Node { views, passwords, sign_ins }));
         let reactors = Arc::<OnceLock<_>>::default();
         own.register_collector(Box::new(Tasks(Arc::clone(&reactors))));
         Self { registry, durations, limited, reactors, in_flight, connections }
@@ -132,6 +136,7 @@ pub(super) async fn measure(State(app): State<App>, request: Request, next: Next
 struct Node {
     views: Arc<Views>,
     passwords: Arc<Passwords>,
+    sign_ins: Arc<Outcomes>,
 }
 
 impl fmt::Debug for Node {
@@ -159,12 +164,21 @@ impl Collector for Node {
         gauges(&mut encoder, "view_offset", "Up to where a view has folded the log", &offsets)?;
         gauges(&mut encoder, "view_events_behind", "How many events a view is behind the log", &behind)?;
         gauges(&mut encoder, "view_failed", "Whether a view has stopped because it failed", &failed)?;
-        let Load { at_work, waiting, refused } = self.passwords.load();
+        let Load { at_work, waiting, refused, done } = self.passwords.load();
         gauge(&mut encoder, "passwords_at_work", "Passwords that are being hashed", at_work)?;
         gauge(&mut encoder, "passwords_waiting", "Passwords that wait to be hashed", waiting)?;
-        let counter = ConstCounter::new(refused);
-        let what = "Attempts refused because too many waited.";
-        counter.encode(encoder.encode_descriptor("passwords_refused", what, None, MetricType::Counter)?)
+        counter(&mut encoder, "passwords_refused", "Attempts refused because too many waited", refused)?;
+        counter(&mut encoder, "passwords_hashed", "Passwords that were hashed", done)?;
+        let Outcomes { succeeded, refused, unknown, too_often } = &*self.sign_ins;
+        let what = "Attempts to sign in that were looked at or not, by how they ended; unknown ones are refused, too.";
+        let mut encoder = encoder.encode_descriptor("sign_ins", what, None, MetricType::Counter)?;
+        for (outcome, count) in
+            [("succeeded", succeeded), ("refused", refused), ("unknown", unknown), ("too_often", too_often)]
+        {
+            let counter = ConstCounter::new(count.load(Ordering::Relaxed));
+            counter.encode(encoder.encode_family(&[("outcome", outcome)])?)?;
+        }
+        Ok(())
     }
 }
 
@@ -233,6 +247,11 @@ fn resident_bytes() -> Option<u64> {
     let status = status.ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1_024)
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), fmt::Error> {
+    let value = ConstCounter::new(value);
+    value.encode(encoder.encode_descriptor(name, &format!("{help}."), None, MetricType::Counter)?)
 }
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), fmt::Error> {

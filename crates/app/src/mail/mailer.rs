@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use porttask_domain::{
-    Actor, Aggregate, OrganizationId, UserId,
-    identity::{Capability, Organization, User},
+    Actor, Aggregate, MailboxId, OrganizationId, UserId,
+    identity::{Capability, Mailbox, Organization, User},
     uuid_of,
 };
 
@@ -15,6 +15,7 @@ use super::{
     texts::{self, Message, Offer, Reader},
 };
 use crate::{
+    accounts::{Accounts, AccountsError},
     execute::{ExecuteError, Executor, stream_of},
     ledger::Database,
     links::{Link, Links, Purpose},
@@ -24,7 +25,7 @@ use crate::{
     vault::{Vault, VaultError},
 };
 
-/// What is mailed. The tasks' subject is the user, their number the version that the event gave the user.
+/// What is mailed. The tasks' subject is the user or mailbox, their number the version that the event gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Invitation,
@@ -32,11 +33,18 @@ enum Kind {
     PasswordChanged,
     AddressConfirmation,
     AddressChanged,
+    AccountsTold,
 }
 
 impl Kind {
-    const ALL: [Self; 5] =
-        [Self::Invitation, Self::PasswordReset, Self::PasswordChanged, Self::AddressConfirmation, Self::AddressChanged];
+    const ALL: [Self; 6] = [
+        Self::Invitation,
+        Self::PasswordReset,
+        Self::PasswordChanged,
+        Self::AddressConfirmation,
+        Self::AddressChanged,
+        Self::AccountsTold,
+    ];
 
     /// As it is stored with tasks.
     const fn name(self) -> &'static str {
@@ -46,6 +54,7 @@ impl Kind {
             Self::PasswordChanged => "password_changed",
             Self::AddressConfirmation => "address_confirmation",
             Self::AddressChanged => "address_changed",
+            Self::AccountsTold => "accounts_told",
         }
     }
 
@@ -57,6 +66,7 @@ impl Kind {
             "user.password_reset.v1" | "user.password_changed.v1" => Some(Self::PasswordChanged),
             "user.address_change_requested.v1" => Some(Self::AddressConfirmation),
             "user.address_changed.v1" => Some(Self::AddressChanged),
+            "mailbox.accounts_told.v1" => Some(Self::AccountsTold),
             _ => None,
         }
     }
@@ -66,6 +76,8 @@ impl Kind {
 const PLATFORM_NAME: &str = "PortTask";
 /// How many events of a user are read at a time.
 const PAGE: usize = 1_000;
+/// How many accounts are told at most.
+const MOST_ACCOUNTS: usize = 50;
 
 /// Mails what people have to know.
 pub struct Mailer {
@@ -73,6 +85,7 @@ pub struct Mailer {
     vault: Arc<Vault>,
     executor: Arc<Executor>,
     links: Links,
+    accounts: Accounts,
     transport: Arc<dyn MailTransport>,
 }
 
@@ -98,9 +111,10 @@ impl Mailer {
         vault: Arc<Vault>,
         executor: Arc<Executor>,
         links: Links,
+        accounts: Accounts,
         transport: Arc<dyn MailTransport>,
     ) -> Self {
-        Self { database, vault, executor, links, transport }
+        Self { database, vault, executor, links, accounts, transport }
     }
 
     /// The mail of a task; `None` if there is no reason for it any more.
@@ -133,7 +147,9 @@ impl Mailer {
                 Message::PasswordChanged { at, ip: meta.and_then(|meta| meta.ip.as_ref()?.value()) }
             }
             (Kind::AddressChanged, _) => Message::AddressChanged { at },
-            (Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation, None) => return Ok(None),
+            (Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation | Kind::AccountsTold, _) => {
+                return Ok(None);
+            }
         };
         let settings = organization.settings();
         let locale = account.now.locale().or(settings.map(|settings| &settings.locale)).map(ToString::to_string);
@@ -148,6 +164,30 @@ impl Mailer {
         );
         let (to_name, to_address) = (name.to_owned(), to.to_owned());
         let (text, html) = (letter.text(), letter.html(texts.tag));
+        Ok(Some(Mail { id: task.id.0, to_name, to_address, subject: letter.subject, text, html }))
+    }
+
+    /// Which accounts there are with an address; `None` if there are not several any more.
+    async fn accounts_of(&self, task: &Task) -> Result<Option<Mail>, TaskError> {
+        let (home, id) = (task.organization, MailboxId(task.subject));
+        let (mailbox, _) = self.executor.load::<Mailbox>(home, id).await?;
+        let Some(address) = mailbox.email().and_then(|email| email.value()) else { return Ok(None) };
+        let accounts = self.accounts.meant(address, None, MOST_ACCOUNTS).await?;
+        let (mut organizations, mut reader) = (Vec::with_capacity(accounts.len()), None);
+        for (organization, user) in accounts {
+            let (state, _) = self.executor.load::<Organization>(organization, organization).await?;
+            let (name, domain) = (state.shown_name().unwrap_or(PLATFORM_NAME).to_owned(), state.domain());
+            organizations.push((name, domain.unwrap_or_default().to_owned()));
+            reader = Some(self.account(organization, user, Version::NONE).await?.now);
+        }
+        let Some(reader) = reader.filter(|_| organizations.len() > 1) else { return Ok(None) };
+        let Some(name) = reader.person().and_then(|(name, _)| name.value()) else { return Ok(None) };
+        organizations.sort();
+        let texts = texts::of(reader.locale().map(ToString::to_string).as_deref());
+        let message = Message::Accounts { organizations: &organizations };
+        let letter = (texts.letter)(&message, &Reader { name, organization: PLATFORM_NAME, time_zone: "UTC" });
+        let (text, html) = (letter.text(), letter.html(texts.tag));
+        let (to_name, to_address) = (name.to_owned(), address.to_owned());
         Ok(Some(Mail { id: task.id.0, to_name, to_address, subject: letter.subject, text, html }))
     }
 
@@ -193,7 +233,7 @@ impl Account {
             Kind::Invitation => (Purpose::Invitation, self.then.invitation(), self.now.invitation()),
             Kind::PasswordReset => (Purpose::PasswordReset, self.then.password_reset(), self.now.password_reset()),
             Kind::AddressConfirmation => (Purpose::AddressChange, change(&self.then), change(&self.now)),
-            Kind::PasswordChanged | Kind::AddressChanged => return None,
+            Kind::PasswordChanged | Kind::AddressChanged | Kind::AccountsTold => return None,
         };
         let (generation, expires_at) = open.filter(|it| Some(*it) == offered && now < it.1)?;
         Some(Link { purpose, organization, subject: user.0, generation, expires_at })
@@ -203,7 +243,7 @@ impl Account {
     fn addressee(&self, kind: Kind) -> Option<(&str, &str)> {
         let (name, email) = self.now.person()?;
         let to = match kind {
-            Kind::Invitation | Kind::PasswordReset | Kind::PasswordChanged => email,
+            Kind::Invitation | Kind::PasswordReset | Kind::PasswordChanged | Kind::AccountsTold => email,
             Kind::AddressConfirmation => self.now.address_change()?.2,
             Kind::AddressChanged => self.before.person()?.1,
         };
@@ -236,7 +276,11 @@ impl Reactor for Mailer {
             // Recorded by a newer version of the program: it will be back.
             return Err(TaskError::Temporary(format!("this version does not know how to mail {:?}", task.kind)));
         };
-        let Some(mail) = self.mail(kind, task, Timestamp::now()).await? else { return Ok(Deed::Needless) };
+        let mail = match kind {
+            Kind::AccountsTold => self.accounts_of(task).await?,
+            kind => self.mail(kind, task, Timestamp::now()).await?,
+        };
+        let Some(mail) = mail else { return Ok(Deed::Needless) };
         self.transport.send(&mail).await?;
         Ok(Deed::Done)
     }
@@ -259,6 +303,12 @@ impl From<ExecuteError> for TaskError {
 
 impl From<LogError> for TaskError {
     fn from(error: LogError) -> Self {
+        Self::Temporary(error.to_string())
+    }
+}
+
+impl From<AccountsError> for TaskError {
+    fn from(error: AccountsError) -> Self {
         Self::Temporary(error.to_string())
     }
 }

@@ -62,6 +62,11 @@ pub(super) enum Message<'a> {
         /// How to confirm it.
         link: Offer<'a>,
     },
+    /// They have several accounts with this address, and have not said which one they mean.
+    Accounts {
+        /// Where: names and domains of the organizations.
+        organizations: &'a [(String, String)],
+    },
     /// Mail for them does not go here any more.
     AddressChanged {
         /// Since when.

@@ -93,6 +93,13 @@ const SENTENCES: &[(&str, &str, &str, &str)] = &[
         "began to act as the user: unpaid",
         "began to act as the user session impersonation_started",
     ),
+    (
+        "mailbox.accounts_told.v1",
+        r#"{"at":"2026-12-02T09:00:00Z",
+            "email":{"$personal":{"of":"per_00000000000000000000000005","sealing":"identity","value":null}}}"#,
+        "told by mail which accounts there are with [erased]",
+        "told by mail which accounts there are with mailbox accounts_told",
+    ),
     ("reading.noted.v1", r#"{"operation":"list_users","times":1}"#, "read list_users", "read list_users reading noted"),
     ("session.ended.v1", r#"{"by":"sign_out"}"#, "signed out", "signed out session ended"),
     ("session.ended.v1", r#"{"by":"revocation"}"#, "revoked the session", "revoked the session ended"),

@@ -7,7 +7,7 @@ use porttask_domain::{
     identity::{
         Permissions, Role, Standing,
         api_key::{self, Grant},
-        organization,
+        mailbox, organization,
         session::{self, Ending},
         settings::{Branding, BusinessHours, Hours, Locale, Settings, Weekday},
         user::{self, Status},
@@ -176,6 +176,12 @@ pub(super) fn session(event: &session::Event, listener: &mut dyn Listener) {
         Event::Ended { by: Ending::SignOut } => listener.words("signed out"),
         Event::Ended { by: Ending::Revocation } => listener.words("revoked the session"),
     }
+}
+
+pub(super) fn mailbox(event: &mailbox::Event, listener: &mut dyn Listener) {
+    let mailbox::Event::AccountsTold { email, at: _ } = event;
+    listener.words("told by mail which accounts there are with ");
+    listener.value(Shown::Personal(email));
 }
 
 pub(super) fn api_key(event: &api_key::Event, listener: &mut dyn Listener) {

@@ -15,6 +15,7 @@ fn letter(message: &Message<'_>, reader: &Reader<'_>) -> Letter {
         Message::PasswordChanged { at, ip } => password_changed(*at, *ip, reader),
         Message::AddressConfirmation { link } => address_confirmation(link, reader),
         Message::AddressChanged { at } => address_changed(*at, reader),
+        Message::Accounts { organizations } => accounts(organizations),
     };
     let greeting = Paragraph::Text(format!("Hello {},", reader.name));
     Letter { subject, paragraphs: std::iter::once(greeting).chain(paragraphs).collect() }
@@ -93,6 +94,17 @@ fn address_changed(at: Timestamp, reader: &Reader<'_>) -> (String, Vec<Paragraph
         text("If it was not you, tell an admin of your organization at once."),
     ];
     (format!("Your address for {organization} was changed"), paragraphs)
+}
+
+fn accounts(organizations: &[(String, String)]) -> (String, Vec<Paragraph>) {
+    let each = organizations.iter().map(|(name, domain)| Paragraph::Text(format!("{name}: {domain}")));
+    let mut paragraphs = vec![text(
+        "Somebody tried to sign in to PortTask with this address, with which you have several accounts. Say which one you \
+         mean when you sign in, by the domain of its organization:",
+    )];
+    paragraphs.extend(each);
+    paragraphs.push(text("If it was not you, ignore it: nobody was let in. You get this mail once a day at most."));
+    ("Your accounts on PortTask".to_owned(), paragraphs)
 }
 
 fn text(text: &str) -> Paragraph {
