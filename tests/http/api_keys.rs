@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_tests::{Store, by, on_both_engines};
 use serde_json::{Value, json};
 
-use super::service::{Answer, Caller, Service};
+use super::service::{Answer, Caller, PASSWORD, Service};
 
 on_both_engines!(
     a_key_works_in_the_name_of_its_maker_until_it_is_revoked,
@@ -15,6 +15,7 @@ on_both_engines!(
     a_key_never_may_more_than_its_maker,
     a_stolen_key_makes_no_friends,
     a_key_is_accepted_only_from_where_it_may_come,
+    a_proxy_that_is_trusted_says_from_where_a_key_comes,
     an_orphan_stops_until_it_is_adopted,
     keys_of_others_are_nobodys,
     what_is_no_good_key_is_refused,
@@ -190,6 +191,27 @@ async fn a_key_is_accepted_only_from_where_it_may_come(store: Store) {
     }
     let many: Vec<String> = (0..51).map(|number| format!("203.0.113.{number}")).collect();
     bob.post(KEYS, &at(json!(many))).refused(422, "api-key-too-many-networks");
+}
+
+async fn a_proxy_that_is_trusted_says_from_where_a_key_comes(store: Store) {
+    let variables = [
+        ("PORTTASK_ADMIN_EMAIL", "ana@platform.example"),
+        ("PORTTASK_ADMIN_PASSWORD", PASSWORD),
+        ("PORTTASK_TRUSTED_PROXIES", "127.0.0.1,10.0.0.1"),
+    ];
+    let service = Service::start_with(&store, &variables);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let (_, token) = make(&bob, &json!({"name": "robot", "networks": ["203.0.113.0/24"]}));
+    let robot = service.with_token(&token);
+    let from = |hops: &str| robot.send("GET", USERS, &[("x-forwarded-for", hops)], None);
+    from("203.0.113.9").is(200);
+    from("203.0.113.9, 10.0.0.1").is(200);
+    // What stands before the nearest untrusted hop, anybody may have written.
+    for hops in ["203.0.113.9, 198.51.100.1", "198.51.100.1", "203.0.113.9, nonsense", "10.0.0.1", ""] {
+        from(hops).refused(403, "address-not-allowed");
+    }
+    robot.get(USERS).refused(403, "address-not-allowed");
+    from("::ffff:203.0.113.9").is(200);
 }
 
 async fn an_orphan_stops_until_it_is_adopted(store: Store) {

@@ -17,6 +17,7 @@ on_both_engines!(
     nobody_is_fooled_by_a_forged_host_or_forwarded_address,
     a_dry_run_tells_nothing_that_the_real_thing_would_not,
     what_is_signed_out_stays_out,
+    nobody_writes_headers_into_mail,
 );
 
 /// Those that take JSON.
@@ -194,4 +195,43 @@ async fn what_is_signed_out_stays_out(store: Store) {
     bob.delete("/v1/sessions/current").refused(401, "unauthenticated");
     let token = format!("Bearer {}", other.body["token"].as_str().unwrap());
     service.send("GET", "/v1/me", &[("authorization", &token)], None).is(200);
+}
+
+async fn nobody_writes_headers_into_mail(store: Store) {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let data = match store.engine() {
+        porttask_tests::Engine::Sqlite => store.place().to_owned(),
+        porttask_tests::Engine::Postgres => elsewhere.path().to_str().unwrap().to_owned(),
+    };
+    let admin = [("PORTTASK_ADMIN_EMAIL", "ana@platform.example"), ("PORTTASK_ADMIN_PASSWORD", PASSWORD)];
+    let service = Service::start_with(&store, &[admin[0], admin[1], ("PORTTASK_DATA", &data)]);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let users = "/v1/organizations/current/users";
+    let new = |name: &str, email: &str| json!({"name": name, "email": email, "role": "agent"});
+    for breaks in ["\r\nBcc: eve@evil.example", "\nBcc: eve@evil.example", "\rx", "\u{85}x", "\u{2028}x", "\0"] {
+        let name = format!("Cleo{breaks}");
+        bob.post(users, &new(&name, "cleo@acme.example")).refused(422, "invalid-fields");
+        bob.post(users, &new("Cleo", &format!("cleo@acme.example{breaks}"))).refused(422, "invalid-fields");
+        bob.post(users, &new("Cleo", &format!("\"cleo{breaks}\"@acme.example"))).refused(422, "invalid-fields");
+        bob.patch("/v1/me", &json!({"name": name})).refused(422, "invalid-fields");
+        bob.patch("/v1/organizations/current", &json!({"name": name})).refused(422, "invalid-fields");
+        let branding = json!({"branding": {"display_name": name}});
+        let answer = bob.patch("/v1/organizations/current", &branding);
+        assert_eq!(answer.status, 422, "{answer:?}");
+    }
+    // What means something in a header is a name, and no more.
+    bob.patch("/v1/me", &json!({"name": "Bob, eve@evil.example; Subject: Prize =?utf-8?q?x?="})).is(200);
+    bob.post(users, &new("Cleo <eve@evil.example>, \"Eve\"", "cleo@acme.example")).is(201);
+    let folder = std::path::Path::new(&data).join("mail");
+    let to_cleo = || {
+        let all = super::mail::mails(&folder, 1).into_iter().map(|(_, mail)| mail.replace("\r\n", "\n"));
+        all.filter(|mail| mail.contains("<cleo@acme.example>")).collect::<Vec<_>>()
+    };
+    by(Duration::from_secs(20), "the invitation", async || !to_cleo().is_empty()).await;
+    let mail = to_cleo().remove(0);
+    let head = mail.split_once("\n\n").unwrap().0.replace("\n ", " ");
+    let lines = |name: &str| head.lines().filter(|line| line.to_lowercase().starts_with(name)).collect::<Vec<_>>();
+    assert_eq!((lines("to:").len(), lines("subject:").len(), lines("bcc:").len()), (1, 1, 0), "{head}");
+    let to = lines("to:")[0];
+    assert!(to.ends_with("<cleo@acme.example>") && !to.contains("<eve@evil.example>,"), "{to}");
 }
