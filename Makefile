@@ -30,7 +30,7 @@ test: setup check ## everything that must hold: setup, check and all tests
 	$(CARGO) test --locked --workspace
 
 # TMPDIR chooses the disk that is measured; it must not be one in memory.
-bench: setup ## measure this machine: ONLY=append|views|service ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1
+bench: setup ## measure this machine: ONLY=append|views|service|access ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1
 	$(CARGO) run --locked --release -p porttask -- bench \
 		$(if $(ONLY),--only $(ONLY)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(FIGURE),--figure $(FIGURE)) \
 		$(if $(filter 1,$(QUICK)),--quick)

@@ -101,7 +101,11 @@ impl Attempts {
         let [both, account] = [by.both, by.account].map(|key| known(key, unlocks, DAY));
         let network = known(by.network, 0, HOUR);
         let AttemptLimits { free, free_of_network, ceiling } = self.limits;
-        let left = |tries: Tries, free: u32| pause(tries.failures, free) - now.duration_since(tries.last);
+        // Of attempts at once, one may be looked at before another that came a moment earlier.
+        let left = |tries: Tries, free: u32| {
+            let passed = now.duration_since(tries.last).max(SignedDuration::ZERO);
+            (pause(tries.failures, free) - passed).max(SignedDuration::ZERO)
+        };
         let of_network = if is_known_device { SignedDuration::ZERO } else { left(network, free_of_network) };
         let wait = left(both, free).max(of_network);
         if wait.is_positive() {
@@ -230,6 +234,15 @@ mod tests {
             assert_eq!(attempts.begin(by, false, 0, second(at)), Look::Yes, "{at}");
             if at % 2 == 0 { attempts.withdraw(by) } else { attempts.succeeded(by) }
         }
+    }
+
+    #[test]
+    fn an_attempt_that_came_a_moment_before_the_last_one_does_not_wait_for_it() {
+        let attempts = attempts();
+        let by = attempts.by("bob@acme.example", None, ip(1));
+        assert_eq!([9, 8].map(|at| attempts.begin(by, false, 0, second(at))), [Look::Yes; 2]);
+        attempts.begin(by, false, 0, second(9));
+        assert_eq!(attempts.begin(by, false, 0, second(8)), after(1), "nor longer than it has to");
     }
 
     #[test]

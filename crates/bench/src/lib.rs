@@ -1,6 +1,7 @@
 //! Measurements of the engines, each beside its own limit in the same run: what counts is the ratio, because machines
 //! differ and drift.
 
+mod access;
 mod append;
 mod report;
 mod service;
@@ -14,7 +15,7 @@ pub use report::{Figure, table};
 /// What to measure, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Only this group of measurements: `append`, `views` or `service`.
+    /// Only this group of measurements: `append`, `views`, `service` or `access`.
     pub only: Option<String>,
     /// Only this engine: `sqlite` or `postgres`.
     pub engine: Option<String>,
@@ -41,11 +42,13 @@ pub async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<
             let mut figures = append::run(options, progress).await?;
             figures.append(&mut views::run(options, progress).await?);
             figures.append(&mut service::run(options, progress).await?);
+            figures.append(&mut access::run(options, progress).await?);
             Ok(figures)
         }
         Some("append") => append::run(options, progress).await,
         Some("views") => views::run(options, progress).await,
         Some("service") => service::run(options, progress).await,
-        Some(other) => Err(format!("there is no benchmark `{other}`: choose append, views or service").into()),
+        Some("access") => access::run(options, progress).await,
+        Some(other) => Err(format!("there is no benchmark `{other}`: choose append, views, service or access").into()),
     }
 }

@@ -12,7 +12,7 @@ use porttask_app::{
 };
 use porttask_domain::{
     Actor, Fact, Meta, Personal, SessionId, UserId,
-    identity::{Access, Permissions, Role, session, user},
+    identity::{Access, Permissions, Role, organization, session, settings::Settings, user},
 };
 use porttask_infra::{
     log::{
@@ -21,7 +21,7 @@ use porttask_infra::{
     },
     views::{postgres::PostgresViews, sqlite::SqliteViews},
 };
-use porttask_projections::models;
+use porttask_projections::{folded, models};
 use private_postgres::{Options as ServerOptions, PrivatePostgres};
 use tempfile::TempDir;
 
@@ -113,6 +113,43 @@ impl Store {
         Ok(())
     }
 
+    /// An organization by this number with so many users, who were invited.
+    pub(crate) async fn populate(&self, number: usize, users: usize) -> Result<(), Error> {
+        let organization: OrganizationId = new_id();
+        let domain = format!("org{number}.example");
+        let created = organization::Event::Created {
+            name: format!("Harbour {number}"),
+            domain: domain.clone(),
+            plan: "starter".to_owned(),
+            trial_ends_at: Timestamp::UNIX_EPOCH,
+            settings: Settings::default(),
+        };
+        let mut facts = vec![(StreamId::new(organization, format!("organization-{organization}"))?, created.into())];
+        for person in 0..users {
+            let user: UserId = new_id();
+            let which = number * users + person;
+            let (first, last) = (FIRST_NAMES[which % FIRST_NAMES.len()], LAST_NAMES[which / 7 % LAST_NAMES.len()]);
+            // Of a million, a thousand have a name that nobody else has.
+            let last = if which % 1_000 == 77 { "Quillfeather" } else { last };
+            let email = format!("{}.{}.{person}@{domain}", folded(first), folded(last));
+            let invited = user::Event::Invited {
+                name: Personal::identity(user, format!("{first} {last}")),
+                email: Personal::identity(user, email),
+                address_rules: 1,
+                role: Role::Agent,
+                permissions: Role::Agent.ceiling(),
+                expires_at: Timestamp::UNIX_EPOCH,
+            };
+            facts.push((StreamId::new(organization, format!("user-{user}"))?, invited.into()));
+        }
+        let SealedEvents { events, keys } = self.vault.seal(organization, &facts, &Meta::by(Actor::Operator)).await?;
+        let mut append = Append::new(organization, events);
+        append.person_keys = keys;
+        append.founding = true;
+        self.log.append(append).await?;
+        Ok(())
+    }
+
     async fn append(&self, organization: OrganizationId, founding: bool) -> Result<(), Error> {
         let people: Vec<UserId> = (0..PEOPLE_PER_APPEND).map(|_| new_id()).collect();
         let mut facts = Vec::new();
@@ -131,6 +168,83 @@ impl Store {
         Ok(())
     }
 }
+
+const FIRST_NAMES: [&str; 32] = [
+    "Ana",
+    "José",
+    "Élodie",
+    "Bob",
+    "Cleo",
+    "Dmitri",
+    "Zoë",
+    "Farah",
+    "Göran",
+    "Hiroshi",
+    "Ines",
+    "João",
+    "Katarzyna",
+    "Lars",
+    "Mei",
+    "Nikos",
+    "Olga",
+    "Pedro",
+    "Quentin",
+    "Rosa",
+    "Søren",
+    "Tomás",
+    "Uma",
+    "Vera",
+    "Wanda",
+    "Ximena",
+    "Yusuf",
+    "Zita",
+    "Aleksandra",
+    "Bartholomew",
+    "Chiara",
+    "Thu",
+];
+const LAST_NAMES: [&str; 40] = [
+    "Souza",
+    "Núñez",
+    "Fisher",
+    "Tanaka",
+    "Müller",
+    "Ødegård",
+    "Kowalski",
+    "Ivanova",
+    "Papadopoulos",
+    "Smith",
+    "García",
+    "Nguyễn",
+    "Kim",
+    "Li",
+    "Yu",
+    "Okafor",
+    "Haddad",
+    "Silva",
+    "Rossi",
+    "Dubois",
+    "Jansen",
+    "Novák",
+    "Horvat",
+    "Popescu",
+    "Yılmaz",
+    "Andersson",
+    "Virtanen",
+    "Nagy",
+    "Costa",
+    "Moreau",
+    "Schneider",
+    "Weber",
+    "Petrov",
+    "Santos",
+    "Ferrari",
+    "Zimmermann",
+    "O'Brien",
+    "MacLeod",
+    "van der Berg",
+    "Zhang",
+];
 
 /// What happens to somebody at one step: invited, at work, signed in and out, and let go.
 fn life(organization: OrganizationId, user: UserId, step: usize) -> Result<(StreamId, Fact), Error> {

@@ -10,7 +10,7 @@ use crate::cli::Error;
 /// Measurements need the server programs of PostgreSQL for a private server; `--engine sqlite` does without.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// Only this group of measurements: append, views, service.
+    /// Only this group of measurements: append, views, service, access.
     #[arg(long)]
     only: Option<String>,
     /// Only this engine: sqlite or postgres.

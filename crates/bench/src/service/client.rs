@@ -14,7 +14,7 @@ use crate::Error;
 const HEADERS: usize = 32;
 
 /// A connection on which one request follows the other.
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     address: SocketAddr,
     token: Option<String>,
@@ -22,16 +22,16 @@ pub(super) struct Client {
 }
 
 /// An answer.
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Up to where a view must have read to show what was done.
-    pub(super) position: Option<String>,
+    pub(crate) position: Option<String>,
     body: Vec<u8>,
 }
 
 impl Answer {
     /// The body, if the request succeeded.
-    pub(super) fn json(&self) -> Result<Value, Error> {
+    pub(crate) fn json(&self) -> Result<Value, Error> {
         if !(200..300).contains(&self.status) {
             return Err(format!("{}: {}", self.status, String::from_utf8_lossy(&self.body)).into());
         }
@@ -39,27 +39,27 @@ impl Answer {
     }
 
     /// That the request succeeded.
-    pub(super) fn ok(self) -> Result<Self, Error> {
+    pub(crate) fn ok(self) -> Result<Self, Error> {
         if (200..300).contains(&self.status) { Ok(self) } else { self.json().map(|_| self) }
     }
 }
 
 impl Client {
-    pub(super) async fn connect(address: SocketAddr, token: Option<&str>) -> Result<Self, Error> {
+    pub(crate) async fn connect(address: SocketAddr, token: Option<&str>) -> Result<Self, Error> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, address, token: token.map(str::to_owned), buffer: Vec::with_capacity(64 * 1024) })
     }
 
-    pub(super) async fn get(&mut self, path: &str, at_least: Option<&str>) -> Result<Answer, Error> {
+    pub(crate) async fn get(&mut self, path: &str, at_least: Option<&str>) -> Result<Answer, Error> {
         self.send("GET", path, at_least, None).await
     }
 
-    pub(super) async fn post(&mut self, path: &str, body: &Value) -> Result<Answer, Error> {
+    pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Result<Answer, Error> {
         self.send("POST", path, None, Some(body)).await
     }
 
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &mut self,
         method: &str,
         path: &str,

@@ -17,7 +17,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::sleep};
 
-use self::{
+pub(crate) use self::{
     client::Client,
     process::{Organization, Service},
 };
@@ -57,9 +57,9 @@ struct Bench<'a> {
 
 /// What many callers were answered.
 #[derive(Default)]
-struct Run {
-    per_second: f64,
-    latencies: Vec<Duration>,
+pub(crate) struct Run {
+    pub(crate) per_second: f64,
+    pub(crate) latencies: Vec<Duration>,
 }
 
 impl Run {
@@ -132,28 +132,7 @@ impl Bench<'_> {
         F: Future<Output = Result<(Client, Duration), Error>> + Send,
     {
         let length = Duration::from_secs_f64(self.options.seconds * 5.0);
-        let mut callers = JoinSet::new();
-        let start = Instant::now();
-        for number in 0..connections {
-            let organization = organizations[number % organizations.len()].clone();
-            let mut client = Client::connect(service.address, Some(&organization.token)).await?;
-            let caller = caller.clone();
-            callers.spawn(async move {
-                let mut latencies = Vec::new();
-                while start.elapsed() < length {
-                    let latency;
-                    (client, latency) = caller(client, organization.clone()).await?;
-                    latencies.push(latency);
-                }
-                Ok::<_, Error>(latencies)
-            });
-        }
-        let mut run = Run::default();
-        while let Some(latencies) = callers.join_next().await {
-            run.latencies.append(&mut latencies??);
-        }
-        run.per_second = run.latencies.len() as f64 / start.elapsed().as_secs_f64();
-        Ok(run)
+        callers(service, organizations, (connections, length), caller).await
     }
 
     async fn loops(
@@ -268,6 +247,40 @@ impl Bench<'_> {
         let until = until + jiff::SignedDuration::from_secs(1);
         Ok(format!("/v1/organizations/current/audit-log?actor={actor}&from={from}&until={until}&limit=50"))
     }
+}
+
+/// So many callers do the same again and again, for so long.
+pub(crate) async fn callers<F>(
+    service: &Service,
+    organizations: &[Organization],
+    (connections, length): (usize, Duration),
+    caller: impl Fn(Client, Organization) -> F + Clone + Send + 'static,
+) -> Result<Run, Error>
+where
+    F: Future<Output = Result<(Client, Duration), Error>> + Send,
+{
+    let mut callers = JoinSet::new();
+    let start = Instant::now();
+    for number in 0..connections {
+        let organization = organizations[number % organizations.len()].clone();
+        let mut client = Client::connect(service.address, Some(&organization.token)).await?;
+        let caller = caller.clone();
+        callers.spawn(async move {
+            let mut latencies = Vec::new();
+            while start.elapsed() < length {
+                let latency;
+                (client, latency) = caller(client, organization.clone()).await?;
+                latencies.push(latency);
+            }
+            Ok::<_, Error>(latencies)
+        });
+    }
+    let mut run = Run::default();
+    while let Some(latencies) = callers.join_next().await {
+        run.latencies.append(&mut latencies??);
+    }
+    run.per_second = run.latencies.len() as f64 / start.elapsed().as_secs_f64();
+    Ok(run)
 }
 
 async fn timed(mut client: Client, path: String) -> Result<(Client, Duration), Error> {

@@ -29,22 +29,24 @@ const TICKS_PER_SECOND: f64 = 100.0;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A running service; it is killed when dropped.
-pub(super) struct Service {
+pub(crate) struct Service {
     child: Child,
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// How long it took from its start to its first answer.
-    pub(super) started_in: Duration,
+    pub(crate) started_in: Duration,
 }
 
 /// An organization and the session of its admin.
 #[derive(Clone)]
-pub(super) struct Organization {
-    pub(super) id: OrganizationId,
-    pub(super) token: String,
+pub(crate) struct Organization {
+    pub(crate) id: OrganizationId,
+    pub(crate) token: String,
+    /// The address of its admin.
+    pub(crate) admin: String,
 }
 
 impl Service {
-    pub(super) async fn start(server: Option<&PrivatePostgres>, directory: &Path) -> Result<Self, Error> {
+    pub(crate) async fn start(server: Option<&PrivatePostgres>, directory: &Path) -> Result<Self, Error> {
         let mut command = Command::new(std::env::current_exe()?);
         command.env_clear().args(["serve", "--listen", "127.0.0.1:0"]);
         command.env("PORTTASK_MASTER_KEY", MASTER_KEY).env("PORTTASK_INVITATIONS_PER_DAY", "1000000000");
@@ -79,7 +81,7 @@ impl Service {
     }
 
     /// Waits until all views have come to the head of the log.
-    pub(super) async fn is_ready(&self) -> Result<(), Error> {
+    pub(crate) async fn is_ready(&self) -> Result<(), Error> {
         let waiting = async {
             let mut client = Client::connect(self.address, None).await?;
             loop {
@@ -95,7 +97,7 @@ impl Service {
     }
 
     /// Mebibytes of memory that are resident.
-    pub(super) fn memory(&self) -> Result<f64, Error> {
+    pub(crate) fn memory(&self) -> Result<f64, Error> {
         let pid = self.child.id().ok_or("the service has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no resident memory")?;
@@ -104,7 +106,7 @@ impl Service {
     }
 
     /// Seconds of processor time that it has taken.
-    pub(super) fn processor_time(&self) -> Result<f64, Error> {
+    pub(crate) fn processor_time(&self) -> Result<f64, Error> {
         let pid = self.child.id().ok_or("the service has ended")?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // The name of the program, in brackets, may hold anything.
@@ -115,21 +117,26 @@ impl Service {
     }
 
     /// Stops it as an operator does.
-    pub(super) async fn stop(mut self) -> Result<(), Error> {
+    pub(crate) async fn stop(mut self) -> Result<(), Error> {
         let pid = self.child.id().ok_or("the service has ended")?;
         std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
         timeout(PATIENCE, self.child.wait()).await??;
         Ok(())
     }
 
-    pub(super) async fn sign_in(&self, email: &str) -> Result<String, Error> {
+    pub(crate) async fn sign_in(&self, email: &str) -> Result<String, Error> {
         let mut client = Client::connect(self.address, None).await?;
         let session = client.post("/v1/sessions", &json!({"email": email, "password": PASSWORD})).await?.json()?;
         Ok(session["token"].as_str().ok_or("no token")?.to_owned())
     }
 
+    /// A session of the first super admin.
+    pub(crate) async fn sign_in_as_staff(&self) -> Result<String, Error> {
+        self.sign_in(ADMIN).await
+    }
+
     /// Organizations, each with an admin who has signed in.
-    pub(super) async fn found(&self, store: &Store, count: usize) -> Result<Vec<Organization>, Error> {
+    pub(crate) async fn found(&self, store: &Store, count: usize) -> Result<Vec<Organization>, Error> {
         let token = self.sign_in(ADMIN).await?;
         let links = Links::open(&store.vault, "http://localhost").await?;
         let mut client = Client::connect(self.address, Some(&token)).await?;
@@ -148,7 +155,7 @@ impl Service {
                 Link { purpose: Purpose::Invitation, organization: id, subject: user.0, generation: 1, expires_at };
             let body = json!({"token": links.token(&link), "password": PASSWORD});
             client.post("/v1/invitations/accept", &body).await?.ok()?;
-            organizations.push(Organization { id, token: self.sign_in(&email).await? });
+            organizations.push(Organization { id, token: self.sign_in(&email).await?, admin: email });
         }
         Ok(organizations)
     }
