@@ -17,6 +17,8 @@ pub trait ReadModel: Send + Sync + 'static {
     const VERSION: u32;
     /// What it is filtered and sorted by.
     const INDEXES: &'static [Index];
+    /// What the rows of all partitions together are sorted by.
+    const SPANNING: &'static [Index] = &[];
     /// The columns in which texts are searched.
     const SEARCHED: &'static [&'static str] = &[];
     /// Whether every event makes rows of its own, which no other event touches.
@@ -81,7 +83,8 @@ struct Folding<R> {
 impl<M: ReadModel> Model for Boxed<M> {
     fn table(&self) -> Table {
         let (columns, key) = (M::Row::COLUMNS, M::Row::KEY);
-        Table { name: M::NAME, version: M::VERSION, columns, key, indexes: M::INDEXES, searched: M::SEARCHED }
+        let (indexes, spanning, searched) = (M::INDEXES, M::SPANNING, M::SEARCHED);
+        Table { name: M::NAME, version: M::VERSION, columns, key, indexes, spanning, searched }
     }
 
     fn is_appended(&self) -> bool {

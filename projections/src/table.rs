@@ -17,6 +17,8 @@ pub struct Table {
     pub key: usize,
     /// What it is filtered and sorted by.
     pub indexes: &'static [Index],
+    /// What the rows of all partitions together are sorted by.
+    pub spanning: &'static [Index],
     /// The columns in which texts are searched: folded, never nothing.
     pub searched: &'static [&'static str],
 }
@@ -70,7 +72,7 @@ pub enum Kind {
 pub struct Index {
     /// Its name within the table.
     pub name: &'static str,
-    /// Its columns, after the partition.
+    /// Its columns, after the partition unless it spans them.
     pub columns: &'static [&'static str],
 }
 

@@ -134,6 +134,7 @@ async fn rows_are_listed_by_filter_order_and_page(store: Store) {
             Condition::Equal("organization", Value::Id(acme.organization.0)),
             Condition::Equal("role", Value::Text("agent".to_owned())),
         ],
+        is_everywhere: false,
         text: None,
         sort: vec!["folded_email", "user"],
         direction,

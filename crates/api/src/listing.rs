@@ -46,7 +46,7 @@ pub(crate) type Sort = (&'static str, &'static [&'static str]);
 /// Which rows, in which order.
 pub(crate) struct Listing {
     query: Query,
-    /// Where the rows are: their pages are merged.
+    /// Where the rows are: their pages are merged. Without any, all rows are sorted together.
     partitions: Vec<PartitionId>,
     bound_to: String,
 }
@@ -86,7 +86,8 @@ impl Listing {
         let after = asked.cursor.map(|cursor| read_cursor(app, cursor, &bound_to)).transpose()?;
         let (sort, text) = (columns.to_vec(), text.map(str::to_owned));
         let partition = PartitionId::PLATFORM;
-        let query = Query { partition, conditions, text, sort, direction, after, limit: limit + 1 };
+        let is_everywhere = partitions.is_empty();
+        let query = Query { partition, is_everywhere, conditions, text, sort, direction, after, limit: limit + 1 };
         Ok(Self { query, partitions, bound_to })
     }
 
@@ -111,8 +112,12 @@ impl Listing {
             sorted.iter().map(|index| values[*index].clone()).collect()
         };
         let mut rows = Vec::new();
-        let queries = self.partitions.iter().map(|partition| Query { partition: *partition, ..self.query.clone() });
-        let pages = queries.map(|query| async move { app.views.rows::<M>(&query).await });
+        let each = self.partitions.iter().map(|partition| Query { partition: *partition, ..self.query.clone() });
+        let queries: Vec<Query> = match self.query.is_everywhere {
+            true => vec![self.query.clone()],
+            false => each.collect(),
+        };
+        let pages = queries.into_iter().map(|query| async move { app.views.rows::<M>(&query).await });
         for page in try_join_all(pages).await? {
             rows.extend(page);
         }

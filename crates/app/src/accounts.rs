@@ -83,6 +83,7 @@ impl Accounts {
                     Condition::Equal("folded_email", Value::Text(folded(&email.to_string()))),
                     Condition::Equal("status", Status::Active.to_value()),
                 ],
+                is_everywhere: false,
                 text: None,
                 sort: vec!["folded_email", "organization", "user"],
                 direction: Direction::Ascending,

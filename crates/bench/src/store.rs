@@ -142,11 +142,14 @@ impl Store {
             };
             facts.push((StreamId::new(organization, format!("user-{user}"))?, invited.into()));
         }
-        let SealedEvents { events, keys } = self.vault.seal(organization, &facts, &Meta::by(Actor::Operator)).await?;
-        let mut append = Append::new(organization, events);
-        append.person_keys = keys;
-        append.founding = true;
-        self.log.append(append).await?;
+        // An append takes a thousand keys, and everybody brings two.
+        for (part, facts) in facts.chunks(400).enumerate() {
+            let meta = Meta::by(Actor::Operator);
+            let SealedEvents { events, keys } = self.vault.seal(organization, facts, &meta).await?;
+            let mut append = Append::new(organization, events);
+            (append.person_keys, append.founding) = (keys, part == 0);
+            self.log.append(append).await?;
+        }
         Ok(())
     }
 

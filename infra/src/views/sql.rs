@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use porttask_app::views::{Condition, Direction, Query, View, ViewError, Words};
-use porttask_projections::{Column, Kind, Value};
+use porttask_projections::{Column, Index, Kind, Value};
 
 /// What the engines call things.
 pub(super) struct Dialect {
@@ -17,6 +17,8 @@ pub(super) struct Dialect {
     pub(super) has_words: fn(&View, &Words, usize) -> Vec<(String, String)>,
     /// After the name of a table from which rows are selected.
     pub(super) found_by: &'static str,
+    /// Whether only the numbers of rows are sorted, and the rest of those that are left is read then.
+    pub(super) sorts_numbers: bool,
     /// Whether rows with one of several values are best found value by value, and merged in their order.
     pub(super) merges: bool,
 }
@@ -52,11 +54,12 @@ impl Dialect {
     }
 
     pub(super) fn indexes(&self, view: &View) -> Vec<String> {
-        let statement = |index: &porttask_projections::Index| {
-            let columns: Vec<&str> = std::iter::once("partition").chain(index.columns.iter().copied()).collect();
+        let statement = |index: &Index, first: Option<&'static str>| {
+            let columns: Vec<&str> = first.into_iter().chain(index.columns.iter().copied()).collect();
             format!("CREATE INDEX IF NOT EXISTS {view}_{} ON {} ({})", index.name, self.name(view), list(&columns))
         };
-        view.table.indexes.iter().map(statement).collect()
+        let within = view.table.indexes.iter().map(|index| statement(index, Some("partition")));
+        within.chain(view.table.spanning.iter().map(|index| statement(index, None))).collect()
     }
 
     /// The rows that a query asks for.
@@ -101,11 +104,13 @@ impl Dialect {
             true => rows(None),
             false => alternatives.into_iter().map(|it| rows(Some(it))).collect::<Vec<_>>().join(" UNION ALL "),
         };
-        if !sort.is_empty() {
-            let by: Vec<String> = sort.iter().map(|name| format!("{name}{direction}")).collect();
-            sql.push_str(&format!(" ORDER BY {}", by.join(", ")));
+        let by: Vec<String> = sort.iter().map(|name| format!("{name}{direction}")).collect();
+        let order = if by.is_empty() { String::new() } else { format!(" ORDER BY {}", by.join(", ")) };
+        sql.push_str(&format!("{order} LIMIT {}", query.limit));
+        if self.sorts_numbers {
+            let numbers = sql.replacen(&format!("SELECT {columns} "), "SELECT number ", 1);
+            sql = format!("SELECT {columns} FROM {table} WHERE number IN ({numbers}){order}");
         }
-        sql.push_str(&format!(" LIMIT {}", query.limit));
         Ok(Select { sql, parameters: filter.parameters })
     }
 
@@ -140,6 +145,9 @@ struct Filter<'a> {
 
 impl<'a> Filter<'a> {
     fn new(view: &'a View, query: &Query) -> Self {
+        if query.is_everywhere {
+            return Self { view, conditions: vec!["1 = 1".to_owned()], parameters: Vec::new() };
+        }
         let parameters = vec![Value::Integer(i64::from(query.partition.0))];
         Self { view, conditions: vec!["partition = $1".to_owned()], parameters }
     }

@@ -41,7 +41,7 @@ pub struct Organizations;
 
 impl ReadModel for Organizations {
     const NAME: &'static str = "organizations";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_name", columns: &["folded_name", "organization"] },
         Index { name: "by_domain", columns: &["domain"] },

@@ -202,7 +202,16 @@ pub(crate) async fn get_organization(
     by.catch_up(&app, view::Organizations::NAME).await?;
     let (conditions, text) = (vec![Condition::Equal("organization", by.organization.to_value())], None);
     let (partition, direction) = (by.partition, Direction::Ascending);
-    let query = views::Query { partition, conditions, text, sort: Vec::new(), direction, after: None, limit: 1 };
+    let query = views::Query {
+        partition,
+        is_everywhere: false,
+        conditions,
+        text,
+        sort: Vec::new(),
+        direction,
+        after: None,
+        limit: 1,
+    };
     let row = app.views.rows::<view::Organizations>(&query).await?.pop();
     let row = row.ok_or_else(|| Problem::not_found("organization"))?;
     let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();

@@ -32,7 +32,7 @@ use crate::{
     rights::SearchUsers,
 };
 
-const SORTS: &[Sort] = &[("email", &["folded_email", "organization", "user"])];
+const SORTS: &[Sort] = &[("-created_at", &["created_at", "organization", "user"])];
 /// Users of how many organizations are looked for at once, if these are named by a part of their names.
 const MOST_ORGANIZATIONS: usize = 32;
 
@@ -65,8 +65,8 @@ pub(crate) struct SearchFilter {
     /// Only accounts that are here in their life.
     #[param(value_type = Option<words::Status>)]
     status: Option<Status>,
-    /// `email`, or `-email`: descending.
-    #[param(pattern = "^-?email$")]
+    /// `-created_at`, the latest first, or `created_at`.
+    #[param(pattern = "^-?created_at$")]
     sort: Option<String>,
     /// The most rows: 1 to 200, otherwise 50.
     #[param(minimum = 1, maximum = 200)]
@@ -88,17 +88,25 @@ pub(crate) async fn search_users(
     let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
     by.catch_up_everywhere(&app, view::Users::NAME).await?;
     let partitions = app.partitions().await?;
-    let mut conditions = Vec::new();
+    // Without an organization, all are searched at once.
+    let (mut conditions, mut places) = (Vec::new(), Vec::new());
     if let Some(named) = filter.organization.as_deref().map(str::trim).filter(|named| !named.is_empty()) {
-        let meant = meant(&app, &partitions, named).await?.into_iter().map(|id| id.to_value()).collect();
-        conditions.push(Condition::OneOf("organization", meant));
+        let meant = meant(&app, &partitions, named).await?;
+        if meant.is_empty() {
+            return Ok(Json(Page { items: Vec::new(), next_cursor: None }));
+        }
+        for organization in &meant {
+            places.push(app.partition(*organization).await?);
+        }
+        places.sort_unstable();
+        places.dedup();
+        conditions.push(Condition::OneOf("organization", meant.iter().map(ColumnType::to_value).collect()));
     }
     conditions.extend(filter.role.map(|role| Condition::Equal("role", role.to_value())));
     conditions.extend(filter.status.map(|status| Condition::Equal("status", status.to_value())));
     let SearchFilter { q, sort, limit, cursor, .. } = &filter;
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
-    let everywhere = (by.organization, partitions.clone());
-    let listing = Listing::new::<view::Users>(&app, everywhere, conditions, SORTS, &asked)?;
+    let listing = Listing::new::<view::Users>(&app, (by.organization, places), conditions, SORTS, &asked)?;
     let Page { items, next_cursor } = listing.rows::<view::Users>(&app).await?;
     let names = names(&app, &partitions, &items).await?;
     let found = items.into_iter().map(|row| {

@@ -217,8 +217,16 @@ pub(crate) async fn row<R: Right>(app: &App, by: &Allowed<R>, user: UserId) -> R
     let key = [("organization", by.organization.to_value()), ("user", Value::Id(user.0))];
     let conditions = key.map(|(column, value)| Condition::Equal(column, value)).into();
     let (partition, text, sort) = (by.partition, None, Vec::new());
-    let query =
-        views::Query { partition, conditions, text, sort, direction: Direction::Ascending, after: None, limit: 1 };
+    let query = views::Query {
+        partition,
+        is_everywhere: false,
+        conditions,
+        text,
+        sort,
+        direction: Direction::Ascending,
+        after: None,
+        limit: 1,
+    };
     Ok(app.views.rows::<view::Users>(&query).await?.pop())
 }
 

@@ -57,6 +57,8 @@ pub struct Query {
     pub partition: PartitionId,
     /// Only rows that meet all of these.
     pub conditions: Vec<Condition>,
+    /// Whether rows of all partitions are asked for; `partition` does not count then.
+    pub is_everywhere: bool,
     /// Only rows whose searched text contains all of these words, whatever their case and diacritics: anywhere, or, of a
     /// word of one or two characters, at the beginning of a word.
     pub text: Option<String>,

@@ -12,14 +12,19 @@ pub(super) const DIALECT: Dialect = Dialect {
     table_options: "",
     searched_table_options: "",
     found_by: "",
+    sorts_numbers: false,
     merges: false,
     has_words: |view, words, parameter| {
         let text = sql::searched_text(view);
-        let anywhere = words.anywhere.iter().map(|word| (format!("({text})"), format!("%{}%", escaped(word))));
-        let beginning =
-            words.beginning.iter().map(|word| (format!("(' ' || {text})"), format!("% {}%", escaped(word))));
+        let anywhere = words.anywhere.iter().map(|word| (false, format!("%{}%", escaped(word))));
+        let beginning = words.beginning.iter().map(|word| (true, escaped(word)));
         let conditions = anywhere.chain(beginning).zip(parameter..);
-        conditions.map(|((text, pattern), number)| (format!("{text} LIKE ${number}"), pattern)).collect()
+        let condition = |((begins, pattern), number)| match begins {
+            false => (format!("({text}) LIKE ${number}"), pattern),
+            // Both are found by the index: it has blanks before each word.
+            true => (format!("(({text}) LIKE ${number} || '%' OR ({text}) LIKE '% ' || ${number} || '%')"), pattern),
+        };
+        conditions.map(condition).collect()
     },
     kind: |kind| match kind {
         Kind::Id => "uuid",

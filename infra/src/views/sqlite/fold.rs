@@ -15,7 +15,7 @@ use rusqlite::{OptionalExtension, Transaction, params, params_from_iter};
 use super::{
     Failure,
     rows::{Stored, values_of},
-    tables::{DIALECT, is_searchable, progress},
+    tables::{DIALECT, indexed, is_searchable, progress},
 };
 use crate::views::sql;
 
@@ -170,7 +170,7 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         let number: Option<i64> = statement.query_row(parameters, |row| row.get(0)).optional()?;
-        let text = row.map(|row| self.view.table.searched_text(row));
+        let text = row.map(|row| indexed(&self.view.table.searched_text(row)));
         self.texts.borrow_mut().extend(number.map(|number| (number, text)));
         Ok(())
     }

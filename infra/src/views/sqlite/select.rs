@@ -1,6 +1,6 @@
 //! The rows that a query asks for.
 
-use porttask_app::views::{Query, View};
+use porttask_app::views::{Query, View, Words};
 use porttask_projections::Values;
 use rusqlite::{Connection, params_from_iter};
 
@@ -14,7 +14,7 @@ use crate::views::sql::Select;
 /// Rows with rare words are found by the index of texts, all others by those of the table.
 pub(super) fn select(connection: &Connection, view: &View, query: &Query) -> Result<Vec<Values>, Failure> {
     let words = query.words();
-    let is_searched = !words.anywhere.is_empty() && !view.table.searched.is_empty();
+    let is_searched = words != Words::default() && !view.table.searched.is_empty();
     let dialect = if is_searched && are_rare(connection, view, &words)? { &BY_TEXTS } else { &DIALECT };
     let Select { sql, parameters } = dialect.select(view, query).map_err(Failure::View)?;
     // Of `$2`, SQLite takes 2 as a name, and counts parameters as they come; the values are all bound.

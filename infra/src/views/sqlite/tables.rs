@@ -16,6 +16,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     table_options: " STRICT, WITHOUT ROWID",
     searched_table_options: " STRICT",
     found_by: "",
+    sorts_numbers: false,
     merges: true,
     has_words: |view, words, parameter| {
         let text = sql::searched_text(view);
@@ -34,20 +35,27 @@ pub(super) const DIALECT: Dialect = Dialect {
 /// Rows are found by the index of texts, and by no other.
 pub(super) const BY_TEXTS: Dialect = Dialect {
     found_by: " NOT INDEXED",
+    sorts_numbers: true,
     merges: false,
     has_words: |view, words, parameter| {
         let found = format!("number IN (SELECT rowid FROM {view}_search WHERE {view}_search MATCH ${parameter})");
-        let beginning = Words { anywhere: Vec::new(), beginning: words.beginning.clone() };
-        let beginning = (DIALECT.has_words)(view, &beginning, parameter + 1);
-        std::iter::once((found, phrases(words))).chain(beginning).collect()
+        vec![(found, phrases(words))]
     },
     ..DIALECT
 };
 
-/// What the index of texts is asked for words that are found anywhere.
+/// What the index of texts is asked for words that are found anywhere, and for those that begin one: the index has two
+/// blanks before each word, so that even one character makes three with them.
 fn phrases(words: &Words) -> String {
-    let phrases = words.anywhere.iter().map(|word| format!("\"{}\"", word.replace('"', "\"\"")));
+    let quoted = |before: &str, word: &String| format!("\"{before}{}\"", word.replace('"', "\"\""));
+    let anywhere = words.anywhere.iter().map(|word| quoted("", word));
+    let phrases = anywhere.chain(words.beginning.iter().map(|word| quoted("  ", word)));
     phrases.collect::<Vec<_>>().join(" AND ")
+}
+
+/// A text as it stands in the index of texts.
+pub(super) fn indexed(text: &str) -> String {
+    format!("  {}", text.replace(' ', "  "))
 }
 
 /// Whether so few rows have these words that it pays to look at all of them. The index of texts is not sorted as rows are:
@@ -112,7 +120,7 @@ pub(super) fn build_indexes(transaction: &Transaction<'_>, view: &View) -> Resul
             "CREATE VIRTUAL TABLE {view}_search
                  USING fts5(text, content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1');
              INSERT INTO {view}_search ({view}_search, rank) VALUES ('automerge', 16);
-             INSERT INTO {view}_search (rowid, text) SELECT number, {} FROM {}",
+             INSERT INTO {view}_search (rowid, text) SELECT number, '  ' || replace({}, ' ', '  ') FROM {}",
             sql::searched_text(view),
             DIALECT.name(view)
         ))?;
