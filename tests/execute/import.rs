@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use porttask_app::{
     import::{Import, ImportError, ImportOrder, LineReport, LineResult, read},
+    invitations::InvitationLimits,
     jobs::Course,
-    links::INVITATION,
 };
 use porttask_domain::{
     Actor, Meta,
@@ -37,7 +37,7 @@ fn order(acme: &Acme) -> ImportOrder {
         meta: Meta { request_id: Some("imp-1".to_owned()), ..Meta::by(Actor::Operator) },
         is_retry: false,
         send_invitations: false,
-        invitations_expire_at: Timestamp::now() + INVITATION,
+        invitations_expire_at: Timestamp::now() + InvitationLimits::default().lifetime,
         invitations_per_day: 1_000,
         dry_run: false,
     }

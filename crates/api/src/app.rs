@@ -12,6 +12,7 @@ use porttask_app::{
     audit_log::AuditLog,
     execute::Executor,
     import::{Import, ImportJobs},
+    invitations::InvitationLimits,
     jobs::JobRunner,
     ledger::Database,
     links::Links,
@@ -105,8 +106,8 @@ pub struct Parts {
 pub struct Settings {
     /// Whose word counts about where a request comes from.
     pub trusted_proxies: Vec<IpNet>,
-    /// How many invitations an organization may send in a day.
-    pub invitations_per_day: u32,
+    /// How people are invited.
+    pub invitations: InvitationLimits,
     /// How many requests are answered.
     pub rates: Rates,
     /// How long sessions last.
@@ -165,7 +166,7 @@ impl App {
         let audit_log = AuditLog::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views)).await?;
         let staff_numbers = StaffNumbers::open(&vault).await?;
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
-        let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations_per_day).await?);
+        let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations).await?);
         let jobs = JobRunner::new(Arc::clone(&database), vec![Arc::<ImportJobs>::clone(&imports)]);
         let seal = vault.authenticator("requests").await?;
         let last_changes = Cache::new(REMEMBERED);

@@ -18,6 +18,7 @@
 //! | [`sign_in`] | from an address and a password to a session |
 //! | [`organizations`] | which organization is meant |
 //! | [`import`] | users from a file |
+//! | [`invitations`] | how many people are invited, and how long they have to come |
 //! | [`jobs`] | long work that somebody ordered |
 //! | [`reactors`] | tasks at work: what is done beyond the log because of events |
 //! | [`mail`] | what is mailed to whom, and why |
@@ -35,6 +36,7 @@ pub mod audit_log;
 pub mod execute;
 pub mod guards;
 pub mod import;
+pub mod invitations;
 pub mod jobs;
 pub mod ledger;
 pub mod links;

@@ -12,8 +12,6 @@ use uuid::Uuid;
 
 use crate::vault::{Vault, VaultError};
 
-/// How long an invitation is good.
-pub const INVITATION: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How long a link to set another password is good.
 pub const PASSWORD_RESET: SignedDuration = SignedDuration::from_hours(1);
 /// How long a link to confirm an address is good.

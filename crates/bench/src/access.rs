@@ -17,7 +17,7 @@ use crate::{
 const PARTITIONS: u16 = 8;
 const ORGANIZATIONS: usize = 16;
 /// Enough that the processors never wait for the next attempt, and less than wait in line before some are refused.
-const SIGNING_IN: usize = 8;
+const SIGNING_IN: usize = 32;
 const OTHERS: usize = 8;
 /// Between two requests of the others.
 const PAUSE: Duration = Duration::from_millis(50);

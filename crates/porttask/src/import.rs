@@ -10,12 +10,11 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use porttask_app::{
     execute::Executor,
     import::{Fault, Import, ImportOrder, Line, LineReport, LineResult, read, role_named},
     jobs::Course,
-    links::INVITATION,
     organizations,
 };
 use porttask_domain::{Actor, Meta, OrganizationId, identity::Role};
@@ -54,6 +53,9 @@ pub(crate) struct Users {
     /// How many invitations an organization may send in a day.
     #[arg(long, env = "PORTTASK_INVITATIONS_PER_DAY", default_value_t = 1_000)]
     invitations_per_day: u32,
+    /// For how many days an invitation is good.
+    #[arg(long, env = "PORTTASK_INVITATION_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
+    invitation_days: u32,
     /// Judge every line as if it were done, and record nothing.
     #[arg(long)]
     dry_run: bool,
@@ -110,7 +112,7 @@ impl Users {
             meta: Meta { request_id, ..Meta::by(Actor::Operator) },
             is_retry: false,
             send_invitations: self.send_invitations,
-            invitations_expire_at: Timestamp::now() + INVITATION,
+            invitations_expire_at: Timestamp::now() + SignedDuration::from_hours(24 * i64::from(self.invitation_days)),
             invitations_per_day: self.invitations_per_day,
             dry_run: self.dry_run,
         };

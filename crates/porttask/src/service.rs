@@ -3,11 +3,12 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use porttask_api::{App, Settings};
 use porttask_app::{
     accounts::Accounts,
     execute::Executor,
+    invitations::InvitationLimits,
     links::Links,
     mail::{MailTransport, Mailer},
     passwords::{NewPassword, Passwords},
@@ -44,6 +45,9 @@ pub(crate) struct ServiceArgs {
     /// How many invitations an organization may send in a day.
     #[arg(long, env = "PORTTASK_INVITATIONS_PER_DAY", default_value_t = 1_000)]
     invitations_per_day: u32,
+    /// For how many days an invitation is good.
+    #[arg(long, env = "PORTTASK_INVITATION_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
+    invitation_days: u32,
     #[command(flatten)]
     mail: MailArgs,
     #[command(flatten)]
@@ -174,7 +178,10 @@ impl ServiceArgs {
         let file = self.metrics_token_file.as_deref();
         Ok(Settings {
             trusted_proxies,
-            invitations_per_day: self.invitations_per_day,
+            invitations: InvitationLimits {
+                per_day: self.invitations_per_day,
+                lifetime: SignedDuration::from_hours(24 * i64::from(self.invitation_days)),
+            },
             rates: self.bounds.rates(),
             sessions: self.bounds.sessions(),
             attempts: self.bounds.attempts(),

@@ -9,7 +9,6 @@ use axum::{
 use jiff::Timestamp;
 use porttask_app::{
     execute::{Commands, Request},
-    links::INVITATION,
     new_id,
 };
 use porttask_domain::{
@@ -56,8 +55,9 @@ impl NewUser {
     ///
     /// # Errors
     /// Which fields are not as they must be.
-    fn invite(self, organization: OrganizationId, user: UserId, now: Timestamp) -> Result<Command, Problem> {
-        invite((&self.name, "/name"), (&self.email, "/email"), self.role, self.permissions, organization, user, now)
+    fn invite(self, organization: OrganizationId, user: UserId, expires_at: Timestamp) -> Result<Command, Problem> {
+        let (name, email) = ((&*self.name, "/name"), (&*self.email, "/email"));
+        invite(name, email, self.role, self.permissions, organization, user, expires_at)
     }
 }
 
@@ -69,14 +69,12 @@ pub(crate) fn invite(
     permissions: Option<Permissions>,
     organization: OrganizationId,
     user: UserId,
-    now: Timestamp,
+    expires_at: Timestamp,
 ) -> Result<Command, Problem> {
     let (name, email) = (PersonName::new(name), EmailAddress::new(email));
     let permissions = permissions.unwrap_or(role.ceiling());
     match (name, email) {
-        (Ok(name), Ok(email)) => {
-            Ok(Command::Invite { organization, user, name, email, role, permissions, expires_at: now + INVITATION })
-        }
+        (Ok(name), Ok(email)) => Ok(Command::Invite { organization, user, name, email, role, permissions, expires_at }),
         (name, email) => {
             let error = |pointer: &str, error: porttask_domain::InvalidText| FieldError {
                 pointer: pointer.to_owned(),
@@ -168,15 +166,20 @@ pub(crate) async fn invite_users(
 async fn invite_one<B>(app: &App, order: &mut Order<WriteUsers, B>, new: NewUser) -> Result<Changed, Problem> {
     let (organization, user) = (order.by.organization, new_id());
     may_grant(&mut order.by, new.permissions, new.role)?;
-    let commands = Commands::new().on::<User>(user, new.invite(organization, user, Timestamp::now())?);
+    let commands = Commands::new().on::<User>(user, new.invite(organization, user, ends(app))?);
     let subject = stream(organization, user)?;
     let done = order.carry_out(app, &subject, &commands, limited(app)).await?;
     Changed::of(app, done, &subject, order.dry_run).await
 }
 
+/// When an invitation ends that is sent now.
+pub(super) fn ends(app: &App) -> Timestamp {
+    Timestamp::now() + app.settings.invitations.lifetime
+}
+
 /// No more invitations than may be sent in a day.
 pub(super) fn limited(app: &App) -> impl Fn(Request) -> Request + use<> {
-    let limit = i64::from(app.settings.invitations_per_day);
+    let limit = i64::from(app.settings.invitations.per_day);
     move |request| Request { limits: vec![(INVITATIONS, limit)], ..request }
 }
 
@@ -195,14 +198,14 @@ pub(crate) async fn send_invitation(
 ) -> Result<Changed, Problem> {
     let user: UserId = user_in(&user)?;
     let subject = stream(order.by.organization, user)?;
-    let commands = Commands::new().on::<User>(user, sent_again(Timestamp::now()));
+    let commands = Commands::new().on::<User>(user, sent_again(&app));
     let done = order.carry_out(&app, &subject, &commands, limited(&app)).await?;
     Changed::of(&app, done, &subject, order.dry_run).await
 }
 
 /// The command that sends an invitation, or another one.
-pub(super) fn sent_again(now: Timestamp) -> Command {
-    Command::SendInvitation { expires_at: now + INVITATION }
+pub(super) fn sent_again(app: &App) -> Command {
+    Command::SendInvitation { expires_at: ends(app) }
 }
 
 /// Take an invitation back.

@@ -24,7 +24,10 @@ use porttask_projections::{ColumnType, ReadModel, identity::organization as view
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{invite::invite, words};
+use super::{
+    invite::{ends, invite},
+    words,
+};
 use crate::{
     answer::{Changed, etag},
     app::App,
@@ -138,7 +141,7 @@ pub(crate) async fn create_organization(
     let name = OrganizationName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
     let domain = DomainName::new(domain).map_err(|it| Problem::invalid("/domain", it.to_string()))?;
     let fields = ((&*first_admin.name, "/first_admin/name"), (&*first_admin.email, "/first_admin/email"));
-    let invitation = invite(fields.0, fields.1, Role::Admin, None, organization, admin, now)?;
+    let invitation = invite(fields.0, fields.1, Role::Admin, None, organization, admin, ends(&app))?;
     let create = Command::Create { name, domain, trial_ends_at: now + TRIAL };
     let commands = Commands::new().on::<Organization>(organization, create).on::<User>(admin, invitation);
     order.by.organization = organization;

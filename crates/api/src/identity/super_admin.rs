@@ -5,7 +5,6 @@ use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
     response::Response,
 };
-use jiff::Timestamp;
 use porttask_app::{execute::Commands, new_id, organizations};
 use porttask_domain::{
     OrganizationId, UserId,
@@ -18,7 +17,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
-    invite::{invite, limited, sent_again},
+    invite::{ends, invite, limited, sent_again},
     user::{self, Deactivated, Shown, UserFilter, stream},
 };
 use crate::{
@@ -65,7 +64,7 @@ pub(crate) async fn promote_super_admin(
     State(app): State<App>,
     order: Order<WriteStaff, Promotion>,
 ) -> Result<Response, Problem> {
-    let (platform, now) = (OrganizationId::PLATFORM, Timestamp::now());
+    let platform = OrganizationId::PLATFORM;
     let Promotion { organization, user } = &order.body;
     let organization = organization.parse().map_err(|_| Problem::not_found("organization"))?;
     app.partition(organization).await?;
@@ -85,8 +84,8 @@ pub(crate) async fn promote_super_admin(
     let staff = known.unwrap_or_else(new_id);
     let (state, _) = app.executor.load::<User>(platform, staff).await?;
     let command = match state.status() {
-        None => invite((name, "/user"), (email, "/user"), Role::SuperAdmin, None, platform, staff, now)?,
-        Some(Status::Registered) => sent_again(now),
+        None => invite((name, "/user"), (email, "/user"), Role::SuperAdmin, None, platform, staff, ends(&app))?,
+        Some(Status::Registered) => sent_again(&app),
         // Whoever is there or on the way needs nothing.
         Some(Status::Deactivated | Status::Invited | Status::Active) => Command::Reactivate,
     };

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{Import, ImportError, ImportOrder, LineReport, read};
 use crate::{
     execute::ExecuteError,
+    invitations::InvitationLimits,
     jobs::{Course, Job, Work, WorkError},
-    links::INVITATION,
     vault::{Safe, Vault, VaultError},
 };
 
@@ -30,7 +30,7 @@ pub struct OrderedImport {
 pub struct ImportJobs {
     import: Import,
     safe: Safe,
-    invitations_per_day: u32,
+    invitations: InvitationLimits,
 }
 
 impl ImportJobs {
@@ -38,8 +38,8 @@ impl ImportJobs {
     ///
     /// # Errors
     /// If a key cannot be had.
-    pub async fn open(import: Import, vault: &Vault, invitations_per_day: u32) -> Result<Self, VaultError> {
-        Ok(Self { import, safe: vault.safe("jobs").await?, invitations_per_day })
+    pub async fn open(import: Import, vault: &Vault, invitations: InvitationLimits) -> Result<Self, VaultError> {
+        Ok(Self { import, safe: vault.safe("jobs").await?, invitations })
     }
 
     /// What such a job is done with, sealed.
@@ -86,8 +86,8 @@ impl Work for ImportJobs {
             meta: Meta { request_id: Some(job.id.to_string()), ..meta },
             is_retry: job.epoch > 1,
             send_invitations,
-            invitations_expire_at: job.created_at + INVITATION,
-            invitations_per_day: self.invitations_per_day,
+            invitations_expire_at: job.created_at + self.invitations.lifetime,
+            invitations_per_day: self.invitations.per_day,
             dry_run: job.is_dry_run,
         };
         let reports = self.import.run(order, lines, course).await?;
