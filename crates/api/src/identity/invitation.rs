@@ -23,7 +23,7 @@ use porttask_domain::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::invite::invite;
+use super::invite::{ends, invite};
 use crate::{
     answer::POSITION,
     app::App,
@@ -128,7 +128,7 @@ pub(crate) async fn set_up(
     let link = read(&app, &token, Purpose::Setup, now)?;
     let (organization, user) = (link.organization, UserId(link.subject));
     let fields = ((&*name, "/name"), (&*email, "/email"));
-    let invitation = invite(fields.0, fields.1, Role::SuperAdmin, None, organization, user, now)?;
+    let invitation = invite(fields.0, fields.1, Role::SuperAdmin, None, organization, user, ends(&app))?;
     let commands =
         Commands::new().on::<User>(user, invitation).on::<User>(user, Command::Accept { invitation: 1, now });
     let account = take_up(&app, &client, &link, (&password, &[name, email]), &commands, Refusal::Accepted).await?;
