@@ -53,6 +53,17 @@ pub trait Refusal: Debug + Display + PartialEq + Send + Sync + 'static {
     fn slug(&self) -> &'static str;
 }
 
+/// Of aggregates that refuse nothing.
+impl Refusal for std::convert::Infallible {
+    fn kind(&self) -> Kind {
+        match *self {}
+    }
+
+    fn slug(&self) -> &'static str {
+        match *self {}
+    }
+}
+
 /// What a refusal means for whoever asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -1,9 +1,11 @@
 //! That staff of the platform read something while they acted as somebody else: one history for a session, an operation and
 //! an hour.
 
+use std::convert::Infallible;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, Kind, ReadingId};
+use crate::{Aggregate, ReadingId};
 
 /// What can be asked of readings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,20 +33,6 @@ pub enum Event {
     },
 }
 
-/// Readings are taken down without conditions.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {}
-
-impl crate::Refusal for Refusal {
-    fn kind(&self) -> Kind {
-        match *self {}
-    }
-
-    fn slug(&self) -> &'static str {
-        match *self {}
-    }
-}
-
 /// Readings, as far as decisions need them.
 #[derive(Debug, Clone, Default)]
 pub struct Readings {
@@ -56,9 +44,10 @@ impl Aggregate for Readings {
     type Id = ReadingId;
     type Command = Command;
     type Event = Event;
-    type Refusal = Refusal;
+    // Nothing is refused.
+    type Refusal = Infallible;
 
-    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Infallible> {
         let Command::Note { operation, total } = command;
         let times = total.saturating_sub(self.noted);
         Ok(if times == 0 { vec![] } else { vec![Event::Noted { operation: operation.clone(), times }] })

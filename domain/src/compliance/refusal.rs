@@ -1,9 +1,11 @@
 //! That somebody was refused something: one history for a caller, an operation, a reason and an hour; and one for an account
 //! that nobody got into, and an hour.
 
+use std::convert::Infallible;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, Kind, RefusalId, UserId};
+use crate::{Aggregate, RefusalId, UserId};
 
 /// What can be asked of refusals.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,20 +52,6 @@ pub enum Event {
     },
 }
 
-/// Refusals are taken down without conditions.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {}
-
-impl crate::Refusal for Refusal {
-    fn kind(&self) -> Kind {
-        match *self {}
-    }
-
-    fn slug(&self) -> &'static str {
-        match *self {}
-    }
-}
-
 /// Refusals, as far as decisions need them.
 #[derive(Debug, Clone, Default)]
 pub struct Refusals {
@@ -75,9 +63,10 @@ impl Aggregate for Refusals {
     type Id = RefusalId;
     type Command = Command;
     type Event = Event;
-    type Refusal = Refusal;
+    // Nothing is refused.
+    type Refusal = Infallible;
 
-    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Infallible> {
         let (Command::Note { total, .. } | Command::NoteFailedSignIns { total, .. }) = command;
         let times = total.saturating_sub(self.noted);
         if times == 0 {

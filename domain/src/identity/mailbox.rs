@@ -1,10 +1,12 @@
 //! An address to which mail goes, whoever has accounts with it: what concerns all of them is of the platform.
 
+use std::convert::Infallible;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::address::EmailAddress;
-use crate::{Aggregate, Kind, MailboxId, Personal};
+use crate::{Aggregate, MailboxId, Personal};
 
 /// What can be asked of a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,20 +36,6 @@ pub enum Event {
     },
 }
 
-/// Nothing is refused: what is asked too often is not done again.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {}
-
-impl crate::Refusal for Refusal {
-    fn kind(&self) -> Kind {
-        match *self {}
-    }
-
-    fn slug(&self) -> &'static str {
-        match *self {}
-    }
-}
-
 /// How long nothing is told again: whoever knows an address could fill its mailbox.
 const PAUSE: SignedDuration = SignedDuration::from_hours(24);
 
@@ -69,9 +57,10 @@ impl Aggregate for Mailbox {
     type Id = MailboxId;
     type Command = Command;
     type Event = Event;
-    type Refusal = Refusal;
+    // Nothing is refused.
+    type Refusal = Infallible;
 
-    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Infallible> {
         let Command::TellAccounts { mailbox, email, now } = command;
         let is_told = self.told.as_ref().is_some_and(|(at, _)| now.duration_since(*at) < PAUSE);
         let email = Personal::identity(*mailbox, email.to_string());
