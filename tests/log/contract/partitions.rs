@@ -1,7 +1,7 @@
 //! How many partitions a log has on PostgreSQL, and who lives where.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use porttask_app::log::{AppendError, Follower, LogError, OrganizationId, PartitionId};
 use porttask_tests::{Engine, History, Settings, Store, Work, found, run_on, simple};
@@ -95,12 +95,15 @@ fn an_idle_node_with_followers_leaves_the_server_alone() {
         let transactions =
             "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()";
         let count = async || store.sql(transactions).await[0].parse::<u64>().unwrap();
-        // The server counts with a delay of a second, so what was before comes first.
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let before = count().await;
-        tokio::time::sleep(Duration::from_secs(5)).await;
-        let idle = count().await - before;
-        assert!(idle <= 20, "{idle} transactions in 5 s without an append");
+        // The server counts with a delay and cleans up behind what came before, so one quiet stretch of several is
+        // enough; a node that asks again and again has none.
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|per_second| *per_second > 4.0) {
+            assert!(seen.len() < 6, "transactions per second without an append: {seen:?}");
+            let (before, since) = (count().await, Instant::now());
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            seen.push((count().await - before) as f64 / since.elapsed().as_secs_f64());
+        }
         followers.iter().for_each(tokio::task::JoinHandle::abort);
     });
 }
