@@ -30,7 +30,7 @@ use tokio::{
 use self::{batch::Reader, runner::Runner};
 pub use self::{
     batch::{Batch, Progress},
-    store::{Changes, Condition, Direction, FoldOutcome, Frozen, Query, View, ViewError, ViewStore, Words},
+    store::{Changes, Condition, Direction, FoldOutcome, Folded, Frozen, Query, View, ViewError, ViewStore, Words},
 };
 use crate::{
     log::{EventLog, Offset, PartitionId, Position},
@@ -248,7 +248,7 @@ impl Views {
     async fn build(
         &self,
         models: &[Arc<Served>],
-        new: &[(Arc<dyn Model>, View)],
+        new: &[Folded],
         loaded: &(dyn Fn(Loaded) + Sync),
     ) -> Result<(), ViewError> {
         self.load(new, None, loaded).await?;
@@ -262,7 +262,7 @@ impl Views {
     }
 
     /// What was recorded meanwhile is folded before the switch, so that nobody sees the past again.
-    async fn catch_up_and_switch(&self, served: &Served, new: &(Arc<dyn Model>, View)) -> Result<(), ViewError> {
+    async fn catch_up_and_switch(&self, served: &Served, new: &Folded) -> Result<(), ViewError> {
         for _ in 0..SWITCH_ATTEMPTS {
             self.load(std::slice::from_ref(new), None, &|_| ()).await?;
             if self.store.switch(&new.1).await? {
@@ -320,7 +320,7 @@ impl Views {
     /// same place.
     async fn load(
         &self,
-        tables: &[(Arc<dyn Model>, View)],
+        tables: &[Folded],
         until: Option<&HashMap<PartitionId, Progress>>,
         loaded: &(dyn Fn(Loaded) + Sync),
     ) -> Result<(), ViewError> {
@@ -343,9 +343,9 @@ impl Views {
                 if batch.events.is_empty() {
                     break;
                 }
-                for (model, view) in tables {
-                    if self.store.fold(view, model, &batch).await? == FoldOutcome::Elsewhere {
-                        return Err(ViewError::Elsewhere(view.to_string()));
+                for table in tables {
+                    if self.store.fold(std::slice::from_ref(table), &batch).await? != [FoldOutcome::Folded] {
+                        return Err(ViewError::Elsewhere(table.1.to_string()));
                     }
                 }
                 progress = batch.after;

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    Batch, FoldOutcome, Served, View, ViewError, ViewStore,
+    Batch, FoldOutcome, Folded, Served, View, ViewError, ViewStore,
     batch::{Progress, Reader},
 };
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
 
 /// The most events of a batch for tables that serve. Only a table that is far behind meets so many.
 const BATCH: usize = 16_384;
+/// The most events of a batch that is folded into all models in one transaction: of larger ones, the transaction does not
+/// count, and the rows of all models are much to hold.
+const TOGETHER: usize = 1_024;
 /// How long a model rests that has failed.
 const REST: Duration = Duration::from_secs(5);
 /// How long to leave the log that cannot be read.
@@ -122,13 +125,15 @@ impl Runner {
             return Ok(Round::Idle);
         }
         let is_all = batch.events.len() < BATCH && together.len() == self.served.len();
-        let mut round = if is_all { Round::FoldedAll } else { Round::Folded };
-        for index in together {
-            if !self.fold(index, &batch).await {
-                round = Round::Elsewhere;
-            }
-        }
-        Ok(round)
+        let is_folded = match batch.events.len() {
+            ..=TOGETHER => self.fold_together(&together, &batch).await,
+            _ => self.fold_each(&together, &batch).await,
+        };
+        Ok(match (is_folded, is_all) {
+            (false, _) => Round::Elsewhere,
+            (true, true) => Round::FoldedAll,
+            (true, false) => Round::Folded,
+        })
     }
 
     /// Learns where a model stands, unless that is known.
@@ -148,20 +153,53 @@ impl Runner {
         Ok(())
     }
 
-    /// Folds a batch into a model; `false` if another node did or does.
-    async fn fold(&mut self, index: usize, batch: &Arc<Batch>) -> bool {
-        let served = Arc::clone(&self.served[index]);
-        let Some((view, _)) = self.places.get(&index).copied() else { return false };
-        match self.store.fold(&view, &served.model, batch).await {
-            Ok(FoldOutcome::Folded) => {
+    /// Folds a batch into several models at once; `false` if another node did or does one of them.
+    async fn fold_together(&mut self, models: &[usize], batch: &Arc<Batch>) -> bool {
+        let place = |index: &usize| self.places.get(index).map(|(view, _)| (*index, *view));
+        let found: Vec<(usize, View)> = models.iter().filter_map(place).collect();
+        let table = |(index, view): &(usize, View)| (Arc::clone(&self.served[*index].model), *view);
+        let tables: Vec<Folded> = found.iter().map(table).collect();
+        let Ok(outcomes) = self.store.fold(&tables, batch).await else {
+            // One of them has failed: the others go on without it.
+            return self.fold_each(models, batch).await;
+        };
+        let mut is_folded = true;
+        for ((index, view), outcome) in found.into_iter().zip(outcomes) {
+            is_folded &= self.came_out(index, view, outcome, batch);
+        }
+        is_folded
+    }
+
+    /// Folds a batch into models one by one; `false` if another node did or does one of them.
+    async fn fold_each(&mut self, models: &[usize], batch: &Arc<Batch>) -> bool {
+        let mut is_folded = true;
+        for index in models {
+            is_folded &= self.fold(*index, batch).await;
+        }
+        is_folded
+    }
+
+    /// `false` if another node did or does.
+    fn came_out(&mut self, index: usize, view: View, outcome: FoldOutcome, batch: &Batch) -> bool {
+        match outcome {
+            FoldOutcome::Folded => {
                 self.places.insert(index, (view, batch.after));
                 self.reached(index, &batch.after);
                 true
             }
-            Ok(FoldOutcome::Elsewhere) => {
+            FoldOutcome::Elsewhere => {
                 self.places.remove(&index);
                 false
             }
+        }
+    }
+
+    /// Folds a batch into a model; `false` if another node did or does.
+    async fn fold(&mut self, index: usize, batch: &Arc<Batch>) -> bool {
+        let served = Arc::clone(&self.served[index]);
+        let Some((view, _)) = self.places.get(&index).copied() else { return false };
+        match self.store.fold(&[(Arc::clone(&served.model), view)], batch).await {
+            Ok(outcomes) => outcomes.into_iter().all(|outcome| self.came_out(index, view, outcome, batch)),
             Err(ViewError::Gone(_)) => {
                 self.places.remove(&index);
                 if let Err(error) = served.look_again(self.store.as_ref()).await {

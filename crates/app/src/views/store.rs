@@ -32,6 +32,9 @@ impl fmt::Display for View {
     }
 }
 
+/// A table, and the fold that fills it.
+pub type Folded = (Arc<dyn Model>, View);
+
 /// A copy of a table at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
@@ -228,8 +231,9 @@ pub trait ViewStore: Send + Sync {
     /// How far a table has come, in every partition in which it has begun.
     async fn progress(&self, view: &View) -> Result<Vec<Progress>, ViewError>;
 
-    /// Folds a batch into a table whose progress is the batch's `before`, in one transaction with the progress after it.
-    async fn fold(&self, view: &View, model: &Arc<dyn Model>, batch: &Arc<Batch>) -> Result<FoldOutcome, ViewError>;
+    /// Folds a batch into tables whose progress is the batch's `before`, in one transaction with the progress after it.
+    /// What became of each table; if one fails, nothing was done to any.
+    async fn fold(&self, tables: &[Folded], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError>;
 
     /// A copy of a table with the progress that it has, at one moment.
     async fn freeze(&self, view: &View) -> Result<Frozen, ViewError>;

@@ -3,49 +3,55 @@
 use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
-use futures_util::try_join;
+use futures_util::{future::try_join_all, try_join};
 use porttask_app::{
     log::{Checkpoint, PartitionId},
-    views::{Batch, Changes, FoldOutcome, Progress, View, ViewError},
+    views::{Batch, Changes, FoldOutcome, Folded, Progress, View, ViewError},
 };
-use porttask_projections::{Key, Kind, Model, Value, Values};
-use tokio_postgres::types::{ToSql, Type};
+use porttask_projections::{Column, Key, Kind, Model, Value, Values};
+use tokio_postgres::types::ToSql;
 
 use super::{
     failed, in_view,
-    rows::{parameter, progress_of, values_of},
-    tables::{DIALECT, PROGRESS},
+    rows::{progress_of, values_of},
+    tables::{DIALECT, PROGRESS, VIEW},
 };
-use crate::{multi_row::add_rows, views::sql};
+use crate::views::sql;
 
-/// Folds a batch into a table that has come as far as the batch begins.
+/// Folds a batch into those of the tables that have come as far as the batch begins.
 pub(super) async fn fold(
     transaction: &Transaction<'_>,
-    view: &View,
-    model: &dyn Model,
+    tables: &[Folded],
     batch: &Batch,
-) -> Result<FoldOutcome, ViewError> {
+) -> Result<Vec<FoldOutcome>, ViewError> {
     // Sent together: each answer takes a round trip.
-    let (has_turn, rows) = try_join!(take_turn(transaction, view, batch), load(transaction, view, model, batch))?;
-    if !has_turn {
-        return Ok(FoldOutcome::Elsewhere);
+    let loading = tables.iter().map(|(model, view)| load(transaction, view, model.as_ref(), batch));
+    let (turns, rows) = try_join!(take_turns(transaction, tables, batch), try_join_all(loading))?;
+    let mut mine = Vec::with_capacity(tables.len());
+    let mut storing = Vec::with_capacity(tables.len());
+    let mut outcomes = Vec::with_capacity(tables.len());
+    for ((model, view), rows) in tables.iter().zip(rows) {
+        let name = view.to_string();
+        let has_turn = turns.contains(&name);
+        outcomes.push(if has_turn { FoldOutcome::Folded } else { FoldOutcome::Elsewhere });
+        if has_turn {
+            let folded = view.fold(model.as_ref(), rows, batch)?;
+            storing.push(store(transaction, view, batch.before.checkpoint.position.partition, folded));
+            mine.push(name);
+        }
     }
-    let folded = view.fold(model, rows, batch)?;
-    try_join!(
-        store(transaction, view, batch.before.checkpoint.position.partition, folded),
-        move_checkpoint(transaction, view, &batch.after)
-    )?;
-    Ok(FoldOutcome::Folded)
+    try_join!(try_join_all(storing), move_checkpoints(transaction, &mine, &batch.after))?;
+    Ok(outcomes)
 }
 
-async fn move_checkpoint(transaction: &Transaction<'_>, view: &View, after: &Progress) -> Result<(), ViewError> {
+async fn move_checkpoints(transaction: &Transaction<'_>, views: &[String], after: &Progress) -> Result<(), ViewError> {
     let Progress { checkpoint, count, digest } = *after;
     let update =
         "UPDATE views.checkpoints SET incarnation = $3, \"offset\" = $4, event_id = $5, count = $6, digest = $7
-                  WHERE view = $1 AND partition = $2";
+                  WHERE view = ANY($1) AND partition = $2";
     let update = transaction.prepare_cached(update).await.map_err(failed)?;
     let values: [&(dyn ToSql + Sync); 7] = [
-        &view.to_string(),
+        &views,
         &i64::from(checkpoint.position.partition.0),
         &checkpoint.incarnation.0,
         &(checkpoint.position.offset.0 as i64),
@@ -57,22 +63,33 @@ async fn move_checkpoint(transaction: &Transaction<'_>, view: &View, after: &Pro
     Ok(())
 }
 
-/// Locks the checkpoint of a table; `false` if another node has it, or has moved it.
-async fn take_turn(transaction: &Transaction<'_>, view: &View, batch: &Batch) -> Result<bool, ViewError> {
-    let (name, partition) = (view.to_string(), i64::from(batch.before.checkpoint.position.partition.0));
-    let sql = format!("{PROGRESS} WHERE view = $1 AND partition = $2 FOR UPDATE SKIP LOCKED");
+/// Locks the checkpoints of tables. Those of which another node has it, or has moved it, are left out.
+async fn take_turns(
+    transaction: &Transaction<'_>,
+    tables: &[Folded],
+    batch: &Batch,
+) -> Result<HashSet<String>, ViewError> {
+    let names: Vec<String> = tables.iter().map(|(_, view)| view.to_string()).collect();
+    let partition = i64::from(batch.before.checkpoint.position.partition.0);
+    let sql = format!("{PROGRESS} WHERE view = ANY($1) AND partition = $2 FOR UPDATE SKIP LOCKED");
     let lock = transaction.prepare_cached(&sql).await.map_err(failed)?;
-    if let Some(row) = transaction.query_opt(&lock, &[&name, &partition]).await.map_err(failed)? {
-        return Ok(progress_of(view, &row)? == batch.before);
+    let mut mine = HashSet::new();
+    for row in transaction.query(&lock, &[&names, &partition]).await.map_err(failed)? {
+        if progress_of(&row)? == batch.before {
+            mine.insert(row.get(VIEW));
+        }
     }
-    if batch.before.count > 0 {
-        return Ok(false);
+    if batch.before.count == 0 && mine.len() < names.len() {
+        let first = "INSERT INTO views.checkpoints (view, partition, incarnation, \"offset\", event_id, count, digest)
+                     SELECT view, $2, $3, 0, $4, 0, $5 FROM unnest($1::text[]) AS view
+                     ON CONFLICT DO NOTHING RETURNING view";
+        let Checkpoint { incarnation, event_id, .. } = batch.before.checkpoint;
+        let digest = &batch.before.digest[..];
+        let values: [&(dyn ToSql + Sync); 5] = [&names, &partition, &incarnation.0, &event_id.0, &digest];
+        let begun = transaction.query(first, &values).await.map_err(failed)?;
+        mine.extend(begun.iter().map(|row| row.get::<_, String>(0)));
     }
-    let first = "INSERT INTO views.checkpoints (view, partition, incarnation, \"offset\", event_id, count, digest)
-                 VALUES ($1, $2, $3, 0, $4, 0, $5) ON CONFLICT DO NOTHING";
-    let Checkpoint { incarnation, event_id, .. } = batch.before.checkpoint;
-    let values: [&(dyn ToSql + Sync); 5] = [&name, &partition, &incarnation.0, &event_id.0, &&batch.before.digest[..]];
-    Ok(transaction.execute(first, &values).await.map_err(failed)? == 1)
+    Ok(mine)
 }
 
 /// The rows that the events of a batch touch, as far as they exist: one query, a look-up by index for each.
@@ -89,62 +106,23 @@ async fn load(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let columns = &view.table.columns[..view.table.key];
-    let arrays: Vec<Box<dyn ToSql + Sync + Send>> =
-        (0..columns.len()).map(|index| array(columns[index].kind, keys.iter().map(|key| &key[index]))).collect();
-    let mut names = Vec::new();
-    let mut unnested = Vec::new();
-    let mut is_key = vec!["partition = $1".to_owned()];
-    for (index, column) in columns.iter().enumerate() {
-        let name = sql::quoted(column.name);
-        // Arrays have no collation.
-        let kind = (DIALECT.kind)(column.kind).split(' ').next().unwrap_or_default();
-        unnested.push(format!("${}::{kind}[]", index + 2));
-        is_key.push(format!("{name} = asked.{name}"));
-        names.push(name);
-    }
+    let keyed = &view.table.columns[..view.table.key];
+    let Arrays { values, unnested } = Arrays::of(keyed, keys.iter());
+    let names: Vec<String> = keyed.iter().map(|column| sql::quoted(column.name)).collect();
+    let is_key = names.iter().map(|name| format!("{name} = asked.{name}"));
+    let is_key: Vec<String> = std::iter::once("partition = $1".to_owned()).chain(is_key).collect();
     let select = format!(
-        "SELECT found.* FROM unnest({}) AS asked ({})
+        "SELECT found.* FROM {unnested} AS asked ({})
          CROSS JOIN LATERAL (SELECT {} FROM {} WHERE {} LIMIT 1) AS found",
-        unnested.join(", "),
         names.join(", "),
         sql::list(&sql::all_columns(view)),
         DIALECT.name(view),
         is_key.join(" AND ")
     );
     let partition = i64::from(batch.before.checkpoint.position.partition.0);
-    let parameters: Vec<&(dyn ToSql + Sync)> =
-        std::iter::once(&partition as &(dyn ToSql + Sync)).chain(arrays.iter().map(|it| &**it as _)).collect();
     let select = transaction.prepare_cached(&select).await.map_err(in_view(view))?;
-    let rows = transaction.query(&select, &parameters).await.map_err(in_view(view))?;
+    let rows = transaction.query(&select, &with_partition(&partition, &values)).await.map_err(in_view(view))?;
     rows.iter().map(|row| values_of(view, row)).collect()
-}
-
-/// The values of one column of several keys.
-fn array<'a>(kind: Kind, values: impl Iterator<Item = &'a Value>) -> Box<dyn ToSql + Sync + Send> {
-    match kind {
-        Kind::Id => {
-            Box::new(values.filter_map(|it| if let Value::Id(id) = it { Some(*id) } else { None }).collect::<Vec<_>>())
-        }
-        Kind::Integer => Box::new(
-            values
-                .filter_map(|it| if let Value::Integer(number) = it { Some(*number) } else { None })
-                .collect::<Vec<_>>(),
-        ),
-        Kind::Boolean => Box::new(
-            values
-                .filter_map(|it| if let Value::Boolean(truth) = it { Some(*truth) } else { None })
-                .collect::<Vec<_>>(),
-        ),
-        Kind::Time => Box::new(
-            values.filter_map(|it| if let Value::Time(time) = it { Some(*time) } else { None }).collect::<Vec<_>>(),
-        ),
-        Kind::Text => Box::new(
-            values
-                .filter_map(|it| if let Value::Text(text) = it { Some(text.clone()) } else { None })
-                .collect::<Vec<_>>(),
-        ),
-    }
 }
 
 /// Writes what has changed, in the order of the key: neighbours share pages, and two nodes lock in one order.
@@ -155,26 +133,70 @@ async fn store(
     mut rows: Changes,
 ) -> Result<(), ViewError> {
     rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let partition = || parameter(&Value::Integer(i64::from(partition.0)), None);
-    let columns = sql::stored_columns(view);
-    let (name, kinds) = (DIALECT.name(view), view.table.columns);
-    let put = rows.iter().filter_map(|(_, row)| row.as_ref()).map(|values| {
-        let values = values.iter().zip(kinds).map(|(value, column)| parameter(value, Some(column)));
-        std::iter::once(partition()).chain(values).collect()
-    });
-    let gone = rows.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| {
-        let values = key.iter().zip(kinds).map(|(value, column)| parameter(value, Some(column)));
-        std::iter::once(partition()).chain(values).collect()
-    });
-    let mut statements = Vec::new();
-    let insert = format!("INSERT INTO {name} ({}) VALUES", sql::list(&columns));
-    add_rows(&mut statements, &insert, put, &DIALECT.on_conflict(view));
-    let delete = format!("DELETE FROM {name} WHERE ({}) IN (VALUES", sql::list(&sql::key_columns(view)));
-    add_rows(&mut statements, &delete, gone, ")");
-    for statement in &statements {
-        let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
-            statement.parameters.iter().map(|(value, kind)| (&**value as _, kind.clone())).collect();
-        transaction.execute_typed(&statement.sql, &parameters).await.map_err(in_view(view))?;
+    let (name, columns, partition) = (DIALECT.name(view), view.table.columns, i64::from(partition.0));
+    let put: Vec<&Values> = rows.iter().filter_map(|(_, row)| row.as_ref()).collect();
+    if !put.is_empty() {
+        let Arrays { values, unnested } = Arrays::of(columns, put.into_iter());
+        let (stored, on_conflict) = (sql::list(&sql::stored_columns(view)), DIALECT.on_conflict(view));
+        let insert = format!("INSERT INTO {name} ({stored}) SELECT $1, * FROM {unnested} {on_conflict}");
+        change(transaction, view, &insert, &with_partition(&partition, &values)).await?;
+    }
+    let gone: Vec<&Key> = rows.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| key).collect();
+    if !gone.is_empty() {
+        let Arrays { values, unnested } = Arrays::of(&columns[..view.table.key], gone.into_iter());
+        let key = sql::list(&sql::key_columns(view));
+        let delete = format!("DELETE FROM {name} WHERE ({key}) IN (SELECT $1, * FROM {unnested})");
+        change(transaction, view, &delete, &with_partition(&partition, &values)).await?;
     }
     Ok(())
+}
+
+async fn change(
+    transaction: &Transaction<'_>,
+    view: &View,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<(), ViewError> {
+    let statement = transaction.prepare_cached(sql).await.map_err(in_view(view))?;
+    transaction.execute(&statement, parameters).await.map_err(in_view(view)).map(drop)
+}
+
+/// Rows as one array for each column, so that a statement is the same however many there are. Their parameters begin with
+/// the second: the first is the partition.
+struct Arrays {
+    values: Vec<Box<dyn ToSql + Sync + Send>>,
+    unnested: String,
+}
+
+impl Arrays {
+    fn of<'a>(columns: &[Column], rows: impl Iterator<Item = &'a Values> + Clone) -> Self {
+        let column = |index: usize| array(columns[index].kind, rows.clone().map(move |row| &row[index]));
+        let values = (0..columns.len()).map(column).collect();
+        let numbered = columns.iter().zip(2..).map(|(column, number)| {
+            // Arrays have no collation.
+            let kind = (DIALECT.kind)(column.kind).split(' ').next().unwrap_or_default();
+            format!("${number}::{kind}[]")
+        });
+        Self { values, unnested: format!("unnest({})", numbered.collect::<Vec<_>>().join(", ")) }
+    }
+}
+
+fn with_partition<'a>(partition: &'a i64, values: &'a [Box<dyn ToSql + Sync + Send>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    std::iter::once(partition as &(dyn ToSql + Sync)).chain(values.iter().map(|it| &**it as _)).collect()
+}
+
+/// The values of one column. What is of another kind, or nothing, is nothing.
+fn array<'a>(kind: Kind, values: impl Iterator<Item = &'a Value>) -> Box<dyn ToSql + Sync + Send> {
+    macro_rules! of {
+        ($kind:path) => {
+            Box::new(values.map(|it| if let $kind(it) = it { Some(it.clone()) } else { None }).collect::<Vec<_>>())
+        };
+    }
+    match kind {
+        Kind::Id => of!(Value::Id),
+        Kind::Integer => of!(Value::Integer),
+        Kind::Boolean => of!(Value::Boolean),
+        Kind::Time => of!(Value::Time),
+        Kind::Text => of!(Value::Text),
+    }
 }

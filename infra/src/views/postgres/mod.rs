@@ -19,9 +19,9 @@ use deadpool_postgres::{
 };
 use porttask_app::{
     log::PartitionId,
-    views::{Batch, Condition, FoldOutcome, Frozen, Progress, Query, View, ViewError, ViewStore},
+    views::{Batch, Condition, FoldOutcome, Folded, Frozen, Progress, Query, View, ViewError, ViewStore},
 };
-use porttask_projections::{Model, Table, Values};
+use porttask_projections::{Table, Values};
 use tokio::sync::Semaphore;
 use tokio_postgres::{
     Error, IsolationLevel,
@@ -195,15 +195,15 @@ impl ViewStore for PostgresViews {
         let client = self.client().await?;
         let sql = format!("{PROGRESS} WHERE view = $1 ORDER BY partition");
         let rows = client.query(&sql, &[&view.to_string()]).await.map_err(failed)?;
-        rows.iter().map(|row| progress_of(view, row)).collect()
+        rows.iter().map(progress_of).collect()
     }
 
-    async fn fold(&self, view: &View, model: &Arc<dyn Model>, batch: &Arc<Batch>) -> Result<FoldOutcome, ViewError> {
+    async fn fold(&self, tables: &[Folded], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(failed)?;
-        let outcome = fold(&transaction, view, model.as_ref(), batch).await?;
-        transaction.commit().await.map_err(in_view(view))?;
-        Ok(outcome)
+        let outcomes = fold(&transaction, tables, batch).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(outcomes)
     }
 
     async fn freeze(&self, view: &View) -> Result<Frozen, ViewError> {
@@ -220,7 +220,7 @@ impl ViewStore for PostgresViews {
         transaction.batch_execute(&fill).await.map_err(in_view(view))?;
         let sql = format!("{PROGRESS} WHERE view = $1 ORDER BY partition");
         let rows = transaction.query(&sql, &[&view.to_string()]).await.map_err(failed)?;
-        let progress = rows.iter().map(|row| progress_of(view, row)).collect::<Result<_, _>>()?;
+        let progress = rows.iter().map(progress_of).collect::<Result<_, _>>()?;
         transaction.commit().await.map_err(failed)?;
         Ok(Frozen { view: copy, progress })
     }
@@ -233,7 +233,7 @@ impl ViewStore for PostgresViews {
 
     async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError> {
         let Select { sql, parameters } = DIALECT.select(view, query)?;
-        let parameters: Vec<Parameter> = parameters.iter().map(|value| parameter(value, None)).collect();
+        let parameters: Vec<Parameter> = parameters.iter().map(parameter).collect();
         let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
             parameters.iter().map(|(value, kind)| (&**value as _, kind.clone())).collect();
         let _permit = match query.text {

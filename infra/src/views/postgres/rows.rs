@@ -7,28 +7,23 @@ use porttask_app::{
 use porttask_projections::{Column, Kind, Value, Values};
 use tokio_postgres::{Row, types::Type};
 
+use super::tables::VIEW;
 use crate::multi_row::Parameter;
 
-/// partition, incarnation, offset, event id, count, digest.
-pub(super) fn progress_of(view: &View, row: &Row) -> Result<Progress, ViewError> {
+/// partition, incarnation, offset, event id, count, digest, view.
+pub(super) fn progress_of(row: &Row) -> Result<Progress, ViewError> {
     let partition = PartitionId(row.get::<_, i64>(0) as u16);
     let position = Position { partition, offset: Offset(row.get::<_, i64>(2) as u64) };
     let checkpoint = Checkpoint { incarnation: Incarnation(row.get(1)), position, event_id: EventId(row.get(3)) };
-    let foreign = |_| ViewError::Foreign { view: view.to_string() };
+    let foreign = |_| ViewError::Foreign { view: row.get(VIEW) };
     let digest = row.get::<_, &[u8]>(5).try_into().map_err(foreign)?;
     Ok(Progress { checkpoint, count: row.get::<_, i64>(4) as u64, digest })
 }
 
-/// A value with its type; nothing is nothing of the column's type.
-pub(super) fn parameter(value: &Value, column: Option<&Column>) -> Parameter {
+/// A value with its type.
+pub(super) fn parameter(value: &Value) -> Parameter {
     match value {
-        Value::Null => match column.map(|column| column.kind) {
-            Some(Kind::Id) => (Box::new(None::<uuid::Uuid>), Type::UUID),
-            Some(Kind::Integer) => (Box::new(None::<i64>), Type::INT8),
-            Some(Kind::Boolean) => (Box::new(None::<bool>), Type::BOOL),
-            Some(Kind::Time) => (Box::new(None::<jiff::Timestamp>), Type::TIMESTAMPTZ),
-            Some(Kind::Text) | None => (Box::new(None::<String>), Type::TEXT),
-        },
+        Value::Null => (Box::new(None::<String>), Type::TEXT),
         Value::Id(id) => (Box::new(*id), Type::UUID),
         Value::Integer(number) => (Box::new(*number), Type::INT8),
         Value::Boolean(is_true) => (Box::new(*is_true), Type::BOOL),

@@ -60,7 +60,9 @@ pub(super) const TABLES: &str = "
     );";
 
 pub(super) const PROGRESS: &str =
-    "SELECT partition, incarnation, \"offset\", event_id, count, digest FROM views.checkpoints";
+    "SELECT partition, incarnation, \"offset\", event_id, count, digest, view FROM views.checkpoints";
+/// Which column of that has the name of the table.
+pub(super) const VIEW: usize = 6;
 
 fn version(table: &Table) -> i32 {
     table.version as i32

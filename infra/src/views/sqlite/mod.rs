@@ -22,9 +22,9 @@ use std::{
 use async_trait::async_trait;
 use porttask_app::{
     log::{PartitionId, Position},
-    views::{Batch, FoldOutcome, Frozen, Progress, Query, View, ViewError, ViewStore},
+    views::{Batch, FoldOutcome, Folded, Frozen, Progress, Query, View, ViewError, ViewStore},
 };
-use porttask_projections::{Model, Table, Values};
+use porttask_projections::{Table, Values};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio::sync::Semaphore;
 
@@ -37,6 +37,8 @@ use super::sql;
 
 /// The writer's page cache: 64 MiB. Rows are touched at random.
 const WRITER_CACHE_KIBIBYTES: i32 = 65_536;
+/// Each model has a few of its own, and one for each set of columns that change together.
+const STATEMENTS: usize = 256;
 const READER_CACHE_KIBIBYTES: i32 = 16_384;
 const PACE: Duration = Duration::from_millis(10);
 /// How many texts are searched for at a time.
@@ -73,7 +75,7 @@ impl SqliteViews {
             writer.pragma_update(None, "synchronous", "NORMAL")?;
             writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIBIBYTES)?;
             writer.pragma_update(None, "wal_autocheckpoint", 4_096)?;
-            writer.set_prepared_statement_cache_capacity(64);
+            writer.set_prepared_statement_cache_capacity(STATEMENTS);
             writer.execute_batch(TABLES)?;
             Ok(writer)
         };
@@ -231,9 +233,16 @@ impl ViewStore for SqliteViews {
         self.shared.read(view, |connection| Ok(progress(connection, view)?))
     }
 
-    async fn fold(&self, view: &View, model: &Arc<dyn Model>, batch: &Arc<Batch>) -> Result<FoldOutcome, ViewError> {
-        let (view, model, batch) = (*view, Arc::clone(model), Arc::clone(batch));
-        self.write(Some(view), move |transaction| fold(transaction, &view, model.as_ref(), &batch)).await
+    async fn fold(&self, tables: &[Folded], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError> {
+        let (tables, batch) = (tables.to_vec(), Arc::clone(batch));
+        let each = move |transaction: &Transaction<'_>| {
+            let each = tables.iter().map(|(model, view)| {
+                let folded = fold(transaction, view, model.as_ref(), &batch);
+                folded.map_err(|failure| Failure::View(failure.in_view(Some(*view))))
+            });
+            each.collect()
+        };
+        self.write(None, each).await
     }
 
     async fn freeze(&self, view: &View) -> Result<Frozen, ViewError> {
