@@ -97,7 +97,7 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            at_once: 4,
+            at_once: 8,
             lease: Duration::from_secs(120),
             look_every: Duration::from_secs(5),
             first_retry: Duration::from_secs(10),

@@ -128,6 +128,17 @@ pub struct TaskFilter {
     pub organization: Option<OrganizationId>,
 }
 
+/// An attempt that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// At which task.
+    pub id: TaskId,
+    /// The task's epoch during the attempt.
+    pub epoch: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
 /// How many tasks a reactor has left.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TaskCounts {
@@ -184,11 +195,12 @@ pub trait Tasks: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Task>, LogError>;
 
-    /// Records how an attempt ended. `false`, and nothing is done, if the task was handed out again since, or given back.
+    /// Records how attempts ended. By attempt: `false`, and nothing is done, if the task was handed out again since, or
+    /// given back.
     ///
     /// # Errors
-    /// If the log's database fails.
-    async fn finish(&self, id: TaskId, epoch: u64, outcome: &Outcome) -> Result<bool, LogError>;
+    /// If the log's database fails; some may be recorded then.
+    async fn finish(&self, attempts: &[Attempt]) -> Result<Vec<bool>, LogError>;
 
     /// Tasks after `after` in the order of their ids, at most `limit`.
     ///

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_app::{
     ledger::Database,
     log::{Checkpoint, EventId, Head, Offset, OrganizationId, PartitionId, Position},
-    tasks::{ErrorText, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId},
+    tasks::{Attempt, ErrorText, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId},
 };
 use porttask_tests::{Settings, Store, on_both_engines};
 use uuid::Uuid;
@@ -16,6 +16,7 @@ on_both_engines! {
     tasks_of_one_target_are_handed_out_in_order,
     a_task_is_handed_out_to_one_worker,
     a_late_worker_changes_nothing,
+    attempts_are_recorded_together,
     a_task_that_failed_comes_back_when_it_is_due,
     a_dead_task_is_left_alone_until_it_is_revived,
     tasks_are_listed_in_pages,
@@ -61,6 +62,11 @@ async fn with_tasks(store: &Store, tasks: &[NewTask]) -> std::sync::Arc<dyn Data
 
 async fn claim(log: &dyn Database, now: i64) -> Vec<Task> {
     log.claim(MAIL, second(now), second(now + 60), 100).await.unwrap()
+}
+
+async fn finish(log: &dyn Database, id: TaskId, epoch: u64, outcome: &Outcome) -> bool {
+    let attempt = Attempt { id, epoch, outcome: outcome.clone() };
+    log.finish(&[attempt]).await.unwrap().remove(0)
 }
 
 fn numbers(tasks: &[Task]) -> Vec<u64> {
@@ -117,10 +123,10 @@ async fn tasks_of_one_target_are_handed_out_in_order(store: Store) {
     assert_eq!(claim(&*log, 11).await, [], "the first of the target is not done");
     let one = first.iter().find(|task| task.number == 1).unwrap();
     let retry = Outcome::Retry { at: second(100), error: ErrorText::new("busy") };
-    assert!(log.finish(one.id, one.epoch, &retry).await.unwrap());
+    assert!(finish(&*log, one.id, one.epoch, &retry).await);
     assert_eq!(claim(&*log, 12).await, [], "the first of the target waits to be tried again");
     let one = claim(&*log, 100).await.into_iter().find(|task| task.number == 1).unwrap();
-    assert!(log.finish(one.id, one.epoch, &Outcome::Dead { error: ErrorText::new("gone") }).await.unwrap());
+    assert!(finish(&*log, one.id, one.epoch, &Outcome::Dead { error: ErrorText::new("gone") }).await);
     assert_eq!(numbers(&claim(&*log, 101).await), [2], "a dead task does not stand in the way");
 }
 
@@ -158,12 +164,34 @@ async fn a_late_worker_changes_nothing(store: Store) {
     assert_eq!((next.id, next.attempts), (late.id, 2));
     let error = || ErrorText::new("late");
     for outcome in [Outcome::Done, Outcome::Retry { at: second(0), error: error() }, Outcome::Dead { error: error() }] {
-        assert!(!log.finish(late.id, late.epoch, &outcome).await.unwrap(), "{outcome:?}");
+        assert!(!finish(&*log, late.id, late.epoch, &outcome).await, "{outcome:?}");
     }
     assert_eq!(all(&*log).await, std::slice::from_ref(&next));
-    assert!(log.finish(next.id, next.epoch, &Outcome::Done).await.unwrap());
-    assert!(!log.finish(next.id, next.epoch, &Outcome::Done).await.unwrap());
+    assert!(finish(&*log, next.id, next.epoch, &Outcome::Done).await);
+    assert!(!finish(&*log, next.id, next.epoch, &Outcome::Done).await);
     assert_eq!(all(&*log).await, []);
+}
+
+async fn attempts_are_recorded_together(store: Store) {
+    let log = with_tasks(&store, &[task(1, 1), task(2, 2), task(3, 3), task(4, 4)]).await;
+    let claimed = claim(&*log, 10).await;
+    let error = || ErrorText::new("4.2.0 busy");
+    let ends = claimed.iter().map(|task| match task.number {
+        1 => (task.epoch, Outcome::Done),
+        2 => (task.epoch, Outcome::Retry { at: second(90), error: error() }),
+        3 => (task.epoch, Outcome::Dead { error: error() }),
+        _ => (task.epoch + 1, Outcome::Done),
+    });
+    let ends = claimed.iter().zip(ends);
+    let attempts: Vec<Attempt> = ends.map(|(task, (epoch, outcome))| Attempt { id: task.id, epoch, outcome }).collect();
+    let recorded = log.finish(&attempts).await.unwrap();
+    let expected: Vec<bool> = claimed.iter().map(|task| task.number != 4).collect();
+    assert_eq!(recorded, expected, "the last is somebody else's by now");
+    assert_eq!(log.finish(&[]).await.unwrap(), Vec::<bool>::new());
+    let mut left = all(&*log).await;
+    left.sort_by_key(|task| task.number);
+    let left: Vec<_> = left.iter().map(|task| (task.number, task.is_dead)).collect();
+    assert_eq!(left, [(2, false), (3, true), (4, false)]);
 }
 
 async fn a_task_that_failed_comes_back_when_it_is_due(store: Store) {
@@ -171,8 +199,8 @@ async fn a_task_that_failed_comes_back_when_it_is_due(store: Store) {
     let one = claim(&*log, 10).await.remove(0);
     let at = second(90) + SignedDuration::from_micros(7);
     let retry = Outcome::Retry { at, error: ErrorText::new("4.2.0 busy") };
-    assert!(log.finish(one.id, one.epoch, &retry).await.unwrap());
-    assert!(!log.finish(one.id, one.epoch, &Outcome::Done).await.unwrap(), "it was given back");
+    assert!(finish(&*log, one.id, one.epoch, &retry).await);
+    assert!(!finish(&*log, one.id, one.epoch, &Outcome::Done).await, "it was given back");
     let kept = all(&*log).await.remove(0);
     assert_eq!((kept.last_error.as_deref(), kept.due_at, kept.attempts), (Some("4.2.0 busy"), at, 1));
     assert_eq!(claim(&*log, 90).await, []);
@@ -183,8 +211,8 @@ async fn a_dead_task_is_left_alone_until_it_is_revived(store: Store) {
     let log = with_tasks(&store, &[task(1, 1), task(2, 2)]).await;
     let one = log.claim(MAIL, second(10), second(70), 1).await.unwrap().remove(0);
     assert!(!log.revive(one.id, second(11)).await.unwrap(), "it lives");
-    assert!(log.finish(one.id, one.epoch, &Outcome::Dead { error: ErrorText::new("5.1.1") }).await.unwrap());
-    assert!(!log.finish(one.id, one.epoch + 1, &Outcome::Done).await.unwrap());
+    assert!(finish(&*log, one.id, one.epoch, &Outcome::Dead { error: ErrorText::new("5.1.1") }).await);
+    assert!(!finish(&*log, one.id, one.epoch + 1, &Outcome::Done).await);
     assert_eq!(log.count_tasks(MAIL).await.unwrap(), TaskCounts { waiting: 1, dead: 1 });
     assert_eq!(numbers(&claim(&*log, 1_000).await), [2]);
     let dead = TaskFilter { only_dead: true, organization: None };

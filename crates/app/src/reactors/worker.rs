@@ -20,11 +20,13 @@ use super::{Deed, Outage, Pace, Served, TaskError, signed};
 use crate::{
     ledger::Database,
     log::LogError,
-    tasks::{ErrorText, Outcome, Task},
+    tasks::{self, ErrorText, Outcome, Task},
 };
 
 /// How long to leave a database that fails.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How long more attempts may end after one that has.
+const GATHER: Duration = Duration::from_millis(10);
 /// How often to count what is left.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
 
@@ -36,6 +38,14 @@ pub(super) struct Worker {
     counted: Option<Instant>,
 }
 
+/// How a round has ended.
+enum Round {
+    /// There may be more to do at once.
+    Full,
+    /// Nothing more is due, or there is no room.
+    Idle,
+}
+
 impl Worker {
     pub(super) fn new(database: Arc<dyn Database>, served: Arc<Served>, pace: Pace) -> Self {
         Self { database, served, pace, outage: Outage::default(), counted: None }
@@ -44,23 +54,18 @@ impl Worker {
     /// Works until it is told to stop, and then ends what is under way.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut under_way = JoinSet::new();
+        let mut ended = Vec::new();
         while !*stop.borrow() {
-            while under_way.try_join_next().is_some() {}
-            let begun = match under_way.len() < self.pace.at_once && !self.served.is_held() {
-                true => self.begin(&mut under_way).await,
-                false => self.count().await.map(|()| 0),
-            };
-            match begun {
-                Ok(0) => {
-                    let look_every = self.pace.look_every;
+            match self.round(&mut under_way, &mut ended).await {
+                Ok(Round::Full) => {}
+                Ok(Round::Idle) => {
                     tokio::select! {
                         _ = stop.wait_for(|stop| *stop) => {}
                         () = self.served.wake.notified() => {}
-                        Some(_) = under_way.join_next() => {}
-                        () = sleep(look_every) => {}
+                        Some(end) = under_way.join_next() => ended.extend(end),
+                        () = sleep(self.pace.look_every) => {}
                     }
                 }
-                Ok(_) => {}
                 Err(error) => {
                     self.outage.met(self.served.name(), &error);
                     tokio::select! {
@@ -70,28 +75,67 @@ impl Worker {
                 }
             }
         }
-        while under_way.join_next().await.is_some() {}
+        while let Some(end) = under_way.join_next().await {
+            ended.extend(end);
+        }
+        while self.record(&mut ended).await.is_err() {
+            sleep(PAUSE).await;
+        }
     }
 
-    /// Begins as many tasks as are due and have room; answers how many.
-    async fn begin(&mut self, under_way: &mut JoinSet<()>) -> Result<usize, LogError> {
+    /// Records what has ended, and begins as many tasks as are due and have room: several at once where there are several,
+    /// because each statement has its price.
+    async fn round(&mut self, under_way: &mut JoinSet<Ended>, ended: &mut Vec<Ended>) -> Result<Round, LogError> {
+        if !ended.is_empty() {
+            sleep(GATHER).await;
+        }
+        while let Some(end) = under_way.try_join_next() {
+            ended.extend(end);
+        }
+        self.record(ended).await?;
         self.count().await?;
-        let (now, room) = (Timestamp::now(), self.pace.at_once - under_way.len());
+        let room = self.pace.at_once - under_way.len();
+        if room == 0 || self.served.is_held() {
+            return Ok(Round::Idle);
+        }
+        let now = Timestamp::now();
         // A little longer than the work may take, so that its end can be recorded.
         let lease_until = now.saturating_add(signed(self.pace.lease)).unwrap_or(Timestamp::MAX);
         let tasks = self.database.claim(self.served.name(), now, lease_until, room).await?;
         self.outage.is_over(self.served.name());
-        let begun = tasks.len();
+        let round = if tasks.len() < room { Round::Idle } else { Round::Full };
         for task in tasks {
             let attempt = Attempt {
-                database: Arc::clone(&self.database),
                 served: Arc::clone(&self.served),
                 pace: self.pace,
                 ends_at: Instant::now() + self.pace.lease,
             };
             under_way.spawn(attempt.make(task));
         }
-        Ok(begun)
+        Ok(round)
+    }
+
+    /// Records how attempts ended, while the tasks are this worker's. Those of which it could not be recorded are kept.
+    async fn record(&self, ended: &mut Vec<Ended>) -> Result<(), LogError> {
+        let reactor = self.served.name();
+        ended.retain(|end| {
+            let is_ours = Instant::now() < end.ends_at;
+            if !is_ours {
+                tracing::warn!(reactor, task = %end.attempt.id, "it was not recorded how a task ended");
+            }
+            is_ours
+        });
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let attempts: Vec<_> = ended.iter().map(|end| end.attempt.clone()).collect();
+        let recorded = self.database.finish(&attempts).await?;
+        for (end, is_recorded) in ended.drain(..).zip(recorded) {
+            if is_recorded {
+                (end.counter)(&self.served).fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        Ok(())
     }
 
     async fn count(&mut self) -> Result<(), LogError> {
@@ -108,24 +152,31 @@ impl Worker {
 
 /// One attempt at a task.
 struct Attempt {
-    database: Arc<dyn Database>,
     served: Arc<Served>,
     pace: Pace,
     /// When the task may become another worker's.
     ends_at: Instant,
 }
 
+/// What counts an attempt.
+type Counter = fn(&Served) -> &AtomicU64;
+
+/// An attempt that has ended, and what counts it.
+struct Ended {
+    attempt: tasks::Attempt,
+    counter: Counter,
+    ends_at: Instant,
+}
+
 impl Attempt {
-    async fn make(self, task: Task) {
+    async fn make(self, task: Task) -> Ended {
         let result = match task.attempts > self.pace.attempts {
             // Whoever began it never came back to say how it ended.
             true => Err(TaskError::Permanent(format!("it was begun {} times and never ended", task.attempts - 1))),
             false => self.carry_out(&task).await,
         };
         let (outcome, counter) = self.outcome(&task, result);
-        if self.record(&task, &outcome).await {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        Ended { attempt: tasks::Attempt { id: task.id, epoch: task.epoch, outcome }, counter, ends_at: self.ends_at }
     }
 
     /// Carries it out, within the time and whatever happens.
@@ -141,25 +192,25 @@ impl Attempt {
         }
     }
 
-    fn outcome(&self, task: &Task, result: Result<Deed, TaskError>) -> (Outcome, &AtomicU64) {
+    fn outcome(&self, task: &Task, result: Result<Deed, TaskError>) -> (Outcome, Counter) {
         let (reactor, id) = (self.served.name(), task.id);
         match result {
-            Ok(Deed::Done) => (Outcome::Done, &self.served.done),
+            Ok(Deed::Done) => (Outcome::Done, |served| &served.done),
             Ok(Deed::Needless) => {
                 tracing::debug!(reactor, task = %id, "a task had become needless");
-                (Outcome::Done, &self.served.needless)
+                (Outcome::Done, |served| &served.needless)
             }
             Err(TaskError::Temporary(error)) if task.attempts < self.pace.attempts => {
                 let error = ErrorText::new(&error);
                 let wait = self.wait(task.attempts);
                 tracing::debug!(reactor, task = %id, error = error.as_str(), "a task failed and is tried again");
                 let at = Timestamp::now().saturating_add(signed(wait)).unwrap_or(Timestamp::MAX);
-                (Outcome::Retry { at, error }, &self.served.retried)
+                (Outcome::Retry { at, error }, |served| &served.retried)
             }
             Err(error) => {
                 let error = ErrorText::new(&error.to_string());
                 tracing::warn!(reactor, task = %id, error = error.as_str(), "a task is dead: `porttask tasks revive` tries it again");
-                (Outcome::Dead { error }, &self.served.died)
+                (Outcome::Dead { error }, |served| &served.died)
             }
         }
     }
@@ -169,20 +220,5 @@ impl Attempt {
         let doubled = self.pace.first_retry.saturating_mul(1 << attempts.saturating_sub(1).min(20));
         let share = f32::from(Uuid::now_v7().as_u64_pair().1 as u16) / f32::from(u16::MAX);
         doubled.min(self.pace.longest_retry).mul_f32(0.75 + share / 4.0)
-    }
-
-    /// Records how it ended, while the task is this worker's.
-    async fn record(&self, task: &Task, outcome: &Outcome) -> bool {
-        loop {
-            match self.database.finish(task.id, task.epoch, outcome).await {
-                Ok(is_recorded) => return is_recorded,
-                Err(_) if Instant::now() + PAUSE < self.ends_at => sleep(PAUSE).await,
-                Err(error) => {
-                    let reactor = self.served.name();
-                    tracing::warn!(reactor, task = %task.id, %error, "it was not recorded how a task ended");
-                    return false;
-                }
-            }
-        }
     }
 }

@@ -34,8 +34,8 @@ const APPEND_SETTINGS: &str = "
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
 ";
 
-/// Every statement of the log finds its rows by an index. A plan made while a table was small would scan it for ever.
-pub(super) const PLAN_SETTINGS: &str = "
+/// For statements that find their rows by an index, as all of the log do. A plan made while a table was small would scan it for ever.
+pub(crate) const PLAN_SETTINGS: &str = "
     SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off;
     SET enable_bitmapscan = off;

@@ -2,11 +2,13 @@
 //!
 //! Every change is one statement, so that a node that freezes keeps nobody waiting.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use porttask_app::{
     log::{Checkpoint, EventId, Incarnation, LogError, OrganizationId, PartitionId, Position},
-    tasks::{NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, Tasks},
+    tasks::{Attempt, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, Tasks},
 };
 use tokio_postgres::{Row, types::ToSql};
 use uuid::Uuid;
@@ -86,6 +88,10 @@ const CLAIM: &str = concat!(
     columns!("task")
 );
 
+const DONE: &str = "DELETE FROM ledger.tasks AS task
+    USING unnest($1::uuid[], $2::int8[]) AS done (id, epoch)
+    WHERE task.id = done.id AND task.epoch = done.epoch AND NOT task.is_dead RETURNING task.id";
+
 const TASKS: &str = concat!(
     "SELECT ",
     columns!("task"),
@@ -164,24 +170,30 @@ impl Tasks for PostgresLog {
         Ok(claimed.iter().map(task).collect())
     }
 
-    async fn finish(&self, id: TaskId, epoch: u64, outcome: &Outcome) -> Result<bool, LogError> {
+    async fn finish(&self, attempts: &[Attempt]) -> Result<Vec<bool>, LogError> {
         const WHOSE: &str = "WHERE id = $1 AND epoch = $2 AND NOT is_dead";
-        let epoch = epoch as i64;
-        let changed = match outcome {
-            Outcome::Done => {
-                let sql = format!("DELETE FROM ledger.tasks {WHOSE}");
-                self.changed(&sql, &[&id.0, &epoch]).await?
-            }
-            Outcome::Retry { at, error } => {
-                let sql = format!("UPDATE ledger.tasks SET epoch = epoch + 1, due_at = $3, last_error = $4 {WHOSE}");
-                self.changed(&sql, &[&id.0, &epoch, at, &error.as_str()]).await?
-            }
-            Outcome::Dead { error } => {
-                let sql = format!("UPDATE ledger.tasks SET epoch = epoch + 1, is_dead = true, last_error = $3 {WHOSE}");
-                self.changed(&sql, &[&id.0, &epoch, &error.as_str()]).await?
-            }
-        };
-        Ok(changed == 1)
+        let done = attempts.iter().filter(|attempt| attempt.outcome == Outcome::Done);
+        let (ids, epochs): (Vec<Uuid>, Vec<i64>) = done.map(|it| (it.id.0, it.epoch as i64)).unzip();
+        let removed = if ids.is_empty() { Vec::new() } else { self.rows(DONE, &[&ids, &epochs]).await? };
+        let removed: HashSet<Uuid> = removed.iter().map(|row| row.get(0)).collect();
+        let mut finished = Vec::with_capacity(attempts.len());
+        for Attempt { id, epoch, outcome } in attempts {
+            let epoch = *epoch as i64;
+            finished.push(match outcome {
+                Outcome::Done => removed.contains(&id.0),
+                Outcome::Retry { at, error } => {
+                    let set = "epoch = epoch + 1, due_at = $3, last_error = $4";
+                    let sql = format!("UPDATE ledger.tasks SET {set} {WHOSE}");
+                    self.changed(&sql, &[&id.0, &epoch, at, &error.as_str()]).await? == 1
+                }
+                Outcome::Dead { error } => {
+                    let set = "epoch = epoch + 1, is_dead = true, last_error = $3";
+                    let sql = format!("UPDATE ledger.tasks SET {set} {WHOSE}");
+                    self.changed(&sql, &[&id.0, &epoch, &error.as_str()]).await? == 1
+                }
+            });
+        }
+        Ok(finished)
     }
 
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use porttask_app::{
     log::{Checkpoint, EventId, Incarnation, LogError, Offset, OrganizationId, PartitionId, Position},
-    tasks::{NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, Tasks},
+    tasks::{Attempt, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, Tasks},
 };
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
@@ -70,9 +70,15 @@ impl Tasks for SqliteLog {
             .await
     }
 
-    async fn finish(&self, id: TaskId, epoch: u64, outcome: &Outcome) -> Result<bool, LogError> {
-        let outcome = outcome.clone();
-        self.readers.run_writing(Durable::Soon, move |connection| finish(connection, id, epoch, &outcome)).await
+    async fn finish(&self, attempts: &[Attempt]) -> Result<Vec<bool>, LogError> {
+        let attempts = attempts.to_vec();
+        let finish = move |connection: &mut Connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let finished = attempts.iter().map(|attempt| finish(&transaction, attempt)).collect::<Result<_, _>>()?;
+            transaction.commit()?;
+            Ok(finished)
+        };
+        self.readers.run_writing(Durable::Soon, finish).await
     }
 
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError> {
@@ -189,7 +195,7 @@ fn claim(
     Ok(tasks)
 }
 
-fn finish(connection: &Connection, id: TaskId, epoch: u64, outcome: &Outcome) -> rusqlite::Result<bool> {
+fn finish(connection: &Connection, Attempt { id, epoch, outcome }: &Attempt) -> rusqlite::Result<bool> {
     const WHOSE: &str = "WHERE id = ?1 AND epoch = ?2 AND is_dead = 0";
     let id = id.0.as_bytes();
     let changed = match outcome {

@@ -35,7 +35,10 @@ use self::{
     tables::{DIALECT, PROGRESS, TABLES, add, idle, indexes, lock_catalog, remove, serve, served},
 };
 use super::sql::Select;
-use crate::{log::postgres::connect::Connector, multi_row::Parameter};
+use crate::{
+    log::postgres::connect::{Connector, PLAN_SETTINGS},
+    multi_row::Parameter,
+};
 
 /// Each batch is several round trips to the server, for each model and partition.
 const PACE: Duration = Duration::from_millis(30);
@@ -46,7 +49,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The read models' tables.
 pub struct PostgresViews {
+    /// For whole tables.
     pool: Pool,
+    /// For folds, which find all rows by their keys.
+    folds: Pool,
     /// For listings, which may not take long.
     listings: Pool,
     /// Searches take long: others than these would wait for them.
@@ -62,8 +68,9 @@ impl PostgresViews {
         let connector = Connector::new(url)?;
         // Whatever of the tables is lost is folded again.
         let views = Self {
-            pool: pool(&connector, "SET synchronous_commit = off")?,
-            listings: pool(&connector, "SET statement_timeout = '5s'")?,
+            pool: pool(&connector, "SET synchronous_commit = off".to_owned())?,
+            folds: pool(&connector, format!("SET synchronous_commit = off; {PLAN_SETTINGS}"))?,
+            listings: pool(&connector, "SET statement_timeout = '5s'".to_owned())?,
             searches: Semaphore::new(SEARCHES),
         };
         let mut client = views.client().await?;
@@ -75,12 +82,16 @@ impl PostgresViews {
     }
 
     async fn client(&self) -> Result<Object, ViewError> {
-        self.pool.get().await.map_err(|error| ViewError::Database(error.to_string()))
+        client_of(&self.pool).await
     }
 }
 
+async fn client_of(pool: &Pool) -> Result<Object, ViewError> {
+    pool.get().await.map_err(|error| ViewError::Database(error.to_string()))
+}
+
 /// A pool of connections that begin with a statement.
-fn pool(connector: &Connector, first: &'static str) -> Result<Pool, ViewError> {
+fn pool(connector: &Connector, first: String) -> Result<Pool, ViewError> {
     let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(connector.config.clone(), connector.tls.clone(), config);
     Pool::builder(manager)
@@ -89,7 +100,8 @@ fn pool(connector: &Connector, first: &'static str) -> Result<Pool, ViewError> {
         .wait_timeout(Some(PATIENCE))
         .create_timeout(Some(PATIENCE))
         .post_create(Hook::async_fn(move |client: &mut ClientWrapper, _| {
-            Box::pin(async move { client.batch_execute(first).await.map_err(HookError::Backend) })
+            let first = first.clone();
+            Box::pin(async move { client.batch_execute(&first).await.map_err(HookError::Backend) })
         }))
         .build()
         .map_err(|error| ViewError::Database(error.to_string()))
@@ -199,7 +211,7 @@ impl ViewStore for PostgresViews {
     }
 
     async fn fold(&self, tables: &[Folded], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError> {
-        let mut client = self.client().await?;
+        let mut client = client_of(&self.folds).await?;
         let transaction = client.transaction().await.map_err(failed)?;
         let outcomes = fold(&transaction, tables, batch).await?;
         transaction.commit().await.map_err(failed)?;
@@ -240,7 +252,7 @@ impl ViewStore for PostgresViews {
             Some(_) => Some(self.searches.acquire().await.map_err(|error| ViewError::Database(error.to_string()))?),
             None => None,
         };
-        let client = self.listings.get().await.map_err(|error| ViewError::Database(error.to_string()))?;
+        let client = client_of(&self.listings).await?;
         let is_one_of = |condition: &Condition| matches!(condition, Condition::OneOf(..));
         let found = if query.text.is_some() || query.conditions.iter().any(is_one_of) {
             // A plan is made for these very values: a common word and a rare one want different ones, and statements that
