@@ -72,13 +72,15 @@ macro_rules! columns {
     };
 }
 
+/// The oldest of a target is looked up by its index: as an anti-join, planned while the table is empty, all tasks of the
+/// reactor would be read for each that is claimed.
 const CLAIM: &str = concat!(
     "WITH free AS (
         SELECT partition, id FROM ledger.tasks AS task
-        WHERE reactor = $1 AND NOT is_dead AND due_at <= $2 AND NOT EXISTS (
-            SELECT FROM ledger.tasks AS older
-            WHERE older.partition = task.partition AND older.reactor = task.reactor AND older.target = task.target
-            AND older.rank < task.rank AND NOT older.is_dead
+        WHERE reactor = $1 AND NOT is_dead AND due_at <= $2 AND rank = (
+            SELECT rank FROM ledger.tasks AS oldest
+            WHERE oldest.partition = task.partition AND oldest.reactor = task.reactor AND oldest.target = task.target
+            AND NOT oldest.is_dead ORDER BY rank LIMIT 1
         )
         ORDER BY due_at, rank LIMIT $4 FOR UPDATE OF task SKIP LOCKED
     )
