@@ -1,7 +1,11 @@
 //! What a node remembers never answers alone: another node may have changed it.
 
 use futures_util::future::join_all;
-use porttask_app::{execute::ExecuteError, log::Expected, new_id};
+use porttask_app::{
+    execute::{Commands, ExecuteError, Request},
+    log::{Expected, Version},
+    new_id,
+};
 use porttask_domain::{
     Fact,
     identity::{Role, Session, User, organization, session, user},
@@ -15,6 +19,7 @@ on_both_engines! {
     a_suspension_on_another_node_holds_at_once,
     a_refusal_is_not_given_from_memory,
     many_who_change_the_same_thing_all_come_through,
+    what_is_said_to_be_new_is_met_as_it_is,
     a_revoked_session_beats_a_command_under_way,
     a_dry_run_is_not_answered_from_memory_and_records_nothing,
 }
@@ -65,6 +70,25 @@ async fn many_who_change_the_same_thing_all_come_through(store: Store) {
     let (two, _) = nodes[1].executor.load::<User>(acme.organization, bob).await.unwrap();
     assert_eq!(one.rights(), two.rights());
     assert!(one.rights().is_some());
+}
+
+async fn what_is_said_to_be_new_is_met_as_it_is(store: Store) {
+    let (one, two) = (Node::on(&store).await, Node::on(&store).await);
+    let acme = one.acme().await;
+    let bob = new_id();
+    let invite = || invite(acme.organization, bob, "bob@acme.example", Role::Agent);
+    let request = Request::new(acme.organization, acme.meta());
+    for (node, facts) in [(&one, 1), (&two, 0), (&one, 0)] {
+        let commands = Commands::new().on_new::<User>(bob, invite());
+        let done = node.executor.execute_all(&commands, &request).await.unwrap();
+        assert_eq!(done.facts.len(), facts);
+    }
+    let commands = Commands::new().on_new::<User>(bob, become_role(Role::Auditor));
+    let done = two.executor.execute_all(&commands, &request).await.unwrap();
+    assert_eq!(done.facts[0].1, Version(2), "after the invitation");
+    let commands = Commands::new().on_new::<User>(new_id(), become_role(Role::Auditor));
+    let refused = two.executor.execute_all(&commands, &request).await;
+    assert_refused(&refused, "user-not-found");
 }
 
 async fn a_revoked_session_beats_a_command_under_way(store: Store) {

@@ -31,7 +31,7 @@ use uuid::Uuid;
 use self::seen::Seen;
 pub use self::token::{Credential, InvalidToken, Token};
 use crate::{
-    execute::{ExecuteError, Executor, Refused, Request, stream_of},
+    execute::{Commands, ExecuteError, Executor, Refused, Request, stream_of},
     ledger::Database,
     log::{Expected, LogError, NewSecret, SecretId, SecretKind, StreamId, Version},
     new_id,
@@ -176,15 +176,21 @@ impl Access {
         lasts: Range<Timestamp>,
         meta: Meta,
     ) -> Result<(SessionId, Token), AccessError> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let session: SessionId = new_id();
-            let Beginning { token, secret, eras, seen } = self.beginning(session, organization, user).await?;
+            let beginning = match self.begin(session, organization, user, attempt == 0).await {
+                // What was kept may be old.
+                Err(AccessError::Unknown) if attempt == 0 => continue,
+                beginning => beginning?,
+            };
+            let Beginning { token, secret, eras, seen } = beginning;
             let mut request = Request::new(organization, Meta { session: Some(session), ..meta.clone() });
             request.expected = seen;
             request.secrets.push(secret);
             let Range { start: started_at, end: expires_at } = lasts;
             let start = session::Command::Start { user, method, started_at, expires_at, eras };
-            match self.executor.execute::<Session>(session, start, &request).await {
+            let commands = Commands::new().on_new::<Session>(session, start);
+            match self.executor.execute_all(&commands, &request).await {
                 Ok(_) => return Ok((session, token)),
                 Err(ExecuteError::Refused(refused)) => return Err(AccessError::Refused(refused)),
                 // User or organization were changed at this very moment, perhaps locked out.
@@ -205,8 +211,19 @@ impl Access {
         organization: OrganizationId,
         user: UserId,
     ) -> Result<Beginning, AccessError> {
+        self.begin(session, organization, user, false).await
+    }
+
+    /// What a session needs to begin, from memory if it may be older than the log, which is then asked with the event.
+    async fn begin(
+        &self,
+        session: SessionId,
+        organization: OrganizationId,
+        user: UserId,
+        may_be_old: bool,
+    ) -> Result<Beginning, AccessError> {
         let token = Token::generate(organization, Credential::Session(session)).map_err(ExecuteError::from)?;
-        let mut seen = Seen::new(self, false);
+        let mut seen = Seen::new(self, may_be_old);
         let state: User = seen.look(stream_of::<User>(organization, user)?).await?;
         if state.rights().is_none() {
             return Err(AccessError::Unknown);

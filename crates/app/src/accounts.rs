@@ -10,10 +10,10 @@ use porttask_projections::{ColumnType, ReadModel, Value, folded, identity::user:
 
 use crate::{
     ledger::Database,
-    log::{LogError, PartitionId},
+    log::LogError,
     organizations,
     vault::Vault,
-    views::{Condition, Direction, Query, ViewError, Views},
+    views::{Condition, Query, ViewError, Views},
 };
 
 /// How long the list of users may take to come to now. A wrong answer after that is put right by the next attempt.
@@ -76,36 +76,31 @@ impl Accounts {
         let wanted = email.comparable();
         // Whoever has just accepted an invitation can sign in at once.
         self.views.catch_up(Users::NAME, PATIENCE).await?;
-        for partition in 0..self.database.heads().await?.len() {
-            let mut query = Query {
-                partition: PartitionId(partition as u16),
-                conditions: vec![
-                    Condition::Equal("folded_email", Value::Text(folded(&email.to_string()))),
-                    Condition::Equal("status", Status::Active.to_value()),
-                ],
-                is_everywhere: false,
-                text: None,
-                sort: vec!["folded_email", "organization", "user"],
-                direction: Direction::Ascending,
-                after: None,
-                limit: PAGE,
-            };
-            loop {
-                let rows = self.views.rows::<Users>(&query).await?;
-                query.after = rows.last().map(|last| {
-                    vec![Value::Text(last.folded_email.clone()), last.organization.to_value(), last.user.to_value()]
-                });
-                let is_last = rows.len() < PAGE;
-                for row in rows {
-                    let address = row.email.and_then(|email| EmailAddress::new(&email).ok());
-                    // Folding forgets accents; addresses with and without them are different ones.
-                    if address.is_some_and(|it| it.comparable() == wanted) {
-                        accounts.push((row.organization, row.user));
-                    }
+        let mut query = Query {
+            is_everywhere: true,
+            conditions: vec![
+                Condition::Equal("folded_email", Value::Text(folded(&email.to_string()))),
+                Condition::Equal("status", Status::Active.to_value()),
+            ],
+            sort: vec!["folded_email", "organization", "user"],
+            limit: PAGE,
+            ..Query::default()
+        };
+        loop {
+            let rows = self.views.rows::<Users>(&query).await?;
+            query.after = rows.last().map(|last| {
+                vec![Value::Text(last.folded_email.clone()), last.organization.to_value(), last.user.to_value()]
+            });
+            let is_last = rows.len() < PAGE;
+            for row in rows {
+                let address = row.email.and_then(|email| EmailAddress::new(&email).ok());
+                // Folding forgets accents; addresses with and without them are different ones.
+                if address.is_some_and(|it| it.comparable() == wanted) {
+                    accounts.push((row.organization, row.user));
                 }
-                if is_last || accounts.len() >= most {
-                    break;
-                }
+            }
+            if is_last || accounts.len() >= most {
+                break;
             }
         }
         accounts.truncate(most);

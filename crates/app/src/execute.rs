@@ -121,7 +121,15 @@ impl Commands {
     /// The same commands, and then this one.
     #[must_use]
     pub fn on<A: Aggregate>(mut self, id: A::Id, command: A::Command) -> Self {
-        self.0.push(Box::new(On::<A> { id, command }));
+        self.0.push(Box::new(On::<A> { id, command, is_new: false }));
+        self
+    }
+
+    /// The same commands, and then this one for something that is made by it, under an id that nothing had: what is not
+    /// there is not read. Something that is there nevertheless is met as it is.
+    #[must_use]
+    pub fn on_new<A: Aggregate>(mut self, id: A::Id, command: A::Command) -> Self {
+        self.0.push(Box::new(On::<A> { id, command, is_new: true }));
         self
     }
 }

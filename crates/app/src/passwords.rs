@@ -3,15 +3,16 @@
 mod common;
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
 use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::{PasswordHasher, phc::PasswordHash},
 };
 use porttask_domain::{OrganizationId, UserId};
+use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
@@ -116,6 +117,7 @@ pub struct Passwords {
     database: Arc<dyn Database>,
     permits: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    memory: Arc<Memory>,
     parallel: usize,
     refused: AtomicU64,
     done: AtomicU64,
@@ -140,7 +142,8 @@ impl Passwords {
         let parallel = std::thread::available_parallelism().map_or(1, usize::from);
         let waiting = Arc::new(Semaphore::new(parallel * (1 + WAITING_PER_PERMIT)));
         let permits = Arc::new(Semaphore::new(parallel));
-        Self { database, permits, waiting, parallel, refused: AtomicU64::new(0), done: AtomicU64::new(0) }
+        let (refused, done) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { database, permits, waiting, memory: Arc::default(), parallel, refused, done }
     }
 
     /// What there is to do now.
@@ -185,7 +188,16 @@ impl Passwords {
         // What is absurdly long is no password of anybody's; it must not cost more than others.
         let is_sane = password.len() <= LONGEST;
         let password = if is_sane { composed(password) } else { String::new() };
-        let is_equal = self.at_work(move || verify(&against, password.as_bytes())).await?;
+        let memory = Arc::clone(&self.memory);
+        let is_equal = self
+            .at_work(move || {
+                let mut blocks = memory.take();
+                let is_equal = verify(&against, password.as_bytes(), &mut blocks);
+                memory.keep(blocks);
+                is_equal
+            })
+            .await?;
+        self.memory.rest(self.parallel - self.permits.available_permits());
         Ok(is_equal && is_known && is_sane)
     }
 
@@ -218,8 +230,47 @@ fn hash(password: &[u8]) -> Result<String, PasswordError> {
     hash.map(|hash| hash.to_string()).map_err(|error| PasswordError::Failed(error.to_string()))
 }
 
-fn verify(hash: &str, password: &[u8]) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
+/// Whether it is the password with this hash, with its parameters, in memory that grows to what they need.
+fn verify(hash: &str, password: &[u8], memory: &mut Vec<Block>) -> bool {
+    let again = || {
+        let kept = PasswordHash::new(hash).ok()?;
+        let algorithm = Algorithm::try_from(kept.algorithm.as_str()).ok()?;
+        let version = Version::try_from(kept.version?).ok()?;
+        let params = Params::try_from(&kept).ok()?;
+        let (salt, expected) = (kept.salt?, kept.hash?);
+        memory.resize(params.block_count(), Block::new());
+        let mut hashed = vec![0; expected.len()];
+        let argon2 = Argon2::new(algorithm, version, params);
+        argon2.hash_password_into_with_memory(password, salt.as_ref(), &mut hashed, memory).ok()?;
+        Some(bool::from(hashed.ct_eq(expected.as_ref())))
+    };
+    again().unwrap_or(false)
+}
+
+/// The 19 MiB that each comparison needs, kept from one to the next while there is a next: to get and to clear them costs
+/// a twentieth of the work.
+#[derive(Default)]
+struct Memory(Mutex<Vec<Vec<Block>>>);
+
+impl Memory {
+    fn take(&self) -> Vec<Block> {
+        self.lock().pop().unwrap_or_default()
+    }
+
+    fn keep(&self, blocks: Vec<Block>) {
+        self.lock().push(blocks);
+    }
+
+    /// Gives back what nobody needs who is at work.
+    fn rest(&self, at_work: usize) {
+        let mut kept = self.lock();
+        let needed = at_work.min(kept.len());
+        kept.truncate(needed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<Block>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
@@ -228,11 +279,13 @@ mod tests {
 
     #[test]
     fn a_hash_knows_its_password_and_no_other() {
+        // What another password left there does not matter.
+        let memory = &mut Vec::new();
         let hashed = hash("correct horse battery".as_bytes()).unwrap();
         assert!(hashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && hashed.len() <= 200, "{hashed}");
-        assert!(verify(&hashed, "correct horse battery".as_bytes()));
-        assert!(!verify(&hashed, "correct horse batterx".as_bytes()));
-        assert!(!verify("no hash", b"x"));
+        assert!(verify(&hashed, "correct horse battery".as_bytes(), memory));
+        assert!(!verify(&hashed, "correct horse batterx".as_bytes(), memory));
+        assert!(!verify("no hash", b"x", memory));
     }
 
     #[test]
@@ -245,7 +298,7 @@ mod tests {
         );
         assert_eq!(nobody.salt.unwrap().len(), somebody.salt.unwrap().len());
         assert_eq!(nobody.hash.unwrap().len(), somebody.hash.unwrap().len());
-        assert!(!verify(NOBODY, b"correct horse battery"));
+        assert!(!verify(NOBODY, b"correct horse battery", &mut Vec::new()));
     }
 
     #[test]

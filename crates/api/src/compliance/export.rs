@@ -65,7 +65,7 @@ pub(crate) async fn export_audit_log(
     let id: ExportId = order.new_id(&app);
     let subject = stream_of::<Export>(organization, id)?;
     let command = Command::TakeAuditLog { format: *format, selection: filter.recorded(organization) };
-    let commands = Commands::new().on::<Export>(id, command);
+    let commands = Commands::new().on_new::<Export>(id, command);
     let done = order.carry_out(&app, &subject, &commands, |it| it.needing(Capability::Settle)).await?;
     let Some(position) = done.position.filter(|_| !order.dry_run) else {
         return Ok(Changed::of(&app, done, &subject, order.dry_run).await?.into_response());

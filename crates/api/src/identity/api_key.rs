@@ -116,7 +116,7 @@ pub(crate) async fn create_api_key(
         request
     };
     let subject = stream_of::<ApiKey>(organization, key)?;
-    let done = order.carry_out(&app, &subject, &Commands::new().on::<ApiKey>(key, create), limited).await?;
+    let done = order.carry_out(&app, &subject, &Commands::new().on_new::<ApiKey>(key, create), limited).await?;
     let is_new = !done.facts.is_empty();
     let changed = Changed::of(&app, done, &subject, false).await?;
     let (status, place) = (changed.status(), format!("{}/api-keys/{key}", place_of(organization)));

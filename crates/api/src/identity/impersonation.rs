@@ -100,7 +100,7 @@ pub(crate) async fn impersonate_user(
         request
     };
     let subject = stream_of::<Session>(organization, session)?;
-    let done = order.carry_out(&app, &subject, &Commands::new().on::<Session>(session, begin), prepared).await?;
+    let done = order.carry_out(&app, &subject, &Commands::new().on_new::<Session>(session, begin), prepared).await?;
     let is_new = !done.facts.is_empty();
     let (state, _) = app.executor.load::<Session>(organization, session).await?;
     let expires_at = state.times().map_or(expires_at, |(_, expires_at)| expires_at);

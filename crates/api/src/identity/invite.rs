@@ -166,7 +166,7 @@ pub(crate) async fn invite_users(
 async fn invite_one<B>(app: &App, order: &mut Order<WriteUsers, B>, new: NewUser) -> Result<Changed, Problem> {
     let (organization, user) = (order.by.organization, new_id());
     may_grant(&mut order.by, new.permissions, new.role)?;
-    let commands = Commands::new().on::<User>(user, new.invite(organization, user, ends(app))?);
+    let commands = Commands::new().on_new::<User>(user, new.invite(organization, user, ends(app))?);
     let subject = stream(organization, user)?;
     let done = order.carry_out(app, &subject, &commands, limited(app)).await?;
     Changed::of(app, done, &subject, order.dry_run).await

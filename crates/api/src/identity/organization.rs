@@ -143,7 +143,7 @@ pub(crate) async fn create_organization(
     let fields = ((&*first_admin.name, "/first_admin/name"), (&*first_admin.email, "/first_admin/email"));
     let invitation = invite(fields.0, fields.1, Role::Admin, None, organization, admin, ends(&app))?;
     let create = Command::Create { name, domain, trial_ends_at: now + TRIAL };
-    let commands = Commands::new().on::<Organization>(organization, create).on::<User>(admin, invitation);
+    let commands = Commands::new().on_new::<Organization>(organization, create).on_new::<User>(admin, invitation);
     order.by.organization = organization;
     let subject = stream_of::<Organization>(organization, organization)?;
     let done = order.carry_out(&app, &subject, &commands, Request::founding).await?;

@@ -48,12 +48,17 @@ pub(super) trait Decide: Send + Sync {
 pub(super) struct On<A: Aggregate> {
     pub(super) id: A::Id,
     pub(super) command: A::Command,
+    /// Whether it comes into being by the command.
+    pub(super) is_new: bool,
 }
 
 #[async_trait]
 impl<A: Aggregate> Decide for On<A> {
     async fn decide(&self, work: &mut Work<'_>) -> Result<(), Halt> {
         let stream = stream_of::<A>(work.request.organization, self.id)?;
+        if self.is_new {
+            work.hold_new::<A>(&stream);
+        }
         let mut state: A = work.hold(&stream).await?;
         let events = state.decide(&self.command).map_err(|refusal| Halt::Refused(refusal.into()))?;
         for event in events {
@@ -150,6 +155,13 @@ impl<'a> Work<'a> {
             }
         }
         facts
+    }
+
+    /// Takes it that there is no such thing yet. If there is, the log says so, and the next attempt reads it.
+    fn hold_new<A: Aggregate>(&mut self, stream: &StreamId) {
+        if self.may_be_old && !self.held.contains_key(stream) {
+            self.held.insert(stream.clone(), Held { read: Version::NONE, state: Arc::new(A::default()) });
+        }
     }
 
     /// A state, as the commands before have left it.
