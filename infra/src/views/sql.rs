@@ -13,8 +13,6 @@ pub(super) struct Dialect {
     pub(super) table_options: &'static str,
     pub(super) searched_table_options: &'static str,
     pub(super) kind: fn(Kind) -> &'static str,
-    /// Conditions that a row's text has these words, each with its parameter; these are numbered on from the one given.
-    pub(super) has_words: fn(&View, &Words, usize) -> Vec<(String, String)>,
     /// After the name of a table from which rows are selected.
     pub(super) found_by: &'static str,
     /// Whether only the numbers of rows are sorted, and the rest of those that are left is read then.
@@ -22,6 +20,9 @@ pub(super) struct Dialect {
     /// Whether rows with one of several values are best found value by value, and merged in their order.
     pub(super) merges: bool,
 }
+
+/// Conditions that a row's text has certain words, each with its parameter; these are numbered on from the one given.
+pub(super) type HasWords<'a> = &'a dyn Fn(usize) -> Vec<(String, String)>;
 
 /// A query as a statement.
 pub(super) struct Select {
@@ -62,8 +63,8 @@ impl Dialect {
         within.chain(view.table.spanning.iter().map(|index| statement(index, None))).collect()
     }
 
-    /// The rows that a query asks for.
-    pub(super) fn select(&self, view: &View, query: &Query) -> Result<Select, ViewError> {
+    /// The rows that a query asks for; `has_words` if it asks for words.
+    pub(super) fn select(&self, view: &View, query: &Query, has_words: HasWords<'_>) -> Result<Select, ViewError> {
         let mut filter = Filter::new(view, query);
         let after = query.after.as_ref().filter(|_| !query.conditions.iter().any(|it| narrows(it, query)));
         let conditions = query.conditions.iter().filter(|it| !is_implied(it, query));
@@ -76,12 +77,11 @@ impl Dialect {
                 condition => filter.add(condition)?,
             }
         }
-        let asked = query.words();
-        if asked != Words::default() {
+        if query.words() != Words::default() {
             if view.table.searched.is_empty() {
                 return Err(ViewError::NoSuchColumn { view: view.to_string(), column: "text".to_owned() });
             }
-            for (condition, word) in (self.has_words)(view, &asked, filter.parameters.len() + 1) {
+            for (condition, word) in has_words(filter.parameters.len() + 1) {
                 filter.conditions.push(condition);
                 filter.parameters.push(Value::Text(word));
             }

@@ -32,7 +32,7 @@ use tokio_postgres::{
 use self::{
     fold::fold,
     rows::{parameter, progress_of, values_of},
-    tables::{DIALECT, PROGRESS, TABLES, add, idle, indexes, lock_catalog, remove, serve, served},
+    tables::{DIALECT, PROGRESS, TABLES, add, has_words, idle, indexes, lock_catalog, remove, serve, served},
 };
 use super::sql::Select;
 use crate::{
@@ -244,7 +244,9 @@ impl ViewStore for PostgresViews {
     }
 
     async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError> {
-        let Select { sql, parameters } = DIALECT.select(view, query)?;
+        let words = query.words();
+        let Select { sql, parameters } =
+            DIALECT.select(view, query, &|parameter| has_words(view, &words, parameter))?;
         let parameters: Vec<Parameter> = parameters.iter().map(parameter).collect();
         let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
             parameters.iter().map(|(value, kind)| (&**value as _, kind.clone())).collect();

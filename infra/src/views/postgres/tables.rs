@@ -1,6 +1,6 @@
 //! The catalogue of tables: which there are, and which serve.
 
-use porttask_app::views::{View, ViewError};
+use porttask_app::views::{View, ViewError, Words};
 use porttask_projections::{Kind, Table};
 use tokio_postgres::{Transaction, types::ToSql};
 
@@ -14,18 +14,6 @@ pub(super) const DIALECT: Dialect = Dialect {
     found_by: "",
     sorts_numbers: false,
     merges: false,
-    has_words: |view, words, parameter| {
-        let text = sql::searched_text(view);
-        let anywhere = words.anywhere.iter().map(|word| (false, format!("%{}%", escaped(word))));
-        let beginning = words.beginning.iter().map(|word| (true, escaped(word)));
-        let conditions = anywhere.chain(beginning).zip(parameter..);
-        let condition = |((begins, pattern), number)| match begins {
-            false => (format!("({text}) LIKE ${number}"), pattern),
-            // Both are found by the index: it has blanks before each word.
-            true => (format!("(({text}) LIKE ${number} || '%' OR ({text}) LIKE '% ' || ${number} || '%')"), pattern),
-        };
-        conditions.map(condition).collect()
-    },
     kind: |kind| match kind {
         Kind::Id => "uuid",
         Kind::Integer => "bigint",
@@ -77,6 +65,39 @@ pub(super) fn indexes(view: &View) -> Vec<String> {
     }
     all
 }
+
+/// Conditions that a row's text has these words.
+pub(super) fn has_words(view: &View, words: &Words, parameter: usize) -> Vec<(String, String)> {
+    let text = sql::searched_text(view);
+    let mut conditions = Vec::new();
+    for word in &words.anywhere {
+        let (whole, rare) = (format!("%{}%", escaped(word)), format!("%{}%", escaped(rarest_part(word))));
+        if rare != whole {
+            // What the planner knows nothing of, it takes for rare, and no index is asked for it.
+            conditions.push((format!("({text} || '') LIKE ${}", parameter + conditions.len()), whole));
+        }
+        conditions.push((format!("({text}) LIKE ${}", parameter + conditions.len()), rare));
+    }
+    for word in &words.beginning {
+        let number = parameter + conditions.len();
+        // Both are found by the index: it has blanks before each word.
+        let condition = format!("(({text}) LIKE ${number} || '%' OR ({text}) LIKE '% ' || ${number} || '%')");
+        conditions.push((condition, escaped(word)));
+    }
+    conditions
+}
+
+/// The part of a word by which the index is asked for it: of an address, what few have. The index reads what it knows of
+/// every three characters, and those of domains are in very many rows.
+fn rarest_part(word: &str) -> &str {
+    let is_rare = |part: &&str| part.chars().count() > RARE;
+    let local = word.find('@').map(|at| &word[..=at]);
+    let host = local.and_then(|local| Some(&word[..local.len() + word[local.len()..].rfind('.')?]));
+    local.filter(is_rare).or(host.filter(is_rare)).unwrap_or(word)
+}
+
+/// More characters than these few have in common.
+const RARE: usize = 8;
 
 /// A word as it stands, in a pattern.
 fn escaped(word: &str) -> String {
@@ -131,4 +152,26 @@ pub(super) async fn serve(transaction: &Transaction<'_>, view: &View) -> Result<
     let serve = "UPDATE views.catalog SET serves = true WHERE name = $1 AND version = $2 AND generation = $3";
     let key: [&(dyn ToSql + Sync); 3] = [&view.table.name, &version(&view.table), &view.generation];
     transaction.execute(serve, &key).await.map_err(failed).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_is_asked_for_what_few_have() {
+        for (word, part) in [
+            ("ana.souza.77@org500.example", "ana.souza.77@"),
+            ("ana@org500.example", "ana@org500"),
+            ("@org500.ports.example", "@org500.ports"),
+            ("a@b.example", "a@b.example"),
+            ("ana.souza@", "ana.souza@"),
+            ("jörgensen@", "jörgensen@"),
+            ("org500.example", "org500.example"),
+            ("quillfeather", "quillfeather"),
+            ("@", "@"),
+        ] {
+            assert_eq!(rarest_part(word), part);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use porttask_app::{
     log::{Checkpoint, EventId, Incarnation, Offset, PartitionId, Position},
-    views::{Progress, View, Words},
+    views::{Progress, View},
 };
 use porttask_projections::{Kind, Table};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -18,13 +18,6 @@ pub(super) const DIALECT: Dialect = Dialect {
     found_by: "",
     sorts_numbers: false,
     merges: true,
-    has_words: |view, words, parameter| {
-        let text = sql::searched_text(view);
-        let anywhere = words.anywhere.iter().map(|word| (text.clone(), word.clone()));
-        let beginning = words.beginning.iter().map(|word| (format!("' ' || {text}"), format!(" {word}")));
-        let conditions = anywhere.chain(beginning).zip(parameter..);
-        conditions.map(|((text, word), number)| (format!("instr({text}, ${number}) > 0"), word)).collect()
-    },
     kind: |kind| match kind {
         Kind::Id => "BLOB",
         Kind::Integer | Kind::Boolean | Kind::Time => "INTEGER",
@@ -32,43 +25,14 @@ pub(super) const DIALECT: Dialect = Dialect {
     },
 };
 
-/// Rows are found by the index of texts, and by no other.
-pub(super) const BY_TEXTS: Dialect = Dialect {
-    found_by: " NOT INDEXED",
-    sorts_numbers: true,
-    merges: false,
-    has_words: |view, words, parameter| {
-        let found = format!("number IN (SELECT rowid FROM {view}_search WHERE {view}_search MATCH ${parameter})");
-        vec![(found, phrases(words))]
-    },
-    ..DIALECT
-};
-
-/// What the index of texts is asked for words that are found anywhere, and for those that begin one: the index has two
-/// blanks before each word, so that even one character makes three with them.
-fn phrases(words: &Words) -> String {
-    let quoted = |before: &str, word: &String| format!("\"{before}{}\"", word.replace('"', "\"\""));
-    let anywhere = words.anywhere.iter().map(|word| quoted("", word));
-    let phrases = anywhere.chain(words.beginning.iter().map(|word| quoted("  ", word)));
-    phrases.collect::<Vec<_>>().join(" AND ")
-}
+/// Rows are found by their numbers, and by no other index.
+pub(super) const BY_NUMBERS: Dialect =
+    Dialect { found_by: " NOT INDEXED", sorts_numbers: true, merges: false, ..DIALECT };
 
 /// A text as it stands in the index of texts.
 pub(super) fn indexed(text: &str) -> String {
     format!("  {}", text.replace(' ', "  "))
 }
-
-/// Whether so few rows have these words that it pays to look at all of them. The index of texts is not sorted as rows are:
-/// where many have them, a page is filled sooner by looking at rows in their order.
-pub(super) fn are_rare(connection: &Connection, view: &View, words: &Words) -> rusqlite::Result<bool> {
-    let sql =
-        format!("SELECT count(*) FROM (SELECT 1 FROM {view}_search WHERE {view}_search MATCH $1 LIMIT {FEW_ROWS})");
-    let count: usize = connection.prepare_cached(&sql)?.query_row([phrases(words)], |row| row.get(0))?;
-    Ok(count < FEW_ROWS)
-}
-
-/// How many rows are looked up and sorted within 10 ms.
-pub(super) const FEW_ROWS: usize = 4_096;
 
 pub(super) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS catalog (
