@@ -1,5 +1,6 @@
 //! How it is kept: the machinery behind the ports of `porttask-app`.
 
+mod gathering;
 pub mod log;
 pub mod mail;
 mod multi_row;

@@ -32,12 +32,19 @@ use tokio::{
     task::JoinSet,
 };
 
-use self::{connect::Connector, error::from_postgres, reader::Reader, wakeups::Announcer, writer::Writer};
+use self::{
+    connect::Connector,
+    error::from_postgres,
+    reader::{PlacedStream, Reader},
+    wakeups::Announcer,
+    writer::Writer,
+};
 use super::{
     heads::Heads,
     memory::Memory,
     queue::{Queue, QueueLimits, Waiting, queue},
 };
+use crate::gathering::Gathering;
 
 /// How the log on a PostgreSQL server is opened.
 #[derive(Clone)]
@@ -72,6 +79,7 @@ pub struct PostgresLog {
     connector: Connector,
     queues: Vec<Queue>,
     reader: Reader,
+    versions: Gathering<Vec<PlacedStream>, Result<Vec<Version>, LogError>>,
     /// For tasks: they may be made and done again.
     tasks: Reader,
     heads: Arc<Heads>,
@@ -94,7 +102,8 @@ impl PostgresLog {
         let (queues, waiting): (Vec<Queue>, Vec<Waiting>) = (0..partitions).map(|_| queue(options.queue)).unzip();
         start(&connector, &options, &heads, waiting)?;
         let (reader, tasks) = (Reader::new(&connector)?, Reader::lazily_writing(&connector)?);
-        Ok(Arc::new(Self { connector, queues, reader, tasks, heads, registry: RwLock::default() }))
+        let (versions, registry) = (versions(reader.clone()), RwLock::default());
+        Ok(Arc::new(Self { connector, queues, reader, versions, tasks, heads, registry }))
     }
 
     /// Where an organization lives or, if this append founds it, will live.
@@ -116,6 +125,23 @@ impl PostgresLog {
             others => PartitionId(1 + (number % others) as u16),
         }
     }
+}
+
+/// The versions of the streams of all who ask at the same time, in one query.
+fn versions(reader: Reader) -> Gathering<Vec<PlacedStream>, Result<Vec<Version>, LogError>> {
+    Gathering::new(move |asked: Vec<Vec<PlacedStream>>| {
+        let reader = reader.clone();
+        async move {
+            let counts: Vec<usize> = asked.iter().map(Vec::len).collect();
+            match reader.versions(&asked.concat()).await {
+                Ok(found) => {
+                    let mut found = found.into_iter();
+                    counts.iter().map(|count| Ok(found.by_ref().take(*count).collect())).collect()
+                }
+                Err(error) => vec![Err(error); counts.len()],
+            }
+        }
+    })
 }
 
 /// Starts the thread of the writers; it ends when the log is closed and all that waited is written.
@@ -184,9 +210,10 @@ impl EventLog for PostgresLog {
         for stream in streams {
             // A stream of an unknown organization is found nowhere, whichever partition is searched.
             let partition = self.partition_of(stream.organization).await?.unwrap_or(PartitionId::PLATFORM);
-            placed.push((partition, stream));
+            placed.push((partition, stream.clone()));
         }
-        self.reader.versions(&placed).await
+        let gone = || Err(LogError::Unavailable("the versions of streams could not be read".to_owned()));
+        self.versions.ask(placed).await.unwrap_or_else(gone)
     }
 
     async fn read_partition(

@@ -68,7 +68,11 @@ const PERSON_KEYS: &str = "SELECT key.person IS NOT NULL, key.wrapped
     ) AS key ON true
     ORDER BY asked.number";
 
+/// A stream, and where its organization lives.
+pub(super) type PlacedStream = (PartitionId, StreamId);
+
 /// A pool of connections that only read.
+#[derive(Clone)]
 pub(super) struct Reader {
     pool: Pool,
 }
@@ -111,14 +115,15 @@ impl Reader {
         })
     }
 
-    /// The rows of a statement, each taken in by `take` until it answers `false`. A connection that broke while it was
-    /// idle is not the caller's concern: the statement is sent again on another.
+    /// The rows of a statement, each taken in by `take` until it answers `false`. A connection that broke is not the
+    /// caller's concern: the statement is sent again on another, until all that were idle are gone and a new one breaks, too.
     async fn query<T: Default>(
         &self,
         sql: &str,
         parameters: &[&(dyn ToSql + Sync)],
         take: impl Fn(&mut T, &Row) -> Result<bool, LogError>,
     ) -> Result<T, LogError> {
+        let mut others = CONNECTIONS;
         loop {
             let client = self.client().await?;
             let result = async {
@@ -136,8 +141,7 @@ impl Reader {
             };
             match result.await {
                 Ok(result) => return result,
-                // Every turn discards a connection, so that this ends at one that was just made.
-                Err(error) if error.is_closed() && self.pool.status().available > 0 => continue,
+                Err(error) if error.is_closed() && others > 0 => others -= 1,
                 Err(error) => return Err(from_postgres(&error)),
             }
         }
@@ -188,9 +192,9 @@ impl Reader {
     }
 
     /// The version of each stream, in one query.
-    pub(super) async fn versions(&self, streams: &[(PartitionId, &StreamId)]) -> Result<Vec<Version>, LogError> {
+    pub(super) async fn versions(&self, streams: &[PlacedStream]) -> Result<Vec<Version>, LogError> {
         let partitions: Vec<i32> = streams.iter().map(|(partition, _)| i32::from(partition.0)).collect();
-        let organizations: Vec<uuid::Uuid> = streams.iter().map(|(_, stream)| stream.organization.0).collect();
+        let organizations: Vec<Uuid> = streams.iter().map(|(_, stream)| stream.organization.0).collect();
         let names: Vec<&str> = streams.iter().map(|(_, stream)| stream.name.as_str()).collect();
         let parameters: [&(dyn ToSql + Sync); 3] = [&partitions, &organizations, &names];
         self.all(VERSIONS, &parameters, |row| Version(row.get::<_, i64>(0) as u64)).await
@@ -206,8 +210,8 @@ impl Reader {
         keys: &[(PartitionId, &PersonKeyId)],
     ) -> Result<Vec<Option<StoredKey>>, LogError> {
         let partitions: Vec<i32> = keys.iter().map(|(partition, _)| i32::from(partition.0)).collect();
-        let organizations: Vec<uuid::Uuid> = keys.iter().map(|(_, key)| key.organization.0).collect();
-        let persons: Vec<uuid::Uuid> = keys.iter().map(|(_, key)| key.person.0).collect();
+        let organizations: Vec<Uuid> = keys.iter().map(|(_, key)| key.organization.0).collect();
+        let persons: Vec<Uuid> = keys.iter().map(|(_, key)| key.person.0).collect();
         let sealings: Vec<&str> = keys.iter().map(|(_, key)| key.sealing.name()).collect();
         let parameters: [&(dyn ToSql + Sync); 4] = [&partitions, &organizations, &persons, &sealings];
         let stored = |row: &Row| {

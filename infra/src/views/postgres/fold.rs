@@ -8,12 +8,13 @@ use porttask_app::{
     log::{Checkpoint, PartitionId},
     views::{Batch, Changes, FoldOutcome, Folded, Progress, View, ViewError},
 };
-use porttask_projections::{Column, Key, Kind, Model, Value, Values};
+use porttask_projections::{Key, Model, Values};
 use tokio_postgres::types::ToSql;
 
 use super::{
     failed, in_view,
-    rows::{progress_of, values_of},
+    lookup::find,
+    rows::{Array, Arrays, parameters, progress_of},
     tables::{DIALECT, PROGRESS, VIEW},
 };
 use crate::views::sql;
@@ -106,23 +107,10 @@ async fn load(
     if keys.is_empty() {
         return Ok(Vec::new());
     }
-    let keyed = &view.table.columns[..view.table.key];
-    let Arrays { values, unnested } = Arrays::of(keyed, keys.iter());
-    let names: Vec<String> = keyed.iter().map(|column| sql::quoted(column.name)).collect();
-    let is_key = names.iter().map(|name| format!("{name} = asked.{name}"));
-    let is_key: Vec<String> = std::iter::once("partition = $1".to_owned()).chain(is_key).collect();
-    let select = format!(
-        "SELECT found.* FROM {unnested} AS asked ({})
-         CROSS JOIN LATERAL (SELECT {} FROM {} WHERE {} LIMIT 1) AS found",
-        names.join(", "),
-        sql::list(&sql::all_columns(view)),
-        DIALECT.name(view),
-        is_key.join(" AND ")
-    );
-    let partition = i64::from(batch.before.checkpoint.position.partition.0);
-    let select = transaction.prepare_cached(&select).await.map_err(in_view(view))?;
-    let rows = transaction.query(&select, &with_partition(&partition, &values)).await.map_err(in_view(view))?;
-    rows.iter().map(|row| values_of(view, row)).collect()
+    let partition = batch.before.checkpoint.position.partition;
+    let keys: Vec<_> = keys.iter().map(|key| (partition, key)).collect();
+    let found = find(transaction, view, &keys).await?;
+    Ok(found.into_iter().map(|(_, row)| row).collect())
 }
 
 /// Writes what has changed, in the order of the key: neighbours share pages, and two nodes lock in one order.
@@ -133,70 +121,25 @@ async fn store(
     mut rows: Changes,
 ) -> Result<(), ViewError> {
     rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let (name, columns, partition) = (DIALECT.name(view), view.table.columns, i64::from(partition.0));
-    let put: Vec<&Values> = rows.iter().filter_map(|(_, row)| row.as_ref()).collect();
+    let (name, columns) = (DIALECT.name(view), view.table.columns);
+    let put: Vec<_> = rows.iter().filter_map(|(_, row)| row.as_ref().map(|row| (partition, row))).collect();
     if !put.is_empty() {
-        let Arrays { values, unnested } = Arrays::of(columns, put.into_iter());
+        let Arrays { values, unnested } = Arrays::of(columns, &put);
         let (stored, on_conflict) = (sql::list(&sql::stored_columns(view)), DIALECT.on_conflict(view));
-        let insert = format!("INSERT INTO {name} ({stored}) SELECT $1, * FROM {unnested} {on_conflict}");
-        change(transaction, view, &insert, &with_partition(&partition, &values)).await?;
+        let insert = format!("INSERT INTO {name} ({stored}) SELECT * FROM {unnested} {on_conflict}");
+        change(transaction, view, &insert, &values).await?;
     }
-    let gone: Vec<&Key> = rows.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| key).collect();
+    let gone: Vec<_> = rows.iter().filter(|(_, row)| row.is_none()).map(|(key, _)| (partition, key)).collect();
     if !gone.is_empty() {
-        let Arrays { values, unnested } = Arrays::of(&columns[..view.table.key], gone.into_iter());
+        let Arrays { values, unnested } = Arrays::of(&columns[..view.table.key], &gone);
         let key = sql::list(&sql::key_columns(view));
-        let delete = format!("DELETE FROM {name} WHERE ({key}) IN (SELECT $1, * FROM {unnested})");
-        change(transaction, view, &delete, &with_partition(&partition, &values)).await?;
+        let delete = format!("DELETE FROM {name} WHERE ({key}) IN (SELECT * FROM {unnested})");
+        change(transaction, view, &delete, &values).await?;
     }
     Ok(())
 }
 
-async fn change(
-    transaction: &Transaction<'_>,
-    view: &View,
-    sql: &str,
-    parameters: &[&(dyn ToSql + Sync)],
-) -> Result<(), ViewError> {
+async fn change(transaction: &Transaction<'_>, view: &View, sql: &str, values: &[Array]) -> Result<(), ViewError> {
     let statement = transaction.prepare_cached(sql).await.map_err(in_view(view))?;
-    transaction.execute(&statement, parameters).await.map_err(in_view(view)).map(drop)
-}
-
-/// Rows as one array for each column, so that a statement is the same however many there are. Their parameters begin with
-/// the second: the first is the partition.
-struct Arrays {
-    values: Vec<Box<dyn ToSql + Sync + Send>>,
-    unnested: String,
-}
-
-impl Arrays {
-    fn of<'a>(columns: &[Column], rows: impl Iterator<Item = &'a Values> + Clone) -> Self {
-        let column = |index: usize| array(columns[index].kind, rows.clone().map(move |row| &row[index]));
-        let values = (0..columns.len()).map(column).collect();
-        let numbered = columns.iter().zip(2..).map(|(column, number)| {
-            // Arrays have no collation.
-            let kind = (DIALECT.kind)(column.kind).split(' ').next().unwrap_or_default();
-            format!("${number}::{kind}[]")
-        });
-        Self { values, unnested: format!("unnest({})", numbered.collect::<Vec<_>>().join(", ")) }
-    }
-}
-
-fn with_partition<'a>(partition: &'a i64, values: &'a [Box<dyn ToSql + Sync + Send>]) -> Vec<&'a (dyn ToSql + Sync)> {
-    std::iter::once(partition as &(dyn ToSql + Sync)).chain(values.iter().map(|it| &**it as _)).collect()
-}
-
-/// The values of one column. What is of another kind, or nothing, is nothing.
-fn array<'a>(kind: Kind, values: impl Iterator<Item = &'a Value>) -> Box<dyn ToSql + Sync + Send> {
-    macro_rules! of {
-        ($kind:path) => {
-            Box::new(values.map(|it| if let $kind(it) = it { Some(it.clone()) } else { None }).collect::<Vec<_>>())
-        };
-    }
-    match kind {
-        Kind::Id => of!(Value::Id),
-        Kind::Integer => of!(Value::Integer),
-        Kind::Boolean => of!(Value::Boolean),
-        Kind::Time => of!(Value::Time),
-        Kind::Text => of!(Value::Text),
-    }
+    transaction.execute(&statement, &parameters(values)).await.map_err(in_view(view)).map(drop)
 }

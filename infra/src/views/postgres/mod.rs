@@ -5,9 +5,11 @@
 //! |---|---|
 //! | `tables.rs` | the catalogue: making, indexing and dropping tables |
 //! | `fold.rs` | a batch in a transaction |
+//! | `lookup.rs` | rows by their keys |
 //! | `rows.rs` | values as PostgreSQL stores them |
 
 mod fold;
+mod lookup;
 mod rows;
 mod tables;
 
@@ -31,6 +33,7 @@ use tokio_postgres::{
 
 use self::{
     fold::fold,
+    lookup::{Lookup, Lookups, lookups},
     rows::{parameter, progress_of, values_of},
     tables::{DIALECT, PROGRESS, TABLES, add, has_words, idle, indexes, lock_catalog, remove, serve, served},
 };
@@ -53,6 +56,8 @@ pub struct PostgresViews {
     pool: Pool,
     /// For folds, which find all rows by their keys.
     folds: Pool,
+    /// For whoever looks for one row.
+    lookups: Lookups,
     /// For listings, which may not take long.
     listings: Pool,
     /// Searches take long: others than these would wait for them.
@@ -67,9 +72,11 @@ impl PostgresViews {
     pub async fn open(url: &str) -> Result<Arc<Self>, ViewError> {
         let connector = Connector::new(url)?;
         // Whatever of the tables is lost is folded again.
+        let folds = pool(&connector, format!("SET synchronous_commit = off; {PLAN_SETTINGS}"))?;
         let views = Self {
             pool: pool(&connector, "SET synchronous_commit = off".to_owned())?,
-            folds: pool(&connector, format!("SET synchronous_commit = off; {PLAN_SETTINGS}"))?,
+            lookups: lookups(folds.clone()),
+            folds,
             listings: pool(&connector, "SET statement_timeout = '5s'".to_owned())?,
             searches: Semaphore::new(SEARCHES),
         };
@@ -244,6 +251,10 @@ impl ViewStore for PostgresViews {
     }
 
     async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError> {
+        if let Some(lookup) = Lookup::of(view, query) {
+            let gone = || Err(ViewError::Database("a row could not be looked for".to_owned()));
+            return self.lookups.ask(lookup).await.unwrap_or_else(gone).map(Vec::from_iter);
+        }
         let words = query.words();
         let Select { sql, parameters } =
             DIALECT.select(view, query, &|parameter| has_words(view, &words, parameter))?;

@@ -5,9 +5,12 @@ use porttask_app::{
     views::{Progress, View, ViewError},
 };
 use porttask_projections::{Column, Kind, Value, Values};
-use tokio_postgres::{Row, types::Type};
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 
-use super::tables::VIEW;
+use super::tables::{DIALECT, VIEW};
 use crate::multi_row::Parameter;
 
 /// partition, incarnation, offset, event id, count, digest, view.
@@ -46,4 +49,49 @@ pub(super) fn values_of(view: &View, row: &Row) -> Result<Values, ViewError> {
         Ok(value.map_err(foreign)?.unwrap_or(Value::Null))
     };
     view.table.columns.iter().enumerate().map(value).collect()
+}
+
+/// The values of one column.
+pub(super) type Array = Box<dyn ToSql + Sync + Send>;
+
+/// Rows, or keys, as an array of partitions and one for each column, so that a statement is the same however many there
+/// are. Their parameters begin with the first.
+pub(super) struct Arrays {
+    pub(super) values: Vec<Array>,
+    pub(super) unnested: String,
+}
+
+impl Arrays {
+    pub(super) fn of(columns: &[Column], rows: &[(PartitionId, &Values)]) -> Self {
+        let partitions: Vec<i64> = rows.iter().map(|(partition, _)| i64::from(partition.0)).collect();
+        let column = |(index, column): (usize, &Column)| array(column.kind, rows.iter().map(|(_, row)| &row[index]));
+        let values = std::iter::once(Box::new(partitions) as Array).chain(columns.iter().enumerate().map(column));
+        let kinds = std::iter::once(Kind::Integer).chain(columns.iter().map(|column| column.kind));
+        let numbered = kinds.zip(1..).map(|(kind, number)| {
+            // Arrays have no collation.
+            let kind = (DIALECT.kind)(kind).split(' ').next().unwrap_or_default();
+            format!("${number}::{kind}[]")
+        });
+        Self { values: values.collect(), unnested: format!("unnest({})", numbered.collect::<Vec<_>>().join(", ")) }
+    }
+}
+
+pub(super) fn parameters(values: &[Array]) -> Vec<&(dyn ToSql + Sync)> {
+    values.iter().map(|it| &**it as _).collect()
+}
+
+/// What is of another kind, or nothing, is nothing.
+fn array<'a>(kind: Kind, values: impl Iterator<Item = &'a Value>) -> Array {
+    macro_rules! of {
+        ($kind:path) => {
+            Box::new(values.map(|it| if let $kind(it) = it { Some(it.clone()) } else { None }).collect::<Vec<_>>())
+        };
+    }
+    match kind {
+        Kind::Id => of!(Value::Id),
+        Kind::Integer => of!(Value::Integer),
+        Kind::Boolean => of!(Value::Boolean),
+        Kind::Time => of!(Value::Time),
+        Kind::Text => of!(Value::Text),
+    }
 }
