@@ -3,7 +3,7 @@
 fuzz.py SCHEMATHESIS BINARY POSTGRES: programs; the last prints the address of a database and runs until its input ends.
 FUZZ_EXAMPLES is how many requests of each kind are made to each operation.
 
-On each engine a service begins anew. An admin and an agent of an organization each ask everything; what must not
+On each engine a service begins anew. An admin and an agent of an organization and a super admin each ask everything; what must not
 happen is a failure of the service, an answer that the document does not have, or wrong input that is taken.
 """
 
@@ -82,10 +82,11 @@ class Service:
         raise SystemExit(f"no mail came to {email}")
 
     def people(self):
-        """Tokens of an admin and an agent, and a user whom they do things to."""
+        """Who asks, each with a token and the organization where they ask, and a user whom they do things to."""
         ana = self.sign_in("ana@platform.example")["token"]
         first_admin = {"name": "Bob Fisher", "email": "bob@acme.example"}
-        self.post("/v1/organizations", {"name": "Acme", "domain": "acme.example", "first_admin": first_admin}, ana)
+        organization = {"name": "Acme", "domain": "acme.example", "first_admin": first_admin}
+        acme = self.post("/v1/organizations", organization, ana)["id"]
         self.accept("bob@acme.example")
         bob = self.sign_in("bob@acme.example")["token"]
         users = "/v1/organizations/current/users"
@@ -93,13 +94,18 @@ class Service:
             self.post(users, {"name": name, "email": f"{name}@acme.example", "role": role}, bob)
         self.accept("carol@acme.example")
         victim = self.accept("dan@acme.example")["user"]
-        return {"admin": bob, "agent": self.sign_in("carol@acme.example")["token"]}, victim
+        carol = self.sign_in("carol@acme.example")["token"]
+        # The super admin comes last: they may lock the organization out.
+        return [("admin", bob, "current"), ("agent", carol, "current"), ("super-admin", ana, acme)], victim
 
 
-def fuzz(schemathesis, service, token, victim, report):
+def fuzz(schemathesis, service, token, parameters, report):
     """Answers whether nothing was found."""
     configuration = service.folder / "schemathesis.toml"
-    configuration.write_text((HERE / "schemathesis.toml").read_text().replace("{user}", victim))
+    text = (HERE / "schemathesis.toml").read_text()
+    for name, value in parameters.items():
+        text = text.replace("{" + name + "}", value)
+    configuration.write_text(text)
     command = [schemathesis, "--config-file", configuration, "run", f"{service.url}/openapi.json"]
     command += ["--header", f"Authorization: Bearer {token}", "--checks", ",".join(CHECKS)]
     command += ["--max-examples", os.environ.get("FUZZ_EXAMPLES", "50"), "--phases", "examples,coverage,fuzzing"]
@@ -118,10 +124,10 @@ def main(schemathesis, binary, postgres):
         with tempfile.TemporaryDirectory() as folder:
             service = Service(binary, pathlib.Path(folder), url)
             people, victim = service.people()
-            for who, token in people.items():
+            for who, token, organization in people:
                 report = reports / f"{engine}-{who}.txt"
-                found_nothing = fuzz(schemathesis, service, token, victim, report)
-                print(f"{engine:9} {who:6} {'clean' if found_nothing else f'see {report}'}", flush=True)
+                found_nothing = fuzz(schemathesis, service, token, {"org": organization, "user": victim}, report)
+                print(f"{engine:9} {who:11} {'clean' if found_nothing else f'see {report}'}", flush=True)
                 is_clean &= found_nothing
             service.process.terminate()
             service.process.wait()
@@ -131,4 +137,5 @@ def main(schemathesis, binary, postgres):
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    # Absolute, as they run in folders of their own.
+    sys.exit(main(*(str(pathlib.Path(program).absolute()) for program in sys.argv[1:])))

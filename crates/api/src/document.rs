@@ -195,6 +195,10 @@ fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut
             *description = PLACES.iter().find(|(it, _)| it == name).map(|(_, what)| (*what).to_owned());
         }
     }
+    if is_command && let Some(RefOr::T(mut made)) = operation.responses.responses.get("201").cloned() {
+        made.description = "Nothing was made: it is a dry run, or all was so already.".to_owned();
+        add(operation, 200, made.into());
+    }
     let mut ask = |name: &str| {
         let reference = RefOr::Ref(Ref::new(format!("#/components/parameters/{name}")));
         operation.parameters.get_or_insert_default().push(reference);

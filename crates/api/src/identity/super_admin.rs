@@ -59,7 +59,9 @@ pub(crate) async fn list_super_admins(
 /// They are invited to the platform by mail, to an account with a password of its own; the one that they have stays as it
 /// is. Whoever was demoted is let in again as they were. Needs `super_admins:write`.
 #[utoipa::path(post, path = "/v1/platform/super-admins", tag = "super admins", operation_id = "promote_super_admin",
-    params(OrderParameters), request_body = Promotion, responses((status = 201, body = Changed)))]
+    params(OrderParameters), request_body = Promotion, responses((status = 201, body = Changed),
+        (status = 404, description = "There is no such organization, or no such user.", body = Problem,
+            content_type = "application/problem+json")))]
 pub(crate) async fn promote_super_admin(
     State(app): State<App>,
     order: Order<WriteStaff, Promotion>,
