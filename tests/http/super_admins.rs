@@ -61,6 +61,7 @@ async fn a_user_becomes_a_super_admin_beside_what_they_are(store: Store) {
     // An invitation that was taken back is sent again.
     let (_, carol) = service.found(&store, "umbra.example").await;
     let invited = ana.post(STAFF, &account(&carol)).is(201).id().to_owned();
+    assert_eq!(ana.post(STAFF, &account(&carol)).is(200).body["events"], json!([]));
     ana.post(&format!("/v1/organizations/{PLATFORM}/users/{invited}/revoke-invitation"), &json!({})).is(200);
     assert_eq!(ana.post(STAFF, &account(&carol)).is(200).body["events"], json!(["user.invitation_sent"]));
     let token = link(&store, porttask_app::links::Purpose::Invitation, PLATFORM, &invited, 2).await;

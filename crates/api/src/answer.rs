@@ -71,7 +71,10 @@ impl Changed {
             recorded_at: done.recorded_at,
             repeated: done.repeated,
             dry_run,
-            is_new: version == Version(1) || (!done.facts.is_empty() && done.facts[0].1 == Version(1)),
+            is_new: match done.facts.first() {
+                Some((_, first, _)) => *first == Version(1),
+                None => done.repeated && version == Version(1),
+            },
         })
     }
 
