@@ -5,3 +5,4 @@ pub mod log;
 pub mod mail;
 mod multi_row;
 pub mod views;
+mod write_back;

@@ -10,7 +10,6 @@ mod reader;
 mod store;
 mod tasks;
 mod uses;
-mod write_back;
 mod writer;
 
 use std::{

@@ -13,15 +13,21 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 
 use tokio::runtime::Handle;
 
-use super::{error::from_sqlite, ledger, reader, write_back::WriteBack};
-use crate::log::{
-    heads::Heads,
-    memory::Memory,
-    queue::{Job, Waiting, answer_all},
+use super::{error::from_sqlite, ledger, reader};
+use crate::{
+    log::{
+        heads::Heads,
+        memory::Memory,
+        queue::{Job, Waiting, answer_all},
+    },
+    write_back::WriteBack,
 };
 
 /// Every how many versions a stream's chain is marked.
 pub(super) const MARK_EVERY: u64 = 64;
+
+/// The WAL is written back whenever it has grown by so many pages: 16 MiB.
+const WRITTEN_BACK_PAGES: i32 = 2_048;
 
 /// How many events of other processes are read to catch up with them; beyond, the memory starts anew.
 const MAX_NEWS: usize = 2_000;
@@ -41,7 +47,10 @@ impl Writer {
 
     /// Starts the thread; it ends when the queue is closed and empty.
     pub(super) fn start(mut self, mut waiting: Waiting) -> Result<(), LogError> {
-        let mut write_back = WriteBack::start(&self.connection)?;
+        let no_thread = |error: std::io::Error| LogError::Unavailable(format!("no thread for the log: {error}"));
+        let beside = Connection::open(self.connection.path().unwrap_or_default());
+        let beside = beside.map_err(|error| from_sqlite(&error))?;
+        let mut write_back = WriteBack::start(&self.connection, beside, WRITTEN_BACK_PAGES).map_err(no_thread)?;
         let thread = thread::Builder::new().name("log-writer".to_owned());
         let started = thread.spawn(move || {
             while let Some(batch) = waiting.blocking_next_batch() {
@@ -49,7 +58,7 @@ impl Writer {
                 write_back.look(&self.connection);
             }
         });
-        started.map(drop).map_err(|error| LogError::Unavailable(format!("no thread for the log: {error}")))
+        started.map(drop).map_err(no_thread)
     }
 
     /// Writes a batch, and `more` of it until there is none, and answers all its callers.

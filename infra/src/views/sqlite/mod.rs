@@ -34,11 +34,14 @@ use self::{
     tables::{DIALECT, TABLES, add, build_indexes, idle, is_searchable, progress, remove, served},
 };
 use super::sql;
+use crate::write_back::WriteBack;
 
 /// The writer's page cache: 64 MiB. Rows are touched at random.
 const WRITER_CACHE_KIBIBYTES: i32 = 65_536;
 /// Each model has a few of its own, and one for each set of columns that change together.
 const STATEMENTS: usize = 256;
+/// The WAL is written back whenever it has grown by so many pages: 32 MiB.
+const WRITTEN_BACK_PAGES: i32 = 4_096;
 const READER_CACHE_KIBIBYTES: i32 = 16_384;
 const PACE: Duration = Duration::from_millis(10);
 /// How many texts are searched for at a time.
@@ -54,7 +57,7 @@ pub struct SqliteViews {
 
 struct Shared {
     file: PathBuf,
-    writer: Mutex<Connection>,
+    writer: Mutex<Writer>,
     idle: Mutex<Vec<Connection>>,
 }
 
@@ -74,14 +77,17 @@ impl SqliteViews {
             writer.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
             writer.pragma_update(None, "synchronous", "NORMAL")?;
             writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIBIBYTES)?;
-            writer.pragma_update(None, "wal_autocheckpoint", 4_096)?;
             writer.set_prepared_statement_cache_capacity(STATEMENTS);
             writer.execute_batch(TABLES)?;
-            Ok(writer)
+            Ok((writer, Connection::open(&file)?))
         };
-        let writer = open().map_err(|error: rusqlite::Error| {
+        let (connection, beside) = open().map_err(|error: rusqlite::Error| {
             ViewError::Database(format!("{}: {error}; it holds nothing but copies: remove it", file.display()))
         })?;
+        let write_back = WriteBack::start(&connection, beside, WRITTEN_BACK_PAGES);
+        let write_back =
+            write_back.map_err(|error| ViewError::Database(format!("no thread for the views: {error}")))?;
+        let writer = Writer { connection, write_back };
         let shared = Shared { file, writer: Mutex::new(writer), idle: Mutex::default() };
         Ok(Arc::new(Self { shared: Arc::new(shared), searches: Semaphore::new(SEARCHES) }))
     }
@@ -95,9 +101,11 @@ impl SqliteViews {
         let shared = Arc::clone(&self.shared);
         let written = tokio::task::spawn_blocking(move || {
             let mut writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner);
-            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let Writer { connection, write_back } = &mut *writer;
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let written = work(&transaction)?;
             transaction.commit()?;
+            write_back.look(connection);
             Ok(written)
         });
         let written = written.await.map_err(|error| ViewError::Database(error.to_string()))?;
@@ -124,6 +132,11 @@ impl Shared {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         result
     }
+}
+
+struct Writer {
+    connection: Connection,
+    write_back: WriteBack,
 }
 
 /// Why a transaction failed.
