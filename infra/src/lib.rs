@@ -3,6 +3,5 @@
 mod gathering;
 pub mod log;
 pub mod mail;
-mod multi_row;
 pub mod views;
 mod write_back;

@@ -17,6 +17,7 @@ mod tls;
 mod uses;
 mod wakeups;
 mod writer;
+mod writes;
 
 use std::{collections::HashMap, sync::Arc, thread, time::Duration};
 

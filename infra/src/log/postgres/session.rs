@@ -23,6 +23,7 @@ use super::{
     error::from_postgres,
     questions::PartitionQuestions,
     rows,
+    writes::{WRITES, arrays},
 };
 use crate::log::memory::Memory;
 
@@ -60,6 +61,7 @@ pub(super) struct Session {
     copy: Statement,
     commit: Statement,
     rollback: Statement,
+    writes: Vec<Statement>,
 }
 
 /// A batch whose partitions are locked, and what was read under the locks.
@@ -95,12 +97,12 @@ impl From<Error> for NotLocked {
 impl Session {
     pub(super) async fn open(connector: &Connector) -> Result<Self, LogError> {
         let connection = connector.appending().await?;
-        let prepared = join_all(STATEMENTS.iter().map(|sql| connection.client.prepare(sql))).await;
+        let prepared = join_all(STATEMENTS.iter().chain(&WRITES).map(|sql| connection.client.prepare(sql))).await;
         let prepared: Result<Vec<Statement>, Error> = prepared.into_iter().collect();
-        let prepared: [Statement; STATEMENTS.len()] = prepared
-            .map_err(|error| from_postgres(&error))?
-            .try_into()
-            .map_err(|_| LogError::Unavailable("statements were lost".to_owned()))?;
+        let mut prepared = prepared.map_err(|error| from_postgres(&error))?;
+        let writes = prepared.split_off(STATEMENTS.len());
+        let prepared: [Statement; STATEMENTS.len()] =
+            prepared.try_into().map_err(|_| LogError::Unavailable("statements were lost".to_owned()))?;
         let [begin, lock, news, head, streams, claims, counters, once, person_keys, founded, copy, commit, rollback] =
             prepared;
         Ok(Self {
@@ -118,6 +120,7 @@ impl Session {
             copy,
             commit,
             rollback,
+            writes,
         })
     }
 
@@ -222,11 +225,13 @@ impl Session {
         partition: PartitionId,
     ) -> Result<(), NotCommitted> {
         let client = &self.connection.client;
-        let statements = rows::statements(writes, partition);
-        let executions = statements.iter().map(|statement| async {
-            let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
-                statement.parameters.iter().map(|(value, kind)| (&**value as _, kind.clone())).collect();
-            client.execute_typed(&statement.sql, &parameters).await
+        let written = arrays(writes, partition);
+        let executions = self.writes.iter().zip(&written).filter_map(|(statement, columns)| {
+            let columns = columns.as_ref()?;
+            Some(async move {
+                let parameters: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|it| &**it as _).collect();
+                client.execute(statement, &parameters).await
+            })
         });
         let writing = join(copy_events(copy, writes), join_all(executions));
         let ((copied, executed), committed) = join(writing, client.execute(&self.commit, &[])).await;

@@ -8,7 +8,7 @@ use std::{
 
 use porttask_app::log::{LogError, Offset, PartitionId, Position};
 use tokio::{sync::Notify, time::sleep};
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Statement};
 
 use super::{connect::Connector, error::from_postgres, reader};
 use crate::log::heads::Heads;
@@ -53,19 +53,24 @@ impl Announcer {
     }
 }
 
-async fn notify(connector: &Connector, client: &mut Option<Client>, payload: &str) -> Result<(), LogError> {
+async fn notify(
+    connector: &Connector,
+    client: &mut Option<(Client, Statement)>,
+    payload: &str,
+) -> Result<(), LogError> {
+    let failed = |error: tokio_postgres::Error| from_postgres(&error);
     let connected = match client.take() {
         Some(connected) => connected,
         None => {
             let connected = connector.plain().await?;
             // A lost notification is harmless, so nobody waits for the disk.
-            connected.batch_execute("SET synchronous_commit = off").await.map_err(|error| from_postgres(&error))?;
-            connected
+            connected.batch_execute("SET synchronous_commit = off").await.map_err(failed)?;
+            let notify = connected.prepare("SELECT pg_notify($1, $2)").await.map_err(failed)?;
+            (connected, notify)
         }
     };
-    let connected = client.insert(connected);
-    let sent = connected.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &payload]).await;
-    sent.map(drop).map_err(|error| from_postgres(&error))
+    let (connected, notify) = client.insert(connected);
+    connected.execute(&*notify, &[&CHANNEL, &payload]).await.map(drop).map_err(failed)
 }
 
 /// Hears notifications for ever and polls slowly while somebody waits; a broken connection is made anew.

@@ -34,14 +34,11 @@ use tokio_postgres::{
 use self::{
     fold::fold,
     lookup::{Lookup, Lookups, lookups},
-    rows::{parameter, progress_of, values_of},
+    rows::{Parameter, parameter, progress_of, values_of},
     tables::{DIALECT, PROGRESS, TABLES, add, has_words, idle, indexes, lock_catalog, remove, serve, served},
 };
 use super::sql::Select;
-use crate::{
-    log::postgres::connect::{Connector, PLAN_SETTINGS},
-    multi_row::Parameter,
-};
+use crate::log::postgres::connect::{Connector, PLAN_SETTINGS};
 
 /// Each batch is several round trips to the server, for each model and partition.
 const PACE: Duration = Duration::from_millis(30);

@@ -11,7 +11,9 @@ use tokio_postgres::{
 };
 
 use super::tables::{DIALECT, VIEW};
-use crate::multi_row::Parameter;
+
+/// A value with its type.
+pub(super) type Parameter = (Box<dyn ToSql + Sync + Send>, Type);
 
 /// partition, incarnation, offset, event id, count, digest, view.
 pub(super) fn progress_of(row: &Row) -> Result<Progress, ViewError> {
