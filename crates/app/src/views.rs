@@ -20,7 +20,7 @@ use std::{
     time::Duration,
 };
 
-use porttask_projections::{Model, ReadModel, Row, Values};
+use porttask_projections::{Model, ReadModel, Row, Value, Values};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -211,6 +211,20 @@ impl Views {
         let foreign = || ViewError::Foreign { view: M::NAME.to_owned() };
         let rows = self.select(M::NAME, query).await?;
         rows.into_iter().map(|row| M::Row::from_values(row).ok_or_else(foreign)).collect()
+    }
+
+    /// The row with a key, by its columns.
+    ///
+    /// # Errors
+    /// As [`Views::rows`].
+    pub async fn row<M: ReadModel>(
+        &self,
+        partition: PartitionId,
+        key: impl IntoIterator<Item = (&'static str, Value)>,
+    ) -> Result<Option<M::Row>, ViewError> {
+        let conditions = key.into_iter().map(|(column, value)| Condition::Equal(column, value)).collect();
+        let query = Query { partition, conditions, limit: 1, ..Query::default() };
+        Ok(self.rows::<M>(&query).await?.pop())
     }
 
     /// Builds the table of a model anew beside the one that serves, then switches. Nothing stands still meanwhile.

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_app::{
     execute::{Commands, Request, stream_of},
     new_id,
-    views::{self, Condition, Direction},
+    views::Condition,
 };
 use porttask_domain::{
     OrganizationId, Reason, UserId,
@@ -203,19 +203,8 @@ pub(crate) async fn get_organization(
     by: Allowed<Impersonable<ReadOrganization>>,
 ) -> Result<Response, Problem> {
     by.catch_up(&app, view::Organizations::NAME).await?;
-    let (conditions, text) = (vec![Condition::Equal("organization", by.organization.to_value())], None);
-    let (partition, direction) = (by.partition, Direction::Ascending);
-    let query = views::Query {
-        partition,
-        is_everywhere: false,
-        conditions,
-        text,
-        sort: Vec::new(),
-        direction,
-        after: None,
-        limit: 1,
-    };
-    let row = app.views.rows::<view::Organizations>(&query).await?.pop();
+    let key = [("organization", by.organization.to_value())];
+    let row = app.views.row::<view::Organizations>(by.partition, key).await?;
     let row = row.ok_or_else(|| Problem::not_found("organization"))?;
     let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
     Ok((headers, Json(Shown::from(row))).into_response())

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use porttask_app::{
     execute::{Commands, stream_of},
     log::StreamId,
-    views::{self, Condition, Direction},
+    views::Condition,
 };
 use porttask_domain::{
     ApiKeyId, OrganizationId, UserId,
@@ -215,19 +215,7 @@ pub(crate) async fn get_user(
 /// A user's row.
 pub(crate) async fn row<R: Right>(app: &App, by: &Allowed<R>, user: UserId) -> Result<Option<view::User>, Problem> {
     let key = [("organization", by.organization.to_value()), ("user", Value::Id(user.0))];
-    let conditions = key.map(|(column, value)| Condition::Equal(column, value)).into();
-    let (partition, text, sort) = (by.partition, None, Vec::new());
-    let query = views::Query {
-        partition,
-        is_everywhere: false,
-        conditions,
-        text,
-        sort,
-        direction: Direction::Ascending,
-        after: None,
-        limit: 1,
-    };
-    Ok(app.views.rows::<view::Users>(&query).await?.pop())
+    Ok(app.views.row::<view::Users>(by.partition, key).await?)
 }
 
 /// Change a user's role and permissions.

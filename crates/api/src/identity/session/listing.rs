@@ -216,16 +216,8 @@ async fn of_user<R: Right>(
     let of_user = [("organization", by.organization.to_value()), ("user", Value::Id(user.0))];
     let conditions = of_user.map(|(column, value)| Condition::Equal(column, value)).into();
     let (sort, direction) = (vec!["started_at", "session"], Direction::Descending);
-    let query = views::Query {
-        partition: by.partition,
-        is_everywhere: false,
-        conditions,
-        text: None,
-        sort,
-        direction,
-        after: None,
-        limit: MOST,
-    };
+    let partition = by.partition;
+    let query = views::Query { partition, conditions, sort, direction, limit: MOST, ..views::Query::default() };
     let rows = app.views.rows::<view::Sessions>(&query).await?;
     let offsets: Vec<Offset> = rows.iter().map(|row| Offset(row.offset)).collect();
     let events = app.database.read_at(by.partition, &offsets).await.map_err(|error| Problem::unavailable(&error))?;
