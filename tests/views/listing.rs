@@ -1,5 +1,6 @@
 //! Rows are listed by conditions, words, order and page: the same on every engine, whichever way they are found.
 
+use futures_util::future::join_all;
 use porttask_app::{
     log::{OrganizationId, PartitionId},
     views::{Condition, Direction, Query, ViewError, Views},
@@ -19,6 +20,7 @@ on_both_engines! {
     conditions_and_words_choose_the_same_rows_in_every_order_and_page,
     a_page_goes_on_from_a_place_beyond_the_bounds,
     what_is_nothing_is_found_as_nothing,
+    rows_that_many_look_for_at_once_are_each_their_own,
     a_comparison_that_makes_no_sense_is_refused,
     entries_are_found_by_what_happened_and_not_by_names,
 }
@@ -160,6 +162,33 @@ async fn what_is_nothing_is_found_as_nothing(store: Store) {
     }
     let all = rows(&node, &views, "sessions").await.into_iter().map(|it| Session::from_values(it).unwrap());
     assert_eq!(lasting, all.filter(|it| it.ended_at.is_none()).count());
+}
+
+async fn rows_that_many_look_for_at_once_are_each_their_own(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(models()).await;
+    views.run();
+    work(&node, 300).await;
+    caught_up(&node, &views).await;
+    let mut looking = Vec::new();
+    for table in models().into_iter().map(|model| model.table()).filter(|table| table.name != "audit_log") {
+        for row in rows(&node, &views, table.name).await {
+            let Value::Id(organization) = row[0] else { panic!("{row:?}") };
+            let partition = node.log.partition_of(OrganizationId(organization)).await.unwrap().unwrap();
+            let key = table.columns[..table.key].iter().zip(&row);
+            let key: Vec<Condition> = key.map(|(it, value)| Condition::Equal(it.name, value.clone())).collect();
+            // There is none where another one's organization lives.
+            for (partition, expected) in [(partition, vec![row]), (PartitionId(9_999), Vec::new())] {
+                let query = Query { partition, conditions: key.clone(), limit: 1, ..Query::default() };
+                let views = &views;
+                looking.push(async move {
+                    assert_eq!(views.select(table.name, &query).await.unwrap(), expected);
+                });
+            }
+        }
+    }
+    assert!(looking.len() > 100, "{} rows", looking.len());
+    join_all(looking).await;
 }
 
 async fn a_comparison_that_makes_no_sense_is_refused(store: Store) {

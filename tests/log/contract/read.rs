@@ -16,6 +16,7 @@ on_both_engines! {
     a_partition_is_read_from_any_offset_with_any_limit,
     events_are_read_at_their_offsets,
     versions_are_answered_in_the_order_asked,
+    whoever_asks_for_versions_at_the_same_time_is_told_their_own,
     heads_are_the_last_events,
     an_event_reads_alike_in_its_stream_and_its_partition,
     readers_do_not_wait_for_writers,
@@ -176,6 +177,30 @@ async fn versions_are_answered_in_the_order_asked(store: Store) {
     let many: Vec<StreamId> = (0..2_000).map(|number| stream(one, format!("s-{number}"))).collect();
     let versions = log.versions(&many).await.unwrap();
     assert_eq!((versions.len(), versions[39], versions[40]), (2_000, Version(5), Version::NONE));
+}
+
+async fn whoever_asks_for_versions_at_the_same_time_is_told_their_own(store: Store) {
+    let log = store.open().await;
+    let organizations = [found(&*log).await, found(&*log).await, found(&*log).await];
+    let mut all: Vec<(StreamId, Version)> = Vec::new();
+    for number in 0..30 {
+        let organization = organizations[number % 3];
+        let events = (0..=number % 7).map(|_| event(&stream(organization, format!("s-{number}")), *b"{}")).collect();
+        log.append(Append::new(organization, events)).await.unwrap();
+        all.push((stream(organization, format!("s-{number}")), Version(number as u64 % 7 + 1)));
+        all.push((stream(organization, format!("none-{number}")), Version::NONE));
+    }
+    // Each asks for others, and for another number of them.
+    let asking = (0..200).map(|number| {
+        let asked = all.iter().cycle().skip(number).take(number % 6).cloned();
+        let (streams, expected): (Vec<_>, Vec<_>) = asked.unzip();
+        let log = log.clone();
+        tokio::spawn(async move { (log.versions(&streams).await.unwrap(), expected) })
+    });
+    for asked in asking.collect::<Vec<_>>() {
+        let (versions, expected) = asked.await.unwrap();
+        assert_eq!(versions, expected);
+    }
 }
 
 async fn heads_are_the_last_events(store: Store) {

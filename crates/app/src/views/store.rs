@@ -204,8 +204,8 @@ impl View {
 /// The tables of all models. Disposable: whatever is lost is folded again.
 #[async_trait]
 pub trait ViewStore: Send + Sync {
-    /// How long at least from one small batch of a partition to the next. A batch costs a transaction for each model,
-    /// however small it is: under load, fewer and larger ones leave more of the machine to those who wait for them.
+    /// How long at least from one small batch of a partition to the next. A batch costs a transaction, and
+    /// statements for each model, however small it is: under load, fewer and larger ones leave more of the machine to those who wait for them.
     fn pace(&self) -> Duration;
 
     /// The table that serves models of this name and version; an empty one is made if there is none.

@@ -40,7 +40,7 @@ use self::{
 use super::sql::Select;
 use crate::log::postgres::connect::{Connector, PLAN_SETTINGS};
 
-/// Each batch is several round trips to the server, for each model and partition.
+/// Each batch is several round trips to the server, for each partition.
 const PACE: Duration = Duration::from_millis(30);
 const CONNECTIONS: usize = 16;
 /// How many texts are searched for at a time.
@@ -51,7 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct PostgresViews {
     /// For whole tables.
     pool: Pool,
-    /// For folds, which find all rows by their keys.
+    /// For folds and look-ups, which find all rows by their keys.
     folds: Pool,
     /// For whoever looks for one row.
     lookups: Lookups,

@@ -14,6 +14,8 @@ use super::tables::{DIALECT, VIEW};
 
 /// A value with its type.
 pub(super) type Parameter = (Box<dyn ToSql + Sync + Send>, Type);
+/// The values of one column.
+pub(super) type Array = Box<dyn ToSql + Sync + Send>;
 
 /// partition, incarnation, offset, event id, count, digest, view.
 pub(super) fn progress_of(row: &Row) -> Result<Progress, ViewError> {
@@ -52,9 +54,6 @@ pub(super) fn values_of(view: &View, row: &Row) -> Result<Values, ViewError> {
     };
     view.table.columns.iter().enumerate().map(value).collect()
 }
-
-/// The values of one column.
-pub(super) type Array = Box<dyn ToSql + Sync + Send>;
 
 /// Rows, or keys, as an array of partitions and one for each column, so that a statement is the same however many there
 /// are. Their parameters begin with the first.
