@@ -168,7 +168,11 @@ async fn rows_that_many_look_for_at_once_are_each_their_own(store: Store) {
     let node = Node::on(&store).await;
     let views = node.views(models()).await;
     views.run();
-    work(&node, 300).await;
+    let acme = node.acme().await;
+    for number in 0..30 {
+        node.joined(&acme, &format!("p{number}@acme.example"), Role::Agent).await;
+    }
+    work(&node, 100).await;
     caught_up(&node, &views).await;
     let mut looking = Vec::new();
     for table in models().into_iter().map(|model| model.table()).filter(|table| table.name != "audit_log") {
@@ -187,7 +191,7 @@ async fn rows_that_many_look_for_at_once_are_each_their_own(store: Store) {
             }
         }
     }
-    assert!(looking.len() > 100, "{} rows", looking.len());
+    assert!(looking.len() > 60, "{} look-ups", looking.len());
     join_all(looking).await;
 }
 
