@@ -1,14 +1,13 @@
 //! `porttask events`: tail, show, restored.
 
+use porttask_runtime::log::{Append, OrganizationId, Placed};
+use porttask_tests::{Engine, Store, event, on_both_engines, simple, stream};
 use std::{
     io::{BufRead, BufReader},
     process::Stdio,
     sync::mpsc,
     time::Duration,
 };
-
-use porttask_app::log::{Append, OrganizationId, Placed};
-use porttask_tests::{Engine, Store, event, on_both_engines, simple, stream};
 
 use super::{complaint, porttask, said};
 
@@ -26,7 +25,7 @@ on_both_engines!(
 
 /// Founds an organization with one event and answers where it stands.
 async fn founded(store: &Store, data: &str) -> Placed {
-    let organization = porttask_app::new_id::<OrganizationId>();
+    let organization = porttask_runtime::new_id::<OrganizationId>();
     let event = event(&stream(organization, "organization-1"), data);
     let log = store.open().await;
     log.append(Append::new(organization, vec![event]).founding()).await.unwrap().events[0]
@@ -38,7 +37,7 @@ async fn a_new_log_has_no_events(store: Store) {
 
 async fn tail_prints_the_latest_events_of_every_partition(store: Store) {
     let log = store.open().await;
-    let organization = porttask_app::new_id::<OrganizationId>();
+    let organization = porttask_runtime::new_id::<OrganizationId>();
     log.append(simple(organization, "organization-1").founding()).await.unwrap();
     for _ in 0..4 {
         log.append(simple(organization, "user-1")).await.unwrap();
@@ -86,7 +85,7 @@ async fn follow_prints_what_another_process_appends(store: Store) {
     let (sender, receiver) = mpsc::channel();
     let output = BufReader::new(follow.stdout.take().unwrap());
     std::thread::spawn(move || output.lines().try_for_each(|line| sender.send(line.unwrap())));
-    let organization = porttask_app::new_id::<OrganizationId>();
+    let organization = porttask_runtime::new_id::<OrganizationId>();
     log.append(simple(organization, "organization-1").founding()).await.unwrap();
     let line = receiver.recv_timeout(Duration::from_secs(10)).unwrap();
     assert!(line.contains("organization-1"), "{line}");

@@ -1,8 +1,7 @@
 //! `porttask import`: users from a file.
 
-use std::{fs, path::PathBuf, process::Output, thread, time::Duration};
-
 use porttask_tests::{MASTER_KEY, Node, Store, on_both_engines};
+use std::{fs, path::PathBuf, process::Output, thread, time::Duration};
 
 use super::{complaint, porttask, said};
 

@@ -1,8 +1,7 @@
 //! `porttask views`, `guards` and `keys`: looking after what is derived from the log, and after its keys.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Output};
-
 use porttask_tests::{Engine, MASTER_KEY, Node, Store, on_both_engines, users_table, work};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Output};
 
 use super::{complaint, porttask, said};
 

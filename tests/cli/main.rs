@@ -7,9 +7,8 @@ mod events;
 mod import;
 mod keeping;
 
-use std::process::{Command, Output, Stdio};
-
 use porttask_tests::{Engine, Store};
+use std::process::{Command, Output, Stdio};
 
 /// The binary on a store, with nothing else of the environment that could change its ways.
 fn porttask(store: &Store, arguments: &[&str]) -> Command {

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use porttask_app::{
+use porttask_app::identity::{
     access::{Access, AccessError, Caller, Credential, Token},
-    execute::ExecuteError,
-    log::{LogError, SecretId, SecretKind},
-    new_id,
-    uses::{SessionLimits, Uses},
+    activity::{SessionLimits, Uses},
 };
 use porttask_domain::{
     OrganizationId, SessionId, UserId,
     identity::{Role, Session, User, organization, session, user},
+};
+use porttask_runtime::{
+    execute::ExecuteError,
+    log::{LogError, SecretId, SecretKind},
+    new_id,
 };
 use porttask_tests::{Acme, Node, Store, become_role, on_both_engines};
 

@@ -1,17 +1,16 @@
 //! What is decided over many streams: names and counts.
 
 use futures_util::future::join_all;
-use porttask_app::{
-    execute::{Commands, ExecuteError, Request},
-    log::GuardRefusal,
-    new_id,
-};
 use porttask_domain::{
     Actor, Meta, OrganizationId,
     identity::{Access, Organization, Permissions, Role, User, user},
 };
+use porttask_runtime::{
+    execute::{Commands, ExecuteError, Request},
+    log::GuardRefusal,
+    new_id,
+};
 use porttask_tests::{Engine, Store, on_both_engines, work};
-
 use porttask_tests::{Node, become_role, create, invite};
 
 on_both_engines! {

@@ -3,15 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use porttask_app::{
+use porttask_app::identity::{
     import::{Import, ImportError, ImportOrder, LineReport, LineResult, read},
     invitations::InvitationLimits,
-    jobs::Course,
 };
 use porttask_domain::{
     Actor, Meta,
     identity::{Access, Permissions, Role, User, user},
 };
+use porttask_runtime::jobs::Course;
 use porttask_tests::{Acme, Node, Store, become_role, on_both_engines};
 
 on_both_engines! {

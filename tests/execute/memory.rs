@@ -1,18 +1,17 @@
 //! What a node remembers never answers alone: another node may have changed it.
 
 use futures_util::future::join_all;
-use porttask_app::{
-    execute::{Commands, ExecuteError, Request},
-    log::{Expected, Version},
-    new_id,
-};
 use porttask_domain::{
     Fact,
     identity::{Role, Session, User, organization, session, user},
 };
-use porttask_tests::{Store, on_both_engines};
-
+use porttask_runtime::{
+    execute::{Commands, ExecuteError, Request},
+    log::{Expected, Version},
+    new_id,
+};
 use porttask_tests::{Node, assert_refused, become_role, invite};
+use porttask_tests::{Store, on_both_engines};
 
 on_both_engines! {
     a_change_on_another_node_holds_at_once,
@@ -105,7 +104,7 @@ async fn a_revoked_session_beats_a_command_under_way(store: Store) {
     one.executor.execute::<Session>(session, start, &acme.request()).await.unwrap();
 
     // The caller is known by this session, at this version, when the command sets out.
-    let stream = porttask_app::execute::stream_of::<Session>(acme.organization, session).unwrap();
+    let stream = porttask_runtime::execute::stream_of::<Session>(acme.organization, session).unwrap();
     let (_, version) = one.executor.load::<Session>(acme.organization, session).await.unwrap();
     let request = || {
         let mut request = acme.request();

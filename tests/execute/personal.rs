@@ -2,15 +2,14 @@
 
 use std::process::Command;
 
-use porttask_app::log::{Offset, RecordedEvent};
 use porttask_domain::{
     Fact,
     identity::{Role, user},
 };
+use porttask_runtime::log::{Offset, RecordedEvent};
 use porttask_tests::{Engine, Store, on_both_engines, page_to_end};
-use private_postgres::PrivatePostgres;
-
 use porttask_tests::{Node, become_role};
+use private_postgres::PrivatePostgres;
 
 on_both_engines! {
     nothing_personal_stands_in_the_files,
@@ -49,7 +48,7 @@ fn found_in<'a>(folder: &str, texts: &[&'a str]) -> Vec<&'a str> {
     texts.iter().filter(is_found).copied().collect()
 }
 
-async fn events_of(node: &Node, home: porttask_app::log::PartitionId) -> Vec<RecordedEvent> {
+async fn events_of(node: &Node, home: porttask_runtime::log::PartitionId) -> Vec<RecordedEvent> {
     page_to_end(&*node.log, home, Offset::START, 100).await
 }
 

@@ -1,16 +1,15 @@
 //! Requests as a whole: all or nothing, once, as of a version.
 
-use porttask_app::{
-    execute::{Commands, ExecuteError, Request},
-    new_id,
-};
 use porttask_domain::{
     Actor, Meta, OrganizationId, UserId,
     identity::{Capability, Organization, Role, User, organization, user},
 };
-use porttask_tests::{Store, on_both_engines, once};
-
+use porttask_runtime::{
+    execute::{Commands, ExecuteError, Request},
+    new_id,
+};
 use porttask_tests::{Node, assert_refused, become_role, create, invite};
+use porttask_tests::{Store, on_both_engines, once};
 
 on_both_engines! {
     commands_are_carried_out_together_or_not_at_all,

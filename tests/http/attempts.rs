@@ -1,6 +1,6 @@
 //! Whoever guesses passwords waits, and locks nobody out.
 
-use porttask_app::links::Purpose;
+use porttask_app::identity::links::Purpose;
 use porttask_tests::{Store, on_both_engines};
 use serde_json::{Value, json};
 

@@ -1,12 +1,11 @@
 //! What a connection may cost: whoever is slow, silent or one too many is cut off, and others are answered meanwhile.
 
+use porttask_tests::{Engine, Store, run_on, signal};
 use std::{
     io::{Read, Write},
     net::TcpStream,
     time::{Duration, Instant},
 };
-
-use porttask_tests::{Engine, Store, run_on, signal};
 
 use super::service::Service;
 

@@ -1,8 +1,7 @@
 //! The pages that show the document of the API: complete, and without a word to other hosts.
 
-use std::collections::BTreeSet;
-
 use porttask_tests::{Engine, Store, run_on};
+use std::collections::BTreeSet;
 
 use super::service::Service;
 

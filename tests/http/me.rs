@@ -1,6 +1,6 @@
 //! One's own account.
 
-use porttask_app::links::Purpose;
+use porttask_app::identity::links::Purpose;
 use porttask_tests::{Store, on_both_engines};
 use serde_json::json;
 

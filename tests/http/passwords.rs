@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use porttask_app::links::Purpose;
+use porttask_app::identity::links::Purpose;
 use porttask_tests::{Store, by, on_both_engines};
 use serde_json::json;
 

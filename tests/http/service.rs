@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use porttask_app::links::{Link, Links, Purpose};
+use porttask_app::identity::links::{Link, Links, Purpose};
 use porttask_domain::{OrganizationId, UserId};
 use porttask_tests::{Engine, MASTER_KEY, Node, Store};
 use serde_json::{Value, json};

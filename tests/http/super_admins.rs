@@ -64,7 +64,7 @@ async fn a_user_becomes_a_super_admin_beside_what_they_are(store: Store) {
     assert_eq!(ana.post(STAFF, &account(&carol)).is(200).body["events"], json!([]));
     ana.post(&format!("/v1/organizations/{PLATFORM}/users/{invited}/revoke-invitation"), &json!({})).is(200);
     assert_eq!(ana.post(STAFF, &account(&carol)).is(200).body["events"], json!(["user.invitation_sent"]));
-    let token = link(&store, porttask_app::links::Purpose::Invitation, PLATFORM, &invited, 2).await;
+    let token = link(&store, porttask_app::identity::links::Purpose::Invitation, PLATFORM, &invited, 2).await;
     let body = json!({"token": token, "password": PASSWORD});
     service.send("POST", "/v1/invitations/accept", &[], Some(&body)).is(200);
 }

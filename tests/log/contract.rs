@@ -1,4 +1,4 @@
-//! What `porttask_app::log` promises, as tests that run on every engine.
+//! What `porttask_runtime::log` promises, as tests that run on every engine.
 
 mod append;
 mod follow;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use porttask_app::log::{AppendError, EventLog, FollowError, Follower, LogError, PartitionId, RecordedEvent};
+use porttask_runtime::log::{AppendError, EventLog, FollowError, Follower, LogError, PartitionId, RecordedEvent};
 use porttask_tests::{Acknowledged, Work, by};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;

@@ -7,11 +7,10 @@ mod rewound;
 mod tls;
 mod unusable;
 
+use porttask_runtime::log::LogError;
+use porttask_tests::{Settings, Store, by};
 use std::path::Path;
 use std::time::Duration;
-
-use porttask_app::log::LogError;
-use porttask_tests::{Settings, Store, by};
 
 /// That a store is refused, and why.
 async fn refusal(store: &Store) -> LogError {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use porttask_app::log::{Append, AppendError, Appended, EventId, EventLog, OrganizationId, Version};
+use porttask_runtime::log::{Append, AppendError, Appended, EventId, EventLog, OrganizationId, Version};
 use porttask_tests::{Engine, Settings, Store, holder_of, page_to_end, runtime, simple as append_to, value_of};
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestRunner};
 
@@ -178,12 +178,13 @@ async fn compare(log: &dyn EventLog, names: &Names, model: &Model) -> Result<(),
 
 #[test]
 fn orders_that_answers_do_not_tell_apart_are_all_kept() {
-    let (here, there) = (porttask_app::log::PartitionId(0), porttask_app::log::PartitionId(1));
-    let organization = porttask_app::new_id::<OrganizationId>();
+    let (here, there) = (porttask_runtime::log::PartitionId(0), porttask_runtime::log::PartitionId(1));
+    let organization = porttask_runtime::new_id::<OrganizationId>();
     let mut model = Model::over(vec![]);
     model.homes.extend([(OrganizationId::PLATFORM, here), (organization, there)]);
-    let name =
-        |change: fn(OrganizationId, &str, &str) -> porttask_app::log::Guard| change(OrganizationId::PLATFORM, "a", "0");
+    let name = |change: fn(OrganizationId, &str, &str) -> porttask_runtime::log::Guard| {
+        change(OrganizationId::PLATFORM, "a", "0")
+    };
     let founding = append_to(organization, "s").founding().guarded(name(porttask_tests::claim));
     model.answer(&founding).unwrap();
     let give_back = append_to(organization, "s").guarded(name(porttask_tests::release));
@@ -212,7 +213,7 @@ fn every_order_is_tried() {
 fn a_wrong_answer_is_not_explained() {
     let names = Names::new();
     let mut model = Model::over(vec![]);
-    model.homes.insert(OrganizationId::PLATFORM, porttask_app::log::PartitionId(0));
+    model.homes.insert(OrganizationId::PLATFORM, porttask_runtime::log::PartitionId(0));
     let name = names.streams().next().unwrap().name;
     let append = append_to(OrganizationId::PLATFORM, name.as_str());
     let answer = model.clone().answer(&append).unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use porttask_app::log::{
+use porttask_runtime::log::{
     Append, AppendError, EventId, EventLog, Follower, GuardRefusal, Head, Offset, OrganizationId, PartitionId, Placed,
     RecordedEvent, Version,
 };

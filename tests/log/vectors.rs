@@ -1,6 +1,6 @@
 //! The published vectors of the event encoding, computed by a program that shares nothing with ours.
 
-use porttask_app::log::{
+use porttask_runtime::log::{
     EventId, EventType, LeafHash, Offset, OrganizationId, PartitionId, Position, RecordedEvent, StreamId, Version,
     encode_event,
 };

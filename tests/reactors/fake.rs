@@ -8,14 +8,16 @@ use std::{
 
 use async_trait::async_trait;
 use porttask_app::{
-    accounts::Accounts,
-    execute::Executor,
-    ledger::Database,
-    links::Links,
-    mail::{Mail, MailError, MailTransport, Mailer},
-    reactors::{Pace, Reactors},
+    identity::{accounts::Accounts, links::Links},
+    mail::Mailer,
 };
 use porttask_projections::models;
+use porttask_runtime::{
+    execute::Executor,
+    ledger::Database,
+    ports::mail::{Mail, MailError, MailTransport},
+    reactors::{Pace, Reactors},
+};
 use porttask_tests::{Node, by};
 
 /// How long something may take that takes no time.

@@ -4,12 +4,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use porttask_app::{
-    execute::Request,
-    links::{Links, Purpose},
-    mail::{Mail, Mailer},
-    new_id,
-    reactors::{Deed, Reactor},
-    tasks::{Task, TaskId},
+    identity::links::{Links, Purpose},
+    mail::Mailer,
 };
 use porttask_domain::{
     Actor, Meta, OrganizationId, PersonId, UserId,
@@ -19,6 +15,13 @@ use porttask_domain::{
         settings::{Branding, BusinessHours, Settings},
         user,
     },
+};
+use porttask_runtime::{
+    execute::Request,
+    new_id,
+    ports::mail::Mail,
+    reactors::{Deed, Reactor},
+    tasks::{Task, TaskId},
 };
 use porttask_tests::{Acme, Node, Store, accept, invite, on_both_engines};
 
@@ -37,8 +40,8 @@ on_both_engines! {
 
 /// What is to be done because of the last event of somebody.
 async fn task_of(node: &Node, mailer: &Mailer, organization: OrganizationId, user: UserId) -> Option<Task> {
-    let stream = porttask_app::execute::stream_of::<User>(organization, user).unwrap();
-    let events = node.log.read_stream(&stream, porttask_app::log::Version::NONE, 1_000).await.unwrap();
+    let stream = porttask_runtime::execute::stream_of::<User>(organization, user).unwrap();
+    let events = node.log.read_stream(&stream, porttask_runtime::log::Version::NONE, 1_000).await.unwrap();
     let last = events.iter().rev().find_map(|event| mailer.tasks(event).pop())?;
     Some(Task {
         id: last.id,
@@ -228,5 +231,5 @@ async fn a_task_of_a_newer_version_waits(store: Store) {
     let task = task_of(&node, &mailer, acme.organization, acme.admin).await.unwrap();
     let newer = Task { kind: "reminder".to_owned(), id: TaskId::generate(), ..task };
     let refused = mailer.carry_out(&newer).await.unwrap_err();
-    assert!(matches!(refused, porttask_app::reactors::TaskError::Temporary(_)), "{refused:?}");
+    assert!(matches!(refused, porttask_runtime::reactors::TaskError::Temporary(_)), "{refused:?}");
 }

@@ -3,18 +3,18 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use porttask_app::{
-    ledger::Database,
-    mail::Mailer,
-    new_id,
-    reactors::{Pace, Reactors, Status, release},
-    tasks::{Task, TaskCounts, TaskFilter},
-};
+use porttask_app::mail::Mailer;
 use porttask_domain::{
     UserId,
     identity::{Role, user},
 };
 use porttask_projections::models;
+use porttask_runtime::{
+    ledger::Database,
+    new_id,
+    reactors::{Pace, Reactors, Status, release},
+    tasks::{Task, TaskCounts, TaskFilter},
+};
 use porttask_tests::{Acme, Engine, Node, Settings, Store, by, invite, on_both_engines, run_on};
 
 use super::fake::{Answer, Fake, PACE, SOON, mailing, reactors};

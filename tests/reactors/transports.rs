@@ -2,8 +2,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-use porttask_app::mail::{Mail, MailError};
 use porttask_infra::mail::{MailSettings, open};
+use porttask_runtime::ports::mail::{Mail, MailError};
 use porttask_tests::run;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},

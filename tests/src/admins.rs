@@ -1,11 +1,11 @@
 //! What admins do all day, at random.
 
 use jiff::Timestamp;
-use porttask_app::new_id;
 use porttask_domain::{
     ApiKeyId, PersonName, UserId,
     identity::{ApiKey, EmailAddress, Role, Session, api_key, organization, session, user},
 };
+use porttask_runtime::new_id;
 
 use crate::{Acme, Dice, Node, become_role, invite};
 

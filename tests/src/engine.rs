@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use porttask_app::ledger::Database;
-use porttask_app::log::{EventLog, LogError};
 use porttask_infra::log::QueueLimits;
 use porttask_infra::log::postgres::{PostgresLog, PostgresOptions};
 use porttask_infra::log::sqlite::{SqliteLog, SqliteOptions};
+use porttask_runtime::ledger::Database;
+use porttask_runtime::log::{EventLog, LogError};
 use private_postgres::PrivatePostgres;
 use tempfile::TempDir;
 

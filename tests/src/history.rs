@@ -1,8 +1,7 @@
 //! Everything that a log holds, and what is wrong with it.
 
+use porttask_runtime::log::{EventLog, LeafHash, Offset, PartitionId, RecordedEvent, StreamId, Version, encode_event};
 use std::collections::{HashMap, HashSet};
-
-use porttask_app::log::{EventLog, LeafHash, Offset, PartitionId, RecordedEvent, StreamId, Version, encode_event};
 
 use crate::page_to_end;
 
@@ -90,7 +89,7 @@ mod tests {
     use std::time::Duration;
 
     use jiff::Timestamp;
-    use porttask_app::log::{OrganizationId, Position};
+    use porttask_runtime::log::{OrganizationId, Position};
 
     use super::*;
     use crate::{event, stream};

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use porttask_app::{
+use porttask_app::identity::organizations::StatusAllows;
+use porttask_domain::{
+    Actor, Meta, OrganizationId, PersonName, Personal, Reason, UserId,
+    identity::{Capability, DomainName, EmailAddress, Organization, Role, User, organization, user},
+};
+use porttask_infra::views::{postgres::PostgresViews, sqlite::SqliteViews};
+use porttask_projections::Model;
+use porttask_runtime::{
+    constraints::{Fault, Guards, GuardsError},
     execute::{Commands, Done, ExecuteError, Executor, Request},
-    guards::{Fault, Guards, GuardsError},
     ledger::Database,
     new_id,
     vault::{MasterKey, MasterKeys, Vault},
     views::{ViewStore, Views},
 };
-use porttask_domain::{
-    Actor, Meta, OrganizationId, PersonName, Personal, Reason, UserId,
-    identity::{Capability, DomainName, EmailAddress, Organization, Role, User, organization, user},
-};
-
-use porttask_infra::views::{postgres::PostgresViews, sqlite::SqliteViews};
-use porttask_projections::Model;
 
 use crate::{Engine, Settings, Store};
 
@@ -43,7 +43,8 @@ impl Node {
         let master = MasterKeys::new(MasterKey::new(b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), vec![]);
         let ledger: Arc<dyn Database> = Arc::clone(&log);
         let vault = Arc::new(Vault::open(ledger, master).await.unwrap());
-        let executor = Arc::new(Executor::new(Arc::<dyn Database>::clone(&log), Arc::clone(&vault)));
+        let executor =
+            Arc::new(Executor::new(Arc::<dyn Database>::clone(&log), Arc::clone(&vault), Arc::new(StatusAllows)));
         Self { log, vault, executor, place: (store.engine(), store.place().to_owned()) }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use porttask_app::log::{
+use porttask_runtime::log::{
     Append, AppendError, Claim, ClaimKey, Counter, CounterKey, EventId, EventLog, EventType, Guard, GuardRefusal,
     NewEvent, Offset, Once, OrganizationId, PartitionId, RecordedEvent, StreamId,
 };
@@ -56,7 +56,7 @@ pub fn simple(organization: OrganizationId, name: impl AsRef<str>) -> Append {
 
 /// Founds a new organization with one event in its stream `organization`.
 pub async fn found(log: &dyn EventLog) -> OrganizationId {
-    let organization = porttask_app::new_id::<OrganizationId>();
+    let organization = porttask_runtime::new_id::<OrganizationId>();
     log.append(simple(organization, "organization").founding()).await.unwrap();
     organization
 }

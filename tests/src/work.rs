@@ -1,10 +1,9 @@
 //! Appends whose traces tell whether they were recorded once and whole.
 
-use std::collections::{HashMap, HashSet};
-
-use porttask_app::log::{
+use porttask_runtime::log::{
     Append, Appended, EventId, EventLog, Offset, OrganizationId, PartitionId, Placed, Position, RecordedEvent, Version,
 };
+use std::collections::{HashMap, HashSet};
 
 use crate::{History, claim, count, event, holder_of, once, platform_stream, simple, stream, value_of};
 
@@ -118,7 +117,7 @@ impl Work {
 
     /// Founds the organization of some new work.
     pub async fn found(log: &dyn EventLog) -> Self {
-        let organization = porttask_app::new_id::<OrganizationId>();
+        let organization = porttask_runtime::new_id::<OrganizationId>();
         log.append(simple(organization, "organization").founding()).await.unwrap();
         Self { organization }
     }
@@ -188,7 +187,7 @@ fn shape(key: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use porttask_app::log::LeafHash;
+    use porttask_runtime::log::LeafHash;
 
     use super::*;
 

@@ -1,16 +1,16 @@
 //! A read model that cannot go on stops alone and says why.
 
 use bytes::Bytes;
-use porttask_app::{
-    log::{Append, EventId, EventType, NewEvent, StreamId},
-    new_id,
-    views::Views,
-};
 use porttask_domain::{
     UserId,
     identity::{Role, organization},
 };
 use porttask_projections::{Change, Index, Key, Model, ReadModel, Recorded, Value, model, models, row};
+use porttask_runtime::{
+    log::{Append, EventId, EventType, NewEvent, StreamId},
+    new_id,
+    views::Views,
+};
 use porttask_tests::{Node, Store, become_role, by, on_both_engines};
 
 use crate::work::{PATIENCE, caught_up};

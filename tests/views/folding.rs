@@ -1,11 +1,11 @@
 //! Every event is folded exactly once, whoever folds.
 
 use futures_util::future::join_all;
-use porttask_app::views::{Condition, Direction, Query};
 use porttask_domain::{OrganizationId, identity::Role};
 use porttask_projections::{
     Change, Index, Key, Model, ReadModel, Recorded, Row, Value, identity::user::User, model, models, row,
 };
+use porttask_runtime::views::{Condition, Direction, Query};
 use porttask_tests::{Node, Store, become_role, on_both_engines, work};
 
 use crate::work::{PATIENCE, caught_up, rows};
@@ -18,7 +18,7 @@ on_both_engines! {
     people_are_found_by_parts_of_their_names_and_addresses,
 }
 
-fn no_progress(_: porttask_app::views::Loaded) {}
+fn no_progress(_: porttask_runtime::views::Loaded) {}
 
 row! {
     /// How much happens somewhere.

@@ -1,16 +1,16 @@
 //! Rows are listed by conditions, words, order and page: the same on every engine, whichever way they are found.
 
 use futures_util::future::join_all;
-use porttask_app::{
-    log::{OrganizationId, PartitionId},
-    views::{Condition, Direction, Query, ViewError, Views},
-};
 use porttask_domain::identity::Role;
 use porttask_projections::{
     Row, Value,
     compliance::audit_log::Entry,
     identity::{session::Session, user::User},
     models,
+};
+use porttask_runtime::{
+    log::{OrganizationId, PartitionId},
+    views::{Condition, Direction, Query, ViewError, Views},
 };
 use porttask_tests::{Node, Store, become_role, on_both_engines, work};
 

@@ -1,13 +1,12 @@
 //! Tables are disposable: what is rebuilt is what was there.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use porttask_app::{
+use porttask_projections::models;
+use porttask_runtime::{
     log::PartitionId,
     views::{Loaded, Query},
 };
-use porttask_projections::models;
 use porttask_tests::{Engine, Node, Store, on_both_engines, users_table, work};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::work::{caught_up, rows};
 

@@ -1,13 +1,12 @@
 //! The tables that show what was done.
 
-use std::time::Duration;
-
-use porttask_app::{
+use porttask_projections::{Values, models};
+use porttask_runtime::{
     log::{PartitionId, Position},
     views::{Query, Views},
 };
-use porttask_projections::{Values, models};
 use porttask_tests::Node;
+use std::time::Duration;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 

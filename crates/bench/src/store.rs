@@ -3,13 +3,6 @@
 use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
-use porttask_app::{
-    ledger::Database,
-    log::{Append, EventLog, OrganizationId, StreamId},
-    new_id,
-    vault::{MasterKey, MasterKeys, SealedEvents, Vault},
-    views::{ViewStore, Views},
-};
 use porttask_domain::{
     Actor, Fact, Meta, Personal, SessionId, UserId,
     identity::{Access, Permissions, Role, organization, session, settings::Settings, user},
@@ -22,6 +15,13 @@ use porttask_infra::{
     views::{postgres::PostgresViews, sqlite::SqliteViews},
 };
 use porttask_projections::{folded, models};
+use porttask_runtime::{
+    ledger::Database,
+    log::{Append, EventLog, OrganizationId, StreamId},
+    new_id,
+    vault::{MasterKey, MasterKeys, SealedEvents, Vault},
+    views::{ViewStore, Views},
+};
 use private_postgres::{Options as ServerOptions, PrivatePostgres};
 use tempfile::TempDir;
 

@@ -1,9 +1,8 @@
 //! Folding read models: from nothing, and into tables that serve.
 
-use std::time::{Duration, Instant};
-
-use porttask_app::log::{EventLog, Offset, PartitionId};
 use porttask_projections::models;
+use porttask_runtime::log::{EventLog, Offset, PartitionId};
+use std::time::{Duration, Instant};
 
 use crate::{
     Error, Figure, Options,

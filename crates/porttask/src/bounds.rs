@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::SignedDuration;
 use porttask_api::{Connections, Rates};
-use porttask_app::{attempts::AttemptLimits, uses::SessionLimits};
+use porttask_app::identity::{activity::SessionLimits, attempts::AttemptLimits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::Error;

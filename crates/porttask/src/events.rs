@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use porttask_app::log::{EventLog, Follower, Head, Offset, PartitionId, Position, RecordedEvent};
+use porttask_runtime::log::{EventLog, Follower, Head, Offset, PartitionId, Position, RecordedEvent};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::{sync::mpsc, task::JoinSet};

@@ -10,10 +10,10 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use porttask_app::identity::organizations::StatusAllows;
 use porttask_app::{
-    audit_log::{Asked, AuditLog},
-    execute::{Executor, Request},
-    new_id, organizations,
+    compliance::audit_log::{Asked, AuditLog},
+    identity::organizations,
 };
 use porttask_domain::{
     Actor, Meta,
@@ -24,6 +24,10 @@ use porttask_domain::{
     identity::Capability,
 };
 use porttask_projections::{ReadModel, compliance::audit_log as view, identity::user::Users};
+use porttask_runtime::{
+    execute::{Executor, Request},
+    new_id,
+};
 
 use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
 
@@ -99,7 +103,7 @@ impl Audit {
 
         let mut out = self.output()?;
         let format = Format::from(self.format);
-        let executor = Executor::new(Arc::clone(&node.database), Arc::clone(&node.vault));
+        let executor = Executor::new(Arc::clone(&node.database), Arc::clone(&node.vault), Arc::new(StatusAllows));
         let command = export::Command::TakeAuditLog { format, selection: filter.recorded(organization) };
         let request = Request::new(organization, Meta::by(Actor::Operator)).needing(Capability::Settle);
         let done = executor.execute::<Export>(new_id(), command, &request).await?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Subcommand;
-use porttask_app::guards::{Fault, Guards};
+use porttask_runtime::constraints::{Fault, Guards};
 
 use crate::{cli::Error, node::Node, storage::StorageArgs};
 

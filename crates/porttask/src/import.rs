@@ -11,13 +11,13 @@ use std::{
 
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
-use porttask_app::{
-    execute::Executor,
+use porttask_app::identity::organizations::StatusAllows;
+use porttask_app::identity::{
     import::{Fault, Import, ImportOrder, Line, LineReport, LineResult, read, role_named},
-    jobs::Course,
     organizations,
 };
 use porttask_domain::{Actor, Meta, OrganizationId, identity::Role};
+use porttask_runtime::{execute::Executor, jobs::Course};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -104,7 +104,7 @@ impl Users {
         lines: Vec<Line>,
     ) -> Result<Vec<LineReport>, Error> {
         let (database, vault) = (Arc::clone(&node.database), Arc::clone(&node.vault));
-        let executor = Arc::new(Executor::new(Arc::clone(&database), Arc::clone(&vault)));
+        let executor = Arc::new(Executor::new(Arc::clone(&database), Arc::clone(&vault), Arc::new(StatusAllows)));
         let import = Import::open(database, vault, executor).await?;
         let request_id = Some(format!("imp_{}", Uuid::now_v7().simple()));
         let order = ImportOrder {

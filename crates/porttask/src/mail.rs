@@ -3,8 +3,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use porttask_app::mail::MailTransport;
 use porttask_infra::mail::MailSettings;
+use porttask_runtime::ports::mail::MailTransport;
 
 use crate::{cli::Error, secret, storage::StorageArgs};
 

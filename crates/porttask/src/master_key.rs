@@ -8,8 +8,8 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use porttask_app::vault::{MasterKey, MasterKeys};
 use porttask_infra::log::Storage;
+use porttask_runtime::vault::{MasterKey, MasterKeys};
 
 use crate::{cli::Error, storage::StorageArgs};
 

@@ -1,13 +1,12 @@
 //! What commands work with: the log, its keys, its read models.
 
-use std::sync::Arc;
-
-use porttask_app::{
+use porttask_projections::models;
+use porttask_runtime::{
     ledger::Database,
     vault::{Vault, VaultError},
     views::Views,
 };
-use porttask_projections::models;
+use std::sync::Arc;
 
 use crate::{cli::Error, master_key::Given, storage::StorageArgs};
 

@@ -5,21 +5,27 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use porttask_api::{App, Settings};
+use porttask_app::identity::organizations::StatusAllows;
 use porttask_app::{
-    accounts::Accounts,
-    execute::Executor,
-    invitations::InvitationLimits,
-    links::Links,
-    mail::{MailTransport, Mailer},
-    passwords::{NewPassword, Passwords},
-    reactors::{Pace, Reactors},
-    setup::{self, FirstSuperAdmin},
+    identity::{
+        accounts::Accounts,
+        invitations::InvitationLimits,
+        links::Links,
+        passwords::{NewPassword, Passwords},
+        setup::{self, FirstSuperAdmin},
+    },
+    mail::Mailer,
 };
 use porttask_domain::{
     PersonName,
     identity::{DomainName, EmailAddress, organization::OrganizationName},
 };
 use porttask_infra::log::Storage;
+use porttask_runtime::{
+    execute::Executor,
+    ports::mail::MailTransport,
+    reactors::{Pace, Reactors},
+};
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 
 use crate::{bounds::BoundsArgs, cli::Error, mail::MailArgs, node::Node, secret, storage::StorageArgs};
@@ -133,7 +139,7 @@ impl ServiceArgs {
 
     /// Answers whether there was anything to do or to say.
     async fn begin(&self, node: &Node, passwords: &Passwords, links: &Links) -> Result<bool, Error> {
-        let executor = Executor::new(Arc::clone(&node.database), Arc::clone(&node.vault));
+        let executor = Executor::new(Arc::clone(&node.database), Arc::clone(&node.vault), Arc::new(StatusAllows));
         setup::make_platform(&executor, OrganizationName::new("PortTask")?, self.domain()?).await?;
         if let Some(admin) = self.first_super_admin()? {
             let email = admin.email.to_string();

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
-use porttask_app::ledger::Database;
 use porttask_infra::log::Storage;
+use porttask_runtime::ledger::Database;
 
 use crate::{cli::Error, secret};
 

@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use porttask_app::{
-    mail::Mailer,
+use porttask_app::mail::Mailer;
+use porttask_runtime::{
     reactors,
     tasks::{Task, TaskFilter, TaskId},
 };

@@ -1,7 +1,7 @@
 //! `porttask views`: the read models' tables.
 
 use clap::{Args, Subcommand};
-use porttask_app::views::{Loaded, Status, Views};
+use porttask_runtime::views::{Loaded, Status, Views};
 use serde::Serialize;
 
 use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};

@@ -1,6 +1,6 @@
 //! The heads of the partitions as this node knows them, and the wake-ups of those who wait for more.
 
-use porttask_app::log::{Offset, PartitionId};
+use porttask_runtime::log::{Offset, PartitionId};
 use tokio::sync::watch;
 
 /// One watch per partition. Offsets only rise.

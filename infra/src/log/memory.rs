@@ -4,8 +4,7 @@
 //! head, which must be the same, and all events after it, which are those of other nodes.
 
 use hashbrown::{HashMap, HashSet};
-
-use porttask_app::log::{
+use porttask_runtime::log::{
     Head, Offset, OrganizationId, PartitionId, StreamId, Version,
     admission::{StreamState, Writes, WrittenEvent},
 };
@@ -151,7 +150,7 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use porttask_app::log::{EventId, Position};
+    use porttask_runtime::log::{EventId, Position};
     use uuid::Uuid;
 
     use super::*;

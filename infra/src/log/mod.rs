@@ -1,6 +1,6 @@
 //! The engines of the event log.
 //!
-//! Both share the [queue](queue) in which appends wait, and the rules of `porttask_app::log::admission`; each owns only
+//! Both share the [queue](queue) in which appends wait, and the rules of `porttask_runtime::log::admission`; each owns only
 //! how the batch is locked, read and written.
 
 mod heads;
@@ -10,9 +10,8 @@ pub mod postgres;
 mod queue;
 pub mod sqlite;
 
+use porttask_runtime::{ledger::Database, log::LogError};
 use std::{path::PathBuf, sync::Arc};
-
-use porttask_app::{ledger::Database, log::LogError};
 
 pub use queue::QueueLimits;
 

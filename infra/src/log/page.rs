@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::{Bytes, BytesMut};
-use porttask_app::log::{EventType, InvalidName, RecordedEvent};
+use porttask_runtime::log::{EventType, InvalidName, RecordedEvent};
 
 /// The bytes of data and meta after which a page ends early.
 const PAGE_BYTES: usize = 16 << 20;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use porttask_app::log::{Append, AppendError, Appended};
+use porttask_runtime::log::{Append, AppendError, Appended};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},

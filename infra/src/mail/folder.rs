@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use porttask_app::mail::{Mail, MailError, MailTransport};
+use porttask_runtime::ports::mail::{Mail, MailError, MailTransport};
 use uuid::Uuid;
 
 use super::{UnusableMail, message::Sender};

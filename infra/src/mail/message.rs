@@ -7,7 +7,7 @@ use lettre::{
         header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0},
     },
 };
-use porttask_app::mail::{Mail, MailError};
+use porttask_runtime::ports::mail::{Mail, MailError};
 
 use super::UnusableMail;
 

@@ -10,9 +10,8 @@ mod folder;
 mod message;
 mod smtp;
 
+use porttask_runtime::ports::mail::MailTransport;
 use std::{path::PathBuf, sync::Arc};
-
-use porttask_app::mail::MailTransport;
 
 use self::{folder::Folder, message::Sender, smtp::Smtp};
 

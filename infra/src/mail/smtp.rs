@@ -7,7 +7,7 @@ use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor,
     transport::smtp::{self, extension::ClientId},
 };
-use porttask_app::mail::{Mail, MailError, MailTransport};
+use porttask_runtime::ports::mail::{Mail, MailError, MailTransport};
 
 use super::{UnusableMail, message::Sender};
 

@@ -10,9 +10,8 @@ pub mod postgres;
 mod sql;
 pub mod sqlite;
 
+use porttask_runtime::views::{ViewError, ViewStore};
 use std::sync::Arc;
-
-use porttask_app::views::{ViewError, ViewStore};
 
 use crate::log::Storage;
 

@@ -1,9 +1,8 @@
 //! Statements from the definition of a table. Both dialects understand `$1` and `ON CONFLICT`; they differ in types.
 
-use std::collections::BTreeSet;
-
-use porttask_app::views::{Condition, Direction, Query, View, ViewError, Words};
 use porttask_projections::{Column, Index, Kind, Value};
+use porttask_runtime::views::{Condition, Direction, Query, View, ViewError, Words};
+use std::collections::BTreeSet;
 
 /// What the engines call things.
 pub(super) struct Dialect {

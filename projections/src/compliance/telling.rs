@@ -2,8 +2,6 @@
 
 mod identity;
 
-use std::fmt::{self, Display};
-
 use porttask_domain::{
     Fact, Personal,
     compliance::{
@@ -11,6 +9,7 @@ use porttask_domain::{
         reading, refusal,
     },
 };
+use std::fmt::{self, Display};
 
 use self::identity::{api_key, mailbox, organization, session, user};
 use crate::words::Word;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use porttask_app::log::{
+use porttask_runtime::log::{
     Append, AppendError, EventType, MAX_APPEND_BYTES, MAX_DATA_BYTES, MAX_EVENTS, MAX_META_BYTES, NewEvent, Offset,
     OrganizationId, Position, Version,
 };
@@ -366,7 +366,7 @@ async fn a_trial_is_judged_like_any_other_and_leaves_no_trace(store: Store) {
         let judged = log.append(trial().once(once("k", "request"))).await.unwrap();
         assert_eq!((judged.events, judged.repeated), (vec![], false));
     }
-    let nowhere = porttask_app::new_id::<OrganizationId>();
+    let nowhere = porttask_runtime::new_id::<OrganizationId>();
     log.append(simple(nowhere, "organization").founding().on_trial()).await.unwrap();
     assert_eq!(log.partition_of(nowhere).await.unwrap(), None);
     assert_eq!(History::of(&*log).await, before);

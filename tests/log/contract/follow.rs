@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use porttask_app::log::{
+use porttask_runtime::log::{
     Checkpoint, EventId, EventLog, FollowError, Follower, Offset, OrganizationId, PartitionId, Position, RecordedEvent,
 };
 use porttask_tests::{Store, faults, found, on_both_engines, simple};

@@ -1,7 +1,7 @@
 //! Organizations and where they live.
 
 use futures_util::future::join_all;
-use porttask_app::log::{AppendError, OrganizationId, PartitionId, Version};
+use porttask_runtime::log::{AppendError, OrganizationId, PartitionId, Version};
 use porttask_tests::{History, Store, claim, found, holder_of, on_both_engines, once, platform_stream, simple, stream};
 
 on_both_engines! {
@@ -16,7 +16,7 @@ on_both_engines! {
 
 async fn an_organization_is_founded_once(store: Store) {
     let log = store.open().await;
-    let organization = porttask_app::new_id::<OrganizationId>();
+    let organization = porttask_runtime::new_id::<OrganizationId>();
     assert_eq!(log.partition_of(organization).await.unwrap(), None);
     let appended = log.append(simple(organization, "organization").founding()).await.unwrap();
     assert_eq!(log.partition_of(organization).await.unwrap(), Some(appended.position.partition));
@@ -28,7 +28,7 @@ async fn an_organization_is_founded_once(store: Store) {
 async fn of_racing_foundings_one_holds(store: Store) {
     let log = store.open().await;
     let other_node = store.open().await;
-    let organization = porttask_app::new_id::<OrganizationId>();
+    let organization = porttask_runtime::new_id::<OrganizationId>();
     let founding = |number: usize| simple(organization, format!("organization-{number}")).founding();
     let nodes = [&log, &other_node];
     let answers = join_all((0..10).map(|number| nodes[number % 2].append(founding(number)))).await;
@@ -42,7 +42,7 @@ async fn of_racing_foundings_one_holds(store: Store) {
 
 async fn an_unknown_organization_is_refused(store: Store) {
     let log = store.open().await;
-    let stranger = porttask_app::new_id::<OrganizationId>();
+    let stranger = porttask_runtime::new_id::<OrganizationId>();
     let unknown = Err(AppendError::UnknownOrganization(stranger));
     assert_eq!(log.append(simple(stranger, "a")).await, unknown);
     let mut only_once = simple(stranger, "a").once(once("k", "request"));
@@ -58,7 +58,7 @@ async fn a_refused_founding_founds_nothing(store: Store) {
     let log = store.open().await;
     let platform = OrganizationId::PLATFORM;
     log.append(simple(platform, "domains").guarded(claim(platform, "example.org", "org_1"))).await.unwrap();
-    let organization = porttask_app::new_id::<OrganizationId>();
+    let organization = porttask_runtime::new_id::<OrganizationId>();
     let founding = |name| simple(organization, "organization").founding().guarded(claim(platform, name, "org_2"));
     log.append(founding("example.org")).await.unwrap_err();
     assert_eq!(log.partition_of(organization).await.unwrap(), None);
@@ -99,7 +99,7 @@ async fn an_organization_stays_in_its_partition(store: Store) {
 async fn a_founding_and_its_first_appends_may_race(store: Store) {
     let log = store.open().await;
     for _ in 0..10 {
-        let organization = porttask_app::new_id::<OrganizationId>();
+        let organization = porttask_runtime::new_id::<OrganizationId>();
         let founding = log.append(simple(organization, "organization").founding());
         let early = join_all((0..5).map(|_| log.append(simple(organization, "a"))));
         let (founded, early) = tokio::join!(founding, early);

@@ -1,6 +1,6 @@
 //! Invariants over many streams: names and counts.
 
-use porttask_app::log::{AppendError, Guard, GuardRefusal, OrganizationId};
+use porttask_runtime::log::{AppendError, Guard, GuardRefusal, OrganizationId};
 use porttask_tests::{
     History, Store, claim, count, counter_key, found, holder_of, on_both_engines, release, simple, value_of,
 };
@@ -21,8 +21,8 @@ on_both_engines! {
     the_platforms_guards_are_the_same_for_all_organizations,
 }
 
-fn guarded(organization: OrganizationId, guards: impl IntoIterator<Item = Guard>) -> porttask_app::log::Append {
-    guards.into_iter().fold(simple(organization, "guarded"), porttask_app::log::Append::guarded)
+fn guarded(organization: OrganizationId, guards: impl IntoIterator<Item = Guard>) -> porttask_runtime::log::Append {
+    guards.into_iter().fold(simple(organization, "guarded"), porttask_runtime::log::Append::guarded)
 }
 
 async fn a_claimed_name_is_refused_to_another_owner(store: Store) {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use porttask_app::{
+use porttask_domain::{Actor, JobId, UserId};
+use porttask_runtime::{
     jobs::{Added, Job, JobEnd, JobLimits, JobProgress, JobState, NewJob, ReachedLimit},
     ledger::Database,
     log::OrganizationId,
     new_id,
 };
-use porttask_domain::{Actor, JobId, UserId};
 use porttask_tests::{Settings, Store, found, on_both_engines};
 
 on_both_engines! {

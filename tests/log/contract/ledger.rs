@@ -1,11 +1,11 @@
 //! What enters the ledger with an append: keys of people with what they seal, hashes of secrets with what they open.
 
 use futures_util::future::join_all;
-use porttask_app::{
+use porttask_domain::{PersonId, Sealing};
+use porttask_runtime::{
     ledger::StoredKey,
     log::{Append, AppendError, NewPersonKey, NewSecret, OrganizationId, PersonKeyId, SecretId, SecretKind, Version},
 };
-use porttask_domain::{PersonId, Sealing};
 use porttask_tests::{Settings, Store, claim, found, on_both_engines, simple, stream};
 
 on_both_engines! {

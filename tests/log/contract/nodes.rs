@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use porttask_app::log::{Follower, OrganizationId, PartitionId, Version};
+use porttask_runtime::log::{Follower, OrganizationId, PartitionId, Version};
 use porttask_tests::{Engine, History, Settings, Store, found, on_both_engines, simple, stream};
 use tokio::time::timeout;
 

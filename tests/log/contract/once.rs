@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use porttask_app::log::{Append, AppendError, Appended, Once, OrganizationId, Version};
+use porttask_runtime::log::{Append, AppendError, Appended, Once, OrganizationId, Version};
 use porttask_tests::{
     History, Store, claim, event, found, on_both_engines, once, platform_stream, simple, stream, value_of,
 };
@@ -168,7 +168,7 @@ async fn a_decision_without_events_is_marked_too(store: Store) {
 
 async fn a_founding_is_repeated_harmlessly(store: Store) {
     let log = store.open().await;
-    let organization = porttask_app::new_id::<OrganizationId>();
+    let organization = porttask_runtime::new_id::<OrganizationId>();
     let append = || simple(organization, "organization").founding().once(once("k", "request"));
     let first = log.append(append()).await.unwrap();
     assert_eq!(log.append(append()).await.unwrap(), repetition_of(&first));

@@ -1,10 +1,9 @@
 //! How many partitions a log has on PostgreSQL, and who lives where.
 
+use porttask_runtime::log::{AppendError, Follower, LogError, OrganizationId, PartitionId};
+use porttask_tests::{Engine, History, Settings, Store, Work, found, run_on, simple};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
-
-use porttask_app::log::{AppendError, Follower, LogError, OrganizationId, PartitionId};
-use porttask_tests::{Engine, History, Settings, Store, Work, found, run_on, simple};
 
 fn partitions(number: u16) -> Settings {
     Settings { partitions: Some(number), ..Settings::default() }

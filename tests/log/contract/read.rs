@@ -1,11 +1,10 @@
 //! What readers see: streams, partitions, versions, heads.
 
-use std::time::Duration;
-
-use porttask_app::log::{
+use porttask_runtime::log::{
     Append, EventId, Head, Offset, OrganizationId, PartitionId, Position, RecordedEvent, StreamId, Version,
 };
 use porttask_tests::{History, Store, event, found, on_both_engines, page_to_end, platform_stream, simple, stream};
+use std::time::Duration;
 
 use crate::blocked::Blocked;
 
@@ -23,7 +22,7 @@ on_both_engines! {
 }
 
 /// One event at a time or a few, as callers do.
-async fn fill(log: &dyn porttask_app::log::EventLog, organization: OrganizationId, name: &str, events: usize) {
+async fn fill(log: &dyn porttask_runtime::log::EventLog, organization: OrganizationId, name: &str, events: usize) {
     let stream = stream(organization, name);
     let mut written = 0;
     while written < events {
@@ -87,7 +86,7 @@ async fn a_long_stream_is_read_from_the_middle(store: Store) {
     assert_eq!(numbers(&read), (1..=300).collect::<Vec<_>>());
 }
 
-async fn simple_to(log: &dyn porttask_app::log::EventLog, organization: OrganizationId, name: &str) {
+async fn simple_to(log: &dyn porttask_runtime::log::EventLog, organization: OrganizationId, name: &str) {
     log.append(simple(organization, name)).await.unwrap();
 }
 
@@ -168,7 +167,7 @@ async fn versions_are_answered_in_the_order_asked(store: Store) {
     asked.insert(3, (stream(one, "none"), 0));
     asked.insert(7, (stream(other, "s-1"), 1));
     asked.insert(9, (platform_stream("s-1"), 1));
-    asked.insert(11, (stream(porttask_app::new_id::<OrganizationId>(), "s-1"), 0));
+    asked.insert(11, (stream(porttask_runtime::new_id::<OrganizationId>(), "s-1"), 0));
     asked.push(asked[20].clone());
     let (streams, expected): (Vec<_>, Vec<_>) =
         asked.into_iter().map(|(stream, version)| (stream, Version(version))).unzip();

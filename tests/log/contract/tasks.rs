@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use porttask_app::{
+use porttask_runtime::{
     ledger::Database,
     log::{Checkpoint, EventId, Head, Offset, OrganizationId, PartitionId, Position},
     tasks::{Attempt, ErrorText, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId},

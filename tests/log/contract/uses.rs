@@ -1,11 +1,11 @@
 //! When sessions and keys were last used.
 
 use jiff::Timestamp;
-use porttask_app::{
-    log::{OrganizationId, SecretKind},
-    uses::StoredUse,
-};
 use porttask_domain::PersonId;
+use porttask_runtime::{
+    activity::StoredUse,
+    log::{OrganizationId, SecretKind},
+};
 use porttask_tests::{Settings, Store, found, on_both_engines};
 use uuid::Uuid;
 

@@ -1,9 +1,8 @@
 //! A process that appends under load is killed, over and over.
 
-use std::time::Duration;
-
-use porttask_app::log::{Checkpoint, Follower, PartitionId, RecordedEvent};
+use porttask_runtime::log::{Checkpoint, Follower, PartitionId, RecordedEvent};
 use porttask_tests::{Acknowledged, Appender, Dice, History, Store, Work, faults, on_both_engines};
+use std::time::Duration;
 
 use super::{Load, Readers, append_until_acknowledged};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use porttask_app::log::{AppendError, EventLog, GuardRefusal, LogError, Version};
+use porttask_runtime::log::{AppendError, EventLog, GuardRefusal, LogError, Version};
 use porttask_tests::{
     Acknowledged, Dice, Engine, History, Proxy, Settings, Store, Then, Trap, Work, by, count, once, run, run_on,
     simple, stream,

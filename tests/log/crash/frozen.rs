@@ -1,8 +1,7 @@
 //! A process that freezes while it holds a partition's lock.
 
-use std::time::{Duration, Instant};
-
 use porttask_tests::{Appender, Dice, Engine, Store, Work, run_on, signal, simple};
+use std::time::{Duration, Instant};
 
 use super::{append_until_acknowledged, within};
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use porttask_app::log::{Append, AppendError, EventLog, LogError, OrganizationId};
+use porttask_runtime::log::{Append, AppendError, EventLog, LogError, OrganizationId};
 use porttask_tests::{Engine, History, Store, event, platform_stream, run, simple};
 use private_postgres::PrivatePostgres;
 use tempfile::TempDir;

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use porttask_app::log::{Append, EventLog, OrganizationId};
+use porttask_runtime::log::{Append, EventLog, OrganizationId};
 use porttask_tests::{Engine, History, event, platform_stream, run_on};
 use rusqlite::Connection;
 

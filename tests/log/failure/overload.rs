@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use porttask_app::log::{Append, AppendError, OrganizationId};
 use porttask_infra::log::QueueLimits;
+use porttask_runtime::log::{Append, AppendError, OrganizationId};
 use porttask_tests::{History, Settings, Store, event, on_both_engines, platform_stream, simple};
 
 use crate::blocked::Blocked;

@@ -1,10 +1,9 @@
 //! A log that was put back from an older copy.
 
+use porttask_runtime::log::{EventLog, FollowError, Follower, OrganizationId, PartitionId};
+use porttask_tests::{Engine, History, Store, run_on, simple};
 use std::fs;
 use std::sync::Arc;
-
-use porttask_app::log::{EventLog, FollowError, Follower, OrganizationId, PartitionId};
-use porttask_tests::{Engine, History, Store, run_on, simple};
 
 use super::closed;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use porttask_app::log::OrganizationId;
+use porttask_runtime::log::OrganizationId;
 use porttask_tests::{Engine, Store, run, simple};
 use private_postgres::{Options, PrivatePostgres};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};

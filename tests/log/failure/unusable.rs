@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use porttask_app::log::{LogError, OrganizationId, PartitionId};
+use porttask_runtime::log::{LogError, OrganizationId, PartitionId};
 use porttask_tests::{Engine, History, Settings, Store, on_both_engines, run, run_on, simple};
 use private_postgres::{Options, PrivatePostgres};
 
@@ -68,7 +68,7 @@ fn a_file_with_overwritten_pages_gives_no_false_events() {
         fs::write(store.file(), &bytes).unwrap();
         let error = match store.try_open(Settings::default()).await {
             Err(error) => error,
-            Ok(log) => log.read_partition(PartitionId(0), porttask_app::log::Offset(0), 1_000).await.unwrap_err(),
+            Ok(log) => log.read_partition(PartitionId(0), porttask_runtime::log::Offset(0), 1_000).await.unwrap_err(),
         };
         assert!(matches!(error, LogError::Damaged(_)), "{error:?}");
         assert_names(&error, &["backup"]);

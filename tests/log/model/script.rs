@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use porttask_app::log::{Append, Guard, Once, OrganizationId, StreamId, Version};
+use porttask_runtime::log::{Append, Guard, Once, OrganizationId, StreamId, Version};
 use porttask_tests::{claim, count, event, once, release, stream};
 use proptest::collection::vec;
 use proptest::option;
@@ -42,7 +42,7 @@ enum Change {
 
 impl Names {
     pub(super) fn new() -> Self {
-        let (one, other) = (porttask_app::new_id::<OrganizationId>(), porttask_app::new_id::<OrganizationId>());
+        let (one, other) = (porttask_runtime::new_id::<OrganizationId>(), porttask_runtime::new_id::<OrganizationId>());
         Self { organizations: [one, other, OrganizationId::PLATFORM], prefix: one.to_string() }
     }
 

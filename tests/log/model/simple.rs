@@ -1,12 +1,11 @@
 //! The log as a few maps: what it answers, one append after the other.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use porttask_app::log::{
+use porttask_runtime::log::{
     Append, AppendError, Appended, Claim, ClaimKey, Counter, CounterKey, EventId, Guard, GuardRefusal, Head, Offset,
     OrganizationId, PartitionId, Placed, Position, StreamId, Version,
 };
 use porttask_tests::{claim, counter_key};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a log holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,11 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use porttask_runtime::log::EventLog;
+use porttask_tests::{Acknowledged, Engine, Settings, Store, Work};
 use std::io::Write;
 use std::sync::Arc;
-
-use porttask_app::log::EventLog;
-use porttask_tests::{Acknowledged, Engine, Settings, Store, Work};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -5,7 +5,7 @@ use axum::{
     extract::{Query, State},
 };
 use jiff::Timestamp;
-use porttask_app::audit_log::{self, AskedError, ByStaff, Entry, Filter, Person};
+use porttask_app::compliance::audit_log::{self, AskedError, ByStaff, Entry, Filter, Person};
 use porttask_domain::{Actor, OrganizationId, Personal, SessionId, UserId};
 use porttask_projections::{
     ReadModel,
@@ -15,14 +15,21 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::device::device;
-use crate::{
+use crate::http::device::device;
+use crate::http::document::tagged;
+use crate::http::{
     app::App,
     listing::{Asked, Listing, Page, Sort},
     problem::Problem,
     request::Allowed,
     rights::{Impersonable, ReadAuditLog, Right, is_staff},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    tagged("audit log", "Who did what, to what, when, from where.").routes(routes!(list_audit_log))
+}
 
 const SORTS: &[Sort] = &[("-recorded_at", &["recorded_at", "offset"])];
 

@@ -7,11 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
-use porttask_app::{
-    audit_log::{Entry, Taking},
-    execute::{Commands, stream_of},
-    log::Position,
-};
+use porttask_app::compliance::audit_log::{Entry, Taking};
 use porttask_domain::{
     ExportId, OrganizationId,
     compliance::{
@@ -21,24 +17,34 @@ use porttask_domain::{
     identity::Capability,
 };
 use porttask_projections::{ReadModel, compliance::audit_log as view};
+use porttask_runtime::{
+    execute::{Commands, stream_of},
+    log::Position,
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::audit_log::{Selection, Shown};
-use crate::{
-    answer::{Changed, POSITION},
+use crate::http::{
     app::App,
     problem::Problem,
     request::{Allowed, Order, OrderParameters},
+    response::{Changed, POSITION},
     rights::{ReadAuditLog, is_staff},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(export_audit_log))
+}
 
 /// What is to be taken out, and how.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExportOrder {
     /// `csv` (RFC 4180, with a line of names), or `json` (an entry per line).
-    #[schema(value_type = super::super::identity::words::Format)]
+    #[schema(value_type = super::super::identity::schema::Format)]
     format: Format,
     /// Which entries; all without it.
     #[serde(default)]

@@ -4,8 +4,15 @@
 //! |---|---|
 //! | `audit_log.rs` | entries: listed and shown |
 //! | `export.rs` | entries: taken out as CSV and JSON |
-//! | `device.rs` | what a user agent says about a device |
 
-pub(crate) mod audit_log;
-pub(crate) mod device;
+mod audit_log;
 pub(crate) mod export;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::http::app::App;
+
+/// The routes of the module.
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(audit_log::routes()).merge(export::routes())
+}

@@ -12,10 +12,7 @@ use axum::{
 };
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
-use porttask_app::{
-    access::{Access, Token},
-    execute::{self, Commands, stream_of},
-};
+use porttask_app::identity::access::{Access, Token};
 use porttask_domain::{
     ApiKeyId, OrganizationId,
     identity::{
@@ -23,17 +20,30 @@ use porttask_domain::{
         api_key::{API_KEYS, Command, Grant, KeyName, KeyScope, LONGEST_OVERLAP, Refusal},
     },
 };
+use porttask_runtime::execute::{self, Commands, stream_of};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::words;
-use crate::{
-    answer::{Changed, place_of},
+use super::schema;
+use crate::http::document::tagged;
+use crate::http::{
     app::App,
     problem::Problem,
     request::{Allowed, Nothing, Order, OrderParameters},
+    response::{Changed, place_of},
     rights::{Right, WriteKeys},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    tagged("API keys", "Keys by which programs work in the name of people.")
+        .routes(routes!(create_api_key, listing::list_api_keys))
+        .routes(routes!(listing::get_api_key))
+        .routes(routes!(rotate_api_key))
+        .routes(routes!(revoke_api_key))
+        .routes(routes!(adopt_api_key))
+}
 
 /// How many keys an organization has at most.
 const MOST: i64 = 100;
@@ -48,10 +58,10 @@ pub(crate) struct NewApiKey {
     #[schema(example = "harbour robot", max_length = 100)]
     name: String,
     /// What it may at most, in an organization; without it, all that its maker may.
-    #[schema(value_type = Option<words::Permissions>)]
+    #[schema(value_type = Option<schema::Permissions>)]
     permissions: Option<Permissions>,
     /// What it may, in all organizations: only keys of the platform have scopes, and need them.
-    #[schema(value_type = Option<Vec<words::KeyScope>>)]
+    #[schema(value_type = Option<Vec<schema::KeyScope>>)]
     scopes: Option<BTreeSet<KeyScope>>,
     /// Addresses or networks from which alone it is accepted; without any, it is accepted from everywhere.
     #[serde(default)]

@@ -7,25 +7,29 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::{SignedDuration, Timestamp};
-use porttask_app::{
-    access::{AccessError, Beginning},
-    execute::{self, Commands, stream_of},
-};
+use porttask_app::identity::access::{AccessError, Beginning};
 use porttask_domain::{
     Impersonator, OrganizationId, Reason, SessionId, UserId,
     identity::{Session, session::Command, user},
 };
+use porttask_runtime::execute::{self, Commands, stream_of};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::user::user_in;
-use crate::{
-    answer::{Changed, place_of},
+use crate::http::{
     app::App,
     problem::Problem,
     request::{Order, OrderParameters},
+    response::{Changed, place_of},
     rights::Impersonate,
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(impersonate_user))
+}
 
 /// The longest impersonation, in minutes.
 const LONGEST: u32 = 60;

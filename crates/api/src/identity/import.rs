@@ -9,23 +9,36 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::{
-    import::{Column, Fault, IMPORT_USERS, LineReport, LineResult, OrderedImport, Unreadable, count},
-    jobs::{JobState, NewJob},
+use porttask_app::identity::import::{
+    Column, Fault, IMPORT_USERS, LineReport, LineResult, OrderedImport, Unreadable, count,
 };
 use porttask_domain::{JobId, UserId, identity::Role};
+use porttask_runtime::jobs::{JobState, NewJob};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::words;
+use super::schema;
 use crate::{
-    app::App,
-    jobs::{ShownJob, find, limit_of, must_have_room, order},
-    listing::Page,
-    problem::Problem,
-    request::{Allowed, Upload},
-    rights::{ReadUsers, WriteUsers},
+    http::{
+        app::App,
+        listing::Page,
+        problem::Problem,
+        request::{Allowed, Upload},
+        rights::{ReadUsers, WriteUsers},
+    },
+    platform::job::{ShownJob, find, limit_of, must_have_room, order},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Schemas that only parameters refer to.
+#[derive(OpenApi)]
+#[openapi(components(schemas(Format)))]
+struct Schemas;
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Schemas::openapi()).routes(routes!(import_users)).routes(routes!(get_job_report))
+}
 
 const DEFAULT_LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;
@@ -36,7 +49,7 @@ const MAX_LIMIT: usize = 1_000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct ImportParameters {
     /// What those are who have no role in the file; `read_only` without it.
-    #[param(value_type = Option<words::Role>)]
+    #[param(value_type = Option<schema::Role>)]
     role: Option<Role>,
     /// Invite everybody who has not been invited yet.
     #[serde(default)]

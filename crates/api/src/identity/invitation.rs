@@ -7,10 +7,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::{
-    execute::{Commands, Done, Refused, Request},
+use porttask_app::identity::{
     links::{InvalidLink, Link, Purpose},
-    log::Position,
     passwords::NewPassword,
 };
 use porttask_domain::{
@@ -20,16 +18,29 @@ use porttask_domain::{
         user::{Command, Refusal},
     },
 };
+use porttask_runtime::{
+    execute::{Commands, Done, Refused, Request},
+    log::Position,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::invite::{ends, invite};
-use crate::{
-    answer::POSITION,
+use crate::http::document::tagged;
+use crate::http::{
     app::App,
     problem::Problem,
     request::{Body, Client},
+    response::POSITION,
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    tagged("invitations", "Links that were handed out, taken up by people without an account yet.")
+        .routes(routes!(set_up))
+        .routes(routes!(accept_invitation))
+}
 
 /// An invitation that is taken up.
 #[derive(Deserialize, ToSchema)]

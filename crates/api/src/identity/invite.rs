@@ -7,10 +7,6 @@ use axum::{
     response::Response,
 };
 use jiff::Timestamp;
-use porttask_app::{
-    execute::{Commands, Request},
-    new_id,
-};
 use porttask_domain::{
     OrganizationId, PersonName, UserId,
     identity::{
@@ -18,20 +14,33 @@ use porttask_domain::{
         user::{Command, INVITATIONS},
     },
 };
+use porttask_runtime::{
+    execute::{Commands, Request},
+    new_id,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    schema,
     user::{change, may_grant, stream, user_in},
-    words,
 };
-use crate::{
-    answer::{Changed, place_of},
+use crate::http::{
     app::App,
     problem::{FieldError, Problem},
     request::{Nothing, Order, OrderParameters},
+    response::{Changed, place_of},
     rights::WriteUsers,
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(invite_users))
+        .routes(routes!(send_invitation))
+        .routes(routes!(revoke_invitation))
+}
 
 /// A person to be invited.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -43,10 +52,10 @@ pub(crate) struct NewUser {
     /// Where the invitation is sent to.
     #[schema(example = "ana@acme.example")]
     email: String,
-    #[schema(value_type = words::Role)]
+    #[schema(value_type = schema::Role)]
     role: Role,
     /// What they will be permitted; without it, all that the role lets.
-    #[schema(value_type = Option<words::Permissions>)]
+    #[schema(value_type = Option<schema::Permissions>)]
     permissions: Option<Permissions>,
 }
 

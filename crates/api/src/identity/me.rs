@@ -7,10 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::{
-    execute::{Commands, Request},
-    links::{ADDRESS_CHANGE, Purpose},
-};
+use porttask_app::identity::links::{ADDRESS_CHANGE, Purpose};
 use porttask_domain::{
     Actor, Meta, OrganizationId, PersonName, UserId,
     identity::{
@@ -20,22 +17,34 @@ use porttask_domain::{
     },
 };
 use porttask_projections::{ReadModel, identity::user as view};
+use porttask_runtime::execute::{Commands, Request};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
     invitation::{Account, read},
     password::prove,
+    schema,
     user::{self, Shown},
-    words,
 };
-use crate::{
-    answer::{Changed, etag},
+use crate::http::document::tagged;
+use crate::http::{
     app::App,
     problem::Problem,
     request::{Allowed, Body, Client, Order, OrderParameters},
+    response::{Changed, etag},
     rights::{self, Impersonable, SignedIn},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    tagged("me", "One's own account.")
+        .routes(routes!(get_me, change_me))
+        .routes(routes!(get_my_permissions))
+        .routes(routes!(change_my_address))
+        .routes(routes!(confirm_address))
+}
 
 /// What somebody may do.
 #[derive(Serialize, ToSchema)]
@@ -45,10 +54,10 @@ pub(crate) struct Rights {
     #[schema(value_type = String)]
     user: UserId,
     /// The ceiling.
-    #[schema(value_type = words::Role)]
+    #[schema(value_type = schema::Role)]
     role: Role,
     /// How far it is narrowed.
-    #[schema(value_type = words::Permissions)]
+    #[schema(value_type = schema::Permissions)]
     permissions: Permissions,
     /// The rights that follow, each `resource:action`: those that operations name as what they need.
     #[schema(value_type = Vec<String>, example = json!(["users:read", "users:write"]))]

@@ -1,15 +1,36 @@
 //! Organizations, users, sessions.
 
-pub(crate) mod api_key;
-pub(crate) mod impersonation;
-pub(crate) mod import;
-pub(crate) mod invitation;
-pub(crate) mod invite;
-pub(crate) mod me;
-pub(crate) mod organization;
-pub(crate) mod password;
-pub(crate) mod search;
-pub(crate) mod session;
-pub(crate) mod super_admin;
-pub(crate) mod user;
-pub(crate) mod words;
+mod api_key;
+mod impersonation;
+mod import;
+mod invitation;
+mod invite;
+mod me;
+mod organization;
+mod password;
+pub(crate) mod schema;
+mod search;
+mod session;
+mod super_admin;
+mod user;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::http::app::App;
+
+/// The routes of the module.
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(invitation::routes())
+        .merge(password::routes())
+        .merge(me::routes())
+        .merge(session::routes())
+        .merge(organization::routes())
+        .merge(user::routes())
+        .merge(invite::routes())
+        .merge(impersonation::routes())
+        .merge(api_key::routes())
+        .merge(search::routes())
+        .merge(super_admin::routes())
+        .merge(import::routes())
+}

@@ -7,11 +7,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::{SignedDuration, Timestamp};
-use porttask_app::{
-    execute::{Commands, Request, stream_of},
-    new_id,
-    views::Condition,
-};
 use porttask_domain::{
     OrganizationId, Reason, UserId,
     identity::{
@@ -21,21 +16,38 @@ use porttask_domain::{
     },
 };
 use porttask_projections::{ColumnType, ReadModel, identity::organization as view};
+use porttask_runtime::{
+    execute::{Commands, Request, stream_of},
+    new_id,
+    views::Condition,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
     invite::{ends, invite},
-    words,
+    schema,
 };
-use crate::{
-    answer::{Changed, etag},
+use crate::http::document::tagged;
+use crate::http::{
     app::App,
     listing::{Asked, Listing, Page, Sort},
     problem::Problem,
     request::{Allowed, Nothing, Order, OrderParameters},
+    response::{Changed, etag},
     rights::{Impersonable, ReadOrganization, ReadOrganizations, Right, WriteOrganization, WriteOrganizations},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    tagged("organizations", "The organizations of the platform and their settings.")
+        .routes(routes!(create_organization, list_organizations))
+        .routes(routes!(get_organization, change_organization))
+        .routes(routes!(suspend_organization))
+        .routes(routes!(reactivate_organization))
+        .routes(routes!(deactivate_organization))
+}
 
 const SORTS: &[Sort] = &[("name", &["folded_name", "organization"]), ("created_at", &["created_at", "organization"])];
 /// How long every organization tries the platform.
@@ -50,7 +62,7 @@ pub(crate) struct Shown {
     name: String,
     /// Its domain in A-labels.
     domain: String,
-    #[schema(value_type = words::Standing)]
+    #[schema(value_type = schema::Standing)]
     standing: Standing,
     /// The name of its plan.
     plan: String,
@@ -156,7 +168,7 @@ pub(crate) async fn create_organization(
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrganizationFilter {
     /// Only those that stand so.
-    #[param(value_type = Option<words::Standing>)]
+    #[param(value_type = Option<schema::Standing>)]
     standing: Option<Standing>,
     /// Only those whose name or domain contains all of these words, whatever their case and accents.
     #[param(max_length = 200)]

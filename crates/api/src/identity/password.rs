@@ -7,9 +7,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::{
+use porttask_app::identity::{
     attempts::Look,
-    execute::{self, Commands, stream_of},
     links::{PASSWORD_RESET, Purpose},
     password_resets::Forgetful,
     passwords::NewPassword,
@@ -22,6 +21,7 @@ use porttask_domain::{
         user::{Command, Refusal},
     },
 };
+use porttask_runtime::execute::{self, Commands, stream_of};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -29,13 +29,25 @@ use super::{
     invitation::{Account, own_words, read, take_up},
     user::{change, user_in},
 };
-use crate::{
-    answer::Changed,
+use crate::http::document::tagged;
+use crate::http::{
     app::App,
     problem::Problem,
     request::{Body, Client, Nothing, Order, OrderParameters},
+    response::Changed,
     rights::{Right, SignedIn, WriteUsers},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    tagged("passwords", "Passwords that are changed, and links for those that were lost.")
+        .routes(routes!(request_password_reset))
+        .routes(routes!(complete_password_reset))
+        .routes(routes!(reset_password))
+        .routes(routes!(change_password))
+        .routes(routes!(unlock_user))
+}
 
 /// Somebody who has lost their password.
 #[derive(Deserialize, ToSchema)]

@@ -7,11 +7,7 @@ use axum::{
     extract::{Query, State, rejection::QueryRejection},
 };
 use futures_util::future::try_join_all;
-use porttask_app::{
-    log::PartitionId,
-    organizations,
-    views::{self, Condition},
-};
+use porttask_app::identity::organizations;
 use porttask_domain::{
     OrganizationId,
     identity::{Role, user::Status},
@@ -20,17 +16,27 @@ use porttask_projections::{
     ColumnType, ReadModel, Value,
     identity::{organization as organizations_view, user as view},
 };
+use porttask_runtime::{
+    log::PartitionId,
+    views::{self, Condition},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{user::Shown, words};
-use crate::{
+use super::{schema, user::Shown};
+use crate::http::{
     app::App,
     listing::{Asked, Listing, Page, Sort},
     problem::Problem,
     request::Allowed,
     rights::SearchUsers,
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(search_users))
+}
 
 const SORTS: &[Sort] = &[("-created_at", &["created_at", "organization", "user"])];
 /// Users of how many organizations are looked for at once, if these are named by a part of their names.
@@ -60,10 +66,10 @@ pub(crate) struct SearchFilter {
     #[param(max_length = 253)]
     organization: Option<String>,
     /// Only those who are this.
-    #[param(value_type = Option<words::Role>)]
+    #[param(value_type = Option<schema::Role>)]
     role: Option<Role>,
     /// Only accounts that are here in their life.
-    #[param(value_type = Option<words::Status>)]
+    #[param(value_type = Option<schema::Status>)]
     status: Option<Status>,
     /// `-created_at`, the latest first, or `created_at`.
     #[param(pattern = "^-?created_at$")]

@@ -9,25 +9,36 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::{
-    execute::{Commands, stream_of},
-    sign_in::Attempt,
-};
+use porttask_app::identity::sign_in::Attempt;
 use porttask_domain::{
     OrganizationId, SessionId, UserId,
     identity::{Permissions, Role, Session, User, session::Command, user},
 };
+use porttask_runtime::execute::{Commands, stream_of};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{user::user_in, words};
-use crate::{
-    answer::Changed,
+use super::{schema, user::user_in};
+use crate::http::document::tagged;
+use crate::http::{
     app::App,
     problem::Problem,
     request::{Allowed, Body, Client, Nothing, Order},
+    response::Changed,
     rights::{Impersonable, Right, SignedIn, WriteUsers},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    tagged("sessions", "Signing in and out, and who is signed in.")
+        .routes(routes!(sign_in))
+        .routes(routes!(current_session, sign_out))
+        .routes(routes!(listing::list_sessions, revoke_sessions))
+        .routes(routes!(listing::list_my_sessions, revoke_my_sessions))
+        .routes(routes!(revoke_my_session))
+        .routes(routes!(revoke_session))
+}
 
 /// Who somebody says that they are.
 #[derive(Deserialize, ToSchema)]
@@ -71,9 +82,9 @@ pub(crate) struct Current {
     organization: OrganizationId,
     #[schema(value_type = String)]
     user: UserId,
-    #[schema(value_type = words::Role)]
+    #[schema(value_type = schema::Role)]
     role: Role,
-    #[schema(value_type = words::Permissions)]
+    #[schema(value_type = schema::Permissions)]
     permissions: Permissions,
     /// Staff of the platform acts as the user: to be shown as long as it lasts.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
     response::Response,
 };
-use porttask_app::{execute::Commands, new_id, organizations};
+use porttask_app::identity::organizations;
 use porttask_domain::{
     OrganizationId, UserId,
     identity::{
@@ -13,6 +13,7 @@ use porttask_domain::{
         user::{Command, Refusal, Status},
     },
 };
+use porttask_runtime::{execute::Commands, new_id};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -20,14 +21,23 @@ use super::{
     invite::{ends, invite, limited, sent_again},
     user::{self, Deactivated, Shown, UserFilter, stream},
 };
-use crate::{
-    answer::Changed,
+use crate::http::document::tagged;
+use crate::http::{
     app::App,
     listing::Page,
     problem::Problem,
     request::{Allowed, Nothing, Order, OrderParameters},
+    response::Changed,
     rights::{ReadStaff, WriteStaff},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    tagged("super admins", "The staff of the platform, and how it finds people.")
+        .routes(routes!(list_super_admins, promote_super_admin))
+        .routes(routes!(demote_super_admin))
+}
 
 /// Whoever is to become a super admin.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -113,5 +123,5 @@ pub(crate) async fn demote_super_admin(
 }
 
 fn refused(refusal: Refusal) -> Problem {
-    porttask_app::execute::Refused::from(refusal).into()
+    porttask_runtime::execute::Refused::from(refusal).into()
 }

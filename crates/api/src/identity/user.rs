@@ -6,11 +6,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::{
-    execute::{Commands, stream_of},
-    log::StreamId,
-    views::Condition,
-};
 use porttask_domain::{
     ApiKeyId, OrganizationId, UserId,
     identity::{
@@ -19,18 +14,34 @@ use porttask_domain::{
     },
 };
 use porttask_projections::{ColumnType, ReadModel, Value, identity::user as view};
+use porttask_runtime::{
+    execute::{Commands, stream_of},
+    log::StreamId,
+    views::Condition,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{api_key::listing::in_the_name_of, words};
-use crate::{
-    answer::{Changed, etag},
+use super::{api_key::listing::in_the_name_of, schema};
+use crate::http::document::tagged;
+use crate::http::{
     app::App,
     listing::{Asked, Listing, Page, Sort},
     problem::Problem,
     request::{Allowed, Nothing, Order, OrderParameters},
+    response::{Changed, etag},
     rights::{Impersonable, ReadUsers, Right, WriteRoles, WriteUsers},
 };
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// Its routes.
+pub(super) fn routes() -> OpenApiRouter<App> {
+    tagged("users", "The people of an organization, their roles and permissions.")
+        .routes(routes!(super::invite::invite_user, list_users))
+        .routes(routes!(get_user, change_user))
+        .routes(routes!(deactivate_user))
+        .routes(routes!(reactivate_user))
+}
 
 const SORTS: &[Sort] = &[
     ("name", &["folded_name", "user"]),
@@ -54,11 +65,11 @@ pub(crate) struct Shown {
     /// In which language they want mail; null is that of the organization.
     #[schema(example = "pt-BR")]
     locale: Option<String>,
-    #[schema(value_type = words::Role)]
+    #[schema(value_type = schema::Role)]
     role: Role,
-    #[schema(value_type = words::Permissions)]
+    #[schema(value_type = schema::Permissions)]
     permissions: Permissions,
-    #[schema(value_type = words::Status)]
+    #[schema(value_type = schema::Status)]
     status: Status,
     /// When the account was made.
     #[schema(value_type = String, format = DateTime)]
@@ -98,10 +109,10 @@ impl From<view::User> for Shown {
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserPatch {
     /// What they will be.
-    #[schema(value_type = Option<words::Role>)]
+    #[schema(value_type = Option<schema::Role>)]
     role: Option<Role>,
     /// What they will be permitted; without it, what they are permitted now, as far as a new role lets it go.
-    #[schema(value_type = Option<words::Permissions>)]
+    #[schema(value_type = Option<schema::Permissions>)]
     permissions: Option<Permissions>,
 }
 
@@ -127,10 +138,10 @@ impl IntoResponse for Deactivated {
 #[into_params(parameter_in = Query)]
 pub(crate) struct UserFilter {
     /// Only those who are this.
-    #[param(value_type = Option<words::Role>)]
+    #[param(value_type = Option<schema::Role>)]
     role: Option<Role>,
     /// Only accounts that are here in their life.
-    #[param(value_type = Option<words::Status>)]
+    #[param(value_type = Option<schema::Status>)]
     status: Option<Status>,
     /// Only those whose name or address contains all of these words, whatever their case and accents.
     #[param(max_length = 200)]

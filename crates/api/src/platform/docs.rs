@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::Path,
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Redirect, Response},
@@ -11,7 +11,7 @@ use axum::{
 };
 use utoipa_swagger_ui::{Config, SwaggerFile};
 
-use crate::{app::App, problem::Problem};
+use crate::http::{app::App, problem::Problem};
 
 /// What the pages consist of; the library holds more.
 const FILES: [&str; 8] = [
@@ -29,7 +29,15 @@ const FILES: [&str; 8] = [
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-static DOCUMENT: LazyLock<String> = LazyLock::new(crate::document);
+/// The document that is shown.
+#[derive(Clone)]
+pub(crate) struct Document(Arc<str>);
+
+impl From<String> for Document {
+    fn from(json: String) -> Self {
+        Self(json.into())
+    }
+}
 
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
     // Without a validator of its own, it would send the document to one on the Internet.
@@ -41,8 +49,8 @@ static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 /// As OpenAPI 3.1. `/docs` shows it to people.
 #[utoipa::path(get, path = "/openapi.json", tag = "platform", operation_id = "get_document", security(()),
     responses((status = 200, description = "The document.", body = Object)))]
-pub(crate) async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.as_str()).into_response()
+pub(crate) async fn openapi(Extension(Document(json)): Extension<Document>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], json.to_string()).into_response()
 }
 
 /// The pages.

@@ -7,7 +7,7 @@ use axum::{
 };
 use subtle::ConstantTimeEq;
 
-use crate::{
+use crate::http::{
     app::App,
     problem::Problem,
     request::{bearer, is_forwarded, peer},

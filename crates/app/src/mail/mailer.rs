@@ -10,19 +10,19 @@ use porttask_domain::{
     uuid_of,
 };
 
-use super::{
-    Mail, MailError, MailTransport,
-    texts::{self, Message, Offer, Reader},
-};
-use crate::{
+use super::texts::{self, Message, Offer, Reader};
+use crate::identity::{
     accounts::{Accounts, AccountsError},
+    links::{Link, Links, Purpose},
+};
+use porttask_runtime::{
     execute::{ExecuteError, Executor, stream_of},
     ledger::Database,
-    links::{Link, Links, Purpose},
-    log::{LogError, RecordedEvent, Version},
+    log::{RecordedEvent, Version},
+    ports::mail::{Mail, MailTransport},
     reactors::{Deed, Reactor, TaskError},
     tasks::{NewTask, Task, TaskId},
-    vault::{Vault, VaultError},
+    vault::Vault,
 };
 
 /// What is mailed. The tasks' subject is the user or mailbox, their number the version that the event gave it.
@@ -286,35 +286,8 @@ impl Reactor for Mailer {
     }
 }
 
-impl From<MailError> for TaskError {
-    fn from(error: MailError) -> Self {
-        match error {
-            MailError::Temporary(error) => Self::Temporary(error),
-            MailError::Permanent(error) => Self::Permanent(error),
-        }
-    }
-}
-
-impl From<ExecuteError> for TaskError {
-    fn from(error: ExecuteError) -> Self {
-        Self::Temporary(error.to_string())
-    }
-}
-
-impl From<LogError> for TaskError {
-    fn from(error: LogError) -> Self {
-        Self::Temporary(error.to_string())
-    }
-}
-
 impl From<AccountsError> for TaskError {
     fn from(error: AccountsError) -> Self {
-        Self::Temporary(error.to_string())
-    }
-}
-
-impl From<VaultError> for TaskError {
-    fn from(error: VaultError) -> Self {
         Self::Temporary(error.to_string())
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use porttask_app::log::{
+use porttask_runtime::log::{
     Append, EventId, EventLog, EventType, NewEvent, Offset, OrganizationId, PartitionId, StreamId, Version,
 };
 use tokio::task::JoinSet;
@@ -67,7 +67,7 @@ impl Load {
     pub(super) async fn new(log: Arc<dyn EventLog>, partitions: usize) -> Result<Self, Error> {
         let mut homes: Vec<(PartitionId, OrganizationId)> = Vec::new();
         while homes.len() < partitions {
-            let organization = porttask_app::new_id::<OrganizationId>();
+            let organization = porttask_runtime::new_id::<OrganizationId>();
             let founded = StreamId::new(organization, "organization")?;
             log.append(Append::new(organization, vec![event(founded)?]).founding()).await?;
             let home = log.partition_of(organization).await?.ok_or("a founded organization is not found")?;

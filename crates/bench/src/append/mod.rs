@@ -10,11 +10,11 @@ mod load;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use porttask_app::log::{EventLog, Offset, PartitionId};
 use porttask_infra::log::{
     postgres::{PostgresLog, PostgresOptions},
     sqlite::{SqliteLog, SqliteOptions},
 };
+use porttask_runtime::log::{EventLog, Offset, PartitionId};
 use private_postgres::PrivatePostgres;
 use tempfile::TempDir;
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use porttask_app::links::{Link, Links, Purpose};
+use porttask_app::identity::links::{Link, Links, Purpose};
 use porttask_domain::{OrganizationId, UserId};
 use private_postgres::PrivatePostgres;
 use serde_json::json;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use porttask_app::log::LogError;
+use porttask_runtime::log::LogError;
 use tokio_postgres::{AsyncMessage, Client, Config, Notification, config::Host, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 

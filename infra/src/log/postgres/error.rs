@@ -1,6 +1,6 @@
 //! What PostgreSQL's errors mean for the log.
 
-use porttask_app::log::LogError;
+use porttask_runtime::log::LogError;
 use tokio_postgres::{Error, error::SqlState};
 
 /// The error for a caller who wanted to read or write.

@@ -6,11 +6,11 @@
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use jiff::Timestamp;
-use porttask_app::{
+use porttask_domain::JobId;
+use porttask_runtime::{
     jobs::{Added, Job, JobEnd, JobLimits, JobProgress, JobState, Jobs, NewJob, ReachedLimit, stored},
     log::{EventLog, LogError, OrganizationId},
 };
-use porttask_domain::JobId;
 use tokio_postgres::{Error, Row, error::SqlState, types::ToSql};
 
 use super::{PostgresLog, error::from_postgres};

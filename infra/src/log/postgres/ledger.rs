@@ -1,15 +1,15 @@
 //! The ledger beside the log: durable state that does not follow from events.
 
 use async_trait::async_trait;
-use porttask_app::{
-    guards::{Guarded, Mending, Snapshot},
+use porttask_domain::PersonId;
+use porttask_runtime::{
+    constraints::{Guarded, Mending, Snapshot},
     ledger::{Ledger, StoredKey},
     log::{
         ClaimKey, EventLog, Head, LogError, OrganizationId, PartitionId, PersonKeyId, SecretId,
         admission::{OnceKey, OnceRecord},
     },
 };
-use porttask_domain::PersonId;
 use tokio_postgres::{Error, IsolationLevel, types::ToSql};
 
 use super::{PostgresLog, error::from_postgres, reader, rows};

@@ -22,7 +22,7 @@ mod writes;
 use std::{collections::HashMap, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
-use porttask_app::log::{
+use porttask_runtime::log::{
     Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
     RecordedEvent, StreamId, Version,
 };

@@ -1,6 +1,6 @@
 //! The part of a batch's questions that concerns one partition, in the form of query parameters.
 
-use porttask_app::log::{Head, OrganizationId, PartitionId, admission::Questions};
+use porttask_runtime::log::{Head, OrganizationId, PartitionId, admission::Questions};
 use uuid::Uuid;
 
 use crate::log::memory::Memory;

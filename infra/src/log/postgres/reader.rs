@@ -6,14 +6,14 @@ use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
 use futures_util::TryStreamExt;
-use porttask_app::{
+use porttask_runtime::{
+    activity::StoredUse,
     ledger::StoredKey,
     log::{
         ClaimKey, EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, PersonKeyId,
         Position, RecordedEvent, SecretId, StreamId, Version,
         admission::{OnceKey, OnceRecord},
     },
-    uses::StoredUse,
 };
 use tokio_postgres::{Error, GenericClient, Row, types::ToSql};
 use uuid::Uuid;

@@ -1,10 +1,10 @@
 //! Rows of the log's tables as values.
 
-use porttask_app::log::{
+use porttask_domain::{PersonId, Sealing};
+use porttask_runtime::log::{
     ClaimKey, CounterKey, Offset, OrganizationId, PartitionId, PersonKeyId, Position, StreamId, StreamName, Version,
     admission::{OnceKey, OnceRecord, StreamState},
 };
-use porttask_domain::{PersonId, Sealing};
 use tokio_postgres::Row;
 use uuid::Uuid;
 

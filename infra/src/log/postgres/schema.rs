@@ -1,6 +1,6 @@
 //! The tables of the log in a PostgreSQL database: made, migrated and checked when a node starts.
 
-use porttask_app::log::{Incarnation, LogError};
+use porttask_runtime::log::{Incarnation, LogError};
 use refinery_core::{Migration, Runner, error::Kind};
 use tokio_postgres::Client;
 use uuid::Uuid;

@@ -8,7 +8,7 @@ use std::{pin::pin, sync::atomic::Ordering};
 use bytes::Bytes;
 use futures_util::future::{OptionFuture, join, join_all};
 use jiff::Timestamp;
-use porttask_app::log::{
+use porttask_runtime::log::{
     EventId, Head, LogError, Offset, OrganizationId, PartitionId, Position, Version,
     admission::{Known, Questions, Writes},
 };

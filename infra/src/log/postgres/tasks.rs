@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use porttask_app::{
+use porttask_runtime::{
     log::{Checkpoint, EventId, Incarnation, LogError, OrganizationId, PartitionId, Position},
     tasks::{Attempt, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, Tasks},
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use porttask_app::log::LogError;
+use porttask_runtime::log::LogError;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::{

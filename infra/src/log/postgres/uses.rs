@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use porttask_app::{
-    log::{LogError, OrganizationId, SecretKind},
-    uses::{LastUses, StoredUse},
-};
 use porttask_domain::PersonId;
+use porttask_runtime::{
+    activity::{LastUses, StoredUse},
+    log::{LogError, OrganizationId, SecretKind},
+};
 use tokio_postgres::Row;
 use uuid::Uuid;
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use porttask_app::log::{LogError, Offset, PartitionId, Position};
+use porttask_runtime::log::{LogError, Offset, PartitionId, Position};
 use tokio::{sync::Notify, time::sleep};
 use tokio_postgres::{Client, Statement};
 

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
-use porttask_app::log::{
+use porttask_runtime::log::{
     Append, AppendError, Appended, EventId, LogError, PartitionId, Position, StreamId,
     admission::{Admission, Questions, StreamState, Writes},
 };

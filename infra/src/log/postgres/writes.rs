@@ -1,7 +1,7 @@
 //! What a batch writes beside its events: a statement for each table with an array for each column, so that it is
 //! prepared once, for however many rows. Together with the commit they share one round trip.
 
-use porttask_app::log::{OrganizationId, PartitionId, Version, admission::Writes};
+use porttask_runtime::log::{OrganizationId, PartitionId, Version, admission::Writes};
 use tokio_postgres::types::ToSql;
 
 /// In the order of [`arrays`].

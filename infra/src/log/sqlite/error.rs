@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use porttask_app::log::LogError;
+use porttask_runtime::log::LogError;
 use rusqlite::{Error, ErrorCode};
 
 /// The error for a caller who wanted to read or write.

@@ -1,14 +1,14 @@
 //! The ledger beside the embedded log: durable state that does not follow from events.
 
-use porttask_app::{
-    guards::{Guarded, Mending, Snapshot},
+use porttask_domain::{PersonId, Sealing};
+use porttask_runtime::{
+    constraints::{Guarded, Mending, Snapshot},
     ledger::StoredKey,
     log::{
         ClaimKey, CounterKey, Head, Offset, OrganizationId, PartitionId, PersonKeyId, Position, SecretId,
         admission::{OnceKey, OnceRecord},
     },
 };
-use porttask_domain::{PersonId, Sealing};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use uuid::Uuid;
 

@@ -21,8 +21,9 @@ use std::{
 use async_trait::async_trait;
 use hashbrown::HashSet;
 use jiff::Timestamp;
-use porttask_app::{
-    guards::{Mending, Snapshot},
+use porttask_domain::PersonId;
+use porttask_runtime::{
+    constraints::{Mending, Snapshot},
     ledger::{Ledger, StoredKey},
     log::{
         Append, AppendError, Appended, ClaimKey, EventLog, Head, Incarnation, LogError, Offset, OrganizationId,
@@ -30,7 +31,6 @@ use porttask_app::{
         admission::{OnceKey, OnceRecord},
     },
 };
-use porttask_domain::PersonId;
 use rusqlite::Connection;
 use tokio::sync::watch;
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use porttask_app::log::{
+use porttask_runtime::log::{
     EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, Position, RecordedEvent,
     StreamId, Version, admission::StreamState,
 };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use porttask_app::log::{Incarnation, LogError, Offset};
+use porttask_runtime::log::{Incarnation, LogError, Offset};
 use refinery_core::{Migration, Runner, error::Kind};
 use rusqlite::{Connection, params};
 use uuid::Uuid;

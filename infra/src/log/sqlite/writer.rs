@@ -5,7 +5,7 @@ use std::{sync::Arc, thread};
 use hashbrown::HashSet;
 
 use jiff::Timestamp;
-use porttask_app::log::{
+use porttask_runtime::log::{
     AppendError, Appended, LogError, Offset, PartitionId, Version,
     admission::{Admission, Known, Questions, Writes, WrittenEvent},
 };

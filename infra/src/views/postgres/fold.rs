@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use deadpool_postgres::Transaction;
 use futures_util::{future::try_join_all, try_join};
-use porttask_app::{
+use porttask_projections::{Key, Model, Values};
+use porttask_runtime::{
     log::{Checkpoint, PartitionId},
     views::{Batch, Changes, FoldOutcome, Folded, Progress, View, ViewError},
 };
-use porttask_projections::{Key, Model, Values};
 use tokio_postgres::types::ToSql;
 
 use super::{

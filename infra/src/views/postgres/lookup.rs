@@ -2,11 +2,11 @@
 
 use deadpool_postgres::{GenericClient, Pool};
 use futures_util::future::join_all;
-use porttask_app::{
+use porttask_projections::{Column, Key, Values};
+use porttask_runtime::{
     log::PartitionId,
     views::{Condition, Query, View, ViewError},
 };
-use porttask_projections::{Column, Key, Values};
 use tokio_postgres::Row;
 
 use super::{

@@ -19,11 +19,11 @@ use async_trait::async_trait;
 use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
-use porttask_app::{
+use porttask_projections::{Table, Values};
+use porttask_runtime::{
     log::PartitionId,
     views::{Batch, Condition, FoldOutcome, Folded, Frozen, Progress, Query, View, ViewError, ViewStore},
 };
-use porttask_projections::{Table, Values};
 use tokio::sync::Semaphore;
 use tokio_postgres::{
     Error, IsolationLevel,

@@ -1,10 +1,10 @@
 //! Values as PostgreSQL stores them.
 
-use porttask_app::{
+use porttask_projections::{Column, Kind, Value, Values};
+use porttask_runtime::{
     log::{Checkpoint, EventId, Incarnation, Offset, PartitionId, Position},
     views::{Progress, View, ViewError},
 };
-use porttask_projections::{Column, Kind, Value, Values};
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},

@@ -1,7 +1,7 @@
 //! The catalogue of tables: which there are, and which serve.
 
-use porttask_app::views::{View, ViewError, Words};
 use porttask_projections::{Kind, Table};
+use porttask_runtime::views::{View, ViewError, Words};
 use tokio_postgres::{Transaction, types::ToSql};
 
 use super::failed;

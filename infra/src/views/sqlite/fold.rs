@@ -5,11 +5,11 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use porttask_app::{
+use porttask_projections::{Key, Model, Value, Values};
+use porttask_runtime::{
     log::PartitionId,
     views::{Batch, Changes, FoldOutcome, Progress, View},
 };
-use porttask_projections::{Key, Model, Value, Values};
 use rusqlite::{OptionalExtension, Transaction, params, params_from_iter};
 
 use super::{

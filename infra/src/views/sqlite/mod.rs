@@ -20,11 +20,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use porttask_app::{
+use porttask_projections::{Table, Values};
+use porttask_runtime::{
     log::{PartitionId, Position},
     views::{Batch, FoldOutcome, Folded, Frozen, Progress, Query, View, ViewError, ViewStore},
 };
-use porttask_projections::{Table, Values};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio::sync::Semaphore;
 

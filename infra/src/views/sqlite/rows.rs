@@ -1,8 +1,8 @@
 //! Values as SQLite stores them.
 
 use jiff::Timestamp;
-use porttask_app::views::{View, ViewError};
 use porttask_projections::{Column, Kind, Value, Values};
+use porttask_runtime::views::{View, ViewError};
 use rusqlite::{
     Row, ToSql,
     types::{ToSqlOutput, ValueRef},

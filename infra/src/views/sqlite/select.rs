@@ -1,7 +1,7 @@
 //! The rows that a query asks for.
 
-use porttask_app::views::{Query, View, Words};
 use porttask_projections::Values;
+use porttask_runtime::views::{Query, View, Words};
 use rusqlite::{Connection, params_from_iter};
 
 use super::{

@@ -1,10 +1,10 @@
 //! The catalogue of tables: which there are, which serve, how far each has come.
 
-use porttask_app::{
+use porttask_projections::{Kind, Table};
+use porttask_runtime::{
     log::{Checkpoint, EventId, Incarnation, Offset, PartitionId, Position},
     views::{Progress, View},
 };
-use porttask_projections::{Kind, Table};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use uuid::Uuid;
 

@@ -1,7 +1,5 @@
 //! What happened to organizations, users, sessions and API keys.
 
-use std::fmt::{self, Display};
-
 use porttask_domain::{
     Personal, SessionId,
     identity::{
@@ -13,6 +11,7 @@ use porttask_domain::{
         user::{self, Status},
     },
 };
+use std::fmt::{self, Display};
 
 use super::{Listener, Shown, change_if_different, change_in_words};
 use crate::words::Word;

@@ -9,24 +9,24 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::{
-    uses::LastUse,
-    views::{self, Condition},
-};
+use porttask_app::identity::activity::LastUse;
 use porttask_domain::{ApiKeyId, OrganizationId, UserId, identity::Permissions};
 use porttask_projections::{ColumnType, ReadModel, identity::api_key as view};
+use porttask_runtime::views::{self, Condition};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{MOST, key_in};
 use crate::{
-    answer::etag,
-    app::App,
-    identity::{user::user_in, words},
-    listing::{Asked, Listing, Page, Sort},
-    problem::Problem,
-    request::Allowed,
-    rights::{Impersonable, ReadKeys, Right},
+    http::{
+        app::App,
+        listing::{Asked, Listing, Page, Sort},
+        problem::Problem,
+        request::Allowed,
+        response::etag,
+        rights::{Impersonable, ReadKeys, Right},
+    },
+    identity::{schema, user::user_in},
 };
 
 const SORTS: &[Sort] = &[("created_at", &["created_at", "key"])];
@@ -46,10 +46,10 @@ pub(crate) struct Shown {
     #[schema(value_type = String)]
     maker: UserId,
     /// What it may at most; null for a key of the platform.
-    #[schema(value_type = Option<words::Permissions>)]
+    #[schema(value_type = Option<schema::Permissions>)]
     permissions: Option<Permissions>,
     /// What it may in all organizations; empty for others than keys of the platform.
-    #[schema(value_type = Vec<words::KeyScope>)]
+    #[schema(value_type = Vec<schema::KeyScope>)]
     scopes: Vec<String>,
     /// From where it is accepted; empty is everywhere.
     networks: Vec<String>,

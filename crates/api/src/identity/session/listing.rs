@@ -7,11 +7,7 @@ use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
 };
 use jiff::Timestamp;
-use porttask_app::{
-    log::Offset,
-    uses::{LastUse, Uses},
-    views::{self, Condition, Direction},
-};
+use porttask_app::identity::activity::{LastUse, Uses};
 use porttask_domain::{
     Actor, Meta, OrganizationId, SessionId, UserId,
     identity::{Organization, session::Ending},
@@ -20,17 +16,23 @@ use porttask_projections::{
     ColumnType, ReadModel, Value,
     identity::{session as view, user as user_view},
 };
+use porttask_runtime::{
+    log::Offset,
+    views::{self, Condition, Direction},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    app::App,
-    compliance::device::device,
+    http::device::device,
+    http::{
+        app::App,
+        listing::Page,
+        problem::Problem,
+        request::Allowed,
+        rights::{Impersonable, ReadUsers, Right, SignedIn, is_staff},
+    },
     identity::user::{self, user_in},
-    listing::Page,
-    problem::Problem,
-    request::Allowed,
-    rights::{Impersonable, ReadUsers, Right, SignedIn, is_staff},
 };
 
 /// How long it may take until the list has come to now.

@@ -1,0 +1,116 @@
+//! What callers who are signed in were refused, and what staff of the platform read in somebody's name, for the audit log.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::StatusCode,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use porttask_app::compliance::denial_log::{Refused, What};
+use porttask_domain::{Meta, OrganizationId, UserId};
+use utoipa::openapi::{OpenApi, PathItem, path::Operation};
+
+use crate::http::{app::App, problem::Problem};
+
+/// Who has asked, once they are known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asker(Arc<OnceLock<Known>>);
+
+#[derive(Debug, Clone)]
+struct Known {
+    organization: OrganizationId,
+    user: UserId,
+    meta: Meta,
+}
+
+impl Asker {
+    /// Of a request.
+    pub(crate) fn of(request: &mut Request) -> Self {
+        request.extensions_mut().get_or_insert_default::<Self>().clone()
+    }
+
+    /// Whether it is known who it is.
+    pub(crate) fn is_known(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// Says who it is.
+    pub(crate) fn is(&self, organization: OrganizationId, user: UserId, meta: Meta) {
+        // The first to know is right: a request has one caller.
+        _ = self.0.set(Known { organization, user, meta });
+    }
+}
+
+/// The names of operations, by method and path.
+#[derive(Clone)]
+pub(crate) struct Operations(Arc<HashMap<(String, String), String>>);
+
+impl Operations {
+    /// Those of a document.
+    pub(crate) fn of(document: &OpenApi) -> Self {
+        let mut names = HashMap::new();
+        for (path, item) in &document.paths.paths {
+            let PathItem { get, put, post, delete, patch, .. } = item;
+            for (method, operation) in
+                [("GET", get), ("PUT", put), ("POST", post), ("DELETE", delete), ("PATCH", patch)]
+            {
+                if let Some(Operation { operation_id: Some(name), .. }) = operation {
+                    names.insert((method.to_owned(), path.clone()), name.clone());
+                }
+            }
+        }
+        Self(Arc::new(names))
+    }
+
+    fn name(&self, method: &str, path: &str) -> Option<&String> {
+        // Who asks for the head of an answer asks the same.
+        let method = if method == "HEAD" { "GET" } else { method };
+        self.0.get(&(method.to_owned(), path.to_owned()))
+    }
+}
+
+/// Takes down what a caller may not do or know of, and what the rules refuse. Malformed requests are no refusals. What is read
+/// in somebody's name is answered once it is taken down.
+pub(crate) async fn note(
+    State((app, operations)): State<(App, Operations)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let asker = Asker::of(&mut request);
+    let is_reading = request.method().is_safe();
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let operation = path.and_then(|path| operations.name(request.method().as_str(), &path).cloned());
+    let response = next.run(request).await;
+    let is_refusal = matches!(
+        response.status(),
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS
+    );
+    if let (true, Some(known), Some(operation), Some(problem)) =
+        (is_refusal, asker.0.get(), operation.clone(), response.extensions().get::<Problem>())
+    {
+        let Known { organization, user, meta } = known.clone();
+        let problem = problem.slug().to_owned();
+        let what = What::Operation { operation, problem };
+        app.refusals.note(Refused { organization, user, what, meta }, Timestamp::now());
+    }
+    if let (true, true, Some(known), Some(operation)) = (
+        is_reading,
+        response.status().is_success(),
+        asker.0.get().filter(|it| it.meta.impersonator.is_some()),
+        operation,
+    ) {
+        let Known { organization, user, meta } = known.clone();
+        let what = What::Reading { operation };
+        if !app.refusals.note_first(Refused { organization, user, what, meta }, Timestamp::now()).await {
+            let detail = "what is read in somebody's name is taken down first, and that failed: retry after a pause";
+            return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", detail).after(1).into_response();
+        }
+    }
+    response
+}

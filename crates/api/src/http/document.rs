@@ -1,0 +1,285 @@
+//! The OpenAPI document: what the routes say of themselves, and what holds for all of them and is said here once.
+
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
+use serde_json::json;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        Content, ContentBuilder, Header, Object, ObjectBuilder, OpenApi as Document, OpenApiBuilder, PathItem, Ref,
+        RefOr, Required, Response, ResponseBuilder, Schema, Type,
+        header::HeaderBuilder,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+        tag::TagBuilder,
+    },
+};
+use utoipa_axum::router::OpenApiRouter;
+
+use super::{app::App, problem::Problem};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "PortTask Admin",
+        description = "Organizations, users and access of PortTask. Every change is an event of an immutable log.",
+        contact(name = "PortTask"),
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    servers((url = "/", description = "This service")),
+    security(("session" = [])),
+    components(schemas(Problem)),
+    modifiers(&Security)
+)]
+struct Frame;
+
+/// A document without routes, to which modules add theirs.
+pub(crate) fn frame() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Frame::openapi())
+}
+
+/// Routes under a tag of their own, to be added.
+pub(crate) fn tagged(tag: &str, description: &str) -> OpenApiRouter<App> {
+    let tag = TagBuilder::new().name(tag).description(Some(description)).build();
+    OpenApiRouter::with_openapi(OpenApiBuilder::new().tags(Some([tag])).build())
+}
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, document: &mut Document) {
+        let scheme = |what: &str| {
+            let mut bearer = Http::new(HttpAuthScheme::Bearer);
+            bearer.description = Some(what.to_owned());
+            SecurityScheme::Http(bearer)
+        };
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme(
+            "session",
+            scheme("The token that signing in answers with, `pts_…`, or an API key, `ptk_…`."),
+        );
+        components.add_security_scheme("metrics", scheme("The token that PORTTASK_METRICS_TOKEN sets."));
+    }
+}
+
+/// Problems that many operations have: status, name of the component, what it means, an example's slug.
+const PROBLEMS: [(u16, &str, &str, &str); 12] = [
+    (400, "MalformedRequest", "The body is no JSON.", "malformed-json"),
+    (401, "Unauthenticated", "Nobody is known by the token or the password that was sent.", "unauthenticated"),
+    (403, "Forbidden", "The caller is known, or the link is, and may not.", "forbidden"),
+    (404, "NotFound", "There is none, or none that the caller may know of.", "organization-not-found"),
+    (408, "BodyTimeout", "The body did not arrive in time.", "body-timeout"),
+    (409, "Conflict", "It cannot happen as things stand.", "last-admin"),
+    (412, "Outdated", "It has changed since the version that If-Match names.", "outdated"),
+    (413, "BodyTooLarge", "The body is too large.", "body-too-large"),
+    (415, "UnsupportedMediaType", "The body is not sent as JSON.", "unsupported-media-type"),
+    (422, "InvalidFields", "Fields or parameters are not as they must be.", "invalid-fields"),
+    (429, "RateLimited", "Too many requests, or a limit is reached: go on after Retry-After.", "rate-limited"),
+    (503, "Unavailable", "The service cannot answer now: retry after a pause.", "unavailable"),
+];
+
+/// Parameters in headers: the name of the component, the header, its form, what it does.
+const PARAMETERS: [(&str, &str, &str, &str); 3] = [
+    (
+        "IdempotencyKey",
+        "Idempotency-Key",
+        "^[!-~]{1,255}$",
+        "Makes a repetition harmless: for a day, the same key is carried out once.",
+    ),
+    (
+        "IfMatch",
+        "If-Match",
+        r#"^("[0-9]{1,18}"|\*)$"#,
+        "The ETag that was read: if it has changed since, nothing is done (412).",
+    ),
+    (
+        "AtLeast",
+        "Porttask-At-Least",
+        "^[0-9]{1,4}:[0-9]{1,18}$",
+        "The Porttask-Position of a change that the answer must show; waits up to 2 s.",
+    ),
+];
+
+/// Parameters in paths.
+const PLACES: [(&str, &str); 4] = [
+    ("org", "The organization, or `current`"),
+    ("user", "The user"),
+    ("session", "The session"),
+    ("key", "The API key"),
+];
+
+/// The document of these routes.
+pub(crate) fn complete(mut document: Document) -> Document {
+    let components = document.components.get_or_insert_default();
+    for (status, name, what, slug) in PROBLEMS {
+        components.responses.insert(name.to_owned(), problem(status, what, slug).into());
+    }
+    for (name, header, form, what) in PARAMETERS {
+        components.parameters.insert(name.to_owned(), parameter(header, form, what).into());
+    }
+    let undemanding: BTreeSet<String> =
+        components.schemas.iter().filter(|(_, schema)| demands_nothing(schema)).map(|(name, _)| name.clone()).collect();
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations(item) {
+            need_no_body(operation, &undemanding);
+            let is_public = is_public(operation);
+            if UNLIMITED.contains(&path.as_str()) {
+                complete_probe(operation);
+            } else {
+                complete_operation(path, method, is_public, operation);
+            }
+        }
+    }
+    without_unused(document)
+}
+
+fn demands_nothing(schema: &RefOr<Schema>) -> bool {
+    matches!(schema, RefOr::T(Schema::Object(object)) if object.required.is_empty())
+}
+
+/// No body is as an empty object: where that would do, none need be sent.
+fn need_no_body(operation: &mut Operation, undemanding: &BTreeSet<String>) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    let is_undemanding = |content: &RefOr<Content>| match content {
+        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => {
+            schema.ref_location.rsplit('/').next().is_some_and(|name| undemanding.contains(name))
+        }
+        RefOr::T(_) | RefOr::Ref(_) => false,
+    };
+    if body.content.values().all(is_undemanding) {
+        body.required = Some(Required::False);
+    }
+}
+
+/// Pages of something hold its definition themselves; where nothing else refers to it, it would stand there twice.
+fn without_unused(mut document: Document) -> Document {
+    let text = document.to_json().unwrap_or_default();
+    let is_used = |name: &str| text.contains(&format!("\"#/components/schemas/{name}\""));
+    if let Some(components) = &mut document.components {
+        components.schemas.retain(|name, _| is_used(name));
+    }
+    document
+}
+
+/// What only answers whether the service lives can fail only before it is asked.
+const UNLIMITED: [&str; 2] = ["/healthz", "/readyz"];
+
+fn complete_probe(operation: &mut Operation) {
+    let what = "The head of the request is too large. No body is sent.";
+    add(operation, 431, Response::new(what).into());
+}
+
+fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut Operation) {
+    let is_command = method != "get" && !is_public;
+    let has_body = operation.request_body.is_some();
+    let is_of_something = path.contains('{');
+    for (status, name, ..) in PROBLEMS {
+        let is_possible = match status {
+            400 | 408 | 413 | 415 => has_body,
+            401 => !is_public || path == "/v1/sessions",
+            403 => !is_public || has_body,
+            404 => is_of_something,
+            409 => is_command || (is_public && has_body),
+            412 => is_command && is_of_something,
+            422 => has_body || !is_public,
+            _ => true,
+        };
+        if is_possible {
+            add(operation, status, RefOr::Ref(Ref::from_response_name(name)));
+        }
+    }
+    for place in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(Parameter { name, description: description @ None, .. }) = place {
+            *description = PLACES.iter().find(|(it, _)| it == name).map(|(_, what)| (*what).to_owned());
+        }
+    }
+    if is_command && let Some(RefOr::T(mut made)) = operation.responses.responses.get("201").cloned() {
+        made.description = "Nothing was made: it is a dry run, or all was so already.".to_owned();
+        add(operation, 200, made.into());
+    }
+    let mut ask = |name: &str| {
+        let reference = RefOr::Ref(Ref::new(format!("#/components/parameters/{name}")));
+        operation.parameters.get_or_insert_default().push(reference);
+    };
+    if is_command && method == "post" {
+        ask("IdempotencyKey");
+    }
+    if is_command && is_of_something {
+        ask("IfMatch");
+    }
+    if method == "get" && !is_public {
+        ask("AtLeast");
+    }
+    for (status, response) in &mut operation.responses.responses {
+        let RefOr::T(response) = response else { continue };
+        if response.description.is_empty() {
+            response.description = if status == "201" { "It was made." } else { "As asked." }.to_owned();
+        }
+        if is_command && status.starts_with('2') {
+            response.headers.insert("ETag".to_owned(), header("The version now.").into());
+            let what = "Up to where a listing must have read to show it; absent if nothing was recorded.";
+            response.headers.insert("Porttask-Position".to_owned(), header(what).into());
+        }
+    }
+}
+
+fn add(operation: &mut Operation, status: u16, response: RefOr<Response>) {
+    operation.responses.responses.entry(status.to_string()).or_insert(response);
+}
+
+/// Whether a request needs no token.
+fn is_public(operation: &Operation) -> bool {
+    operation.security.as_ref().is_some_and(|security| security.contains(&SecurityRequirement::default()))
+}
+
+pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &mut Operation)> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    let all = [("get", get), ("put", put), ("post", post), ("delete", delete), ("patch", patch)];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// The paths at which people without a token send something: there they try to prove who they are.
+pub(crate) fn public_post_paths(document: &Document) -> BTreeSet<String> {
+    let is_public_post = |item: &PathItem| item.post.as_ref().is_some_and(is_public);
+    let paths = document.paths.paths.iter();
+    paths.filter(|(_, item)| is_public_post(item)).map(|(path, _)| path.clone()).collect()
+}
+
+fn problem(status: u16, what: &str, slug: &str) -> Response {
+    let title = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
+    let example = json!({
+        "type": format!("urn:porttask:problem:{slug}"), "title": title, "status": status, "detail": what
+    });
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).example(Some(example));
+    let mut response =
+        ResponseBuilder::new().description(what).content("application/problem+json", content.build()).build();
+    if matches!(status, 429 | 503) {
+        response.headers.insert("Retry-After".to_owned(), header("Seconds to wait.").into());
+    }
+    if status == 429 {
+        let policy = "The budget's size `q` and the seconds `w` in which it fills.";
+        response.headers.insert("RateLimit-Policy".to_owned(), header(policy).into());
+        let left = "What is left of the budget, `r`, and the seconds `t` until it is full again.";
+        response.headers.insert("RateLimit".to_owned(), header(left).into());
+    }
+    response
+}
+
+fn header(what: &str) -> Header {
+    HeaderBuilder::new().schema(Some(text())).description(Some(what)).build()
+}
+
+fn parameter(name: &str, form: &str, what: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(what))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some(form)).build()))
+        .build()
+}
+
+fn text() -> Object {
+    Object::with_type(Type::String)
+}

@@ -1,0 +1,205 @@
+//! How many requests whom: `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers), 429 with `Retry-After`.
+//!
+//! Every request spends of one budget: an attempt to prove who one is and a stranger's request of their network's, any
+//! other of its session's. A token that has not let anybody in lately spends of the network's as well, before it is looked
+//! at.
+
+use std::{
+    hash::{BuildHasher, Hash, RandomState},
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{Arc, Once},
+    time::Duration,
+};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    middleware::StateInformationMiddleware,
+    nanos::Nanos,
+    state::{InMemoryState, NotKeyed, StateStore},
+};
+use quick_cache::sync::Cache;
+
+/// How many networks or sessions each limit remembers. Whoever was not seen for longest begins anew.
+const REMEMBERED: usize = 100_000;
+/// How many requests are answered, in a minute. Zero is no limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Rates {
+    /// Attempts to sign in, and to take up links, from one network.
+    pub attempts: u32,
+    /// Requests of one session.
+    pub sessions: u32,
+    /// Requests without a valid token, from one network.
+    pub strangers: u32,
+}
+
+/// The limits of a node.
+pub(crate) struct Limits {
+    pub(super) attempts: Option<Limit<IpAddr>>,
+    pub(super) sessions: Option<Limit<u64>>,
+    pub(super) strangers: Option<Limit<IpAddr>>,
+    hasher: RandomState,
+    /// Tokens that let somebody in lately.
+    known: Cache<u64, ()>,
+    unknown_proxy: Once,
+}
+
+impl Limits {
+    pub(crate) fn new(rates: Rates) -> Self {
+        Self {
+            attempts: Limit::new("attempts", rates.attempts, rates.attempts),
+            sessions: Limit::new("session", rates.sessions, rates.sessions / 4),
+            strangers: Limit::new("strangers", rates.strangers, rates.strangers / 4),
+            hasher: RandomState::new(),
+            known: Cache::new(REMEMBERED),
+            unknown_proxy: Once::new(),
+        }
+    }
+
+    /// This token lets somebody in: it was just given out.
+    pub(crate) fn know(&self, token: &str) {
+        self.remember(self.key_of(token));
+    }
+
+    /// A token as it is remembered.
+    pub(super) fn key_of(&self, token: &str) -> u64 {
+        self.hasher.hash_one(token)
+    }
+
+    /// Whether a token let somebody in lately.
+    pub(super) fn is_known(&self, key: u64) -> bool {
+        self.known.get(&key).is_some()
+    }
+
+    /// A token has let somebody in.
+    pub(super) fn remember(&self, key: u64) {
+        self.known.insert(key, ());
+    }
+
+    /// A token lets nobody in any more.
+    pub(super) fn forget(&self, key: u64) {
+        self.known.remove(&key);
+    }
+
+    /// Calls this once in the life of the node.
+    pub(super) fn warn_once(&self, warn: impl FnOnce()) {
+        self.unknown_proxy.call_once(warn);
+    }
+}
+
+/// One budget for each of many.
+pub(super) struct Limit<K: Hash + Eq + Clone> {
+    name: &'static str,
+    limiter: RateLimiter<K, Bounded<K>, DefaultClock, StateInformationMiddleware>,
+    burst: u32,
+    per_minute: u32,
+}
+
+/// How a budget stands after a request.
+pub(super) struct Left {
+    pub(super) name: &'static str,
+    burst: u32,
+    /// How long it takes to fill an empty one.
+    window_seconds: u32,
+    remaining: u32,
+    /// When it is full again; for a request that was refused, when the next one is answered.
+    pub(super) wait_seconds: u32,
+}
+
+impl<K: Hash + Eq + Clone> Limit<K> {
+    fn new(name: &'static str, per_minute: u32, burst: u32) -> Option<Self> {
+        let burst = NonZeroU32::new(burst.max(1))?;
+        let quota = Quota::per_minute(NonZeroU32::new(per_minute)?).allow_burst(burst);
+        let limiter = RateLimiter::new(quota, Bounded::new(), DefaultClock::default());
+        Some(Self { name, limiter, burst: burst.get(), per_minute })
+    }
+
+    /// Spends one request.
+    ///
+    /// # Errors
+    /// If there is none left.
+    pub(super) fn spend(&self, key: &K) -> Result<Left, Left> {
+        let (name, burst) = (self.name, self.burst);
+        let left = |remaining, wait_seconds| {
+            let window_seconds = self.seconds_for(burst);
+            Left { name, burst, window_seconds, remaining, wait_seconds }
+        };
+        match self.limiter.check_key(key) {
+            Ok(state) => {
+                let remaining = state.remaining_burst_capacity().min(burst);
+                Ok(left(remaining, self.seconds_for(burst - remaining)))
+            }
+            Err(until) => {
+                let wait = until.wait_time_from(self.limiter.clock().now());
+                Err(left(0, u32::try_from(wait.saturating_add(Duration::from_millis(999)).as_secs()).unwrap_or(60)))
+            }
+        }
+    }
+
+    /// How long it takes until so many requests may be made again.
+    fn seconds_for(&self, requests: u32) -> u32 {
+        (u64::from(requests) * 60).div_ceil(u64::from(self.per_minute)) as u32
+    }
+}
+
+impl Left {
+    pub(super) fn tell(&self, headers: &mut HeaderMap) {
+        let Self { name, burst, window_seconds, remaining, wait_seconds } = self;
+        for (header, value) in [
+            ("ratelimit-policy", format!("\"{name}\";q={burst};w={}", window_seconds.max(&1))),
+            ("ratelimit", format!("\"{name}\";r={remaining};t={wait_seconds}")),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(HeaderName::from_static(header), value);
+            }
+        }
+    }
+}
+
+/// The budgets of those who were seen last: however many come, memory does not grow.
+struct Bounded<K: Hash + Eq + Clone>(Cache<K, Arc<InMemoryState>>);
+
+impl<K: Hash + Eq + Clone> Bounded<K> {
+    fn new() -> Self {
+        Self(Cache::new(REMEMBERED))
+    }
+}
+
+impl<K: Hash + Eq + Clone> StateStore for Bounded<K> {
+    type Key = K;
+
+    fn measure_and_replace<T, F, E>(&self, key: &K, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let state = self.0.get_or_insert_with(key, || Ok::<_, E>(Arc::new(InMemoryState::default())))?;
+        state.measure_and_replace(&NotKeyed::NonKey, decide)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_spent_told_and_refused() {
+        let limit: Limit<u64> = Limit::new("session", 60, 3).unwrap();
+        let left: Vec<_> = (0..3).map(|_| limit.spend(&1).map(|left| left.remaining).ok()).collect();
+        assert_eq!(left, [Some(2), Some(1), Some(0)]);
+        let refused = limit.spend(&1).err().unwrap();
+        assert_eq!((refused.remaining, refused.wait_seconds, refused.window_seconds), (0, 1, 3));
+        assert!(limit.spend(&2).is_ok(), "others have budgets of their own");
+        assert!(Limit::<u64>::new("session", 0, 0).is_none());
+    }
+
+    #[test]
+    fn memory_is_bounded_whoever_comes() {
+        let budgets: Bounded<u64> = Bounded::new();
+        for key in 0..(3 * REMEMBERED as u64) {
+            _ = budgets.measure_and_replace(&key, |_| Ok::<_, ()>(((), Nanos::new(1))));
+        }
+        assert!(budgets.0.len() <= REMEMBERED, "{}", budgets.0.len());
+    }
+}

@@ -1,0 +1,187 @@
+//! Listings: filter, sort, pages. One mechanism over the definitions of rows.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures_util::future::try_join_all;
+use hmac::{Hmac, Mac};
+use jiff::Timestamp;
+use porttask_domain::OrganizationId;
+use porttask_projections::{ReadModel, Row, Value, Values};
+use porttask_runtime::{
+    log::PartitionId,
+    views::{Condition, Direction, Query},
+};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::http::{app::App, problem::Problem};
+
+const DEFAULT_LIMIT: usize = 50;
+const MAX_LIMIT: usize = 200;
+const MAC_BYTES: usize = 16;
+
+/// A page of a listing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Page<T> {
+    /// The rows of this page.
+    pub(crate) items: Vec<T>,
+    /// Where the next page begins; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// What can be said about a page, whatever is listed.
+#[derive(Debug, Default)]
+pub(crate) struct Asked<'a> {
+    pub(crate) sort: Option<&'a str>,
+    pub(crate) limit: Option<usize>,
+    pub(crate) cursor: Option<&'a str>,
+    pub(crate) text: Option<&'a str>,
+}
+
+/// A name to sort by and its columns, the key last.
+pub(crate) type Sort = (&'static str, &'static [&'static str]);
+
+/// Which rows, in which order.
+pub(crate) struct Listing {
+    query: Query,
+    /// Where the rows are: their pages are merged. Without any, all rows are sorted together.
+    partitions: Vec<PartitionId>,
+    bound_to: String,
+}
+
+impl Listing {
+    /// Rows of a model that meet these conditions, sorted by one of `sorts`, of which the first is the default.
+    ///
+    /// # Errors
+    /// What is wrong with what was asked.
+    pub(crate) fn new<M: ReadModel>(
+        app: &App,
+        (organization, partitions): (OrganizationId, Vec<PartitionId>),
+        conditions: Vec<Condition>,
+        sorts: &[Sort],
+        asked: &Asked<'_>,
+    ) -> Result<Self, Problem> {
+        let sort = asked.sort.unwrap_or(sorts[0].0);
+        let (name, direction) = match sort.strip_prefix('-') {
+            Some(name) => (name, Direction::Descending),
+            None => (sort, Direction::Ascending),
+        };
+        let known = || {
+            let names: Vec<&str> = sorts.iter().map(|(name, _)| name.trim_start_matches('-')).collect();
+            Problem::invalid("sort", format!("sort by one of {}, with - in front for descending", names.join(", ")))
+        };
+        let (_, columns) = sorts.iter().find(|(it, _)| it.trim_start_matches('-') == name).ok_or_else(known)?;
+        let limit = asked.limit.unwrap_or(DEFAULT_LIMIT);
+        if limit == 0 || limit > MAX_LIMIT {
+            return Err(Problem::invalid("limit", format!("must be 1 to {MAX_LIMIT}")));
+        }
+        let text = asked.text.filter(|text| !text.trim().is_empty());
+        if text.is_some_and(|text| text.chars().count() > Query::MAX_TEXT) {
+            return Err(Problem::invalid("q", format!("must have at most {} characters", Query::MAX_TEXT)));
+        }
+        // A cursor is good for the very listing that it comes from.
+        let bound_to = format!("{organization} {} v{} {sort} {conditions:?} {text:?}", M::NAME, M::VERSION);
+        let after = asked.cursor.map(|cursor| read_cursor(app, cursor, &bound_to)).transpose()?;
+        let (sort, text) = (columns.to_vec(), text.map(str::to_owned));
+        let partition = PartitionId::PLATFORM;
+        let is_everywhere = partitions.is_empty();
+        let query = Query { partition, is_everywhere, conditions, text, sort, direction, after, limit: limit + 1 };
+        Ok(Self { query, partitions, bound_to })
+    }
+
+    /// The page.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub(crate) async fn page<M: ReadModel, T: From<M::Row>>(self, app: &App) -> Result<Page<T>, Problem> {
+        let Page { items, next_cursor } = self.rows::<M>(app).await?;
+        Ok(Page { items: items.into_iter().map(T::from).collect(), next_cursor })
+    }
+
+    /// The page as it stands in the view.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub(crate) async fn rows<M: ReadModel>(self, app: &App) -> Result<Page<M::Row>, Problem> {
+        let column = |name: &&str| M::Row::COLUMNS.iter().position(|column| column.name == *name);
+        let sorted: Vec<usize> = self.query.sort.iter().filter_map(column).collect();
+        let place = |row: &M::Row| -> Values {
+            let values = row.to_values();
+            sorted.iter().map(|index| values[*index].clone()).collect()
+        };
+        let mut rows = Vec::new();
+        let each = self.partitions.iter().map(|partition| Query { partition: *partition, ..self.query.clone() });
+        let queries: Vec<Query> = match self.query.is_everywhere {
+            true => vec![self.query.clone()],
+            false => each.collect(),
+        };
+        let pages = queries.into_iter().map(|query| async move { app.views.rows::<M>(&query).await });
+        for page in try_join_all(pages).await? {
+            rows.extend(page);
+        }
+        if self.partitions.len() > 1 {
+            rows.sort_by_cached_key(&place);
+            if self.query.direction == Direction::Descending {
+                rows.reverse();
+            }
+        }
+        let limit = self.query.limit - 1;
+        let is_last = rows.len() <= limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| !is_last);
+        let next_cursor = last.map(|last| write_cursor(app, &place(last), &self.bound_to));
+        Ok(Page { items: rows, next_cursor })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+enum Kept {
+    Null,
+    Id(Uuid),
+    Integer(i64),
+    Boolean(bool),
+    Time(Timestamp),
+    Text(String),
+}
+
+fn write_cursor(app: &App, values: &Values, bound_to: &str) -> String {
+    let kept: Vec<Kept> = values
+        .iter()
+        .map(|value| match value.clone() {
+            Value::Null => Kept::Null,
+            Value::Id(it) => Kept::Id(it),
+            Value::Integer(it) => Kept::Integer(it),
+            Value::Boolean(it) => Kept::Boolean(it),
+            Value::Time(it) => Kept::Time(it),
+            Value::Text(it) => Kept::Text(it),
+        })
+        .collect();
+    let json = serde_json::to_vec(&kept).unwrap_or_default();
+    let mut bytes = seal_of(app, &json, bound_to).finalize().into_bytes()[..MAC_BYTES].to_vec();
+    bytes.extend_from_slice(&json);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn read_cursor(app: &App, cursor: &str, bound_to: &str) -> Result<Values, Problem> {
+    let wrong = || Problem::invalid("cursor", "is not one of this listing: begin again without it");
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
+    let (sum, json) = bytes.split_at_checked(MAC_BYTES).ok_or_else(wrong)?;
+    seal_of(app, json, bound_to).verify_truncated_left(sum).map_err(|_| wrong())?;
+    let kept: Vec<Kept> = serde_json::from_slice(json).map_err(|_| wrong())?;
+    let values = kept.into_iter().map(|kept| match kept {
+        Kept::Null => Value::Null,
+        Kept::Id(it) => Value::Id(it),
+        Kept::Integer(it) => Value::Integer(it),
+        Kept::Boolean(it) => Value::Boolean(it),
+        Kept::Time(it) => Value::Time(it),
+        Kept::Text(it) => Value::Text(it),
+    });
+    Ok(values.collect())
+}
+
+fn seal_of(app: &App, json: &[u8], bound_to: &str) -> Hmac<Sha256> {
+    let seal = app.seal.clone().chain_update(b"cursor").chain_update((bound_to.len() as u64).to_be_bytes());
+    seal.chain_update(bound_to).chain_update(json)
+}

@@ -1,0 +1,266 @@
+//! What is counted, as OpenMetrics. No label names a person, an organization or a path as it was sent: there are as many
+//! series as there are routes, views and partitions.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use porttask_app::identity::{
+    passwords::{Load, Passwords},
+    sign_in::Outcomes,
+};
+use porttask_runtime::{
+    reactors::{Reactors, Status},
+    views::Views,
+};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, text},
+    metrics::{
+        MetricType,
+        counter::{ConstCounter, Counter},
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+        info::Info,
+    },
+    registry::Registry,
+};
+
+/// The upper bounds of the classes of durations, in seconds.
+const SECONDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+type Labels<const N: usize> = [(&'static str, String); N];
+
+/// What a node counts.
+pub(crate) struct Metrics {
+    registry: Registry,
+    durations: Family<Labels<3>, Histogram, fn() -> Histogram>,
+    limited: Family<Labels<1>, Counter>,
+    reactors: Arc<OnceLock<Arc<Reactors>>>,
+    in_flight: Gauge,
+    /// How many connections are open.
+    pub(crate) connections: Gauge,
+}
+
+impl Metrics {
+    /// Of a node with these views and passwords, at which people sign in.
+    pub(crate) fn new(views: Arc<Views>, passwords: Arc<Passwords>, sign_ins: Arc<Outcomes>) -> Self {
+        let durations = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
+        let (in_flight, connections) = (Gauge::default(), Gauge::default());
+        let limited: Family<Labels<1>, Counter> = Family::default();
+        let started: Gauge<f64, AtomicU64> = Gauge::default();
+        started.set(Timestamp::now().as_millisecond() as f64 / 1_000.0);
+        let mut registry = Registry::default();
+        registry.register("process_start_time_seconds", "When the process began, in Unix time", started);
+        registry.register_collector(Box::new(Process));
+        let own = registry.sub_registry_with_prefix("porttask");
+        let took = "Requests by method, route and class of status, and how long they took";
+        own.register("http_request_duration_seconds", took, durations.clone());
+        own.register("http_requests_in_flight", "Requests that are being answered", in_flight.clone());
+        own.register("http_connections", "Open connections", connections.clone());
+        own.register("rate_limited", "Requests refused because a budget was spent", limited.clone());
+        own.register("build", "What is running", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        own.register_collector(Box::new(Node { views, passwords, sign_ins }));
+        let reactors = Arc::<OnceLock<_>>::default();
+        own.register_collector(Box::new(Tasks(Arc::clone(&reactors))));
+        Self { registry, durations, limited, reactors, in_flight, connections }
+    }
+
+    /// Counts what these reactors do.
+    pub(crate) fn count(&self, reactors: Arc<Reactors>) {
+        _ = self.reactors.set(reactors);
+    }
+
+    /// A request that is being answered.
+    pub(super) fn in_flight(&self) -> Counted {
+        Counted::new(&self.in_flight)
+    }
+
+    /// Counts an answered request.
+    pub(super) fn answered(&self, method: &str, route: &str, status: u16, seconds: f64) {
+        let status = format!("{}xx", status / 100);
+        let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status)];
+        self.durations.get_or_create(&labels).observe(seconds);
+    }
+
+    /// Counts a request that was refused because a budget was spent.
+    pub(super) fn limited(&self, policy: &'static str) {
+        self.limited.get_or_create(&[("policy", policy.to_owned())]).inc();
+    }
+
+    /// Everything, as OpenMetrics text.
+    ///
+    /// # Errors
+    /// Never, as a text takes all that is written.
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// One more of something, until it is dropped.
+pub(crate) struct Counted(Gauge);
+
+impl Counted {
+    pub(crate) fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// How log, views and passwords stand when somebody looks.
+struct Node {
+    views: Arc<Views>,
+    passwords: Arc<Passwords>,
+    sign_ins: Arc<Outcomes>,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Node {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let status = self.views.status();
+        let (mut offsets, mut behind, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        let mut heads = BTreeMap::new();
+        for view in &status {
+            let head = heads.entry(view.partition.0).or_insert(0);
+            *head = u64::max(*head, view.state.offset.0 + view.lag);
+            let labels = || [("view", view.name.to_owned()), ("partition", view.partition.0.to_string())];
+            offsets.push((labels(), view.state.offset.0));
+            behind.push((labels(), view.lag));
+            failed.push((labels(), u64::from(view.state.failure.is_some())));
+        }
+        let heads: Vec<_> =
+            heads.into_iter().map(|(partition, head)| ([("partition", partition.to_string())], head)).collect();
+        gauges(&mut encoder, "log_head_offset", "The last event of a partition, as this node knows", &heads)?;
+        gauges(&mut encoder, "view_offset", "Up to where a view has folded the log", &offsets)?;
+        gauges(&mut encoder, "view_events_behind", "How many events a view is behind the log", &behind)?;
+        gauges(&mut encoder, "view_failed", "Whether a view has stopped because it failed", &failed)?;
+        let Load { at_work, waiting, refused, done } = self.passwords.load();
+        gauge(&mut encoder, "passwords_at_work", "Passwords that are being hashed", at_work)?;
+        gauge(&mut encoder, "passwords_waiting", "Passwords that wait to be hashed", waiting)?;
+        counter(&mut encoder, "passwords_refused", "Attempts refused because too many waited", refused)?;
+        counter(&mut encoder, "passwords_hashed", "Passwords that were hashed", done)?;
+        let Outcomes { succeeded, refused, unknown, too_often } = &*self.sign_ins;
+        let what = "Attempts to sign in that were looked at or not, by how they ended; unknown ones are refused, too.";
+        let mut encoder = encoder.encode_descriptor("sign_ins", what, None, MetricType::Counter)?;
+        for (outcome, count) in
+            [("succeeded", succeeded), ("refused", refused), ("unknown", unknown), ("too_often", too_often)]
+        {
+            let counter = ConstCounter::new(count.load(Ordering::Relaxed));
+            counter.encode(encoder.encode_family(&[("outcome", outcome)])?)?;
+        }
+        Ok(())
+    }
+}
+
+/// How reactors stand when somebody looks.
+struct Tasks(Arc<OnceLock<Arc<Reactors>>>);
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Tasks {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(reactors) = self.0.get() else { return Ok(()) };
+        let status = reactors.status();
+        let each = |value: fn(&Status) -> u64| -> Vec<(Labels<1>, u64)> {
+            status.iter().map(|it| ([("reactor", it.name.to_owned())], value(it))).collect()
+        };
+        let ended = |outcome: &str, value: fn(&Status) -> u64| -> Vec<(Labels<2>, u64)> {
+            let labels = |it: &Status| [("reactor", it.name.to_owned()), ("outcome", outcome.to_owned())];
+            status.iter().map(|it| (labels(it), value(it))).collect()
+        };
+        gauges(&mut encoder, "tasks_waiting", "Tasks that are left, of all nodes", &each(|it| it.left.waiting))?;
+        gauges(&mut encoder, "tasks_dead", "Tasks that nobody tries any more, of all nodes", &each(|it| it.left.dead))?;
+        gauges(
+            &mut encoder,
+            "reactor_held",
+            "Whether a reactor waits to be released",
+            &each(|it| it.held.is_some().into()),
+        )?;
+        let mut encoder =
+            encoder.encode_descriptor("tasks", "Attempts at tasks, by how they ended.", None, MetricType::Counter)?;
+        let outcomes = [
+            ended("done", |it| it.done),
+            ended("needless", |it| it.needless),
+            ended("retried", |it| it.retried),
+            ended("dead", |it| it.died),
+        ];
+        for (labels, value) in outcomes.concat() {
+            ConstCounter::new(value).encode(encoder.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the operating system says of the process; what it does not say is left out.
+#[derive(Debug)]
+struct Process;
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        if let Some(bytes) = resident_bytes() {
+            gauge(&mut encoder, "process_resident_memory_bytes", "Memory that is in use", bytes)?;
+        }
+        if let Ok(open) = fs::read_dir("/proc/self/fd") {
+            gauge(&mut encoder, "process_open_fds", "Open files and connections", open.count() as u64)?;
+        }
+        Ok(())
+    }
+}
+
+/// From a line as `VmRSS:   12345 kB`.
+fn resident_bytes() -> Option<u64> {
+    let status: io::Result<String> = fs::read_to_string("/proc/self/status");
+    let status = status.ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1_024)
+}
+
+fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), fmt::Error> {
+    let value = ConstCounter::new(value);
+    value.encode(encoder.encode_descriptor(name, &format!("{help}."), None, MetricType::Counter)?)
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Result<(), fmt::Error> {
+    let value = ConstGauge::new(signed(value));
+    value.encode(encoder.encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?)
+}
+
+fn gauges<const N: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: &[(Labels<N>, u64)],
+) -> Result<(), fmt::Error> {
+    let mut encoder = encoder.encode_descriptor(name, &format!("{help}."), None, MetricType::Gauge)?;
+    for (labels, value) in values {
+        ConstGauge::new(signed(*value)).encode(encoder.encode_family(labels)?)?;
+    }
+    Ok(())
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

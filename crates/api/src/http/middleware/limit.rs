@@ -1,0 +1,95 @@
+//! Lets a request through if its budget lasts, and says how the budget stands.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{Method, StatusCode},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use porttask_app::identity::attempts;
+
+use crate::http::{
+    app::App,
+    denials::Asker,
+    limits::Left,
+    problem::Problem,
+    request::{address, bearer, is_forwarded, peer},
+};
+
+/// Machines ask for these; they are cheap, and a refusal would look like a failure.
+const UNLIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// Lets a request through if its budget lasts, and says how it stands.
+pub(super) async fn limit(
+    State((app, public_posts)): State<(App, Arc<BTreeSet<String>>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let limits = &app.limits;
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    if UNLIMITED.contains(&route) {
+        return next.run(request).await;
+    }
+    let network = network(&app, &request);
+    let is_attempt = request.method() == Method::POST && public_posts.contains(route);
+    let token = bearer(request.headers()).filter(|_| !is_attempt).map(|token| limits.key_of(token));
+    let as_stranger = || limits.strangers.as_ref().map(|limit| limit.spend(&network));
+    let spent = match token {
+        _ if is_attempt => limits.attempts.as_ref().map(|limit| limit.spend(&network)),
+        Some(token) => {
+            let is_known = limits.is_known(token);
+            if let Some(Err(left)) = (!is_known).then(as_stranger).flatten() {
+                return refuse(&app, &left);
+            }
+            limits.sessions.as_ref().map(|limit| limit.spend(&token))
+        }
+        None => as_stranger(),
+    };
+    let left = match spent.transpose() {
+        Ok(left) => left,
+        Err(left) => return refuse(&app, &left),
+    };
+    let asker = Asker::of(&mut request);
+    let mut response = next.run(request).await;
+    match token {
+        Some(token) if asker.is_known() => limits.remember(token),
+        // It lets nobody in any more.
+        Some(token) if response.status() == StatusCode::UNAUTHORIZED => limits.forget(token),
+        Some(_) | None => {}
+    }
+    if let Some(left) = left {
+        left.tell(response.headers_mut());
+    }
+    response
+}
+
+/// Where a request comes from, as its budget is kept.
+fn network(app: &App, request: &Request) -> IpAddr {
+    let peer = peer(request.extensions());
+    if is_forwarded(request.headers()) && !peer.is_some_and(|peer| app.settings.trusts(peer)) {
+        app.limits.warn_once(|| {
+            tracing::warn!(
+                "a request says that it was forwarded, by an address that is no trusted proxy: limits and the log see \
+                 that address instead of the client's. If it is your proxy, name it in PORTTASK_TRUSTED_PROXIES"
+            );
+        });
+    }
+    let address = address(request.extensions(), request.headers(), &app.settings);
+    attempts::network(address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)))
+}
+
+fn refuse(app: &App, left: &Left) -> Response {
+    app.metrics.limited(left.name);
+    let seconds = left.wait_seconds.max(1);
+    let detail = format!("too many requests: go on in {seconds} s, and more slowly");
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", detail).after(seconds);
+    let mut response = problem.into_response();
+    left.tell(response.headers_mut());
+    response
+}

@@ -1,0 +1,70 @@
+//! What surrounds every request, from the outside: an id, a measure, a limit, a deadline.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `limit.rs` | how many requests whom |
+
+mod limit;
+
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderValue, Method, StatusCode},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use tokio::time::timeout;
+
+use crate::http::{
+    app::App,
+    problem::Problem,
+    request::{REQUEST_ID, RequestId},
+};
+
+/// The methods that are told apart.
+const METHODS: [Method; 6] = [Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::PUT, Method::HEAD];
+
+/// The routes, surrounded. `public_posts` are the paths at which people without a token send something.
+pub(crate) fn surround(routes: Router<App>, app: &App, public_posts: BTreeSet<String>) -> Router<App> {
+    routes
+        .layer(middleware::from_fn_with_state(app.clone(), in_time))
+        .layer(middleware::from_fn_with_state((app.clone(), Arc::new(public_posts)), limit::limit))
+        .layer(middleware::from_fn_with_state(app.clone(), measure))
+        .layer(middleware::from_fn(named))
+}
+
+/// Gives a request an id, and an answer that says it.
+async fn named(mut request: Request, next: Next) -> Response {
+    let id = RequestId::of(request.headers());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    request.extensions_mut().insert(id.clone());
+    let mut response = next.run(request).await;
+    tracing::debug!(request = %id.0, %method, path, status = response.status().as_u16(), "answered");
+    if let Ok(id) = HeaderValue::from_str(&id.0) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Ends a request that takes too long. What it asked for may have been done: an append that is under way goes on.
+async fn in_time(State(app): State<App>, request: Request, next: Next) -> Response {
+    let limit = app.settings.connections.request_timeout;
+    timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
+        let detail = "this took too long; a change may have been made all the same: repeat it with its Idempotency-Key";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail).after(1).into_response()
+    })
+}
+
+/// Counts a request, and how long it took to answer it.
+async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {
+    let _counted = app.metrics.in_flight();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = METHODS.iter().find(|it| *it == request.method()).map_or("other", Method::as_str);
+    let began = Instant::now();
+    let response = next.run(request).await;
+    app.metrics.answered(method, &route, response.status().as_u16(), began.elapsed().as_secs_f64());
+    response
+}

@@ -1,0 +1,121 @@
+//! From where a request comes.
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts},
+    http::{Extensions, HeaderMap, header, request::Parts},
+};
+use porttask_domain::{Meta, PersonId, Personal};
+use uuid::Uuid;
+
+use crate::http::app::{App, Settings};
+
+/// The name of the header by which requests are told apart.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+const LONGEST_ID: usize = 100;
+const LONGEST_AGENT: usize = 500;
+
+/// From where a request comes, and its id.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) request_id: String,
+}
+
+/// The id of a request, its own or a new one.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
+impl RequestId {
+    /// An id that was sent is taken if it is plain.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let is_plain =
+            |id: &&str| !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|it| it.is_ascii_graphic());
+        Self(sent.filter(is_plain).map_or_else(|| format!("req_{}", Uuid::now_v7().simple()), str::to_owned))
+    }
+}
+
+impl Client {
+    /// The same facts beside those that an actor brings.
+    pub(crate) fn mark(&self, meta: Meta, actor: impl Into<PersonId> + Copy) -> Meta {
+        Meta {
+            ip: self.ip.map(|ip| Personal::trace(actor, ip.to_string())),
+            user_agent: self.user_agent.clone().map(|agent| Personal::trace(actor, agent)),
+            request_id: Some(self.request_id.clone()),
+            ..meta
+        }
+    }
+}
+
+impl FromRequestParts<App> for Client {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        Ok(Self {
+            ip: address(&parts.extensions, &parts.headers, &app.settings),
+            user_agent: agent.map(|agent| agent.chars().take(LONGEST_AGENT).collect()),
+            request_id,
+        })
+    }
+}
+
+/// The address from which a request comes, as far as those are to be believed who say so.
+pub(crate) fn address(extensions: &Extensions, headers: &HeaderMap, settings: &Settings) -> Option<IpAddr> {
+    Some(origin(peer(extensions)?, headers, |address| settings.trusts(address)))
+}
+
+/// The address at the other end of the connection.
+pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical())
+}
+
+/// Whether a proxy says that the request came through it; or somebody who would like to be taken for one.
+pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
+    ["x-forwarded-for", "forwarded", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name))
+}
+
+/// The nearest address on the way that is no trusted proxy. What stands before it anybody may have written.
+fn origin(peer: IpAddr, headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
+    let mut nearest = peer;
+    let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
+    for hop in lines.join(",").rsplit(',') {
+        if !is_trusted(nearest) {
+            break;
+        }
+        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        nearest = address.to_canonical();
+    }
+    nearest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin_of(peer: &str, forwarded: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        let proxies: [IpAddr; 2] = ["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()];
+        origin(peer.parse().unwrap(), &headers, |address| proxies.contains(&address)).to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        assert_eq!(origin_of("192.0.2.9", &["198.51.100.1"]), "192.0.2.9");
+        assert_eq!(origin_of("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(origin_of("10.0.0.1", &["203.0.113.5, 198.51.100.1"]), "198.51.100.1", "the first was made up");
+        assert_eq!(origin_of("10.0.0.1", &["198.51.100.1", "10.0.0.2"]), "198.51.100.1");
+        assert_eq!(origin_of("10.0.0.1", &["nonsense"]), "10.0.0.1");
+        assert_eq!(origin_of("10.0.0.1", &[]), "10.0.0.1");
+    }
+}

@@ -1,0 +1,72 @@
+//! A file as it comes over HTTP: who sends it, what for, and what makes it safe to repeat.
+
+use std::sync::Arc;
+
+use axum::{
+    RequestPartsExt,
+    body::Bytes,
+    extract::{FromRequest, Query, Request},
+    http::{HeaderMap, StatusCode, header},
+};
+use porttask_runtime::log::Once;
+use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
+
+use super::{Allowed, body, order};
+use crate::http::{app::App, problem::Problem, rights::Right};
+
+/// The largest file.
+pub(crate) const MAX_BYTES: usize = 10 * 1024 * 1024;
+
+/// A CSV file by a caller who has this right.
+pub(crate) struct Upload<R, P> {
+    pub(crate) by: Allowed<R>,
+    pub(crate) parameters: P,
+    pub(crate) bytes: Bytes,
+    /// Is kept as long as the bytes are.
+    pub(crate) permit: Arc<OwnedSemaphorePermit>,
+    once: Option<Once>,
+}
+
+impl<R: Right, P: DeserializeOwned + Send + 'static> FromRequest<App> for Upload<R, P> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let by = parts.extract_with_state::<Allowed<R>, _>(app).await?;
+        let parameters = parts.extract::<Query<P>>().await;
+        let Query(parameters) = parameters.map_err(|error| Problem::invalid("query", error.body_text()))?;
+        must_be_csv(&parts.headers)?;
+        let permit = app.permit().await?;
+        let bytes = body::read_at_most(app, body, MAX_BYTES).await?;
+        let once = order::once(app, &parts, &by, &bytes)?;
+        Ok(Self { by, parameters, bytes, permit, once })
+    }
+}
+
+impl<R: Right, P> Upload<R, P> {
+    /// The id of what is ordered with the file. With an `Idempotency-Key`, a repetition makes the same one.
+    pub(crate) fn new_id<T: From<Uuid>>(&self, app: &App) -> T {
+        order::id(app, self.once.as_ref(), self.by.organization.0.as_bytes())
+    }
+
+    /// By what a repetition is told from another request. Without an `Idempotency-Key` nothing is a repetition.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        self.once.as_ref().map(|once| once.fingerprint).unwrap_or_default()
+    }
+}
+
+fn must_be_csv(headers: &HeaderMap) -> Result<(), Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let lower = content_type.to_ascii_lowercase();
+    let mut parts = lower.split(';').map(str::trim);
+    let is_csv = parts.next() == Some("text/csv");
+    let charset = parts.find_map(|part| part.strip_prefix("charset="));
+    let is_utf8 = charset.is_none_or(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8" | "us-ascii"));
+    if is_csv && is_utf8 {
+        return Ok(());
+    }
+    let detail = "send the file itself as the body, in UTF-8, with the header Content-Type: text/csv";
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail))
+}

@@ -1,0 +1,43 @@
+//! What holds for the document of all routes.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+#[test]
+fn public_posts_are_where_strangers_send_something() {
+    let doors: Vec<String> = document::public_post_paths(&routes().into_openapi()).into_iter().collect();
+    for door in ["/v1/invitations/accept", "/v1/sessions", "/v1/setup"] {
+        assert!(doors.iter().any(|it| it == door), "{doors:?}");
+    }
+    assert!(doors.iter().all(|it| !it.contains('{')), "{doors:?}");
+}
+
+#[test]
+fn what_is_referred_to_is_there() {
+    let text = document::complete(routes().into_openapi()).to_json().unwrap();
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let references: Vec<&str> =
+        text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(references.len() > 50, "{}", references.len());
+    for reference in references {
+        assert!(document.pointer(reference).is_some(), "{reference}");
+    }
+}
+
+#[test]
+fn every_operation_is_described_has_declared_tags_and_says_how_it_fails() {
+    let mut document = document::complete(routes().into_openapi());
+    let tags: BTreeSet<String> = document.tags.iter().flatten().map(|tag| tag.name.clone()).collect();
+    let mut used = BTreeSet::new();
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in document::operations(item) {
+            let place = format!("{method} {path}");
+            assert!(operation.operation_id.is_some() && operation.summary.is_some(), "{place}");
+            assert!(operation.description.as_ref().is_some_and(|it| !it.is_empty()), "{place} says only what");
+            assert!(operation.responses.responses.keys().any(|status| status.starts_with('4')), "{place}");
+            used.extend(operation.tags.clone().unwrap_or_default());
+        }
+    }
+    assert_eq!(used, tags, "declare the tags in document.rs");
+}

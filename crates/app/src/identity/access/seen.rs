@@ -1,0 +1,132 @@
+//! What is read to know a caller.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use porttask_domain::{
+    ApiKeyId, Impersonator, OrganizationId, SessionId,
+    identity::{ApiKey, Capability, Organization, Permissions, Role, Session, User, api_key::Grant, session::Holder},
+};
+
+use super::{Access, AccessError, Caller, Credential};
+use porttask_runtime::{
+    execute::{ExecuteError, stream_of},
+    log::{Expected, StreamId},
+};
+
+/// What is read to know a caller, and at which versions.
+pub(super) struct Seen<'a> {
+    access: &'a Access,
+    may_be_old: bool,
+    pub(super) versions: Vec<Expected>,
+}
+
+impl<'a> Seen<'a> {
+    pub(super) fn new(access: &'a Access, may_be_old: bool) -> Self {
+        Self { access, may_be_old, versions: Vec::new() }
+    }
+    /// The caller of a session, or why they are none, as far as what was read still holds.
+    pub(super) async fn session(
+        &mut self,
+        organization: OrganizationId,
+        session: SessionId,
+        now: Timestamp,
+    ) -> Result<Result<Caller, AccessError>, ExecuteError> {
+        let state: Session = self.look(stream_of::<Session>(organization, session)?).await?;
+        let Some(Holder { user, started_at, eras, impersonator }) = state.holder_at(now) else {
+            return Ok(Err(AccessError::Unknown));
+        };
+        if self.access.uses.is_idle(organization, session.0, started_at, now).await? {
+            return Ok(Err(AccessError::Unknown));
+        }
+        if let Some(staff) = impersonator
+            && !self.is_staff(staff, now).await?
+        {
+            return Ok(Err(AccessError::Unknown));
+        }
+        let state: User = self.look(stream_of::<User>(organization, user)?).await?;
+        let Some((role, permissions)) = state.rights() else { return Ok(Err(AccessError::Unknown)) };
+        if !state.keeps(session, eras.user) {
+            return Ok(Err(AccessError::Unknown));
+        }
+        match self.era_in_use(organization).await? {
+            Err(refused) => return Ok(Err(refused)),
+            Ok(era) if era != eras.organization => return Ok(Err(AccessError::Unknown)),
+            Ok(_) => {}
+        }
+        let credential = Credential::Session(session);
+        let (scopes, seen) = (None, Vec::new());
+        Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, impersonator, seen }))
+    }
+
+    /// Whether somebody still is staff of the platform, in a session that lasts.
+    async fn is_staff(
+        &mut self,
+        Impersonator { user, session }: Impersonator,
+        now: Timestamp,
+    ) -> Result<bool, ExecuteError> {
+        let home = OrganizationId::PLATFORM;
+        let state: Session = self.look(stream_of::<Session>(home, session)?).await?;
+        let Some(holder) = state.holder_at(now).filter(|holder| holder.user == user) else { return Ok(false) };
+        let state: User = self.look(stream_of::<User>(home, user)?).await?;
+        let is_super_admin = state.rights().is_some_and(|(role, _)| role == Role::SuperAdmin);
+        Ok(is_super_admin && state.keeps(session, holder.eras.user))
+    }
+
+    /// The caller of a key, or why there is none.
+    pub(super) async fn key(
+        &mut self,
+        organization: OrganizationId,
+        (key, generation): (ApiKeyId, u32),
+        (ip, now): (Option<IpAddr>, Timestamp),
+    ) -> Result<Result<Caller, AccessError>, ExecuteError> {
+        let state: ApiKey = self.look(stream_of::<ApiKey>(organization, key)?).await?;
+        let Some(found) = state.accepted(generation, now) else { return Ok(Err(AccessError::Unknown)) };
+        let (credential, user, seen) = (Credential::Key { key, generation }, found.maker, Vec::new());
+        // First: whoever has stolen it learns elsewhere nothing else about it.
+        let is_near = |network: &IpNet| ip.is_some_and(|ip| network.contains(&ip.to_canonical()));
+        if !found.networks.is_empty() && !found.networks.iter().any(is_near) {
+            let (role, permissions, scopes, impersonator) = (Role::ReadOnly, Permissions::NONE, None, None);
+            let nobody = Caller { organization, user, credential, role, permissions, scopes, impersonator, seen };
+            return Ok(Err(AccessError::Elsewhere(Box::new(nobody))));
+        }
+        if let Err(refused) = self.era_in_use(organization).await? {
+            return Ok(Err(refused));
+        }
+        let maker: User = self.look(stream_of::<User>(organization, found.maker)?).await?;
+        let Some((role, held)) = maker.rights() else { return Ok(Err(AccessError::NoMaker)) };
+        let (permissions, scopes) = match &found.grant {
+            Grant::Permissions(permissions) => (permissions.narrowed_to(held), None),
+            // The person has all rights of the platform, or none.
+            Grant::Scopes(scopes) => (Permissions::NONE, Some(scopes.clone())),
+        };
+        let impersonator = None;
+        Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, impersonator, seen }))
+    }
+
+    /// The era of an organization that is in use, or why it is not. The platform always is.
+    async fn era_in_use(&mut self, organization: OrganizationId) -> Result<Result<u64, AccessError>, ExecuteError> {
+        if organization == OrganizationId::PLATFORM {
+            return Ok(Ok(0));
+        }
+        let state: Organization = self.look(stream_of::<Organization>(organization, organization)?).await?;
+        let allowed = state.allow(Capability::Use);
+        Ok(allowed.map(|()| state.era()).map_err(|refusal| AccessError::Refused(refusal.into())))
+    }
+
+    /// How often all sessions of an organization have ended. Those of the platform never do.
+    pub(super) async fn era_of(&mut self, organization: OrganizationId) -> Result<u64, ExecuteError> {
+        if organization == OrganizationId::PLATFORM {
+            return Ok(0);
+        }
+        let state: Organization = self.look(stream_of::<Organization>(organization, organization)?).await?;
+        Ok(state.era())
+    }
+
+    pub(super) async fn look<A: porttask_domain::Aggregate>(&mut self, stream: StreamId) -> Result<A, ExecuteError> {
+        let (state, version) = self.access.executor.look::<A>(&stream, self.may_be_old).await?;
+        self.versions.push(Expected { stream, version });
+        Ok(state)
+    }
+}

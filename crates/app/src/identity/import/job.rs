@@ -1,0 +1,116 @@
+//! An import as a job: what it is ordered with and what came of it, sealed, and the work itself.
+
+use async_trait::async_trait;
+use porttask_domain::{JobId, Meta, identity::Role};
+use serde::{Deserialize, Serialize};
+
+use super::{Import, ImportError, ImportOrder, LineReport, read};
+use crate::identity::invitations::InvitationLimits;
+use porttask_runtime::{
+    execute::ExecuteError,
+    jobs::{Course, Job, Work, WorkError},
+    vault::{Safe, Vault, VaultError},
+};
+
+/// The kind of such jobs.
+pub const IMPORT_USERS: &str = "import_users";
+
+/// How an import was ordered, beside the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderedImport {
+    /// Who ordered it, from where.
+    pub meta: Meta,
+    /// What those are who have no role in the file.
+    pub default_role: Role,
+    /// Invite everybody who has not been invited yet.
+    pub send_invitations: bool,
+}
+
+/// Imports as jobs.
+pub struct ImportJobs {
+    import: Import,
+    safe: Safe,
+    invitations: InvitationLimits,
+}
+
+impl ImportJobs {
+    /// With this limit of invitations for every organization.
+    ///
+    /// # Errors
+    /// If a key cannot be had.
+    pub async fn open(import: Import, vault: &Vault, invitations: InvitationLimits) -> Result<Self, VaultError> {
+        Ok(Self { import, safe: vault.safe("jobs").await?, invitations })
+    }
+
+    /// What such a job is done with, sealed.
+    ///
+    /// # Errors
+    /// If it cannot be sealed.
+    pub fn input(&self, job: JobId, ordered: &OrderedImport, file: &[u8]) -> Result<Vec<u8>, VaultError> {
+        let mut plain = serde_json::to_vec(ordered).unwrap_or_default();
+        // JSON on one line, and behind it the file as it is.
+        plain.push(b'\n');
+        plain.extend_from_slice(file);
+        self.safe.seal(&plain, &bound_to(job, "input"))
+    }
+
+    /// What became of every line, from the report of such a job.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn report(&self, job: JobId, sealed: &[u8]) -> Result<Vec<LineReport>, VaultError> {
+        let plain = self.safe.open(sealed, &bound_to(job, "report"))?;
+        serde_json::from_slice(&plain).map_err(|_| VaultError::Spoiled("jobs"))
+    }
+}
+
+#[async_trait]
+impl Work for ImportJobs {
+    fn kind(&self) -> &'static str {
+        IMPORT_USERS
+    }
+
+    async fn carry_out(&self, job: &Job, input: &[u8], course: &Course) -> Result<Vec<u8>, WorkError> {
+        let plain = self.safe.open(input, &bound_to(job.id, "input")).map_err(|it| WorkError::Final(it.to_string()))?;
+        let unreadable = || WorkError::Final("the order of this job cannot be read".to_owned());
+        let end = plain.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
+        let ordered: OrderedImport = serde_json::from_slice(&plain[..end]).map_err(|_| unreadable())?;
+        let OrderedImport { meta, default_role, send_invitations } = ordered;
+        // Large files take a while.
+        let lines = tokio::task::spawn_blocking(move || read(&plain[end + 1..], default_role)).await;
+        let lines = lines.map_err(|error| WorkError::Passing(error.to_string()))?;
+        let lines = lines.map_err(|error| WorkError::Final(error.to_string()))?;
+        let order = ImportOrder {
+            organization: job.organization,
+            // So the accounts are known as made by this job.
+            meta: Meta { request_id: Some(job.id.to_string()), ..meta },
+            is_retry: job.epoch > 1,
+            send_invitations,
+            invitations_expire_at: job.created_at + self.invitations.lifetime,
+            invitations_per_day: self.invitations.per_day,
+            dry_run: job.is_dry_run,
+        };
+        let reports = self.import.run(order, lines, course).await?;
+        let report = serde_json::to_vec(&reports).unwrap_or_default();
+        self.safe.seal(&report, &bound_to(job.id, "report")).map_err(|it| WorkError::Passing(it.to_string()))
+    }
+}
+
+impl From<ImportError> for WorkError {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Stopped => Self::Stopped,
+            ImportError::Refused(refused) => Self::Final(refused.message),
+            ImportError::Failed(error @ (ExecuteError::Malformed(_) | ExecuteError::ForeignEvent(_))) => {
+                tracing::error!(%error, "an import failed for a defect of this program");
+                Self::Final("it failed here; it was logged".to_owned())
+            }
+            ImportError::Failed(error) => Self::Passing(error.to_string()),
+        }
+    }
+}
+
+/// What a paper of a job is bound to.
+fn bound_to(job: JobId, what: &str) -> Vec<u8> {
+    [job.0.as_bytes(), what.as_bytes()].concat()
+}

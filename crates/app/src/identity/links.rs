@@ -1,0 +1,190 @@
+//! Links that prove something: that somebody was invited, or may set the platform up.
+//!
+//! A link is not stored anywhere: it says what it is good for, until when, and carries a keyed hash of that. Whoever may
+//! hand it out computes it anew. It is good once because what it is good for can happen once.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, Mac};
+use jiff::{SignedDuration, Timestamp};
+use porttask_domain::OrganizationId;
+use porttask_runtime::vault::{Vault, VaultError};
+use sha2::Sha256;
+use uuid::Uuid;
+
+/// How long a link to set another password is good.
+pub const PASSWORD_RESET: SignedDuration = SignedDuration::from_hours(1);
+/// How long a link to confirm an address is good.
+pub const ADDRESS_CHANGE: SignedDuration = SignedDuration::from_hours(24);
+
+const CONTENT_BYTES: usize = 1 + 16 + 16 + 8 + 8;
+const MAC_BYTES: usize = 32;
+
+/// What a link is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To become the first super admin.
+    Setup,
+    /// To take up an invitation.
+    Invitation,
+    /// To set another password.
+    PasswordReset,
+    /// To confirm an address.
+    AddressChange,
+}
+
+impl Purpose {
+    /// As it stands in the address: the page that takes the link up.
+    pub const fn page(self) -> &'static str {
+        match self {
+            Self::Setup => "setup",
+            Self::Invitation => "invitation",
+            Self::PasswordReset => "password-reset",
+            Self::AddressChange => "address-change",
+        }
+    }
+
+    const fn number(self) -> u8 {
+        match self {
+            Self::Setup => 1,
+            Self::Invitation => 2,
+            Self::PasswordReset => 3,
+            Self::AddressChange => 4,
+        }
+    }
+}
+
+/// What a link says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// What it is good for.
+    pub purpose: Purpose,
+    /// Where.
+    pub organization: OrganizationId,
+    /// For whom.
+    pub subject: Uuid,
+    /// Which of several links for the same: the version of the subject that it was made for.
+    pub generation: u64,
+    /// Until when, in whole seconds.
+    pub expires_at: Timestamp,
+}
+
+/// A text that is no link of ours for this purpose, or not any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidLink {
+    /// It was not made here, or for something else.
+    #[error("the link is not valid: copy it whole, or ask for a new one")]
+    Unknown,
+    /// Its time is over.
+    #[error("the link has expired: ask for a new one")]
+    Expired,
+}
+
+/// Makes and reads links.
+#[derive(Clone)]
+pub struct Links {
+    key: Hmac<Sha256>,
+    public_url: String,
+}
+
+impl Links {
+    /// Links to this address, without a slash at its end.
+    ///
+    /// # Errors
+    /// If the key of links cannot be had.
+    pub async fn open(vault: &Vault, public_url: &str) -> Result<Self, VaultError> {
+        let public_url = public_url.trim_end_matches('/').to_owned();
+        Ok(Self { key: vault.authenticator("links").await?, public_url })
+    }
+
+    /// The address to be opened. The token stands behind `#`, so that no server and no log on the way sees it.
+    pub fn address(&self, link: &Link) -> String {
+        format!("{}/{}#token={}", self.public_url, link.purpose.page(), self.token(link))
+    }
+
+    /// The token of a link.
+    pub fn token(&self, link: &Link) -> String {
+        let mut bytes = Vec::with_capacity(CONTENT_BYTES + MAC_BYTES);
+        bytes.push(link.purpose.number());
+        bytes.extend_from_slice(link.organization.0.as_bytes());
+        bytes.extend_from_slice(link.subject.as_bytes());
+        bytes.extend_from_slice(&link.generation.to_be_bytes());
+        bytes.extend_from_slice(&link.expires_at.as_second().to_be_bytes());
+        let mac = self.key.clone().chain_update(&bytes).finalize().into_bytes();
+        bytes.extend_from_slice(&mac);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// What a token says, if it was made here for this purpose and its time is not over.
+    ///
+    /// # Errors
+    /// Which of that does not hold.
+    pub fn read(&self, token: &str, purpose: Purpose, now: Timestamp) -> Result<Link, InvalidLink> {
+        if token.len() > 2 * (CONTENT_BYTES + MAC_BYTES) {
+            return Err(InvalidLink::Unknown);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token.trim()).map_err(|_| InvalidLink::Unknown)?;
+        let (content, mac) = bytes.split_at_checked(CONTENT_BYTES).ok_or(InvalidLink::Unknown)?;
+        let key = self.key.clone().chain_update(content);
+        key.verify_slice(mac).map_err(|_| InvalidLink::Unknown)?;
+        if content[0] != purpose.number() {
+            return Err(InvalidLink::Unknown);
+        }
+        let id = |from: usize| Uuid::from_slice(&content[from..from + 16]).map_err(|_| InvalidLink::Unknown);
+        let number = |from: usize| content[from..from + 8].try_into().map(u64::from_be_bytes);
+        let (organization, subject) = (OrganizationId(id(1)?), id(17)?);
+        let generation = number(33).map_err(|_| InvalidLink::Unknown)?;
+        let second = number(41).map_err(|_| InvalidLink::Unknown)?.cast_signed();
+        let expires_at = Timestamp::from_second(second).map_err(|_| InvalidLink::Unknown)?;
+        if now >= expires_at {
+            return Err(InvalidLink::Expired);
+        }
+        Ok(Link { purpose, organization, subject, generation, expires_at })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hmac::KeyInit;
+
+    use super::*;
+
+    fn links(key: &[u8]) -> Links {
+        Links { key: Hmac::new_from_slice(key).unwrap(), public_url: "https://admin.example".to_owned() }
+    }
+
+    fn second(number: i64) -> Timestamp {
+        Timestamp::from_second(number).unwrap()
+    }
+
+    fn invitation() -> Link {
+        let (organization, subject) = (OrganizationId(Uuid::from_u128(7)), Uuid::from_u128(11));
+        Link { purpose: Purpose::Invitation, organization, subject, generation: 1, expires_at: second(100) }
+    }
+
+    #[test]
+    fn a_link_is_read_as_it_was_made_until_it_expires() {
+        let links = links(b"one");
+        let token = links.token(&invitation());
+        assert_eq!(links.read(&token, Purpose::Invitation, second(99)), Ok(invitation()));
+        assert_eq!(links.read(&token, Purpose::Invitation, second(100)), Err(InvalidLink::Expired));
+        assert_eq!(links.address(&invitation()), format!("https://admin.example/invitation#token={token}"));
+    }
+
+    #[test]
+    fn what_was_made_for_something_else_or_elsewhere_or_was_changed_is_no_link() {
+        let here = links(b"one");
+        let token = here.token(&invitation());
+        assert_eq!(here.read(&token, Purpose::Setup, second(1)), Err(InvalidLink::Unknown));
+        assert_eq!(links(b"two").read(&token, Purpose::Invitation, second(1)), Err(InvalidLink::Unknown));
+        for index in 0..token.len() - 1 {
+            let mut bytes = token.clone().into_bytes();
+            bytes[index] = if bytes[index] == b'A' { b'B' } else { b'A' };
+            let changed = String::from_utf8(bytes).unwrap();
+            assert_eq!(here.read(&changed, Purpose::Invitation, second(1)), Err(InvalidLink::Unknown), "{index}");
+        }
+        for bad in ["", "A", "é", &token[1..], &token[..token.len() - 2], &format!("{token}AAAA"), &"A".repeat(9_999)]
+        {
+            assert_eq!(here.read(bad, Purpose::Invitation, second(1)), Err(InvalidLink::Unknown), "{bad}");
+        }
+    }
+}

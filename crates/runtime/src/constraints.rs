@@ -1,0 +1,225 @@
+//! Names and counts: what the events say of them, compared with what the log keeps beside the events.
+//!
+//! The log keeps claims and counts so that an append can be decided without reading history. They follow from the events
+//! alone, so they can be checked, and mended, by reading all of it.
+
+use porttask_domain::{Guard, OrganizationId, Scope, Tally, uuid_of};
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use crate::{
+    ledger::Database,
+    log::{self, Claim, ClaimKey, Counter, CounterKey, Head, LogError, Offset, PartitionId, Position},
+    vault::{Vault, VaultError},
+};
+
+/// How many events are read at a time.
+const PAGE: usize = 4_096;
+/// How often mending begins again because something was recorded meanwhile.
+const ATTEMPTS: u32 = 100;
+
+/// Names and counts, as they are kept or as they should be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Guarded {
+    /// Who holds which name.
+    pub claims: BTreeMap<ClaimKey, String>,
+    /// The counts that are not zero.
+    pub counts: BTreeMap<CounterKey, i64>,
+}
+
+/// What the log keeps, and up to which events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last event of every partition at that moment.
+    pub heads: Vec<Head>,
+    /// What was kept then.
+    pub kept: Guarded,
+}
+
+/// What has to change so that the log keeps what the events say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mending {
+    /// Names, with their owners or free.
+    pub claims: BTreeMap<ClaimKey, Option<String>>,
+    /// Counts.
+    pub counts: BTreeMap<CounterKey, i64>,
+}
+
+/// Something that is kept otherwise than the events say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Whose name or count it is.
+    pub organization: OrganizationId,
+    /// What it is called: a kind of name, or a count.
+    pub what: String,
+    /// What is kept.
+    pub kept: Option<String>,
+    /// What the events say.
+    pub expected: Option<String>,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |it: &Option<String>| it.clone().unwrap_or_else(|| "nothing".to_owned());
+        let (kept, expected) = (word(&self.kept), word(&self.expected));
+        write!(f, "{} {}: kept is {kept}, the events say {expected}", self.organization, self.what)
+    }
+}
+
+/// Why guards cannot be checked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GuardsError {
+    /// Events were recorded faster than they were read.
+    #[error("the log is too busy: events are recorded faster than names and counts can be mended; stop its nodes")]
+    Busy,
+    /// An event cannot be read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Checks and mends the names and counts of a log.
+pub struct Guards {
+    database: Arc<dyn Database>,
+    vault: Arc<Vault>,
+    tally: Tally,
+    expected: Guarded,
+    read: BTreeMap<PartitionId, Offset>,
+}
+
+impl Guards {
+    /// Of this log.
+    pub fn new(database: Arc<dyn Database>, vault: Arc<Vault>) -> Self {
+        let (tally, expected, read) = (Tally::default(), Guarded::default(), BTreeMap::new());
+        Self { database, vault, tally, expected, read }
+    }
+
+    /// What is kept otherwise than the events say, at one moment; appends go on meanwhile.
+    ///
+    /// # Errors
+    /// If an event cannot be read, or the log fails.
+    pub async fn verify(&mut self) -> Result<Vec<Fault>, GuardsError> {
+        let snapshot = self.database.guarded().await?;
+        self.read_to(&snapshot.heads).await?;
+        Ok(faults(&snapshot.kept, &self.expected))
+    }
+
+    /// Brings what is kept to what the events say; answers what was otherwise.
+    ///
+    /// # Errors
+    /// If an event cannot be read, the log fails, or is never still for the moment that it takes.
+    pub async fn rebuild(&mut self) -> Result<Vec<Fault>, GuardsError> {
+        for _ in 0..ATTEMPTS {
+            let snapshot = self.database.guarded().await?;
+            self.read_to(&snapshot.heads).await?;
+            let faults = faults(&snapshot.kept, &self.expected);
+            if faults.is_empty() || self.database.mend(&snapshot.heads, &self.mending(&snapshot.kept)).await? {
+                return Ok(faults);
+            }
+        }
+        Err(GuardsError::Busy)
+    }
+
+    fn mending(&self, kept: &Guarded) -> Mending {
+        let mut mending = Mending::default();
+        for (key, expected, _) in differences(&kept.claims, &self.expected.claims) {
+            mending.claims.insert(key.clone(), expected.cloned());
+        }
+        for (key, expected, _) in differences(&kept.counts, &self.expected.counts) {
+            mending.counts.insert(key.clone(), expected.copied().unwrap_or_default());
+        }
+        mending
+    }
+
+    async fn read_to(&mut self, heads: &[Head]) -> Result<(), GuardsError> {
+        for Head { position: Position { partition, offset: end }, .. } in heads {
+            let mut after = self.read.get(partition).copied().unwrap_or_default();
+            while after < *end {
+                let limit = PAGE.min((end.0 - after.0) as usize);
+                let events = self.database.read_partition(*partition, after, limit).await?;
+                let Some(last) = events.last() else { break };
+                after = last.position.offset;
+                for (event, fact) in events.iter().zip(self.vault.facts(&events).await?) {
+                    let organization = event.stream.organization;
+                    let owner = event.stream.name.id();
+                    let subject = uuid_of(owner).unwrap_or_default();
+                    for guard in self.tally.take_in(organization, subject, &fact) {
+                        if let Some(guard) = in_terms_of_the_log(&self.vault, organization, owner, &guard) {
+                            self.expected.take_in(guard);
+                        }
+                    }
+                }
+                self.read.insert(*partition, after);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Guarded {
+    fn take_in(&mut self, guard: log::Guard) {
+        match guard {
+            log::Guard::Claim(Claim { key, owner }) => _ = self.claims.entry(key).or_insert(owner),
+            log::Guard::Release(Claim { key, .. }) => _ = self.claims.remove(&key),
+            log::Guard::Count(Counter { key, by, .. }) => {
+                let value = self.counts.get(&key).copied().unwrap_or_default() + by;
+                if value == 0 {
+                    self.counts.remove(&key);
+                } else {
+                    self.counts.insert(key, value);
+                }
+            }
+        }
+    }
+}
+
+/// A guard with the name as a keyed hash; `None` if the name was erased, with which its claim was released.
+pub(crate) fn in_terms_of_the_log(
+    vault: &Vault,
+    organization: OrganizationId,
+    owner: &str,
+    guard: &Guard,
+) -> Option<log::Guard> {
+    let claim = |scope: Scope, kind, name: &str| {
+        let within = match scope {
+            Scope::Organization => organization,
+            Scope::Platform => OrganizationId::PLATFORM,
+        };
+        Claim { key: vault.claim_key(within, kind, name), owner: owner.to_owned() }
+    };
+    match guard {
+        Guard::Claim { scope, kind, name } => Some(log::Guard::Claim(claim(*scope, kind, name.as_deref()?))),
+        Guard::Release { scope, kind, name } => Some(log::Guard::Release(claim(*scope, kind, name.as_deref()?))),
+        Guard::Count { name, by, minimum, maximum } => {
+            let key = CounterKey { organization, name: name.clone() };
+            Some(log::Guard::Count(Counter { key, by: *by, minimum: *minimum, maximum: *maximum }))
+        }
+    }
+}
+
+fn faults(kept: &Guarded, expected: &Guarded) -> Vec<Fault> {
+    let claims = differences(&kept.claims, &expected.claims).map(|(key, expected, kept)| Fault {
+        organization: key.organization,
+        what: format!("{} {:02x}{:02x}…", key.kind, key.hash[0], key.hash[1]),
+        kept: kept.cloned(),
+        expected: expected.cloned(),
+    });
+    let counts = differences(&kept.counts, &expected.counts).map(|(key, expected, kept)| Fault {
+        organization: key.organization,
+        what: key.name.to_string(),
+        kept: kept.map(i64::to_string),
+        expected: expected.map(i64::to_string),
+    });
+    claims.chain(counts).collect()
+}
+
+/// The keys at which two maps differ, with what is expected and what is kept.
+fn differences<'a, K: Ord, V: PartialEq>(
+    kept: &'a BTreeMap<K, V>,
+    expected: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = (&'a K, Option<&'a V>, Option<&'a V>)> {
+    let surplus = kept.iter().filter(|(key, _)| !expected.contains_key(key)).map(|(key, kept)| (key, None, Some(kept)));
+    let wrong = expected.iter().map(|(key, value)| (key, Some(value), kept.get(key)));
+    surplus.chain(wrong.filter(|(_, expected, kept)| expected != kept))
+}
