@@ -177,7 +177,7 @@ fn every_crate_uses_only_the_layers_below_it() {
     assert_eq!(graph.faults(), Vec::<String>::new());
 }
 
-/// A workspace of all crates with these uses, and what is wrong with it.
+/// A workspace of all crates with these activity, and what is wrong with it.
 fn faults_of(edges: &[(&str, &str, Use)]) -> Vec<String> {
     let members = CRATES.iter().map(|(name, _)| (*name).to_owned()).collect();
     let mut graph = Graph { members, edges: BTreeMap::new() };

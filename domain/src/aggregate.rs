@@ -1,37 +1,41 @@
-//! The shape of a noun that decides: a command asks, `decide` applies the rules, an event states the fact, `evolve`
-//! remembers it.
+//! The shape of an aggregate: a command asks, `decide` applies the rules, an event states the fact, `evolve` remembers it.
 
 use std::{
     borrow::Cow,
     fmt::{Debug, Display},
 };
 
-use crate::Fact;
+use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
-/// One noun: the state of one stream, as far as its decisions need it.
+/// The state of one stream, as far as its decisions need it.
 pub trait Aggregate: Debug + Default + Clone + Send + Sync + 'static {
-    /// The first part of the names of its streams.
+    /// The first part of the names of its streams and of its events.
     const CATEGORY: &'static str;
+    /// Whether [`constraints`](Self::constraints) depend on the state. Where they depend on the event alone, a replay of the
+    /// constraints keeps no states.
+    const CONSTRAINTS_NEED_STATE: bool = true;
     /// What its streams are named after.
-    type Id: Copy + Debug + Display + Send + Sync + 'static;
+    type Id: Copy + Debug + Display + From<Uuid> + Send + Sync + 'static;
     /// What can be asked of it.
     type Command: Debug + Send + Sync + 'static;
     /// What can happen to it.
-    type Event: Debug + Clone + PartialEq + Into<Fact> + TryFrom<Fact> + Send + Sync + 'static;
+    type Event: Debug + Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static;
     /// Why something may not happen.
-    type Refusal: Refusal;
+    type Rejection: Rejection;
 
-    /// What happens if `command` is carried out, or why it may not. What is so already happens not again: no events.
+    /// The events of a command, or why it is rejected. Idempotent: repeating a command that already took effect yields no
+    /// events.
     ///
     /// # Errors
-    /// The refusal.
-    fn decide(&self, command: &Self::Command) -> Result<Vec<Self::Event>, Self::Refusal>;
+    /// The rejection.
+    fn decide(&self, command: &Self::Command) -> Result<Vec<Self::Event>, Self::Rejection>;
 
     /// Remembers what has happened. Cannot fail: it has happened.
     fn evolve(&mut self, event: &Self::Event);
 
     /// What `event`, which happens to this state, changes beyond its stream.
-    fn guards(&self, event: &Self::Event) -> Vec<Guard> {
+    fn constraints(&self, event: &Self::Event) -> Vec<Constraint> {
         _ = event;
         Vec::new()
     }
@@ -45,16 +49,16 @@ pub trait Aggregate: Debug + Default + Clone + Send + Sync + 'static {
     }
 }
 
-/// A reason for which the rules do not let something happen.
-pub trait Refusal: Debug + Display + PartialEq + Send + Sync + 'static {
-    /// What kind of refusal it is.
+/// Why a domain rule says no.
+pub trait Rejection: Debug + Display + PartialEq + Send + Sync + 'static {
+    /// What kind of rejection it is.
     fn kind(&self) -> Kind;
     /// Its stable name, in words joined by hyphens.
     fn slug(&self) -> &'static str;
 }
 
-/// Of aggregates that refuse nothing.
-impl Refusal for std::convert::Infallible {
+/// Of aggregates that reject nothing.
+impl Rejection for std::convert::Infallible {
     fn kind(&self) -> Kind {
         match *self {}
     }
@@ -64,25 +68,25 @@ impl Refusal for std::convert::Infallible {
     }
 }
 
-/// What a refusal means for whoever asked.
+/// What a rejection means for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// There is no such thing.
+    /// It does not exist.
     NotFound,
-    /// Not as things stand now.
+    /// Not in the present state.
     Conflict,
-    /// Never, as it was asked.
+    /// Never, as it was requested.
     Invalid,
-    /// Not to this caller.
+    /// Not for this caller.
     Forbidden,
-    /// A bound is reached.
+    /// A limit is reached.
     LimitReached,
 }
 
-/// An invariant over many streams, which follows from the events alone. Names are claimed under keyed hashes of what
-/// stands here.
+/// An invariant over many streams, which follows from the events alone: a unique name or a bounded counter. Names are
+/// claimed under keyed hashes of what stands here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Guard {
+pub enum Constraint {
     /// The name is taken by this stream.
     Claim {
         /// Within what it is unique.
@@ -91,6 +95,8 @@ pub enum Guard {
         kind: &'static str,
         /// The name in its comparable form; `None` if it was erased, with which its claim was released.
         name: Option<String>,
+        /// The answer if another stream has it.
+        violation: Violation,
     },
     /// The name is given back.
     Release {
@@ -101,17 +107,39 @@ pub enum Guard {
         /// The name in its comparable form; `None` if it was erased, with which its claim was released.
         name: Option<String>,
     },
-    /// A count of the organization changes.
+    /// A counter of the organization changes.
     Count {
-        /// What is counted; behind a blank, the part of it that has a count of its own: a day.
+        /// What is counted; after a space, the part of it that has a counter of its own: a day.
         name: Cow<'static, str>,
         /// By how much.
         by: i64,
-        /// A decrease below this is refused.
+        /// A decrease below this is rejected.
         minimum: Option<i64>,
-        /// An increase above this is refused.
+        /// An increase above this is rejected.
         maximum: Option<i64>,
+        /// The answer if the counter would leave its bounds.
+        violation: Violation,
     },
+}
+
+/// The answer to a command that would violate a constraint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Violation {
+    /// What it means for the caller.
+    pub kind: Kind,
+    /// Its stable name, in words joined by hyphens.
+    pub slug: &'static str,
+    /// What is wrong and what to do. `{bound}` stands for the bound of a counter, `{owner}` for the stream that has a name.
+    pub message: &'static str,
+    /// After how many seconds a repetition may succeed, if time alone helps.
+    pub retry_after_seconds: Option<u32>,
+}
+
+impl Violation {
+    /// Without time that helps.
+    pub const fn new(kind: Kind, slug: &'static str, message: &'static str) -> Self {
+        Self { kind, slug, message, retry_after_seconds: None }
+    }
 }
 
 /// Within what a name is unique.

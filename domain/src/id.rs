@@ -3,7 +3,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserializer, de};
 use uuid::Uuid;
 
 /// A text that is no id of the wanted kind.
@@ -14,49 +14,60 @@ pub struct InvalidId {
     prefix: &'static str,
 }
 
+/// Defines typed ids.
+#[macro_export]
 macro_rules! ids {
     ($($(#[doc = $doc:literal])+ $name:ident = $prefix:literal;)+) => {$(
         $(#[doc = $doc])+
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(pub Uuid);
+        pub struct $name(pub uuid::Uuid);
 
         impl $name {
             /// What ids of this kind begin with, before the underscore.
             pub const PREFIX: &'static str = $prefix;
         }
 
-        impl From<Uuid> for $name {
-            fn from(id: Uuid) -> Self {
+        impl From<uuid::Uuid> for $name {
+            fn from(id: uuid::Uuid) -> Self {
                 Self(id)
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write(f, $prefix, self.0)
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                $crate::id::write(f, $prefix, self.0)
             }
         }
 
-        impl FromStr for $name {
-            type Err = InvalidId;
+        impl std::str::FromStr for $name {
+            type Err = $crate::InvalidId;
 
-            fn from_str(text: &str) -> Result<Self, InvalidId> {
-                let invalid = || InvalidId { text: text.chars().take(64).collect(), prefix: $prefix };
-                read(text, $prefix).map(Self).ok_or_else(invalid)
+            fn from_str(text: &str) -> Result<Self, $crate::InvalidId> {
+                $crate::id::parse(text, $prefix).map(Self)
             }
         }
 
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str(Text(std::marker::PhantomData))
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::id::deserialize(deserializer)
             }
         }
+
+        #[cfg(feature = "schema")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                $crate::id::schema($prefix)
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl utoipa::ToSchema for $name {}
     )+};
 }
 
@@ -69,12 +80,14 @@ ids! {
     SessionId = "ses";
     /// A key by which a program works.
     ApiKeyId = "key";
-    /// Refusals of one caller, of one kind, within an hour.
-    RefusalId = "rfs";
-    /// Readings of one impersonated session, of one kind, within an hour.
-    ReadingId = "rdg";
-    /// An address to which mail goes, by a keyed hash of it.
-    MailboxId = "mbx";
+    /// Denied requests of one caller, of one kind, within an hour.
+    DenialId = "dnl";
+    /// What was read in one impersonated session, by one operation, within an hour.
+    StaffAccessId = "sta";
+    /// Failed attempts to sign in to one account, within an hour.
+    FailedSignInsId = "fsi";
+    /// Reminders of the accounts with one email address, by a keyed hash of it.
+    AccountReminderId = "rem";
     /// Something that was taken out of the platform.
     ExportId = "exp";
     /// Long work that somebody ordered.
@@ -101,9 +114,9 @@ impl From<UserId> for PersonId {
 }
 
 /// An address beyond all organizations belongs to a record of its own.
-impl From<MailboxId> for PersonId {
-    fn from(mailbox: MailboxId) -> Self {
-        Self(mailbox.0)
+impl From<AccountReminderId> for PersonId {
+    fn from(reminder: AccountReminderId) -> Self {
+        Self(reminder.0)
     }
 }
 
@@ -132,7 +145,9 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// 128 bits in groups of five, the first of which has three.
 const LENGTH: usize = 26;
 
-fn write(f: &mut fmt::Formatter<'_>, prefix: &str, id: Uuid) -> fmt::Result {
+/// An id as text.
+#[doc(hidden)]
+pub fn write(f: &mut fmt::Formatter<'_>, prefix: &str, id: Uuid) -> fmt::Result {
     let bits = id.as_u128();
     let text: [u8; LENGTH] = std::array::from_fn(|index| {
         let group = bits >> (5 * (LENGTH - 1 - index)) & 31;
@@ -145,6 +160,29 @@ fn write(f: &mut fmt::Formatter<'_>, prefix: &str, id: Uuid) -> fmt::Result {
 pub fn uuid_of(id: &str) -> Option<Uuid> {
     let (prefix, _) = id.rsplit_once('_')?;
     read(id, prefix)
+}
+
+/// The number in an id with this prefix.
+#[doc(hidden)]
+pub fn parse(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {
+    read(text, prefix).ok_or_else(|| InvalidId { text: text.chars().take(64).collect(), prefix })
+}
+
+/// An id from a text.
+#[doc(hidden)]
+pub fn deserialize<'de, T: FromStr<Err = InvalidId>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_str(Text(std::marker::PhantomData))
+}
+
+/// Ids with this prefix in the OpenAPI document.
+#[cfg(feature = "schema")]
+#[doc(hidden)]
+pub fn schema(prefix: &str) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+    let object = utoipa::openapi::ObjectBuilder::new()
+        .schema_type(utoipa::openapi::schema::Type::String)
+        .pattern(Some(format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$")))
+        .examples([serde_json::json!(format!("{prefix}_01h455vb4pex5vsknk084sn02q"))]);
+    object.into()
 }
 
 fn read(text: &str, prefix: &str) -> Option<Uuid> {

@@ -1,36 +1,39 @@
-//! What may happen: aggregates, their events and their refusals.
+//! What may happen: aggregates, their events and their rejections.
 //!
 //! Pure: no IO, no async, no clock, no randomness. Time, new ids, hashes and looked-up facts come in as data.
 //!
-//! | room | what it owns |
+//! | module | what it owns |
 //! |---|---|
-//! | `identity` | organizations, users, sessions, API keys, mailboxes |
-//! | `compliance` | refusals that callers met, readings of staff, exports |
+//! | `identity` | organizations, users, sessions, API keys |
+//! | `compliance` | denied requests, staff access, exports |
 //!
-//! Beside the rooms stands what all of them use: [`Aggregate`] (the shape of a noun), [`Fact`] (all events in one type),
-//! [`Meta`] (who did it), [`Personal`] (values that can be erased), the typed ids.
+//! Beside the modules stands what all of them use: [`Aggregate`] (the shape of an aggregate), [`DomainEvent`] (all events
+//! in one type), [`Meta`] (who did it), [`Personal`] (values that can be erased), typed ids, [`TextEnum`] (enumerations
+//! that are texts).
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod aggregate;
 pub mod compliance;
-mod fact;
-mod id;
+#[doc(hidden)]
+pub mod id;
 pub mod identity;
 mod meta;
 mod personal;
-mod tally;
+mod registry;
 #[cfg(test)]
 mod testing;
 mod text;
+mod texts;
 
-pub use aggregate::{Aggregate, Guard, Kind, Refusal, Scope};
-pub use fact::{Fact, Undecodable};
+pub use aggregate::{Aggregate, Constraint, Kind, Rejection, Scope, Violation};
 pub use id::{
-    ApiKeyId, ExportId, InvalidId, JobId, MailboxId, OrganizationId, PersonId, ReadingId, RefusalId, SessionId, UserId,
-    uuid_of,
+    AccountReminderId, ApiKeyId, DenialId, ExportId, FailedSignInsId, InvalidId, JobId, OrganizationId, PersonId,
+    SessionId, StaffAccessId, UserId, uuid_of,
 };
+pub use identity::Capability;
 pub use meta::{Actor, Impersonator, Meta};
 pub use personal::{Personal, Sealing};
-pub use tally::Tally;
+pub use registry::{ConstraintReplay, DomainEvent, Registered, Source, Undecodable};
 pub use text::{InvalidText, PersonName, Reason};
+pub use texts::TextEnum;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ApiKeyId, OrganizationId, Personal, SessionId, UserId};
 
-/// What stands beside the fact in every event.
+/// What stands beside the domain_event in every event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Meta {

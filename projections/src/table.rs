@@ -1,7 +1,7 @@
 //! The table of a read model: defined by its row, once for all engines.
 
 use jiff::Timestamp;
-use porttask_domain::{ApiKeyId, OrganizationId, SessionId, UserId};
+use porttask_domain::OrganizationId;
 use uuid::Uuid;
 
 /// A table. The engine adds the partition as the first column of its key and of every index.
@@ -18,9 +18,9 @@ pub struct Table {
     /// What it is filtered and sorted by.
     pub indexes: &'static [Index],
     /// What the rows of all partitions together are sorted by.
-    pub spanning: &'static [Index],
-    /// The columns in which texts are searched: folded, never nothing.
-    pub searched: &'static [&'static str],
+    pub cross_partition_indexes: &'static [Index],
+    /// The columns in which texts are full_text_columns: folded, never nothing.
+    pub full_text_columns: &'static [&'static str],
 }
 
 impl Table {
@@ -29,7 +29,7 @@ impl Table {
         let mut text = String::new();
         for (column, value) in self.columns.iter().zip(row) {
             if let Value::Text(part) = value
-                && self.searched.contains(&column.name)
+                && self.full_text_columns.contains(&column.name)
             {
                 if !text.is_empty() {
                     text.push(' ');
@@ -148,12 +148,47 @@ macro_rules! column_types {
     )+};
 }
 
+/// Lets ids stand in columns.
+#[macro_export]
+macro_rules! id_columns {
+    ($($id:ty),+ $(,)?) => {$(
+        impl $crate::ColumnType for $id {
+            const KIND: $crate::Kind = $crate::Kind::Id;
+
+            fn to_value(&self) -> $crate::Value {
+                $crate::Value::Id(self.0)
+            }
+
+            fn from_value(value: $crate::Value) -> Option<Self> {
+                if let $crate::Value::Id(id) = value { Some(Self(id)) } else { None }
+            }
+        }
+    )+};
+}
+
+/// Lets enumerations that are texts stand in columns.
+#[macro_export]
+macro_rules! text_columns {
+    ($($type:ty),+ $(,)?) => {$(
+        impl $crate::ColumnType for $type {
+            const KIND: $crate::Kind = $crate::Kind::Text;
+
+            fn to_value(&self) -> $crate::Value {
+                $crate::Value::Text(porttask_domain::TextEnum::as_str(self).to_owned())
+            }
+
+            fn from_value(value: $crate::Value) -> Option<Self> {
+                let $crate::Value::Text(text) = value else { return None };
+                porttask_domain::TextEnum::from_text(&text)
+            }
+        }
+    )+};
+}
+
+id_columns!(OrganizationId);
+
 column_types! {
     Uuid: Id, |it| *it, Some;
-    OrganizationId: Id, |it| it.0, |id| Some(Self(id));
-    UserId: Id, |it| it.0, |id| Some(Self(id));
-    ApiKeyId: Id, |it| it.0, |id| Some(Self(id));
-    SessionId: Id, |it| it.0, |id| Some(Self(id));
     u64: Integer, |it| *it as i64, |it: i64| u64::try_from(it).ok();
     bool: Boolean, |it| *it, Some;
     Timestamp: Time, |it| *it, Some;

@@ -4,7 +4,7 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// A text without case and diacritics: `Ångström` is found by `angstrom`. What has no decomposition (ł, ø, ß) is replaced
 /// as its readers would write it in ASCII.
-pub fn folded(text: &str) -> String {
+pub fn normalized(text: &str) -> String {
     let plain = text.nfkd().filter(|character| !is_combining_mark(*character)).flat_map(char::to_lowercase);
     let mut folded = String::with_capacity(text.len());
     for character in plain {
@@ -39,7 +39,7 @@ mod tests {
             ("ﬁne", "fine"),
             ("李小龍", "李小龍"),
         ] {
-            assert_eq!(folded(text), expected);
+            assert_eq!(normalized(text), expected);
         }
     }
 }

@@ -28,7 +28,7 @@ async fn founded(store: &Store, data: &str) -> Placed {
     let organization = porttask_runtime::new_id::<OrganizationId>();
     let event = event(&stream(organization, "organization-1"), data);
     let log = store.open().await;
-    log.append(Append::new(organization, vec![event]).founding()).await.unwrap().events[0]
+    log.append(Append::new(organization, vec![event]).creates_organization()).await.unwrap().events[0]
 }
 
 async fn a_new_log_has_no_events(store: Store) {
@@ -38,7 +38,7 @@ async fn a_new_log_has_no_events(store: Store) {
 async fn tail_prints_the_latest_events_of_every_partition(store: Store) {
     let log = store.open().await;
     let organization = porttask_runtime::new_id::<OrganizationId>();
-    log.append(simple(organization, "organization-1").founding()).await.unwrap();
+    log.append(simple(organization, "organization-1").creates_organization()).await.unwrap();
     for _ in 0..4 {
         log.append(simple(organization, "user-1")).await.unwrap();
     }
@@ -86,7 +86,7 @@ async fn follow_prints_what_another_process_appends(store: Store) {
     let output = BufReader::new(follow.stdout.take().unwrap());
     std::thread::spawn(move || output.lines().try_for_each(|line| sender.send(line.unwrap())));
     let organization = porttask_runtime::new_id::<OrganizationId>();
-    log.append(simple(organization, "organization-1").founding()).await.unwrap();
+    log.append(simple(organization, "organization-1").creates_organization()).await.unwrap();
     let line = receiver.recv_timeout(Duration::from_secs(10)).unwrap();
     assert!(line.contains("organization-1"), "{line}");
     assert_eq!(receiver.try_recv(), Err(mpsc::TryRecvError::Empty), "printed once");

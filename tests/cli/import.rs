@@ -36,7 +36,7 @@ async fn users_are_imported_and_the_exit_code_tells_whether_all_are_in(store: St
     let good = folder
         .file("\u{feff}Name;E mail;Role\r\nJörg Müller;jörg@müller.example;Agent\r\n\r\nZoë;zoe@acme.example;\r\n");
     let tried = said(&import(&store, &good, &["--dry-run"]));
-    assert_eq!(tried, "2 registered, 0 unchanged, 0 refused; 0 invited. Nothing was recorded: this was a dry run.\n");
+    assert_eq!(tried, "2 registered, 0 unchanged, 0 rejected; 0 invited. Nothing was recorded: this was a dry run.\n");
     let json = said(&import(&store, &good, &["--json", "--send-invitations"]));
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["registered"], &json["invited"]), (&2.into(), &2.into()), "{json}");
@@ -49,10 +49,10 @@ async fn users_are_imported_and_the_exit_code_tells_whether_all_are_in(store: St
     assert_eq!((output.status.code(), complaint(&output).as_str()), (Some(2), ""));
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
-        "line 3: refused: name a name must not contain a web address\n\
-         line 3: refused: email must be a mail address, as in ana@example.com\n\
-         line 3: refused: role must be admin, agent, read_only or auditor\n\
-         1 registered, 1 unchanged, 1 refused; 0 invited.\n"
+        "line 3: rejected: name a name must not contain a web address\n\
+         line 3: rejected: email must be a mail address, as in ana@example.com\n\
+         line 3: rejected: role must be admin, agent, read_only or auditor\n\
+         1 registered, 1 unchanged, 1 rejected; 0 invited.\n"
     );
 }
 
@@ -70,7 +70,7 @@ async fn a_file_that_cannot_be_read_is_said_so(store: Store) {
     }
     assert_eq!(
         said(&import(&store, &folder.file("name,email\n"), &[])),
-        "0 registered, 0 unchanged, 0 refused; 0 invited.\n"
+        "0 registered, 0 unchanged, 0 rejected; 0 invited.\n"
     );
     let missing = import(&store, &folder.0.path().join("nothing.csv"), &[]);
     assert!(complaint(&missing).contains("nothing.csv"), "{}", complaint(&missing));
@@ -99,5 +99,5 @@ async fn an_import_that_was_killed_goes_on_where_it_was(store: Store) {
     let count = |word: &str| json[word].as_u64().unwrap();
     assert!(count("unchanged") >= 100 && count("registered") > 0, "{} {}", json["unchanged"], json["registered"]);
     assert_eq!((count("unchanged") + count("registered"), events().await), (3_000, before + 3_000));
-    assert!(node.guards().verify().await.unwrap().is_empty());
+    assert!(node.constraints().verify().await.unwrap().is_empty());
 }

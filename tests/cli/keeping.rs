@@ -59,13 +59,13 @@ async fn a_view_that_was_changed_is_found_and_repaired(store: Store) {
 
 async fn guards_are_verified_and_mended(store: Store) {
     Node::on(&store).await.acme().await;
-    assert!(succeed(&store, &["guards", "verify"]).contains("as the events say"));
+    assert!(succeed(&store, &["constraints", "verify"]).contains("OK"));
     change(&store, "UPDATE log.counters SET value = 5 WHERE name = 'active_admins'").await;
-    let found = run(&store, &["guards", "verify"], MASTER_KEY);
-    assert!(!found.status.success() && complaint(&found).contains("porttask guards rebuild"));
+    let found = run(&store, &["constraints", "verify"], MASTER_KEY);
+    assert!(!found.status.success() && complaint(&found).contains("porttask constraints rebuild"));
     assert!(String::from_utf8_lossy(&found.stdout).contains("active_admins: kept is 5, the events say 1"));
-    assert!(succeed(&store, &["guards", "rebuild"]).contains("1 mended"));
-    succeed(&store, &["guards", "verify", "--json"]);
+    assert!(succeed(&store, &["constraints", "rebuild"]).contains("1 repaired"));
+    succeed(&store, &["constraints", "verify", "--json"]);
 }
 
 /// 32 times the letter `b`.
@@ -73,11 +73,11 @@ const OTHER_KEY: &str = "YmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmJiYmI=";
 
 async fn another_master_key_is_refused(store: Store) {
     Node::on(&store).await.acme().await;
-    let other = run(&store, &["guards", "verify"], OTHER_KEY);
+    let other = run(&store, &["constraints", "verify"], OTHER_KEY);
     assert!(!other.status.success() && complaint(&other).contains("PORTTASK_MASTER_KEY"), "{}", complaint(&other));
-    let broken = run(&store, &["guards", "verify"], "c2VjcmV0");
+    let broken = run(&store, &["constraints", "verify"], "c2VjcmV0");
     assert!(complaint(&broken).contains("32 bytes in base64") && !complaint(&broken).contains("c2VjcmV0"));
-    let without = porttask(&store, &["guards", "verify"]).output().unwrap();
+    let without = porttask(&store, &["constraints", "verify"]).output().unwrap();
     assert!(
         !without.status.success() && complaint(&without).contains("PORTTASK_MASTER_KEY"),
         "{}",
@@ -101,7 +101,7 @@ async fn keys_are_rotated(store: Store) {
 #[test]
 fn an_embedded_log_makes_its_master_key_once_and_for_its_owner_only() {
     porttask_tests::run_on(Engine::Sqlite, async |store: Store| {
-        let verify = || porttask(&store, &["guards", "verify"]).output().unwrap();
+        let verify = || porttask(&store, &["constraints", "verify"]).output().unwrap();
         let first = verify();
         assert!(first.status.success() && complaint(&first).contains("Made a master key"), "{}", complaint(&first));
         let file = Path::new(store.place()).join("master.key");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use porttask_app::identity::{
     access::{Access, AccessError, Caller, Credential, Token},
-    activity::{SessionLimits, Uses},
+    credential_activity::{CredentialActivity, SessionLimits},
 };
 use porttask_domain::{
     OrganizationId, SessionId, UserId,
@@ -36,8 +36,8 @@ fn now() -> Timestamp {
 
 fn access(node: &Node) -> Access {
     let limits = SessionLimits { longest: SignedDuration::from_hours(12), idle: None };
-    let uses = Arc::new(Uses::new(node.log.clone(), node.vault.clone(), limits));
-    Access::new(node.log.clone(), node.executor.clone(), uses)
+    let activity = Arc::new(CredentialActivity::new(node.log.clone(), node.vault.clone(), limits));
+    Access::new(node.log.clone(), node.executor.clone(), activity)
 }
 
 async fn sign_in(node: &Node, acme: &Acme, user: UserId) -> String {
@@ -109,10 +109,10 @@ async fn a_suspension_on_another_node_holds_on_the_next_request(store: Store) {
     access.authenticate(&token, now()).await.unwrap();
     two.organization(&acme, acme.suspend()).await.unwrap();
     let refused = access.authenticate(&token, now()).await;
-    assert!(matches!(&refused, Err(AccessError::Refused(it)) if it.slug == "organization-suspended"), "{refused:?}");
+    assert!(matches!(&refused, Err(AccessError::Rejected(it)) if it.slug == "organization-suspended"), "{refused:?}");
     let method = session::Method::Password;
     let started = access.start(acme.organization, acme.admin, method, now()..Timestamp::MAX, acme.meta()).await;
-    assert!(matches!(&started, Err(AccessError::Refused(_))), "{started:?}");
+    assert!(matches!(&started, Err(AccessError::Rejected(_))), "{started:?}");
     two.organization(&acme, organization::Command::Reactivate).await.unwrap();
     assert_eq!(access.authenticate(&token, now()).await, Err(AccessError::Unknown), "it has ended for good");
     let token = sign_in(&one, &acme, acme.admin).await;
@@ -129,7 +129,7 @@ async fn what_ends_all_sessions_on_another_node_holds_on_the_next_request(store:
         access.authenticate(token, now()).await.unwrap();
     }
     let keeping = Some(session_of(&here));
-    two.user(&acme, bob, user::Command::ChangePassword { era: 0, keeping }).await.unwrap();
+    two.user(&acme, bob, user::Command::ChangePassword { session_epoch: 0, keeping }).await.unwrap();
     access.authenticate(&here, now()).await.unwrap();
     assert_eq!(access.authenticate(&there, now()).await, Err(AccessError::Unknown));
     let later = sign_in(&one, &acme, bob).await;

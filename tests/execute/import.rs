@@ -65,7 +65,7 @@ async fn events(node: &Node) -> u64 {
 }
 
 async fn sound(node: &Node) {
-    assert_eq!(node.guards().verify().await.unwrap(), []);
+    assert_eq!(node.constraints().verify().await.unwrap(), []);
 }
 
 async fn everybody_gets_an_account_and_the_second_time_nothing_happens(store: Store) {
@@ -85,7 +85,7 @@ async fn everybody_gets_an_account_and_the_second_time_nothing_happens(store: St
     let again =
         run(&Node::on(&store).await, order(&acme), &file.to_uppercase().replace("NAME,EMAIL,ROLE", "name,email,role"))
             .await;
-    assert_eq!((count(&again, LineResult::Unchanged), count(&again, LineResult::Refused)), (201, 1));
+    assert_eq!((count(&again, LineResult::Unchanged), count(&again, LineResult::Rejected)), (201, 1));
     assert_eq!(again.iter().map(|it| it.user).collect::<Vec<_>>(), first.iter().map(|it| it.user).collect::<Vec<_>>());
     assert_eq!(events(&node).await, before + 200);
     sound(&node).await;
@@ -139,7 +139,7 @@ async fn a_dry_run_of_an_import_records_nothing(store: Store) {
     let before = events(&node).await;
     let file = format!("{}Ana,ana@acme.example,\nEve,eve@acme.example,super admin\n", file(20));
     let reports = run(&node, ImportOrder { dry_run: true, send_invitations: true, ..order(&acme) }, &file).await;
-    let counts = [LineResult::Registered, LineResult::Unchanged, LineResult::Refused].map(|it| count(&reports, it));
+    let counts = [LineResult::Registered, LineResult::Unchanged, LineResult::Rejected].map(|it| count(&reports, it));
     assert_eq!((counts, events(&node).await), ([20, 1, 1], before));
     assert!(reports[21].faults[0].reason.contains("does not exist in this organization"), "{:?}", reports[21]);
 }
@@ -171,7 +171,7 @@ async fn nobody_brings_in_more_than_they_hold(store: Store) {
     let by_bob = Meta::by(Actor::User { organization: acme.organization, user: bob });
     let file = "name,email,role,invoices\nA,a@acme.example,agent,\nB,b@acme.example,agent,none\n";
     let reports = run(&node, ImportOrder { meta: by_bob, ..order(&acme) }, file).await;
-    assert_eq!((reports[0].result, reports[1].result), (LineResult::Refused, LineResult::Registered));
+    assert_eq!((reports[0].result, reports[1].result), (LineResult::Rejected, LineResult::Registered));
     assert!(reports[0].faults[0].reason.contains("nobody grants more than they hold"));
 }
 
@@ -182,7 +182,7 @@ async fn who_has_lost_their_right_brings_nobody_in(store: Store) {
     // More than can be done before the other node comes to write.
     let lines = read(file(20_000).as_bytes(), Role::ReadOnly).unwrap();
     let (course, import) = (Arc::new(Course::new()), import(&one).await);
-    let refused = || course.counts().get("refused").copied().unwrap_or_default();
+    let refused = || course.counts().get("rejected").copied().unwrap_or_default();
     let demotion = async {
         while course.done() < 70 {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -196,14 +196,14 @@ async fn who_has_lost_their_right_brings_nobody_in(store: Store) {
     };
     let (ended, demoted) = tokio::join!(import.run(by_admin(&acme), lines, &course), demotion);
     let counts = course.counts();
-    assert_eq!(counts["registered"] + counts["refused"], course.done(), "{ended:?}");
+    assert_eq!(counts["registered"] + counts["rejected"], course.done(), "{ended:?}");
     // Nothing of it was recorded after the demotion.
     let later = one.log.read_partition(demoted.partition, demoted.offset, 1_000).await.unwrap();
     assert!(later.iter().all(|event| event.event_type.as_str() != "user.registered.v1"), "{}", later.len());
 
     let stranger = one.found("umbra.example").await;
     let order = ImportOrder { meta: stranger.meta(), ..order(&acme) };
-    assert_eq!(count(&run(&one, order, &file(401)).await, LineResult::Refused), 401);
+    assert_eq!(count(&run(&one, order, &file(401)).await, LineResult::Rejected), 401);
 }
 
 async fn an_address_that_is_held_by_another_account_stays_there(store: Store) {
@@ -222,5 +222,5 @@ async fn nobody_is_brought_into_a_suspended_organization(store: Store) {
     node.organization(&acme, acme.suspend()).await.unwrap();
     let lines = read(file(5).as_bytes(), Role::ReadOnly).unwrap();
     let refused = import(&node).await.run(order(&acme), lines, &Course::new()).await;
-    assert!(matches!(&refused, Err(ImportError::Refused(it)) if it.slug == "organization-suspended"), "{refused:?}");
+    assert!(matches!(&refused, Err(ImportError::Rejected(it)) if it.slug == "organization-suspended"), "{refused:?}");
 }

@@ -1,9 +1,9 @@
-//! The way of a command on every engine: rules, guards, memory, personal data.
+//! The way of a command on every engine: rules, constraints, memory, personal data.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod access;
-mod guards;
+mod constraints;
 mod import;
 mod memory;
 mod personal;

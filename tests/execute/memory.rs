@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use porttask_domain::{
-    Fact,
+    DomainEvent,
     identity::{Role, Session, User, organization, session, user},
 };
 use porttask_runtime::{
@@ -29,7 +29,7 @@ async fn a_change_on_another_node_holds_at_once(store: Store) {
     let bob = one.joined(&acme, "bob@acme.example", Role::Agent).await;
     for role in [Role::ReadOnly, Role::Auditor, Role::Agent, Role::Admin] {
         two.user(&acme, bob, become_role(role)).await.unwrap();
-        assert_eq!(one.user(&acme, bob, become_role(role)).await.unwrap().facts, [], "{role:?} twice");
+        assert_eq!(one.user(&acme, bob, become_role(role)).await.unwrap().events, [], "{role:?} twice");
     }
 }
 
@@ -77,14 +77,14 @@ async fn what_is_said_to_be_new_is_met_as_it_is(store: Store) {
     let bob = new_id();
     let invite = || invite(acme.organization, bob, "bob@acme.example", Role::Agent);
     let request = Request::new(acme.organization, acme.meta());
-    for (node, facts) in [(&one, 1), (&two, 0), (&one, 0)] {
+    for (node, domain_events) in [(&one, 1), (&two, 0), (&one, 0)] {
         let commands = Commands::new().on_new::<User>(bob, invite());
         let done = node.executor.execute_all(&commands, &request).await.unwrap();
-        assert_eq!(done.facts.len(), facts);
+        assert_eq!(done.events.len(), domain_events);
     }
     let commands = Commands::new().on_new::<User>(bob, become_role(Role::Auditor));
     let done = two.executor.execute_all(&commands, &request).await.unwrap();
-    assert_eq!(done.facts[0].1, Version(2), "after the invitation");
+    assert_eq!(done.events[0].version, Version(2), "after the invitation");
     let commands = Commands::new().on_new::<User>(new_id(), become_role(Role::Auditor));
     let refused = two.executor.execute_all(&commands, &request).await;
     assert_refused(&refused, "user-not-found");
@@ -99,7 +99,7 @@ async fn a_revoked_session_beats_a_command_under_way(store: Store) {
         method: session::Method::Password,
         started_at: jiff::Timestamp::UNIX_EPOCH,
         expires_at: jiff::Timestamp::MAX,
-        eras: session::Eras::default(),
+        session_epoch: session::SessionEpoch::default(),
     };
     one.executor.execute::<Session>(session, start, &acme.request()).await.unwrap();
 
@@ -130,7 +130,7 @@ async fn a_dry_run_is_not_answered_from_memory_and_records_nothing(store: Store)
     let before = one.log.heads().await.unwrap();
     let would = one.executor.execute::<User>(bob, become_role(Role::Auditor), &request).await.unwrap();
     assert_eq!(would.position, None);
-    let changed = Fact::User(user::Event::RoleChanged { from: Role::ReadOnly, to: Role::Auditor });
-    assert_eq!(would.facts.first().map(|(_, version, fact)| (version.0, fact)), Some((5, &changed)));
+    let changed = DomainEvent::User(user::Event::RoleChanged { from: Role::ReadOnly, to: Role::Auditor });
+    assert_eq!(would.events.first().map(|it| (it.version.0, &it.event)), Some((5, &changed)));
     assert_eq!(one.log.heads().await.unwrap(), before);
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use porttask_domain::{
-    Fact,
+    DomainEvent,
     identity::{Role, user},
 };
 use porttask_runtime::log::{Offset, RecordedEvent};
@@ -59,9 +59,9 @@ async fn every_node_opens_what_was_sealed(store: Store) {
     let home = two.log.partition_of(acme.organization).await.unwrap().unwrap();
     let events = events_of(&two, home).await;
     let mut names = Vec::new();
-    for (event, fact) in events.iter().zip(two.vault.facts(&events).await.unwrap()) {
+    for (event, domain_event) in events.iter().zip(two.vault.domain_events(&events).await.unwrap()) {
         assert!(event.is_intact());
-        if let Fact::User(user::Event::Invited { name, email, .. }) = fact {
+        if let DomainEvent::User(user::Event::Invited { name, email, .. }) = domain_event {
             names.push((name.value().unwrap().to_owned(), email.value().unwrap().to_owned()));
         }
     }
@@ -81,8 +81,8 @@ async fn an_erased_person_stays_erased_and_can_still_be_administered(store: Stor
     let home = fresh.log.partition_of(acme.organization).await.unwrap().unwrap();
     let events = events_of(&fresh, home).await;
     let mut values = Vec::new();
-    for fact in fresh.vault.facts(&events).await.unwrap() {
-        if let Fact::User(user::Event::Invited { email, .. }) = fact {
+    for domain_event in fresh.vault.domain_events(&events).await.unwrap() {
+        if let DomainEvent::User(user::Event::Invited { email, .. }) = domain_event {
             values.push(email.value().map(str::to_owned));
         }
     }

@@ -9,7 +9,7 @@ use porttask_runtime::{
     new_id,
 };
 use porttask_tests::{Node, assert_refused, become_role, create, invite};
-use porttask_tests::{Store, on_both_engines, once};
+use porttask_tests::{Store, idempotency_key, on_both_engines};
 
 on_both_engines! {
     commands_are_carried_out_together_or_not_at_all,
@@ -27,7 +27,7 @@ async fn commands_are_carried_out_together_or_not_at_all(store: Store) {
     let commands = Commands::new()
         .on::<Organization>(organization, create("acme.example"))
         .on::<User>(admin, invite(organization, admin, "ana@acme.example", Role::SuperAdmin));
-    let request = Request::new(organization, Meta::by(Actor::Operator)).founding();
+    let request = Request::new(organization, Meta::by(Actor::Operator)).creates_organization();
     assert_refused(&node.executor.execute_all(&commands, &request).await, "role-not-here");
     assert_eq!(node.log.partition_of(organization).await.unwrap(), None);
     // The domain was not claimed either.
@@ -42,15 +42,15 @@ async fn a_later_command_sees_what_an_earlier_one_changed(store: Store) {
         .on::<User>(bob, invite(acme.organization, bob, "bob@acme.example", Role::Agent))
         .on::<User>(bob, become_role(Role::ReadOnly));
     let done = node.executor.execute_all(&commands, &acme.request()).await.unwrap();
-    let versions: Vec<u64> = done.facts.iter().map(|(_, version, _)| version.0).collect();
+    let versions: Vec<u64> = done.events.iter().map(|it| it.version.0).collect();
     assert_eq!(versions, [1, 2, 3], "invited, another role, narrower permissions");
-    assert_eq!(node.user(&acme, bob, become_role(Role::ReadOnly)).await.unwrap().facts, []);
+    assert_eq!(node.user(&acme, bob, become_role(Role::ReadOnly)).await.unwrap().events, []);
 }
 
 async fn a_repeated_request_is_carried_out_once(store: Store) {
     let node = Node::on(&store).await;
     let acme = node.acme().await;
-    let request = Request { once: Some(once("k", "invite bob")), ..acme.request() };
+    let request = Request { idempotency_key: Some(idempotency_key("k", "invite bob")), ..acme.request() };
     // Whoever repeats a request decides again, with a new id.
     let (first, again): (UserId, UserId) = (new_id(), new_id());
     let invite = |user| invite(acme.organization, user, "bob@acme.example", Role::Agent);
@@ -60,7 +60,7 @@ async fn a_repeated_request_is_carried_out_once(store: Store) {
     let (_, version) = node.executor.load::<User>(acme.organization, again).await.unwrap();
     assert_eq!(version.0, 0, "the second was not invited");
 
-    let other = Request { once: Some(once("k", "invite eve")), ..acme.request() };
+    let other = Request { idempotency_key: Some(idempotency_key("k", "invite eve")), ..acme.request() };
     let eve = new_id();
     assert_eq!(node.executor.execute::<User>(eve, invite(eve), &other).await, Err(ExecuteError::AnotherRequest));
 }
@@ -88,14 +88,14 @@ async fn answers_tell_where_it_happened(store: Store) {
     let head = node.log.heads().await.unwrap().into_iter().find(|head| head.position.partition == home).unwrap();
     assert_eq!((head.position, Some(head.recorded_at)), (position, done.recorded_at));
     let unchanged = node.user(&acme, bob, become_role(Role::ReadOnly)).await.unwrap();
-    assert_eq!((unchanged.position, unchanged.facts), (None, vec![]));
+    assert_eq!((unchanged.position, unchanged.events), (None, vec![]));
 }
 
 async fn a_repetition_is_answered_although_it_would_be_refused_now(store: Store) {
     let node = Node::on(&store).await;
     let acme = node.acme().await;
     let bob = node.joined(&acme, "bob@acme.example", Role::Agent).await;
-    let request = Request { once: Some(once("k", "make bob an auditor")), ..acme.request() };
+    let request = Request { idempotency_key: Some(idempotency_key("k", "make bob an auditor")), ..acme.request() };
     let done = node.executor.execute::<User>(bob, become_role(Role::Auditor), &request).await.unwrap();
     node.user(&acme, bob, user::Command::Deactivate).await.unwrap();
     assert_refused(&node.user(&acme, bob, become_role(Role::Auditor)).await, "user-deactivated");

@@ -68,7 +68,7 @@ async fn a_key_works_in_the_name_of_its_maker_until_it_is_revoked(store: Store) 
         robot.get(USERS).refused(401, "unauthenticated");
     }
     let shown = bob.get(&format!("{KEYS}/{id}")).is(200);
-    assert!(shown.body["revoked_at"].is_string() && shown.body["maker"] == bob.session["user"], "{shown:?}");
+    assert!(shown.body["revoked_at"].is_string() && shown.body["owner"] == bob.session["user"], "{shown:?}");
     bob.post(&format!("{KEYS}/{id}/rotate"), &json!({})).refused(409, "api-key-revoked");
 }
 
@@ -168,7 +168,7 @@ async fn a_stolen_key_makes_no_friends(store: Store) {
     assert_eq!(listed.body["items"].as_array().unwrap().len(), 1);
     // In the background.
     let refused = async || {
-        let page = bob.get("/v1/organizations/current/audit-log?action=refusal.noted").is(200);
+        let page = bob.get("/v1/organizations/current/audit-log?action=denial.recorded").is(200);
         page.body.to_string().contains(&id)
     };
     by(Duration::from_secs(10), "the refusals are taken down", refused).await;
@@ -225,10 +225,10 @@ async fn an_orphan_stops_until_it_is_adopted(store: Store) {
     assert_eq!(trial.body["keys_that_stop"], json!([id]));
     robot.get(USERS).is(200);
     assert_eq!(bob.post(&path, &json!({})).is(200).body["keys_that_stop"], json!([id]));
-    robot.get(USERS).refused(403, "api-key-maker-inactive");
+    robot.get(USERS).refused(403, "api-key-owner-inactive");
     bob.post(&format!("{KEYS}/{id}/adopt"), &json!({})).is(200);
     robot.get(USERS).is(200);
-    assert_eq!(bob.get(&format!("{KEYS}/{id}")).is(200).body["maker"], bob.session["user"]);
+    assert_eq!(bob.get(&format!("{KEYS}/{id}")).is(200).body["owner"], bob.session["user"]);
 }
 
 async fn keys_of_others_are_nobodys(store: Store) {
@@ -265,7 +265,7 @@ async fn what_is_no_good_key_is_refused(store: Store) {
     for bad in [json!({}), json!({"name": ""}), json!({"name": "see http://evil.example"}), json!({"name": "a\nb"})] {
         bob.post(KEYS, &bad).refused(422, "invalid-fields");
     }
-    for mass in ["maker", "organization", "id", "token", "generation", "role"] {
+    for mass in ["owner", "organization", "id", "token", "generation", "role"] {
         bob.post(KEYS, &json!({"name": "robot", mass: "x"})).refused(422, "invalid-fields");
     }
     bob.post(KEYS, &json!({"name": "robot", "scopes": ["users:write"]})).refused(422, "api-key-needs-permissions");
@@ -335,5 +335,5 @@ async fn a_key_is_known_in_the_audit_log(store: Store) {
     assert_eq!((&entry["action"], &entry["actor"]["kind"]), (&json!("organization.renamed"), &json!("api_key")));
     assert_eq!((&entry["actor"]["id"], &entry["ip"]), (&json!(id), &json!("127.0.0.1")));
     let made = bob.get("/v1/organizations/current/audit-log?action=api_key.created").is(200);
-    assert_eq!(made.body["items"][0]["summary"], "made the API key harbour robot");
+    assert_eq!(made.body["items"][0]["summary"], "created the API key harbour robot");
 }

@@ -154,17 +154,17 @@ async fn refusals_are_entries_and_fold(store: Store) {
     let own = format!("/v1/organizations/current/users/{}/deactivate", bob.session["user"].as_str().unwrap());
     bob.post(&own, &json!({})).refused(409, "last-admin");
     let refused = async || {
-        let mut refused = summaries(&bob, "?action=refusal.noted");
+        let mut refused = summaries(&bob, "?action=denial.recorded");
         refused.sort();
         refused
     };
     let at_once = [
-        "was refused deactivate_user: last-admin",
-        "was refused get_organization: organization-not-found",
-        "was refused list_users: forbidden",
+        "was denied deactivate_user: last-admin",
+        "was denied get_organization: organization-not-found",
+        "was denied list_users: forbidden",
     ];
     by(Duration::from_secs(10), "the first of each kind is taken down", async || refused().await == at_once).await;
-    let entry = items(&bob, "?action=refusal&actor=cleo@acme.example").pop().unwrap();
+    let entry = items(&bob, "?action=denial&actor=cleo@acme.example").pop().unwrap();
     assert_eq!((&entry["actor"]["name"], &entry["ip"]), (&json!("Cleo Tanaka"), &json!("127.0.0.1")));
 
     // The others of the hour follow when the hour or the service ends.
@@ -172,9 +172,9 @@ async fn refusals_are_entries_and_fold(store: Store) {
     assert!(service.wait());
     let service = Service::start(&store);
     let bob = service.sign_in("bob@acme.example");
-    let mut refused = summaries(&bob, "?action=refusal.noted");
+    let mut refused = summaries(&bob, "?action=denial.recorded");
     refused.sort();
-    assert_eq!(refused[3], "was refused list_users: forbidden, 5 times", "{refused:?}");
+    assert_eq!(refused[3], "was denied list_users: forbidden, 5 times", "{refused:?}");
     assert_eq!(refused.len(), 4, "{refused:?}");
 }
 
@@ -211,8 +211,8 @@ async fn an_export_is_recorded_before_it_leaves(store: Store) {
     let dry = bob.post(&format!("{LOG}/export?dry_run=true"), &json!({"format": "csv"})).is(200);
     assert_eq!(dry.body["events"], json!(["export.audit_log_taken"]));
     let key = [("idempotency-key", "once")];
-    let once = || bob.send("POST", &format!("{LOG}/export"), &key, Some(&json!({"format": "csv"}))).is(200);
-    let (first, again) = (once(), once());
+    let idempotency_key = || bob.send("POST", &format!("{LOG}/export"), &key, Some(&json!({"format": "csv"}))).is(200);
+    let (first, again) = (idempotency_key(), idempotency_key());
     assert_eq!(first.body, again.body, "a repeated request sends the same");
     assert_eq!(items(&bob, "?action=export").len(), 3, "neither a dry run nor a repetition is recorded");
     bob.post(&format!("{LOG}/export"), &json!({"format": "pdf"})).refused(422, "invalid-fields");

@@ -59,7 +59,7 @@ async fn an_organization_lives(store: Store) {
         "first_admin": {"name": "Eve", "email": "eve@acme.example"}}),
     )
     .refused(409, "domain-taken");
-    let listed = ana.get("/v1/organizations?q=acm&standing=active").is(200);
+    let listed = ana.get("/v1/organizations?q=acm&status=active").is(200);
     assert_eq!(listed.body["items"].as_array().unwrap().len(), 1, "{listed:?}");
     bob.get("/v1/organizations").refused(403, "forbidden");
     bob.post(&format!("{path}/suspend"), &json!({"reason": "fun"})).refused(403, "forbidden");
@@ -169,8 +169,8 @@ async fn a_wrong_sign_in_tells_nothing(store: Store) {
         sign_in("bob@acme.example", PASSWORD, Some("nowhere.example")),
         sign_in("bob@acme.example", &"x".repeat(50_000), None),
     ];
-    for refusal in refusals {
-        assert_eq!((refusal.status, refusal.problem()), (401, "sign-in-refused"), "{refusal:?}");
+    for refused in refusals {
+        assert_eq!((refused.status, refused.problem()), (401, "sign-in-refused"), "{refused:?}");
     }
     sign_in("BOB@acme.example", PASSWORD, Some("Acme.example")).is(201);
 }
@@ -219,7 +219,7 @@ async fn failed_attempts_are_entries_and_fold(store: Store) {
         service.try_sign_in("bob@acme.example", "not the password").refused(401, "sign-in-refused");
         service.try_sign_in("nobody@acme.example", "not the password").refused(401, "sign-in-refused");
     }
-    let path = format!("/v1/organizations/current/audit-log?action=refusal.sign_in_failed&target={user}");
+    let path = format!("/v1/organizations/current/audit-log?action=sign_in.failed&target={user}");
     let first = async || bob.get(&path).is(200).body["items"].as_array().unwrap().len() == 1;
     by(Duration::from_secs(10), "the first is taken down", first).await;
     let page = bob.get(&path).is(200);

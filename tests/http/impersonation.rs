@@ -64,8 +64,8 @@ async fn staff_sees_what_the_user_sees_and_everybody_sees_staff(store: Store) {
     staff.patch("/v1/organizations/current", &json!({"name": "Acme Ports"})).is(200);
 
     // The organization sees a number, and neither who it is nor from where.
-    let begun = entry(&bob, LOG, "act").await;
-    assert_eq!(begun["summary"], "began to act as the user: ticket 4711");
+    let begun = entry(&bob, LOG, "impersonating").await;
+    assert_eq!(begun["summary"], "started impersonating the user: ticket 4711");
     let renamed = entry(&bob, LOG, "renamed+impersonated").await;
     assert_eq!(renamed["actor"]["id"], bob.session["user"]);
     assert_eq!(renamed["impersonator"], json!({"staff_number": number}));

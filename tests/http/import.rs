@@ -65,7 +65,7 @@ async fn a_file_becomes_accounts_and_every_line_is_told(store: Store) {
     assert_eq!(ordered.header("location"), format!("/v1/organizations/{acme}/jobs/{id}"));
     assert_eq!((&ordered.body["kind"], &ordered.body["total"]), (&json!("import_users"), &json!(32)));
     let done = until(&bob, &id, "done");
-    assert_eq!(done["counts"], json!({"registered": 30, "unchanged": 1, "refused": 1, "invited": 30}), "{done}");
+    assert_eq!(done["counts"], json!({"registered": 30, "unchanged": 1, "rejected": 1, "invited": 30}), "{done}");
     assert_eq!((&done["done"], &done["ordered_by"]), (&json!(32), &bob.session["user"]));
 
     let lines = report(&bob, &id, "").is(200).body;
@@ -84,7 +84,7 @@ async fn a_file_becomes_accounts_and_every_line_is_told(store: Store) {
     assert_eq!(page["items"].as_array().unwrap().len(), 20);
     page = report(&bob, &id, &format!("?limit=20&cursor={}", page["next_cursor"].as_str().unwrap())).is(200).body;
     assert_eq!((page["items"].as_array().unwrap().len(), &page["next_cursor"]), (12, &json!(null)));
-    let refused = report(&bob, &id, "?result=refused").is(200).body;
+    let refused = report(&bob, &id, "?result=rejected").is(200).body;
     assert_eq!(refused["items"].as_array().unwrap().len(), 1);
     let csv = report(&bob, &id, "?format=csv").is(200);
     let text = csv.body.as_str().unwrap();
@@ -285,7 +285,7 @@ async fn is_kept_in_the_open(store: &Store, text: &str) -> bool {
             holds("log.db") || holds("log.db-wal")
         }
         Engine::Postgres => {
-            let sql = format!("SELECT count(*) FROM ledger.job_papers WHERE position('{text}'::bytea IN bytes) > 0");
+            let sql = format!("SELECT count(*) FROM ledger.job_payloads WHERE position('{text}'::bytea IN bytes) > 0");
             store.sql(&sql).await != ["0"]
         }
     }

@@ -108,8 +108,8 @@ async fn an_invitation_comes_by_mail_and_its_link_lets_in(store: Store) {
     for line in [
         "To: \"Bob Fisher\" <bob@acme.example>",
         "From: PortTask <no-reply@admin.porttask.example>",
-        "Subject: You are invited to Acme",
-        "You are invited to join Acme on PortTask as an admin.",
+        "Subject: You have been invited to Acme",
+        "You have been invited to join Acme on PortTask as an admin.",
     ] {
         assert!(mail.lines().any(|it| it == line), "no {line} in {mail}");
     }
@@ -162,7 +162,7 @@ async fn a_mail_that_cannot_be_sent_is_a_task_that_people_see(store: Store) {
     assert!(listed.contains("mail invitation") && listed.contains("1 attempts"), "{listed}");
     let dead = String::from_utf8(run(&["tasks", "list", "--dead"]).stdout).unwrap();
     assert_eq!(dead, "No task is dead.\n");
-    let revived = run(&["tasks", "revive", "00000000-0000-0000-0000-000000000001"]);
+    let revived = run(&["tasks", "retry", "00000000-0000-0000-0000-000000000001"]);
     assert!(!revived.status.success() && String::from_utf8_lossy(&revived.stderr).contains("no dead task"));
     assert!(!run(&["tasks", "release", "post"]).status.success());
     let released = run(&["tasks", "release", "mail"]);
@@ -206,7 +206,7 @@ async fn a_mail_that_is_refused_is_dead_until_it_is_revived(store: Store) {
     };
     let task = dead();
     assert!(task["last_error"].as_str().unwrap().contains("nobody is called so"), "{task}");
-    let revived = porttask(&store, &["tasks", "revive", task["id"].as_str().unwrap()]).output().unwrap();
+    let revived = porttask(&store, &["tasks", "retry", task["id"].as_str().unwrap()]).output().unwrap();
     assert!(revived.status.success(), "{revived:?}");
     let again = dead();
     assert_eq!((&again["id"], &again["attempts"]), (&task["id"], &json!(1)), "it was tried as if never before");

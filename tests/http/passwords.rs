@@ -135,7 +135,7 @@ async fn a_password_is_changed_by_whoever_knows_it(store: Store) {
     change(PASSWORD, "yet another password").refused(403, "wrong-password");
     // In the background.
     let refused = async || {
-        let page = bob.get("/v1/organizations/current/audit-log?action=refusal.noted").is(200);
+        let page = bob.get("/v1/organizations/current/audit-log?action=denial.recorded").is(200);
         page.body.to_string().contains("wrong-password")
     };
     by(Duration::from_secs(10), "the refusals are taken down", refused).await;

@@ -187,7 +187,7 @@ async fn under_load(store: Store, by: libc::c_int) -> bool {
         bob.get(&format!("{users}/{user}")).is(200);
     }
     drop(again);
-    for checked in ["views", "guards"] {
+    for checked in ["views", "constraints"] {
         let output = porttask(&store, &[checked, "verify"]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }

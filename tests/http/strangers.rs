@@ -124,16 +124,16 @@ async fn whoever_has_several_accounts_is_told_by_mail_alone(store: Store) {
     );
     // The platform knows of it, and no organization of another.
     let ana = service.ana();
-    let entries = ana.get("/v1/organizations/current/audit-log?action=mailbox.accounts_told").is(200);
+    let entries = ana.get("/v1/organizations/current/audit-log?action=account_reminder.requested").is(200);
     assert_eq!(entries.body["items"].as_array().unwrap().len(), 1);
     let bob = service.sign_in("bob@acme.example");
     let seen = bob.get("/v1/organizations/current/audit-log?limit=200").is(200);
     assert!(!seen.body.to_string().contains("umbra"), "{seen:?}");
-    // Once a day: the mail of a later event comes, and no other of these.
+    // IdempotencyKey a day: the mail of a later event comes, and no other of these.
     sign_in(&service, &body).refused(401, "sign-in-refused");
     let reset = json!({"email": "bob@acme.example"});
     service.send("POST", "/v1/password-resets", &[], Some(&reset)).is(202);
-    let has_come = || mails(&data.join("mail"), 1).iter().any(|(_, mail)| mail.contains("Your new password for"));
+    let has_come = || mails(&data.join("mail"), 1).iter().any(|(_, mail)| mail.contains("Reset your password for"));
     by(Duration::from_secs(20), "the later mail", async || has_come()).await;
     assert_eq!(told().len(), 1);
     let one = json!({"email": "zoe@zimt.example", "password": PASSWORD, "organization": "umbra.example"});

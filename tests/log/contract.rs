@@ -1,14 +1,14 @@
 //! What `porttask_runtime::log` promises, as tests that run on every engine.
 
 mod append;
+mod constraints;
+mod creations;
+mod credential_activity;
 mod follow;
-mod foundings;
-mod guards;
+mod idempotency;
 mod jobs;
 mod ledger;
 mod nodes;
-mod once;
 mod partitions;
 mod read;
 mod tasks;
-mod uses;

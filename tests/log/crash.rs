@@ -14,7 +14,7 @@ use porttask_tests::{Acknowledged, Work, by};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Tasks that append through a node of this process and repeat, with the same `Once`, what failed in passing.
+/// Tasks that append through a node of this process and repeat, with the same `IdempotencyKey`, what failed in passing.
 struct Load {
     done: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
@@ -65,7 +65,7 @@ async fn append_in_turn(
     acknowledged
 }
 
-/// Appends the work of a key, again and again with the same `Once` as long as the failures are passing ones.
+/// Appends the work of a key, again and again with the same `IdempotencyKey` as long as the failures are passing ones.
 async fn append_until_acknowledged(log: &dyn EventLog, work: Work, key: &str) -> Acknowledged {
     loop {
         let append = work.append(key);

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// That a store is refused, and why.
-async fn refusal(store: &Store) -> LogError {
+async fn rejection(store: &Store) -> LogError {
     let error = store.try_open(Settings::default()).await.err();
     let error = error.unwrap_or_else(|| panic!("{} was opened", store.place()));
     println!("{error:?}");

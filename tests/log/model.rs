@@ -154,7 +154,7 @@ async fn compare(log: &dyn EventLog, names: &Names, model: &Model) -> Result<(),
         }
     }
     for owner in names.organizations.into_iter().filter(|owner| model.homes.contains_key(owner)) {
-        for name in names.guarded() {
+        for name in names.constrained() {
             let (read, held) = (holder_of(log, owner, &name).await, model.holder(owner, &name));
             if read != held {
                 return differ(format!("the holder of {name}"), format!("{read:?}"), format!("{held:?}"));
@@ -165,12 +165,13 @@ async fn compare(log: &dyn EventLog, names: &Names, model: &Model) -> Result<(),
             }
         }
     }
-    for ((organization, once), mark) in model.marks.iter().filter(|(_, mark)| mark.counts) {
-        let mut another = append_to(*organization, "never").once(porttask_tests::once(once.as_str(), "never"));
+    for ((organization, idempotency_key), mark) in model.marks.iter().filter(|(_, mark)| mark.counts) {
+        let mut another = append_to(*organization, "never")
+            .idempotency_key(porttask_tests::idempotency_key(idempotency_key.as_str(), "never"));
         another.events.truncate(1);
         let read = log.append(another).await;
         if read != Err(AppendError::AnotherRequest) {
-            return differ(format!("the mark {once}"), format!("{read:?}"), format!("{mark:?}"));
+            return differ(format!("the mark {idempotency_key}"), format!("{read:?}"), format!("{mark:?}"));
         }
     }
     Ok(())
@@ -182,13 +183,14 @@ fn orders_that_answers_do_not_tell_apart_are_all_kept() {
     let organization = porttask_runtime::new_id::<OrganizationId>();
     let mut model = Model::over(vec![]);
     model.homes.extend([(OrganizationId::PLATFORM, here), (organization, there)]);
-    let name = |change: fn(OrganizationId, &str, &str) -> porttask_runtime::log::Guard| {
+    let name = |change: fn(OrganizationId, &str, &str) -> porttask_runtime::log::Constraint| {
         change(OrganizationId::PLATFORM, "a", "0")
     };
-    let founding = append_to(organization, "s").founding().guarded(name(porttask_tests::claim));
-    model.answer(&founding).unwrap();
-    let give_back = append_to(organization, "s").guarded(name(porttask_tests::release));
-    let take = append_to(OrganizationId::PLATFORM, "s").guarded(name(porttask_tests::claim));
+    let creates_organization =
+        append_to(organization, "s").creates_organization().constrained(name(porttask_tests::claim));
+    model.answer(&creates_organization).unwrap();
+    let give_back = append_to(organization, "s").constrained(name(porttask_tests::release));
+    let take = append_to(OrganizationId::PLATFORM, "s").constrained(name(porttask_tests::claim));
     let answer = |append: &Append| {
         let Answer { position, events, repeated } = model.clone().answer(append).unwrap();
         Ok(Appended { position, events, recorded_at: jiff::Timestamp::UNIX_EPOCH, repeated })

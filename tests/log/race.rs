@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use porttask_runtime::log::{
-    Append, AppendError, EventId, EventLog, Follower, GuardRefusal, Head, Offset, OrganizationId, PartitionId, Placed,
-    RecordedEvent, Version,
+    Append, AppendError, ConstraintViolation, EventId, EventLog, Follower, Head, Offset, OrganizationId, PartitionId,
+    Placed, RecordedEvent, Version,
 };
 use porttask_tests::{
     Appender, Dice, Engine, History, Store, Work, by, claim, count, event, faults, found, holder_of, on_both_engines,
@@ -113,7 +113,11 @@ async fn racing_writers_lose_nothing_and_followers_miss_nothing(store: Store) {
     history.assert_sound();
     let placed = |event: &RecordedEvent| Placed { position: event.position, version: event.version };
     let recorded: HashMap<EventId, Placed> = history.events().map(|event| (event.id, placed(event))).collect();
-    assert_eq!(acknowledged.len() + 1, recorded.len(), "as many events as were acknowledged, and the founding");
+    assert_eq!(
+        acknowledged.len() + 1,
+        recorded.len(),
+        "as many events as were acknowledged, and the creates_organization"
+    );
     assert!(acknowledged.iter().all(|(id, placed)| recorded.get(id) == Some(placed)), "an acknowledged event is lost");
     for follower in followers {
         let read = follower.await.unwrap();
@@ -130,13 +134,16 @@ async fn of_two_racers_for_a_name_one_gets_it(store: Store) {
     for round in 0..30 {
         let name = format!("name-{round}");
         let race = |owner: &'static str| {
-            let append = simple(organization, format!("{owner}-{round}")).guarded(claim(organization, &name, owner));
+            let append =
+                simple(organization, format!("{owner}-{round}")).constrained(claim(organization, &name, owner));
             log.append(append)
         };
         let (one, other) = tokio::join!(race("usr_1"), race("usr_2"));
         assert!(one.is_ok() != other.is_ok(), "{one:?}, {other:?}");
-        let (winner, refusal) = if one.is_ok() { ("usr_1", other) } else { ("usr_2", one) };
-        let Err(AppendError::Guard(GuardRefusal::Taken { owner, .. })) = refusal else { panic!("{refusal:?}") };
+        let (winner, rejection) = if one.is_ok() { ("usr_1", other) } else { ("usr_2", one) };
+        let Err(AppendError::Constraint(ConstraintViolation::Taken { owner, .. })) = rejection else {
+            panic!("{rejection:?}")
+        };
         assert_eq!(owner, winner);
         assert_eq!(holder_of(&*log, organization, &name).await.as_deref(), Some(winner));
     }
@@ -152,12 +159,12 @@ async fn count_at_random(nodes: &[Arc<dyn EventLog>], organization: Organization
             for _ in 0..15 {
                 let by = i64::from(dice.below(7)) - 3;
                 let seats = count(organization, "seats", by, Some(minimum), Some(maximum));
-                match log.append(simple(organization, format!("racer-{number}")).guarded(seats)).await {
+                match log.append(simple(organization, format!("racer-{number}")).constrained(seats)).await {
                     Ok(_) => sum += by,
-                    Err(AppendError::Guard(GuardRefusal::BelowMinimum { value, .. })) => {
+                    Err(AppendError::Constraint(ConstraintViolation::BelowMinimum { value, .. })) => {
                         assert!((minimum..=maximum).contains(&value) && value + by < minimum, "{value} {by}");
                     }
-                    Err(AppendError::Guard(GuardRefusal::AboveMaximum { value, .. })) => {
+                    Err(AppendError::Constraint(ConstraintViolation::AboveMaximum { value, .. })) => {
                         assert!((minimum..=maximum).contains(&value) && value + by > maximum, "{value} {by}");
                     }
                     Err(error) => panic!("{error}"),
@@ -185,7 +192,7 @@ async fn a_name_and_a_count_hold_on_two_nodes(store: Store) {
         for round in 0..20 {
             let name = format!("{owner}-{round}");
             let race = |node: usize| {
-                let append = simple(organization, "a").guarded(claim(owner, &name, &format!("usr_{node}")));
+                let append = simple(organization, "a").constrained(claim(owner, &name, &format!("usr_{node}")));
                 nodes[node].append(append)
             };
             let (one, other) = tokio::join!(race(0), race(1));
@@ -215,7 +222,7 @@ async fn two_nodes_that_wait_for_one_lock_see_what_the_other_did(store: Store) {
                 let node = Arc::clone(&nodes[number]);
                 let append = simple(organization, format!("racer-{number}"))
                     .expecting(stream(organization, &last), Version::NONE)
-                    .guarded(count(owner, &last, 1, None, Some(1)));
+                    .constrained(count(owner, &last, 1, None, Some(1)));
                 tokio::spawn(async move { node.append(append).await })
             })
             .collect();
@@ -228,7 +235,7 @@ async fn two_nodes_that_wait_for_one_lock_see_what_the_other_did(store: Store) {
         let answers: Vec<_> = join_all(racers).await.into_iter().map(Result::unwrap).collect();
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
         let is_full = |answer: &Result<_, AppendError>| {
-            matches!(answer, Err(AppendError::Guard(GuardRefusal::AboveMaximum { value: 1, .. })))
+            matches!(answer, Err(AppendError::Constraint(ConstraintViolation::AboveMaximum { value: 1, .. })))
         };
         assert!(answers.iter().any(is_full), "{answers:?}");
         assert_eq!(value_of(&*nodes[0], owner, &last).await, 1);

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use porttask_app::{
-    identity::{accounts::Accounts, links::Links},
+    identity::{accounts::Accounts, links::Links, mails::mails},
     mail::Mailer,
 };
 use porttask_projections::models;
@@ -16,7 +16,7 @@ use porttask_runtime::{
     execute::Executor,
     ledger::Database,
     ports::mail::{Mail, MailError, MailTransport},
-    reactors::{Pace, Reactors},
+    reactors::{Reactors, RetryPolicy},
 };
 use porttask_tests::{Node, by};
 
@@ -24,7 +24,7 @@ use porttask_tests::{Node, by};
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// In a hurry.
-pub(crate) const PACE: Pace = Pace {
+pub(crate) const POLICY: RetryPolicy = RetryPolicy {
     at_once: 4,
     lease: Duration::from_secs(2),
     look_every: Duration::from_millis(50),
@@ -43,7 +43,7 @@ pub(crate) struct Fake {
 /// How a mail is answered.
 pub(crate) enum Answer {
     Busy,
-    Refused,
+    Rejected,
     Panic,
     /// Never.
     Nothing,
@@ -72,7 +72,7 @@ impl MailTransport for Fake {
         match answer {
             None => self.taken.lock().unwrap().push(mail.clone()),
             Some(Answer::Busy) => return Err(MailError::Temporary("451 try <bob@acme.example> later".to_owned())),
-            Some(Answer::Refused) => return Err(MailError::Permanent("550 no such user".to_owned())),
+            Some(Answer::Rejected) => return Err(MailError::Permanent("550 no such user".to_owned())),
             Some(Answer::Panic) => panic!("the transport is broken"),
             Some(Answer::Nothing) => std::future::pending().await,
         }
@@ -88,18 +88,18 @@ pub(crate) async fn mailer(node: &Node, transport: &Arc<Fake>) -> Mailer {
     let transport: Arc<dyn MailTransport> = Arc::<Fake>::clone(transport);
     let views = node.views(models()).await;
     let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&node.vault), views);
-    Mailer::new(database, Arc::clone(&node.vault), executor, links, accounts, transport)
+    Mailer::new(mails(database, Arc::clone(&node.vault), executor, links, accounts), transport)
 }
 
 /// A node's reactors, not yet at work.
-pub(crate) async fn reactors(node: &Node, transport: &Arc<Fake>, pace: Pace) -> Arc<Reactors> {
+pub(crate) async fn reactors(node: &Node, transport: &Arc<Fake>, policy: RetryPolicy) -> Arc<Reactors> {
     let mailer = mailer(node, transport).await;
-    Reactors::open(Arc::<dyn Database>::clone(&node.log), vec![Arc::new(mailer)], pace).await.unwrap()
+    Reactors::open(Arc::<dyn Database>::clone(&node.log), vec![Arc::new(mailer)], policy).await.unwrap()
 }
 
 /// A node's reactors at work.
 pub(crate) async fn mailing(node: &Node, transport: &Arc<Fake>) -> Arc<Reactors> {
-    let reactors = reactors(node, transport, PACE).await;
+    let reactors = reactors(node, transport, POLICY).await;
     reactors.run();
     reactors
 }

@@ -20,8 +20,9 @@ use porttask_runtime::{
     execute::Request,
     new_id,
     ports::mail::Mail,
-    reactors::{Deed, Reactor},
+    reactors::{Reactor, TaskOutcome},
     tasks::{Task, TaskId},
+    vault::impersonal,
 };
 use porttask_tests::{Acme, Node, Store, accept, invite, on_both_engines};
 
@@ -42,7 +43,7 @@ on_both_engines! {
 async fn task_of(node: &Node, mailer: &Mailer, organization: OrganizationId, user: UserId) -> Option<Task> {
     let stream = porttask_runtime::execute::stream_of::<User>(organization, user).unwrap();
     let events = node.log.read_stream(&stream, porttask_runtime::log::Version::NONE, 1_000).await.unwrap();
-    let last = events.iter().rev().find_map(|event| mailer.tasks(event).pop())?;
+    let last = events.iter().rev().find_map(|event| mailer.tasks(&impersonal(event).unwrap(), event).pop())?;
     Some(Task {
         id: last.id,
         reactor: Mailer::NAME.to_owned(),
@@ -55,7 +56,7 @@ async fn task_of(node: &Node, mailer: &Mailer, organization: OrganizationId, use
         attempts: 1,
         epoch: 1,
         last_error: None,
-        is_dead: false,
+        is_dead_lettered: false,
     })
 }
 
@@ -69,8 +70,8 @@ async fn sent(node: &Node, organization: OrganizationId, user: UserId) -> Mail {
     let fake = Fake::answering([]);
     let mailer = mailer(node, &fake).await;
     let task = task_of(node, &mailer, organization, user).await.unwrap();
-    assert_eq!(mailer.carry_out(&task).await, Ok(Deed::Done));
-    assert_eq!(mailer.carry_out(&task).await, Ok(Deed::Done));
+    assert_eq!(mailer.run(&task).await, Ok(TaskOutcome::Done));
+    assert_eq!(mailer.run(&task).await, Ok(TaskOutcome::Done));
     let [mail, again] = &fake.taken()[..] else { panic!("{:?}", fake.taken()) };
     assert!(mail == again && mail.id == task.id.0, "the same again");
     mail.clone()
@@ -108,8 +109,8 @@ async fn the_platform_invites_in_its_own_name(store: Store) {
     let request = Request::new(OrganizationId::PLATFORM, Meta::by(Actor::Operator));
     node.executor.execute::<User>(user, invitation, &request).await.unwrap();
     let mail = sent(&node, OrganizationId::PLATFORM, user).await;
-    assert_eq!(mail.subject, "You are invited to PortTask");
-    assert!(mail.text.contains("as a super admin of the platform.\n"), "{}", mail.text);
+    assert_eq!(mail.subject, "You have been invited to become a PortTask super admin");
+    assert!(mail.text.contains("become a PortTask super admin.\n"), "{}", mail.text);
 }
 
 /// Nothing is mailed after this was done to somebody who was invited.
@@ -127,7 +128,7 @@ async fn assert_needless(node: &Node, acme: &Acme, what: &str, until: Timestamp,
     let mailer = mailer(node, &fake).await;
     let task = task_of(node, &mailer, acme.organization, user).await.unwrap();
     then(user).await;
-    assert_eq!(mailer.carry_out(&task).await, Ok(Deed::Needless), "{what}");
+    assert_eq!(mailer.run(&task).await, Ok(TaskOutcome::Skipped), "{what}");
     assert!(fake.taken().is_empty(), "{what}");
 }
 
@@ -154,7 +155,7 @@ async fn what_became_needless_is_not_mailed(store: Store) {
     let mailer = mailer(node, &fake).await;
     let nobody =
         Task { subject: new_id::<UserId>().0, ..task_of(node, &mailer, acme.organization, acme.admin).await.unwrap() };
-    assert_eq!(mailer.carry_out(&nobody).await, Ok(Deed::Needless));
+    assert_eq!(mailer.run(&nobody).await, Ok(TaskOutcome::Skipped));
 }
 
 async fn whoever_is_let_in_again_has_the_same_invitation(store: Store) {
@@ -192,17 +193,17 @@ async fn a_link_for_another_password_is_mailed_while_it_is_good(store: Store) {
     let mailer = mailer(&node, &fake).await;
     let task = task_of(&node, &mailer, acme.organization, bob).await.unwrap();
     node.user(&acme, bob, user::Command::ResetPassword { request: 1, now }).await.unwrap();
-    assert_eq!(mailer.carry_out(&task).await, Ok(Deed::Needless), "it was used");
+    assert_eq!(mailer.run(&task).await, Ok(TaskOutcome::Skipped), "it was used");
 }
 
 async fn a_new_password_is_told_to_its_owner(store: Store) {
     let node = Node::on(&store).await;
     let acme = node.acme().await;
     let bob = node.joined(&acme, "bob@acme.example", Role::Agent).await;
-    node.user(&acme, bob, user::Command::ChangePassword { era: 0, keeping: None }).await.unwrap();
+    node.user(&acme, bob, user::Command::ChangePassword { session_epoch: 0, keeping: None }).await.unwrap();
     let mail = sent(&node, acme.organization, bob).await;
     assert!(mail.subject.starts_with("Your password for ") && mail.subject.ends_with(" was changed"));
-    assert!(!mail.text.contains("token=") && mail.text.contains("If it was not you"), "{}", mail.text);
+    assert!(!mail.text.contains("token=") && mail.text.contains("If this was not you"), "{}", mail.text);
 }
 
 async fn an_address_is_confirmed_where_it_leads_and_its_change_told_where_it_led(store: Store) {
@@ -230,6 +231,6 @@ async fn a_task_of_a_newer_version_waits(store: Store) {
     let mailer = Arc::new(mailer(&node, &fake).await);
     let task = task_of(&node, &mailer, acme.organization, acme.admin).await.unwrap();
     let newer = Task { kind: "reminder".to_owned(), id: TaskId::generate(), ..task };
-    let refused = mailer.carry_out(&newer).await.unwrap_err();
+    let refused = mailer.run(&newer).await.unwrap_err();
     assert!(matches!(refused, porttask_runtime::reactors::TaskError::Temporary(_)), "{refused:?}");
 }

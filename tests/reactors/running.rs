@@ -12,12 +12,12 @@ use porttask_projections::models;
 use porttask_runtime::{
     ledger::Database,
     new_id,
-    reactors::{Pace, Reactors, Status, release},
+    reactors::{Reactors, RetryPolicy, Status, release},
     tasks::{Task, TaskCounts, TaskFilter},
 };
 use porttask_tests::{Acme, Engine, Node, Settings, Store, by, invite, on_both_engines, run_on};
 
-use super::fake::{Answer, Fake, PACE, SOON, mailing, reactors};
+use super::fake::{Answer, Fake, POLICY, SOON, mailing, reactors};
 
 on_both_engines! {
     whoever_is_invited_gets_one_mail,
@@ -72,7 +72,7 @@ async fn whoever_is_invited_gets_one_mail(store: Store) {
     nothing_is_left(&node).await;
     assert_eq!(addresses(&fake), Vec::from_iter(expected));
     by(SOON, "it is counted", || async { status(&reactors).done == 20 }).await;
-    assert_eq!((status(&reactors).needless, status(&reactors).held), (0, None));
+    assert_eq!((status(&reactors).skipped, status(&reactors).held), (0, None));
     assert!(reactors.shutdown(SOON).await);
 }
 
@@ -107,14 +107,14 @@ async fn what_fails_for_a_while_is_tried_again(store: Store) {
 async fn what_is_refused_is_dead_until_it_is_revived(store: Store) {
     let node = Node::on(&store).await;
     let acme = node.acme().await;
-    let fake = Fake::answering([Answer::Refused]);
+    let fake = Fake::answering([Answer::Rejected]);
     let reactors = mailing(&node, &fake).await;
     invited(&node, &acme, 1).await;
-    by(SOON, "a dead task", || async { tasks(&node).await.iter().any(|task| task.is_dead) }).await;
+    by(SOON, "a dead task", || async { tasks(&node).await.iter().any(|task| task.is_dead_lettered) }).await;
     let dead = tasks(&node).await.remove(0);
     assert_eq!((dead.last_error.as_deref(), dead.attempts), (Some("550 no such user"), 1));
     assert_eq!(node.log.count_tasks(Mailer::NAME).await.unwrap(), TaskCounts { waiting: 0, dead: 1 });
-    assert!(node.log.revive(dead.id, Timestamp::now()).await.unwrap());
+    assert!(node.log.retry(dead.id, Timestamp::now()).await.unwrap());
     assert_eq!(fake.mails(1).await[0].id, dead.id.0);
     nothing_is_left(&node).await;
     assert!(reactors.shutdown(SOON).await);
@@ -126,7 +126,7 @@ async fn what_fails_too_often_is_dead(store: Store) {
     let fake = Fake::answering((0..5).map(|_| Answer::Busy));
     let reactors = mailing(&node, &fake).await;
     invited(&node, &acme, 1).await;
-    by(SOON, "a dead task", || async { tasks(&node).await.iter().any(|task| task.is_dead) }).await;
+    by(SOON, "a dead task", || async { tasks(&node).await.iter().any(|task| task.is_dead_lettered) }).await;
     let dead = tasks(&node).await.remove(0);
     assert_eq!((dead.last_error.as_deref(), dead.attempts), (Some("451 try […] later"), 5));
     assert!(reactors.shutdown(SOON).await);
@@ -157,7 +157,7 @@ async fn what_happened_before_a_reactor_began_is_past(store: Store) {
     invited(&node, &acme, 3).await;
     let fake = Fake::answering([]);
     // It begins when it is opened, not when it runs.
-    let reactors = reactors(&node, &fake, PACE).await;
+    let reactors = reactors(&node, &fake, POLICY).await;
     let expected = invited(&node, &acme, 2).await;
     reactors.run();
     fake.mails(2).await;
@@ -176,7 +176,7 @@ async fn reading_the_log_anew_triggers_nothing(store: Store) {
     nothing_is_left(&node).await;
     let views = node.views(models()).await;
     views.rebuild_all(&|_| {}).await.unwrap();
-    node.mend().await;
+    node.repair().await;
     assert!(reactors.shutdown(SOON).await);
     let again = mailing(&Node::on(&store).await, &fake).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -188,7 +188,7 @@ async fn a_log_that_was_put_back_holds_reactors_until_they_are_released(store: S
     let node = Node::on(&store).await;
     let acme = node.acme().await;
     let fake = Fake::answering([]);
-    let before = reactors(&node, &fake, PACE).await;
+    let before = reactors(&node, &fake, POLICY).await;
     invited(&node, &acme, 1).await;
     assert!(before.shutdown(SOON).await);
     node.log.begin_incarnation().await.unwrap();
@@ -212,7 +212,7 @@ async fn releasing_what_is_not_held_passes_nothing_over(store: Store) {
     let node = Node::on(&store).await;
     let acme = node.acme().await;
     let fake = Fake::answering([]);
-    assert!(reactors(&node, &fake, PACE).await.shutdown(SOON).await);
+    assert!(reactors(&node, &fake, POLICY).await.shutdown(SOON).await);
     let expected = invited(&node, &acme, 2).await;
     release(&node.log, Mailer::NAME).await.unwrap();
     let reactors = mailing(&node, &fake).await;
@@ -256,7 +256,7 @@ fn people_in_all_partitions_get_their_mail() {
         drop(log as Arc<dyn Database>);
         let node = Node::on(&store).await;
         let fake = Fake::answering([]);
-        let reactors = reactors(&node, &fake, Pace { at_once: 1, ..PACE }).await;
+        let reactors = reactors(&node, &fake, RetryPolicy { at_once: 1, ..POLICY }).await;
         reactors.run();
         // Each founds an organization and invites its first admin, who accepts at once: perhaps before the mail.
         let mut expected = BTreeSet::new();
@@ -276,7 +276,7 @@ fn of_one_person_only_the_last_invitation_is_mailed() {
         let node = Node::on(&store).await;
         let acme = node.acme().await;
         let fake = Fake::answering([]);
-        let reactors = reactors(&node, &fake, PACE).await;
+        let reactors = reactors(&node, &fake, POLICY).await;
         let bob = new_id();
         node.user(&acme, bob, invite(acme.organization, bob, "bob@acme.example", Role::Agent)).await.unwrap();
         let expires_at = Timestamp::now() + Duration::from_secs(3_600);
@@ -284,7 +284,7 @@ fn of_one_person_only_the_last_invitation_is_mailed() {
         reactors.run();
         fake.mails(1).await;
         nothing_is_left(&node).await;
-        by(SOON, "both are counted", || async { (status(&reactors).done, status(&reactors).needless) == (1, 1) }).await;
+        by(SOON, "both are counted", || async { (status(&reactors).done, status(&reactors).skipped) == (1, 1) }).await;
         assert_eq!(fake.taken().len(), 1);
         assert!(reactors.shutdown(SOON).await);
     });

@@ -54,8 +54,8 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
                 let (request, now, expires_at) = (1, Timestamp::UNIX_EPOCH, Timestamp::MAX);
                 _ = node.user(acme, someone, user::Command::RequestPasswordReset { now, expires_at }).await;
                 _ = node.user(acme, someone, user::Command::ResetPassword { request, now }).await;
-                let (era, keeping) = (u64::from(dice.below(3)), None);
-                _ = node.user(acme, someone, user::Command::EndSessions { era, keeping }).await;
+                let (session_epoch, keeping) = (u64::from(dice.below(3)), None);
+                _ = node.user(acme, someone, user::Command::EndSessions { session_epoch, keeping }).await;
             }
             10 => _ = node.organization(acme, acme.suspend()).await,
             11 => _ = node.organization(acme, organization::Command::Reactivate).await,
@@ -72,8 +72,9 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
             }
             _ => {
                 let (session, method) = (new_id(), session::Method::Password);
-                let (started_at, expires_at, eras) = (Timestamp::UNIX_EPOCH, Timestamp::MAX, session::Eras::default());
-                let start = session::Command::Start { user: someone, method, started_at, expires_at, eras };
+                let (started_at, expires_at, session_epoch) =
+                    (Timestamp::UNIX_EPOCH, Timestamp::MAX, session::SessionEpoch::default());
+                let start = session::Command::Start { user: someone, method, started_at, expires_at, session_epoch };
                 let request = acme.request();
                 if node.executor.execute::<Session>(session, start, &request).await.is_ok() && dice.below(2) == 0 {
                     _ = node.executor.execute::<Session>(session, session::Command::SignOut, &request).await;
@@ -85,11 +86,11 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
 }
 
 /// Makes a key in somebody's name, if the organization lets.
-async fn make_key(node: &Node, acme: &Acme, maker: UserId, role: Role) -> ApiKeyId {
+async fn make_key(node: &Node, acme: &Acme, owner: UserId, role: Role) -> ApiKeyId {
     let (key, name) = (new_id(), api_key::KeyName::new("robot").unwrap());
     let grant = api_key::Grant::Permissions(role.ceiling());
     let (organization, networks, now, expires_at) = (acme.organization, Vec::new(), Timestamp::UNIX_EPOCH, None);
-    let create = api_key::Command::Create { organization, maker, name, grant, networks, now, expires_at };
+    let create = api_key::Command::Create { organization, owner, name, grant, networks, now, expires_at };
     _ = node.executor.execute::<ApiKey>(key, create, &acme.request()).await;
     key
 }

@@ -30,8 +30,8 @@ pub use history::{History, faults};
 pub use node::{Acme, MASTER_KEY, Node, accept, assert_refused, become_role, create, invite};
 pub use proxy::{Proxy, Then, Trap};
 pub use samples::{
-    Dice, claim, count, counter_key, event, fingerprint, found, holder_of, once, page_to_end, platform_stream, release,
-    simple, stream, value_of,
+    Dice, claim, count, counter_key, event, found, holder_of, idempotency_key, page_to_end, platform_stream, release,
+    request_hash, simple, stream, value_of,
 };
 pub use work::{Acknowledged, Work};
 

@@ -11,8 +11,8 @@ use porttask_domain::{
 use porttask_infra::views::{postgres::PostgresViews, sqlite::SqliteViews};
 use porttask_projections::Model;
 use porttask_runtime::{
-    constraints::{Fault, Guards, GuardsError},
-    execute::{Commands, Done, ExecuteError, Executor, Request},
+    constraints::{ConstraintChecker, ConstraintsError, Discrepancy},
+    execute::{Commands, ExecuteError, Executor, Outcome, Request},
     ledger::Database,
     new_id,
     vault::{MasterKey, MasterKeys, Vault},
@@ -49,16 +49,16 @@ impl Node {
     }
 
     /// What checks and mends names and counts.
-    pub fn guards(&self) -> Guards {
-        Guards::new(Arc::clone(&self.log), Arc::clone(&self.vault))
+    pub fn constraints(&self) -> ConstraintChecker {
+        ConstraintChecker::new(Arc::clone(&self.log), Arc::clone(&self.vault))
     }
 
     /// Mends names and counts, again if the log was too busy.
-    pub async fn mend(&self) -> Vec<Fault> {
-        let mut guards = self.guards();
+    pub async fn repair(&self) -> Vec<Discrepancy> {
+        let mut constraints = self.constraints();
         loop {
-            match guards.rebuild().await {
-                Err(GuardsError::Busy) => {}
+            match constraints.rebuild().await {
+                Err(ConstraintsError::Busy) => {}
                 mended => return mended.unwrap(),
             }
         }
@@ -85,7 +85,7 @@ impl Node {
         let commands = Commands::new()
             .on::<Organization>(organization, create(domain))
             .on::<User>(admin, invite(organization, admin, "ana@acme.example", Role::Admin));
-        let request = Request::new(organization, Meta::by(Actor::Operator)).founding();
+        let request = Request::new(organization, Meta::by(Actor::Operator)).creates_organization();
         self.executor.execute_all(&commands, &request).await.unwrap();
         let acme = Acme { organization, admin };
         self.user(&acme, admin, accept()).await.unwrap();
@@ -93,7 +93,7 @@ impl Node {
     }
 
     /// A command to a user, by the first admin.
-    pub async fn user(&self, acme: &Acme, user: UserId, command: user::Command) -> Result<Done, ExecuteError> {
+    pub async fn user(&self, acme: &Acme, user: UserId, command: user::Command) -> Result<Outcome, ExecuteError> {
         self.executor.execute::<User>(user, command, &acme.request()).await
     }
 
@@ -106,10 +106,10 @@ impl Node {
     }
 
     /// A command to the organization, by the platform's operator.
-    pub async fn organization(&self, acme: &Acme, command: organization::Command) -> Result<Done, ExecuteError> {
+    pub async fn organization(&self, acme: &Acme, command: organization::Command) -> Result<Outcome, ExecuteError> {
         let request = Request::new(acme.organization, Meta::by(Actor::Operator));
         let capability = match command {
-            organization::Command::Suspend { .. } | organization::Command::Reactivate => Capability::ChangeStanding,
+            organization::Command::Suspend { .. } | organization::Command::Reactivate => Capability::ChangeStatus,
             _ => Capability::BeAdministered,
         };
         self.executor.execute::<Organization>(acme.organization, command, &request.needing(capability)).await
@@ -182,6 +182,6 @@ pub fn become_role(role: Role) -> user::Command {
 
 /// That something was refused under this name.
 #[track_caller]
-pub fn assert_refused(result: &Result<Done, ExecuteError>, slug: &str) {
-    assert!(matches!(result, Err(ExecuteError::Refused(refused)) if refused.slug == slug), "{slug}: {result:?}");
+pub fn assert_refused(result: &Result<Outcome, ExecuteError>, slug: &str) {
+    assert!(matches!(result, Err(ExecuteError::Rejected(refused)) if refused.slug == slug), "{slug}: {result:?}");
 }

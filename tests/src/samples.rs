@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use porttask_runtime::log::{
-    Append, AppendError, Claim, ClaimKey, Counter, CounterKey, EventId, EventLog, EventType, Guard, GuardRefusal,
-    NewEvent, Offset, Once, OrganizationId, PartitionId, RecordedEvent, StreamId,
+    Append, AppendError, Claim, ClaimKey, Constraint, ConstraintViolation, Counter, CounterKey, EventId, EventLog,
+    EventType, IdempotencyKey, NewEvent, Offset, OrganizationId, PartitionId, RecordedEvent, StreamId,
 };
 use sha2::{Digest, Sha256};
 
@@ -57,28 +57,28 @@ pub fn simple(organization: OrganizationId, name: impl AsRef<str>) -> Append {
 /// Founds a new organization with one event in its stream `organization`.
 pub async fn found(log: &dyn EventLog) -> OrganizationId {
     let organization = porttask_runtime::new_id::<OrganizationId>();
-    log.append(simple(organization, "organization").founding()).await.unwrap();
+    log.append(simple(organization, "organization").creates_organization()).await.unwrap();
     organization
 }
 
 /// 32 bytes that stand for a text.
-pub fn fingerprint(text: &str) -> [u8; 32] {
+pub fn request_hash(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
 fn claimed(organization: OrganizationId, name: &str, owner: &str) -> Claim {
-    let key = ClaimKey { organization, kind: "email".into(), hash: fingerprint(name) };
+    let key = ClaimKey { organization, kind: "email".into(), hash: request_hash(name) };
     Claim { key, owner: owner.to_owned() }
 }
 
 /// Takes a name.
-pub fn claim(organization: OrganizationId, name: &str, owner: &str) -> Guard {
-    Guard::Claim(claimed(organization, name, owner))
+pub fn claim(organization: OrganizationId, name: &str, owner: &str) -> Constraint {
+    Constraint::Claim(claimed(organization, name, owner))
 }
 
 /// Gives a name back.
-pub fn release(organization: OrganizationId, name: &str, owner: &str) -> Guard {
-    Guard::Release(claimed(organization, name, owner))
+pub fn release(organization: OrganizationId, name: &str, owner: &str) -> Constraint {
+    Constraint::Release(claimed(organization, name, owner))
 }
 
 /// The name of a count.
@@ -87,25 +87,31 @@ pub fn counter_key(organization: OrganizationId, name: &str) -> CounterKey {
 }
 
 /// Counts.
-pub fn count(organization: OrganizationId, name: &str, by: i64, minimum: Option<i64>, maximum: Option<i64>) -> Guard {
-    Guard::Count(Counter { key: counter_key(organization, name), by, minimum, maximum })
+pub fn count(
+    organization: OrganizationId,
+    name: &str,
+    by: i64,
+    minimum: Option<i64>,
+    maximum: Option<i64>,
+) -> Constraint {
+    Constraint::Count(Counter { key: counter_key(organization, name), by, minimum, maximum })
 }
 
 /// A mark that is kept for a day.
-pub fn once(key: impl Into<String>, request: &str) -> Once {
-    Once {
+pub fn idempotency_key(key: impl Into<String>, request: &str) -> IdempotencyKey {
+    IdempotencyKey {
         scope: "tests".to_owned(),
         key: key.into(),
-        fingerprint: fingerprint(request),
-        keep_until: Timestamp::now() + Duration::from_secs(86_400),
+        request_hash: request_hash(request),
+        expires_at: Timestamp::now() + Duration::from_secs(86_400),
     }
 }
 
 /// What a count is, learned from the refusal to raise it.
 pub async fn value_of(log: &dyn EventLog, organization: OrganizationId, name: &str) -> i64 {
-    let probe = simple(organization, "probe").guarded(count(organization, name, 1, None, Some(i64::MIN)));
+    let probe = simple(organization, "probe").constrained(count(organization, name, 1, None, Some(i64::MIN)));
     match log.append(probe).await {
-        Err(AppendError::Guard(GuardRefusal::AboveMaximum { value, .. })) => value,
+        Err(AppendError::Constraint(ConstraintViolation::AboveMaximum { value, .. })) => value,
         other => panic!("a count cannot be read: {other:?}"),
     }
 }
@@ -113,11 +119,11 @@ pub async fn value_of(log: &dyn EventLog, organization: OrganizationId, name: &s
 /// Who holds a name, learned from the refusal to hand it out; nothing is recorded when it is free.
 pub async fn holder_of(log: &dyn EventLog, organization: OrganizationId, name: &str) -> Option<String> {
     let probe = simple(organization, "probe")
-        .guarded(claim(organization, name, "nobody who could hold it"))
-        .guarded(count(organization, "never counted", 1, None, Some(i64::MIN)));
+        .constrained(claim(organization, name, "nobody who could hold it"))
+        .constrained(count(organization, "never counted", 1, None, Some(i64::MIN)));
     match log.append(probe).await {
-        Err(AppendError::Guard(GuardRefusal::Taken { owner, .. })) => Some(owner),
-        Err(AppendError::Guard(GuardRefusal::AboveMaximum { .. })) => None,
+        Err(AppendError::Constraint(ConstraintViolation::Taken { owner, .. })) => Some(owner),
+        Err(AppendError::Constraint(ConstraintViolation::AboveMaximum { .. })) => None,
         other => panic!("a claim cannot be read: {other:?}"),
     }
 }

@@ -5,12 +5,12 @@ use porttask_runtime::log::{
 };
 use std::collections::{HashMap, HashSet};
 
-use crate::{History, claim, count, event, holder_of, once, platform_stream, simple, stream, value_of};
+use crate::{History, claim, count, event, holder_of, idempotency_key, platform_stream, simple, stream, value_of};
 
 /// How many streams all workers share.
 const SHARED_STREAMS: usize = 8;
 
-/// Work on one organization: every key stands for one append, of one of five shapes, under a `Once`. Each event's data
+/// Work on one organization: every key stands for one append, of one of five shapes, under a `IdempotencyKey`. Each event's data
 /// say which append it belongs to, which of its events it is, and how many there are.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
@@ -48,11 +48,23 @@ impl Work {
         let total = streams.len();
         let data = |index| format!("{key} {index} {total}");
         let events = streams.into_iter().enumerate().map(|(index, stream)| event(stream, data(index))).collect();
-        let append = Append::new(organization, events).once(once(key, key));
+        let append = Append::new(organization, events).idempotency_key(idempotency_key(key, key));
         match shape(key) {
             1 => append.expecting(own, Version::NONE),
-            2 => append.guarded(claim(platform, key, key)).guarded(count(platform, "worked", 1, None, Some(1 << 40))),
-            3 => append.guarded(claim(organization, key, key)).guarded(count(organization, "worked", 1, None, None)),
+            2 => append.constrained(claim(platform, key, key)).constrained(count(
+                platform,
+                "worked",
+                1,
+                None,
+                Some(1 << 40),
+            )),
+            3 => append.constrained(claim(organization, key, key)).constrained(count(
+                organization,
+                "worked",
+                1,
+                None,
+                None,
+            )),
             _ => append,
         }
     }
@@ -118,7 +130,7 @@ impl Work {
     /// Founds the organization of some new work.
     pub async fn found(log: &dyn EventLog) -> Self {
         let organization = porttask_runtime::new_id::<OrganizationId>();
-        log.append(simple(organization, "organization").founding()).await.unwrap();
+        log.append(simple(organization, "organization").creates_organization()).await.unwrap();
         Self { organization }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use porttask_domain::{
-    UserId,
+    DomainEvent, UserId,
     identity::{Role, organization},
 };
 use porttask_projections::{Change, Index, Key, Model, ReadModel, Recorded, Value, model, models, row};
@@ -72,15 +72,16 @@ impl ReadModel for Fragile {
     const NAME: &'static str = "fragile";
     const VERSION: u32 = 1;
     const INDEXES: &'static [Index] = &[];
+    type Source = DomainEvent;
     type Row = Line;
 
-    fn keys(recorded: &Recorded) -> Vec<Key> {
+    fn keys(_: &DomainEvent, recorded: &Recorded) -> Vec<Key> {
         vec![vec![Value::Integer(recorded.offset as i64)]]
     }
 
-    fn project(row: Option<Line>, recorded: &Recorded) -> Change<Line> {
+    fn project(row: Option<Line>, event: &DomainEvent, recorded: &Recorded) -> Change<Line> {
         assert_ne!(recorded.event_type, "organization.suspended.v1", "nobody thought of that");
-        Repaired::project(row, recorded)
+        Repaired::project(row, event, recorded)
     }
 }
 
@@ -91,13 +92,14 @@ impl ReadModel for Repaired {
     const NAME: &'static str = "fragile";
     const VERSION: u32 = 1;
     const INDEXES: &'static [Index] = &[];
+    type Source = DomainEvent;
     type Row = Line;
 
-    fn keys(recorded: &Recorded) -> Vec<Key> {
-        Fragile::keys(recorded)
+    fn keys(event: &DomainEvent, recorded: &Recorded) -> Vec<Key> {
+        Fragile::keys(event, recorded)
     }
 
-    fn project(_: Option<Line>, recorded: &Recorded) -> Change<Line> {
+    fn project(_: Option<Line>, _: &DomainEvent, recorded: &Recorded) -> Change<Line> {
         Change::Put(Line { offset: recorded.offset, version: recorded.version })
     }
 }

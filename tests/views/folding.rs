@@ -1,7 +1,7 @@
 //! Every event is folded exactly once, whoever folds.
 
 use futures_util::future::join_all;
-use porttask_domain::{OrganizationId, identity::Role};
+use porttask_domain::{DomainEvent, OrganizationId, identity::Role};
 use porttask_projections::{
     Change, Index, Key, Model, ReadModel, Recorded, Row, Value, identity::user::User, model, models, row,
 };
@@ -41,13 +41,14 @@ impl ReadModel for Activities {
     const NAME: &'static str = "activities";
     const VERSION: u32 = 1;
     const INDEXES: &'static [Index] = &[];
+    type Source = DomainEvent;
     type Row = Activity;
 
-    fn keys(recorded: &Recorded) -> Vec<Key> {
+    fn keys(_: &DomainEvent, recorded: &Recorded) -> Vec<Key> {
         vec![vec![Value::Id(recorded.organization.0)]]
     }
 
-    fn project(row: Option<Activity>, recorded: &Recorded) -> Change<Activity> {
+    fn project(row: Option<Activity>, _: &DomainEvent, recorded: &Recorded) -> Change<Activity> {
         let events = row.map_or(0, |row| row.events) + 1;
         Change::Put(Activity { organization: recorded.organization, events })
     }
@@ -76,10 +77,10 @@ async fn what_was_done_is_seen_at_the_position_of_its_answer(store: Store) {
         assert_eq!(found.len(), 1);
         let row = User::from_values(found.remove(0)).unwrap();
         assert_eq!(
-            (row.role, row.email.as_deref(), row.folded_email.as_str()),
+            (row.role, row.email.as_deref(), row.normalized_email.as_str()),
             (role, Some("Bob@acme.example"), "bob@acme.example")
         );
-        assert_eq!(Some(row.version), done.facts.last().map(|(_, version, _)| version.0));
+        assert_eq!(Some(row.version), done.events.last().map(|it| it.version.0));
     }
 }
 
@@ -136,7 +137,7 @@ async fn rows_are_listed_by_filter_order_and_page(store: Store) {
         ],
         is_everywhere: false,
         text: None,
-        sort: vec!["folded_email", "user"],
+        sort: vec!["normalized_email", "user"],
         direction,
         after,
         limit: 3,
@@ -147,8 +148,8 @@ async fn rows_are_listed_by_filter_order_and_page(store: Store) {
             let found = views.select("users", &page(direction, after)).await.unwrap();
             let users: Vec<User> = found.into_iter().map(|values| User::from_values(values).unwrap()).collect();
             let Some(last) = users.last() else { break };
-            after = Some(vec![Value::Text(last.folded_email.clone()), Value::Id(last.user.0)]);
-            seen.extend(users.into_iter().map(|user| user.folded_email));
+            after = Some(vec![Value::Text(last.normalized_email.clone()), Value::Id(last.user.0)]);
+            seen.extend(users.into_iter().map(|user| user.normalized_email));
         }
         let mut expected: Vec<String> = (0..7).map(|number| format!("p{number}@acme.example")).collect();
         if direction == Direction::Descending {
@@ -175,12 +176,12 @@ async fn people_are_found_by_parts_of_their_names_and_addresses(store: Store) {
             partition,
             conditions: vec![Condition::Equal("organization", Value::Id(acme.organization.0))],
             text: Some(text.to_owned()),
-            sort: vec!["folded_email", "user"],
+            sort: vec!["normalized_email", "user"],
             limit: 10,
             ..Query::default()
         };
         let found = views.select("users", &query).await.unwrap();
-        found.into_iter().map(|it| User::from_values(it).unwrap().folded_email).collect::<Vec<_>>()
+        found.into_iter().map(|it| User::from_values(it).unwrap().normalized_email).collect::<Vec<_>>()
     };
     let (ana, jorg) = ("ana@acme.example", "jorg@acme.example");
     let (brien, zoe) = ("o'brien_50%@acme.example", "zoe.angstrom@acme.example");

@@ -249,7 +249,7 @@ async fn entries_are_found_by_what_happened_and_not_by_names(store: Store) {
             assert_eq!(found(text).await, expected, "{text}, rebuilt: {is_rebuilt}");
         }
         let people = rows(&node, &views, "users").await.into_iter().map(|it| User::from_values(it).unwrap());
-        assert!(people.into_iter().all(|it| it.folded_name.contains("quillfeather")), "the names are there");
+        assert!(people.into_iter().all(|it| it.normalized_name.contains("quillfeather")), "the names are there");
         views.rebuild("audit_log", &|_| ()).await.unwrap();
     }
 }

@@ -80,7 +80,7 @@ fn router(app: App) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
         })
         .layer(Extension(document))
-        .layer(middleware::from_fn_with_state((app.clone(), operations), denials::note));
+        .layer(middleware::from_fn_with_state((app.clone(), operations), denials::record));
     http::middleware::surround(router, &app, public_posts).with_state(app)
 }
 

@@ -6,11 +6,11 @@ use super::*;
 
 #[test]
 fn public_posts_are_where_strangers_send_something() {
-    let doors: Vec<String> = document::public_post_paths(&routes().into_openapi()).into_iter().collect();
+    let public_post_paths: Vec<String> = document::public_post_paths(&routes().into_openapi()).into_iter().collect();
     for door in ["/v1/invitations/accept", "/v1/sessions", "/v1/setup"] {
-        assert!(doors.iter().any(|it| it == door), "{doors:?}");
+        assert!(public_post_paths.iter().any(|it| it == door), "{public_post_paths:?}");
     }
-    assert!(doors.iter().all(|it| !it.contains('{')), "{doors:?}");
+    assert!(public_post_paths.iter().all(|it| !it.contains('{')), "{public_post_paths:?}");
 }
 
 #[test]

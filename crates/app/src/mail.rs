@@ -1,15 +1,16 @@
-//! Mail: what is sent to whom, and why.
+//! Mail: the reactor that sends what modules compose because of events.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `mailer.rs` | the reactor: from what happened to a mail |
-//! | `letter.rs` | what a mail says, as plain text and as HTML |
-//! | `texts.rs` | what mails say, by language; translators add a file there |
+//! | `mailer.rs` | the reactor: from events to mails |
+//! | `letter.rs` | the text of a mail, as plain text and as HTML |
+//! | `language.rs` | the languages in which mails are written, and how they address a person |
 //!
-//! Mail is carried by a [`MailTransport`](porttask_runtime::ports::mail::MailTransport).
+//! Each module owns its mails: which events ask for them, and what they say. Mail is carried by a
+//! [`MailTransport`](porttask_runtime::ports::mail::MailTransport).
 
-mod letter;
+pub mod language;
+pub mod letter;
 mod mailer;
-mod texts;
 
-pub use self::mailer::Mailer;
+pub use self::mailer::{AnyMails, Draft, Mailer, Mails, boxed};

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use porttask_domain::{
-    Actor, Fact, Meta, Personal, SessionId, UserId,
+    Actor, DomainEvent, Meta, Personal, SessionId, UserId,
     identity::{Access, Permissions, Role, organization, session, settings::Settings, user},
 };
 use porttask_infra::{
@@ -14,7 +14,7 @@ use porttask_infra::{
     },
     views::{postgres::PostgresViews, sqlite::SqliteViews},
 };
-use porttask_projections::{folded, models};
+use porttask_projections::{models, normalized};
 use porttask_runtime::{
     ledger::Database,
     log::{Append, EventLog, OrganizationId, StreamId},
@@ -124,14 +124,15 @@ impl Store {
             trial_ends_at: Timestamp::UNIX_EPOCH,
             settings: Settings::default(),
         };
-        let mut facts = vec![(StreamId::new(organization, format!("organization-{organization}"))?, created.into())];
+        let mut domain_events =
+            vec![(StreamId::new(organization, format!("organization-{organization}"))?, created.into())];
         for person in 0..users {
             let user: UserId = new_id();
             let which = number * users + person;
             let (first, last) = (FIRST_NAMES[which % FIRST_NAMES.len()], LAST_NAMES[which / 7 % LAST_NAMES.len()]);
             // Of a million, a thousand have a name that nobody else has.
             let last = if which % 1_000 == 77 { "Quillfeather" } else { last };
-            let email = format!("{}.{}.{person}@{domain}", folded(first), folded(last));
+            let email = format!("{}.{}.{person}@{domain}", normalized(first), normalized(last));
             let invited = user::Event::Invited {
                 name: Personal::identity(user, format!("{first} {last}")),
                 email: Personal::identity(user, email),
@@ -140,33 +141,33 @@ impl Store {
                 permissions: Role::Agent.ceiling(),
                 expires_at: Timestamp::UNIX_EPOCH,
             };
-            facts.push((StreamId::new(organization, format!("user-{user}"))?, invited.into()));
+            domain_events.push((StreamId::new(organization, format!("user-{user}"))?, invited.into()));
         }
         // An append takes a thousand keys, and everybody brings two.
-        for (part, facts) in facts.chunks(400).enumerate() {
+        for (part, domain_events) in domain_events.chunks(400).enumerate() {
             let meta = Meta::by(Actor::Operator);
-            let SealedEvents { events, keys } = self.vault.seal(organization, facts, &meta).await?;
+            let SealedEvents { events, keys } = self.vault.seal(organization, domain_events, &meta).await?;
             let mut append = Append::new(organization, events);
-            (append.person_keys, append.founding) = (keys, part == 0);
+            (append.person_keys, append.creates_organization) = (keys, part == 0);
             self.log.append(append).await?;
         }
         Ok(())
     }
 
-    async fn append(&self, organization: OrganizationId, founding: bool) -> Result<(), Error> {
+    async fn append(&self, organization: OrganizationId, creates_organization: bool) -> Result<(), Error> {
         let people: Vec<UserId> = (0..PEOPLE_PER_APPEND).map(|_| new_id()).collect();
-        let mut facts = Vec::new();
+        let mut domain_events = Vec::new();
         for step in 0..EVENTS_PER_PERSON {
             // Others come between the events of one person.
             for user in &people {
-                facts.push(life(organization, *user, step)?);
+                domain_events.push(life(organization, *user, step)?);
             }
         }
         let meta = Meta::by(Actor::User { organization, user: people[0] });
-        let SealedEvents { events, keys } = self.vault.seal(organization, &facts, &meta).await?;
+        let SealedEvents { events, keys } = self.vault.seal(organization, &domain_events, &meta).await?;
         let mut append = Append::new(organization, events);
         append.person_keys = keys;
-        append.founding = founding;
+        append.creates_organization = creates_organization;
         self.log.append(append).await?;
         Ok(())
     }
@@ -250,12 +251,12 @@ const LAST_NAMES: [&str; 40] = [
 ];
 
 /// What happens to somebody at one step: invited, at work, signed in and out, and let go.
-fn life(organization: OrganizationId, user: UserId, step: usize) -> Result<(StreamId, Fact), Error> {
+fn life(organization: OrganizationId, user: UserId, step: usize) -> Result<(StreamId, DomainEvent), Error> {
     let (agent, reader) = (Role::Agent.ceiling(), Role::ReadOnly.ceiling());
     let narrowed = Permissions { reports: Access::None, ..reader };
     let session = SessionId(user.0);
     let person = user.0.simple();
-    let fact = match step {
+    let domain_event = match step {
         0 => user::Event::Invited {
             name: Personal::identity(user, format!("Ana Souza {person}")),
             email: Personal::identity(user, format!("ana.{person}@acme.example")),
@@ -273,11 +274,12 @@ fn life(organization: OrganizationId, user: UserId, step: usize) -> Result<(Stre
         9 => user::Event::Deactivated {},
         _ => {
             let (method, expires_at) = (session::Method::Password, Timestamp::UNIX_EPOCH);
-            let started = session::Event::Started { user, method, expires_at };
+            let (started_at, session_epoch) = (Timestamp::UNIX_EPOCH, session::SessionEpoch::default());
+            let started = session::Event::Started { user, method, started_at, expires_at, session_epoch };
             let ended = session::Event::Ended { by: session::Ending::SignOut };
             let stream = StreamId::new(organization, format!("session-{session}"))?;
             return Ok((stream, if step == 2 { started.into() } else { ended.into() }));
         }
     };
-    Ok((StreamId::new(organization, format!("user-{user}"))?, fact.into()))
+    Ok((StreamId::new(organization, format!("user-{user}"))?, domain_event.into()))
 }

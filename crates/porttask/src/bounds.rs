@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::SignedDuration;
 use porttask_api::{Connections, Rates};
-use porttask_app::identity::{activity::SessionLimits, attempts::AttemptLimits};
+use porttask_app::identity::{attempts::AttemptLimits, credential_activity::SessionLimits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::Error;

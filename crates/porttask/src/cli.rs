@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, config::Effective, events, export, guards, import, keys, service::ServiceArgs, storage::StorageArgs, tasks,
-    views,
+    bench, config::Effective, constraints, events, export, import, keys, service::ServiceArgs, storage::StorageArgs,
+    tasks, views,
 };
 
 /// Any reason for which a command failed, for the person at the terminal.
@@ -82,12 +82,13 @@ enum Command {
         #[command(subcommand)]
         command: tasks::Command,
     },
-    /// Look after names and counts: what must be unique, and what must stay within bounds.
-    Guards {
+    /// Verify or rebuild uniqueness constraints and counters.
+    #[command(alias = "guards")]
+    Constraints {
         #[command(flatten)]
         storage: StorageArgs,
         #[command(subcommand)]
-        command: guards::Command,
+        command: constraints::Command,
     },
     /// Look after the keys by which personal data is sealed.
     Keys {
@@ -129,7 +130,7 @@ impl Cli {
             Command::Export { storage, command } => command.run(&storage).await,
             Command::Views { storage, command } => command.run(&storage).await,
             Command::Tasks { storage, command } => command.run(&storage).await,
-            Command::Guards { storage, command } => command.run(&storage).await,
+            Command::Constraints { storage, command } => command.run(&storage).await,
             Command::Keys { storage, command } => command.run(&storage).await,
             Command::Import { storage, command } => command.run(&storage).await,
             Command::Bench(arguments) => arguments.run().await,

@@ -33,7 +33,7 @@ pub(crate) enum Command {
     /// Make accounts of the people in a CSV file: one line each, below a header that names the columns.
     ///
     /// Columns: name, email, and if wanted role, tickets, invoices, reports, administration. Accounts that exist stay as
-    /// they are, so it may be run again at any time. Ends with 0 if all lines are in, and with 2 if some were refused.
+    /// they are, so it may be run again at any time. Ends with 0 if all lines are in, and with 2 if some were rejected.
     Users(Users),
 }
 
@@ -91,13 +91,13 @@ impl Users {
         let organization = organizations::named(&*node.database, &node.vault, &self.organization).await?;
         let organization = organization.ok_or_else(|| format!("there is no organization {}", self.organization))?;
         let emails = emails(&lines);
-        let reports = self.carry_out(&node, organization, lines).await?;
+        let reports = self.import(&node, organization, lines).await?;
         self.tell(organization, &reports, &emails)?;
-        let is_refused = |report: &LineReport| report.result == LineResult::Refused;
+        let is_refused = |report: &LineReport| report.result == LineResult::Rejected;
         if reports.iter().any(is_refused) { Err(SomeWereRefused.into()) } else { Ok(()) }
     }
 
-    async fn carry_out(
+    async fn import(
         &self,
         node: &Node,
         organization: OrganizationId,
@@ -147,17 +147,17 @@ impl Users {
             let email = emails.get(&report.line).map_or(String::new(), |email| format!(" {email}"));
             for Fault { field, reason } in &report.faults {
                 let field = field.map_or(String::new(), |field| format!(" {field}"));
-                writeln!(out, "line {}:{email} refused:{field} {reason}", report.line)?;
+                writeln!(out, "line {}:{email} rejected:{field} {reason}", report.line)?;
             }
             if let Some(reason) = &report.not_invited {
                 writeln!(out, "line {}:{email} {}, invitation not sent: {reason}", report.line, report.result.name())?;
             }
         }
-        let Summary { registered, unchanged, refused, invited } = summary;
+        let Summary { registered, unchanged, rejected, invited } = summary;
         let would = if self.dry_run { " Nothing was recorded: this was a dry run." } else { "" };
         Ok(writeln!(
             out,
-            "{registered} registered, {unchanged} unchanged, {refused} refused; {invited} invited.{would}"
+            "{registered} registered, {unchanged} unchanged, {rejected} rejected; {invited} invited.{would}"
         )?)
     }
 
@@ -171,7 +171,7 @@ impl Users {
 struct Summary {
     registered: usize,
     unchanged: usize,
-    refused: usize,
+    rejected: usize,
     invited: usize,
 }
 
@@ -181,7 +181,7 @@ impl Summary {
         Self {
             registered: with(LineResult::Registered),
             unchanged: with(LineResult::Unchanged),
-            refused: with(LineResult::Refused),
+            rejected: with(LineResult::Rejected),
             invited: reports.iter().filter(|report| report.invited).count(),
         }
     }

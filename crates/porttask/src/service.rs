@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use porttask_api::{App, Settings};
-use porttask_app::identity::organizations::StatusAllows;
+use porttask_app::identity::{mails::mails, organizations::StatusAllows};
 use porttask_app::{
     identity::{
         accounts::Accounts,
@@ -24,7 +24,7 @@ use porttask_infra::log::Storage;
 use porttask_runtime::{
     execute::Executor,
     ports::mail::MailTransport,
-    reactors::{Pace, Reactors},
+    reactors::{Reactors, RetryPolicy},
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 
@@ -106,9 +106,9 @@ impl ServiceArgs {
         let grace = Duration::from_secs(self.grace_seconds);
         app.jobs.run();
         let (stop, tasks_ended) = stopping(told_to_stop()?, &app, reactors, grace);
-        let (refusals, uses) = (Arc::clone(&app.refusals), Arc::clone(&app.uses));
-        let settling = tokio::spawn(Arc::clone(&refusals).run());
-        let noting = tokio::spawn(Arc::clone(&uses).run());
+        let (denial_log, activity) = (Arc::clone(&app.denial_log), Arc::clone(&app.activity));
+        let settling = tokio::spawn(Arc::clone(&denial_log).run());
+        let noting = tokio::spawn(Arc::clone(&activity).run());
         if !porttask_api::serve(listener, app, stop, grace).await? {
             eprintln!("Stopped after {} s; some requests had not finished.", self.grace_seconds);
         }
@@ -117,11 +117,11 @@ impl ServiceArgs {
         }
         settling.abort();
         noting.abort();
-        if !uses.shutdown(LAST_WORDS).await {
+        if !activity.shutdown(LAST_WORDS).await {
             eprintln!("When some sessions and keys were last used was not noted.");
         }
-        if !refusals.shutdown(LAST_WORDS).await {
-            eprintln!("Some refusals were not taken down in the audit log.");
+        if !denial_log.shutdown(LAST_WORDS).await {
+            eprintln!("Some denial_log were not taken down in the audit log.");
         }
         Ok(())
     }
@@ -225,8 +225,9 @@ impl ServiceArgs {
 async fn reactors(app: &App, transport: Arc<dyn MailTransport>) -> Result<Arc<Reactors>, Error> {
     let (database, vault, executor) = (Arc::clone(&app.database), Arc::clone(&app.vault), Arc::clone(&app.executor));
     let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&app.views));
-    let mailer = Mailer::new(Arc::clone(&database), vault, executor, app.links.clone(), accounts, transport);
-    Ok(Reactors::open(database, vec![Arc::new(mailer)], Pace::default()).await?)
+    let mails = mails(Arc::clone(&database), vault, executor, app.links.clone(), accounts);
+    let mailer = Mailer::new(mails, transport);
+    Ok(Reactors::open(database, vec![Arc::new(mailer)], RetryPolicy::default()).await?)
 }
 
 /// The same signal to stop, which also stops tasks and jobs; and whether all of them ended within the grace.

@@ -25,8 +25,9 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Let a dead task be tried again, as if it had never been tried: once its cause is mended.
-    Revive {
+    /// Retry a dead-lettered task as if it had never been tried, once its cause is fixed.
+    #[command(alias = "revive")]
+    Retry {
         /// Its id, as `porttask tasks list --dead` shows it.
         id: Uuid,
     },
@@ -60,8 +61,8 @@ impl Command {
                     println!("{}", if dead { "No task is dead." } else { "Nothing is left to be done." });
                 }
             }
-            Self::Revive { id } => {
-                if !database.revive(TaskId(id), Timestamp::now()).await? {
+            Self::Retry { id } => {
+                if !database.retry(TaskId(id), Timestamp::now()).await? {
                     return Err(format!("there is no dead task {id}: `porttask tasks list --dead` lists them").into());
                 }
                 println!("{id} is tried again.");
@@ -78,17 +79,17 @@ impl Command {
 
 fn say(task: &Task, json: bool) -> Result<(), Error> {
     use std::io::Write;
-    let Task { id, reactor, organization, kind, subject, due_at, attempts, last_error, is_dead, .. } = task;
+    let Task { id, reactor, organization, kind, subject, due_at, attempts, last_error, is_dead_lettered, .. } = task;
     let error = last_error.as_deref();
     let mut out = std::io::stdout().lock();
     if json {
         let line = serde_json::json!({
             "id": id.to_string(), "reactor": reactor, "kind": kind, "organization": organization.to_string(),
-            "subject": subject, "dead": is_dead, "attempts": attempts, "due_at": due_at, "last_error": error,
+            "subject": subject, "dead": is_dead_lettered, "attempts": attempts, "due_at": due_at, "last_error": error,
         });
         return Ok(writeln!(out, "{line}")?);
     }
-    let state = if *is_dead { "dead".to_owned() } else { format!("due {due_at:.0}") };
+    let state = if *is_dead_lettered { "dead".to_owned() } else { format!("due {due_at:.0}") };
     let error = error.map(|error| format!("\n    {error}")).unwrap_or_default();
     Ok(writeln!(out, "{id}  {reactor} {kind}  {organization}  {state}  {attempts} attempts{error}")?)
 }

@@ -24,7 +24,7 @@ pub(crate) fn descendants(ancestor: u32) -> Vec<u32> {
 
 /// Whether nothing of a process is left but, at most, an entry that its parent has not looked at. In a container the
 /// first process may never do that.
-pub(crate) fn is_dead(pid: u32) -> bool {
+pub(crate) fn is_dead_lettered(pid: u32) -> bool {
     stat(pid).is_none_or(|stat| matches!(stat.state, 'Z' | 'X'))
 }
 
@@ -81,6 +81,6 @@ mod tests {
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         }
         shell.wait().unwrap();
-        assert!(wait_until(Duration::from_secs(10), || family.iter().all(|pid| is_dead(*pid))));
+        assert!(wait_until(Duration::from_secs(10), || family.iter().all(|pid| is_dead_lettered(*pid))));
     }
 }

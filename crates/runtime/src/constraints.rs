@@ -3,7 +3,7 @@
 //! The log keeps claims and counts so that an append can be decided without reading history. They follow from the events
 //! alone, so they can be checked, and mended, by reading all of it.
 
-use porttask_domain::{Guard, OrganizationId, Scope, Tally, uuid_of};
+use porttask_domain::{Constraint, ConstraintReplay, OrganizationId, Scope, uuid_of};
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
@@ -14,12 +14,12 @@ use crate::{
 
 /// How many events are read at a time.
 const PAGE: usize = 4_096;
-/// How often mending begins again because something was recorded meanwhile.
+/// How often repair_of begins again because something was recorded meanwhile.
 const ATTEMPTS: u32 = 100;
 
 /// Names and counts, as they are kept or as they should be.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Guarded {
+pub struct ConstraintState {
     /// Who holds which name.
     pub claims: BTreeMap<ClaimKey, String>,
     /// The counts that are not zero.
@@ -32,12 +32,12 @@ pub struct Snapshot {
     /// The last event of every partition at that moment.
     pub heads: Vec<Head>,
     /// What was kept then.
-    pub kept: Guarded,
+    pub kept: ConstraintState,
 }
 
 /// What has to change so that the log keeps what the events say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mending {
+pub struct Repair {
     /// Names, with their owners or free.
     pub claims: BTreeMap<ClaimKey, Option<String>>,
     /// Counts.
@@ -46,7 +46,7 @@ pub struct Mending {
 
 /// Something that is kept otherwise than the events say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct Discrepancy {
     /// Whose name or count it is.
     pub organization: OrganizationId,
     /// What it is called: a kind of name, or a count.
@@ -57,7 +57,7 @@ pub struct Fault {
     pub expected: Option<String>,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Discrepancy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = |it: &Option<String>| it.clone().unwrap_or_else(|| "nothing".to_owned());
         let (kept, expected) = (word(&self.kept), word(&self.expected));
@@ -65,9 +65,9 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Why guards cannot be checked.
+/// Why constraints cannot be checked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GuardsError {
+pub enum ConstraintsError {
     /// Events were recorded faster than they were read.
     #[error("the log is too busy: events are recorded faster than names and counts can be mended; stop its nodes")]
     Busy,
@@ -80,27 +80,27 @@ pub enum GuardsError {
 }
 
 /// Checks and mends the names and counts of a log.
-pub struct Guards {
+pub struct ConstraintChecker {
     database: Arc<dyn Database>,
     vault: Arc<Vault>,
-    tally: Tally,
-    expected: Guarded,
+    replay: ConstraintReplay,
+    expected: ConstraintState,
     read: BTreeMap<PartitionId, Offset>,
 }
 
-impl Guards {
+impl ConstraintChecker {
     /// Of this log.
     pub fn new(database: Arc<dyn Database>, vault: Arc<Vault>) -> Self {
-        let (tally, expected, read) = (Tally::default(), Guarded::default(), BTreeMap::new());
-        Self { database, vault, tally, expected, read }
+        let (replay, expected, read) = (ConstraintReplay::default(), ConstraintState::default(), BTreeMap::new());
+        Self { database, vault, replay, expected, read }
     }
 
     /// What is kept otherwise than the events say, at one moment; appends go on meanwhile.
     ///
     /// # Errors
     /// If an event cannot be read, or the log fails.
-    pub async fn verify(&mut self) -> Result<Vec<Fault>, GuardsError> {
-        let snapshot = self.database.guarded().await?;
+    pub async fn verify(&mut self) -> Result<Vec<Discrepancy>, ConstraintsError> {
+        let snapshot = self.database.constrained().await?;
         self.read_to(&snapshot.heads).await?;
         Ok(faults(&snapshot.kept, &self.expected))
     }
@@ -109,30 +109,30 @@ impl Guards {
     ///
     /// # Errors
     /// If an event cannot be read, the log fails, or is never still for the moment that it takes.
-    pub async fn rebuild(&mut self) -> Result<Vec<Fault>, GuardsError> {
+    pub async fn rebuild(&mut self) -> Result<Vec<Discrepancy>, ConstraintsError> {
         for _ in 0..ATTEMPTS {
-            let snapshot = self.database.guarded().await?;
+            let snapshot = self.database.constrained().await?;
             self.read_to(&snapshot.heads).await?;
             let faults = faults(&snapshot.kept, &self.expected);
-            if faults.is_empty() || self.database.mend(&snapshot.heads, &self.mending(&snapshot.kept)).await? {
+            if faults.is_empty() || self.database.repair(&snapshot.heads, &self.repair_of(&snapshot.kept)).await? {
                 return Ok(faults);
             }
         }
-        Err(GuardsError::Busy)
+        Err(ConstraintsError::Busy)
     }
 
-    fn mending(&self, kept: &Guarded) -> Mending {
-        let mut mending = Mending::default();
+    fn repair_of(&self, kept: &ConstraintState) -> Repair {
+        let mut repair_of = Repair::default();
         for (key, expected, _) in differences(&kept.claims, &self.expected.claims) {
-            mending.claims.insert(key.clone(), expected.cloned());
+            repair_of.claims.insert(key.clone(), expected.cloned());
         }
         for (key, expected, _) in differences(&kept.counts, &self.expected.counts) {
-            mending.counts.insert(key.clone(), expected.copied().unwrap_or_default());
+            repair_of.counts.insert(key.clone(), expected.copied().unwrap_or_default());
         }
-        mending
+        repair_of
     }
 
-    async fn read_to(&mut self, heads: &[Head]) -> Result<(), GuardsError> {
+    async fn read_to(&mut self, heads: &[Head]) -> Result<(), ConstraintsError> {
         for Head { position: Position { partition, offset: end }, .. } in heads {
             let mut after = self.read.get(partition).copied().unwrap_or_default();
             while after < *end {
@@ -140,13 +140,13 @@ impl Guards {
                 let events = self.database.read_partition(*partition, after, limit).await?;
                 let Some(last) = events.last() else { break };
                 after = last.position.offset;
-                for (event, fact) in events.iter().zip(self.vault.facts(&events).await?) {
+                for (event, domain_event) in events.iter().zip(self.vault.domain_events(&events).await?) {
                     let organization = event.stream.organization;
                     let owner = event.stream.name.id();
                     let subject = uuid_of(owner).unwrap_or_default();
-                    for guard in self.tally.take_in(organization, subject, &fact) {
-                        if let Some(guard) = in_terms_of_the_log(&self.vault, organization, owner, &guard) {
-                            self.expected.take_in(guard);
+                    for constraint in self.replay.apply(organization, subject, &domain_event) {
+                        if let Some(constraint) = to_log_constraint(&self.vault, organization, owner, &constraint) {
+                            self.expected.apply(constraint);
                         }
                     }
                 }
@@ -157,12 +157,12 @@ impl Guards {
     }
 }
 
-impl Guarded {
-    fn take_in(&mut self, guard: log::Guard) {
-        match guard {
-            log::Guard::Claim(Claim { key, owner }) => _ = self.claims.entry(key).or_insert(owner),
-            log::Guard::Release(Claim { key, .. }) => _ = self.claims.remove(&key),
-            log::Guard::Count(Counter { key, by, .. }) => {
+impl ConstraintState {
+    fn apply(&mut self, constraint: log::Constraint) {
+        match constraint {
+            log::Constraint::Claim(Claim { key, owner }) => _ = self.claims.entry(key).or_insert(owner),
+            log::Constraint::Release(Claim { key, .. }) => _ = self.claims.remove(&key),
+            log::Constraint::Count(Counter { key, by, .. }) => {
                 let value = self.counts.get(&key).copied().unwrap_or_default() + by;
                 if value == 0 {
                     self.counts.remove(&key);
@@ -174,13 +174,13 @@ impl Guarded {
     }
 }
 
-/// A guard with the name as a keyed hash; `None` if the name was erased, with which its claim was released.
-pub(crate) fn in_terms_of_the_log(
+/// A constraint with the name as a keyed hash; `None` if the name was erased, with which its claim was released.
+pub(crate) fn to_log_constraint(
     vault: &Vault,
     organization: OrganizationId,
     owner: &str,
-    guard: &Guard,
-) -> Option<log::Guard> {
+    constraint: &Constraint,
+) -> Option<log::Constraint> {
     let claim = |scope: Scope, kind, name: &str| {
         let within = match scope {
             Scope::Organization => organization,
@@ -188,24 +188,28 @@ pub(crate) fn in_terms_of_the_log(
         };
         Claim { key: vault.claim_key(within, kind, name), owner: owner.to_owned() }
     };
-    match guard {
-        Guard::Claim { scope, kind, name } => Some(log::Guard::Claim(claim(*scope, kind, name.as_deref()?))),
-        Guard::Release { scope, kind, name } => Some(log::Guard::Release(claim(*scope, kind, name.as_deref()?))),
-        Guard::Count { name, by, minimum, maximum } => {
+    match constraint {
+        Constraint::Claim { scope, kind, name, violation: _ } => {
+            Some(log::Constraint::Claim(claim(*scope, kind, name.as_deref()?)))
+        }
+        Constraint::Release { scope, kind, name } => {
+            Some(log::Constraint::Release(claim(*scope, kind, name.as_deref()?)))
+        }
+        Constraint::Count { name, by, minimum, maximum, violation: _ } => {
             let key = CounterKey { organization, name: name.clone() };
-            Some(log::Guard::Count(Counter { key, by: *by, minimum: *minimum, maximum: *maximum }))
+            Some(log::Constraint::Count(Counter { key, by: *by, minimum: *minimum, maximum: *maximum }))
         }
     }
 }
 
-fn faults(kept: &Guarded, expected: &Guarded) -> Vec<Fault> {
-    let claims = differences(&kept.claims, &expected.claims).map(|(key, expected, kept)| Fault {
+fn faults(kept: &ConstraintState, expected: &ConstraintState) -> Vec<Discrepancy> {
+    let claims = differences(&kept.claims, &expected.claims).map(|(key, expected, kept)| Discrepancy {
         organization: key.organization,
         what: format!("{} {:02x}{:02x}…", key.kind, key.hash[0], key.hash[1]),
         kept: kept.cloned(),
         expected: expected.cloned(),
     });
-    let counts = differences(&kept.counts, &expected.counts).map(|(key, expected, kept)| Fault {
+    let counts = differences(&kept.counts, &expected.counts).map(|(key, expected, kept)| Discrepancy {
         organization: key.organization,
         what: key.name.to_string(),
         kept: kept.map(i64::to_string),

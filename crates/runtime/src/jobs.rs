@@ -117,7 +117,7 @@ pub struct NewJob {
     /// When it was ordered.
     pub created_at: Timestamp,
     /// By what a repeated order is told from another one.
-    pub fingerprint: [u8; 32],
+    pub request_hash: [u8; 32],
     /// What it is done with, sealed.
     pub input: Vec<u8>,
 }

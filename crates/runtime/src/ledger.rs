@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use porttask_domain::{OrganizationId, PersonId};
 
 use crate::{
-    activity::LastUses,
-    constraints::{Mending, Snapshot},
+    constraints::{Repair, Snapshot},
+    credential_activity::LastSeen,
     jobs::Jobs,
     log::{
         ClaimKey, EventLog, Head, LogError, PersonKeyId, SecretId,
-        admission::{OnceKey, OnceRecord},
+        admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
     tasks::Tasks,
 };
@@ -27,9 +27,9 @@ pub enum StoredKey {
 }
 
 /// What an engine keeps: the log, and the ledger with its tasks, jobs and last uses beside it in the same database.
-pub trait Database: EventLog + Ledger + Tasks + Jobs + LastUses {}
+pub trait Database: EventLog + Ledger + Tasks + Jobs + LastSeen {}
 
-impl<T: EventLog + Ledger + Tasks + Jobs + LastUses> Database for T {}
+impl<T: EventLog + Ledger + Tasks + Jobs + LastSeen> Database for T {}
 
 /// The ledger. Implemented by every engine of the log.
 #[async_trait]
@@ -40,11 +40,11 @@ pub trait Ledger: Send + Sync {
     /// If the log's database fails.
     async fn person_keys(&self, ids: &[PersonKeyId]) -> Result<Vec<Option<StoredKey>>, LogError>;
 
-    /// What was recorded under the key of a `Once`, if it is still kept.
+    /// What was recorded under the key of a `IdempotencyKey`, if it is still kept.
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn recorded_once(&self, key: &OnceKey) -> Result<Option<OnceRecord>, LogError>;
+    async fn idempotency_record(&self, key: &IdempotencyRecordKey) -> Result<Option<IdempotencyRecord>, LogError>;
 
     /// The hash of a secret, if there is one.
     ///
@@ -97,14 +97,14 @@ pub trait Ledger: Send + Sync {
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn guarded(&self) -> Result<Snapshot, LogError>;
+    async fn constrained(&self) -> Result<Snapshot, LogError>;
 
     /// Changes what the log keeps of names and counts, under the locks of all partitions. `false`, and nothing is done, if
     /// the heads are not these any more.
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn mend(&self, heads: &[Head], mending: &Mending) -> Result<bool, LogError>;
+    async fn repair(&self, heads: &[Head], repair_of: &Repair) -> Result<bool, LogError>;
 
     /// The key of a purpose of the service itself: the one that is stored, or else `wrapped`, which is stored then.
     ///

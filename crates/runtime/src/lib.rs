@@ -6,7 +6,7 @@
 //! | [`log`] | the port of the event log |
 //! | [`ledger`] | the port of durable state that does not follow from events |
 //! | [`tasks`] | the port of what is left to be done because of events |
-//! | [`activity`] | the port of when sessions and keys were last used |
+//! | [`credential_activity`] | the port of when sessions and keys were last used |
 //! | [`ports`] | the ports of the outside world: mail |
 //! | [`execute`] | command execution: load, decide, append |
 //! | [`views`] | read models at work: tables that are folds of the log |
@@ -15,8 +15,8 @@
 //! | [`constraints`] | unique names and bounded counters, verified against the events |
 //! | [`vault`] | keys: sealing and opening personal values, keyed hashes of names |
 
-pub mod activity;
 pub mod constraints;
+pub mod credential_activity;
 pub mod execute;
 pub mod jobs;
 pub mod ledger;

@@ -22,6 +22,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
+use porttask_domain::DomainEvent;
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -48,23 +49,27 @@ pub trait Reactor: Send + Sync + 'static {
         false
     }
 
+    /// Whether it may react to events of this category at all.
+    fn covers(&self, category: &str) -> bool;
+
     /// What is to be done because of an event. Decided from the event alone: nodes race for it, and one of them wins.
-    fn tasks(&self, event: &RecordedEvent) -> Vec<NewTask>;
+    /// Personal values read as erased here; who needs them looks them up when the task is run.
+    fn tasks(&self, event: &DomainEvent, recorded: &RecordedEvent) -> Vec<NewTask>;
 
     /// Does it, perhaps again: who did it before may have ended before it was recorded.
     ///
     /// # Errors
     /// Why it was not done, and whether it is to be tried again. Without personal data.
-    async fn carry_out(&self, task: &Task) -> Result<Deed, TaskError>;
+    async fn run(&self, task: &Task) -> Result<TaskOutcome, TaskError>;
 }
 
 /// How a task was carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum TaskOutcome {
     /// It was done.
     Done,
     /// There was no reason to do it any more.
-    Needless,
+    Skipped,
 }
 
 /// Why a task was not carried out.
@@ -98,7 +103,7 @@ impl From<VaultError> for TaskError {
 
 /// How fast reactors go.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct RetryPolicy {
     /// How many tasks of a reactor a node carries out at a time.
     pub at_once: usize,
     /// How long a task may take; until then it is no other worker's.
@@ -114,7 +119,7 @@ pub struct Pace {
 }
 
 /// Sixteen attempts within seven hours: long enough for a mail server to be repaired.
-impl Default for Pace {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             at_once: 8,
@@ -131,7 +136,7 @@ impl Default for Pace {
 pub struct Reactors {
     database: Arc<dyn Database>,
     reactors: Vec<Arc<Served>>,
-    pace: Pace,
+    policy: RetryPolicy,
     partitions: Vec<PartitionId>,
     stop: watch::Sender<bool>,
     running: Mutex<Vec<JoinHandle<()>>>,
@@ -144,8 +149,8 @@ pub struct Status {
     pub name: &'static str,
     /// Tasks that this node has done.
     pub done: u64,
-    /// Tasks that had become needless on this node.
-    pub needless: u64,
+    /// Tasks that had become skipped on this node.
+    pub skipped: u64,
     /// Attempts on this node that failed and are to be repeated.
     pub retried: u64,
     /// Tasks that died on this node.
@@ -164,7 +169,7 @@ struct Served {
     /// There may be tasks to carry out.
     wake: Notify,
     done: AtomicU64,
-    needless: AtomicU64,
+    skipped: AtomicU64,
     retried: AtomicU64,
     died: AtomicU64,
     waiting: AtomicU64,
@@ -179,7 +184,7 @@ impl Reactors {
     pub async fn open(
         database: Arc<dyn Database>,
         reactors: Vec<Arc<dyn Reactor>>,
-        pace: Pace,
+        policy: RetryPolicy,
     ) -> Result<Arc<Self>, LogError> {
         let heads = database.heads().await?;
         let incarnation = database.incarnation().await?;
@@ -203,19 +208,18 @@ impl Reactors {
         }
         let partitions = heads.iter().map(|head| head.position.partition).collect();
         let (stop, running) = (watch::Sender::new(false), Mutex::default());
-        Ok(Arc::new(Self { database, reactors: served, pace, partitions, stop, running }))
+        Ok(Arc::new(Self { database, reactors: served, policy, partitions, stop, running }))
     }
 
     /// Sets them to work.
     pub fn run(&self) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        for partition in &self.partitions {
+            let scheduler = Scheduler::new(Arc::clone(&self.database), self.reactors.clone(), *partition);
+            running.push(tokio::spawn(scheduler.run(self.stop.subscribe())));
+        }
         for served in &self.reactors {
-            for partition in &self.partitions {
-                let log = Arc::clone(&self.database);
-                let scheduler = Scheduler::new(log, Arc::clone(served), *partition);
-                running.push(tokio::spawn(scheduler.run(self.stop.subscribe())));
-            }
-            let worker = Worker::new(Arc::clone(&self.database), Arc::clone(served), self.pace);
+            let worker = Worker::new(Arc::clone(&self.database), Arc::clone(served), self.policy);
             running.push(tokio::spawn(worker.run(self.stop.subscribe())));
         }
     }
@@ -289,7 +293,7 @@ impl Served {
             held: Mutex::default(),
             wake: Notify::new(),
             done: AtomicU64::new(0),
-            needless: AtomicU64::new(0),
+            skipped: AtomicU64::new(0),
             retried: AtomicU64::new(0),
             died: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
@@ -327,7 +331,7 @@ impl Served {
         Status {
             name: self.name(),
             done: read(&self.done),
-            needless: read(&self.needless),
+            skipped: read(&self.skipped),
             retried: read(&self.retried),
             died: read(&self.died),
             left: TaskCounts { waiting: read(&self.waiting), dead: read(&self.dead) },
@@ -343,15 +347,15 @@ struct Outage {
 }
 
 impl Outage {
-    fn met(&mut self, reactor: &'static str, error: &dyn std::fmt::Display) {
+    fn met(&mut self, error: &dyn std::fmt::Display) {
         if !std::mem::replace(&mut self.is_told, true) {
-            tracing::warn!(reactor, %error, "a reactor waits for the log's database");
+            tracing::warn!(%error, "reactors wait for the log's database");
         }
     }
 
-    fn is_over(&mut self, reactor: &'static str) {
+    fn is_over(&mut self) {
         if std::mem::take(&mut self.is_told) {
-            tracing::warn!(reactor, "a reactor has the log's database again");
+            tracing::warn!("reactors have the log's database again");
         }
     }
 }

@@ -75,7 +75,7 @@ pub struct Task {
     /// Why the last attempt failed.
     pub last_error: Option<String>,
     /// Nobody tries it any more, until it is revived.
-    pub is_dead: bool,
+    pub is_dead_lettered: bool,
 }
 
 /// Why an attempt failed, in at most 500 characters on one line, without mail addresses.
@@ -218,7 +218,7 @@ pub trait Tasks: Send + Sync {
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn revive(&self, id: TaskId, now: Timestamp) -> Result<bool, LogError>;
+    async fn retry(&self, id: TaskId, now: Timestamp) -> Result<bool, LogError>;
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use std::{
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use porttask_domain::{Actor, Fact, Meta, OrganizationId, PersonId, Sealing};
+use porttask_domain::{Actor, DomainEvent, Meta, OrganizationId, PersonId, Sealing};
 use quick_cache::sync::Cache;
 use serde_json::Value;
 use sha2::Sha256;
@@ -115,16 +115,15 @@ impl Vault {
     pub async fn seal(
         &self,
         organization: OrganizationId,
-        facts: &[(StreamId, Fact)],
+        domain_events: &[(StreamId, DomainEvent)],
         meta: &Meta,
     ) -> Result<SealedEvents, VaultError> {
         let meta_home = home_of(meta.actor, meta.impersonator.is_some(), organization);
         let plain_meta = as_value(meta);
-        let mut drafts = Vec::with_capacity(facts.len());
+        let mut drafts = Vec::with_capacity(domain_events.len());
         let mut wanted = HashSet::new();
-        for (stream, fact) in facts {
-            let (name, data) = fact.encode();
-            let data = parsed(&data);
+        for (stream, domain_event) in domain_events {
+            let (name, data) = domain_event.encode();
             sealed::find(&data, sealed::PERSONAL, &mut |person, sealing| {
                 wanted.insert(PersonKeyId { organization, person, sealing });
             });
@@ -150,7 +149,7 @@ impl Vault {
     ///
     /// # Errors
     /// If an event cannot be opened or read, or the log's database fails.
-    pub async fn facts(&self, events: &[RecordedEvent]) -> Result<Vec<Fact>, VaultError> {
+    pub async fn domain_events(&self, events: &[RecordedEvent]) -> Result<Vec<DomainEvent>, VaultError> {
         let mut opened = Vec::with_capacity(events.len());
         let mut wanted = HashSet::new();
         for event in events {
@@ -165,21 +164,22 @@ impl Vault {
             opened.push(sealed);
         }
         let keys = self.find(&wanted).await?;
-        let mut facts = Vec::with_capacity(events.len());
+        let mut domain_events = Vec::with_capacity(events.len());
         for (event, sealed) in events.iter().zip(opened) {
-            let data = match sealed {
-                None => event.data.clone(),
+            let name = event.event_type.as_str();
+            let domain_event = match sealed {
+                None => DomainEvent::decode(name, &event.data),
                 Some(mut data) => {
                     let organization = event.stream.organization;
                     let place = Place { organization, event: event.id, home: organization, part: "data" };
                     sealed::open(&mut data, &place, &keys)?;
-                    as_bytes(&data)
+                    DomainEvent::from_parts(name, data)
                 }
             };
-            let fact = Fact::decode(event.event_type.as_str(), &data);
-            facts.push(fact.map_err(|cause| VaultError::Undecodable { position: event.position, cause })?);
+            domain_events
+                .push(domain_event.map_err(|cause| VaultError::Undecodable { position: event.position, cause })?);
         }
-        Ok(facts)
+        Ok(domain_events)
     }
 
     /// Who did it, from where: the metas of events, opened, in their order.
@@ -348,6 +348,23 @@ impl Vault {
         }
         Ok((keys, born))
     }
+}
+
+/// What happened, with all personal values as if they were erased: needs no key.
+///
+/// # Errors
+/// If the event cannot be read.
+pub fn impersonal(event: &RecordedEvent) -> Result<DomainEvent, VaultError> {
+    let name = event.event_type.as_str();
+    let decoded = match sealed::mentions(&event.data) {
+        false => DomainEvent::decode(name, &event.data),
+        true => {
+            let mut data = parsed(&event.data);
+            sealed::blank(&mut data);
+            DomainEvent::from_parts(name, data)
+        }
+    };
+    decoded.map_err(|cause| VaultError::Undecodable { position: event.position, cause })
 }
 
 async fn purpose(ledger: &dyn Ledger, master: &MasterKeys, name: &str) -> Result<Hmac<Sha256>, VaultError> {

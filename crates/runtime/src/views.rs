@@ -30,7 +30,9 @@ use tokio::{
 use self::{batch::Reader, runner::Runner};
 pub use self::{
     batch::{Batch, Progress},
-    store::{Changes, Condition, Direction, FoldOutcome, Folded, Frozen, Query, View, ViewError, ViewStore, Words},
+    store::{
+        Changes, Condition, Direction, FoldOutcome, FoldTarget, Query, Snapshot, View, ViewError, ViewStore, Words,
+    },
 };
 use crate::{
     log::{EventLog, Offset, PartitionId, Position},
@@ -47,12 +49,12 @@ const SWITCH_ATTEMPTS: u32 = 100;
 pub struct Views {
     reader: Reader,
     store: Arc<dyn ViewStore>,
-    served: Vec<Arc<Served>>,
+    served: Vec<Arc<ServedModel>>,
     runners: Mutex<JoinSet<()>>,
 }
 
 /// A model and the table that serves it.
-pub(crate) struct Served {
+pub(crate) struct ServedModel {
     pub(crate) model: Arc<dyn Model>,
     table: Mutex<View>,
     /// By partition.
@@ -96,14 +98,14 @@ pub struct Loaded {
 
 /// What is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct Discrepancy {
     /// Where.
     pub partition: PartitionId,
     /// What.
     pub what: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Discrepancy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "partition {}: {}", self.partition, self.what)
     }
@@ -131,7 +133,7 @@ impl Views {
                 }
             }
             let states = states.into_iter().map(watch::Sender::new).collect();
-            served.push(Arc::new(Served { model: Arc::from(model), table: Mutex::new(table), states }));
+            served.push(Arc::new(ServedModel { model: Arc::from(model), table: Mutex::new(table), states }));
         }
         let reader = Reader::new(log, vault);
         Ok(Arc::new(Self { reader, store, served, runners: Mutex::default() }))
@@ -243,7 +245,11 @@ impl Views {
         self.rebuild_these(&self.served, loaded).await
     }
 
-    async fn rebuild_these(&self, models: &[Arc<Served>], loaded: &(dyn Fn(Loaded) + Sync)) -> Result<(), ViewError> {
+    async fn rebuild_these(
+        &self,
+        models: &[Arc<ServedModel>],
+        loaded: &(dyn Fn(Loaded) + Sync),
+    ) -> Result<(), ViewError> {
         let mut new = Vec::with_capacity(models.len());
         for served in models {
             new.push((Arc::clone(&served.model), self.store.begin(&served.model.table()).await?));
@@ -261,8 +267,8 @@ impl Views {
 
     async fn build(
         &self,
-        models: &[Arc<Served>],
-        new: &[Folded],
+        models: &[Arc<ServedModel>],
+        new: &[FoldTarget],
         loaded: &(dyn Fn(Loaded) + Sync),
     ) -> Result<(), ViewError> {
         self.load(new, None, loaded).await?;
@@ -276,7 +282,7 @@ impl Views {
     }
 
     /// What was recorded meanwhile is folded before the switch, so that nobody sees the past again.
-    async fn catch_up_and_switch(&self, served: &Served, new: &Folded) -> Result<(), ViewError> {
+    async fn catch_up_and_switch(&self, served: &ServedModel, new: &FoldTarget) -> Result<(), ViewError> {
         for _ in 0..SWITCH_ATTEMPTS {
             self.load(std::slice::from_ref(new), None, &|_| ()).await?;
             if self.store.switch(&new.1).await? {
@@ -292,7 +298,7 @@ impl Views {
     ///
     /// # Errors
     /// If there is no such model, an event cannot be folded, or a database fails.
-    pub async fn verify(&self, name: &str, loaded: &(dyn Fn(Loaded) + Sync)) -> Result<Vec<Fault>, ViewError> {
+    pub async fn verify(&self, name: &str, loaded: &(dyn Fn(Loaded) + Sync)) -> Result<Vec<Discrepancy>, ViewError> {
         let served = self.served(name)?;
         let view = served.table();
         let copy = self.store.begin(&served.model.table()).await?;
@@ -303,11 +309,11 @@ impl Views {
 
     async fn compare(
         &self,
-        served: &Served,
+        served: &ServedModel,
         view: &View,
         copy: &View,
         loaded: &(dyn Fn(Loaded) + Sync),
-    ) -> Result<Vec<Fault>, ViewError> {
+    ) -> Result<Vec<Discrepancy>, ViewError> {
         let mut faults = Vec::new();
         // A copy of the table as it stands: it is compared while the table goes on.
         let frozen = self.store.freeze(view).await?;
@@ -319,11 +325,11 @@ impl Views {
             for kept in &frozen.progress {
                 let partition = kept.checkpoint.position.partition;
                 if !reached.contains(kept) {
-                    faults.push(Fault { partition, what: "count or digest are not those of the log".to_owned() });
+                    faults.push(Discrepancy { partition, what: "count or digest are not those of the log".to_owned() });
                 }
             }
             for (partition, rows) in self.store.differing_rows(&frozen.view, copy).await? {
-                faults.push(Fault { partition, what: format!("{rows} rows are not those of a rebuild") });
+                faults.push(Discrepancy { partition, what: format!("{rows} rows are not those of a rebuild") });
             }
         }
         self.store.drop_table(&frozen.view).await?;
@@ -334,7 +340,7 @@ impl Views {
     /// same place.
     async fn load(
         &self,
-        tables: &[Folded],
+        tables: &[FoldTarget],
         until: Option<&HashMap<PartitionId, Progress>>,
         loaded: &(dyn Fn(Loaded) + Sync),
     ) -> Result<(), ViewError> {
@@ -370,13 +376,13 @@ impl Views {
         Ok(())
     }
 
-    fn served(&self, name: &str) -> Result<Arc<Served>, ViewError> {
+    fn served(&self, name: &str) -> Result<Arc<ServedModel>, ViewError> {
         let found = self.served.iter().find(|served| served.model.table().name == name);
         found.cloned().ok_or_else(|| ViewError::NoSuchModel(name.to_owned()))
     }
 }
 
-impl Served {
+impl ServedModel {
     pub(crate) fn table(&self) -> View {
         *self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }

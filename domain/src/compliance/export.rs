@@ -31,14 +31,16 @@ pub enum Event {
     },
 }
 
-/// In which form something is taken out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Format {
-    /// Comma-separated values (RFC 4180).
-    Csv,
-    /// One JSON object per line.
-    Json,
+crate::texts! {
+    /// The format of an export.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+    #[cfg_attr(feature = "schema", schema(as = ExportFormat))]
+    pub enum Format {
+        /// Comma-separated values (RFC 4180).
+        Csv = "csv",
+        /// One JSON object per line.
+        Json = "json",
+    }
 }
 
 /// Which entries of the audit log: all that are as everything here says.
@@ -67,13 +69,13 @@ pub struct Selection {
 
 /// Why something may not be taken out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum Rejection {
     /// There is one by this id, and it is another.
     #[error("an export with this id exists already")]
     Exists,
 }
 
-impl crate::Refusal for Refusal {
+impl crate::Rejection for Rejection {
     fn kind(&self) -> Kind {
         match self {
             Self::Exists => Kind::Conflict,
@@ -93,18 +95,19 @@ pub struct Export(Option<Event>);
 
 impl Aggregate for Export {
     const CATEGORY: &'static str = "export";
+    const CONSTRAINTS_NEED_STATE: bool = false;
     type Id = ExportId;
     type Command = Command;
     type Event = Event;
-    type Refusal = Refusal;
+    type Rejection = Rejection;
 
-    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         let Command::TakeAuditLog { format, selection } = command;
         let event = Event::AuditLogTaken { format: *format, selection: selection.clone() };
         match &self.0 {
             None => Ok(vec![event]),
             Some(taken) if *taken == event => Ok(vec![]),
-            Some(_) => Err(Refusal::Exists),
+            Some(_) => Err(Rejection::Exists),
         }
     }
 
@@ -134,6 +137,6 @@ mod tests {
         let taken = |text| Event::AuditLogTaken { format: Format::Csv, selection: selection(text) };
         given::<Export>([]).when(take("ana")).then([taken("ana")]);
         given::<Export>([taken("ana")]).when(take("ana")).then([]);
-        given::<Export>([taken("ana")]).when(take("bob")).then_refused(Refusal::Exists);
+        given::<Export>([taken("ana")]).when(take("bob")).then_rejected(Rejection::Exists);
     }
 }

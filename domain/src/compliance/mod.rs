@@ -2,14 +2,14 @@
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `refusal.rs` | that a caller was refused something, how often |
-//! | `reading.rs` | that staff read something in somebody's name, how often |
-//! | `export.rs` | that the audit log was taken out of the platform |
+//! | `denial.rs` | requests that were denied, how often |
+//! | `staff_access.rs` | what staff read while they acted as a user, how often |
+//! | `export.rs` | exports of the audit log |
 
+pub mod denial;
 pub mod export;
-pub mod reading;
-pub mod refusal;
+pub mod staff_access;
 
+pub use denial::Denials;
 pub use export::Export;
-pub use reading::Readings;
-pub use refusal::Refusals;
+pub use staff_access::StaffAccess;

@@ -1,7 +1,7 @@
 //! A key by which a program works in the name of a person, and never with more rights than that person has.
 
 mod event;
-mod refusal;
+mod rejection;
 #[cfg(test)]
 mod tests;
 
@@ -11,9 +11,9 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use self::{event::Event, refusal::Refusal};
+pub use self::{event::Event, rejection::Rejection};
 use super::role::Permissions;
-use crate::{Aggregate, ApiKeyId, Guard, InvalidText, OrganizationId, UserId, text};
+use crate::{Aggregate, ApiKeyId, Constraint, InvalidText, Kind, OrganizationId, UserId, Violation, text};
 
 /// The count of an organization's keys that were not revoked.
 pub const API_KEYS: &str = "api_keys";
@@ -30,7 +30,7 @@ pub enum Command {
         /// Where it is good.
         organization: OrganizationId,
         /// In whose name.
-        maker: UserId,
+        owner: UserId,
         /// What it is for.
         name: KeyName,
         /// What it may at most.
@@ -70,25 +70,28 @@ pub enum Grant {
     Scopes(BTreeSet<KeyScope>),
 }
 
-/// What a key of the platform may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum KeyScope {
-    /// Seeing organizations and their settings.
-    #[serde(rename = "organizations:read")]
-    ReadOrganizations,
-    /// Making, changing, suspending and ending organizations.
-    #[serde(rename = "organizations:write")]
-    WriteOrganizations,
-    /// Seeing users and their sessions.
-    #[serde(rename = "users:read")]
-    ReadUsers,
-    /// Inviting, locking out and letting in users, but of the platform's own organization.
-    #[serde(rename = "users:write")]
-    WriteUsers,
-    /// Seeing who did what.
-    #[serde(rename = "audit_log:read")]
-    ReadAuditLog,
+crate::texts! {
+    /// What a key of the platform may do.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+    pub enum KeyScope {
+        /// Read organizations and their settings.
+        ReadOrganizations = "organizations:read",
+        /// Create, change, suspend, reactivate and deactivate organizations.
+        WriteOrganizations = "organizations:write",
+        /// Read users and their sessions.
+        ReadUsers = "users:read",
+        /// Invite, deactivate and reactivate users, except those of the platform's own organization.
+        WriteUsers = "users:write",
+        /// Read the audit log.
+        ReadAuditLog = "audit_log:read",
+    }
 }
+
+const TOO_MANY_KEYS: Violation = Violation::new(
+    Kind::Conflict,
+    "too-many-api-keys",
+    "an organization has at most {bound} API keys: revoke one first",
+);
 
 /// What a key is for, in a few words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +114,7 @@ pub struct ApiKey(Option<Existing>);
 pub struct Existing {
     name: String,
     /// In whose name it works.
-    pub maker: UserId,
+    pub owner: UserId,
     /// What it may at most.
     pub grant: Grant,
     /// From where it is accepted; nothing is everywhere.
@@ -145,41 +148,42 @@ impl ApiKey {
 
 impl Aggregate for ApiKey {
     const CATEGORY: &'static str = "api_key";
+    const CONSTRAINTS_NEED_STATE: bool = false;
     type Id = ApiKeyId;
     type Command = Command;
     type Event = Event;
-    type Refusal = Refusal;
+    type Rejection = Rejection;
 
-    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match (&self.0, command) {
-            (None, Command::Create { organization, maker, name, grant, networks, now, expires_at }) => {
+            (None, Command::Create { organization, owner, name, grant, networks, now, expires_at }) => {
                 let is_of_the_platform = *organization == OrganizationId::PLATFORM;
                 match grant {
-                    Grant::Permissions(_) if is_of_the_platform => return Err(Refusal::NeedsScopes),
-                    Grant::Scopes(_) if !is_of_the_platform => return Err(Refusal::NeedsPermissions),
-                    Grant::Scopes(scopes) if scopes.is_empty() => return Err(Refusal::NeedsScopes),
+                    Grant::Permissions(_) if is_of_the_platform => return Err(Rejection::NeedsScopes),
+                    Grant::Scopes(_) if !is_of_the_platform => return Err(Rejection::NeedsPermissions),
+                    Grant::Scopes(scopes) if scopes.is_empty() => return Err(Rejection::NeedsScopes),
                     Grant::Permissions(_) | Grant::Scopes(_) => {}
                 }
                 if networks.len() > MOST_NETWORKS {
-                    return Err(Refusal::TooManyNetworks);
+                    return Err(Rejection::TooManyNetworks);
                 }
                 if expires_at.is_some_and(|end| end <= *now) {
-                    return Err(Refusal::EndsInThePast);
+                    return Err(Rejection::EndsInThePast);
                 }
                 let (name, networks) = (name.0.clone(), networks.iter().map(ToString::to_string).collect());
-                let (maker, grant, expires_at) = (*maker, grant.clone(), *expires_at);
-                Ok(vec![Event::Created { maker, name, grant, networks, expires_at }])
+                let (owner, grant, expires_at) = (*owner, grant.clone(), *expires_at);
+                Ok(vec![Event::Created { owner, name, grant, networks, expires_at }])
             }
-            (None, _) => Err(Refusal::NotFound),
+            (None, _) => Err(Rejection::NotFound),
             (Some(existing), command) => existing.decide(command),
         }
     }
 
     fn evolve(&mut self, event: &Event) {
-        if let Event::Created { maker, name, grant, networks, expires_at } = event {
+        if let Event::Created { owner, name, grant, networks, expires_at } = event {
             self.0 = Some(Existing {
                 name: name.clone(),
-                maker: *maker,
+                owner: *owner,
                 grant: grant.clone(),
                 // Only networks were recorded. One that cannot be read matches nobody.
                 networks: networks.iter().map(|network| network.parse().unwrap_or(NOWHERE)).collect(),
@@ -193,13 +197,13 @@ impl Aggregate for ApiKey {
         }
     }
 
-    fn guards(&self, event: &Event) -> Vec<Guard> {
+    fn constraints(&self, event: &Event) -> Vec<Constraint> {
         let by = match event {
             Event::Created { .. } => 1,
             Event::Revoked {} => -1,
             Event::Rotated { .. } | Event::Adopted { .. } => return Vec::new(),
         };
-        vec![Guard::Count { name: API_KEYS.into(), by, minimum: None, maximum: None }]
+        vec![Constraint::Count { name: API_KEYS.into(), by, minimum: None, maximum: None, violation: TOO_MANY_KEYS }]
     }
 }
 
@@ -207,23 +211,23 @@ impl Aggregate for ApiKey {
 const NOWHERE: IpNet = IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::UNSPECIFIED, 32));
 
 impl Existing {
-    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match command {
-            Command::Create { maker, name, grant, networks, expires_at, .. } => {
-                let is_same = (self.maker, &self.name, &self.grant, &self.networks, self.expires_at)
-                    == (*maker, &name.0, grant, networks, *expires_at);
-                if is_same { Ok(vec![]) } else { Err(Refusal::Exists) }
+            Command::Create { owner, name, grant, networks, expires_at, .. } => {
+                let is_same = (self.owner, &self.name, &self.grant, &self.networks, self.expires_at)
+                    == (*owner, &name.0, grant, networks, *expires_at);
+                if is_same { Ok(vec![]) } else { Err(Rejection::Exists) }
             }
             Command::Rotate { generation, .. } if *generation <= self.generation => Ok(vec![]),
             Command::Revoke if self.is_revoked => Ok(vec![]),
-            Command::Rotate { .. } | Command::Adopt { .. } if self.is_revoked => Err(Refusal::Revoked),
+            Command::Rotate { .. } | Command::Adopt { .. } if self.is_revoked => Err(Rejection::Revoked),
             Command::Rotate { now, former_until, .. } => match former_until.duration_since(*now) > LONGEST_OVERLAP {
-                true => Err(Refusal::LongOverlap),
+                true => Err(Rejection::LongOverlap),
                 false => Ok(vec![Event::Rotated { former_until: *former_until }]),
             },
             Command::Revoke => Ok(vec![Event::Revoked {}]),
-            Command::Adopt { by } if *by == self.maker => Ok(vec![]),
-            Command::Adopt { by } => Ok(vec![Event::Adopted { from: self.maker, to: *by }]),
+            Command::Adopt { by } if *by == self.owner => Ok(vec![]),
+            Command::Adopt { by } => Ok(vec![Event::Adopted { from: self.owner, to: *by }]),
         }
     }
 
@@ -234,7 +238,7 @@ impl Existing {
                 (self.generation, self.former_until) = (self.generation + 1, *former_until);
             }
             Event::Revoked {} => self.is_revoked = true,
-            Event::Adopted { to, .. } => self.maker = *to,
+            Event::Adopted { to, .. } => self.owner = *to,
         }
     }
 }

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     address::DomainName,
+    organization_status::{Capability, OrganizationStatus},
     settings::{Branding, BusinessHours, InvalidSetting, Locale, Settings},
-    standing::{Capability, Standing},
 };
-use crate::{Aggregate, Guard, InvalidText, Kind, OrganizationId, Personal, Reason, Scope, text::name};
+use crate::{Aggregate, Constraint, InvalidText, Kind, OrganizationId, Personal, Reason, Scope, Violation, text::name};
 
 /// What can be asked of an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,16 +120,16 @@ pub enum Event {
 
 /// Why something may not happen to an organization.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum Rejection {
     /// There is none.
     #[error("there is no such organization")]
     NotFound,
     /// There is one by this id, and it is another.
     #[error("an organization with this id exists already")]
     Exists,
-    /// Its standing forbids it.
-    #[error("the organization is {}", standing_word(*.0))]
-    Standing(Standing),
+    /// Its status forbids it.
+    #[error("the organization is {}", status_word(*.0))]
+    Status(OrganizationStatus),
     /// It is the platform's own.
     #[error("the platform's own organization can be neither suspended nor deactivated")]
     Platform,
@@ -138,11 +138,11 @@ pub enum Refusal {
     Setting(#[from] InvalidSetting),
 }
 
-impl crate::Refusal for Refusal {
+impl crate::Rejection for Rejection {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound => Kind::NotFound,
-            Self::Exists | Self::Standing(_) | Self::Platform => Kind::Conflict,
+            Self::Exists | Self::Status(_) | Self::Platform => Kind::Conflict,
             Self::Setting(_) => Kind::Invalid,
         }
     }
@@ -151,20 +151,20 @@ impl crate::Refusal for Refusal {
         match self {
             Self::NotFound => "organization-not-found",
             Self::Exists => "organization-exists",
-            Self::Standing(Standing::Active) => "organization-active",
-            Self::Standing(Standing::Suspended) => "organization-suspended",
-            Self::Standing(Standing::Deactivated) => "organization-deactivated",
+            Self::Status(OrganizationStatus::Active) => "organization-active",
+            Self::Status(OrganizationStatus::Suspended) => "organization-suspended",
+            Self::Status(OrganizationStatus::Deactivated) => "organization-deactivated",
             Self::Platform => "platform-organization",
             Self::Setting(_) => "invalid-setting",
         }
     }
 }
 
-fn standing_word(standing: Standing) -> &'static str {
-    match standing {
-        Standing::Active => "active",
-        Standing::Suspended => "suspended",
-        Standing::Deactivated => "deactivated for good",
+fn status_word(status: OrganizationStatus) -> &'static str {
+    match status {
+        OrganizationStatus::Active => "active",
+        OrganizationStatus::Suspended => "suspended",
+        OrganizationStatus::Deactivated => "deactivated for good",
     }
 }
 
@@ -179,6 +179,9 @@ impl OrganizationName {
         name(text, 200).map(Self)
     }
 }
+
+const DOMAIN_TAKEN: Violation =
+    Violation::new(Kind::Conflict, "domain-taken", "another organization has this domain: choose another one");
 
 /// The plan with which every organization begins.
 const TRIAL_PLAN: &str = "starter";
@@ -195,9 +198,9 @@ struct Existing {
     domain: String,
     plan: String,
     settings: Settings,
-    standing: Standing,
+    status: OrganizationStatus,
     /// How often all sessions of its users have ended at once.
-    era: u64,
+    session_epoch: u64,
 }
 
 impl Organization {
@@ -207,8 +210,8 @@ impl Organization {
     }
 
     /// How it stands; `None` if there is none.
-    pub fn standing(&self) -> Option<Standing> {
-        self.0.as_ref().map(|existing| existing.standing)
+    pub fn status(&self) -> Option<OrganizationStatus> {
+        self.0.as_ref().map(|existing| existing.status)
     }
 
     /// What it is called by its people: the name that it shows, or else its own; `None` if there is none.
@@ -218,8 +221,8 @@ impl Organization {
     }
 
     /// How often all sessions of its users have ended at once: what a session that begins now is of.
-    pub fn era(&self) -> u64 {
-        self.0.as_ref().map_or(0, |existing| existing.era)
+    pub fn session_epoch(&self) -> u64 {
+        self.0.as_ref().map_or(0, |existing| existing.session_epoch)
     }
 
     /// Whether its plan has API keys. The trial tries everything.
@@ -233,21 +236,22 @@ impl Organization {
     }
 
     /// # Errors
-    /// If there is no such organization, or its standing does not allow it.
-    pub fn allow(&self, capability: Capability) -> Result<(), Refusal> {
-        let standing = self.standing().ok_or(Refusal::NotFound)?;
-        if standing.allows(capability) { Ok(()) } else { Err(Refusal::Standing(standing)) }
+    /// If there is no such organization, or its status does not allow it.
+    pub fn allow(&self, capability: Capability) -> Result<(), Rejection> {
+        let status = self.status().ok_or(Rejection::NotFound)?;
+        if status.allows(capability) { Ok(()) } else { Err(Rejection::Status(status)) }
     }
 }
 
 impl Aggregate for Organization {
     const CATEGORY: &'static str = "organization";
+    const CONSTRAINTS_NEED_STATE: bool = false;
     type Id = OrganizationId;
     type Command = Command;
     type Event = Event;
-    type Refusal = Refusal;
+    type Rejection = Rejection;
 
-    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         let Some(existing) = &self.0 else {
             return match command {
                 Command::Create { name, domain, trial_ends_at } => Ok(vec![Event::Created {
@@ -263,7 +267,7 @@ impl Aggregate for Organization {
                 | Command::ChangeLocale(_)
                 | Command::Suspend { .. }
                 | Command::Reactivate
-                | Command::Deactivate { .. } => Err(Refusal::NotFound),
+                | Command::Deactivate { .. } => Err(Rejection::NotFound),
             };
         };
         existing.decide(command)
@@ -272,17 +276,23 @@ impl Aggregate for Organization {
     fn evolve(&mut self, event: &Event) {
         if let Event::Created { name, domain, plan, settings, .. } = event {
             let (name, domain, plan, settings) = (name.clone(), domain.clone(), plan.clone(), settings.clone());
-            self.0 = Some(Existing { name, domain, plan, settings, standing: Standing::Active, era: 0 });
+            self.0 =
+                Some(Existing { name, domain, plan, settings, status: OrganizationStatus::Active, session_epoch: 0 });
         } else if let Some(existing) = &mut self.0 {
             existing.evolve(event);
         }
     }
 
     /// The domain stays claimed after a deactivation, so that nobody takes over the mails of a former customer.
-    fn guards(&self, event: &Event) -> Vec<Guard> {
+    fn constraints(&self, event: &Event) -> Vec<Constraint> {
         match event {
             Event::Created { domain, .. } => {
-                vec![Guard::Claim { scope: Scope::Platform, kind: "domain", name: Some(domain.clone()) }]
+                vec![Constraint::Claim {
+                    scope: Scope::Platform,
+                    kind: "domain",
+                    name: Some(domain.clone()),
+                    violation: DOMAIN_TAKEN,
+                }]
             }
             Event::Renamed { .. }
             | Event::BrandingChanged { .. }
@@ -296,14 +306,14 @@ impl Aggregate for Organization {
 }
 
 impl Existing {
-    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
-        let allowed = |capability| match self.standing.allows(capability) {
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        let allowed = |capability| match self.status.allows(capability) {
             true => Ok(()),
-            false => Err(Refusal::Standing(self.standing)),
+            false => Err(Rejection::Status(self.status)),
         };
         match command {
             Command::Create { name, domain, .. } if name.0 == self.name && domain.as_str() == self.domain => Ok(vec![]),
-            Command::Create { .. } => Err(Refusal::Exists),
+            Command::Create { .. } => Err(Rejection::Exists),
             Command::Rename { name } => {
                 allowed(Capability::BeAdministered)?;
                 Ok(changed(&self.name, &name.0, |from, to| Event::Renamed { from, to }))
@@ -325,21 +335,21 @@ impl Existing {
             Command::Suspend { organization, .. } | Command::Deactivate { organization, .. }
                 if *organization == OrganizationId::PLATFORM =>
             {
-                Err(Refusal::Platform)
+                Err(Rejection::Platform)
             }
-            Command::Suspend { .. } if self.standing == Standing::Suspended => Ok(vec![]),
+            Command::Suspend { .. } if self.status == OrganizationStatus::Suspended => Ok(vec![]),
             Command::Suspend { organization, reason } => {
-                allowed(Capability::ChangeStanding)?;
+                allowed(Capability::ChangeStatus)?;
                 Ok(vec![Event::Suspended { reason: Personal::identity(*organization, reason.as_str()) }])
             }
-            Command::Reactivate if self.standing == Standing::Active => Ok(vec![]),
+            Command::Reactivate if self.status == OrganizationStatus::Active => Ok(vec![]),
             Command::Reactivate => {
-                allowed(Capability::ChangeStanding)?;
+                allowed(Capability::ChangeStatus)?;
                 Ok(vec![Event::Reactivated {}])
             }
-            Command::Deactivate { .. } if self.standing == Standing::Deactivated => Ok(vec![]),
+            Command::Deactivate { .. } if self.status == OrganizationStatus::Deactivated => Ok(vec![]),
             Command::Deactivate { organization, reason } => {
-                allowed(Capability::ChangeStanding)?;
+                allowed(Capability::ChangeStatus)?;
                 Ok(vec![Event::Deactivated { reason: Personal::identity(*organization, reason.as_str()) }])
             }
         }
@@ -352,9 +362,11 @@ impl Existing {
             Event::BrandingChanged { to, .. } => self.settings.branding = to.clone(),
             Event::BusinessHoursChanged { to, .. } => self.settings.business_hours = to.clone(),
             Event::LocaleChanged { to, .. } => self.settings.locale = to.clone(),
-            Event::Suspended { .. } => (self.standing, self.era) = (Standing::Suspended, self.era + 1),
-            Event::Reactivated {} => self.standing = Standing::Active,
-            Event::Deactivated { .. } => self.standing = Standing::Deactivated,
+            Event::Suspended { .. } => {
+                (self.status, self.session_epoch) = (OrganizationStatus::Suspended, self.session_epoch + 1)
+            }
+            Event::Reactivated {} => self.status = OrganizationStatus::Active,
+            Event::Deactivated { .. } => self.status = OrganizationStatus::Deactivated,
         }
     }
 }

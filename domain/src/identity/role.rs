@@ -2,20 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What somebody is in an organization: the ceiling of what they may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Everything within the organization.
-    Admin,
-    /// The daily work: port calls, service orders, vendors, documents, tickets.
-    Agent,
-    /// Looking, nothing else.
-    ReadOnly,
-    /// Looking, also at who may do what and who did what.
-    Auditor,
-    /// The platform's own staff: everything, in every organization. Only in the platform's organization.
-    SuperAdmin,
+crate::texts! {
+    /// The role of a user: the ceiling of what they may do.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+    pub enum Role {
+        /// Everything within the organization.
+        Admin = "admin",
+        /// The daily work: port calls, service orders, vendors, documents, tickets.
+        Agent = "agent",
+        /// Reading, nothing else.
+        ReadOnly = "read_only",
+        /// Reading, also who may do what and who did what.
+        Auditor = "auditor",
+        /// The platform's own staff: everything, in every organization. Only in the platform's organization.
+        SuperAdmin = "super_admin",
+    }
+
+    /// How far a permission goes in one group.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+    pub enum Access {
+        /// Not at all.
+        None = "none",
+        /// Reading.
+        Read = "read",
+        /// Reading and changing.
+        Write = "write",
+    }
 }
 
 impl Role {
@@ -40,20 +52,9 @@ impl Role {
     }
 }
 
-/// How far somebody may go in one group of things.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Access {
-    /// Not at all.
-    None,
-    /// Looking.
-    Read,
-    /// Looking and changing.
-    Write,
-}
-
 /// What a user is permitted, by group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Permissions {
     /// Support tickets and billing inquiries.

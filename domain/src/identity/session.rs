@@ -18,8 +18,8 @@ pub enum Command {
         started_at: Timestamp,
         /// When it ends at the latest.
         expires_at: Timestamp,
-        /// In which eras it begins.
-        eras: Eras,
+        /// In which epoch it begins.
+        session_epoch: SessionEpoch,
     },
     /// Begin one in which staff of the platform acts as somebody else.
     Impersonate {
@@ -35,8 +35,8 @@ pub enum Command {
         started_at: Timestamp,
         /// When it ends at the latest.
         expires_at: Timestamp,
-        /// In which eras it begins.
-        eras: Eras,
+        /// In which epoch it begins.
+        session_epoch: SessionEpoch,
     },
     /// End it from within.
     SignOut,
@@ -55,22 +55,12 @@ pub enum Event {
         user: UserId,
         /// How they proved who they are.
         method: Method,
-        /// When it ends at the latest.
-        expires_at: Timestamp,
-    },
-    /// Somebody signed in.
-    #[serde(rename = "session.started.v2")]
-    StartedInEra {
-        /// Who.
-        user: UserId,
-        /// How they proved who they are.
-        method: Method,
         /// When it began.
         started_at: Timestamp,
         /// When it ends at the latest.
         expires_at: Timestamp,
-        /// In which eras it began: it ends with the first of them.
-        eras: Eras,
+        /// In which epoch it began: it ends with the first of the two.
+        session_epoch: SessionEpoch,
     },
     /// Staff of the platform began to act as somebody else.
     #[serde(rename = "session.impersonation_started.v1")]
@@ -85,8 +75,8 @@ pub enum Event {
         started_at: Timestamp,
         /// When it ends at the latest.
         expires_at: Timestamp,
-        /// In which eras it began.
-        eras: Eras,
+        /// In which epoch it began.
+        session_epoch: SessionEpoch,
     },
     /// It ended before its time.
     #[serde(rename = "session.ended.v1")]
@@ -99,34 +89,34 @@ pub enum Event {
 /// How often all sessions of a user, and all of an organization, had ended at once when a session began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Eras {
+pub struct SessionEpoch {
     /// Those of the user.
     pub user: u64,
     /// Those of the organization.
     pub organization: u64,
 }
 
-/// How somebody proved who they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// By a password.
-    Password,
-}
+crate::texts! {
+    /// How somebody proved who they are.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+    pub enum Method {
+        /// By a password.
+        Password = "password",
+    }
 
-/// How a session ended before its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// Its user signed out.
-    SignOut,
-    /// It was revoked.
-    Revocation,
+    /// How a session ended before its time.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+    pub enum Ending {
+        /// Its user signed out.
+        SignOut = "sign_out",
+        /// It was revoked.
+        Revocation = "revocation",
+    }
 }
 
 /// Why something may not happen to a session.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum Rejection {
     /// There is none.
     #[error("there is no such session")]
     NotFound,
@@ -138,7 +128,7 @@ pub enum Refusal {
     LongImpersonation,
 }
 
-impl crate::Refusal for Refusal {
+impl crate::Rejection for Rejection {
     fn kind(&self) -> Kind {
         match self {
             Self::NotFound => Kind::NotFound,
@@ -167,8 +157,8 @@ pub struct Holder {
     pub user: UserId,
     /// When it began.
     pub started_at: Timestamp,
-    /// In which eras it began.
-    pub eras: Eras,
+    /// In which epoch it began.
+    pub session_epoch: SessionEpoch,
     /// Staff of the platform who acts as the user.
     pub impersonator: Option<Impersonator>,
 }
@@ -182,8 +172,6 @@ struct Existing {
 
 /// How long staff of the platform may act as somebody else.
 pub const LONGEST_IMPERSONATION: SignedDuration = SignedDuration::from_mins(60);
-/// How long every session was good before its event said when it began.
-const FORMER_LENGTH: SignedDuration = SignedDuration::from_hours(12);
 
 impl Session {
     /// Whose session it is, while it lasts by itself. It may have ended with all others of its user or organization.
@@ -202,31 +190,40 @@ impl Session {
         self.0.as_ref().map(|existing| existing.holder.user)
     }
 
-    fn end(&self, by: Ending) -> Result<Vec<Event>, Refusal> {
-        let existing = self.0.as_ref().ok_or(Refusal::NotFound)?;
+    fn end(&self, by: Ending) -> Result<Vec<Event>, Rejection> {
+        let existing = self.0.as_ref().ok_or(Rejection::NotFound)?;
         Ok(if existing.has_ended { vec![] } else { vec![Event::Ended { by }] })
     }
 }
 
 impl Aggregate for Session {
     const CATEGORY: &'static str = "session";
+    const CONSTRAINTS_NEED_STATE: bool = false;
     type Id = SessionId;
     type Command = Command;
     type Event = Event;
-    type Refusal = Refusal;
+    type Rejection = Rejection;
 
-    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         let start = match command {
-            Command::Start { user, method, started_at, expires_at, eras } => Event::StartedInEra {
+            Command::Start { user, method, started_at, expires_at, session_epoch } => Event::Started {
                 user: *user,
                 method: *method,
                 started_at: *started_at,
                 expires_at: *expires_at,
-                eras: *eras,
+                session_epoch: *session_epoch,
             },
-            Command::Impersonate { organization, user, impersonator, reason, started_at, expires_at, eras } => {
+            Command::Impersonate {
+                organization,
+                user,
+                impersonator,
+                reason,
+                started_at,
+                expires_at,
+                session_epoch,
+            } => {
                 if expires_at.duration_since(*started_at) > LONGEST_IMPERSONATION {
-                    return Err(Refusal::LongImpersonation);
+                    return Err(Rejection::LongImpersonation);
                 }
                 Event::ImpersonationStarted {
                     user: *user,
@@ -234,7 +231,7 @@ impl Aggregate for Session {
                     reason: Personal::identity(*organization, reason.as_str()),
                     started_at: *started_at,
                     expires_at: *expires_at,
-                    eras: *eras,
+                    session_epoch: *session_epoch,
                 }
             }
             Command::SignOut => return self.end(Ending::SignOut),
@@ -247,7 +244,7 @@ impl Aggregate for Session {
             {
                 Ok(vec![])
             }
-            Some(_) => Err(Refusal::Exists),
+            Some(_) => Err(Rejection::Exists),
         }
     }
 
@@ -262,18 +259,16 @@ impl Aggregate for Session {
 
 /// The session that begins with an event, if one does.
 fn begun(event: &Event) -> Option<Existing> {
-    let (user, started_at, expires_at, eras, impersonator) = match event {
-        Event::Started { user, expires_at, .. } => {
-            let started_at = expires_at.saturating_sub(FORMER_LENGTH).unwrap_or(*expires_at);
-            (user, started_at, expires_at, Eras::default(), None)
+    let (user, started_at, expires_at, session_epoch, impersonator) = match event {
+        Event::Started { user, started_at, expires_at, session_epoch, .. } => {
+            (user, *started_at, expires_at, *session_epoch, None)
         }
-        Event::StartedInEra { user, started_at, expires_at, eras, .. } => (user, *started_at, expires_at, *eras, None),
-        Event::ImpersonationStarted { user, impersonator, started_at, expires_at, eras, .. } => {
-            (user, *started_at, expires_at, *eras, Some(*impersonator))
+        Event::ImpersonationStarted { user, impersonator, started_at, expires_at, session_epoch, .. } => {
+            (user, *started_at, expires_at, *session_epoch, Some(*impersonator))
         }
         Event::Ended { .. } => return None,
     };
-    let holder = Holder { user: *user, started_at, eras, impersonator };
+    let holder = Holder { user: *user, started_at, session_epoch, impersonator };
     Some(Existing { holder, expires_at: *expires_at, has_ended: false })
 }
 
@@ -290,23 +285,23 @@ mod tests {
         Timestamp::from_second(number).unwrap()
     }
 
-    const ERAS: Eras = Eras { user: 3, organization: 1 };
+    const EPOCH: SessionEpoch = SessionEpoch { user: 3, organization: 1 };
 
     fn started() -> Event {
         let (method, started_at, expires_at) = (Method::Password, second(50), second(100));
-        Event::StartedInEra { user: ana(), method, started_at, expires_at, eras: ERAS }
+        Event::Started { user: ana(), method, started_at, expires_at, session_epoch: EPOCH }
     }
 
     fn start(user: UserId) -> Command {
         let (method, started_at, expires_at) = (Method::Password, second(50), second(100));
-        Command::Start { user, method, started_at, expires_at, eras: ERAS }
+        Command::Start { user, method, started_at, expires_at, session_epoch: EPOCH }
     }
 
     #[test]
     fn a_session_lasts_until_it_expires_or_ends() {
         given::<Session>([]).when(start(ana())).then([started()]);
         let session = Session::after(&[started()]);
-        let holder = Holder { user: ana(), started_at: second(50), eras: ERAS, impersonator: None };
+        let holder = Holder { user: ana(), started_at: second(50), session_epoch: EPOCH, impersonator: None };
         assert_eq!(session.holder_at(second(99)), Some(holder));
         assert_eq!(session.holder_at(second(100)), None);
         assert_eq!(Session::after(&[started(), Event::Ended { by: Ending::SignOut }]).holder_at(second(1)), None);
@@ -314,24 +309,17 @@ mod tests {
     }
 
     #[test]
-    fn a_session_of_the_former_shape_began_in_the_first_era() {
-        let former = Event::Started { user: ana(), method: Method::Password, expires_at: second(50_000) };
-        let holder = Holder { user: ana(), started_at: second(6_800), eras: Eras::default(), impersonator: None };
-        assert_eq!(Session::after(&[former]).holder_at(second(7_000)), Some(holder));
-    }
-
-    #[test]
     fn a_session_ends_once() {
         given::<Session>([started()]).when(Command::SignOut).then([Event::Ended { by: Ending::SignOut }]);
         given::<Session>([started()]).when(Command::Revoke).then([Event::Ended { by: Ending::Revocation }]);
         given::<Session>([started(), Event::Ended { by: Ending::SignOut }]).when(Command::Revoke).then([]);
-        given::<Session>([]).when(Command::Revoke).then_refused(Refusal::NotFound);
+        given::<Session>([]).when(Command::Revoke).then_rejected(Rejection::NotFound);
     }
 
     #[test]
     fn nobody_takes_over_a_session() {
         let bob = UserId(uuid::Uuid::from_u128(12));
-        given::<Session>([started()]).when(start(bob)).then_refused(Refusal::Exists);
+        given::<Session>([started()]).when(start(bob)).then_rejected(Rejection::Exists);
     }
 
     #[test]
@@ -346,7 +334,7 @@ mod tests {
             reason: Reason::new("ticket 4711").unwrap(),
             started_at: second(50),
             expires_at,
-            eras: ERAS,
+            session_epoch: EPOCH,
         };
         let begun = Event::ImpersonationStarted {
             user: ana(),
@@ -354,12 +342,12 @@ mod tests {
             reason: Personal::identity(organization, "ticket 4711"),
             started_at: second(50),
             expires_at: second(3_650),
-            eras: ERAS,
+            session_epoch: EPOCH,
         };
         given::<Session>([]).when(until(second(3_650))).then([begun.clone()]);
         given::<Session>([begun.clone()]).when(until(second(3_650))).then([]);
-        given::<Session>([]).when(until(second(3_651))).then_refused(Refusal::LongImpersonation);
-        given::<Session>([begun.clone()]).when(start(ana())).then_refused(Refusal::Exists);
+        given::<Session>([]).when(until(second(3_651))).then_rejected(Rejection::LongImpersonation);
+        given::<Session>([begun.clone()]).when(start(ana())).then_rejected(Rejection::Exists);
         let holder = Session::after(&[begun]).holder_at(second(3_649)).unwrap();
         assert_eq!((holder.user, holder.impersonator), (ana(), Some(impersonator)));
     }

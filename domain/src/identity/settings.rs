@@ -95,18 +95,19 @@ pub struct BusinessHours {
     pub days: BTreeMap<Weekday, Hours>,
 }
 
-/// A day of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the days of the week")]
-pub enum Weekday {
-    Monday,
-    Tuesday,
-    Wednesday,
-    Thursday,
-    Friday,
-    Saturday,
-    Sunday,
+crate::texts! {
+    /// A day of the week.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+    #[expect(missing_docs, reason = "the days of the week")]
+    pub enum Weekday {
+        Monday = "monday",
+        Tuesday = "tuesday",
+        Wednesday = "wednesday",
+        Thursday = "thursday",
+        Friday = "friday",
+        Saturday = "saturday",
+        Sunday = "sunday",
+    }
 }
 
 /// From a time of day until a later one of the same day.

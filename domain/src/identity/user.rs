@@ -3,24 +3,23 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `event.rs` | what can happen |
-//! | `refusal.rs` | why something may not |
+//! | `rejection.rs` | why something may not |
 //! | `existing.rs` | what an account that exists does with commands and events |
 
 mod event;
 mod existing;
-mod refusal;
+mod rejection;
 
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
-use serde::{Deserialize, Serialize};
 
 use self::existing::Existing;
-pub use self::{event::Event, refusal::Refusal};
+pub use self::{event::Event, rejection::Rejection};
 use super::{
     address::EmailAddress,
     role::{Access, Permissions, Role},
     settings::Locale,
 };
-use crate::{Aggregate, Guard, OrganizationId, PersonName, Personal, Scope, SessionId, UserId};
+use crate::{Aggregate, Constraint, Kind, OrganizationId, PersonName, Personal, Scope, SessionId, UserId, Violation};
 
 /// What can be asked of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,8 +126,8 @@ pub enum Command {
     },
     /// Set another password. The hash enters the ledger beside the event.
     ChangePassword {
-        /// The era that ends with it: sessions of it go on no more.
-        era: u64,
+        /// The session_epoch that ends with it: sessions of it go on no more.
+        session_epoch: u64,
         /// The session that goes on; all others end.
         keeping: Option<SessionId>,
     },
@@ -139,8 +138,8 @@ pub enum Command {
     },
     /// End all sessions.
     EndSessions {
-        /// The era that ends with it.
-        era: u64,
+        /// The session_epoch that ends with it.
+        session_epoch: u64,
         /// The session that goes on.
         keeping: Option<SessionId>,
     },
@@ -159,18 +158,20 @@ pub const BETWEEN_RESETS: SignedDuration = SignedDuration::from_mins(5);
 #[derive(Debug, Clone, Default)]
 pub struct User(Option<Existing>);
 
-/// Where an account is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    /// Known, not invited yet.
-    Registered,
-    /// Invited, not there yet.
-    Invited,
-    /// Can sign in.
-    Active,
-    /// Locked out.
-    Deactivated,
+crate::texts! {
+    /// The status of an account.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+    #[cfg_attr(feature = "schema", schema(as = UserStatus))]
+    pub enum Status {
+        /// Known, not invited yet.
+        Registered = "registered",
+        /// Invited, has not accepted yet.
+        Invited = "invited",
+        /// Can sign in.
+        Active = "active",
+        /// Cannot sign in.
+        Deactivated = "deactivated",
+    }
 }
 
 impl User {
@@ -224,13 +225,15 @@ impl User {
     }
 
     /// How often all sessions of the user have ended at once: what a session that begins now is of.
-    pub fn era(&self) -> u64 {
-        self.0.as_ref().map_or(0, |existing| existing.era)
+    pub fn session_epoch(&self) -> u64 {
+        self.0.as_ref().map_or(0, |existing| existing.session_epoch)
     }
 
-    /// Whether a session that began in this era goes on.
-    pub fn keeps(&self, session: SessionId, era: u64) -> bool {
-        self.0.as_ref().is_some_and(|existing| existing.era == era || existing.kept == Some(session))
+    /// Whether a session that began in this session_epoch goes on.
+    pub fn keeps(&self, session: SessionId, session_epoch: u64) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|existing| existing.session_epoch == session_epoch || existing.kept == Some(session))
     }
 
     /// Whether this user can administer the organization now.
@@ -247,9 +250,9 @@ impl Aggregate for User {
     type Id = UserId;
     type Command = Command;
     type Event = Event;
-    type Refusal = Refusal;
+    type Rejection = Rejection;
 
-    fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match (&self.0, command) {
             (Some(existing), command) => existing.decide(command),
             (None, Command::Invite { organization, user, name, email, role, permissions, expires_at }) => {
@@ -273,7 +276,7 @@ impl Aggregate for User {
                     permissions: *permissions,
                 }])
             }
-            (None, _) => Err(Refusal::NotFound),
+            (None, _) => Err(Rejection::NotFound),
         }
     }
 
@@ -288,11 +291,11 @@ impl Aggregate for User {
         }
     }
 
-    fn guards(&self, event: &Event) -> Vec<Guard> {
+    fn constraints(&self, event: &Event) -> Vec<Constraint> {
         let mut after = self.clone();
         after.evolve(event);
         let by = i64::from(after.administers()) - i64::from(self.administers());
-        let mut guards = match event {
+        let mut constraints = match event {
             Event::Invited { email, expires_at, .. } => vec![claim(email), invitation(*expires_at)],
             Event::Registered { email, .. } => vec![claim(email)],
             Event::InvitationSent { expires_at } => vec![invitation(*expires_at)],
@@ -313,20 +316,43 @@ impl Aggregate for User {
             | Event::SessionsEnded { .. } => Vec::new(),
         };
         if by != 0 {
-            guards.push(Guard::Count { name: ACTIVE_ADMINS.into(), by, minimum: Some(1), maximum: None });
+            constraints.push(Constraint::Count {
+                name: ACTIVE_ADMINS.into(),
+                by,
+                minimum: Some(1),
+                maximum: None,
+                violation: LAST_ADMIN,
+            });
         }
-        guards
+        constraints
     }
 }
 
+const EMAIL_TAKEN: Violation = Violation::new(
+    Kind::Conflict,
+    "email-taken",
+    "A user with this email address already exists ({owner}): reactivate or change that one, or use another address",
+);
+const LAST_ADMIN: Violation = Violation::new(
+    Kind::Conflict,
+    "last-admin",
+    "this is the last active admin of the organization: promote another user to admin first",
+);
+const TOO_MANY_INVITATIONS: Violation = Violation {
+    kind: Kind::LimitReached,
+    slug: "invitation-limit-reached",
+    message: "no more than {bound} invitations may be sent in a day: continue tomorrow",
+    retry_after_seconds: Some(3_600),
+};
+
 /// The address is this user's.
-fn claim(email: &Personal) -> Guard {
-    Guard::Claim { scope: Scope::Organization, kind: "email", name: comparable(email) }
+fn claim(email: &Personal) -> Constraint {
+    Constraint::Claim { scope: Scope::Organization, kind: "email", name: comparable(email), violation: EMAIL_TAKEN }
 }
 
 /// The address is nobody's any more.
-fn release(email: &Personal) -> Guard {
-    Guard::Release { scope: Scope::Organization, kind: "email", name: comparable(email) }
+fn release(email: &Personal) -> Constraint {
+    Constraint::Release { scope: Scope::Organization, kind: "email", name: comparable(email) }
 }
 
 fn comparable(email: &Personal) -> Option<String> {
@@ -335,24 +361,30 @@ fn comparable(email: &Personal) -> Option<String> {
 }
 
 /// One invitation more that ends on this day.
-fn invitation(expires_at: Timestamp) -> Guard {
+fn invitation(expires_at: Timestamp) -> Constraint {
     let day = day(expires_at);
-    Guard::Count { name: format!("{INVITATIONS} {day}").into(), by: 1, minimum: None, maximum: None }
+    Constraint::Count {
+        name: format!("{INVITATIONS} {day}").into(),
+        by: 1,
+        minimum: None,
+        maximum: None,
+        violation: TOO_MANY_INVITATIONS,
+    }
 }
 
 fn day(instant: Timestamp) -> Date {
     instant.to_zoned(TimeZone::UTC).date()
 }
 
-fn grantable(organization: OrganizationId, role: Role, permissions: Permissions) -> Result<(), Refusal> {
+fn grantable(organization: OrganizationId, role: Role, permissions: Permissions) -> Result<(), Rejection> {
     if role.is_of_the_platform() != (organization == OrganizationId::PLATFORM) {
-        return Err(Refusal::RoleNotHere(role));
+        return Err(Rejection::RoleNotHere(role));
     }
     within(permissions, role)
 }
 
-fn within(permissions: Permissions, role: Role) -> Result<(), Refusal> {
-    if permissions.is_within(role.ceiling()) { Ok(()) } else { Err(Refusal::BeyondRole(role)) }
+fn within(permissions: Permissions, role: Role) -> Result<(), Rejection> {
+    if permissions.is_within(role.ceiling()) { Ok(()) } else { Err(Rejection::BeyondRole(role)) }
 }
 
 #[cfg(test)]

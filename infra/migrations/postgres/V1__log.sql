@@ -58,17 +58,3 @@ CREATE TABLE log.incarnations (
     number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id     uuid NOT NULL
 );
-
-CREATE TABLE ledger.once (
-    partition    integer     NOT NULL,
-    organization uuid        NOT NULL,
-    scope        text        COLLATE "C" NOT NULL,
-    key          text        COLLATE "C" NOT NULL,
-    fingerprint  bytea       NOT NULL,
-    "offset"     bigint      NOT NULL,
-    recorded_at  timestamptz NOT NULL,
-    keep_until   timestamptz NOT NULL,
-    PRIMARY KEY (partition, organization, scope, key)
-);
-
-CREATE INDEX once_by_end ON ledger.once (keep_until);

@@ -60,16 +60,3 @@ CREATE TABLE incarnations (
     number INTEGER PRIMARY KEY,
     id     BLOB NOT NULL
 ) STRICT;
-
-CREATE TABLE ledger_once (
-    organization BLOB NOT NULL,
-    scope        TEXT NOT NULL,
-    key          TEXT NOT NULL,
-    fingerprint  BLOB NOT NULL,
-    offset       INTEGER NOT NULL,
-    recorded_at  INTEGER NOT NULL,
-    keep_until   INTEGER NOT NULL,
-    PRIMARY KEY (organization, scope, key)
-) STRICT, WITHOUT ROWID;
-
-CREATE INDEX ledger_once_by_end ON ledger_once (keep_until);

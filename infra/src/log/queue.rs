@@ -34,7 +34,7 @@ const FEW: usize = 8;
 const GATHERING_PAUSE: Duration = Duration::from_micros(50);
 /// How long a thread without a runtime looks for the next batch before it sleeps: waking it takes about as long.
 const LINGERING: Duration = Duration::from_micros(100);
-/// What each event, expected version and guard costs in memory beyond data and meta, roughly.
+/// What each event, expected version and constraint costs in memory beyond data and meta, roughly.
 const PART_OVERHEAD_BYTES: usize = 512;
 
 /// An append that waits, and where its answer goes.
@@ -89,7 +89,7 @@ impl Queue {
     /// Queues an append and waits for its answer.
     pub(super) async fn submit(&self, append: Append) -> Result<Appended, AppendError> {
         append.check()?;
-        let parts = 1 + append.events.len() + append.expected.len() + append.guards.len();
+        let parts = 1 + append.events.len() + append.expected.len() + append.constraints.len();
         let bytes = append.size_bytes() + parts * PART_OVERHEAD_BYTES;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| AppendError::Overloaded)?;

@@ -14,7 +14,7 @@ use super::{UnusableMail, message::Sender};
 /// How long the server may take for each answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// How the text of an answer begins that refuses the address or the mail itself (RFC 3463): the address, the mailbox, the
-/// content. All other refusals are about us, our server or its rules, and somebody may mend them.
+/// content. All other refusals are about us, our server or its rules, and somebody may repair them.
 const REFUSES_THE_MAIL: [&str; 3] = ["5.1.", "5.2.", "5.6."];
 /// The code of an answer that refuses an address, where the server says no more than that.
 const NO_SUCH_MAILBOX: [u16; 3] = [550, 551, 553];

@@ -59,7 +59,7 @@ impl Dialect {
             format!("CREATE INDEX IF NOT EXISTS {view}_{} ON {} ({})", index.name, self.name(view), list(&columns))
         };
         let within = view.table.indexes.iter().map(|index| statement(index, Some("partition")));
-        within.chain(view.table.spanning.iter().map(|index| statement(index, None))).collect()
+        within.chain(view.table.cross_partition_indexes.iter().map(|index| statement(index, None))).collect()
     }
 
     /// The rows that a query asks for; `has_words` if it asks for words.
@@ -77,7 +77,7 @@ impl Dialect {
             }
         }
         if query.words() != Words::default() {
-            if view.table.searched.is_empty() {
+            if view.table.full_text_columns.is_empty() {
                 return Err(ViewError::NoSuchColumn { view: view.to_string(), column: "text".to_owned() });
             }
             for (condition, word) in has_words(filter.parameters.len() + 1) {
@@ -230,9 +230,10 @@ fn narrows(condition: &Condition, query: &Query) -> bool {
     beside(condition, query).is_some() && !is_implied(condition, query)
 }
 
-/// The text of a row in which is searched, as an expression: as [`porttask_projections::Table::searched_text`].
+/// The text of a row in which is full_text_columns, as an expression: as [`porttask_projections::Table::searched_text`].
 pub(super) fn searched_text(view: &View) -> String {
-    let columns: Vec<&str> = all_columns(view).into_iter().filter(|it| view.table.searched.contains(it)).collect();
+    let columns: Vec<&str> =
+        all_columns(view).into_iter().filter(|it| view.table.full_text_columns.contains(it)).collect();
     columns.into_iter().map(quoted).collect::<Vec<_>>().join(" || ' ' || ")
 }
 

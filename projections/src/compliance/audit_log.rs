@@ -1,10 +1,10 @@
 //! The audit log: what entries are found and sorted by. The entries themselves are the events.
 
 use jiff::Timestamp;
-use porttask_domain::{Actor, Fact, OrganizationId, compliance::refusal};
+use porttask_domain::{Actor, DomainEvent, OrganizationId};
 use uuid::Uuid;
 
-use super::description::{action, searched};
+use super::description::{action, searched_text, target_of};
 use crate::{Change, Index, Key, ReadModel, Recorded, Value, row};
 
 row! {
@@ -44,25 +44,20 @@ impl ReadModel for AuditLog {
         Index { name: "by_target", columns: &["organization", "target", "recorded_at", "offset"] },
         Index { name: "by_action", columns: &["organization", "action", "recorded_at", "offset"] },
     ];
-    const SEARCHED: &'static [&'static str] = &["text"];
-    const IS_APPENDED: bool = true;
+    const FULL_TEXT_COLUMNS: &'static [&'static str] = &["text"];
+    const APPEND_ONLY: bool = true;
+    type Source = DomainEvent;
     type Row = Entry;
 
-    fn keys(recorded: &Recorded) -> Vec<Key> {
+    fn keys(_: &DomainEvent, recorded: &Recorded) -> Vec<Key> {
         vec![vec![Value::Integer(recorded.offset as i64)]]
     }
 
-    fn project(_: Option<Entry>, recorded: &Recorded) -> Change<Entry> {
+    fn project(_: Option<Entry>, event: &DomainEvent, recorded: &Recorded) -> Change<Entry> {
         let actor = match recorded.actor {
             Actor::User { user, .. } => user.0,
             Actor::ApiKey { key, .. } => key.0,
             Actor::Operator | Actor::System | Actor::Anonymous => Uuid::nil(),
-        };
-        // Whoever looks for what happened to somebody finds who tried to be them.
-        let target = if let Fact::Refusal(refusal::Event::SignInFailed { user, .. }) = &recorded.fact {
-            user.0
-        } else {
-            recorded.subject
         };
         Change::Put(Entry {
             offset: recorded.offset,
@@ -70,8 +65,8 @@ impl ReadModel for AuditLog {
             recorded_at: recorded.recorded_at,
             actor,
             action: action(&recorded.event_type).to_owned(),
-            target,
-            text: searched(&recorded.event_type, &recorded.fact, recorded.is_impersonated),
+            target: target_of(event, recorded.subject),
+            text: searched_text(&recorded.event_type, event, recorded.is_impersonated),
         })
     }
 }

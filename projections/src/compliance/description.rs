@@ -5,14 +5,16 @@ use std::{
     fmt::{self, Display},
 };
 
-use porttask_domain::{
-    ApiKeyId, ExportId, Fact, MailboxId, OrganizationId, ReadingId, RefusalId, SessionId, UserId, compliance::refusal,
-};
+use porttask_domain::{DomainEvent, identity::sign_in};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::telling::{Listener, Shown, tell};
-use crate::folded;
+use super::{denial, export, staff_access};
+use crate::{
+    audit_text::{DescriptionSink, DisplayValue},
+    identity::{self, account_reminder, api_key, organization, session, user},
+    normalized,
+};
 
 /// What an event says. Who did it stands in the event's meta.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,7 +32,7 @@ pub struct Description {
 /// A thing that something happened to. Its text is `user usr_01h455vb4pex5vsknk084sn02q`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Target {
-    /// What it is: `organization`, `user`, `session`, `api_key`, `mailbox`, `refusal`, `reading`, `export`.
+    /// What it is: the category of its aggregate, such as `user` or `api_key`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,
@@ -53,30 +55,44 @@ impl Display for Target {
     }
 }
 
+/// The number of what an entry is about: of a failed sign-in, the user who was tried.
+pub(super) fn target_of(event: &DomainEvent, subject: Uuid) -> Uuid {
+    if let DomainEvent::FailedSignIns(sign_in::Event::Failed { user, .. }) = event { user.0 } else { subject }
+}
+
 impl Target {
-    /// The thing of this number to which something happened.
-    pub fn of(fact: &Fact, subject: Uuid) -> Self {
-        match fact {
-            Fact::Organization(_) => Self { kind: "organization", id: OrganizationId(subject).to_string() },
-            Fact::User(_) => Self { kind: "user", id: UserId(subject).to_string() },
-            Fact::Session(_) => Self { kind: "session", id: SessionId(subject).to_string() },
-            Fact::ApiKey(_) => Self { kind: "api_key", id: ApiKeyId(subject).to_string() },
-            Fact::Refusal(refusal::Event::SignInFailed { user, .. }) => Self { kind: "user", id: user.to_string() },
-            Fact::Refusal(refusal::Event::Noted { .. }) => Self { kind: "refusal", id: RefusalId(subject).to_string() },
-            Fact::Mailbox(_) => Self { kind: "mailbox", id: MailboxId(subject).to_string() },
-            Fact::Reading(_) => Self { kind: "reading", id: ReadingId(subject).to_string() },
-            Fact::Export(_) => Self { kind: "export", id: ExportId(subject).to_string() },
+    /// What an event with this subject is about.
+    pub fn of(event: &DomainEvent, subject: Uuid) -> Self {
+        if let DomainEvent::FailedSignIns(sign_in::Event::Failed { user, .. }) = event {
+            return Self { kind: "user", id: user.to_string() };
         }
+        let (kind, id) = event.target(subject);
+        Self { kind, id }
+    }
+}
+
+/// What an event says, said by its noun.
+fn describe_event(event: &DomainEvent, sink: &mut dyn DescriptionSink) {
+    match event {
+        DomainEvent::Organization(event) => organization::describe(event, sink),
+        DomainEvent::User(event) => user::describe(event, sink),
+        DomainEvent::Session(event) => session::describe(event, sink),
+        DomainEvent::ApiKey(event) => api_key::describe(event, sink),
+        DomainEvent::FailedSignIns(event) => identity::sign_in::describe(event, sink),
+        DomainEvent::AccountReminder(event) => account_reminder::describe(event, sink),
+        DomainEvent::Denials(event) => denial::describe(event, sink),
+        DomainEvent::StaffAccess(event) => staff_access::describe(event, sink),
+        DomainEvent::Export(event) => export::describe(event, sink),
     }
 }
 
 /// Describes an event by its versioned name, the number of the thing that it happened to, and what it says. Personal values
 /// stand in it as far as they are open; those that were erased read `[erased]`.
-pub fn describe(event_type: &str, subject: Uuid, fact: &Fact) -> Description {
-    let mut told = Told::default();
-    tell(fact, &mut told);
-    let Told { summary, changes } = told;
-    Description { action: action(event_type).to_owned(), target: Target::of(fact, subject), summary, changes }
+pub fn describe(event_type: &str, subject: Uuid, event: &DomainEvent) -> Description {
+    let mut builder = DescriptionBuilder::default();
+    describe_event(event, &mut builder);
+    let DescriptionBuilder { summary, changes } = builder;
+    Description { action: action(event_type).to_owned(), target: Target::of(event, subject), summary, changes }
 }
 
 /// The name of an event without the version of its shape: `user.role_changed`.
@@ -87,42 +103,42 @@ pub fn action(event_type: &str) -> &str {
 /// The words of an entry, folded: those of its sentence, of the values that have changed, and of its action. Nothing
 /// personal, so that an erasure need not touch it; no instants and ids, for which there are filters. What staff did in
 /// somebody's name is found by `impersonated`.
-pub(super) fn searched(event_type: &str, fact: &Fact, is_impersonated: bool) -> String {
-    let mut searched = Searched(String::with_capacity(64));
-    tell(fact, &mut searched);
-    action(event_type).split('.').for_each(|word| searched.add_if_missing(word));
+pub(super) fn searched_text(event_type: &str, event: &DomainEvent, is_impersonated: bool) -> String {
+    let mut text = SearchedText(String::with_capacity(64));
+    describe_event(event, &mut text);
+    action(event_type).split('.').for_each(|word| text.add_if_missing(word));
     if is_impersonated {
-        searched.add_if_missing("impersonated");
+        text.add_if_missing("impersonated");
     }
-    searched.0
+    text.0
 }
 
 /// A description as it grows.
 #[derive(Default)]
-struct Told {
+struct DescriptionBuilder {
     summary: String,
     changes: Vec<FieldChange>,
 }
 
-impl Listener for Told {
+impl DescriptionSink for DescriptionBuilder {
     fn words(&mut self, words: &'static str) {
         self.summary.push_str(words);
     }
 
-    fn value(&mut self, value: Shown<'_>) {
+    fn value(&mut self, value: DisplayValue<'_>) {
         self.summary.push_str(&value.to_string());
     }
 
-    fn change(&mut self, field: &'static str, from: Option<Shown<'_>>, to: Option<Shown<'_>>) {
-        let text = |value: Option<Shown<'_>>| value.map(|value| value.to_string());
+    fn change(&mut self, field: &'static str, from: Option<DisplayValue<'_>>, to: Option<DisplayValue<'_>>) {
+        let text = |value: Option<DisplayValue<'_>>| value.map(|value| value.to_string());
         self.changes.push(FieldChange { field, from: text(from), to: text(to) });
     }
 }
 
-/// Searched words as they are gathered.
-struct Searched(String);
+/// SearchedText words as they are gathered.
+struct SearchedText(String);
 
-impl Searched {
+impl SearchedText {
     fn add(&mut self, word: &str) {
         let Self(text) = self;
         if !text.is_empty() {
@@ -141,29 +157,29 @@ impl Searched {
 }
 
 /// A value as it is searched for, if it is.
-fn sought(value: Shown<'_>) -> Option<Cow<'_, str>> {
+fn sought(value: DisplayValue<'_>) -> Option<Cow<'_, str>> {
     let text = match value {
-        Shown::Text(text) => Cow::Borrowed(text),
-        Shown::Written(value) => Cow::Owned(value.to_string()),
-        Shown::Filtered(_) | Shown::Personal(_) => return None,
+        DisplayValue::Text(text) => Cow::Borrowed(text),
+        DisplayValue::Written(value) => Cow::Owned(value.to_string()),
+        DisplayValue::Filtered(_) | DisplayValue::Personal(_) => return None,
     };
     let is_folded = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-    Some(if is_folded { text } else { Cow::Owned(folded(&text)) })
+    Some(if is_folded { text } else { Cow::Owned(normalized(&text)) })
 }
 
-impl Listener for Searched {
+impl DescriptionSink for SearchedText {
     fn words(&mut self, words: &'static str) {
         // Of what stands around a value that is left out, only the words.
         words.split([' ', ':', ',', '<', '>']).filter(|word| !word.is_empty()).for_each(|word| self.add(word));
     }
 
-    fn value(&mut self, value: Shown<'_>) {
+    fn value(&mut self, value: DisplayValue<'_>) {
         if let Some(value) = sought(value) {
             self.add(&value);
         }
     }
 
-    fn change(&mut self, _: &'static str, from: Option<Shown<'_>>, to: Option<Shown<'_>>) {
+    fn change(&mut self, _: &'static str, from: Option<DisplayValue<'_>>, to: Option<DisplayValue<'_>>) {
         for value in [from, to].into_iter().flatten().filter_map(sought) {
             self.add_if_missing(&value);
         }

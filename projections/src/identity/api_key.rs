@@ -4,14 +4,20 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use porttask_domain::{
-    ApiKeyId, Fact, OrganizationId, UserId,
+    ApiKeyId, OrganizationId, TextEnum, UserId,
     identity::{
         Access, Permissions,
         api_key::{Event, Grant, KeyScope},
     },
 };
 
-use crate::{Change, Index, Key, ReadModel, Recorded, Value, row, words::Word};
+use crate::{
+    Change, Index, ReadModel, Recorded,
+    audit_text::{DescriptionSink, DisplayValue, permission_groups},
+    id_columns, row,
+};
+
+id_columns!(ApiKeyId);
 
 row! {
     /// An API key.
@@ -26,7 +32,7 @@ row! {
             /// What it is for.
             name: String,
             /// In whose name it works.
-            maker: UserId,
+            owner: UserId,
             /// Access to tickets; none for a key of the platform.
             tickets: Access,
             /// Access to invoices; none for a key of the platform.
@@ -63,33 +69,20 @@ impl ReadModel for ApiKeys {
     const VERSION: u32 = 1;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_age", columns: &["organization", "created_at", "key"] },
-        Index { name: "by_maker", columns: &["organization", "maker", "created_at", "key"] },
+        Index { name: "by_owner", columns: &["organization", "owner", "created_at", "key"] },
     ];
+    type Source = Event;
     type Row = ApiKey;
 
-    fn keys(recorded: &Recorded) -> Vec<Key> {
-        match &recorded.fact {
-            Fact::ApiKey(_) => vec![vec![Value::Id(recorded.organization.0), Value::Id(recorded.subject)]],
-            Fact::Organization(_)
-            | Fact::User(_)
-            | Fact::Session(_)
-            | Fact::Mailbox(_)
-            | Fact::Refusal(_)
-            | Fact::Reading(_)
-            | Fact::Export(_) => Vec::new(),
-        }
-    }
-
-    fn project(row: Option<ApiKey>, recorded: &Recorded) -> Change<ApiKey> {
-        let Fact::ApiKey(event) = &recorded.fact else { return Change::Keep };
+    fn project(row: Option<ApiKey>, event: &Event, recorded: &Recorded) -> Change<ApiKey> {
         let (version, now) = (recorded.version, recorded.recorded_at);
-        if let Event::Created { maker, name, grant, networks, expires_at } = event {
+        if let Event::Created { owner, name, grant, networks, expires_at } = event {
             let Permissions { tickets, invoices, reports, administration } = permissions(grant);
             return Change::Put(ApiKey {
                 organization: recorded.organization,
                 key: ApiKeyId(recorded.subject),
                 name: name.clone(),
-                maker: *maker,
+                owner: *owner,
                 tickets,
                 invoices,
                 reports,
@@ -111,7 +104,7 @@ impl ReadModel for ApiKeys {
                 ApiKey { rotated_at: Some(now), former_until: Some(*former_until), ..row }
             }
             Event::Revoked {} => ApiKey { revoked_at: Some(now), ..row },
-            Event::Adopted { to, .. } => ApiKey { maker: *to, ..row },
+            Event::Adopted { to, .. } => ApiKey { owner: *to, ..row },
         };
         Change::Put(ApiKey { version, ..row })
     }
@@ -130,5 +123,44 @@ fn scopes(grant: &Grant) -> String {
         Grant::Permissions(_) => &none,
         Grant::Scopes(scopes) => scopes,
     };
-    scopes.iter().map(KeyScope::word).collect::<Vec<_>>().join(" ")
+    scopes.iter().map(KeyScope::as_str).collect::<Vec<_>>().join(" ")
+}
+
+/// What happened, for the audit log.
+pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
+    match event {
+        Event::Created { owner, name, grant, networks, expires_at } => {
+            sink.words("created the API key ");
+            sink.value(DisplayValue::Text(name));
+            sink.change("name", None, Some(DisplayValue::Text(name)));
+            sink.change("owner", None, Some(DisplayValue::Filtered(owner)));
+            match grant {
+                Grant::Permissions(permissions) => {
+                    for (field, access) in permission_groups(permissions) {
+                        sink.change(field, None, Some(DisplayValue::Text(access)));
+                    }
+                }
+                Grant::Scopes(scopes) => {
+                    for scope in scopes {
+                        sink.change("scope", None, Some(DisplayValue::Text(scope.as_str())));
+                    }
+                }
+            }
+            for network in networks {
+                sink.change("network", None, Some(DisplayValue::Text(network)));
+            }
+            if let Some(expires_at) = expires_at {
+                sink.change("expires_at", None, Some(DisplayValue::Filtered(expires_at)));
+            }
+        }
+        Event::Rotated { former_until } => {
+            sink.words("rotated the API key");
+            sink.change("former_secret_until", None, Some(DisplayValue::Filtered(former_until)));
+        }
+        Event::Revoked {} => sink.words("revoked the API key"),
+        Event::Adopted { from, to } => {
+            sink.words("adopted the API key");
+            sink.change("owner", Some(DisplayValue::Filtered(from)), Some(DisplayValue::Filtered(to)));
+        }
+    }
 }

@@ -1,6 +1,20 @@
-//! Organizations, their users, and who is signed in.
+//! Organizations, their users, who is signed in, and which programs have access.
 
+pub(crate) mod account_reminder;
 pub mod api_key;
 pub mod organization;
 pub mod session;
+pub(crate) mod sign_in;
 pub mod user;
+
+use crate::{Model, model};
+
+/// The read models of the module.
+pub(crate) fn models() -> Vec<Box<dyn Model>> {
+    vec![
+        model::<organization::Organizations>(),
+        model::<user::Users>(),
+        model::<session::Sessions>(),
+        model::<api_key::ApiKeys>(),
+    ]
+}

@@ -2,11 +2,18 @@
 
 use jiff::Timestamp;
 use porttask_domain::{
-    Fact, OrganizationId, SessionId, UserId,
-    identity::session::{Ending, Eras, Event},
+    OrganizationId, SessionId, TextEnum, UserId,
+    identity::session::{Ending, Event, SessionEpoch},
 };
 
-use crate::{Change, Index, Key, ReadModel, Recorded, Value, row};
+use crate::{
+    Change, Index, ReadModel, Recorded,
+    audit_text::{DescriptionSink, DisplayValue},
+    id_columns, row, text_columns,
+};
+
+id_columns!(SessionId);
+text_columns!(Ending);
 
 row! {
     /// A session.
@@ -28,10 +35,10 @@ row! {
             ended_at: Option<Timestamp>,
             /// How it ended before its time.
             ended_by: Option<Ending>,
-            /// In which era of its user it began.
-            user_era: u64,
-            /// In which era of its organization it began.
-            organization_era: u64,
+            /// In which session epoch of its user it began.
+            user_session_epoch: u64,
+            /// In which session epoch of its organization it began.
+            organization_session_epoch: u64,
             /// Where its event is, by which address and device are read.
             offset: u64,
         }
@@ -46,27 +53,17 @@ impl ReadModel for Sessions {
     const VERSION: u32 = 2;
     const INDEXES: &'static [Index] =
         &[Index { name: "by_user", columns: &["organization", "user", "started_at", "session"] }];
+    type Source = Event;
     type Row = Session;
 
-    fn keys(recorded: &Recorded) -> Vec<Key> {
-        match &recorded.fact {
-            Fact::Session(_) => vec![vec![Value::Id(recorded.organization.0), Value::Id(recorded.subject)]],
-            Fact::Organization(_)
-            | Fact::User(_)
-            | Fact::ApiKey(_)
-            | Fact::Mailbox(_)
-            | Fact::Refusal(_)
-            | Fact::Reading(_)
-            | Fact::Export(_) => Vec::new(),
-        }
-    }
-
-    fn project(row: Option<Session>, recorded: &Recorded) -> Change<Session> {
-        let Fact::Session(event) = &recorded.fact else { return Change::Keep };
+    fn project(row: Option<Session>, event: &Event, recorded: &Recorded) -> Change<Session> {
         match event {
-            Event::Started { user, expires_at, .. } => started(recorded, *user, *expires_at, Eras::default()),
-            Event::StartedInEra { user, expires_at, eras, .. } => started(recorded, *user, *expires_at, *eras),
-            Event::ImpersonationStarted { user, expires_at, eras, .. } => started(recorded, *user, *expires_at, *eras),
+            Event::Started { user, expires_at, session_epoch, .. } => {
+                started(recorded, *user, *expires_at, *session_epoch)
+            }
+            Event::ImpersonationStarted { user, expires_at, session_epoch, .. } => {
+                started(recorded, *user, *expires_at, *session_epoch)
+            }
             Event::Ended { by } => row.map_or(Change::Keep, |row| {
                 Change::Put(Session { ended_at: Some(recorded.recorded_at), ended_by: Some(*by), ..row })
             }),
@@ -74,7 +71,7 @@ impl ReadModel for Sessions {
     }
 }
 
-fn started(recorded: &Recorded, user: UserId, expires_at: Timestamp, eras: Eras) -> Change<Session> {
+fn started(recorded: &Recorded, user: UserId, expires_at: Timestamp, session_epoch: SessionEpoch) -> Change<Session> {
     Change::Put(Session {
         organization: recorded.organization,
         session: SessionId(recorded.subject),
@@ -83,8 +80,30 @@ fn started(recorded: &Recorded, user: UserId, expires_at: Timestamp, eras: Eras)
         expires_at,
         ended_at: None,
         ended_by: None,
-        user_era: eras.user,
-        organization_era: eras.organization,
+        user_session_epoch: session_epoch.user,
+        organization_session_epoch: session_epoch.organization,
         offset: recorded.offset,
     })
+}
+
+/// What happened, for the audit log.
+pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
+    match event {
+        Event::Started { user, method, expires_at, started_at: _, session_epoch: _ } => {
+            sink.words("signed in with a ");
+            sink.value(DisplayValue::Text(method.as_str()));
+            sink.change("user", None, Some(DisplayValue::Filtered(user)));
+            sink.change("method", None, Some(DisplayValue::Text(method.as_str())));
+            sink.change("expires_at", None, Some(DisplayValue::Filtered(expires_at)));
+        }
+        Event::ImpersonationStarted { user, impersonator: _, reason, started_at: _, expires_at, session_epoch: _ } => {
+            sink.words("started impersonating the user: ");
+            sink.value(DisplayValue::Personal(reason));
+            sink.change("user", None, Some(DisplayValue::Filtered(user)));
+            sink.change("reason", None, Some(DisplayValue::Personal(reason)));
+            sink.change("expires_at", None, Some(DisplayValue::Filtered(expires_at)));
+        }
+        Event::Ended { by: Ending::SignOut } => sink.words("signed out"),
+        Event::Ended { by: Ending::Revocation } => sink.words("revoked the session"),
+    }
 }

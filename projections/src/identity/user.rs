@@ -2,11 +2,18 @@
 
 use jiff::Timestamp;
 use porttask_domain::{
-    Fact, OrganizationId, Personal, SessionId, UserId,
-    identity::{Access, Permissions, Role, user::Event, user::Status},
+    OrganizationId, Personal, SessionId, TextEnum, UserId,
+    identity::{Access, Permissions, Role, settings::Locale, user::Event, user::Status},
 };
 
-use crate::{Change, Index, Key, ReadModel, Recorded, Value, folded, row};
+use crate::{
+    Change, Index, ReadModel, Recorded,
+    audit_text::{DescriptionSink, DisplayValue, change_in_words, permission_groups},
+    id_columns, normalized, row, text_columns,
+};
+
+id_columns!(UserId);
+text_columns!(Access, Role, Status);
 
 row! {
     /// A user.
@@ -21,11 +28,11 @@ row! {
             /// The person's name; `None` once it was erased.
             name: Option<String>,
             /// The name as it is sorted and searched; empty once it was erased.
-            folded_name: String,
+            normalized_name: String,
             /// The mail address; `None` once it was erased.
             email: Option<String>,
             /// The address as it is sorted and searched; empty once it was erased.
-            folded_email: String,
+            normalized_email: String,
             /// In which language they want mail; `None` is that of the organization.
             locale: Option<String>,
             /// What they are.
@@ -51,7 +58,7 @@ row! {
             /// The session that went on then.
             kept_session: Option<SessionId>,
             /// How often all sessions ended at once.
-            era: u64,
+            session_epoch: u64,
             /// The version of the account.
             version: u64,
         }
@@ -65,45 +72,32 @@ impl ReadModel for Users {
     const NAME: &'static str = "users";
     const VERSION: u32 = 7;
     const INDEXES: &'static [Index] = &[
-        Index { name: "by_name", columns: &["organization", "folded_name", "user"] },
-        Index { name: "by_email", columns: &["organization", "folded_email", "user"] },
+        Index { name: "by_name", columns: &["organization", "normalized_name", "user"] },
+        Index { name: "by_email", columns: &["organization", "normalized_email", "user"] },
         Index { name: "by_age", columns: &["organization", "created_at", "user"] },
     ];
-    const SPANNING: &'static [Index] = &[
+    const CROSS_PARTITION_INDEXES: &'static [Index] = &[
         // In the order in which they are made, which never changes: the latest stand at the end.
         Index { name: "by_birth", columns: &["created_at", "organization", "user"] },
         // Whoever signs in says their address alone.
-        Index { name: "by_address", columns: &["folded_email", "organization", "user"] },
+        Index { name: "by_address", columns: &["normalized_email", "organization", "user"] },
     ];
-    const SEARCHED: &'static [&'static str] = &["folded_name", "folded_email"];
+    const FULL_TEXT_COLUMNS: &'static [&'static str] = &["normalized_name", "normalized_email"];
+    type Source = Event;
     type Row = User;
 
-    fn keys(recorded: &Recorded) -> Vec<Key> {
-        match &recorded.fact {
-            Fact::User(_) => vec![vec![Value::Id(recorded.organization.0), Value::Id(recorded.subject)]],
-            Fact::Organization(_)
-            | Fact::Session(_)
-            | Fact::ApiKey(_)
-            | Fact::Mailbox(_)
-            | Fact::Refusal(_)
-            | Fact::Reading(_)
-            | Fact::Export(_) => Vec::new(),
-        }
-    }
-
-    fn project(row: Option<User>, recorded: &Recorded) -> Change<User> {
-        let Fact::User(event) = &recorded.fact else { return Change::Keep };
+    fn project(row: Option<User>, event: &Event, recorded: &Recorded) -> Change<User> {
         let version = recorded.version;
         let new = |name: &Personal, email: &Personal, role: Role, permissions: &Permissions, status| {
             let Permissions { tickets, invoices, reports, administration } = *permissions;
-            let ((name, folded_name), (email, folded_email)) = (shown(name), shown(email));
+            let ((name, normalized_name), (email, normalized_email)) = (shown(name), shown(email));
             User {
                 organization: recorded.organization,
                 user: UserId(recorded.subject),
                 name,
-                folded_name,
+                normalized_name,
                 email,
-                folded_email,
+                normalized_email,
                 locale: None,
                 role,
                 status,
@@ -116,7 +110,7 @@ impl ReadModel for Users {
                 accepted_at: None,
                 sessions_ended_at: None,
                 kept_session: None,
-                era: 0,
+                session_epoch: 0,
                 version,
             }
         };
@@ -148,12 +142,12 @@ impl ReadModel for Users {
             Event::Deactivated {} => sessions_ended(User { status: Status::Deactivated, ..row }, None, recorded),
             Event::InvitationRevoked {} => User { status: Status::Registered, invitation_expires_at: None, ..row },
             Event::Renamed { to, .. } => {
-                let (name, folded_name) = shown(to);
-                User { name, folded_name, ..row }
+                let (name, normalized_name) = shown(to);
+                User { name, normalized_name, ..row }
             }
             Event::AddressChanged { to, .. } => {
-                let (email, folded_email) = shown(to);
-                User { email, folded_email, ..row }
+                let (email, normalized_email) = shown(to);
+                User { email, normalized_email, ..row }
             }
             Event::LocaleChanged { to, .. } => User { locale: to.as_ref().map(ToString::to_string), ..row },
             Event::AddressChangeRequested { .. } | Event::PasswordResetRequested { .. } | Event::Unlocked {} => row,
@@ -176,9 +170,121 @@ impl ReadModel for Users {
 
 /// A value, and as it is sorted and searched.
 fn shown(value: &Personal) -> (Option<String>, String) {
-    (value.value().map(str::to_owned), value.value().map(folded).unwrap_or_default())
+    (value.value().map(str::to_owned), value.value().map(normalized).unwrap_or_default())
 }
 
 fn sessions_ended(row: User, kept_session: Option<SessionId>, recorded: &Recorded) -> User {
-    User { era: row.era + 1, sessions_ended_at: Some(recorded.recorded_at), kept_session, ..row }
+    User { session_epoch: row.session_epoch + 1, sessions_ended_at: Some(recorded.recorded_at), kept_session, ..row }
+}
+
+/// What happened, for the audit log.
+pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
+    let status = |status: Status| Some(DisplayValue::Text(status.as_str()));
+    match event {
+        Event::Invited { name, email, address_rules: _, role, permissions, expires_at } => {
+            sink.words("invited ");
+            person(name, email, *role, permissions, sink);
+            sink.change("invitation_expires_at", None, Some(DisplayValue::Filtered(expires_at)));
+        }
+        Event::Registered { name, email, address_rules: _, role, permissions } => {
+            sink.words("registered ");
+            person(name, email, *role, permissions, sink);
+        }
+        Event::InvitationSent { expires_at } => {
+            sink.words("sent an invitation");
+            sink.change("invitation_expires_at", None, Some(DisplayValue::Filtered(expires_at)));
+        }
+        Event::InvitationAccepted {} => {
+            sink.words("accepted the invitation");
+            sink.change("status", None, status(Status::Active));
+        }
+        Event::RoleChanged { from, to } => {
+            let (from, to) = (DisplayValue::Text(from.as_str()), DisplayValue::Text(to.as_str()));
+            change_in_words("changed the role", "role", from, to, sink);
+        }
+        Event::PermissionsChanged { from, to } => permissions_changes(from, to, sink),
+        Event::Deactivated {} => {
+            sink.words("deactivated the user");
+            sink.change("status", None, status(Status::Deactivated));
+        }
+        Event::Reactivated {} => {
+            // As what they come back, their history says.
+            sink.words("reactivated the user");
+        }
+        Event::InvitationRevoked {} => {
+            sink.words("revoked the invitation");
+            sink.change("status", None, status(Status::Registered));
+        }
+        Event::Renamed { from, to } => {
+            change_in_words("changed the name", "name", DisplayValue::Personal(from), DisplayValue::Personal(to), sink);
+        }
+        Event::LocaleChanged { from, to } => {
+            fn shown(locale: &Option<Locale>) -> Option<DisplayValue<'_>> {
+                locale.as_ref().map(|locale| DisplayValue::Written(locale))
+            }
+            sink.words("changed the language of mails");
+            sink.change("locale", shown(from), shown(to));
+        }
+        Event::AddressChangeRequested { email, address_rules: _, expires_at } => {
+            sink.words("requested a change of the email address to ");
+            sink.value(DisplayValue::Personal(email));
+            sink.change("expires_at", None, Some(DisplayValue::Filtered(expires_at)));
+        }
+        Event::AddressChanged { from, to, address_rules: _ } => {
+            change_in_words(
+                "changed the email address",
+                "email",
+                DisplayValue::Personal(from),
+                DisplayValue::Personal(to),
+                sink,
+            );
+        }
+        Event::PasswordResetRequested { expires_at } => {
+            sink.words("requested a password reset");
+            sink.change("expires_at", None, Some(DisplayValue::Filtered(expires_at)));
+        }
+        Event::PasswordReset {} => sink.words("reset the password; all sessions ended"),
+        Event::Unlocked {} => sink.words("unlocked the account"),
+        Event::PasswordChanged { keeping } => describe_sessions_ended("changed the password", keeping.as_ref(), sink),
+        Event::SessionsEnded { keeping } => describe_sessions_ended("revoked the sessions", keeping.as_ref(), sink),
+    }
+}
+
+fn describe_sessions_ended(verb: &'static str, keeping: Option<&SessionId>, sink: &mut dyn DescriptionSink) {
+    sink.words(verb);
+    match keeping {
+        Some(session) => {
+            sink.words("; all sessions ended but one");
+            sink.change("keeping", None, Some(DisplayValue::Filtered(session)));
+        }
+        None => sink.words("; all sessions ended"),
+    }
+}
+
+/// Who a new user is, and what they may.
+fn person(name: &Personal, email: &Personal, role: Role, permissions: &Permissions, sink: &mut dyn DescriptionSink) {
+    let role = DisplayValue::Text(role.as_str());
+    sink.value(DisplayValue::Personal(name));
+    sink.words(" <");
+    sink.value(DisplayValue::Personal(email));
+    sink.words("> as ");
+    sink.value(role);
+    sink.change("name", None, Some(DisplayValue::Personal(name)));
+    sink.change("email", None, Some(DisplayValue::Personal(email)));
+    sink.change("role", None, Some(role));
+    for (field, access) in permission_groups(permissions) {
+        sink.change(field, None, Some(DisplayValue::Text(access)));
+    }
+}
+
+fn permissions_changes(from: &Permissions, to: &Permissions, sink: &mut dyn DescriptionSink) {
+    sink.words("changed the permissions");
+    let mut before = ": ";
+    for ((field, from), (_, to)) in
+        permission_groups(from).into_iter().zip(permission_groups(to)).filter(|(from, to)| from != to)
+    {
+        sink.words(before);
+        change_in_words(field, field, DisplayValue::Text(from), DisplayValue::Text(to), sink);
+        before = ", ";
+    }
 }

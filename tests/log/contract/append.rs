@@ -8,8 +8,8 @@ use porttask_runtime::log::{
     OrganizationId, Position, Version,
 };
 use porttask_tests::{
-    History, Store, claim, count, event, found, holder_of, on_both_engines, once, page_to_end, platform_stream, simple,
-    stream, value_of,
+    History, Store, claim, count, event, found, holder_of, idempotency_key, on_both_engines, page_to_end,
+    platform_stream, simple, stream, value_of,
 };
 
 on_both_engines! {
@@ -84,7 +84,7 @@ async fn the_offsets_of_a_partition_are_taken_in_order_from_one(store: Store) {
     let log = store.open().await;
     let organization = found(&*log).await;
     let mut last = log.append(simple(organization, "a")).await.unwrap().position;
-    assert_eq!(last.offset, Offset(2), "the founding has the first offset");
+    assert_eq!(last.offset, Offset(2), "the creates_organization has the first offset");
     for _ in 0..20 {
         let next = log.append(simple(organization, "a")).await.unwrap().position;
         assert_eq!(next, Position { offset: Offset(last.offset.0 + 1), ..last });
@@ -156,8 +156,8 @@ async fn malformed_appends_are_refused_and_leave_no_trace(store: Store) {
         (Append::new(organization, vec![]), "nothing recorded"),
         (Append::new(foreign, vec![sample()]), "another organization's stream"),
         (simple(organization, "a").expecting(stream(foreign, "a"), Version::NONE), "another organization's version"),
-        (simple(organization, "a").guarded(claim(foreign, "ana", "usr_1")), "another organization's name"),
-        (simple(OrganizationId::PLATFORM, "a").founding(), "the platform founded"),
+        (simple(organization, "a").constrained(claim(foreign, "ana", "usr_1")), "another organization's name"),
+        (simple(OrganizationId::PLATFORM, "a").creates_organization(), "the platform founded"),
         (Append::new(organization, vec![with_data(0)]), "blank data"),
         (Append::new(organization, vec![NewEvent { meta: vec![].into(), ..sample() }]), "blank meta"),
         (Append::new(organization, vec![with_data(MAX_DATA_BYTES + 1)]), "large data"),
@@ -172,7 +172,11 @@ async fn malformed_appends_are_refused_and_leave_no_trace(store: Store) {
         assert!(matches!(refused, Err(AppendError::Malformed(_))), "{what}: {refused:?}");
     }
     let after = History::of(&*log).await;
-    assert_eq!(after.events().count(), before.events().count() + 1, "only the founding of the other organization");
+    assert_eq!(
+        after.events().count(),
+        before.events().count() + 1,
+        "only the creates_organization of the other organization"
+    );
 }
 
 async fn an_append_is_all_or_nothing_across_its_streams(store: Store) {
@@ -183,8 +187,8 @@ async fn an_append_is_all_or_nothing_across_its_streams(store: Store) {
     let before = History::of(&*log).await;
     let events = vec![event(&a, *b"{}"), event(&b, *b"{}")];
     let append = Append::new(organization, events)
-        .guarded(claim(organization, "ana", "usr_1"))
-        .guarded(count(organization, "seats", 1, None, None))
+        .constrained(claim(organization, "ana", "usr_1"))
+        .constrained(count(organization, "seats", 1, None, None))
         .expecting(c.clone(), Version::NONE);
     log.append(append.clone()).await.unwrap_err();
     assert_eq!(History::of(&*log).await, before);
@@ -206,8 +210,8 @@ async fn an_append_is_all_or_nothing_across_organization_and_platform(store: Sto
     let (here, there) = (stream(organization, "domain"), platform_stream("domains"));
     let append = |name: &str, owner: &str| {
         Append::new(organization, vec![event(&here, *b"{}"), event(&there, *b"{}"), event(&here, *b"{}")])
-            .guarded(claim(OrganizationId::PLATFORM, name, owner))
-            .guarded(count(organization, "domains", 1, None, Some(2)))
+            .constrained(claim(OrganizationId::PLATFORM, name, owner))
+            .constrained(count(organization, "domains", 1, None, Some(2)))
     };
     let first = log.append(append("example.org", "org_1")).await.unwrap();
     let partition = log.partition_of(organization).await.unwrap();
@@ -218,11 +222,11 @@ async fn an_append_is_all_or_nothing_across_organization_and_platform(store: Sto
 
     let before = History::of(&*log).await;
     log.append(append("example.org", "org_2")).await.unwrap_err();
-    assert_eq!(History::of(&*log).await, before, "refused by the platform's guard");
+    assert_eq!(History::of(&*log).await, before, "refused by the platform's constraint");
     log.append(append("example.net", "org_1")).await.unwrap();
     let before = History::of(&*log).await;
     log.append(append("example.com", "org_1")).await.unwrap_err();
-    assert_eq!(History::of(&*log).await, before, "refused by the organization's guard");
+    assert_eq!(History::of(&*log).await, before, "refused by the organization's constraint");
     assert_eq!(holder_of(&*log, OrganizationId::PLATFORM, "example.com").await, None);
     assert_eq!(log.versions(&[here, there]).await.unwrap(), [Version(4), Version(2)]);
     History::of(&*log).await.assert_sound();
@@ -254,7 +258,7 @@ async fn a_loser_leaves_its_batch_mates_alone(store: Store) {
         let append = simple(organization, format!("a-{number}"));
         match number % 4 {
             1 => append.expecting(taken.clone(), Version::NONE),
-            2 => append.guarded(count(organization, "seats", -1, Some(0), None)),
+            2 => append.constrained(count(organization, "seats", -1, Some(0), None)),
             _ => append,
         }
     });
@@ -262,7 +266,7 @@ async fn a_loser_leaves_its_batch_mates_alone(store: Store) {
     for (number, answer) in answers.iter().enumerate() {
         match number % 4 {
             1 => assert!(matches!(answer, Err(AppendError::Conflict { .. })), "{number}: {answer:?}"),
-            2 => assert!(matches!(answer, Err(AppendError::Guard(_))), "{number}: {answer:?}"),
+            2 => assert!(matches!(answer, Err(AppendError::Constraint(_))), "{number}: {answer:?}"),
             _ => assert!(answer.is_ok(), "{number}: {answer:?}"),
         }
     }
@@ -360,25 +364,29 @@ async fn a_trial_is_judged_like_any_other_and_leaves_no_trace(store: Store) {
     let log = store.open().await;
     let organization = found(&*log).await;
     let ana = || claim(organization, "ana", "1");
-    let trial = || simple(organization, "a").guarded(ana()).on_trial();
+    let trial = || simple(organization, "a").constrained(ana()).as_dry_run();
     let before = History::of(&*log).await;
     for _ in 0..2 {
-        let judged = log.append(trial().once(once("k", "request"))).await.unwrap();
+        let judged = log.append(trial().idempotency_key(idempotency_key("k", "request"))).await.unwrap();
         assert_eq!((judged.events, judged.repeated), (vec![], false));
     }
     let nowhere = porttask_runtime::new_id::<OrganizationId>();
-    log.append(simple(nowhere, "organization").founding().on_trial()).await.unwrap();
+    log.append(simple(nowhere, "organization").creates_organization().as_dry_run()).await.unwrap();
     assert_eq!(log.partition_of(nowhere).await.unwrap(), None);
     assert_eq!(History::of(&*log).await, before);
     assert_eq!(holder_of(&*log, organization, "ana").await, None);
 
-    log.append(simple(organization, "a").guarded(claim(organization, "ana", "2")).once(once("k", "request")))
-        .await
-        .unwrap();
-    assert!(matches!(log.append(trial()).await, Err(AppendError::Guard(_))));
-    let late = simple(organization, "a").expecting(stream(organization, "a"), Version::NONE).on_trial();
+    log.append(
+        simple(organization, "a")
+            .constrained(claim(organization, "ana", "2"))
+            .idempotency_key(idempotency_key("k", "request")),
+    )
+    .await
+    .unwrap();
+    assert!(matches!(log.append(trial()).await, Err(AppendError::Constraint(_))));
+    let late = simple(organization, "a").expecting(stream(organization, "a"), Version::NONE).as_dry_run();
     assert!(matches!(log.append(late).await, Err(AppendError::Conflict { .. })));
-    assert!(log.append(trial().once(once("k", "request"))).await.unwrap().repeated);
-    let stranger = simple(nowhere, "a").on_trial();
+    assert!(log.append(trial().idempotency_key(idempotency_key("k", "request"))).await.unwrap().repeated);
+    let stranger = simple(nowhere, "a").as_dry_run();
     assert_eq!(log.append(stranger).await, Err(AppendError::UnknownOrganization(nowhere)));
 }

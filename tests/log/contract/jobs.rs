@@ -43,7 +43,7 @@ fn order(organization: OrganizationId, second: i64) -> NewJob {
         is_dry_run: second % 2 == 1,
         total: 12,
         created_at: at(second),
-        fingerprint: [second as u8; 32],
+        request_hash: [second as u8; 32],
         input: format!("input {second}").into_bytes(),
     }
 }
@@ -110,7 +110,7 @@ async fn an_order_that_is_repeated_finds_its_job(store: Store) {
     let again = NewJob { created_at: at(9), input: b"sealed otherwise".to_vec(), ..new.clone() };
     let Added::There(found) = log.add_job(again, one).await.unwrap() else { panic!("not found") };
     assert_eq!((found.id, found.created_at), (new.id, at(1)));
-    let another = NewJob { fingerprint: [0; 32], ..new.clone() };
+    let another = NewJob { request_hash: [0; 32], ..new.clone() };
     assert_eq!(log.add_job(another, LIMITS).await.unwrap(), Added::Another);
     assert_eq!(log.add_job(NewJob { organization: there, ..new.clone() }, LIMITS).await.unwrap(), Added::Another);
     assert_eq!(take(&*log, 2).await.unwrap().1, b"input 1");
@@ -257,10 +257,10 @@ async fn a_finished_job_has_a_report_and_no_input(store: Store) {
 /// What is kept beside the jobs.
 async fn papers(store: &Store) -> Vec<String> {
     match store.engine() {
-        porttask_tests::Engine::Postgres => store.sql("SELECT what FROM ledger.job_papers").await,
+        porttask_tests::Engine::Postgres => store.sql("SELECT what FROM ledger.job_payloads").await,
         porttask_tests::Engine::Sqlite => {
             let connection = rusqlite::Connection::open(store.file()).unwrap();
-            let mut select = connection.prepare("SELECT what FROM ledger_job_papers").unwrap();
+            let mut select = connection.prepare("SELECT what FROM ledger_job_payloads").unwrap();
             let rows = select.query_map([], |row| row.get(0)).unwrap();
             rows.map(Result::unwrap).collect()
         }

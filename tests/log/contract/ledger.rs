@@ -52,10 +52,10 @@ async fn a_key_enters_the_ledger_with_its_append(store: Store) {
 async fn a_key_of_a_refused_append_does_not(store: Store) {
     let log = store.open_database(Settings::default()).await;
     let organization = found(&*log).await;
-    log.append(simple(organization, "a").guarded(claim(organization, "ana", "1"))).await.unwrap();
+    log.append(simple(organization, "a").constrained(claim(organization, "ana", "1"))).await.unwrap();
     let key = key(organization, 1, Sealing::Identity, "one");
-    let refused = with(organization, key.clone()).guarded(claim(organization, "ana", "2"));
-    assert!(matches!(log.append(refused).await, Err(AppendError::Guard(_))));
+    let refused = with(organization, key.clone()).constrained(claim(organization, "ana", "2"));
+    assert!(matches!(log.append(refused).await, Err(AppendError::Constraint(_))));
     assert_eq!(log.person_keys(&[key.id]).await.unwrap(), [None]);
 }
 

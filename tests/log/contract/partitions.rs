@@ -21,7 +21,11 @@ fn the_platform_has_a_partition_of_its_own_and_organizations_are_spread_over_the
         log.append(simple(OrganizationId::PLATFORM, "a")).await.unwrap();
         let history = History::of(&*log).await;
         history.assert_sound();
-        assert_eq!(history.partitions[0].len(), 1, "a founding writes nothing into the platform's partition");
+        assert_eq!(
+            history.partitions[0].len(),
+            1,
+            "a creates_organization writes nothing into the platform's partition"
+        );
     });
 }
 

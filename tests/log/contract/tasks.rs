@@ -190,7 +190,7 @@ async fn attempts_are_recorded_together(store: Store) {
     assert_eq!(log.finish(&[]).await.unwrap(), Vec::<bool>::new());
     let mut left = all(&*log).await;
     left.sort_by_key(|task| task.number);
-    let left: Vec<_> = left.iter().map(|task| (task.number, task.is_dead)).collect();
+    let left: Vec<_> = left.iter().map(|task| (task.number, task.is_dead_lettered)).collect();
     assert_eq!(left, [(2, false), (3, true), (4, false)]);
 }
 
@@ -210,7 +210,7 @@ async fn a_task_that_failed_comes_back_when_it_is_due(store: Store) {
 async fn a_dead_task_is_left_alone_until_it_is_revived(store: Store) {
     let log = with_tasks(&store, &[task(1, 1), task(2, 2)]).await;
     let one = log.claim(MAIL, second(10), second(70), 1).await.unwrap().remove(0);
-    assert!(!log.revive(one.id, second(11)).await.unwrap(), "it lives");
+    assert!(!log.retry(one.id, second(11)).await.unwrap(), "it lives");
     assert!(finish(&*log, one.id, one.epoch, &Outcome::Dead { error: ErrorText::new("5.1.1") }).await);
     assert!(!finish(&*log, one.id, one.epoch + 1, &Outcome::Done).await);
     assert_eq!(log.count_tasks(MAIL).await.unwrap(), TaskCounts { waiting: 1, dead: 1 });
@@ -218,11 +218,11 @@ async fn a_dead_task_is_left_alone_until_it_is_revived(store: Store) {
     let dead = TaskFilter { only_dead: true, organization: None };
     let kept = log.tasks(&dead, None, 10).await.unwrap();
     assert_eq!((kept[0].id, kept[0].last_error.as_deref(), kept.len()), (one.id, Some("5.1.1"), 1));
-    assert!(log.revive(one.id, second(20)).await.unwrap());
-    assert!(!log.revive(one.id, second(20)).await.unwrap());
+    assert!(log.retry(one.id, second(20)).await.unwrap());
+    assert!(!log.retry(one.id, second(20)).await.unwrap());
     assert_eq!(log.tasks(&dead, None, 10).await.unwrap(), []);
     let again = claim(&*log, 20).await.remove(0);
-    assert_eq!((again.id, again.attempts, again.is_dead), (one.id, 1, false));
+    assert_eq!((again.id, again.attempts, again.is_dead_lettered), (one.id, 1, false));
     assert_eq!(log.count_tasks(MAIL).await.unwrap(), TaskCounts { waiting: 2, dead: 0 });
 }
 

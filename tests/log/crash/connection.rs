@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use porttask_runtime::log::{AppendError, EventLog, GuardRefusal, LogError, Version};
+use porttask_runtime::log::{AppendError, ConstraintViolation, EventLog, LogError, Version};
 use porttask_tests::{
-    Acknowledged, Dice, Engine, History, Proxy, Settings, Store, Then, Trap, Work, by, count, once, run, run_on,
-    simple, stream,
+    Acknowledged, Dice, Engine, History, Proxy, Settings, Store, Then, Trap, Work, by, count, idempotency_key, run,
+    run_on, simple, stream,
 };
 use private_postgres::PrivatePostgres;
 
@@ -126,7 +126,7 @@ fn a_batch_whose_connection_breaks_at_commit_is_answered_one_by_one() {
             let append = |number: i32| {
                 let name = format!("mate-{after_commit}-{number}");
                 match number % 3 {
-                    0 => simple(organization, name).guarded(count(organization, "none", 1, None, Some(0))),
+                    0 => simple(organization, name).constrained(count(organization, "none", 1, None, Some(0))),
                     _ => simple(organization, name),
                 }
             };
@@ -139,7 +139,7 @@ fn a_batch_whose_connection_breaks_at_commit_is_answered_one_by_one() {
                 let version = other_node.versions(&[name]).await.unwrap()[0];
                 match answer {
                     Ok(_) => assert!(number % 3 != 0 && version == Version(1), "{number}: {version}"),
-                    Err(AppendError::Guard(GuardRefusal::AboveMaximum { .. })) => {
+                    Err(AppendError::Constraint(ConstraintViolation::AboveMaximum { .. })) => {
                         assert!(number % 3 == 0 && version == Version::NONE, "{number}: {version}");
                     }
                     Err(error) => panic!("{number}: {error}"),
@@ -180,7 +180,7 @@ fn an_append_while_the_server_is_away_is_refused_and_leaves_no_trace() {
         let before = behind.history().await;
         proxy.close();
         let began = Instant::now();
-        let append = || simple(work.organization, "away").once(once("away", "request"));
+        let append = || simple(work.organization, "away").idempotency_key(idempotency_key("away", "request"));
         let answers = within(LIMIT, join_all((0..5).map(|_| log.append(append())))).await;
         assert!(began.elapsed() >= PATIENCE / 2, "given up after {:?}", began.elapsed());
         for answer in answers {

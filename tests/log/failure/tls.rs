@@ -7,7 +7,7 @@ use porttask_tests::{Engine, Store, run, simple};
 use private_postgres::{Options, PrivatePostgres};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-use super::{assert_names, refusal};
+use super::{assert_names, rejection};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -63,13 +63,13 @@ fn a_server_is_trusted_by_its_root_and_name() {
 
         for mode in ["verify-full", "verify-ca"] {
             let error =
-                refusal(&Store::at(Engine::Postgres, url(&format!("sslmode={mode}&sslrootcert={other_root}")))).await;
+                rejection(&Store::at(Engine::Postgres, url(&format!("sslmode={mode}&sslrootcert={other_root}")))).await;
             assert_names(&error, &["certificate", "sslrootcert"]);
             // The system knows nothing of our authority.
-            let error = refusal(&Store::at(Engine::Postgres, url(&format!("sslmode={mode}")))).await;
+            let error = rejection(&Store::at(Engine::Postgres, url(&format!("sslmode={mode}")))).await;
             assert_names(&error, &["certificate", "sslrootcert"]);
         }
-        let error = refusal(&Store::at(Engine::Postgres, url("sslmode=verify-full&sslrootcert=/nowhere.pem"))).await;
+        let error = rejection(&Store::at(Engine::Postgres, url("sslmode=verify-full&sslrootcert=/nowhere.pem"))).await;
         assert_names(&error, &["/nowhere.pem"]);
     });
 }
@@ -83,7 +83,7 @@ fn a_server_with_the_certificate_of_another_is_refused() {
         let root = written(directory.path(), "right.pem", &right);
         let url = |mode| format!("{}?sslmode={mode}&sslrootcert={root}", server.url("postgres"));
         assert_works(url("verify-ca")).await;
-        let error = refusal(&Store::at(Engine::Postgres, url("verify-full"))).await;
+        let error = rejection(&Store::at(Engine::Postgres, url("verify-full"))).await;
         assert_names(&error, &["certificate", "sslrootcert"]);
     });
 }
@@ -93,7 +93,7 @@ fn a_server_without_encryption_is_refused_when_encryption_is_required() {
     run(async {
         for mode in ["require", "verify-full"] {
             let url = format!("{}?sslmode={mode}", PrivatePostgres::shared().fresh_database());
-            let error = refusal(&Store::at(Engine::Postgres, url)).await;
+            let error = rejection(&Store::at(Engine::Postgres, url)).await;
             assert_names(&error, &["tls", "sslmode"]);
         }
     });

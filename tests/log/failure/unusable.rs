@@ -8,7 +8,7 @@ use porttask_runtime::log::{LogError, OrganizationId, PartitionId};
 use porttask_tests::{Engine, History, Settings, Store, on_both_engines, run, run_on, simple};
 use private_postgres::{Options, PrivatePostgres};
 
-use super::{assert_names, closed, refusal};
+use super::{assert_names, closed, rejection};
 
 on_both_engines! {
     a_store_of_a_newer_version_is_refused,
@@ -27,7 +27,7 @@ async fn a_store_of_a_newer_version_is_refused(store: Store) {
         }
         Engine::Postgres => drop(store.sql(&newer("log.migrations")).await),
     }
-    let error = refusal(&store).await;
+    let error = rejection(&store).await;
     assert!(matches!(error, LogError::Unusable(_)), "{error:?}");
     assert_names(&error, &["newer version", "run that version", "backup"]);
 }
@@ -49,7 +49,7 @@ fn a_truncated_file_is_damaged() {
         let whole = fs::read(store.file()).unwrap();
         for length in [whole.len() - 1, whole.len() - 8_192, whole.len() / 2, 8_192, 5_000] {
             fs::write(store.file(), &whole[..length]).unwrap();
-            let error = refusal(&store).await;
+            let error = rejection(&store).await;
             assert!(matches!(error, LogError::Damaged(_)), "cut to {length} bytes: {error:?}");
             assert_names(&error, &["backup"]);
         }
@@ -80,7 +80,7 @@ fn a_foreign_file_is_refused_and_left_alone() {
     run_on(Engine::Sqlite, async |store: Store| {
         let text = "It was the best of times, it was the worst of times.\n".repeat(400);
         fs::write(store.file(), &text).unwrap();
-        let error = refusal(&store).await;
+        let error = rejection(&store).await;
         assert!(matches!(error, LogError::Unusable(_)), "{error:?}");
         assert_names(&error, &["log.db", "not a porttask log"]);
         assert_eq!(fs::read_to_string(store.file()).unwrap(), text);
@@ -94,7 +94,7 @@ fn the_sqlite_database_of_another_program_is_refused_and_left_alone() {
         connection.execute_batch("CREATE TABLE events (id INTEGER); INSERT INTO events VALUES (7)").unwrap();
         drop(connection);
         let before = fs::read(store.file()).unwrap();
-        let error = refusal(&store).await;
+        let error = rejection(&store).await;
         assert!(matches!(error, LogError::Unusable(_)), "{error:?}");
         assert_names(&error, &["another program", "data folder"]);
         assert_eq!(fs::read(store.file()).unwrap(), before);
@@ -107,7 +107,7 @@ fn a_file_where_the_folder_should_be_is_refused() {
         let file = Path::new(store.place()).join("occupied");
         fs::write(&file, "x").unwrap();
         for place in [file.clone(), file.join("deeper")] {
-            let error = refusal(&Store::at(Engine::Sqlite, place.to_str().unwrap())).await;
+            let error = rejection(&Store::at(Engine::Sqlite, place.to_str().unwrap())).await;
             assert!(matches!(error, LogError::Unusable(_)), "{error:?}");
             assert_names(&error, &["folder", "occupied"]);
         }
@@ -137,7 +137,7 @@ fn a_wrong_password_is_refused() {
             format!("{}://postgres:wrong{}", &url[..before], &url[after..]),
             format!("{}://postgres{}", &url[..before], &url[after..]),
         ] {
-            let error = refusal(&Store::at(Engine::Postgres, wrong)).await;
+            let error = rejection(&Store::at(Engine::Postgres, wrong)).await;
             assert!(matches!(error, LogError::Unusable(_)), "{error:?}");
             assert_names(&error, &["password"]);
             assert!(!error.to_string().contains("right"), "{error}");
@@ -148,7 +148,7 @@ fn a_wrong_password_is_refused() {
 #[test]
 fn an_unknown_database_is_refused() {
     run(async {
-        let error = refusal(&Store::at(Engine::Postgres, PrivatePostgres::shared().url("nowhere"))).await;
+        let error = rejection(&Store::at(Engine::Postgres, PrivatePostgres::shared().url("nowhere"))).await;
         assert!(matches!(error, LogError::Unusable(_)), "{error:?}");
         assert_names(&error, &["nowhere", "does not exist", "database_url"]);
     });
@@ -161,7 +161,7 @@ fn a_server_that_is_not_there_is_unavailable() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         for (host, word) in [(format!("127.0.0.1:{port}"), "refused"), ("no-such-host.invalid:5432".to_owned(), "")] {
             let store = Store::at(Engine::Postgres, format!("postgres://postgres@{host}/log"));
-            let error = tokio::time::timeout(Duration::from_secs(20), refusal(&store)).await.unwrap();
+            let error = tokio::time::timeout(Duration::from_secs(20), rejection(&store)).await.unwrap();
             assert!(matches!(error, LogError::Unavailable(_)), "{error:?}");
             assert_names(&error, &["cannot be reached", word]);
         }
@@ -172,7 +172,7 @@ fn a_server_that_is_not_there_is_unavailable() {
 fn an_address_that_is_none_is_refused() {
     run(async {
         for url in ["postgres://host:port/log", "postgres://u@127.0.0.1/log?sslmode=perhaps", "mysql://127.0.0.1/log"] {
-            let error = refusal(&Store::at(Engine::Postgres, url)).await;
+            let error = rejection(&Store::at(Engine::Postgres, url)).await;
             assert!(matches!(error, LogError::Unusable(_)), "{url}: {error:?}");
             assert_names(&error, &["database_url"]);
         }
@@ -185,7 +185,7 @@ fn the_postgres_database_of_another_program_is_refused_and_left_alone() {
         store
             .sql("CREATE SCHEMA log; CREATE TABLE log.events (line text); INSERT INTO log.events VALUES ('mine')")
             .await;
-        let error = refusal(&store).await;
+        let error = rejection(&store).await;
         assert!(matches!(error, LogError::Unusable(_)), "{error:?}");
         assert_names(&error, &["database"]);
         assert_eq!(store.sql("SELECT line FROM log.events").await, ["mine"]);
@@ -201,7 +201,7 @@ fn a_user_without_rights_is_refused() {
         let role = format!("reader_{}", store.place().rsplit('_').next().unwrap());
         store.sql(&format!("CREATE ROLE {role} LOGIN")).await;
         let url = store.place().replace("postgres://postgres@", &format!("postgres://{role}@"));
-        let error = refusal(&Store::at(Engine::Postgres, url)).await;
+        let error = rejection(&Store::at(Engine::Postgres, url)).await;
         assert!(matches!(error, LogError::Unusable(_)), "{error:?}");
         assert_names(&error, &["permission denied"]);
     });

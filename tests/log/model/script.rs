@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use porttask_runtime::log::{Append, Guard, Once, OrganizationId, StreamId, Version};
-use porttask_tests::{claim, count, event, once, release, stream};
+use porttask_runtime::log::{Append, Constraint, IdempotencyKey, OrganizationId, StreamId, Version};
+use porttask_tests::{claim, count, event, idempotency_key, release, stream};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{BoxedStrategy, Strategy, any};
@@ -24,13 +24,13 @@ pub(super) struct Names {
 #[derive(Debug, Clone)]
 pub(super) struct Step {
     organization: usize,
-    founding: bool,
+    creates_organization: bool,
     /// Whose stream (the platform's?), which, and how far beside its version at submission.
     expected: Vec<(bool, u8, u64)>,
     events: Vec<(bool, u8)>,
-    guards: Vec<(bool, u8, Change)>,
+    constraints: Vec<(bool, u8, Change)>,
     /// The key, the request, and whether its time is over.
-    once: Option<(u8, u8, bool)>,
+    idempotency_key: Option<(u8, u8, bool)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,13 +51,13 @@ impl Names {
     }
 
     /// All names that are claimed and counted.
-    pub(super) fn guarded(&self) -> impl Iterator<Item = String> {
+    pub(super) fn constrained(&self) -> impl Iterator<Item = String> {
         (0..NAMES).map(|number| self.name(number))
     }
 
     /// All streams.
     pub(super) fn streams(&self) -> impl Iterator<Item = StreamId> {
-        let of = |organization| self.guarded().map(move |name| stream(organization, name));
+        let of = |organization| self.constrained().map(move |name| stream(organization, name));
         self.organizations.into_iter().flat_map(of)
     }
 }
@@ -75,18 +75,18 @@ impl Step {
             let version = Version(model.version(&stream).0 + beside);
             append = append.expecting(stream, version);
         }
-        if let Some((key, request, is_over)) = self.once {
-            let mut once: Once = once(names.name(key), &request.to_string());
+        if let Some((key, request, is_over)) = self.idempotency_key {
+            let mut idempotency_key: IdempotencyKey = idempotency_key(names.name(key), &request.to_string());
             if is_over {
-                once.keep_until = Timestamp::now() - Duration::from_secs(3_600);
+                idempotency_key.expires_at = Timestamp::now() - Duration::from_secs(3_600);
             }
-            append = append.once(once);
+            append = append.idempotency_key(idempotency_key);
         }
         if append.events.is_empty() {
             return append;
         }
-        append.founding = self.founding && organization != OrganizationId::PLATFORM;
-        let guard = |(platform, name, change): &(bool, u8, Change)| {
+        append.creates_organization = self.creates_organization && organization != OrganizationId::PLATFORM;
+        let constraint = |(platform, name, change): &(bool, u8, Change)| {
             let (owner, name) = (owner(*platform), names.name(*name));
             match change {
                 Change::Claim(who) => claim(owner, &name, &who.to_string()),
@@ -96,23 +96,23 @@ impl Step {
                 }
             }
         };
-        append.guards = self.guards.iter().map(guard).collect::<Vec<Guard>>();
+        append.constraints = self.constraints.iter().map(constraint).collect::<Vec<Constraint>>();
         append
     }
 }
 
 /// Groups of one to four appends, each group submitted at once. The first found the organizations.
 pub(super) fn scripts() -> impl Strategy<Value = Vec<Vec<Step>>> {
-    let foundings = (0..2_usize).prop_map(|organization| Step {
+    let creations = (0..2_usize).prop_map(|organization| Step {
         organization,
-        founding: true,
+        creates_organization: true,
         expected: vec![],
         events: vec![(false, 0)],
-        guards: vec![],
-        once: None,
+        constraints: vec![],
+        idempotency_key: None,
     });
-    (vec(foundings, 1..3), vec(vec(steps(), 1..=4), 1..16)).prop_map(|(foundings, mut groups)| {
-        groups.insert(0, foundings);
+    (vec(creations, 1..3), vec(vec(steps(), 1..=4), 1..16)).prop_map(|(creations, mut groups)| {
+        groups.insert(0, creations);
         groups
     })
 }
@@ -133,14 +133,9 @@ fn steps() -> BoxedStrategy<Step> {
         proptest::prop_oneof![1 => proptest::strategy::Just(vec![]), 1 => vec((seldom(), 0..NAMES, change), 1..4)],
         option::weighted(0.3, (0..2_u8, 0..2_u8, any::<bool>())),
     );
-    let step = step.prop_map(|(organization, founding, expected, events, guards, once)| Step {
-        organization,
-        founding,
-        expected,
-        events,
-        guards,
-        once,
+    let step = step.prop_map(|(organization, creates_organization, expected, events, constraints, idempotency_key)| {
+        Step { organization, creates_organization, expected, events, constraints, idempotency_key }
     });
-    let records_something = |step: &Step| !step.events.is_empty() || step.once.is_some();
+    let records_something = |step: &Step| !step.events.is_empty() || step.idempotency_key.is_some();
     step.prop_filter("records something", records_something).boxed()
 }

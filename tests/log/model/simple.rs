@@ -1,8 +1,8 @@
 //! The log as a few maps: what it answers, one append after the other.
 
 use porttask_runtime::log::{
-    Append, AppendError, Appended, Claim, ClaimKey, Counter, CounterKey, EventId, Guard, GuardRefusal, Head, Offset,
-    OrganizationId, PartitionId, Placed, Position, StreamId, Version,
+    Append, AppendError, Appended, Claim, ClaimKey, Constraint, ConstraintViolation, Counter, CounterKey, EventId,
+    Head, Offset, OrganizationId, PartitionId, Placed, Position, StreamId, Version,
 };
 use porttask_tests::{claim, counter_key};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,10 +21,10 @@ pub(super) struct Model {
     counts: BTreeMap<CounterKey, i64>,
 }
 
-/// What is kept of a `Once`.
+/// What is kept of a `IdempotencyKey`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mark {
-    fingerprint: [u8; 32],
+    request_hash: [u8; 32],
     position: Position,
     /// Whether its time is not over.
     pub(super) counts: bool,
@@ -59,7 +59,7 @@ impl Model {
     }
 
     pub(super) fn holder(&self, organization: OrganizationId, name: &str) -> Option<String> {
-        let Guard::Claim(Claim { key, .. }) = claim(organization, name, "") else { unreachable!() };
+        let Constraint::Claim(Claim { key, .. }) = claim(organization, name, "") else { unreachable!() };
         self.holders.get(&key).cloned()
     }
 
@@ -77,16 +77,20 @@ impl Model {
 
     fn change(&mut self, append: &Append) -> Result<Answer, AppendError> {
         let organization = append.organization;
-        if !append.founding && !self.founded.contains(&organization) {
+        if !append.creates_organization && !self.founded.contains(&organization) {
             return Err(AppendError::UnknownOrganization(organization));
         }
-        if let Some(once) = &append.once
-            && let Some(mark) = self.marks.get(&(organization, once.key.clone())).filter(|mark| mark.counts)
+        if let Some(idempotency_key) = &append.idempotency_key
+            && let Some(mark) = self.marks.get(&(organization, idempotency_key.key.clone())).filter(|mark| mark.counts)
         {
             let repeated = Answer { position: mark.position, events: vec![], repeated: true };
-            return if mark.fingerprint == once.fingerprint { Ok(repeated) } else { Err(AppendError::AnotherRequest) };
+            return if mark.request_hash == idempotency_key.request_hash {
+                Ok(repeated)
+            } else {
+                Err(AppendError::AnotherRequest)
+            };
         }
-        if append.founding && !self.founded.insert(organization) {
+        if append.creates_organization && !self.founded.insert(organization) {
             return Err(AppendError::OrganizationExists(organization));
         }
         for expected in &append.expected {
@@ -96,41 +100,41 @@ impl Model {
                 return Err(AppendError::Conflict { stream, expected: expected.version, actual });
             }
         }
-        for guard in &append.guards {
-            self.guard(guard)?;
+        for constraint in &append.constraints {
+            self.constraint(constraint)?;
         }
         let events = append.events.iter().map(|event| self.record(&event.stream, event.id)).collect();
         let position = self.end(organization);
-        if let Some(once) = &append.once {
-            let counts = once.keep_until > jiff::Timestamp::now();
-            let mark = Mark { fingerprint: once.fingerprint, position, counts };
-            self.marks.insert((organization, once.key.clone()), mark);
+        if let Some(idempotency_key) = &append.idempotency_key {
+            let counts = idempotency_key.expires_at > jiff::Timestamp::now();
+            let mark = Mark { request_hash: idempotency_key.request_hash, position, counts };
+            self.marks.insert((organization, idempotency_key.key.clone()), mark);
         }
         Ok(Answer { position, events, repeated: false })
     }
 
-    fn guard(&mut self, guard: &Guard) -> Result<(), GuardRefusal> {
-        match guard {
-            Guard::Claim(Claim { key, owner }) => {
+    fn constraint(&mut self, constraint: &Constraint) -> Result<(), ConstraintViolation> {
+        match constraint {
+            Constraint::Claim(Claim { key, owner }) => {
                 let holder = self.holders.entry(key.clone()).or_insert_with(|| owner.clone());
                 if holder != owner {
-                    return Err(GuardRefusal::Taken { key: key.clone(), owner: holder.clone() });
+                    return Err(ConstraintViolation::Taken { key: key.clone(), owner: holder.clone() });
                 }
             }
-            Guard::Release(Claim { key, owner }) => {
+            Constraint::Release(Claim { key, owner }) => {
                 if self.holders.remove(key).as_ref() != Some(owner) {
-                    return Err(GuardRefusal::NotHeld { key: key.clone() });
+                    return Err(ConstraintViolation::NotHeld { key: key.clone() });
                 }
             }
-            Guard::Count(Counter { key, by, minimum, maximum }) => {
+            Constraint::Count(Counter { key, by, minimum, maximum }) => {
                 let value = *self.counts.entry(key.clone()).or_default();
                 let (key, after) = (key.clone(), value + by);
                 match (*minimum, *maximum) {
                     (Some(minimum), _) if *by < 0 && after < minimum => {
-                        return Err(GuardRefusal::BelowMinimum { key, value, minimum });
+                        return Err(ConstraintViolation::BelowMinimum { key, value, minimum });
                     }
                     (_, Some(maximum)) if *by > 0 && after > maximum => {
-                        return Err(GuardRefusal::AboveMaximum { key, value, maximum });
+                        return Err(ConstraintViolation::AboveMaximum { key, value, maximum });
                     }
                     _ => self.counts.insert(key, after),
                 };

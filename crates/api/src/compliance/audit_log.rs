@@ -20,9 +20,9 @@ use crate::http::document::tagged;
 use crate::http::{
     app::App,
     listing::{Asked, Listing, Page, Sort},
+    permissions::{Impersonable, Permission, ReadAuditLog, is_staff},
     problem::Problem,
-    request::Allowed,
-    rights::{Impersonable, ReadAuditLog, Right, is_staff},
+    request::Authorized,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -256,10 +256,10 @@ impl Selection {
     ///
     /// # Errors
     /// What is wrong with what was asked. That there is nobody with an address is not: nothing is found.
-    pub(super) async fn filter<R: Right>(&self, app: &App, by: &Allowed<R>) -> Result<Filter, Problem> {
+    pub(super) async fn filter<R: Permission>(&self, app: &App, caller: &Authorized<R>) -> Result<Filter, Problem> {
         let Self { actor, action, target, from, until, q } = self.clone();
         let asked = audit_log::Asked { actor, action, target, from, until, text: q };
-        asked.filter(&*app.database, &app.vault, by.organization).await.map_err(|error| match error {
+        asked.filter(&*app.database, &app.vault, caller.organization).await.map_err(|error| match error {
             AskedError::Invalid { field: "text", reason } => Problem::invalid("q", reason),
             AskedError::Invalid { field, reason } => Problem::invalid(field, reason),
             AskedError::Log(error) => Problem::unavailable(&error),
@@ -269,26 +269,26 @@ impl Selection {
 
 /// List what was done in an organization, the latest first.
 ///
-/// Needs `audit_log:read`. Refusals of somebody who was signed in are entries, too: the first at once, those that follow
+/// Needs `audit_log:read`. DenialLog of somebody who was signed in are entries, too: the first at once, those that follow
 /// within the hour together.
 #[utoipa::path(get, path = "/v1/organizations/{org}/audit-log", tag = "audit log", operation_id = "list_audit_log", extensions(("x-impersonable" = json!(true))),
     params(("org" = String, Path, description = "The organization, or `current`"), PageOfEntries),
     responses((status = 200, body = Page<Shown>)))]
 pub(crate) async fn list_audit_log(
     State(app): State<App>,
-    by: Allowed<Impersonable<ReadAuditLog>>,
+    caller: Authorized<Impersonable<ReadAuditLog>>,
     asked: Result<Query<PageOfEntries>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<Shown>>, Problem> {
     let Query(asked) = asked.map_err(|error| Problem::invalid("query", error.body_text()))?;
     let PageOfEntries { actor, action, target, from, until, q, sort, limit, cursor } = asked;
     let selection = Selection { actor, action, target, from, until, q };
-    by.catch_up(&app, view::AuditLog::NAME).await?;
-    let conditions = selection.filter(&app, &by).await?.conditions(by.organization);
+    caller.catch_up(&app, view::AuditLog::NAME).await?;
+    let conditions = selection.filter(&app, &caller).await?.conditions(caller.organization);
     let (sort, cursor, text) = (sort.as_deref(), cursor.as_deref(), selection.q.as_deref());
     let asked = Asked { sort, limit, cursor, text };
     let listing =
-        Listing::new::<view::AuditLog>(&app, (by.organization, vec![by.partition]), conditions, SORTS, &asked)?;
+        Listing::new::<view::AuditLog>(&app, (caller.organization, vec![caller.partition]), conditions, SORTS, &asked)?;
     let Page { items, next_cursor } = listing.rows::<view::AuditLog>(&app).await?;
-    let entries = app.audit_log.entries(by.partition, &items, is_staff(&by.caller)).await?;
+    let entries = app.audit_log.entries(caller.partition, &items, is_staff(&caller.caller)).await?;
     Ok(Json(Page { items: entries.into_iter().map(Shown::from).collect(), next_cursor }))
 }

@@ -27,10 +27,10 @@ use utoipa::ToSchema;
 use super::audit_log::{Selection, Shown};
 use crate::http::{
     app::App,
+    permissions::{ReadAuditLog, is_staff},
     problem::Problem,
-    request::{Allowed, Order, OrderParameters},
-    response::{Changed, POSITION},
-    rights::{ReadAuditLog, is_staff},
+    request::{Authorized, CommandParameters, CommandRequest},
+    response::{CommandResult, POSITION},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -57,28 +57,28 @@ pub(crate) struct ExportOrder {
 /// this right meanwhile gets no more.
 #[utoipa::path(post, path = "/v1/organizations/{org}/audit-log/export", tag = "audit log",
     operation_id = "export_audit_log",
-    params(("org" = String, Path, description = "The organization, or `current`"), OrderParameters),
+    params(("org" = String, Path, description = "The organization, or `current`"), CommandParameters),
     request_body = ExportOrder,
     responses((status = 200, description = "The entries; in a dry run, what would be recorded", content(
-        (String = "text/csv"), (Shown = "application/x-ndjson"), (Changed = "application/json")))))]
+        (String = "text/csv"), (Shown = "application/x-ndjson"), (CommandResult = "application/json")))))]
 pub(crate) async fn export_audit_log(
     State(app): State<App>,
-    order: Order<ReadAuditLog, ExportOrder>,
+    request: CommandRequest<ReadAuditLog, ExportOrder>,
 ) -> Result<Response, Problem> {
-    let ExportOrder { format, selection } = &order.body;
-    let filter = selection.filter(&app, &order.by).await?;
-    let organization = order.by.organization;
-    let id: ExportId = order.new_id(&app);
+    let ExportOrder { format, selection } = &request.body;
+    let filter = selection.filter(&app, &request.caller).await?;
+    let organization = request.caller.organization;
+    let id: ExportId = request.new_id(&app);
     let subject = stream_of::<Export>(organization, id)?;
     let command = Command::TakeAuditLog { format: *format, selection: filter.recorded(organization) };
     let commands = Commands::new().on_new::<Export>(id, command);
-    let done = order.carry_out(&app, &subject, &commands, |it| it.needing(Capability::Settle)).await?;
-    let Some(position) = done.position.filter(|_| !order.dry_run) else {
-        return Ok(Changed::of(&app, done, &subject, order.dry_run).await?.into_response());
+    let done = request.execute(&app, &subject, &commands, |it| it.needing(Capability::Settle)).await?;
+    let Some(position) = done.position.filter(|_| !request.dry_run) else {
+        return Ok(CommandResult::of(&app, done, &subject, request.dry_run).await?.into_response());
     };
-    order.by.shows(&app, view::AuditLog::NAME, position).await?;
-    let taking = app.audit_log.take(organization, &filter, position, is_staff(&order.by.caller));
-    let batches = Batches { app, by: order.by, taking, format: *format, is_first: true, is_broken: false };
+    request.caller.shows(&app, view::AuditLog::NAME, position).await?;
+    let taking = app.audit_log.take(organization, &filter, position, is_staff(&request.caller.caller));
+    let batches = Batches { app, caller: request.caller, taking, format: *format, is_first: true, is_broken: false };
     Ok(answer(batches, position))
 }
 
@@ -87,7 +87,7 @@ fn answer(batches: Batches, position: Position) -> Response {
         Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
         Format::Json => ("application/x-ndjson", "jsonl"),
     };
-    let organization = batches.by.organization;
+    let organization = batches.caller.organization;
     let name = format!("attachment; filename=\"audit-log-{organization}-{}.{ending}\"", position.offset.0);
     let headers = [
         (header::CONTENT_TYPE, content_type.to_owned()),
@@ -107,7 +107,7 @@ fn answer(batches: Batches, position: Position) -> Response {
 /// What is still to be sent.
 struct Batches {
     app: App,
-    by: Allowed<ReadAuditLog>,
+    caller: Authorized<ReadAuditLog>,
     taking: Taking,
     format: Format,
     is_first: bool,
@@ -135,7 +135,7 @@ impl Batches {
     async fn batch(&mut self) -> Result<Option<Bytes>, BrokenOff> {
         let is_first = std::mem::take(&mut self.is_first);
         if !is_first {
-            self.by.look_again(&self.app).await.map_err(|_| BrokenOff("the right was lost".to_owned()))?;
+            self.caller.look_again(&self.app).await.map_err(|_| BrokenOff("the right was lost".to_owned()))?;
         }
         let entries = self.taking.next().await.map_err(|error| BrokenOff(error.to_string()))?;
         let Some(entries) = entries else { return Ok(None) };

@@ -7,12 +7,12 @@ use hmac::Hmac;
 use ipnet::IpNet;
 use porttask_app::identity::organizations::StatusAllows;
 use porttask_app::{
-    compliance::{audit_log::AuditLog, denial_log::Refusals},
+    compliance::{audit_log::AuditLog, denial_log::DenialLog},
     identity::{
         access::Access,
         accounts::Accounts,
-        activity::{SessionLimits, Uses},
         attempts::{AttemptLimits, Attempts},
+        credential_activity::{CredentialActivity, SessionLimits},
         import::{Import, ImportJobs},
         invitations::InvitationLimits,
         links::Links,
@@ -68,12 +68,12 @@ pub struct Parts {
     pub executor: Arc<Executor>,
     /// Lets callers in.
     pub access: Arc<Access>,
-    /// Notes when they came last: to be run, and shut down with the node.
-    pub uses: Arc<Uses>,
+    /// Records when they came last: to be run, and shut down with the node.
+    pub activity: Arc<CredentialActivity>,
     /// Answers questions.
     pub views: Arc<Views>,
-    /// Takes refusals down.
-    pub refusals: Arc<Refusals>,
+    /// Takes denial_log down.
+    pub denial_log: Arc<DenialLog>,
     /// Tells what happened.
     pub audit_log: Arc<AuditLog>,
     /// By which numbers organizations see the platform's staff.
@@ -154,16 +154,16 @@ impl App {
         settings: Settings,
     ) -> Result<Self, VaultError> {
         let executor = Arc::new(Executor::new(Arc::clone(&database), Arc::clone(&vault), Arc::new(StatusAllows)));
-        let uses = Arc::new(Uses::new(Arc::clone(&database), Arc::clone(&vault), settings.sessions));
-        let access = Arc::new(Access::new(Arc::clone(&database), Arc::clone(&executor), Arc::clone(&uses)));
+        let activity = Arc::new(CredentialActivity::new(Arc::clone(&database), Arc::clone(&vault), settings.sessions));
+        let access = Arc::new(Access::new(Arc::clone(&database), Arc::clone(&executor), Arc::clone(&activity)));
         let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
-        let refusals = Arc::new(Refusals::open(Arc::clone(&executor), &vault).await?);
+        let denial_log = Arc::new(DenialLog::open(Arc::clone(&executor), &vault).await?);
         let attempts = Arc::new(Attempts::new(settings.attempts));
         let sign_in = SignIn::open(
             accounts.clone(),
             (Arc::clone(&executor), &vault),
             (Arc::clone(&access), Arc::clone(&passwords)),
-            Arc::clone(&refusals),
+            Arc::clone(&denial_log),
             Arc::clone(&attempts),
         )
         .await?;
@@ -182,9 +182,9 @@ impl App {
             vault,
             executor,
             access,
-            uses,
+            activity,
             views,
-            refusals,
+            denial_log,
             audit_log: Arc::new(audit_log),
             staff_numbers,
             attempts,

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::compliance::denial_log::{Refused, What};
+use porttask_app::compliance::denial_log::{Denied, What};
 use porttask_domain::{Meta, OrganizationId, UserId};
 use utoipa::openapi::{OpenApi, PathItem, path::Operation};
 
@@ -75,9 +75,9 @@ impl Operations {
     }
 }
 
-/// Takes down what a caller may not do or know of, and what the rules refuse. Malformed requests are no refusals. What is read
+/// Takes down what a caller may not do or know of, and what the rules refuse. Malformed requests are no denial_log. What is read
 /// in somebody's name is answered once it is taken down.
-pub(crate) async fn note(
+pub(crate) async fn record(
     State((app, operations)): State<(App, Operations)>,
     mut request: Request,
     next: Next,
@@ -97,7 +97,7 @@ pub(crate) async fn note(
         let Known { organization, user, meta } = known.clone();
         let problem = problem.slug().to_owned();
         let what = What::Operation { operation, problem };
-        app.refusals.note(Refused { organization, user, what, meta }, Timestamp::now());
+        app.denial_log.record(Denied { organization, user, what, meta }, Timestamp::now());
     }
     if let (true, true, Some(known), Some(operation)) = (
         is_reading,
@@ -106,9 +106,9 @@ pub(crate) async fn note(
         operation,
     ) {
         let Known { organization, user, meta } = known.clone();
-        let what = What::Reading { operation };
-        if !app.refusals.note_first(Refused { organization, user, what, meta }, Timestamp::now()).await {
-            let detail = "what is read in somebody's name is taken down first, and that failed: retry after a pause";
+        let what = What::StaffAccess { operation };
+        if !app.denial_log.record_first(Denied { organization, user, what, meta }, Timestamp::now()).await {
+            let detail = "access by staff could not be recorded, so nothing is shown: retry after a pause";
             return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", detail).after(1).into_response();
         }
     }

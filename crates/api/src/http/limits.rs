@@ -188,8 +188,8 @@ mod tests {
         let limit: Limit<u64> = Limit::new("session", 60, 3).unwrap();
         let left: Vec<_> = (0..3).map(|_| limit.spend(&1).map(|left| left.remaining).ok()).collect();
         assert_eq!(left, [Some(2), Some(1), Some(0)]);
-        let refused = limit.spend(&1).err().unwrap();
-        assert_eq!((refused.remaining, refused.wait_seconds, refused.window_seconds), (0, 1, 3));
+        let rejected = limit.spend(&1).err().unwrap();
+        assert_eq!((rejected.remaining, rejected.wait_seconds, rejected.window_seconds), (0, 1, 3));
         assert!(limit.spend(&2).is_ok(), "others have budgets of their own");
         assert!(Limit::<u64>::new("session", 0, 0).is_none());
     }

@@ -43,7 +43,7 @@ pub(crate) struct Asked<'a> {
 /// A name to sort by and its columns, the key last.
 pub(crate) type Sort = (&'static str, &'static [&'static str]);
 
-/// Which rows, in which order.
+/// Which rows, in which request.
 pub(crate) struct Listing {
     query: Query,
     /// Where the rows are: their pages are merged. Without any, all rows are sorted together.

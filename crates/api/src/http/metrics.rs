@@ -153,16 +153,16 @@ impl Collector for Node {
         gauges(&mut encoder, "view_offset", "Up to where a view has folded the log", &offsets)?;
         gauges(&mut encoder, "view_events_behind", "How many events a view is behind the log", &behind)?;
         gauges(&mut encoder, "view_failed", "Whether a view has stopped because it failed", &failed)?;
-        let Load { at_work, waiting, refused, done } = self.passwords.load();
+        let Load { at_work, waiting, rejected, done } = self.passwords.load();
         gauge(&mut encoder, "passwords_at_work", "Passwords that are being hashed", at_work)?;
         gauge(&mut encoder, "passwords_waiting", "Passwords that wait to be hashed", waiting)?;
-        counter(&mut encoder, "passwords_refused", "Attempts refused because too many waited", refused)?;
+        counter(&mut encoder, "passwords_refused", "Attempts refused because too many waited", rejected)?;
         counter(&mut encoder, "passwords_hashed", "Passwords that were hashed", done)?;
-        let Outcomes { succeeded, refused, unknown, too_often } = &*self.sign_ins;
+        let Outcomes { succeeded, rejected, unknown, too_often } = &*self.sign_ins;
         let what = "Attempts to sign in that were looked at or not, by how they ended; unknown ones are refused, too.";
         let mut encoder = encoder.encode_descriptor("sign_ins", what, None, MetricType::Counter)?;
         for (outcome, count) in
-            [("succeeded", succeeded), ("refused", refused), ("unknown", unknown), ("too_often", too_often)]
+            [("succeeded", succeeded), ("refused", rejected), ("unknown", unknown), ("too_often", too_often)]
         {
             let counter = ConstCounter::new(count.load(Ordering::Relaxed));
             counter.encode(encoder.encode_family(&[("outcome", outcome)])?)?;
@@ -192,7 +192,12 @@ impl Collector for Tasks {
             status.iter().map(|it| (labels(it), value(it))).collect()
         };
         gauges(&mut encoder, "tasks_waiting", "Tasks that are left, of all nodes", &each(|it| it.left.waiting))?;
-        gauges(&mut encoder, "tasks_dead", "Tasks that nobody tries any more, of all nodes", &each(|it| it.left.dead))?;
+        gauges(
+            &mut encoder,
+            "tasks_dead_lettered",
+            "Tasks that nobody tries any more, of all nodes",
+            &each(|it| it.left.dead),
+        )?;
         gauges(
             &mut encoder,
             "reactor_held",
@@ -203,7 +208,7 @@ impl Collector for Tasks {
             encoder.encode_descriptor("tasks", "Attempts at tasks, by how they ended.", None, MetricType::Counter)?;
         let outcomes = [
             ended("done", |it| it.done),
-            ended("needless", |it| it.needless),
+            ended("skipped", |it| it.skipped),
             ended("retried", |it| it.retried),
             ended("dead", |it| it.died),
         ];

@@ -3,7 +3,7 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `app.rs` | what handlers work with |
-//! | `rights.rs` | who may: permissions as types |
+//! | `permissions.rs` | who may: permissions as types |
 //! | `request/` | callers, bodies, conditions |
 //! | `response.rs` | the result of a command |
 //! | `limits.rs` | request budgets |
@@ -24,8 +24,8 @@ pub(crate) mod limits;
 pub(crate) mod listing;
 pub(crate) mod metrics;
 pub(crate) mod middleware;
+pub(crate) mod permissions;
 pub(crate) mod problem;
 pub(crate) mod request;
 pub(crate) mod response;
-pub(crate) mod rights;
 pub(crate) mod serve;

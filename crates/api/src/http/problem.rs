@@ -1,4 +1,4 @@
-//! Why a request was not carried out, as RFC 9457 has it. The one table from refusals to statuses.
+//! Why a request was not carried out, as RFC 9457 has it. The one table from denial_log to statuses.
 
 use axum::{
     Json,
@@ -9,13 +9,9 @@ use porttask_app::{
     compliance::audit_log::AuditLogError,
     identity::{access::AccessError, passwords::PasswordError, sign_in::SignInError},
 };
-use porttask_domain::{
-    Kind,
-    identity::{api_key, user},
-};
+use porttask_domain::Kind;
 use porttask_runtime::{
-    execute::{ExecuteError, Refused},
-    log::GuardRefusal,
+    execute::{ExecuteError, Rejected},
     views::ViewError,
 };
 use serde::Serialize;
@@ -147,24 +143,25 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        let status = match refused.kind {
+impl From<Rejected> for Problem {
+    fn from(rejected: Rejected) -> Self {
+        let status = match rejected.kind {
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::Forbidden => StatusCode::FORBIDDEN,
             Kind::LimitReached => StatusCode::TOO_MANY_REQUESTS,
         };
-        Self::new(status, refused.slug, refused.message)
+        let problem = Self::new(status, rejected.slug, rejected.message);
+        Self { retry_after_seconds: rejected.retry_after_seconds, ..problem }
     }
 }
 
 impl From<ExecuteError> for Problem {
     fn from(error: ExecuteError) -> Self {
         let (status, slug) = match &error {
-            ExecuteError::Refused(refused) => return refused.clone().into(),
-            ExecuteError::Guard(refusal) => return refusal.clone().into(),
+            ExecuteError::Rejected(rejected) => return rejected.clone().into(),
+            ExecuteError::Constraint(_, rejected) => return rejected.clone().into(),
             ExecuteError::Outdated(_) => return Self::outdated(),
             ExecuteError::AnotherRequest => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
             ExecuteError::Contended => (StatusCode::SERVICE_UNAVAILABLE, "contended"),
@@ -178,38 +175,13 @@ impl From<ExecuteError> for Problem {
     }
 }
 
-impl From<GuardRefusal> for Problem {
-    fn from(refusal: GuardRefusal) -> Self {
-        let conflict = |slug: &str, detail: String| Self::new(StatusCode::CONFLICT, slug, detail);
-        match &refusal {
-            GuardRefusal::Taken { key, .. } => {
-                let detail = format!("this {} is taken: choose another one", key.kind);
-                conflict(&format!("{}-taken", key.kind), detail)
-            }
-            GuardRefusal::BelowMinimum { key, .. } if key.name == user::ACTIVE_ADMINS => conflict(
-                "last-admin",
-                "this is the last active admin of the organization: make somebody else one first".to_owned(),
-            ),
-            GuardRefusal::AboveMaximum { key, maximum, .. } if key.name.starts_with(user::INVITATIONS) => {
-                let detail = format!("no more than {maximum} invitations may be sent in a day: go on tomorrow");
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "invitation-limit-reached", detail).after(3_600)
-            }
-            GuardRefusal::AboveMaximum { key, maximum, .. } if key.name == api_key::API_KEYS => conflict(
-                "too-many-api-keys",
-                format!("an organization has at most {maximum} API keys: revoke one first"),
-            ),
-            _ => conflict("limit-reached", refusal.to_string()),
-        }
-    }
-}
-
 impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         match error {
             AccessError::Unknown => Self::unauthenticated(),
-            AccessError::Refused(refused) => Self::new(StatusCode::FORBIDDEN, refused.slug, refused.message),
+            AccessError::Rejected(rejected) => Self::new(StatusCode::FORBIDDEN, rejected.slug, rejected.message),
             AccessError::Elsewhere(_) => Self::new(StatusCode::FORBIDDEN, "address-not-allowed", error.to_string()),
-            AccessError::NoMaker => Self::new(StatusCode::FORBIDDEN, "api-key-maker-inactive", error.to_string()),
+            AccessError::OwnerInactive => Self::new(StatusCode::FORBIDDEN, "api-key-owner-inactive", error.to_string()),
             AccessError::Failed(error) => error.into(),
         }
     }
@@ -233,7 +205,7 @@ impl From<SignInError> for Problem {
             SignInError::TooOften(seconds) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-attempts", error.to_string()).after(seconds)
             }
-            SignInError::Refused(refused) => Self::new(StatusCode::FORBIDDEN, refused.slug, refused.message),
+            SignInError::Rejected(rejected) => Self::new(StatusCode::FORBIDDEN, rejected.slug, rejected.message),
             SignInError::Overloaded => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", error.to_string()).after(1)
             }

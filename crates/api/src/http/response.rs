@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use porttask_domain::OrganizationId;
 use porttask_projections::compliance::description::action;
 use porttask_runtime::{
-    execute::Done,
+    execute::Outcome,
     log::{Offset, Position, StreamId, Version},
 };
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub(crate) const POSITION: &str = "porttask-position";
 
 /// What was done, or in a dry run would be.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Changed {
+pub(crate) struct CommandResult {
     /// What it was done to.
     #[schema(example = "usr_01h455vb4pex5vsknk084sn02q")]
     id: String,
@@ -47,12 +47,12 @@ pub(crate) struct Changed {
     is_new: bool,
 }
 
-impl Changed {
+impl CommandResult {
     /// The answer to a command to `subject`.
     ///
     /// # Errors
     /// If what a repetition did before cannot be read.
-    pub(crate) async fn of(app: &App, done: Done, subject: &StreamId, dry_run: bool) -> Result<Self, Problem> {
+    pub(crate) async fn of(app: &App, done: Outcome, subject: &StreamId, dry_run: bool) -> Result<Self, Problem> {
         let (stream, version) = match (done.repeated, done.position) {
             (true, Some(position)) => match recorded_at(app, position).await? {
                 // Something was made together with what is its own: the id is the one that the key makes.
@@ -61,8 +61,8 @@ impl Changed {
             },
             _ => (subject.clone(), version_of(app, &done, subject).await?),
         };
-        let events =
-            done.facts.iter().filter(|(on, ..)| *on == stream).map(|(.., fact)| action(&fact.encode().0).to_owned());
+        let own = done.events.iter().filter(|event| event.stream == stream);
+        let events = own.map(|event| action(event.event_type.as_str()).to_owned());
         Ok(Self {
             id: stream.name.id().to_owned(),
             version: version.0,
@@ -71,8 +71,8 @@ impl Changed {
             recorded_at: done.recorded_at,
             repeated: done.repeated,
             dry_run,
-            is_new: match done.facts.first() {
-                Some((_, first, _)) => *first == Version(1),
+            is_new: match done.events.first() {
+                Some(first) => first.version == Version(1),
                 None => done.repeated && version == Version(1),
             },
         })
@@ -94,7 +94,7 @@ impl Changed {
     }
 }
 
-impl Changed {
+impl CommandResult {
     /// Where it stands, for whoever reads only headers.
     pub(crate) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -110,7 +110,7 @@ impl Changed {
     }
 }
 
-impl IntoResponse for Changed {
+impl IntoResponse for CommandResult {
     fn into_response(self) -> Response {
         (self.headers(), Json(self)).into_response()
     }
@@ -121,9 +121,9 @@ pub(crate) fn etag(version: u64) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{version}\"")).ok()
 }
 
-async fn version_of(app: &App, done: &Done, subject: &StreamId) -> Result<Version, Problem> {
-    if let Some((_, version, _)) = done.facts.iter().rev().find(|(stream, ..)| stream == subject) {
-        return Ok(*version);
+async fn version_of(app: &App, done: &Outcome, subject: &StreamId) -> Result<Version, Problem> {
+    if let Some(event) = done.events.iter().rev().find(|event| event.stream == *subject) {
+        return Ok(event.version);
     }
     let versions = app.database.versions(std::slice::from_ref(subject)).await;
     Ok(versions.map_err(|error| Problem::unavailable(&error))?.first().copied().unwrap_or_default())

@@ -29,7 +29,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use self::timeouts::{Pace, Paced};
+use self::timeouts::{TimedStream, Timeouts};
 use super::metrics::Counted;
 
 /// The largest head of a request: its line and its headers.
@@ -103,22 +103,22 @@ pub(crate) async fn serve(
 async fn talk(stream: TcpStream, peer: SocketAddr, router: Router, bounds: Connections, watcher: Watcher) {
     // Answers are written whole: to wait for more would only delay them.
     _ = stream.set_nodelay(true);
-    let pace = Arc::new(Pace::new(bounds.head_timeout, bounds.idle_timeout));
-    let stream = TokioIo::new(Paced::new(stream, Arc::clone(&pace)));
+    let timeouts = Arc::new(Timeouts::new(bounds.head_timeout, bounds.idle_timeout));
+    let stream = TokioIo::new(TimedStream::new(stream, Arc::clone(&timeouts)));
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        pace.busy();
+        timeouts.busy();
         request.extensions_mut().insert(ConnectInfo(peer));
-        let (answer, pace) = (hyper::service::Service::call(&router, request), Arc::clone(&pace));
+        let (answer, timeouts) = (hyper::service::Service::call(&router, request), Arc::clone(&timeouts));
         async move {
             let answer: Result<Response<Body>, Infallible> = answer.await;
-            pace.idle();
+            timeouts.idle();
             answer
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // `Pace` is stricter: it tells a slow head from a connection that is kept. But without a timeout, hyper does not
+        // `Timeouts` is stricter: it tells a slow head from a connection that is kept. But without a timeout, hyper does not
         // look at a connection that has become idle.
         .header_read_timeout(bounds.head_timeout + bounds.idle_timeout)
         .max_headers(MAX_HEADERS)

@@ -17,7 +17,7 @@ use porttask_domain::{
     ApiKeyId, OrganizationId,
     identity::{
         ApiKey, Organization, Permissions,
-        api_key::{API_KEYS, Command, Grant, KeyName, KeyScope, LONGEST_OVERLAP, Refusal},
+        api_key::{API_KEYS, Command, Grant, KeyName, KeyScope, LONGEST_OVERLAP, Rejection},
     },
 };
 use porttask_runtime::execute::{self, Commands, stream_of};
@@ -28,10 +28,10 @@ use super::schema;
 use crate::http::document::tagged;
 use crate::http::{
     app::App,
+    permissions::{Permission, WriteKeys},
     problem::Problem,
-    request::{Allowed, Nothing, Order, OrderParameters},
-    response::{Changed, place_of},
-    rights::{Right, WriteKeys},
+    request::{Authorized, CommandParameters, CommandRequest, Nothing},
+    response::{CommandResult, place_of},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -57,7 +57,7 @@ pub(crate) struct NewApiKey {
     /// What it is for.
     #[schema(example = "harbour robot", max_length = 100)]
     name: String,
-    /// What it may at most, in an organization; without it, all that its maker may.
+    /// What it may at most, in an organization; without it, all that its owner may.
     #[schema(value_type = Option<schema::Permissions>)]
     permissions: Option<Permissions>,
     /// What it may, in all organizations: only keys of the platform have scopes, and need them.
@@ -85,7 +85,7 @@ pub(crate) struct Rotation {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct KeyWithSecret {
     #[serde(flatten)]
-    changed: Changed,
+    changed: CommandResult,
     /// Send it as `Authorization: Bearer ptk_…`. It is shown once: null in the answer to a repetition.
     token: Option<String>,
 }
@@ -95,30 +95,30 @@ pub(crate) struct KeyWithSecret {
 /// It works in the name of whoever makes it, and never may more than they may at that moment. Keys are made at home: staff
 /// of the platform makes none for others. Needs `api_keys:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/api-keys", tag = "API keys", operation_id = "create_api_key",
-    params(("org" = String, Path), OrderParameters), request_body = NewApiKey,
+    params(("org" = String, Path), CommandParameters), request_body = NewApiKey,
     responses((status = 201, body = KeyWithSecret)))]
 pub(crate) async fn create_api_key(
     State(app): State<App>,
-    mut order: Order<WriteKeys, NewApiKey>,
+    mut request: CommandRequest<WriteKeys, NewApiKey>,
 ) -> Result<Response, Problem> {
-    order.must_be_real()?;
-    must_be_at_home(&order.by)?;
-    let (organization, maker, now) = (order.by.organization, order.by.caller.user, Timestamp::now());
+    request.must_be_real()?;
+    must_be_at_home(&request.caller)?;
+    let (organization, owner, now) = (request.caller.organization, request.caller.caller.user, Timestamp::now());
     must_have_keys(&app, organization).await?;
-    let NewApiKey { name, permissions, scopes, networks, expires_at } = &order.body;
+    let NewApiKey { name, permissions, scopes, networks, expires_at } = &request.body;
     let name = KeyName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
     let networks = networks.iter().enumerate().map(|(place, text)| network(place, text)).collect::<Result<_, _>>()?;
     let expires_at = *expires_at;
     let grant = match (scopes.clone(), *permissions) {
         (Some(scopes), None) => Grant::Scopes(scopes),
-        (None, permissions) => Grant::Permissions(permissions.unwrap_or(order.by.caller.permissions)),
+        (None, permissions) => Grant::Permissions(permissions.unwrap_or(request.caller.caller.permissions)),
         (Some(_), Some(_)) => return Err(Problem::invalid("", "say permissions or scopes, not both")),
     };
     if let Grant::Permissions(permissions) = grant {
-        order.by.grant(permissions)?;
+        request.caller.grant(permissions)?;
     }
-    let key: ApiKeyId = order.new_id(&app);
-    let create = Command::Create { organization, maker, name, grant, networks, now, expires_at };
+    let key: ApiKeyId = request.new_id(&app);
+    let create = Command::Create { organization, owner, name, grant, networks, now, expires_at };
     let (token, secret) = Access::key_secret(organization, key, 1)?;
     let limited = |mut request: execute::Request| {
         request.secrets.push(secret.clone());
@@ -126,9 +126,9 @@ pub(crate) async fn create_api_key(
         request
     };
     let subject = stream_of::<ApiKey>(organization, key)?;
-    let done = order.carry_out(&app, &subject, &Commands::new().on_new::<ApiKey>(key, create), limited).await?;
-    let is_new = !done.facts.is_empty();
-    let changed = Changed::of(&app, done, &subject, false).await?;
+    let done = request.execute(&app, &subject, &Commands::new().on_new::<ApiKey>(key, create), limited).await?;
+    let is_new = !done.events.is_empty();
+    let changed = CommandResult::of(&app, done, &subject, false).await?;
     let (status, place) = (changed.status(), format!("{}/api-keys/{key}", place_of(organization)));
     let mut response = (status, with_secret(&app, changed, token, is_new)).into_response();
     if let (StatusCode::CREATED, Ok(place)) = (status, HeaderValue::from_str(&place)) {
@@ -141,19 +141,19 @@ pub(crate) async fn create_api_key(
 ///
 /// Both are accepted for a while, so that programs can change over. Needs `api_keys:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/rotate", tag = "API keys",
-    operation_id = "rotate_api_key", params(("org" = String, Path), ("key" = String, Path), OrderParameters),
+    operation_id = "rotate_api_key", params(("org" = String, Path), ("key" = String, Path), CommandParameters),
     request_body = Rotation, responses((status = 200, body = KeyWithSecret)))]
 pub(crate) async fn rotate_api_key(
     State(app): State<App>,
     Path((_, key)): Path<(String, String)>,
-    order: Order<WriteKeys, Rotation>,
+    request: CommandRequest<WriteKeys, Rotation>,
 ) -> Result<KeyWithSecret, Problem> {
-    order.must_be_real()?;
-    must_be_at_home(&order.by)?;
-    let (organization, key, now) = (order.by.organization, key_in(&key)?, Timestamp::now());
-    let hours = i64::from(order.body.overlap_hours.unwrap_or(OVERLAP_HOURS));
+    request.must_be_real()?;
+    must_be_at_home(&request.caller)?;
+    let (organization, key, now) = (request.caller.organization, key_in(&key)?, Timestamp::now());
+    let hours = i64::from(request.body.overlap_hours.unwrap_or(OVERLAP_HOURS));
     if hours > LONGEST_OVERLAP.as_hours() {
-        return Err(execute::Refused::from(Refusal::LongOverlap).into());
+        return Err(execute::Rejected::from(Rejection::LongOverlap).into());
     }
     let (state, _) = app.executor.load::<ApiKey>(organization, key).await?;
     let generation = state.generation().ok_or_else(|| Problem::not_found("api-key"))? + 1;
@@ -165,59 +165,64 @@ pub(crate) async fn rotate_api_key(
     };
     let subject = stream_of::<ApiKey>(organization, key)?;
     let rotate = Command::Rotate { generation, now, former_until };
-    let done = order.carry_out(&app, &subject, &Commands::new().on::<ApiKey>(key, rotate), secretly).await?;
-    let is_new = !done.facts.is_empty();
+    let done = request.execute(&app, &subject, &Commands::new().on::<ApiKey>(key, rotate), secretly).await?;
+    let is_new = !done.events.is_empty();
     if !is_new && !done.repeated {
         // It was rotated elsewhere at this very moment: only they have its secret.
         return Err(Problem::outdated());
     }
-    Ok(with_secret(&app, Changed::of(&app, done, &subject, false).await?, token, is_new))
+    Ok(with_secret(&app, CommandResult::of(&app, done, &subject, false).await?, token, is_new))
 }
 
 /// End an API key for good.
 ///
 /// Holds on its next request. Needs `api_keys:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/revoke", tag = "API keys",
-    operation_id = "revoke_api_key", params(("org" = String, Path), ("key" = String, Path), OrderParameters),
-    request_body = Nothing, responses((status = 200, body = Changed)))]
+    operation_id = "revoke_api_key", params(("org" = String, Path), ("key" = String, Path), CommandParameters),
+    request_body = Nothing, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn revoke_api_key(
     State(app): State<App>,
     Path((_, key)): Path<(String, String)>,
-    order: Order<WriteKeys, Nothing>,
-) -> Result<Changed, Problem> {
-    change(&app, &key, &order, Command::Revoke).await
+    request: CommandRequest<WriteKeys, Nothing>,
+) -> Result<CommandResult, Problem> {
+    change(&app, &key, &request, Command::Revoke).await
 }
 
 /// Let an API key work in one's own name.
 ///
-/// For a key whose maker goes or is gone: it goes on, and never may more than whoever adopts it. Needs `api_keys:write`.
+/// For a key whose owner goes or is gone: it goes on, and never may more than whoever adopts it. Needs `api_keys:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/adopt", tag = "API keys",
-    operation_id = "adopt_api_key", params(("org" = String, Path), ("key" = String, Path), OrderParameters),
-    request_body = Nothing, responses((status = 200, body = Changed)))]
+    operation_id = "adopt_api_key", params(("org" = String, Path), ("key" = String, Path), CommandParameters),
+    request_body = Nothing, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn adopt_api_key(
     State(app): State<App>,
     Path((_, key)): Path<(String, String)>,
-    mut order: Order<WriteKeys, Nothing>,
-) -> Result<Changed, Problem> {
-    must_be_at_home(&order.by)?;
-    let (state, _) = app.executor.load::<ApiKey>(order.by.organization, key_in(&key)?).await?;
+    mut request: CommandRequest<WriteKeys, Nothing>,
+) -> Result<CommandResult, Problem> {
+    must_be_at_home(&request.caller)?;
+    let (state, _) = app.executor.load::<ApiKey>(request.caller.organization, key_in(&key)?).await?;
     if let Some(Grant::Permissions(permissions)) = state.grant() {
-        order.by.grant(*permissions)?;
+        request.caller.grant(*permissions)?;
     }
-    let by = order.by.caller.user;
-    change(&app, &key, &order, Command::Adopt { by }).await
+    let caller = request.caller.caller.user;
+    change(&app, &key, &request, Command::Adopt { by: caller }).await
 }
 
-async fn change<B>(app: &App, key: &str, order: &Order<WriteKeys, B>, command: Command) -> Result<Changed, Problem> {
-    let (organization, key) = (order.by.organization, key_in(key)?);
+async fn change<B>(
+    app: &App,
+    key: &str,
+    request: &CommandRequest<WriteKeys, B>,
+    command: Command,
+) -> Result<CommandResult, Problem> {
+    let (organization, key) = (request.caller.organization, key_in(key)?);
     let subject = stream_of::<ApiKey>(organization, key)?;
-    let done = order.carry_out(app, &subject, &Commands::new().on::<ApiKey>(key, command), |it| it).await?;
-    Changed::of(app, done, &subject, order.dry_run).await
+    let done = request.execute(app, &subject, &Commands::new().on::<ApiKey>(key, command), |it| it).await?;
+    CommandResult::of(app, done, &subject, request.dry_run).await
 }
 
 /// A secret is for those alone in whose organization the key is.
-fn must_be_at_home<R: Right>(by: &Allowed<R>) -> Result<(), Problem> {
-    match by.caller.organization == by.organization {
+fn must_be_at_home<R: Permission>(caller: &Authorized<R>) -> Result<(), Problem> {
+    match caller.caller.organization == caller.organization {
         true => Ok(()),
         false => {
             let detail = "only the users of an organization make, rotate and adopt its keys";
@@ -249,7 +254,7 @@ fn key_in(path: &str) -> Result<ApiKeyId, Problem> {
     path.parse().map_err(|_| Problem::not_found("api-key"))
 }
 
-fn with_secret(app: &App, changed: Changed, token: Token, is_new: bool) -> KeyWithSecret {
+fn with_secret(app: &App, changed: CommandResult, token: Token, is_new: bool) -> KeyWithSecret {
     let token = is_new.then(|| token.reveal());
     if let Some(token) = &token {
         app.limits.know(token);

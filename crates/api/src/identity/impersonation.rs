@@ -19,10 +19,10 @@ use utoipa::ToSchema;
 use super::user::user_in;
 use crate::http::{
     app::App,
+    permissions::Impersonate,
     problem::Problem,
-    request::{Order, OrderParameters},
-    response::{Changed, place_of},
-    rights::Impersonate,
+    request::{CommandParameters, CommandRequest},
+    response::{CommandResult, place_of},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -50,7 +50,7 @@ pub(crate) struct ImpersonationOrder {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ImpersonatedSession {
     #[serde(flatten)]
-    changed: Changed,
+    changed: CommandResult,
     /// Send it as `Authorization: Bearer pts_…`. It is shown once: null in the answer to a repetition.
     token: Option<String>,
     #[schema(value_type = String)]
@@ -71,44 +71,45 @@ pub(crate) struct ImpersonatedSession {
 /// sees in its audit log that staff of the platform acts, why, what is read and what is done. It ends with `DELETE
 /// /v1/sessions/current`, with one's own session, and after an hour at the latest. Needs `users:impersonate`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/impersonate", tag = "users",
-    operation_id = "impersonate_user", params(("org" = String, Path), ("user" = String, Path), OrderParameters),
+    operation_id = "impersonate_user", params(("org" = String, Path), ("user" = String, Path), CommandParameters),
     request_body = ImpersonationOrder, responses((status = 201, body = ImpersonatedSession)))]
 pub(crate) async fn impersonate_user(
     State(app): State<App>,
     Path((_, user)): Path<(String, String)>,
-    order: Order<Impersonate, ImpersonationOrder>,
+    request: CommandRequest<Impersonate, ImpersonationOrder>,
 ) -> Result<Response, Problem> {
-    order.must_be_real()?;
-    let (organization, user, started_at) = (order.by.organization, user_in(&user)?, Timestamp::now());
+    request.must_be_real()?;
+    let (organization, user, started_at) = (request.caller.organization, user_in(&user)?, Timestamp::now());
     if organization == OrganizationId::PLATFORM {
         let detail = "nobody acts as somebody of the platform's staff";
         return Err(Problem::new(StatusCode::FORBIDDEN, "staff-not-impersonable", detail));
     }
-    let ImpersonationOrder { reason, minutes } = &order.body;
+    let ImpersonationOrder { reason, minutes } = &request.body;
     let reason = Reason::new(reason).map_err(|it| Problem::invalid("/reason", it.to_string()))?;
     let minutes = minutes.unwrap_or(LONGEST);
     if !(1..=LONGEST).contains(&minutes) {
         return Err(Problem::invalid("/minutes", format!("must be 1 to {LONGEST}")));
     }
-    let parent = order.by.session()?;
-    let (own, _) = app.executor.load::<Session>(order.by.caller.organization, parent).await?;
+    let parent = request.caller.session()?;
+    let (own, _) = app.executor.load::<Session>(request.caller.caller.organization, parent).await?;
     let latest = own.times().map_or(started_at, |(_, expires_at)| expires_at);
     let expires_at = latest.min(started_at + SignedDuration::from_mins(minutes.into()));
-    let session: SessionId = order.new_id(&app);
-    let Beginning { token, secret, eras, seen } = beginning(&app, session, organization, user).await?;
-    let impersonator = Impersonator { user: order.by.caller.user, session: parent };
-    let begin = Command::Impersonate { organization, user, impersonator, reason, started_at, expires_at, eras };
+    let session: SessionId = request.new_id(&app);
+    let Beginning { token, secret, session_epoch, seen } = beginning(&app, session, organization, user).await?;
+    let impersonator = Impersonator { user: request.caller.caller.user, session: parent };
+    let begin =
+        Command::Impersonate { organization, user, impersonator, reason, started_at, expires_at, session_epoch };
     let prepared = |mut request: execute::Request| {
         request.secrets.push(secret.clone());
         request.expected.extend(seen.iter().cloned());
         request
     };
     let subject = stream_of::<Session>(organization, session)?;
-    let done = order.carry_out(&app, &subject, &Commands::new().on_new::<Session>(session, begin), prepared).await?;
-    let is_new = !done.facts.is_empty();
+    let done = request.execute(&app, &subject, &Commands::new().on_new::<Session>(session, begin), prepared).await?;
+    let is_new = !done.events.is_empty();
     let (state, _) = app.executor.load::<Session>(organization, session).await?;
     let expires_at = state.times().map_or(expires_at, |(_, expires_at)| expires_at);
-    let changed = Changed::of(&app, done, &subject, false).await?;
+    let changed = CommandResult::of(&app, done, &subject, false).await?;
     let (status, headers) = (changed.status(), changed.headers());
     let token = is_new.then(|| token.reveal());
     if let Some(token) = &token {
@@ -136,8 +137,8 @@ async fn beginning(
             let (state, _) = app.executor.load::<porttask_domain::identity::User>(organization, user).await?;
             Err(match state.status() {
                 None => Problem::not_found("user"),
-                Some(user::Status::Deactivated) => execute::Refused::from(user::Refusal::Deactivated).into(),
-                Some(_) => execute::Refused::from(user::Refusal::NotActive).into(),
+                Some(user::Status::Deactivated) => execute::Rejected::from(user::Rejection::Deactivated).into(),
+                Some(_) => execute::Rejected::from(user::Rejection::NotActive).into(),
             })
         }
         found => Ok(found?),

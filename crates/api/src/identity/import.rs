@@ -22,9 +22,9 @@ use crate::{
     http::{
         app::App,
         listing::Page,
+        permissions::{ReadUsers, WriteUsers},
         problem::Problem,
-        request::{Allowed, Upload},
-        rights::{ReadUsers, WriteUsers},
+        request::{Authorized, Upload},
     },
     platform::job::{ShownJob, find, limit_of, must_have_room, order},
 };
@@ -76,17 +76,17 @@ pub(crate) async fn import_users(
     let ImportParameters { role, send_invitations, dry_run } = upload.parameters;
     let default_role = role.unwrap_or(Role::ReadOnly);
     // What a program orders would go on when its key is revoked.
-    upload.by.session()?;
+    upload.caller.session()?;
     let id: JobId = upload.new_id(&app);
-    must_have_room(&app, upload.by.organization, id).await?;
+    must_have_room(&app, upload.caller.organization, id).await?;
     let total = lines_of(&upload).await?;
-    let meta = upload.by.meta.clone();
-    let (actor, fingerprint) = (meta.actor, upload.fingerprint());
+    let meta = upload.caller.meta.clone();
+    let (actor, request_hash) = (meta.actor, upload.request_hash());
     let ordered = OrderedImport { meta, default_role, send_invitations };
     let input = app.imports.input(id, &ordered, &upload.bytes).map_err(|error| Problem::unavailable(&error))?;
-    let (organization, created_at) = (upload.by.organization, Timestamp::now());
+    let (organization, created_at) = (upload.caller.organization, Timestamp::now());
     let (kind, is_dry_run) = (IMPORT_USERS, dry_run);
-    order(&app, NewJob { id, organization, kind, actor, is_dry_run, total, created_at, fingerprint, input }).await
+    order(&app, NewJob { id, organization, kind, actor, is_dry_run, total, created_at, request_hash, input }).await
 }
 
 /// How many lines a file has that can be read.
@@ -116,7 +116,7 @@ pub(crate) struct ShownLine {
     invited: bool,
     /// Why no invitation was sent although it was asked for.
     not_invited: Option<String>,
-    /// Why it was refused: the first three reasons.
+    /// Why it was rejected: the first three reasons.
     faults: Vec<ShownFault>,
 }
 
@@ -138,7 +138,7 @@ pub(crate) struct ShownFault {
 pub(crate) enum ResultWord {
     Registered,
     Unchanged,
-    Refused,
+    Rejected,
 }
 
 impl From<LineReport> for ShownLine {
@@ -190,18 +190,18 @@ pub(crate) struct ReportPage {
         (Page<ShownLine> = "application/json"), (ShownLine = "application/x-ndjson"), (String = "text/csv")))))]
 pub(crate) async fn get_job_report(
     State(app): State<App>,
-    by: Allowed<ReadUsers>,
+    caller: Authorized<ReadUsers>,
     Path((_, job)): Path<(String, String)>,
     page: Result<Query<ReportPage>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(page) = page.map_err(|error| Problem::invalid("query", error.body_text()))?;
-    let job = find(&app, &by, &job).await?;
+    let job = find(&app, &caller, &job).await?;
     if job.state != JobState::Done {
         let detail = "there is no report: the job is not done";
         return Err(Problem::new(StatusCode::CONFLICT, "job-not-done", detail));
     }
     let permit = app.permit().await?;
-    let sealed = app.database.job_report(by.organization, job.id).await;
+    let sealed = app.database.job_report(caller.organization, job.id).await;
     let sealed = sealed.map_err(|error| Problem::unavailable(&error))?.ok_or_else(|| Problem::not_found("report"))?;
     // Large reports take a while.
     let imports = Arc::clone(&app.imports);

@@ -15,11 +15,11 @@ use porttask_domain::{
     Actor, Meta, OrganizationId, UserId,
     identity::{
         Role, User,
-        user::{Command, Refusal},
+        user::{Command, Rejection},
     },
 };
 use porttask_runtime::{
-    execute::{Commands, Done, Refused, Request},
+    execute::{Commands, Outcome, Rejected, Request},
     log::Position,
 };
 use serde::{Deserialize, Serialize};
@@ -86,16 +86,16 @@ fn as_text<S: serde::Serializer>(position: &Position, serializer: S) -> Result<S
 }
 
 impl Account {
-    /// That something was done, unless it was done before: then this refusal.
+    /// That something was done, unless it was done before: then this rejection.
     ///
     /// # Errors
-    /// The refusal.
-    pub(super) fn of(link: &Link, done: &Done, used: Refusal) -> Result<Self, Problem> {
+    /// The rejection.
+    pub(super) fn of(link: &Link, done: &Outcome, used: Rejection) -> Result<Self, Problem> {
         match done.position {
-            Some(position) if !done.facts.is_empty() => {
+            Some(position) if !done.events.is_empty() => {
                 Ok(Self { organization: link.organization, user: UserId(link.subject), position })
             }
-            Some(_) | None => Err(Refused::from(used).into()),
+            Some(_) | None => Err(Rejected::from(used).into()),
         }
     }
 }
@@ -122,7 +122,7 @@ pub(crate) async fn accept_invitation(
     let (state, _) = app.executor.load::<User>(organization, user).await?;
     let commands = Commands::new().on::<User>(user, Command::Accept { invitation: link.generation, now });
     let own = own_words(&state);
-    take_up(&app, &client, &link, (&password, &own), &commands, Refusal::Accepted).await
+    take_up(&app, &client, &link, (&password, &own), &commands, Rejection::Accepted).await
 }
 
 /// Become the first super admin.
@@ -142,18 +142,18 @@ pub(crate) async fn set_up(
     let invitation = invite(fields.0, fields.1, Role::SuperAdmin, None, organization, user, ends(&app))?;
     let commands =
         Commands::new().on::<User>(user, invitation).on::<User>(user, Command::Accept { invitation: 1, now });
-    let account = take_up(&app, &client, &link, (&password, &[name, email]), &commands, Refusal::Accepted).await?;
+    let account = take_up(&app, &client, &link, (&password, &[name, email]), &commands, Rejection::Accepted).await?;
     Ok((StatusCode::CREATED, account).into_response())
 }
 
-/// Sets the password in the append that takes the link up, which happens once: after that, this refusal.
+/// Sets the password in the append that takes the link up, which happens once: after that, this rejection.
 pub(super) async fn take_up(
     app: &App,
     client: &Client,
     link: &Link,
     (password, own): (&str, &[String]),
     commands: &Commands,
-    used: Refusal,
+    used: Rejection,
 ) -> Result<Account, Problem> {
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
     let password = NewPassword::new(password, &own).map_err(|it| Problem::invalid("/password", it.to_string()))?;

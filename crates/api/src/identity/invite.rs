@@ -27,10 +27,10 @@ use super::{
 };
 use crate::http::{
     app::App,
+    permissions::WriteUsers,
     problem::{FieldError, Problem},
-    request::{Nothing, Order, OrderParameters},
-    response::{Changed, place_of},
-    rights::WriteUsers,
+    request::{CommandParameters, CommandRequest, Nothing},
+    response::{CommandResult, place_of},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -118,7 +118,7 @@ pub(crate) struct Invitation {
     status: u16,
     /// The invitation, if they were invited.
     #[serde(skip_serializing_if = "Option::is_none")]
-    invited: Option<Changed>,
+    invited: Option<CommandResult>,
     /// Why they were not invited.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<Problem>,
@@ -131,15 +131,15 @@ const MOST: usize = 100;
 ///
 /// They get a mail with a link by which they set a password. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users", tag = "users", operation_id = "invite_user",
-    params(("org" = String, Path, description = "The organization, or `current`"), OrderParameters),
-    request_body = NewUser, responses((status = 201, body = Changed, description = "They are invited")))]
+    params(("org" = String, Path, description = "The organization, or `current`"), CommandParameters),
+    request_body = NewUser, responses((status = 201, body = CommandResult, description = "They are invited")))]
 pub(crate) async fn invite_user(
     State(app): State<App>,
-    mut order: Order<WriteUsers, NewUser>,
+    mut request: CommandRequest<WriteUsers, NewUser>,
 ) -> Result<Response, Problem> {
-    let new = order.body.clone();
-    let place = format!("{}/users", place_of(order.by.organization));
-    Ok(invite_one(&app, &mut order, new).await?.created(&place))
+    let new = request.body.clone();
+    let place = format!("{}/users", place_of(request.caller.organization));
+    Ok(invite_one(&app, &mut request, new).await?.created(&place))
 }
 
 /// Invite many people at once.
@@ -147,20 +147,20 @@ pub(crate) async fn invite_user(
 /// Each is invited or refused apart. With an `Idempotency-Key`, a repetition invites nobody twice. More than a hundred come
 /// in a file: `POST /v1/organizations/{org}/users/import`. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/invite", tag = "users", operation_id = "invite_users",
-    params(("org" = String, Path, description = "The organization, or `current`"), OrderParameters),
+    params(("org" = String, Path, description = "The organization, or `current`"), CommandParameters),
     request_body = NewUsers, responses((status = 200, body = Invitations)))]
 pub(crate) async fn invite_users(
     State(app): State<App>,
-    mut order: Order<WriteUsers, NewUsers>,
+    mut request: CommandRequest<WriteUsers, NewUsers>,
 ) -> Result<Json<Invitations>, Problem> {
-    let people = std::mem::take(&mut order.body.users);
+    let people = std::mem::take(&mut request.body.users);
     if people.is_empty() || people.len() > MOST {
         return Err(Problem::invalid("/users", format!("must be 1 to {MOST} people")));
     }
     let mut items = Vec::with_capacity(people.len());
     for (place, person) in people.into_iter().enumerate() {
-        order.begin_part(place);
-        items.push(match invite_one(&app, &mut order, person).await {
+        request.begin_part(place);
+        items.push(match invite_one(&app, &mut request, person).await {
             Ok(invited) => Invitation { status: invited.status().as_u16(), invited: Some(invited), problem: None },
             // It is about the caller or the service, and so about all that are left. A repetition goes on from here.
             Err(problem) if problem.status() == StatusCode::UNAUTHORIZED || problem.status().is_server_error() => {
@@ -172,13 +172,17 @@ pub(crate) async fn invite_users(
     Ok(Json(Invitations { items }))
 }
 
-async fn invite_one<B>(app: &App, order: &mut Order<WriteUsers, B>, new: NewUser) -> Result<Changed, Problem> {
-    let (organization, user) = (order.by.organization, new_id());
-    may_grant(&mut order.by, new.permissions, new.role)?;
+async fn invite_one<B>(
+    app: &App,
+    request: &mut CommandRequest<WriteUsers, B>,
+    new: NewUser,
+) -> Result<CommandResult, Problem> {
+    let (organization, user) = (request.caller.organization, new_id());
+    may_grant(&mut request.caller, new.permissions, new.role)?;
     let commands = Commands::new().on_new::<User>(user, new.invite(organization, user, ends(app))?);
     let subject = stream(organization, user)?;
-    let done = order.carry_out(app, &subject, &commands, limited(app)).await?;
-    Changed::of(app, done, &subject, order.dry_run).await
+    let done = request.execute(app, &subject, &commands, limited(app)).await?;
+    CommandResult::of(app, done, &subject, request.dry_run).await
 }
 
 /// When an invitation ends that is sent now.
@@ -198,18 +202,18 @@ pub(super) fn limited(app: &App) -> impl Fn(Request) -> Request + use<> {
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/invite", tag = "users",
     operation_id = "send_invitation",
     params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
-        OrderParameters),
-    request_body = Nothing, responses((status = 200, body = Changed)))]
+        CommandParameters),
+    request_body = Nothing, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn send_invitation(
     State(app): State<App>,
     Path((_, user)): Path<(String, String)>,
-    order: Order<WriteUsers, Nothing>,
-) -> Result<Changed, Problem> {
+    request: CommandRequest<WriteUsers, Nothing>,
+) -> Result<CommandResult, Problem> {
     let user: UserId = user_in(&user)?;
-    let subject = stream(order.by.organization, user)?;
+    let subject = stream(request.caller.organization, user)?;
     let commands = Commands::new().on::<User>(user, sent_again(&app));
-    let done = order.carry_out(&app, &subject, &commands, limited(&app)).await?;
-    Changed::of(&app, done, &subject, order.dry_run).await
+    let done = request.execute(&app, &subject, &commands, limited(&app)).await?;
+    CommandResult::of(&app, done, &subject, request.dry_run).await
 }
 
 /// The command that sends an invitation, or another one.
@@ -223,12 +227,12 @@ pub(super) fn sent_again(app: &App) -> Command {
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/revoke-invitation", tag = "users",
     operation_id = "revoke_invitation",
     params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
-        OrderParameters),
-    request_body = Nothing, responses((status = 200, body = Changed)))]
+        CommandParameters),
+    request_body = Nothing, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn revoke_invitation(
     State(app): State<App>,
     Path((_, user)): Path<(String, String)>,
-    order: Order<WriteUsers, Nothing>,
-) -> Result<Changed, Problem> {
-    change(&app, &user, &order, Command::RevokeInvitation).await
+    request: CommandRequest<WriteUsers, Nothing>,
+) -> Result<CommandResult, Problem> {
+    change(&app, &user, &request, Command::RevokeInvitation).await
 }

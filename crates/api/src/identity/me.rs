@@ -13,7 +13,7 @@ use porttask_domain::{
     identity::{
         EmailAddress, Permissions, Role, User,
         settings::Locale,
-        user::{Command, Refusal},
+        user::{Command, Rejection},
     },
 };
 use porttask_projections::{ReadModel, identity::user as view};
@@ -30,10 +30,10 @@ use super::{
 use crate::http::document::tagged;
 use crate::http::{
     app::App,
+    permissions::{self, Impersonable, SignedIn},
     problem::Problem,
-    request::{Allowed, Body, Client, Order, OrderParameters},
-    response::{Changed, etag},
-    rights::{self, Impersonable, SignedIn},
+    request::{Authorized, Body, Client, CommandParameters, CommandRequest},
+    response::{CommandResult, etag},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -104,9 +104,12 @@ pub(crate) struct Confirmation {
 ///
 /// As it is listed to admins.
 #[utoipa::path(get, path = "/v1/me", tag = "me", operation_id = "get_me", extensions(("x-impersonable" = json!(true))), responses((status = 200, body = Shown)))]
-pub(crate) async fn get_me(State(app): State<App>, by: Allowed<Impersonable<SignedIn>>) -> Result<Response, Problem> {
-    by.catch_up(&app, view::Users::NAME).await?;
-    let row = user::row(&app, &by, by.caller.user).await?.ok_or_else(|| Problem::not_found("user"))?;
+pub(crate) async fn get_me(
+    State(app): State<App>,
+    caller: Authorized<Impersonable<SignedIn>>,
+) -> Result<Response, Problem> {
+    caller.catch_up(&app, view::Users::NAME).await?;
+    let row = user::row(&app, &caller, caller.caller.user).await?.ok_or_else(|| Problem::not_found("user"))?;
     let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
     Ok((headers, Json(Shown::from(row))).into_response())
 }
@@ -116,9 +119,9 @@ pub(crate) async fn get_me(State(app): State<App>, by: Allowed<Impersonable<Sign
 /// As it holds at this moment: a change of role or permissions shows at once.
 #[utoipa::path(get, path = "/v1/me/permissions", tag = "me", operation_id = "get_my_permissions", extensions(("x-impersonable" = json!(true))),
     responses((status = 200, body = Rights)))]
-pub(crate) async fn get_my_permissions(by: Allowed<Impersonable<SignedIn>>) -> Json<Rights> {
-    let rights = rights::held(&by.caller, by.organization);
-    let caller = by.caller;
+pub(crate) async fn get_my_permissions(caller: Authorized<Impersonable<SignedIn>>) -> Json<Rights> {
+    let rights = permissions::held(&caller.caller, caller.organization);
+    let caller = caller.caller;
     let (organization, user, role, permissions) = (caller.organization, caller.user, caller.role, caller.permissions);
     Json(Rights { organization, user, role, permissions, rights })
 }
@@ -126,12 +129,15 @@ pub(crate) async fn get_my_permissions(by: Allowed<Impersonable<SignedIn>>) -> J
 /// Change one's own name, and the language of one's mail.
 ///
 /// The address is changed at `/v1/me/address`; role and permissions are an admin's business.
-#[utoipa::path(patch, path = "/v1/me", tag = "me", operation_id = "change_me", params(OrderParameters),
+#[utoipa::path(patch, path = "/v1/me", tag = "me", operation_id = "change_me", params(CommandParameters),
     request_body(content = MePatch, content_type = "application/merge-patch+json"),
-    responses((status = 200, body = Changed)))]
-pub(crate) async fn change_me(State(app): State<App>, order: Order<SignedIn, MePatch>) -> Result<Changed, Problem> {
-    let (organization, user) = (order.by.organization, order.by.caller.user);
-    let MePatch { name, locale } = &order.body;
+    responses((status = 200, body = CommandResult)))]
+pub(crate) async fn change_me(
+    State(app): State<App>,
+    request: CommandRequest<SignedIn, MePatch>,
+) -> Result<CommandResult, Problem> {
+    let (organization, user) = (request.caller.organization, request.caller.caller.user);
+    let MePatch { name, locale } = &request.body;
     let mut commands = Commands::new();
     if let Some(name) = name {
         let name = PersonName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
@@ -141,8 +147,8 @@ pub(crate) async fn change_me(State(app): State<App>, order: Order<SignedIn, MeP
         commands = commands.on::<User>(user, Command::ChangeLocale { locale: locale.clone() });
     }
     let subject = user::stream(organization, user)?;
-    let done = order.carry_out(&app, &subject, &commands, |it| it).await?;
-    Changed::of(&app, done, &subject, order.dry_run).await
+    let done = request.execute(&app, &subject, &commands, |it| it).await?;
+    CommandResult::of(&app, done, &subject, request.dry_run).await
 }
 
 /// Ask for another address for one's own account.
@@ -150,18 +156,18 @@ pub(crate) async fn change_me(State(app): State<App>, order: Order<SignedIn, MeP
 /// A link goes to the new address; once it is opened, mail goes there and one signs in with it. Until then nothing changes.
 /// It is good for a day; five addresses can be asked for in a day.
 #[utoipa::path(post, path = "/v1/me/address", tag = "me", operation_id = "change_my_address",
-    params(OrderParameters), request_body = NewAddress, responses((status = 200, body = Changed)))]
+    params(CommandParameters), request_body = NewAddress, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_my_address(
     State(app): State<App>,
-    order: Order<SignedIn, NewAddress>,
-) -> Result<Changed, Problem> {
-    order.must_be_real()?;
-    let NewAddress { email, current_password } = &order.body;
+    request: CommandRequest<SignedIn, NewAddress>,
+) -> Result<CommandResult, Problem> {
+    request.must_be_real()?;
+    let NewAddress { email, current_password } = &request.body;
     let email = EmailAddress::new(email).map_err(|it| Problem::invalid("/email", it.to_string()))?;
-    prove(&app, &order, current_password).await?;
+    prove(&app, &request, current_password).await?;
     let expires_at = Timestamp::now() + ADDRESS_CHANGE;
-    let user = order.by.caller.user.to_string();
-    user::change(&app, &user, &order, Command::RequestAddressChange { email, expires_at }).await
+    let user = request.caller.caller.user.to_string();
+    user::change(&app, &user, &request, Command::RequestAddressChange { email, expires_at }).await
 }
 
 /// Confirm the new address of an account.
@@ -181,5 +187,5 @@ pub(crate) async fn confirm_address(
     let command = Command::ConfirmAddress { request: link.generation, now };
     let commands = Commands::new().on::<User>(user, command);
     let done = app.executor.execute_all(&commands, &Request::new(organization, meta)).await?;
-    Account::of(&link, &done, Refusal::LinkReplaced)
+    Account::of(&link, &done, Rejection::LinkReplaced)
 }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
     OrganizationId, Reason, UserId,
     identity::{
-        Capability, DomainName, Organization, Role, Standing, User,
+        Capability, DomainName, Organization, OrganizationStatus, Role, User,
         organization::{Command, OrganizationName},
         settings::{Branding, BusinessHours, Locale},
     },
@@ -32,10 +32,12 @@ use crate::http::document::tagged;
 use crate::http::{
     app::App,
     listing::{Asked, Listing, Page, Sort},
+    permissions::{
+        Impersonable, Permission, ReadOrganization, ReadOrganizations, WriteOrganization, WriteOrganizations,
+    },
     problem::Problem,
-    request::{Allowed, Nothing, Order, OrderParameters},
-    response::{Changed, etag},
-    rights::{Impersonable, ReadOrganization, ReadOrganizations, Right, WriteOrganization, WriteOrganizations},
+    request::{Authorized, CommandParameters, CommandRequest, Nothing},
+    response::{CommandResult, etag},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -49,7 +51,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(deactivate_organization))
 }
 
-const SORTS: &[Sort] = &[("name", &["folded_name", "organization"]), ("created_at", &["created_at", "organization"])];
+const SORTS: &[Sort] =
+    &[("name", &["normalized_name", "organization"]), ("created_at", &["created_at", "organization"])];
 /// How long every organization tries the platform.
 const TRIAL: SignedDuration = SignedDuration::from_hours(14 * 24);
 
@@ -62,8 +65,8 @@ pub(crate) struct Shown {
     name: String,
     /// Its domain in A-labels.
     domain: String,
-    #[schema(value_type = schema::Standing)]
-    standing: Standing,
+    #[schema(value_type = schema::OrganizationStatus)]
+    status: OrganizationStatus,
     /// The name of its plan.
     plan: String,
     #[schema(value_type = String, format = DateTime)]
@@ -80,7 +83,7 @@ impl From<view::Organization> for Shown {
             id: row.organization,
             name: row.name,
             domain: row.domain,
-            standing: row.standing,
+            status: row.status,
             plan: row.plan,
             trial_ends_at: row.trial_ends_at,
             created_at: row.created_at,
@@ -143,33 +146,33 @@ pub(crate) struct OrganizationPatch {
 /// It begins with default settings, a trial on the Starter plan, and its first admin invited. Needs
 /// `organizations:write`.
 #[utoipa::path(post, path = "/v1/organizations", tag = "organizations", operation_id = "create_organization",
-    params(OrderParameters), request_body = NewOrganization, responses((status = 201, body = Changed)))]
+    params(CommandParameters), request_body = NewOrganization, responses((status = 201, body = CommandResult)))]
 pub(crate) async fn create_organization(
     State(app): State<App>,
-    mut order: Order<WriteOrganizations, NewOrganization>,
+    mut request: CommandRequest<WriteOrganizations, NewOrganization>,
 ) -> Result<Response, Problem> {
-    let (organization, admin, now): (OrganizationId, UserId, _) = (order.new_id(&app), new_id(), Timestamp::now());
-    let NewOrganization { name, domain, first_admin } = &order.body;
+    let (organization, admin, now): (OrganizationId, UserId, _) = (request.new_id(&app), new_id(), Timestamp::now());
+    let NewOrganization { name, domain, first_admin } = &request.body;
     let name = OrganizationName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
     let domain = DomainName::new(domain).map_err(|it| Problem::invalid("/domain", it.to_string()))?;
     let fields = ((&*first_admin.name, "/first_admin/name"), (&*first_admin.email, "/first_admin/email"));
     let invitation = invite(fields.0, fields.1, Role::Admin, None, organization, admin, ends(&app))?;
     let create = Command::Create { name, domain, trial_ends_at: now + TRIAL };
     let commands = Commands::new().on_new::<Organization>(organization, create).on_new::<User>(admin, invitation);
-    order.by.organization = organization;
+    request.caller.organization = organization;
     let subject = stream_of::<Organization>(organization, organization)?;
-    let done = order.carry_out(&app, &subject, &commands, Request::founding).await?;
-    Ok(Changed::of(&app, done, &subject, order.dry_run).await?.created("/v1/organizations"))
+    let done = request.execute(&app, &subject, &commands, Request::creates_organization).await?;
+    Ok(CommandResult::of(&app, done, &subject, request.dry_run).await?.created("/v1/organizations"))
 }
 
-/// Which organizations, in which order.
+/// Which organizations, in which request.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrganizationFilter {
     /// Only those that stand so.
-    #[param(value_type = Option<schema::Standing>)]
-    standing: Option<Standing>,
+    #[param(value_type = Option<schema::OrganizationStatus>)]
+    status: Option<OrganizationStatus>,
     /// Only those whose name or domain contains all of these words, whatever their case and accents.
     #[param(max_length = 200)]
     q: Option<String>,
@@ -190,16 +193,16 @@ pub(crate) struct OrganizationFilter {
     params(OrganizationFilter), responses((status = 200, body = Page<Shown>)))]
 pub(crate) async fn list_organizations(
     State(app): State<App>,
-    by: Allowed<ReadOrganizations>,
+    caller: Authorized<ReadOrganizations>,
     filter: Result<Query<OrganizationFilter>, QueryRejection>,
 ) -> Result<Json<Page<Shown>>, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
-    by.catch_up_everywhere(&app, view::Organizations::NAME).await?;
-    let is_so = |standing: Standing| Condition::Equal("standing", standing.to_value());
-    let conditions = filter.standing.map(is_so).into_iter().collect();
+    caller.catch_up_everywhere(&app, view::Organizations::NAME).await?;
+    let is_so = |status: OrganizationStatus| Condition::Equal("status", status.to_value());
+    let conditions = filter.status.map(is_so).into_iter().collect();
     let OrganizationFilter { q, sort, limit, cursor, .. } = &filter;
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
-    let everywhere = (by.organization, app.partitions().await?);
+    let everywhere = (caller.organization, app.partitions().await?);
     let listing = Listing::new::<view::Organizations>(&app, everywhere, conditions, SORTS, &asked)?;
     Ok(Json(listing.page::<view::Organizations, Shown>(&app).await?))
 }
@@ -212,11 +215,11 @@ pub(crate) async fn list_organizations(
     responses((status = 200, body = Shown)))]
 pub(crate) async fn get_organization(
     State(app): State<App>,
-    by: Allowed<Impersonable<ReadOrganization>>,
+    caller: Authorized<Impersonable<ReadOrganization>>,
 ) -> Result<Response, Problem> {
-    by.catch_up(&app, view::Organizations::NAME).await?;
-    let key = [("organization", by.organization.to_value())];
-    let row = app.views.row::<view::Organizations>(by.partition, key).await?;
+    caller.catch_up(&app, view::Organizations::NAME).await?;
+    let key = [("organization", caller.organization.to_value())];
+    let row = app.views.row::<view::Organizations>(caller.partition, key).await?;
     let row = row.ok_or_else(|| Problem::not_found("organization"))?;
     let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
     Ok((headers, Json(Shown::from(row))).into_response())
@@ -226,14 +229,14 @@ pub(crate) async fn get_organization(
 ///
 /// Needs `organization:write`.
 #[utoipa::path(patch, path = "/v1/organizations/{org}", tag = "organizations", operation_id = "change_organization", extensions(("x-impersonable" = json!(true))),
-    params(("org" = String, Path, description = "The organization, or `current`"), OrderParameters),
+    params(("org" = String, Path, description = "The organization, or `current`"), CommandParameters),
     request_body(content = OrganizationPatch, content_type = "application/merge-patch+json"),
-    responses((status = 200, body = Changed)))]
+    responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_organization(
     State(app): State<App>,
-    order: Order<Impersonable<WriteOrganization>, OrganizationPatch>,
-) -> Result<Changed, Problem> {
-    let OrganizationPatch { name, branding, business_hours, locale } = &order.body;
+    request: CommandRequest<Impersonable<WriteOrganization>, OrganizationPatch>,
+) -> Result<CommandResult, Problem> {
+    let OrganizationPatch { name, branding, business_hours, locale } = &request.body;
     let name = name.as_deref().map(OrganizationName::new).transpose();
     let name = name.map_err(|it| Problem::invalid("/name", it.to_string()))?;
     let wanted = [
@@ -242,48 +245,48 @@ pub(crate) async fn change_organization(
         business_hours.clone().map(Command::ChangeBusinessHours),
         locale.clone().map(Command::ChangeLocale),
     ];
-    change(&app, &order, wanted.into_iter().flatten(), Capability::Use).await
+    change(&app, &request, wanted.into_iter().flatten(), Capability::Use).await
 }
 
 /// Lock an organization out.
 ///
 /// Its data is kept; its users are locked out at once. Needs `organizations:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/suspend", tag = "organizations",
-    operation_id = "suspend_organization", params(("org" = String, Path), OrderParameters),
-    request_body = Because, responses((status = 200, body = Changed)))]
+    operation_id = "suspend_organization", params(("org" = String, Path), CommandParameters),
+    request_body = Because, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn suspend_organization(
     State(app): State<App>,
-    order: Order<WriteOrganizations, Because>,
-) -> Result<Changed, Problem> {
-    let command = Command::Suspend { organization: order.by.organization, reason: reason(&order.body)? };
-    change(&app, &order, [command], Capability::ChangeStanding).await
+    request: CommandRequest<WriteOrganizations, Because>,
+) -> Result<CommandResult, Problem> {
+    let command = Command::Suspend { organization: request.caller.organization, reason: reason(&request.body)? };
+    change(&app, &request, [command], Capability::ChangeStatus).await
 }
 
 /// Let a suspended organization in again.
 ///
 /// Needs `organizations:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/reactivate", tag = "organizations",
-    operation_id = "reactivate_organization", params(("org" = String, Path), OrderParameters),
-    request_body = Nothing, responses((status = 200, body = Changed)))]
+    operation_id = "reactivate_organization", params(("org" = String, Path), CommandParameters),
+    request_body = Nothing, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn reactivate_organization(
     State(app): State<App>,
-    order: Order<WriteOrganizations, Nothing>,
-) -> Result<Changed, Problem> {
-    change(&app, &order, [Command::Reactivate], Capability::ChangeStanding).await
+    request: CommandRequest<WriteOrganizations, Nothing>,
+) -> Result<CommandResult, Problem> {
+    change(&app, &request, [Command::Reactivate], Capability::ChangeStatus).await
 }
 
 /// End an organization for good.
 ///
 /// Its data is kept until its retention ends; its domain stays taken. Needs `organizations:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/deactivate", tag = "organizations",
-    operation_id = "deactivate_organization", params(("org" = String, Path), OrderParameters),
-    request_body = Because, responses((status = 200, body = Changed)))]
+    operation_id = "deactivate_organization", params(("org" = String, Path), CommandParameters),
+    request_body = Because, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn deactivate_organization(
     State(app): State<App>,
-    order: Order<WriteOrganizations, Because>,
-) -> Result<Changed, Problem> {
-    let command = Command::Deactivate { organization: order.by.organization, reason: reason(&order.body)? };
-    change(&app, &order, [command], Capability::ChangeStanding).await
+    request: CommandRequest<WriteOrganizations, Because>,
+) -> Result<CommandResult, Problem> {
+    let command = Command::Deactivate { organization: request.caller.organization, reason: reason(&request.body)? };
+    change(&app, &request, [command], Capability::ChangeStatus).await
 }
 
 fn reason(because: &Because) -> Result<Reason, Problem> {
@@ -291,17 +294,17 @@ fn reason(because: &Because) -> Result<Reason, Problem> {
 }
 
 /// Commands to an organization that exists.
-async fn change<R: Right, B>(
+async fn change<R: Permission, B>(
     app: &App,
-    order: &Order<R, B>,
+    request: &CommandRequest<R, B>,
     wanted: impl IntoIterator<Item = Command>,
     capability: Capability,
-) -> Result<Changed, Problem> {
-    let organization = order.by.organization;
-    let is_by_staff = order.by.caller.organization != organization;
+) -> Result<CommandResult, Problem> {
+    let organization = request.caller.organization;
+    let is_by_staff = request.caller.caller.organization != organization;
     let capability = if is_by_staff && capability == Capability::Use { Capability::BeAdministered } else { capability };
     let subject = stream_of::<Organization>(organization, organization)?;
     let commands = wanted.into_iter().fold(Commands::new(), |all, one| all.on::<Organization>(organization, one));
-    let done = order.carry_out(app, &subject, &commands, |request| request.needing(capability)).await?;
-    Changed::of(app, done, &subject, order.dry_run).await
+    let done = request.execute(app, &subject, &commands, |request| request.needing(capability)).await?;
+    CommandResult::of(app, done, &subject, request.dry_run).await
 }

@@ -18,7 +18,7 @@ use porttask_domain::{
     UserId,
     identity::{
         User,
-        user::{Command, Refusal},
+        user::{Command, Rejection},
     },
 };
 use porttask_runtime::execute::{self, Commands, stream_of};
@@ -32,10 +32,10 @@ use super::{
 use crate::http::document::tagged;
 use crate::http::{
     app::App,
+    permissions::{Permission, SignedIn, WriteUsers},
     problem::Problem,
-    request::{Body, Client, Nothing, Order, OrderParameters},
-    response::Changed,
-    rights::{Right, SignedIn, WriteUsers},
+    request::{Body, Client, CommandParameters, CommandRequest, Nothing},
+    response::CommandResult,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -123,7 +123,7 @@ pub(crate) async fn complete_password_reset(
     let (state, _) = app.executor.load::<User>(organization, user).await?;
     let commands = Commands::new().on::<User>(user, Command::ResetPassword { request: link.generation, now });
     let own = own_words(&state);
-    take_up(&app, &client, &link, (&password, &own), &commands, Refusal::LinkReplaced).await
+    take_up(&app, &client, &link, (&password, &own), &commands, Rejection::LinkReplaced).await
 }
 
 /// Send a user a link to set another password.
@@ -131,15 +131,15 @@ pub(crate) async fn complete_password_reset(
 /// Their password stays as it is until they use it. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/reset-password", tag = "passwords",
     operation_id = "reset_password",
-    params(("org" = String, Path), ("user" = String, Path), OrderParameters),
-    request_body = Nothing, responses((status = 200, body = Changed)))]
+    params(("org" = String, Path), ("user" = String, Path), CommandParameters),
+    request_body = Nothing, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn reset_password(
     State(app): State<App>,
     Path((_, user)): Path<(String, String)>,
-    order: Order<WriteUsers, Nothing>,
-) -> Result<Changed, Problem> {
+    request: CommandRequest<WriteUsers, Nothing>,
+) -> Result<CommandResult, Problem> {
     let now = Timestamp::now();
-    change(&app, &user, &order, Command::RequestPasswordReset { now, expires_at: now + PASSWORD_RESET }).await
+    change(&app, &user, &request, Command::RequestPasswordReset { now, expires_at: now + PASSWORD_RESET }).await
 }
 
 /// Let a user try to sign in again.
@@ -148,58 +148,63 @@ pub(crate) async fn reset_password(
 /// Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/unlock", tag = "passwords",
     operation_id = "unlock_user",
-    params(("org" = String, Path), ("user" = String, Path), OrderParameters),
-    request_body = Nothing, responses((status = 200, body = Changed)))]
+    params(("org" = String, Path), ("user" = String, Path), CommandParameters),
+    request_body = Nothing, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn unlock_user(
     State(app): State<App>,
     Path((_, user)): Path<(String, String)>,
-    order: Order<WriteUsers, Nothing>,
-) -> Result<Changed, Problem> {
-    let (state, _) = app.executor.load::<User>(order.by.organization, user_in(&user)?).await?;
-    change(&app, &user, &order, Command::Unlock { unlocks: state.unlocks() }).await
+    request: CommandRequest<WriteUsers, Nothing>,
+) -> Result<CommandResult, Problem> {
+    let (state, _) = app.executor.load::<User>(request.caller.organization, user_in(&user)?).await?;
+    change(&app, &user, &request, Command::Unlock { unlocks: state.unlocks() }).await
 }
 
 /// Change one's own password.
 ///
-/// All sessions but this one end. Whoever does not know the current password is refused.
+/// All sessions but this one end. Whoever does not know the current password is rejected.
 #[utoipa::path(post, path = "/v1/me/password", tag = "passwords", operation_id = "change_password",
-    params(OrderParameters), request_body = PasswordChange, responses((status = 200, body = Changed)))]
+    params(CommandParameters), request_body = PasswordChange, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_password(
     State(app): State<App>,
-    order: Order<SignedIn, PasswordChange>,
-) -> Result<Changed, Problem> {
-    order.must_be_real()?;
-    let (organization, user) = (order.by.organization, order.by.caller.user);
-    let PasswordChange { current_password, new_password } = &order.body;
+    request: CommandRequest<SignedIn, PasswordChange>,
+) -> Result<CommandResult, Problem> {
+    request.must_be_real()?;
+    let (organization, user) = (request.caller.organization, request.caller.caller.user);
+    let PasswordChange { current_password, new_password } = &request.body;
     let (state, _) = app.executor.load::<User>(organization, user).await?;
     let own = own_words(&state);
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
     let new = NewPassword::new(new_password, &own);
     let new = new.map_err(|it| Problem::invalid("/new_password", it.to_string()))?;
     let subject = stream_of::<User>(organization, user)?;
-    prove(&app, &order, current_password).await?;
+    prove(&app, &request, current_password).await?;
     let secret = app.passwords.secret(organization, user, new).await?;
     let with_secret = |mut request: execute::Request| {
         request.secrets.push(secret.clone());
         request
     };
-    let command = Command::ChangePassword { era: state.era(), keeping: order.by.caller.session() };
-    let done = order.carry_out(&app, &subject, &Commands::new().on::<User>(user, command), with_secret).await?;
-    if done.facts.is_empty() && !done.repeated {
+    let command =
+        Command::ChangePassword { session_epoch: state.session_epoch(), keeping: request.caller.caller.session() };
+    let done = request.execute(&app, &subject, &Commands::new().on::<User>(user, command), with_secret).await?;
+    if done.events.is_empty() && !done.repeated {
         // The password was changed elsewhere at this very moment.
         return Err(Problem::outdated());
     }
-    Changed::of(&app, done, &subject, order.dry_run).await
+    CommandResult::of(&app, done, &subject, request.dry_run).await
 }
 
 /// That whoever asks knows the password of the account: a session alone may be stolen.
 ///
 /// # Errors
 /// If they do not.
-pub(super) async fn prove<R: Right, B>(app: &App, order: &Order<R, B>, password: &str) -> Result<(), Problem> {
-    let caller = &order.by.caller;
+pub(super) async fn prove<R: Permission, B>(
+    app: &App,
+    request: &CommandRequest<R, B>,
+    password: &str,
+) -> Result<(), Problem> {
+    let caller = &request.caller.caller;
     // Whoever is signed in is known, but may be a thief.
-    let trying = app.attempts.by(&caller.user.to_string(), None, order.by.ip());
+    let trying = app.attempts.by(&caller.user.to_string(), None, request.caller.ip());
     if let Look::After(pause) = app.attempts.begin(trying, true, 0, Timestamp::now()) {
         return Err(SignInError::TooOften(pause.as_secs() as u32 + 1).into());
     }

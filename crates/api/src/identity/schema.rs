@@ -42,7 +42,7 @@ pub(crate) enum Status {
 /// How an organization stands with the platform.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
-pub(crate) enum Standing {
+pub(crate) enum OrganizationStatus {
     Active,
     Suspended,
     Deactivated,

@@ -27,9 +27,9 @@ use super::{schema, user::Shown};
 use crate::http::{
     app::App,
     listing::{Asked, Listing, Page, Sort},
+    permissions::SearchUsers,
     problem::Problem,
-    request::Allowed,
-    rights::SearchUsers,
+    request::Authorized,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -88,11 +88,11 @@ pub(crate) struct SearchFilter {
     params(SearchFilter), responses((status = 200, body = Page<FoundUser>)))]
 pub(crate) async fn search_users(
     State(app): State<App>,
-    by: Allowed<SearchUsers>,
+    caller: Authorized<SearchUsers>,
     filter: Result<Query<SearchFilter>, QueryRejection>,
 ) -> Result<Json<Page<FoundUser>>, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
-    by.catch_up_everywhere(&app, view::Users::NAME).await?;
+    caller.catch_up_everywhere(&app, view::Users::NAME).await?;
     let partitions = app.partitions().await?;
     // Without an organization, all are searched at once.
     let (mut conditions, mut places) = (Vec::new(), Vec::new());
@@ -112,7 +112,7 @@ pub(crate) async fn search_users(
     conditions.extend(filter.status.map(|status| Condition::Equal("status", status.to_value())));
     let SearchFilter { q, sort, limit, cursor, .. } = &filter;
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
-    let listing = Listing::new::<view::Users>(&app, (by.organization, places), conditions, SORTS, &asked)?;
+    let listing = Listing::new::<view::Users>(&app, (caller.organization, places), conditions, SORTS, &asked)?;
     let Page { items, next_cursor } = listing.rows::<view::Users>(&app).await?;
     let names = names(&app, &partitions, &items).await?;
     let found = items.into_iter().map(|row| {
@@ -135,7 +135,7 @@ async fn meant(app: &App, partitions: &[PartitionId], named: &str) -> Result<Vec
     let text = Some(named.to_owned());
     let found = try_join_all(partitions.iter().map(|partition| {
         let (partition, text) = (*partition, text.clone());
-        let (sort, limit) = (vec!["folded_name", "organization"], MOST_ORGANIZATIONS + 1);
+        let (sort, limit) = (vec!["normalized_name", "organization"], MOST_ORGANIZATIONS + 1);
         let query = views::Query { partition, text, sort, limit, ..views::Query::default() };
         async move { app.views.rows::<organizations_view::Organizations>(&query).await }
     }));

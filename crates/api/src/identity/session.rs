@@ -22,10 +22,10 @@ use super::{schema, user::user_in};
 use crate::http::document::tagged;
 use crate::http::{
     app::App,
+    permissions::{Impersonable, Permission, SignedIn, WriteUsers},
     problem::Problem,
-    request::{Allowed, Body, Client, Nothing, Order},
-    response::Changed,
-    rights::{Impersonable, Right, SignedIn, WriteUsers},
+    request::{Authorized, Body, Client, CommandRequest, Nothing},
+    response::CommandResult,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -134,10 +134,10 @@ pub(crate) async fn sign_in(
     responses((status = 200, body = Current)))]
 pub(crate) async fn current_session(
     State(app): State<App>,
-    by: Allowed<Impersonable<SignedIn>>,
+    caller: Authorized<Impersonable<SignedIn>>,
 ) -> Result<Json<Current>, Problem> {
-    let id = by.session()?;
-    let caller = by.caller;
+    let id = caller.session()?;
+    let caller = caller.caller;
     let impersonation = match caller.impersonator {
         Some(staff) => {
             let (state, _) = app.executor.load::<Session>(caller.organization, id).await?;
@@ -157,16 +157,16 @@ pub(crate) async fn current_session(
 ///
 /// The token opens nothing from now on.
 #[utoipa::path(delete, path = "/v1/sessions/current", tag = "sessions", operation_id = "sign_out", extensions(("x-impersonable" = json!(true))),
-    responses((status = 200, body = Changed)))]
+    responses((status = 200, body = CommandResult)))]
 pub(crate) async fn sign_out(
     State(app): State<App>,
-    order: Order<Impersonable<SignedIn>, Nothing>,
-) -> Result<Changed, Problem> {
-    let (organization, session) = (order.by.organization, order.by.session()?);
+    request: CommandRequest<Impersonable<SignedIn>, Nothing>,
+) -> Result<CommandResult, Problem> {
+    let (organization, session) = (request.caller.organization, request.caller.session()?);
     let subject = stream_of::<Session>(organization, session)?;
     let commands = Commands::new().on::<Session>(session, Command::SignOut);
-    let done = order.carry_out(&app, &subject, &commands, |it| it).await?;
-    Changed::of(&app, done, &subject, order.dry_run).await
+    let done = request.execute(&app, &subject, &commands, |it| it).await?;
+    CommandResult::of(&app, done, &subject, request.dry_run).await
 }
 
 /// End a user's session.
@@ -175,35 +175,35 @@ pub(crate) async fn sign_out(
 #[utoipa::path(delete, path = "/v1/organizations/{org}/users/{user}/sessions/{session}", tag = "sessions",
     operation_id = "revoke_session",
     params(("org" = String, Path), ("user" = String, Path), ("session" = String, Path)),
-    responses((status = 200, body = Changed)))]
+    responses((status = 200, body = CommandResult)))]
 pub(crate) async fn revoke_session(
     State(app): State<App>,
     Path((_, user, session)): Path<(String, String, String)>,
-    order: Order<WriteUsers, Nothing>,
-) -> Result<Changed, Problem> {
-    revoke(&app, &order, user_in(&user)?, &session).await
+    request: CommandRequest<WriteUsers, Nothing>,
+) -> Result<CommandResult, Problem> {
+    revoke(&app, &request, user_in(&user)?, &session).await
 }
 
 /// End one of one's own sessions.
 ///
 /// Holds on its next request.
 #[utoipa::path(delete, path = "/v1/me/sessions/{session}", tag = "sessions", operation_id = "revoke_my_session",
-    params(("session" = String, Path)), responses((status = 200, body = Changed)))]
+    params(("session" = String, Path)), responses((status = 200, body = CommandResult)))]
 pub(crate) async fn revoke_my_session(
     State(app): State<App>,
     Path(session): Path<String>,
-    order: Order<SignedIn, Nothing>,
-) -> Result<Changed, Problem> {
-    revoke(&app, &order, order.by.caller.user, &session).await
+    request: CommandRequest<SignedIn, Nothing>,
+) -> Result<CommandResult, Problem> {
+    revoke(&app, &request, request.caller.caller.user, &session).await
 }
 
-async fn revoke<R: Right>(
+async fn revoke<R: Permission>(
     app: &App,
-    order: &Order<R, Nothing>,
+    request: &CommandRequest<R, Nothing>,
     user: UserId,
     session: &str,
-) -> Result<Changed, Problem> {
-    let organization = order.by.organization;
+) -> Result<CommandResult, Problem> {
+    let organization = request.caller.organization;
     let session: SessionId = session.parse().map_err(|_| Problem::not_found("session"))?;
     let (state, _) = app.executor.load::<Session>(organization, session).await?;
     if state.user() != Some(user) {
@@ -211,8 +211,8 @@ async fn revoke<R: Right>(
     }
     let subject = stream_of::<Session>(organization, session)?;
     let commands = Commands::new().on::<Session>(session, Command::Revoke);
-    let done = order.carry_out(app, &subject, &commands, |it| it).await?;
-    Changed::of(app, done, &subject, order.dry_run).await
+    let done = request.execute(app, &subject, &commands, |it| it).await?;
+    CommandResult::of(app, done, &subject, request.dry_run).await
 }
 
 /// End all sessions of a user.
@@ -220,34 +220,34 @@ async fn revoke<R: Right>(
 /// Holds on their next requests. Needs `users:write`.
 #[utoipa::path(delete, path = "/v1/organizations/{org}/users/{user}/sessions", tag = "sessions",
     operation_id = "revoke_sessions", params(("org" = String, Path), ("user" = String, Path)),
-    responses((status = 200, body = Changed)))]
+    responses((status = 200, body = CommandResult)))]
 pub(crate) async fn revoke_sessions(
     State(app): State<App>,
     Path((_, user)): Path<(String, String)>,
-    order: Order<WriteUsers, Nothing>,
-) -> Result<Changed, Problem> {
-    end_all(&app, &order, user_in(&user)?, None).await
+    request: CommandRequest<WriteUsers, Nothing>,
+) -> Result<CommandResult, Problem> {
+    end_all(&app, &request, user_in(&user)?, None).await
 }
 
 /// End all of one's own sessions but this one.
 ///
 /// Holds on their next requests.
 #[utoipa::path(delete, path = "/v1/me/sessions", tag = "sessions", operation_id = "revoke_my_sessions",
-    responses((status = 200, body = Changed)))]
+    responses((status = 200, body = CommandResult)))]
 pub(crate) async fn revoke_my_sessions(
     State(app): State<App>,
-    order: Order<SignedIn, Nothing>,
-) -> Result<Changed, Problem> {
-    end_all(&app, &order, order.by.caller.user, order.by.caller.session()).await
+    request: CommandRequest<SignedIn, Nothing>,
+) -> Result<CommandResult, Problem> {
+    end_all(&app, &request, request.caller.caller.user, request.caller.caller.session()).await
 }
 
-async fn end_all<R: Right>(
+async fn end_all<R: Permission>(
     app: &App,
-    order: &Order<R, Nothing>,
+    request: &CommandRequest<R, Nothing>,
     user: UserId,
     keeping: Option<SessionId>,
-) -> Result<Changed, Problem> {
-    let (state, _) = app.executor.load::<User>(order.by.organization, user).await?;
-    let end = user::Command::EndSessions { era: state.era(), keeping };
-    super::user::change(app, &user.to_string(), order, end).await
+) -> Result<CommandResult, Problem> {
+    let (state, _) = app.executor.load::<User>(request.caller.organization, user).await?;
+    let end = user::Command::EndSessions { session_epoch: state.session_epoch(), keeping };
+    super::user::change(app, &user.to_string(), request, end).await
 }

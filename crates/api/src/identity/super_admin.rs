@@ -10,7 +10,7 @@ use porttask_domain::{
     OrganizationId, UserId,
     identity::{
         EmailAddress, Role, User,
-        user::{Command, Refusal, Status},
+        user::{Command, Rejection, Status},
     },
 };
 use porttask_runtime::{execute::Commands, new_id};
@@ -25,10 +25,10 @@ use crate::http::document::tagged;
 use crate::http::{
     app::App,
     listing::Page,
+    permissions::{ReadStaff, WriteStaff},
     problem::Problem,
-    request::{Allowed, Nothing, Order, OrderParameters},
-    response::Changed,
-    rights::{ReadStaff, WriteStaff},
+    request::{Authorized, CommandParameters, CommandRequest, Nothing},
+    response::CommandResult,
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -58,10 +58,10 @@ pub(crate) struct Promotion {
     params(UserFilter), responses((status = 200, body = Page<Shown>)))]
 pub(crate) async fn list_super_admins(
     State(app): State<App>,
-    by: Allowed<ReadStaff>,
+    caller: Authorized<ReadStaff>,
     filter: Result<Query<UserFilter>, QueryRejection>,
 ) -> Result<Json<Page<Shown>>, Problem> {
-    user::list(&app, &by, filter).await
+    user::list(&app, &caller, filter).await
 }
 
 /// Make a user a super admin.
@@ -69,15 +69,15 @@ pub(crate) async fn list_super_admins(
 /// They are invited to the platform by mail, to an account with a password of its own; the one that they have stays as it
 /// is. Whoever was demoted is let in again as they were. Needs `super_admins:write`.
 #[utoipa::path(post, path = "/v1/platform/super-admins", tag = "super admins", operation_id = "promote_super_admin",
-    params(OrderParameters), request_body = Promotion, responses((status = 201, body = Changed),
+    params(CommandParameters), request_body = Promotion, responses((status = 201, body = CommandResult),
         (status = 404, description = "There is no such organization, or no such user.", body = Problem,
             content_type = "application/problem+json")))]
 pub(crate) async fn promote_super_admin(
     State(app): State<App>,
-    order: Order<WriteStaff, Promotion>,
+    request: CommandRequest<WriteStaff, Promotion>,
 ) -> Result<Response, Problem> {
     let platform = OrganizationId::PLATFORM;
-    let Promotion { organization, user } = &order.body;
+    let Promotion { organization, user } = &request.body;
     let organization = organization.parse().map_err(|_| Problem::not_found("organization"))?;
     app.partition(organization).await?;
     let (person, _) = app.executor.load::<User>(organization, user::user_in(user)?).await?;
@@ -85,8 +85,8 @@ pub(crate) async fn promote_super_admin(
     match person.status() {
         None => return Err(Problem::not_found("user")),
         Some(Status::Active) => {}
-        Some(Status::Registered | Status::Invited) => return Err(refused(Refusal::NotActive)),
-        Some(Status::Deactivated) => return Err(refused(Refusal::Deactivated)),
+        Some(Status::Registered | Status::Invited) => return Err(rejected(Rejection::NotActive)),
+        Some(Status::Deactivated) => return Err(rejected(Rejection::Deactivated)),
     }
     let (name, email) = person.person().ok_or_else(|| Problem::not_found("user"))?;
     let (name, email) = (name.value().unwrap_or_default(), email.value().unwrap_or_default());
@@ -103,25 +103,25 @@ pub(crate) async fn promote_super_admin(
     };
     let subject = stream(platform, staff)?;
     let commands = Commands::new().on::<User>(staff, command);
-    let done = order.carry_out(&app, &subject, &commands, limited(&app)).await?;
+    let done = request.execute(&app, &subject, &commands, limited(&app)).await?;
     let place = format!("/v1/organizations/{platform}/users");
-    Ok(Changed::of(&app, done, &subject, order.dry_run).await?.created(&place))
+    Ok(CommandResult::of(&app, done, &subject, request.dry_run).await?.created(&place))
 }
 
 /// Take a super admin's rights.
 ///
 /// Their account of the platform is locked out, on its next request; the last one cannot go. Needs `super_admins:write`.
 #[utoipa::path(post, path = "/v1/platform/super-admins/{user}/demote", tag = "super admins",
-    operation_id = "demote_super_admin", params(("user" = String, Path), OrderParameters), request_body = Nothing,
+    operation_id = "demote_super_admin", params(("user" = String, Path), CommandParameters), request_body = Nothing,
     responses((status = 200, body = Deactivated)))]
 pub(crate) async fn demote_super_admin(
     State(app): State<App>,
     Path(user): Path<String>,
-    order: Order<WriteStaff, Nothing>,
+    request: CommandRequest<WriteStaff, Nothing>,
 ) -> Result<Deactivated, Problem> {
-    user::deactivate(&app, &user, &order).await
+    user::deactivate(&app, &user, &request).await
 }
 
-fn refused(refusal: Refusal) -> Problem {
-    porttask_runtime::execute::Refused::from(refusal).into()
+fn rejected(rejection: Rejection) -> Problem {
+    porttask_runtime::execute::Rejected::from(rejection).into()
 }

@@ -27,10 +27,10 @@ use crate::http::document::tagged;
 use crate::http::{
     app::App,
     listing::{Asked, Listing, Page, Sort},
+    permissions::{Impersonable, Permission, ReadUsers, WriteRoles, WriteUsers},
     problem::Problem,
-    request::{Allowed, Nothing, Order, OrderParameters},
-    response::{Changed, etag},
-    rights::{Impersonable, ReadUsers, Right, WriteRoles, WriteUsers},
+    request::{Authorized, CommandParameters, CommandRequest, Nothing},
+    response::{CommandResult, etag},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -44,8 +44,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 const SORTS: &[Sort] = &[
-    ("name", &["folded_name", "user"]),
-    ("email", &["folded_email", "user"]),
+    ("name", &["normalized_name", "user"]),
+    ("email", &["normalized_email", "user"]),
     ("created_at", &["created_at", "user"]),
 ];
 
@@ -120,7 +120,7 @@ pub(crate) struct UserPatch {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Deactivated {
     #[serde(flatten)]
-    changed: Changed,
+    changed: CommandResult,
     /// The API keys in their name: they are refused until an admin adopts them.
     #[schema(value_type = Vec<String>)]
     keys_that_stop: Vec<ApiKeyId>,
@@ -132,7 +132,7 @@ impl IntoResponse for Deactivated {
     }
 }
 
-/// Which users, in which order.
+/// Which users, in which request.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -157,12 +157,12 @@ pub(crate) struct UserFilter {
 }
 
 /// Nobody grants more than they hold. Staff of the platform hold everything.
-pub(super) fn may_grant<R: Right>(
-    by: &mut Allowed<R>,
+pub(super) fn may_grant<R: Permission>(
+    caller: &mut Authorized<R>,
     permissions: Option<Permissions>,
     role: Role,
 ) -> Result<(), Problem> {
-    by.grant(permissions.unwrap_or(role.ceiling()))
+    caller.grant(permissions.unwrap_or(role.ceiling()))
 }
 
 pub(super) fn stream(organization: OrganizationId, user: UserId) -> Result<StreamId, Problem> {
@@ -182,26 +182,27 @@ pub(crate) fn user_in(path: &str) -> Result<UserId, Problem> {
     responses((status = 200, body = Page<Shown>)))]
 pub(crate) async fn list_users(
     State(app): State<App>,
-    by: Allowed<Impersonable<ReadUsers>>,
+    caller: Authorized<Impersonable<ReadUsers>>,
     filter: Result<Query<UserFilter>, QueryRejection>,
 ) -> Result<axum::Json<Page<Shown>>, Problem> {
-    list(&app, &by, filter).await
+    list(&app, &caller, filter).await
 }
 
 /// Users of the organization that is asked about.
-pub(super) async fn list<R: Right>(
+pub(super) async fn list<R: Permission>(
     app: &App,
-    by: &Allowed<R>,
+    caller: &Authorized<R>,
     filter: Result<Query<UserFilter>, QueryRejection>,
 ) -> Result<axum::Json<Page<Shown>>, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
-    by.catch_up(app, view::Users::NAME).await?;
-    let mut conditions = vec![Condition::Equal("organization", by.organization.to_value())];
+    caller.catch_up(app, view::Users::NAME).await?;
+    let mut conditions = vec![Condition::Equal("organization", caller.organization.to_value())];
     conditions.extend(filter.role.map(|role| Condition::Equal("role", role.to_value())));
     conditions.extend(filter.status.map(|status| Condition::Equal("status", status.to_value())));
     let UserFilter { q, sort, limit, cursor, .. } = &filter;
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
-    let listing = Listing::new::<view::Users>(app, (by.organization, vec![by.partition]), conditions, SORTS, &asked)?;
+    let listing =
+        Listing::new::<view::Users>(app, (caller.organization, vec![caller.partition]), conditions, SORTS, &asked)?;
     Ok(axum::Json(listing.page::<view::Users, Shown>(app).await?))
 }
 
@@ -213,20 +214,24 @@ pub(super) async fn list<R: Right>(
     responses((status = 200, body = Shown)))]
 pub(crate) async fn get_user(
     State(app): State<App>,
-    by: Allowed<Impersonable<ReadUsers>>,
+    caller: Authorized<Impersonable<ReadUsers>>,
     Path((_, user)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let user = user_in(&user)?;
-    by.catch_up(&app, view::Users::NAME).await?;
-    let row = row(&app, &by, user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    caller.catch_up(&app, view::Users::NAME).await?;
+    let row = row(&app, &caller, user).await?.ok_or_else(|| Problem::not_found("user"))?;
     let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
     Ok((headers, axum::Json(Shown::from(row))).into_response())
 }
 
 /// A user's row.
-pub(crate) async fn row<R: Right>(app: &App, by: &Allowed<R>, user: UserId) -> Result<Option<view::User>, Problem> {
-    let key = [("organization", by.organization.to_value()), ("user", Value::Id(user.0))];
-    Ok(app.views.row::<view::Users>(by.partition, key).await?)
+pub(crate) async fn row<R: Permission>(
+    app: &App,
+    caller: &Authorized<R>,
+    user: UserId,
+) -> Result<Option<view::User>, Problem> {
+    let key = [("organization", caller.organization.to_value()), ("user", Value::Id(user.0))];
+    Ok(app.views.row::<view::Users>(caller.partition, key).await?)
 }
 
 /// Change a user's role and permissions.
@@ -234,24 +239,24 @@ pub(crate) async fn row<R: Right>(app: &App, by: &Allowed<R>, user: UserId) -> R
 /// Holds on their next request. Needs `roles:write`.
 #[utoipa::path(patch, path = "/v1/organizations/{org}/users/{user}", tag = "users", operation_id = "change_user",
     params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
-        OrderParameters),
+        CommandParameters),
     request_body(content = UserPatch, content_type = "application/merge-patch+json"),
-    responses((status = 200, body = Changed)))]
+    responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_user(
     State(app): State<App>,
     Path((_, user)): Path<(String, String)>,
-    mut order: Order<WriteRoles, UserPatch>,
-) -> Result<Changed, Problem> {
-    let UserPatch { role, permissions } = order.body;
+    mut request: CommandRequest<WriteRoles, UserPatch>,
+) -> Result<CommandResult, Problem> {
+    let UserPatch { role, permissions } = request.body;
     if let Some(permissions) = permissions {
-        may_grant(&mut order.by, Some(permissions), Role::Admin)?;
+        may_grant(&mut request.caller, Some(permissions), Role::Admin)?;
     }
     let command = match (role, permissions) {
         (Some(role), permissions) => Command::ChangeRole { role, permissions },
         (None, Some(permissions)) => Command::ChangePermissions { permissions },
         (None, None) => return Err(Problem::invalid("", "say what is to be changed: role, permissions or both")),
     };
-    change(&app, &user, &order, command).await
+    change(&app, &user, &request, command).await
 }
 
 /// Lock a user out.
@@ -261,23 +266,23 @@ pub(crate) async fn change_user(
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/deactivate", tag = "users",
     operation_id = "deactivate_user",
     params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
-        OrderParameters),
+        CommandParameters),
     request_body = Nothing, responses((status = 200, body = Deactivated)))]
 pub(crate) async fn deactivate_user(
     State(app): State<App>,
     Path((_, user)): Path<(String, String)>,
-    order: Order<WriteUsers, Nothing>,
+    request: CommandRequest<WriteUsers, Nothing>,
 ) -> Result<Deactivated, Problem> {
-    deactivate(&app, &user, &order).await
+    deactivate(&app, &user, &request).await
 }
 
-pub(super) async fn deactivate<R: Right>(
+pub(super) async fn deactivate<R: Permission>(
     app: &App,
     user: &str,
-    order: &Order<R, Nothing>,
+    request: &CommandRequest<R, Nothing>,
 ) -> Result<Deactivated, Problem> {
-    let keys_that_stop = in_the_name_of(app, &order.by, user).await?;
-    let changed = change(app, user, order, Command::Deactivate).await?;
+    let keys_that_stop = in_the_name_of(app, &request.caller, user).await?;
+    let changed = change(app, user, request, Command::Deactivate).await?;
     Ok(Deactivated { changed, keys_that_stop })
 }
 
@@ -287,25 +292,25 @@ pub(super) async fn deactivate<R: Right>(
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/reactivate", tag = "users",
     operation_id = "reactivate_user",
     params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
-        OrderParameters),
-    request_body = Nothing, responses((status = 200, body = Changed)))]
+        CommandParameters),
+    request_body = Nothing, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn reactivate_user(
     State(app): State<App>,
     Path((_, user)): Path<(String, String)>,
-    order: Order<WriteUsers, Nothing>,
-) -> Result<Changed, Problem> {
-    change(&app, &user, &order, Command::Reactivate).await
+    request: CommandRequest<WriteUsers, Nothing>,
+) -> Result<CommandResult, Problem> {
+    change(&app, &user, &request, Command::Reactivate).await
 }
 
 /// A command to a user who exists.
-pub(crate) async fn change<R: Right, B>(
+pub(crate) async fn change<R: Permission, B>(
     app: &App,
     user: &str,
-    order: &Order<R, B>,
+    request: &CommandRequest<R, B>,
     command: Command,
-) -> Result<Changed, Problem> {
+) -> Result<CommandResult, Problem> {
     let user: UserId = user_in(user)?;
-    let subject = stream(order.by.organization, user)?;
-    let done = order.carry_out(app, &subject, &Commands::new().on::<User>(user, command), |it| it).await?;
-    Changed::of(app, done, &subject, order.dry_run).await
+    let subject = stream(request.caller.organization, user)?;
+    let done = request.execute(app, &subject, &Commands::new().on::<User>(user, command), |it| it).await?;
+    CommandResult::of(app, done, &subject, request.dry_run).await
 }

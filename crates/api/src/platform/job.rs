@@ -19,10 +19,10 @@ use crate::http::document::tagged;
 use crate::http::{
     app::App,
     listing::Page,
+    permissions::{Impersonable, Permission, ReadUsers},
     problem::Problem,
-    request::Allowed,
+    request::Authorized,
     response::place_of,
-    rights::{Impersonable, ReadUsers, Right},
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -74,7 +74,7 @@ pub(crate) struct ShownJob {
     /// How many parts it has.
     total: u64,
     /// How many parts ended how. For an import: `registered`, `unchanged`, `refused`, and of these `invited`.
-    #[schema(example = json!({"registered": 120, "refused": 2, "invited": 120}))]
+    #[schema(example = json!({"registered": 120, "rejected": 2, "invited": 120}))]
     counts: Counts,
     /// When it was ordered.
     #[schema(value_type = String, format = DateTime)]
@@ -150,7 +150,7 @@ pub(crate) async fn order(app: &App, job: NewJob) -> Result<Response, Problem> {
 }
 
 /// That an organization has too many jobs to order this one: told before much work is done for it. A repetition of an
-/// order that was taken is not refused.
+/// order that was taken is not rejected.
 pub(crate) async fn must_have_room(app: &App, organization: OrganizationId, id: JobId) -> Result<(), Problem> {
     let failed = |error| Problem::unavailable(&error);
     let reached = app.database.reached_job_limit(organization, Timestamp::now(), LIMITS).await.map_err(failed)?;
@@ -176,10 +176,10 @@ fn full(limit: ReachedLimit) -> Problem {
 }
 
 /// The job that a path names, if it is of the organization.
-pub(crate) async fn find<R: Right>(app: &App, by: &Allowed<R>, job: &str) -> Result<Job, Problem> {
+pub(crate) async fn find<R: Permission>(app: &App, caller: &Authorized<R>, job: &str) -> Result<Job, Problem> {
     let unknown = || Problem::not_found("job");
     let id: JobId = job.parse().map_err(|_| unknown())?;
-    let found = app.database.job(by.organization, id).await.map_err(|error| Problem::unavailable(&error))?;
+    let found = app.database.job(caller.organization, id).await.map_err(|error| Problem::unavailable(&error))?;
     found.ok_or_else(unknown)
 }
 
@@ -191,14 +191,14 @@ pub(crate) async fn find<R: Right>(app: &App, by: &Allowed<R>, job: &str) -> Res
     responses((status = 200, body = Page<ShownJob>)))]
 pub(crate) async fn list_jobs(
     State(app): State<App>,
-    by: Allowed<Impersonable<ReadUsers>>,
+    caller: Authorized<Impersonable<ReadUsers>>,
     page: Result<Query<JobPage>, QueryRejection>,
 ) -> Result<Json<Page<ShownJob>>, Problem> {
     let Query(JobPage { limit, cursor }) = page.map_err(|error| Problem::invalid("query", error.body_text()))?;
     let limit = limit_of(limit, DEFAULT_LIMIT, MAX_LIMIT)?;
     let wrong = |_| Problem::invalid("cursor", "is not one of this listing: begin again without it");
     let after = cursor.as_deref().map(str::parse).transpose().map_err(wrong)?;
-    let jobs = app.database.jobs(by.organization, after, limit + 1).await;
+    let jobs = app.database.jobs(caller.organization, after, limit + 1).await;
     let mut jobs = jobs.map_err(|error| Problem::unavailable(&error))?;
     let is_last = jobs.len() <= limit;
     jobs.truncate(limit);
@@ -214,10 +214,10 @@ pub(crate) async fn list_jobs(
     responses((status = 200, body = ShownJob)))]
 pub(crate) async fn get_job(
     State(app): State<App>,
-    by: Allowed<Impersonable<ReadUsers>>,
+    caller: Authorized<Impersonable<ReadUsers>>,
     Path((_, job)): Path<(String, String)>,
 ) -> Result<Json<ShownJob>, Problem> {
-    let job = find(&app, &by, &job).await?;
+    let job = find(&app, &caller, &job).await?;
     if job.finished_at.is_some() {
         // Whoever hears that it is done finds in listings what it did.
         app.views.catch_up(Users::NAME, CATCH_UP).await?;

@@ -205,11 +205,11 @@ impl AuditLog {
         is_for_staff: bool,
     ) -> Result<Vec<Entry>, AuditLogError> {
         let Some(organization) = events.first().map(|event| event.stream.organization) else { return Ok(Vec::new()) };
-        let facts = self.vault.facts(&events).await?;
+        let domain_events = self.vault.domain_events(&events).await?;
         let metas = self.vault.metas(&events).await?;
         let mut entries = Vec::with_capacity(events.len());
         let mut people: HashMap<(OrganizationId, UserId), Option<Person>> = HashMap::new();
-        for ((event, fact), mut meta) in events.iter().zip(&facts).zip(metas) {
+        for ((event, domain_event), mut meta) in events.iter().zip(&domain_events).zip(metas) {
             let is_by_staff =
                 meta.impersonator.is_some() || actor_of(&meta).is_some_and(|(home, _)| home != organization);
             if !is_for_staff && is_by_staff {
@@ -219,7 +219,7 @@ impl AuditLog {
                 meta = Meta { impersonator, session, request_id, ..Meta::by(actor) };
             }
             let subject = porttask_domain::uuid_of(event.stream.name.id()).unwrap_or_default();
-            let description = describe(event.event_type.as_str(), subject, fact);
+            let description = describe(event.event_type.as_str(), subject, domain_event);
             people.extend(actor_of(&meta).map(|actor| (actor, None)));
             people.extend(staff_of(&meta).map(|staff| (staff, None)));
             people.extend(user_of(organization, &description).map(|target| (target, None)));

@@ -1,6 +1,6 @@
-//! Refusals of callers who are signed in, taken down by caller, operation, problem and hour; attempts to sign in that failed,
-//! by account and hour; and what staff of the platform read in somebody's name, by session, operation and hour: the first at
-//! once, all others of the hour together, so that whoever tries a thousand times fills a line of the audit log and not a
+//! Requests that were denied to callers who are signed in, counted by caller, operation, problem and hour; failed sign-ins, by
+//! account and hour; and what staff of the platform read while acting as a user, by session, operation and hour. The first of
+//! each is recorded at once, all others of the hour together: a thousand attempts fill one line of the audit log, not a
 //! thousand.
 
 use std::{
@@ -14,8 +14,8 @@ use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use porttask_domain::{
     Impersonator, Meta, OrganizationId, UserId,
-    compliance::{Readings, Refusals as Aggregate, reading, refusal::Command},
-    identity::Capability,
+    compliance::{Denials, StaffAccess, denial, staff_access},
+    identity::{Capability, FailedSignIns, sign_in},
 };
 use porttask_runtime::{
     execute::{Executor, Request},
@@ -26,14 +26,14 @@ use sha2::Sha256;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-/// The most lines that are counted at a time. Beyond, refusals are not taken down until an hour is over.
+/// The most lines that are counted at a time. Beyond that, denials are not recorded until an hour is over.
 const MOST_LINES: usize = 20_000;
 /// The most lines that are written at a time.
 const WRITERS: usize = 4;
 const HOUR: i64 = 3_600;
 
-/// Takes refusals down.
-pub struct Refusals {
+/// Records denials.
+pub struct DenialLog {
     executor: Arc<Executor>,
     /// What the ids of lines are made by. Nodes count apart, and each time that one starts.
     seal: Hmac<Sha256>,
@@ -41,33 +41,33 @@ pub struct Refusals {
     writers: Arc<Semaphore>,
 }
 
-/// A refusal.
+/// A denied request.
 #[derive(Debug, Clone)]
-pub struct Refused {
+pub struct Denied {
     /// Where the caller's account is.
     pub organization: OrganizationId,
     /// The caller, or whose account somebody tried to get into.
     pub user: UserId,
-    /// What was refused.
+    /// What was denied.
     pub what: What,
     /// From where they asked.
     pub meta: Meta,
 }
 
-/// What was refused.
+/// What was denied.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum What {
     /// An operation.
     Operation {
         /// Its name.
         operation: String,
-        /// Why it was refused: the name of a problem.
+        /// Why it was denied: the name of a problem.
         problem: String,
     },
     /// To sign in to an account that exists.
     SignIn,
-    /// Nothing: staff of the platform read something in the caller's name.
-    Reading {
+    /// Nothing: staff of the platform read something on behalf of the caller.
+    StaffAccess {
         /// The name of the operation.
         operation: String,
     },
@@ -85,53 +85,53 @@ struct Line {
 #[derive(Clone)]
 struct Count {
     total: u64,
-    noted: u64,
+    recorded: u64,
     /// From where the last one came.
     meta: Meta,
 }
 
-impl Refusals {
+impl DenialLog {
     /// Of this node.
     ///
     /// # Errors
     /// If a key cannot be had.
     pub async fn open(executor: Arc<Executor>, vault: &Vault) -> Result<Self, VaultError> {
-        let seal = vault.authenticator("refusals").await?.chain_update(Uuid::now_v7().as_bytes());
+        let seal = vault.authenticator("denials").await?.chain_update(Uuid::now_v7().as_bytes());
         Ok(Self { executor, seal, lines: Mutex::default(), writers: Arc::new(Semaphore::new(WRITERS)) })
     }
 
-    /// Takes a refusal down: the first of its line at once, in the background.
-    pub fn note(self: &Arc<Self>, refused: Refused, now: Timestamp) {
-        if let Some((line, Count { total: 1, .. })) = self.count(refused, now) {
-            let refusals = Arc::clone(self);
-            tokio::spawn(async move { refusals.write(&line).await });
+    /// Records a denial: the first of its line at once, in the background.
+    pub fn record(self: &Arc<Self>, denied: Denied, now: Timestamp) {
+        if let Some((line, Count { total: 1, .. })) = self.count(denied, now) {
+            let denial_log = Arc::clone(self);
+            tokio::spawn(async move { denial_log.write(&line).await });
         }
     }
 
-    /// Takes something down, and answers whether its line was begun: the first is recorded before this answers.
-    pub async fn note_first(&self, refused: Refused, now: Timestamp) -> bool {
-        let Some((line, count)) = self.count(refused, now) else { return false };
-        count.noted > 0 || self.write(&line).await
+    /// Records something, and returns whether its line was begun: the first is recorded before this returns.
+    pub async fn record_first(&self, denied: Denied, now: Timestamp) -> bool {
+        let Some((line, count)) = self.count(denied, now) else { return false };
+        count.recorded > 0 || self.write(&line).await
     }
 
     /// Counts one more of a line; `None` if there are too many lines.
-    fn count(&self, refused: Refused, now: Timestamp) -> Option<(Line, Count)> {
-        let Refused { organization, user, what, meta } = refused;
+    fn count(&self, denied: Denied, now: Timestamp) -> Option<(Line, Count)> {
+        let Denied { organization, user, what, meta } = denied;
         let (hour, impersonator) = (now.as_second().div_euclid(HOUR), meta.impersonator);
         let line = Line { organization, user, impersonator, what, hour };
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() >= MOST_LINES && !lines.contains_key(&line) {
-            tracing::warn!("too many different refusals in an hour: some are not taken down");
+            tracing::warn!("too many different denials in an hour: some are not recorded");
             return None;
         }
-        let count = lines.entry(line.clone()).or_insert_with(|| Count { total: 0, noted: 0, meta: meta.clone() });
+        let count = lines.entry(line.clone()).or_insert_with(|| Count { total: 0, recorded: 0, meta: meta.clone() });
         count.total += 1;
         count.meta = meta;
         let count = count.clone();
         Some((line, count))
     }
 
-    /// Takes down what hours that are over have left, again and again.
+    /// Records what past hours have left, again and again.
     pub async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -139,37 +139,37 @@ impl Refusals {
         }
     }
 
-    /// Takes down all that was only counted so far, as far as time lets; answers whether it did.
+    /// Records all that was only counted so far, as far as time permits; returns whether it did.
     pub async fn shutdown(&self, patience: Duration) -> bool {
         tokio::time::timeout(patience, self.settle(None)).await.is_ok()
     }
 
-    /// Takes down the lines of hours before that of `now`, or all, and forgets those that are complete.
+    /// Records the lines of hours before that of `now`, or all, and forgets those that are complete.
     async fn settle(&self, now: Option<Timestamp>) {
         let present = now.map_or(i64::MAX, |now| now.as_second().div_euclid(HOUR));
         let over: Vec<Line> = {
             let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
             // Also the first ones that could not be written at once.
-            let is_due = |(line, count): &(&Line, &Count)| line.hour < present || count.noted == 0;
+            let is_due = |(line, count): &(&Line, &Count)| line.hour < present || count.recorded == 0;
             lines.iter().filter(is_due).map(|(line, _)| line.clone()).collect()
         };
         stream::iter(over)
             .for_each_concurrent(WRITERS, |line| async move {
                 _ = self.write(&line).await;
                 let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-                if line.hour < present && lines.get(&line).is_some_and(|count| count.noted == count.total) {
+                if line.hour < present && lines.get(&line).is_some_and(|count| count.recorded == count.total) {
                     lines.remove(&line);
                 }
             })
             .await;
     }
 
-    /// Takes a line down as far as it was counted; answers whether it is.
+    /// Records a line as far as it was counted; returns whether it is.
     async fn write(&self, line: &Line) -> bool {
         let Ok(_permit) = self.writers.acquire().await else { return false };
         let (total, meta) = {
             let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(count) = lines.get(line).filter(|count| count.noted < count.total) else { return true };
+            let Some(count) = lines.get(line).filter(|count| count.recorded < count.total) else { return true };
             (count.total, count.meta.clone())
         };
         // What was tried is kept, whatever has become of the organization.
@@ -177,37 +177,37 @@ impl Refusals {
         let user = line.user;
         let done = match line.what.clone() {
             What::Operation { operation, problem } => {
-                let note = Command::Note { operation, problem, total };
-                self.executor.execute::<Aggregate>(self.id(line), note, &request).await
+                let record = denial::Command::Record { operation, problem, total };
+                self.executor.execute::<Denials>(self.id(line), record, &request).await
             }
             What::SignIn => {
-                let note = Command::NoteFailedSignIns { user, total };
-                self.executor.execute::<Aggregate>(self.id(line), note, &request).await
+                let record = sign_in::Command::RecordFailures { user, total };
+                self.executor.execute::<FailedSignIns>(self.id(line), record, &request).await
             }
-            What::Reading { operation } => {
-                let note = reading::Command::Note { operation, total };
-                self.executor.execute::<Readings>(self.id(line), note, &request).await
+            What::StaffAccess { operation } => {
+                let record = staff_access::Command::Record { operation, total };
+                self.executor.execute::<StaffAccess>(self.id(line), record, &request).await
             }
         };
         match done {
             Ok(_) => {
                 let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(count) = lines.get_mut(line) {
-                    count.noted = count.noted.max(total);
+                    count.recorded = count.recorded.max(total);
                 }
             }
-            Err(ref error) => tracing::error!(%error, "refusals could not be taken down: they are tried again"),
+            Err(ref error) => tracing::error!(%error, "denials could not be recorded: they are tried again"),
         }
         done.is_ok()
     }
 
     fn id<T: From<Uuid>>(&self, line: &Line) -> T {
         let Line { organization, user, impersonator, what, hour } = line;
-        // No operation is without a name, and nothing is refused for no reason.
+        // No operation is without a name, and nothing is denied without a reason.
         let (operation, problem) = match what {
             What::Operation { operation, problem } => (operation.as_str(), problem.as_str()),
             What::SignIn => ("", ""),
-            What::Reading { operation } => (operation.as_str(), ""),
+            What::StaffAccess { operation } => (operation.as_str(), ""),
         };
         let session = impersonator.map(|staff| staff.session.0.into_bytes()).unwrap_or_default();
         let mut seal = self.seal.clone();

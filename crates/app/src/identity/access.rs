@@ -20,7 +20,7 @@ use porttask_domain::{
     identity::{
         Permissions, Role, Session, User,
         api_key::KeyScope,
-        session::{self, Eras},
+        session::{self, SessionEpoch},
     },
 };
 use quick_cache::sync::Cache;
@@ -30,9 +30,9 @@ use uuid::Uuid;
 
 use self::seen::Seen;
 pub use self::token::{Credential, InvalidToken, Token};
-use crate::identity::activity::{SessionLimits, Uses};
+use crate::identity::credential_activity::{CredentialActivity, SessionLimits};
 use porttask_runtime::{
-    execute::{Commands, ExecuteError, Executor, Refused, Request, stream_of},
+    execute::{Commands, ExecuteError, Executor, Rejected, Request, stream_of},
     ledger::Database,
     log::{Expected, LogError, NewSecret, SecretId, SecretKind, StreamId, Version},
     new_id,
@@ -47,7 +47,7 @@ const ATTEMPTS: u32 = 5;
 pub struct Access {
     database: Arc<dyn Database>,
     executor: Arc<Executor>,
-    uses: Arc<Uses>,
+    activity: Arc<CredentialActivity>,
     secrets: Cache<SecretId, [u8; 32]>,
 }
 
@@ -79,8 +79,8 @@ pub struct Beginning {
     pub token: Token,
     /// What is kept of it, to be recorded with its event.
     pub secret: NewSecret,
-    /// In which eras it begins.
-    pub eras: Eras,
+    /// In which session_epoch it begins.
+    pub session_epoch: SessionEpoch,
     /// What must still be so when it does.
     pub seen: Vec<Expected>,
 }
@@ -93,13 +93,13 @@ pub enum AccessError {
     Unknown,
     /// The caller is known, and their organization is locked out.
     #[error("{0}")]
-    Refused(Refused),
+    Rejected(Rejected),
     /// The key is good, and not from where it is used.
     #[error("this API key is not accepted from your address")]
     Elsewhere(Box<Caller>),
     /// The key is good, and nobody is there any more in whose name it works.
     #[error("the person in whose name this API key works is not active: an admin can adopt it")]
-    NoMaker,
+    OwnerInactive,
     /// It could not be found out.
     #[error(transparent)]
     Failed(#[from] ExecuteError),
@@ -155,13 +155,13 @@ impl Caller {
 
 impl Access {
     /// To this log.
-    pub fn new(database: Arc<dyn Database>, executor: Arc<Executor>, uses: Arc<Uses>) -> Self {
-        Self { database, executor, uses, secrets: Cache::new(KEPT_SECRETS) }
+    pub fn new(database: Arc<dyn Database>, executor: Arc<Executor>, activity: Arc<CredentialActivity>) -> Self {
+        Self { database, executor, activity, secrets: Cache::new(KEPT_SECRETS) }
     }
 
     /// How long sessions last.
     pub fn limits(&self) -> SessionLimits {
-        self.uses.limits()
+        self.activity.limits()
     }
 
     /// Begins a session of a user who has proved who they are. The token is shown once; only its hash is kept.
@@ -183,16 +183,16 @@ impl Access {
                 Err(AccessError::Unknown) if attempt == 0 => continue,
                 beginning => beginning?,
             };
-            let Beginning { token, secret, eras, seen } = beginning;
+            let Beginning { token, secret, session_epoch, seen } = beginning;
             let mut request = Request::new(organization, Meta { session: Some(session), ..meta.clone() });
             request.expected = seen;
             request.secrets.push(secret);
             let Range { start: started_at, end: expires_at } = lasts;
-            let start = session::Command::Start { user, method, started_at, expires_at, eras };
+            let start = session::Command::Start { user, method, started_at, expires_at, session_epoch };
             let commands = Commands::new().on_new::<Session>(session, start);
             match self.executor.execute_all(&commands, &request).await {
                 Ok(_) => return Ok((session, token)),
-                Err(ExecuteError::Refused(refused)) => return Err(AccessError::Refused(refused)),
+                Err(ExecuteError::Rejected(rejected)) => return Err(AccessError::Rejected(rejected)),
                 // User or organization were changed at this very moment, perhaps locked out.
                 Err(ExecuteError::Outdated(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -228,8 +228,9 @@ impl Access {
         if state.rights().is_none() {
             return Err(AccessError::Unknown);
         }
-        let eras = Eras { user: state.era(), organization: seen.era_of(organization).await? };
-        Ok(Beginning { secret: kept(&token), token, eras, seen: seen.versions })
+        let session_epoch =
+            SessionEpoch { user: state.session_epoch(), organization: seen.session_epoch_of(organization).await? };
+        Ok(Beginning { secret: kept(&token), token, session_epoch, seen: seen.versions })
     }
 
     /// A secret of a key, to be given out with the event that makes it. It is shown once; only its hash is kept.

@@ -4,7 +4,7 @@ use porttask_domain::{
     OrganizationId, UserId,
     identity::{EmailAddress, user::Status},
 };
-use porttask_projections::{ColumnType, ReadModel, Value, folded, identity::user::Users};
+use porttask_projections::{ColumnType, ReadModel, Value, identity::user::Users, normalized};
 use std::{sync::Arc, time::Duration};
 
 use crate::identity::organizations;
@@ -78,17 +78,17 @@ impl Accounts {
         let mut query = Query {
             is_everywhere: true,
             conditions: vec![
-                Condition::Equal("folded_email", Value::Text(folded(&email.to_string()))),
+                Condition::Equal("normalized_email", Value::Text(normalized(&email.to_string()))),
                 Condition::Equal("status", Status::Active.to_value()),
             ],
-            sort: vec!["folded_email", "organization", "user"],
+            sort: vec!["normalized_email", "organization", "user"],
             limit: PAGE,
             ..Query::default()
         };
         loop {
             let rows = self.views.rows::<Users>(&query).await?;
             query.after = rows.last().map(|last| {
-                vec![Value::Text(last.folded_email.clone()), last.organization.to_value(), last.user.to_value()]
+                vec![Value::Text(last.normalized_email.clone()), last.organization.to_value(), last.user.to_value()]
             });
             let is_last = rows.len() < PAGE;
             for row in rows {

@@ -118,7 +118,7 @@ pub enum LineResult {
     /// There is an account with this address already; it stays as it is.
     Unchanged,
     /// There is none.
-    Refused,
+    Rejected,
 }
 
 impl LineResult {
@@ -127,7 +127,7 @@ impl LineResult {
         match self {
             Self::Registered => "registered",
             Self::Unchanged => "unchanged",
-            Self::Refused => "refused",
+            Self::Rejected => "rejected",
         }
     }
 }
@@ -147,16 +147,16 @@ pub struct LineReport {
     /// Why an invitation was not sent although it was asked for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub not_invited: Option<String>,
-    /// Why it was refused: the first [`MOST_FAULTS`] reasons.
+    /// Why it was rejected: the first [`MOST_FAULTS`] reasons.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub faults: Vec<Fault>,
 }
 
 impl LineReport {
     /// Of a line of which nothing came.
-    pub(crate) fn refused(line: u64, mut faults: Vec<Fault>) -> Self {
+    pub(crate) fn rejected(line: u64, mut faults: Vec<Fault>) -> Self {
         faults.truncate(MOST_FAULTS);
-        Self { line, result: LineResult::Refused, user: None, invited: false, not_invited: None, faults }
+        Self { line, result: LineResult::Rejected, user: None, invited: false, not_invited: None, faults }
     }
 }
 

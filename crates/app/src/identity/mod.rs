@@ -2,14 +2,15 @@
 //!
 //! | module | what it owns |
 //! |---|---|
+//! | [`account_reminders`] | mails that list the accounts with an email address |
 //! | [`access`] | from a token to permissions that hold now |
 //! | [`accounts`] | which accounts an email address means |
-//! | [`activity`] | when and from where sessions and keys were last used |
+//! | [`credential_activity`] | when and from where sessions and keys were last used |
 //! | [`attempts`] | how often somebody may try to sign in |
 //! | [`import`] | users from a file |
 //! | [`invitations`] | how many people are invited, and how long an invitation lasts |
 //! | [`links`] | links that prove something: an invitation, the first sign-in |
-//! | [`mailboxes`] | reminding people by mail which accounts they have |
+//! | [`mails`] | what is mailed to users |
 //! | [`organizations`] | which organization is meant |
 //! | [`password_resets`] | links for people who have lost their passwords |
 //! | [`passwords`] | hashes of passwords, and the work that an attempt costs |
@@ -18,13 +19,14 @@
 //! | [`staff`] | by which number organizations see the platform's staff |
 
 pub mod access;
+pub mod account_reminders;
 pub mod accounts;
-pub mod activity;
 pub mod attempts;
+pub mod credential_activity;
 pub mod import;
 pub mod invitations;
 pub mod links;
-pub mod mailboxes;
+pub mod mails;
 pub mod organizations;
 pub mod password_resets;
 pub mod passwords;

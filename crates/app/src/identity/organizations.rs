@@ -6,7 +6,7 @@ use porttask_domain::{
     identity::{DomainName, EmailAddress, Organization},
 };
 use porttask_runtime::{
-    execute::{Halt, Precondition, Request, Work},
+    execute::{Precondition, Request, Stop, UnitOfWork},
     ledger::Database,
     log::LogError,
     vault::Vault,
@@ -17,12 +17,12 @@ pub struct StatusAllows;
 
 #[async_trait]
 impl Precondition for StatusAllows {
-    async fn check(&self, request: &Request, work: &mut Work<'_>) -> Result<(), Halt> {
-        if request.organization == OrganizationId::PLATFORM || request.founding {
+    async fn check(&self, request: &Request, work: &mut UnitOfWork<'_>) -> Result<(), Stop> {
+        if request.organization == OrganizationId::PLATFORM || request.creates_organization {
             return Ok(());
         }
         let organization: Organization = work.read::<Organization>(request.organization).await?;
-        organization.allow(request.capability).map_err(|refusal| Halt::Refused(refusal.into()))
+        organization.allow(request.capability).map_err(|rejection| Stop::Rejected(rejection.into()))
     }
 }
 

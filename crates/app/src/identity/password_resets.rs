@@ -71,7 +71,7 @@ impl PasswordResets {
         for (organization, user) in accounts {
             match self.send(organization, user, request, now).await {
                 // Whoever cannot sign in anyway gets no mail.
-                Ok(()) | Err(ExecuteError::Refused(_)) => {}
+                Ok(()) | Err(ExecuteError::Rejected(_)) => {}
                 Err(error) => tracing::error!(%error, "a link for a new password was not sent"),
             }
         }

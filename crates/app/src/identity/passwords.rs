@@ -118,7 +118,7 @@ pub struct Passwords {
     waiting: Arc<Semaphore>,
     memory: Arc<Memory>,
     parallel: usize,
-    refused: AtomicU64,
+    rejected: AtomicU64,
     done: AtomicU64,
 }
 
@@ -130,7 +130,7 @@ pub struct Load {
     /// How many wait.
     pub waiting: u64,
     /// How many were refused since the beginning, because too many waited.
-    pub refused: u64,
+    pub rejected: u64,
     /// How many were hashed since the beginning.
     pub done: u64,
 }
@@ -141,8 +141,8 @@ impl Passwords {
         let parallel = std::thread::available_parallelism().map_or(1, usize::from);
         let waiting = Arc::new(Semaphore::new(parallel * (1 + WAITING_PER_PERMIT)));
         let permits = Arc::new(Semaphore::new(parallel));
-        let (refused, done) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { database, permits, waiting, memory: Arc::default(), parallel, refused, done }
+        let (rejected, done) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { database, permits, waiting, memory: Arc::default(), parallel, rejected, done }
     }
 
     /// What there is to do now.
@@ -150,8 +150,8 @@ impl Passwords {
         let at_work = self.parallel.saturating_sub(self.permits.available_permits());
         let all = self.parallel * (1 + WAITING_PER_PERMIT);
         let waiting = all.saturating_sub(self.waiting.available_permits()).saturating_sub(at_work);
-        let (refused, done) = (self.refused.load(Ordering::Relaxed), self.done.load(Ordering::Relaxed));
-        Load { at_work: at_work as u64, waiting: waiting as u64, refused, done }
+        let (rejected, done) = (self.rejected.load(Ordering::Relaxed), self.done.load(Ordering::Relaxed));
+        Load { at_work: at_work as u64, waiting: waiting as u64, rejected, done }
     }
 
     /// What enters the ledger when somebody sets their password.
@@ -203,7 +203,7 @@ impl Passwords {
     /// Does expensive work on a thread of its own, bounded.
     async fn at_work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
         let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            self.rejected.fetch_add(1, Ordering::Relaxed);
             PasswordError::Overloaded
         })?;
         let failed = |error: String| PasswordError::Failed(error);

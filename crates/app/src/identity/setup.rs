@@ -50,7 +50,7 @@ pub async fn make_platform(
     domain: DomainName,
 ) -> Result<(), ExecuteError> {
     let (organization, _) = executor.load::<Organization>(OrganizationId::PLATFORM, OrganizationId::PLATFORM).await?;
-    if organization.standing().is_some() {
+    if organization.status().is_some() {
         return Ok(());
     }
     // The platform tries nothing.
@@ -98,5 +98,5 @@ pub async fn first_super_admin(
     request.secrets.push(passwords.secret(organization, user, password).await?);
     let commands = Commands::new().on::<User>(user, invite).on::<User>(user, accept);
     let done = executor.execute_all(&commands, &request).await?;
-    Ok(!done.facts.is_empty())
+    Ok(!done.events.is_empty())
 }

@@ -18,7 +18,7 @@ use porttask_domain::{
     identity::{EmailAddress, User, session::Method},
 };
 use porttask_runtime::{
-    execute::{ExecuteError, Executor, Refused},
+    execute::{ExecuteError, Executor, Rejected},
     log::LogError,
     vault::{Vault, VaultError},
 };
@@ -27,12 +27,12 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::{
-    compliance::denial_log::{Refusals, Refused as Refusal, What},
+    compliance::denial_log::{DenialLog, Denied, What},
     identity::{
         access::{Access, AccessError, Token},
+        account_reminders::AccountReminders,
         accounts::{Accounts, AccountsError},
         attempts::{Attempts, Look},
-        mailboxes::Mailboxes,
         passwords::{PasswordError, Passwords},
     },
 };
@@ -86,7 +86,7 @@ pub enum SignInError {
     Wrong,
     /// The password is right, and the organization is locked out.
     #[error("{0}")]
-    Refused(Refused),
+    Rejected(Rejected),
     /// There were too many attempts; the next one is looked at after so many seconds.
     #[error("too many attempts to sign in: go on in {0} s, or set a new password by mail")]
     TooOften(u32),
@@ -132,7 +132,7 @@ pub struct Outcomes {
     /// Somebody was let in.
     pub succeeded: AtomicU64,
     /// It was refused, whether there is such an account or not.
-    pub refused: AtomicU64,
+    pub rejected: AtomicU64,
     /// It was refused because there is no such account, or there are several.
     pub unknown: AtomicU64,
     /// It was not looked at, because there were too many.
@@ -144,10 +144,10 @@ pub struct SignIn {
     accounts: Accounts,
     access: Arc<Access>,
     passwords: Arc<Passwords>,
-    refusals: Arc<Refusals>,
+    denial_log: Arc<DenialLog>,
     executor: Arc<Executor>,
     attempts: Arc<Attempts>,
-    mailboxes: Mailboxes,
+    account_reminders: AccountReminders,
     outcomes: Arc<Outcomes>,
     /// What makes devices known.
     devices: Hmac<Sha256>,
@@ -162,13 +162,13 @@ impl SignIn {
         accounts: Accounts,
         (executor, vault): (Arc<Executor>, &Vault),
         (access, passwords): (Arc<Access>, Arc<Passwords>),
-        refusals: Arc<Refusals>,
+        denial_log: Arc<DenialLog>,
         attempts: Arc<Attempts>,
     ) -> Result<Self, VaultError> {
         let devices = vault.authenticator("devices").await?;
-        let mailboxes = Mailboxes::open(Arc::clone(&executor), vault).await?;
+        let account_reminders = AccountReminders::open(Arc::clone(&executor), vault).await?;
         let outcomes = Arc::default();
-        Ok(Self { accounts, access, passwords, refusals, executor, attempts, mailboxes, outcomes, devices })
+        Ok(Self { accounts, access, passwords, denial_log, executor, attempts, account_reminders, outcomes, devices })
     }
 
     /// How attempts have ended.
@@ -185,7 +185,7 @@ impl SignIn {
         let outcome = match &signed_in {
             Ok(_) => &self.outcomes.succeeded,
             Err(SignInError::TooOften(_)) => &self.outcomes.too_often,
-            Err(SignInError::Wrong | SignInError::Refused(_)) => &self.outcomes.refused,
+            Err(SignInError::Wrong | SignInError::Rejected(_)) => &self.outcomes.rejected,
             Err(SignInError::Overloaded | SignInError::Failed(_) | SignInError::Unavailable(_)) => return signed_in,
         };
         outcome.fetch_add(1, Ordering::Relaxed);
@@ -200,7 +200,7 @@ impl SignIn {
         let (home, id) = account.unwrap_or((OrganizationId::PLATFORM, UserId(Uuid::max())));
         let (state, _) = self.executor.load::<User>(home, id).await.map_err(SignInError::Failed)?;
         let trying = self.attempts.by(&attempt.email, attempt.organization.as_deref(), attempt.ip);
-        let device_token = self.device_token(home, id, state.era());
+        let device_token = self.device_token(home, id, state.session_epoch());
         let is_known_device = is_equal(attempt.device_token.as_deref(), &device_token);
         match self.attempts.begin(trying, is_known_device, state.unlocks(), now) {
             Look::Yes => {}
@@ -212,7 +212,7 @@ impl SignIn {
         let Some((organization, user)) = account else {
             self.outcomes.unknown.fetch_add(1, Ordering::Relaxed);
             if meant.len() > 1 {
-                self.tell_accounts(&attempt, now);
+                self.request_reminder(&attempt, now);
             }
             return Err(SignInError::Wrong);
         };
@@ -220,7 +220,7 @@ impl SignIn {
         if !is_right {
             // In the background: whoever waits for the answer learns nothing from the time it takes.
             let (what, meta) = (What::SignIn, from(Actor::Anonymous));
-            self.refusals.note(Refusal { organization, user, what, meta }, now);
+            self.denial_log.record(Denied { organization, user, what, meta }, now);
             return Err(SignInError::Wrong);
         }
         self.attempts.succeeded(trying);
@@ -228,26 +228,28 @@ impl SignIn {
         let expires_at = now + self.access.limits().longest;
         match self.access.start(organization, user, Method::Password, now..expires_at, meta).await {
             Ok((session, token)) => Ok(SignedIn { token, session, user, expires_at, device_token }),
-            Err(AccessError::Unknown | AccessError::NoMaker | AccessError::Elsewhere(_)) => Err(SignInError::Wrong),
-            Err(AccessError::Refused(refused)) => Err(SignInError::Refused(refused)),
+            Err(AccessError::Unknown | AccessError::OwnerInactive | AccessError::Elsewhere(_)) => {
+                Err(SignInError::Wrong)
+            }
+            Err(AccessError::Rejected(rejected)) => Err(SignInError::Rejected(rejected)),
             Err(AccessError::Failed(error)) => Err(SignInError::Failed(error)),
         }
     }
 
     /// What makes a device known to an account, until all its sessions end.
-    fn device_token(&self, organization: OrganizationId, user: UserId, era: u64) -> String {
+    fn device_token(&self, organization: OrganizationId, user: UserId, session_epoch: u64) -> String {
         let mac = self.devices.clone().chain_update(organization.0.as_bytes()).chain_update(user.0.as_bytes());
-        let mac = mac.chain_update(era.to_be_bytes()).finalize().into_bytes();
+        let mac = mac.chain_update(session_epoch.to_be_bytes()).finalize().into_bytes();
         format!("{DEVICE}{}", URL_SAFE_NO_PAD.encode(mac))
     }
 
     /// Has the accounts with an address told to it: in the background, for whoever waits for the answer.
-    fn tell_accounts(&self, attempt: &Attempt, now: Timestamp) {
+    fn request_reminder(&self, attempt: &Attempt, now: Timestamp) {
         let Ok(email) = EmailAddress::new(&attempt.email) else { return };
-        let mailboxes = self.mailboxes.clone();
-        let meta = from(attempt, Actor::Anonymous, mailboxes.id(&email));
+        let account_reminders = self.account_reminders.clone();
+        let meta = from(attempt, Actor::Anonymous, account_reminders.id(&email));
         tokio::spawn(async move {
-            if let Err(error) = mailboxes.tell_accounts(email, meta, now).await {
+            if let Err(error) = account_reminders.request(email, meta, now).await {
                 tracing::warn!(%error, "somebody is not told which accounts they have");
             }
         });

@@ -1,22 +1,22 @@
-//! What a mail says, written once and shown twice: as plain text and as HTML.
+//! The text of a mail, written once and shown twice: as plain text and as HTML.
 
-/// A mail's words.
+/// The text of a mail.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Letter {
+pub struct Letter {
     /// What it is about.
-    pub(super) subject: String,
-    /// What it says, in order.
-    pub(super) paragraphs: Vec<Paragraph>,
+    pub subject: String,
+    /// Its paragraphs, in order.
+    pub paragraphs: Vec<Paragraph>,
 }
 
-/// A part of what a mail says.
+/// A part of a mail.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Paragraph {
+pub enum Paragraph {
     /// Some sentences.
     Text(String),
     /// Something to be opened.
     Link {
-        /// What happens then, in a few words.
+        /// What it does, in a few words.
         label: &'static str,
         /// Its address.
         address: String,
@@ -25,7 +25,7 @@ pub(super) enum Paragraph {
 
 impl Letter {
     /// As plain text: a link is its address, on a line of its own.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let paragraphs = self.paragraphs.iter().map(|paragraph| match paragraph {
             Paragraph::Text(text) => text.as_str(),
             Paragraph::Link { address, .. } => address.as_str(),
@@ -33,8 +33,8 @@ impl Letter {
         paragraphs.collect::<Vec<_>>().join("\n\n") + "\n"
     }
 
-    /// As a page that loads nothing, in a language by its BCP 47 tag. What people are called is text there, never markup.
-    pub(super) fn html(&self, language: &str) -> String {
+    /// As a page that loads nothing, in a language by its BCP 47 tag. Names of people are text there, never markup.
+    pub fn html(&self, language: &str) -> String {
         let paragraphs = self.paragraphs.iter().map(|paragraph| match paragraph {
             Paragraph::Text(text) => format!("<p>{}</p>\n", escaped(text).replace('\n', "<br>\n")),
             Paragraph::Link { label, address } => {
@@ -59,7 +59,7 @@ impl Letter {
     }
 }
 
-/// As it stands in HTML, between tags and within quotes.
+/// A text in HTML, between tags and within quotes.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

@@ -69,7 +69,7 @@ impl Load {
         while homes.len() < partitions {
             let organization = porttask_runtime::new_id::<OrganizationId>();
             let founded = StreamId::new(organization, "organization")?;
-            log.append(Append::new(organization, vec![event(founded)?]).founding()).await?;
+            log.append(Append::new(organization, vec![event(founded)?]).creates_organization()).await?;
             let home = log.partition_of(organization).await?.ok_or("a founded organization is not found")?;
             if homes.iter().all(|(partition, _)| *partition != home) {
                 homes.push((home, organization));

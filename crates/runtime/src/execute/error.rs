@@ -1,10 +1,10 @@
 //! Why nothing was done.
 
-use porttask_domain::{Kind, Refusal};
+use porttask_domain::{Kind, Rejection, Violation};
 use std::fmt;
 
 use crate::{
-    log::{AppendError, GuardRefusal, InvalidName, LogError, StreamId},
+    log::{AppendError, ConstraintViolation, InvalidName, LogError, StreamId},
     vault::VaultError,
 };
 
@@ -13,10 +13,10 @@ use crate::{
 pub enum ExecuteError {
     /// The rules do not let it happen.
     #[error("{0}")]
-    Refused(Refused),
+    Rejected(Rejected),
     /// A name is taken, or a count is at its bound.
-    #[error(transparent)]
-    Guard(GuardRefusal),
+    #[error("{1}")]
+    Constraint(ConstraintViolation, Rejected),
     /// What the caller saw has changed: who they are, or what they want to change.
     #[error("{0} has changed since it was read")]
     Outdated(StreamId),
@@ -49,22 +49,27 @@ pub enum ExecuteError {
 impl From<AppendError> for ExecuteError {
     fn from(error: AppendError) -> Self {
         match error {
-            AppendError::Guard(refusal) => Self::Guard(refusal),
+            AppendError::Constraint(violation) => {
+                let rejected = Rejected::by_constraint(None, &violation);
+                Self::Constraint(violation, rejected)
+            }
             AppendError::Conflict { stream, .. } => Self::Outdated(stream),
             AppendError::AnotherRequest => Self::AnotherRequest,
             AppendError::Overloaded => Self::Overloaded,
             AppendError::OutcomeUnknown => Self::OutcomeUnknown,
             AppendError::PersonKeyExists(_) => Self::Contended,
             AppendError::Log(error) => Self::Log(error),
-            AppendError::UnknownOrganization(_) => Self::Refused(Refused {
+            AppendError::UnknownOrganization(_) => Self::Rejected(Rejected {
                 kind: Kind::NotFound,
                 slug: "organization-not-found",
                 message: "there is no such organization".to_owned(),
+                retry_after_seconds: None,
             }),
-            AppendError::OrganizationExists(_) => Self::Refused(Refused {
+            AppendError::OrganizationExists(_) => Self::Rejected(Rejected {
                 kind: Kind::Conflict,
                 slug: "organization-exists",
                 message: "an organization with this id exists already".to_owned(),
+                retry_after_seconds: None,
             }),
             AppendError::Malformed(_) => Self::Malformed(error.to_string()),
         }
@@ -77,24 +82,46 @@ impl From<InvalidName> for ExecuteError {
     }
 }
 
-/// A refusal by the rules, whichever aggregate's.
+/// A rejection by a domain rule, whichever aggregate's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// What it means for whoever asked.
+pub struct Rejected {
+    /// What it means for the caller.
     pub kind: Kind,
     /// Its stable name.
     pub slug: &'static str,
     /// For people.
     pub message: String,
+    /// After how many seconds a repetition may succeed, if time alone helps.
+    pub retry_after_seconds: Option<u32>,
 }
 
-impl<R: Refusal> From<R> for Refused {
-    fn from(refusal: R) -> Self {
-        Self { kind: refusal.kind(), slug: refusal.slug(), message: refusal.to_string() }
+impl Rejected {
+    /// The answer of a constraint that would be violated.
+    pub(super) fn by_constraint(answer: Option<Violation>, violation: &ConstraintViolation) -> Self {
+        let Some(Violation { kind, slug, message, retry_after_seconds }) = answer else {
+            let (kind, slug, message) = (Kind::Conflict, "limit-reached", violation.to_string());
+            return Self { kind, slug, message, retry_after_seconds: None };
+        };
+        let message = match violation {
+            ConstraintViolation::Taken { owner, .. } => message.replace("{owner}", owner),
+            ConstraintViolation::NotHeld { .. } => message.to_owned(),
+            ConstraintViolation::BelowMinimum { minimum: bound, .. }
+            | ConstraintViolation::AboveMaximum { maximum: bound, .. } => {
+                message.replace("{bound}", &bound.to_string())
+            }
+        };
+        Self { kind, slug, message, retry_after_seconds }
     }
 }
 
-impl fmt::Display for Refused {
+impl<R: Rejection> From<R> for Rejected {
+    fn from(rejection: R) -> Self {
+        let (kind, slug, message) = (rejection.kind(), rejection.slug(), rejection.to_string());
+        Self { kind, slug, message, retry_after_seconds: None }
+    }
+}
+
+impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }

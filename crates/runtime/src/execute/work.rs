@@ -3,36 +3,36 @@
 use std::{any::Any, collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use porttask_domain::{Aggregate, Fact, Guard};
+use porttask_domain::{Constraint, DomainEvent, Registered, Violation};
 
-use super::{Done, ExecuteError, Executor, Refused, Request, stream_of};
+use super::{ExecuteError, Executor, Outcome, OutcomeEvent, Rejected, Request, stream_of};
 use crate::{
-    constraints::in_terms_of_the_log,
-    log::{self, Expected, Placed, StreamId, Version},
+    constraints::to_log_constraint,
+    log::{self, ConstraintViolation, EventType, Expected, Placed, StreamId, Version},
 };
 
-/// A state as it is kept between requests.
+/// A state as it is cached between requests.
 #[derive(Clone)]
-pub(super) struct Kept {
+pub(super) struct CachedAggregate {
     pub(super) version: Version,
     pub(super) state: Arc<dyn Any + Send + Sync>,
 }
 
 /// A state that this request reads and perhaps changes.
-struct Held {
+struct Loaded {
     read: Version,
     state: Arc<dyn Any + Send + Sync>,
 }
 
 /// Why the decisions stopped.
-pub enum Halt {
+pub enum Stop {
     /// By the rules, as far as what was read still holds.
-    Refused(Refused),
+    Rejected(Rejected),
     /// By a failure.
     Failed(ExecuteError),
 }
 
-impl<E: Into<ExecuteError>> From<E> for Halt {
+impl<E: Into<ExecuteError>> From<E> for Stop {
     fn from(error: E) -> Self {
         Self::Failed(error.into())
     }
@@ -41,11 +41,11 @@ impl<E: Into<ExecuteError>> From<E> for Halt {
 /// A command and what it is for, whatever it is.
 #[async_trait]
 pub(super) trait Decide: Send + Sync {
-    async fn decide(&self, work: &mut Work<'_>) -> Result<(), Halt>;
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<(), Stop>;
 }
 
 /// A command for one aggregate.
-pub(super) struct On<A: Aggregate> {
+pub(super) struct AggregateCommand<A: Registered> {
     pub(super) id: A::Id,
     pub(super) command: A::Command,
     /// Whether it comes into being by the command.
@@ -53,44 +53,54 @@ pub(super) struct On<A: Aggregate> {
 }
 
 #[async_trait]
-impl<A: Aggregate> Decide for On<A> {
-    async fn decide(&self, work: &mut Work<'_>) -> Result<(), Halt> {
+impl<A: Registered> Decide for AggregateCommand<A> {
+    async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<(), Stop> {
         let stream = stream_of::<A>(work.request.organization, self.id)?;
         if self.is_new {
-            work.hold_new::<A>(&stream);
+            work.assume_new::<A>(&stream);
         }
-        let mut state: A = work.hold(&stream).await?;
-        let events = state.decide(&self.command).map_err(|refusal| Halt::Refused(refusal.into()))?;
+        let mut state: A = work.load(&stream).await?;
+        let events = state.decide(&self.command).map_err(|rejection| Stop::Rejected(rejection.into()))?;
         for event in events {
-            let guards = state.guards(&event);
-            work.guards.extend(guards.into_iter().map(|guard| (self.id.to_string(), guard)));
+            let constraints = state.constraints(&event);
+            work.constraints.extend(constraints.into_iter().map(|constraint| (self.id.to_string(), constraint)));
             state.evolve(&event);
-            work.facts.push((stream.clone(), event.into()));
+            work.events.push((stream.clone(), event.into()));
         }
-        if let Some(held) = work.held.get_mut(&stream) {
-            held.state = Arc::new(state);
+        if let Some(loaded) = work.loaded.get_mut(&stream) {
+            loaded.state = Arc::new(state);
         }
         Ok(())
     }
 }
 
 /// One attempt at a request.
-pub struct Work<'a> {
+pub struct UnitOfWork<'a> {
     executor: &'a Executor,
     request: &'a Request,
     may_be_old: bool,
-    held: HashMap<StreamId, Held>,
-    facts: Vec<(StreamId, Fact)>,
-    guards: Vec<(String, Guard)>,
+    loaded: HashMap<StreamId, Loaded>,
+    events: Vec<(StreamId, DomainEvent)>,
+    /// Their types, once they were encoded.
+    pub(super) event_types: Vec<EventType>,
+    constraints: Vec<(String, Constraint)>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> UnitOfWork<'a> {
     pub(super) fn new(executor: &'a Executor, request: &'a Request, may_be_old: bool) -> Self {
-        Self { executor, request, may_be_old, held: HashMap::new(), facts: Vec::new(), guards: Vec::new() }
+        Self {
+            executor,
+            request,
+            may_be_old,
+            loaded: HashMap::new(),
+            events: Vec::new(),
+            event_types: Vec::new(),
+            constraints: Vec::new(),
+        }
     }
 
     /// Decides all commands, one after the other.
-    pub(super) async fn decide(&mut self, commands: &[Box<dyn Decide>]) -> Result<(), Halt> {
+    pub(super) async fn decide(&mut self, commands: &[Box<dyn Decide>]) -> Result<(), Stop> {
         let (executor, request) = (self.executor, self.request);
         executor.precondition.check(request, self).await?;
         for command in commands {
@@ -103,79 +113,102 @@ impl<'a> Work<'a> {
     ///
     /// # Errors
     /// If the log fails or cannot be read.
-    pub async fn read<A: Aggregate>(&mut self, id: A::Id) -> Result<A, ExecuteError> {
+    pub async fn read<A: Registered>(&mut self, id: A::Id) -> Result<A, ExecuteError> {
         let stream = stream_of::<A>(self.request.organization, id)?;
-        self.hold(&stream).await
+        self.load(&stream).await
     }
 
     /// What would happen or has happened.
-    pub(super) fn facts(&self) -> &[(StreamId, Fact)] {
-        &self.facts
+    pub(super) fn events(&self) -> &[(StreamId, DomainEvent)] {
+        &self.events
     }
 
     /// Every stream that the decisions read, at the version at which they read it.
     pub(super) fn read_versions(&self) -> impl Iterator<Item = Expected> {
-        self.held.iter().map(|(stream, held)| Expected { stream: stream.clone(), version: held.read })
+        self.loaded.iter().map(|(stream, loaded)| Expected { stream: stream.clone(), version: loaded.read })
     }
 
-    /// The guards, in the log's terms.
-    pub(super) fn guards(&self) -> Vec<log::Guard> {
+    /// The constraints, in the log's terms.
+    pub(super) fn constraints(&self) -> Vec<log::Constraint> {
+        self.log_constraints().map(|(constraint, _)| self.limited(constraint)).collect()
+    }
+
+    /// Each of them with the answer to a command that would violate it.
+    fn log_constraints(&self) -> impl Iterator<Item = (log::Constraint, Option<Violation>)> {
         let (vault, organization) = (&self.executor.vault, self.request.organization);
-        let guards = self.guards.iter();
-        let guards = guards.filter_map(|(owner, guard)| in_terms_of_the_log(vault, organization, owner, guard));
-        guards.map(|guard| self.limited(guard)).collect()
+        self.constraints.iter().filter_map(move |(owner, constraint)| {
+            let answer = match constraint {
+                Constraint::Claim { violation, .. } | Constraint::Count { violation, .. } => Some(*violation),
+                Constraint::Release { .. } => None,
+            };
+            Some((to_log_constraint(vault, organization, owner, constraint)?, answer))
+        })
     }
 
-    /// The guard with the limit that the request brings for what is counted.
-    fn limited(&self, guard: log::Guard) -> log::Guard {
-        let log::Guard::Count(counter) = guard else { return guard };
+    /// The answer of the domain to a violation that the log found.
+    pub(super) fn rejection_of(&self, violation: &ConstraintViolation) -> Rejected {
+        let is_violated = |constraint: &log::Constraint| match (constraint, violation) {
+            (log::Constraint::Claim(claim), ConstraintViolation::Taken { key, .. }) => claim.key == *key,
+            (
+                log::Constraint::Count(counter),
+                ConstraintViolation::BelowMinimum { key, .. } | ConstraintViolation::AboveMaximum { key, .. },
+            ) => counter.key == *key,
+            _ => false,
+        };
+        let answer = self.log_constraints().find(|(constraint, _)| is_violated(constraint)).and_then(|(_, it)| it);
+        Rejected::by_constraint(answer, violation)
+    }
+
+    /// The constraint with the limit that the request brings for what is counted.
+    fn limited(&self, constraint: log::Constraint) -> log::Constraint {
+        let log::Constraint::Count(counter) = constraint else { return constraint };
         let counted = counter.key.name.split(' ').next();
         let limit = self.request.limits.iter().find(|(name, _)| counted == Some(*name)).map(|(_, limit)| *limit);
-        log::Guard::Count(log::Counter { maximum: limit.or(counter.maximum), ..counter })
+        log::Constraint::Count(log::Counter { maximum: limit.or(counter.maximum), ..counter })
     }
 
     /// What would have happened, if nothing was recorded.
-    pub(super) fn undone(self) -> Done {
+    pub(super) fn not_recorded(self) -> Outcome {
         let mut versions: HashMap<StreamId, Version> =
-            self.held.into_iter().map(|(stream, held)| (stream, held.read)).collect();
-        let facts = self.facts.into_iter().map(|(stream, fact)| {
+            self.loaded.into_iter().map(|(stream, loaded)| (stream, loaded.read)).collect();
+        let events = self.events.into_iter().zip(self.event_types).map(|((stream, event), event_type)| {
             let version = versions.entry(stream.clone()).or_default();
             version.0 += 1;
-            (stream, *version, fact)
+            OutcomeEvent { stream, version: *version, event_type, event }
         });
-        Done { position: None, recorded_at: None, facts: facts.collect(), repeated: false }
+        Outcome { position: None, recorded_at: None, events: events.collect(), repeated: false }
     }
 
-    /// Keeps the states that were recorded; answers what happened, and where.
-    pub(super) fn keep(self, placed: &[Placed]) -> Vec<(StreamId, Version, Fact)> {
+    /// Caches the states that were recorded; returns what happened, and where.
+    pub(super) fn cache(self, placed: &[Placed]) -> Vec<OutcomeEvent> {
         let mut last: HashMap<StreamId, Version> = HashMap::new();
-        let mut facts = Vec::with_capacity(self.facts.len());
-        for ((stream, fact), placed) in self.facts.into_iter().zip(placed) {
+        let mut events = Vec::with_capacity(self.events.len());
+        for (((stream, event), event_type), placed) in self.events.into_iter().zip(self.event_types).zip(placed) {
             last.insert(stream.clone(), placed.version);
-            facts.push((stream, placed.version, fact));
+            events.push(OutcomeEvent { stream, version: placed.version, event_type, event });
         }
         for (stream, version) in last {
-            if let Some(held) = self.held.get(&stream) {
-                self.executor.kept.insert(stream, Kept { version, state: Arc::clone(&held.state) });
+            if let Some(loaded) = self.loaded.get(&stream) {
+                self.executor.cache.insert(stream, CachedAggregate { version, state: Arc::clone(&loaded.state) });
             }
         }
-        facts
+        events
     }
 
     /// Takes it that there is no such thing yet. If there is, the log says so, and the next attempt reads it.
-    fn hold_new<A: Aggregate>(&mut self, stream: &StreamId) {
-        if self.may_be_old && !self.held.contains_key(stream) {
-            self.held.insert(stream.clone(), Held { read: Version::NONE, state: Arc::new(A::default()) });
+    fn assume_new<A: Registered>(&mut self, stream: &StreamId) {
+        if self.may_be_old && !self.loaded.contains_key(stream) {
+            self.loaded.insert(stream.clone(), Loaded { read: Version::NONE, state: Arc::new(A::default()) });
         }
     }
 
     /// A state, as the commands before have left it.
-    async fn hold<A: Aggregate>(&mut self, stream: &StreamId) -> Result<A, ExecuteError> {
-        if !self.held.contains_key(stream) {
-            let kept = self.executor.refreshed::<A>(stream, self.may_be_old).await?;
-            self.held.insert(stream.clone(), Held { read: kept.version, state: kept.state });
+    async fn load<A: Registered>(&mut self, stream: &StreamId) -> Result<A, ExecuteError> {
+        if !self.loaded.contains_key(stream) {
+            let cached = self.executor.refreshed::<A>(stream, self.may_be_old).await?;
+            self.loaded.insert(stream.clone(), Loaded { read: cached.version, state: cached.state });
         }
-        let state = self.held.get(stream).and_then(|held| held.state.downcast_ref::<A>());
+        let state = self.loaded.get(stream).and_then(|loaded| loaded.state.downcast_ref::<A>());
         Ok(state.cloned().unwrap_or_default())
     }
 }

@@ -9,14 +9,14 @@ use hashbrown::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::{
-    Append, AppendError, Appended, Claim, ClaimKey, Counter, CounterKey, Guard, GuardRefusal, Head, LeafHash, NewEvent,
-    Offset, Once, OrganizationId, PartitionId, PersonKeyId, Placed, Position, RecordedEvent, SecretId, StreamId,
-    Version, encode_event,
+    Append, AppendError, Appended, Claim, ClaimKey, Constraint, ConstraintViolation, Counter, CounterKey, Head,
+    IdempotencyKey, LeafHash, NewEvent, Offset, OrganizationId, PartitionId, PersonKeyId, Placed, Position,
+    RecordedEvent, SecretId, StreamId, Version, encode_event,
 };
 
-/// The key of a `Once`: its scope and the caller's key.
+/// The key of a `IdempotencyKey`: its scope and the caller's key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct OnceKey {
+pub struct IdempotencyRecordKey {
     /// Whose request it was.
     pub organization: OrganizationId,
     /// Within what the key is unique.
@@ -25,24 +25,24 @@ pub struct OnceKey {
     pub key: String,
 }
 
-impl OnceKey {
-    /// The key under which `once` is kept for an organization.
-    pub fn of(organization: OrganizationId, once: &Once) -> Self {
-        Self { organization, scope: once.scope.clone(), key: once.key.clone() }
+impl IdempotencyRecordKey {
+    /// The key under which `idempotency_key` is kept for an organization.
+    pub fn of(organization: OrganizationId, idempotency_key: &IdempotencyKey) -> Self {
+        Self { organization, scope: idempotency_key.scope.clone(), key: idempotency_key.key.clone() }
     }
 }
 
-/// What is kept of a `Once`.
+/// What is kept of a `IdempotencyKey`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnceRecord {
+pub struct IdempotencyRecord {
     /// The keyed hash of the request.
-    pub fingerprint: [u8; 32],
+    pub request_hash: [u8; 32],
     /// What the append was answered.
     pub position: Position,
     /// When it was recorded.
     pub recorded_at: Timestamp,
     /// Until when the record counts.
-    pub keep_until: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 /// What an engine knows of a stream.
@@ -66,11 +66,11 @@ pub struct Questions {
     /// What these counts are.
     pub counters: HashSet<CounterKey>,
     /// What was recorded under these keys.
-    pub once: HashSet<OnceKey>,
+    pub idempotency_keys: HashSet<IdempotencyRecordKey>,
     /// Which of these keys the ledger has or had.
     pub person_keys: HashSet<PersonKeyId>,
     /// Which of these organizations exist.
-    pub foundings: HashSet<OrganizationId>,
+    pub creations: HashSet<OrganizationId>,
 }
 
 impl Questions {
@@ -79,15 +79,22 @@ impl Questions {
         let mut questions = Self::default();
         for append in appends {
             questions.streams.extend(append.streams().cloned());
-            for guard in &append.guards {
-                match guard {
-                    Guard::Claim(claim) | Guard::Release(claim) => _ = questions.claims.insert(claim.key.clone()),
-                    Guard::Count(counter) => _ = questions.counters.insert(counter.key.clone()),
+            for constraint in &append.constraints {
+                match constraint {
+                    Constraint::Claim(claim) | Constraint::Release(claim) => {
+                        _ = questions.claims.insert(claim.key.clone())
+                    }
+                    Constraint::Count(counter) => _ = questions.counters.insert(counter.key.clone()),
                 }
             }
-            questions.once.extend(append.once.iter().map(|once| OnceKey::of(append.organization, once)));
+            questions.idempotency_keys.extend(
+                append
+                    .idempotency_key
+                    .iter()
+                    .map(|idempotency_key| IdempotencyRecordKey::of(append.organization, idempotency_key)),
+            );
             questions.person_keys.extend(append.person_keys.iter().map(|key| key.id));
-            questions.foundings.extend(append.founding.then_some(append.organization));
+            questions.creations.extend(append.creates_organization.then_some(append.organization));
         }
         questions
     }
@@ -107,7 +114,7 @@ pub struct Known {
     /// The counts that are not zero.
     pub counters: HashMap<CounterKey, i64>,
     /// What was recorded once.
-    pub once: HashMap<OnceKey, OnceRecord>,
+    pub idempotency_keys: HashMap<IdempotencyRecordKey, IdempotencyRecord>,
     /// The keys that the ledger has or had.
     pub person_keys: HashSet<PersonKeyId>,
     /// The organizations that exist.
@@ -123,7 +130,7 @@ impl Known {
             streams: HashMap::new(),
             claims: HashMap::new(),
             counters: HashMap::new(),
-            once: HashMap::new(),
+            idempotency_keys: HashMap::new(),
             person_keys: HashSet::new(),
             founded: HashSet::new(),
         }
@@ -151,7 +158,7 @@ pub struct Writes {
     /// The counts that changed.
     pub counters: HashMap<CounterKey, i64>,
     /// What is recorded once.
-    pub once: HashMap<OnceKey, OnceRecord>,
+    pub idempotency_keys: HashMap<IdempotencyRecordKey, IdempotencyRecord>,
     /// The keys that enter the ledger, wrapped.
     pub person_keys: HashMap<PersonKeyId, Vec<u8>>,
     /// The hashes of secrets that take the place of those before.
@@ -163,7 +170,7 @@ pub struct Writes {
 impl Writes {
     /// Whether there is anything to write.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.once.is_empty()
+        self.events.is_empty() && self.idempotency_keys.is_empty()
     }
 }
 
@@ -183,7 +190,7 @@ impl Admission {
             events: Vec::new(),
             claims: HashMap::new(),
             counters: HashMap::new(),
-            once: HashMap::new(),
+            idempotency_keys: HashMap::new(),
             person_keys: HashMap::new(),
             secrets: HashMap::new(),
             founded: HashSet::new(),
@@ -196,22 +203,25 @@ impl Admission {
     /// # Errors
     /// Why it may not happen. Nothing has changed then.
     pub fn admit(&mut self, append: &Append) -> Result<Appended, AppendError> {
-        let once = append.once.as_ref().map(|once| (OnceKey::of(append.organization, once), once));
-        if let Some((key, once)) = &once
-            && let Some(repeated) = self.repeated(key, once)
+        let idempotency_key = append
+            .idempotency_key
+            .as_ref()
+            .map(|idempotency_key| (IdempotencyRecordKey::of(append.organization, idempotency_key), idempotency_key));
+        if let Some((key, idempotency_key)) = &idempotency_key
+            && let Some(repeated) = self.repeated(key, idempotency_key)
         {
             return repeated;
         }
-        if append.founding && self.known.founded.contains(&append.organization) {
+        if append.creates_organization && self.known.founded.contains(&append.organization) {
             return Err(AppendError::OrganizationExists(append.organization));
         }
         self.check_versions(append)?;
         if let Some(key) = append.person_keys.iter().find(|key| self.known.person_keys.contains(&key.id)) {
             return Err(AppendError::PersonKeyExists(key.id));
         }
-        let (claims, counters) = self.check_guards(&append.guards)?;
+        let (claims, counters) = self.check_constraints(&append.constraints)?;
 
-        if append.is_trial {
+        if append.dry_run {
             let head = self.head(self.partition_of(append.organization));
             let recorded_at = self.known.now.max(head.recorded_at);
             return Ok(Appended { position: head.position, events: Vec::new(), recorded_at, repeated: false });
@@ -235,7 +245,7 @@ impl Admission {
         for secret in &append.secrets {
             self.writes.secrets.insert(secret.id, secret.hash.clone());
         }
-        if append.founding {
+        if append.creates_organization {
             self.known.founded.insert(append.organization);
             self.writes.founded.insert(append.organization);
         }
@@ -243,15 +253,15 @@ impl Admission {
         let head = self.head(self.partition_of(append.organization));
         let recorded_at = self.known.now.max(head.recorded_at);
         let appended = Appended { position: head.position, events, recorded_at, repeated: false };
-        if let Some((key, once)) = once {
-            let record = OnceRecord {
-                fingerprint: once.fingerprint,
+        if let Some((key, idempotency_key)) = idempotency_key {
+            let record = IdempotencyRecord {
+                request_hash: idempotency_key.request_hash,
                 position: appended.position,
                 recorded_at,
-                keep_until: once.keep_until,
+                expires_at: idempotency_key.expires_at,
             };
-            self.known.once.insert(key.clone(), record.clone());
-            self.writes.once.insert(key, record);
+            self.known.idempotency_keys.insert(key.clone(), record.clone());
+            self.writes.idempotency_keys.insert(key, record);
         }
         Ok(appended)
     }
@@ -261,12 +271,16 @@ impl Admission {
         self.writes
     }
 
-    fn repeated(&self, key: &OnceKey, once: &Once) -> Option<Result<Appended, AppendError>> {
-        let record = self.known.once.get(key).filter(|record| record.keep_until > self.known.now)?;
-        if record.fingerprint != once.fingerprint {
+    fn repeated(
+        &self,
+        key: &IdempotencyRecordKey,
+        idempotency_key: &IdempotencyKey,
+    ) -> Option<Result<Appended, AppendError>> {
+        let record = self.known.idempotency_keys.get(key).filter(|record| record.expires_at > self.known.now)?;
+        if record.request_hash != idempotency_key.request_hash {
             return Some(Err(AppendError::AnotherRequest));
         }
-        let OnceRecord { position, recorded_at, .. } = *record;
+        let IdempotencyRecord { position, recorded_at, .. } = *record;
         Some(Ok(Appended { position, events: Vec::new(), recorded_at, repeated: true }))
     }
 
@@ -281,23 +295,23 @@ impl Admission {
         Ok(())
     }
 
-    fn check_guards(&self, guards: &[Guard]) -> Result<GuardChanges, GuardRefusal> {
+    fn check_constraints(&self, constraints: &[Constraint]) -> Result<ConstraintChanges, ConstraintViolation> {
         let mut claims: HashMap<ClaimKey, Option<String>> = HashMap::new();
         let mut counters: HashMap<CounterKey, i64> = HashMap::new();
-        for guard in guards {
-            match guard {
-                Guard::Claim(Claim { key, owner }) => match self.holder(&claims, key) {
+        for constraint in constraints {
+            match constraint {
+                Constraint::Claim(Claim { key, owner }) => match self.holder(&claims, key) {
                     Some(holder) if holder == owner => {}
-                    Some(holder) => return Err(GuardRefusal::Taken { key: key.clone(), owner: holder.clone() }),
+                    Some(holder) => return Err(ConstraintViolation::Taken { key: key.clone(), owner: holder.clone() }),
                     None => _ = claims.insert(key.clone(), Some(owner.clone())),
                 },
-                Guard::Release(Claim { key, owner }) => {
+                Constraint::Release(Claim { key, owner }) => {
                     if self.holder(&claims, key) != Some(owner) {
-                        return Err(GuardRefusal::NotHeld { key: key.clone() });
+                        return Err(ConstraintViolation::NotHeld { key: key.clone() });
                     }
                     claims.insert(key.clone(), None);
                 }
-                Guard::Count(counter) => {
+                Constraint::Count(counter) => {
                     let known = || self.known.counters.get(&counter.key).copied().unwrap_or_default();
                     let value = counters.get(&counter.key).copied().unwrap_or_else(known);
                     counters.insert(counter.key.clone(), counted(counter, value)?);
@@ -365,16 +379,16 @@ impl Admission {
     }
 }
 
-type GuardChanges = (HashMap<ClaimKey, Option<String>>, HashMap<CounterKey, i64>);
+type ConstraintChanges = (HashMap<ClaimKey, Option<String>>, HashMap<CounterKey, i64>);
 
 /// The count after a change, if it stays within the bounds that the change moves towards.
-fn counted(counter: &Counter, value: i64) -> Result<i64, GuardRefusal> {
+fn counted(counter: &Counter, value: i64) -> Result<i64, ConstraintViolation> {
     let changed = value.saturating_add(counter.by);
     if let Some(minimum) = counter.minimum.filter(|minimum| counter.by < 0 && changed < *minimum) {
-        return Err(GuardRefusal::BelowMinimum { key: counter.key.clone(), value, minimum });
+        return Err(ConstraintViolation::BelowMinimum { key: counter.key.clone(), value, minimum });
     }
     if let Some(maximum) = counter.maximum.filter(|maximum| counter.by > 0 && changed > *maximum) {
-        return Err(GuardRefusal::AboveMaximum { key: counter.key.clone(), value, maximum });
+        return Err(ConstraintViolation::AboveMaximum { key: counter.key.clone(), value, maximum });
     }
     Ok(changed)
 }

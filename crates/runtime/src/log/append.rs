@@ -11,26 +11,26 @@ use super::{NewEvent, OrganizationId, Position, StreamId, Version};
 /// Events of one organization, and where needed of the platform, that are recorded together or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Append {
-    /// The organization on whose behalf the append is made. All streams and guards are its own or the platform's.
+    /// The organization on whose behalf the append is made. All streams and constraints are its own or the platform's.
     pub organization: OrganizationId,
     /// Whether this append founds the organization: it is then placed in a partition in the same transaction, and the
     /// append is refused if it exists already. Otherwise the organization must exist.
-    pub founding: bool,
+    pub creates_organization: bool,
     /// The versions of *all* streams that the decision read, also of those that are not written to. A stream that is
     /// written to and not listed is added to at whatever version it has.
     pub expected: Vec<Expected>,
-    /// The facts, in the order in which they are recorded. Empty only together with `once`.
+    /// The events, in the order in which they are recorded. Empty only together with `idempotency_key`.
     pub events: Vec<NewEvent>,
     /// What must hold beyond versions, in order: each sees what the ones before it changed.
-    pub guards: Vec<Guard>,
+    pub constraints: Vec<Constraint>,
     /// Makes a repetition of this append harmless.
-    pub once: Option<Once>,
+    pub idempotency_key: Option<IdempotencyKey>,
     /// The keys that are born with what these events seal by them.
     pub person_keys: Vec<NewPersonKey>,
     /// The secrets that are given out with these events.
     pub secrets: Vec<NewSecret>,
     /// Whether it is judged like any other and then left: nothing is written.
-    pub is_trial: bool,
+    pub dry_run: bool,
 }
 
 impl Append {
@@ -38,14 +38,14 @@ impl Append {
     pub fn new(organization: OrganizationId, events: Vec<NewEvent>) -> Self {
         Self {
             organization,
-            founding: false,
+            creates_organization: false,
             expected: Vec::new(),
             events,
-            guards: Vec::new(),
-            once: None,
+            constraints: Vec::new(),
+            idempotency_key: None,
             person_keys: Vec::new(),
             secrets: Vec::new(),
-            is_trial: false,
+            dry_run: false,
         }
     }
 
@@ -56,17 +56,17 @@ impl Append {
         self
     }
 
-    /// The same append under a guard.
+    /// The same append under a constraint.
     #[must_use]
-    pub fn guarded(mut self, guard: Guard) -> Self {
-        self.guards.push(guard);
+    pub fn constrained(mut self, constraint: Constraint) -> Self {
+        self.constraints.push(constraint);
         self
     }
 
     /// The same append, recorded at most once.
     #[must_use]
-    pub fn once(mut self, once: Once) -> Self {
-        self.once = Some(once);
+    pub fn idempotency_key(mut self, idempotency_key: IdempotencyKey) -> Self {
+        self.idempotency_key = Some(idempotency_key);
         self
     }
 
@@ -86,15 +86,15 @@ impl Append {
 
     /// The same append, as a trial.
     #[must_use]
-    pub fn on_trial(mut self) -> Self {
-        self.is_trial = true;
+    pub fn as_dry_run(mut self) -> Self {
+        self.dry_run = true;
         self
     }
 
-    /// The same append, founding its organization.
+    /// The same append, creates_organization its organization.
     #[must_use]
-    pub fn founding(mut self) -> Self {
-        self.founding = true;
+    pub fn creates_organization(mut self) -> Self {
+        self.creates_organization = true;
         self
     }
 }
@@ -111,17 +111,17 @@ pub struct Expected {
 /// An invariant over many streams, decided inside the append. Claims and counts are a pure function of the events;
 /// only the bounds come with the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Guard {
-    /// Take a name. Refused while another owner holds it; taking one's own name again changes nothing.
+pub enum Constraint {
+    /// Take a name. Rejected while another owner holds it; taking one's own name again changes nothing.
     Claim(Claim),
-    /// Give a name back. Refused unless the owner holds it.
+    /// Give a name back. Rejected unless the owner holds it.
     Release(Claim),
     /// Count up or down.
     Count(Counter),
 }
 
-impl Guard {
-    /// The organization whose guard it is.
+impl Constraint {
+    /// The organization whose constraint it is.
     pub fn organization(&self) -> OrganizationId {
         match self {
             Self::Claim(claim) | Self::Release(claim) => claim.key.organization,
@@ -175,15 +175,15 @@ pub struct CounterKey {
 /// The mark that makes a repeated request harmless. It is recorded in the transaction of its append, with the
 /// organization's events; a refused append records none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Once {
+pub struct IdempotencyKey {
     /// Within what the key is unique: actor, organization and operation. At most 200 bytes.
     pub scope: String,
     /// The caller's key. At most 255 bytes.
     pub key: String,
-    /// A keyed hash of the whole request: the same key with another request is refused.
-    pub fingerprint: [u8; 32],
+    /// A keyed hash of the whole request: the same key with another request is rejected.
+    pub request_hash: [u8; 32],
     /// Until when the mark is kept; later the key may be used again.
-    pub keep_until: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 /// Which of a person's keys.
@@ -197,7 +197,7 @@ pub struct PersonKeyId {
     pub sealing: Sealing,
 }
 
-/// A person's key that is to enter the ledger. Refused if there is or was one: what is sealed by another key could never
+/// A person's key that is to enter the ledger. Rejected if there is or was one: what is sealed by another key could never
 /// be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPersonKey {

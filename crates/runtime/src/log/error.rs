@@ -15,10 +15,10 @@ pub enum AppendError {
         /// The version that it has.
         actual: Version,
     },
-    /// A guard does not hold.
+    /// A constraint does not hold.
     #[error(transparent)]
-    Guard(#[from] GuardRefusal),
-    /// The key of a `Once` was used before, for another request.
+    Constraint(#[from] ConstraintViolation),
+    /// The key of a `IdempotencyKey` was used before, for another request.
     #[error("this idempotency key was used for another request: use a new key for a new request")]
     AnotherRequest,
     /// No organization was founded by this id.
@@ -44,9 +44,9 @@ pub enum AppendError {
     Log(#[from] LogError),
 }
 
-/// Which guard does not hold.
+/// Which constraint does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum GuardRefusal {
+pub enum ConstraintViolation {
     /// Another owner holds the name.
     #[error("this {} is taken", key.kind)]
     Taken {

@@ -246,7 +246,7 @@ impl fmt::Display for EventType {
     }
 }
 
-/// A fact to be recorded. `data` and `meta` are opaque to the log and kept to the byte.
+/// A domain_event to be recorded. `data` and `meta` are opaque to the log and kept to the byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
     /// Its identity, which also tells the truth after a lost answer.
@@ -255,7 +255,7 @@ pub struct NewEvent {
     pub stream: StreamId,
     /// What happened.
     pub event_type: EventType,
-    /// The fact itself.
+    /// The domain_event itself.
     pub data: Bytes,
     /// Who did it, for whom, from where, because of what.
     pub meta: Bytes,
@@ -276,7 +276,7 @@ pub struct RecordedEvent {
     pub event_type: EventType,
     /// When it was recorded: microseconds, never earlier than the event before it in the partition.
     pub recorded_at: Timestamp,
-    /// The fact itself.
+    /// The domain_event itself.
     pub data: Bytes,
     /// Who did it, for whom, from where, because of what.
     pub meta: Bytes,

@@ -23,7 +23,7 @@ pub enum FollowError {
         checkpoint.position, checkpoint.incarnation
     )]
     OtherIncarnation {
-        /// The checkpoint that was refused.
+        /// The checkpoint that was rejected.
         checkpoint: Checkpoint,
         /// The incarnation of the log.
         current: Incarnation,
@@ -35,7 +35,7 @@ pub enum FollowError {
         checkpoint.event_id, checkpoint.position
     )]
     Rewound {
-        /// The checkpoint that was refused.
+        /// The checkpoint that was rejected.
         checkpoint: Checkpoint,
     },
     /// There is no such partition.

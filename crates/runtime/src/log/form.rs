@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Append, AppendError, EventId, Guard, NewEvent, OrganizationId, StreamId};
+use super::{Append, AppendError, Constraint, EventId, NewEvent, OrganizationId, StreamId};
 
 /// The most events of one append.
 pub const MAX_EVENTS: usize = 1_000;
@@ -12,7 +12,7 @@ pub const MAX_DATA_BYTES: usize = 1 << 20;
 pub const MAX_META_BYTES: usize = 1 << 16;
 /// The most bytes of data and meta of one append.
 pub const MAX_APPEND_BYTES: usize = 8 << 20;
-/// The most versions that one append expects, and the most guards, keys and secrets that it carries.
+/// The most versions that one append expects, and the most constraints, keys and secrets that it carries.
 pub const MAX_CONDITIONS: usize = 1_000;
 
 impl Append {
@@ -24,15 +24,15 @@ impl Append {
 
     /// Whether any part of the append concerns the platform organization, so that its partition must be locked too.
     pub fn touches_platform(&self) -> bool {
-        self.founding || self.owners().any(|owner| owner == OrganizationId::PLATFORM)
+        self.creates_organization || self.owners().any(|owner| owner == OrganizationId::PLATFORM)
     }
 
-    /// Whose streams and guards the append concerns.
+    /// Whose streams and constraints the append concerns.
     fn owners(&self) -> impl Iterator<Item = OrganizationId> {
         let streams = self.streams().map(|stream| stream.organization);
         let keys = self.person_keys.iter().map(|key| key.id.organization);
         let secrets = self.secrets.iter().map(|secret| secret.id.organization);
-        streams.chain(self.guards.iter().map(Guard::organization)).chain(keys).chain(secrets)
+        streams.chain(self.constraints.iter().map(Constraint::organization)).chain(keys).chain(secrets)
     }
 
     /// The bytes of data and meta.
@@ -51,14 +51,14 @@ impl Append {
     fn defect(&self) -> Option<String> {
         let is_blank = |event: &&NewEvent| event.data.is_empty() || event.meta.is_empty();
         let is_foreign = |owner: OrganizationId| owner != self.organization && owner != OrganizationId::PLATFORM;
-        if self.events.is_empty() && self.once.is_none() {
+        if self.events.is_empty() && self.idempotency_key.is_none() {
             return Some("it records nothing".to_owned());
         }
-        let brings_nothing = self.guards.is_empty() && self.person_keys.is_empty() && self.secrets.is_empty();
-        if self.events.is_empty() && (self.founding || !brings_nothing) {
-            return Some("guards, foundings, keys and secrets follow from events, and it has none".to_owned());
+        let brings_nothing = self.constraints.is_empty() && self.person_keys.is_empty() && self.secrets.is_empty();
+        if self.events.is_empty() && (self.creates_organization || !brings_nothing) {
+            return Some("constraints, creations, keys and secrets follow from events, and it has none".to_owned());
         }
-        if self.founding && self.organization == OrganizationId::PLATFORM {
+        if self.creates_organization && self.organization == OrganizationId::PLATFORM {
             return Some("the platform organization exists from the start".to_owned());
         }
         if let Some(owner) = self.owners().find(|owner| is_foreign(*owner)) {
@@ -67,9 +67,9 @@ impl Append {
         if self.events.len() > MAX_EVENTS || self.size_bytes() > MAX_APPEND_BYTES {
             return Some(format!("it has more than {MAX_EVENTS} events or {MAX_APPEND_BYTES} bytes"));
         }
-        let counts = [self.expected.len(), self.guards.len(), self.person_keys.len(), self.secrets.len()];
+        let counts = [self.expected.len(), self.constraints.len(), self.person_keys.len(), self.secrets.len()];
         if counts.iter().any(|count| *count > MAX_CONDITIONS) {
-            return Some(format!("it has more than {MAX_CONDITIONS} expected versions, guards, keys or secrets"));
+            return Some(format!("it has more than {MAX_CONDITIONS} expected versions, constraints, keys or secrets"));
         }
         let keys = self.person_keys.iter().map(|key| &key.wrapped);
         let mut kept = keys.chain(self.secrets.iter().map(|secret| &secret.hash));
@@ -92,15 +92,21 @@ impl Append {
 
     fn defective_name(&self) -> Option<String> {
         let is_bad = |name: &str, longest: usize| name.is_empty() || name.len() > longest || name.contains('\0');
-        let guard_is_bad = |guard: &Guard| match guard {
-            Guard::Claim(claim) | Guard::Release(claim) => is_bad(&claim.key.kind, 50) || is_bad(&claim.owner, 200),
-            Guard::Count(counter) => is_bad(&counter.key.name, 50),
+        let guard_is_bad = |constraint: &Constraint| match constraint {
+            Constraint::Claim(claim) | Constraint::Release(claim) => {
+                is_bad(&claim.key.kind, 50) || is_bad(&claim.owner, 200)
+            }
+            Constraint::Count(counter) => is_bad(&counter.key.name, 50),
         };
-        if self.guards.iter().any(guard_is_bad) {
-            return Some("the names of a guard need 1 to 50 bytes, its owner 1 to 200".to_owned());
+        if self.constraints.iter().any(guard_is_bad) {
+            return Some("the names of a constraint need 1 to 50 bytes, its owner 1 to 200".to_owned());
         }
-        if self.once.as_ref().is_some_and(|once| is_bad(&once.scope, 200) || is_bad(&once.key, 255)) {
-            return Some("the scope of a `Once` needs 1 to 200 bytes, its key 1 to 255".to_owned());
+        if self
+            .idempotency_key
+            .as_ref()
+            .is_some_and(|idempotency_key| is_bad(&idempotency_key.scope, 200) || is_bad(&idempotency_key.key, 255))
+        {
+            return Some("the scope of a `IdempotencyKey` needs 1 to 200 bytes, its key 1 to 255".to_owned());
         }
         None
     }
@@ -109,7 +115,7 @@ impl Append {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::{Claim, ClaimKey, EventType, Once};
+    use crate::log::{Claim, ClaimKey, EventType, IdempotencyKey};
 
     fn organization() -> OrganizationId {
         OrganizationId(uuid::Uuid::from_u128(7))
@@ -133,22 +139,22 @@ mod tests {
     fn malformed_appends_are_refused_with_a_reason() {
         let nothing = Append::new(organization(), vec![]);
         let key = ClaimKey { organization: organization(), kind: "email".into(), hash: [1; 32] };
-        let claim = Guard::Claim(Claim { key, owner: String::new() });
-        let once = Once {
+        let claim = Constraint::Claim(Claim { key, owner: String::new() });
+        let idempotency_key = IdempotencyKey {
             scope: "test".into(),
             key: "a\0b".into(),
-            fingerprint: [1; 32],
-            keep_until: jiff::Timestamp::UNIX_EPOCH,
+            request_hash: [1; 32],
+            expires_at: jiff::Timestamp::UNIX_EPOCH,
         };
         for (malformed, reason) in [
             (Append::new(OrganizationId::PLATFORM, vec![event()]), "concerns"),
             (append(NewEvent { data: Bytes::new(), ..event() }), "blank"),
             (append(NewEvent { data: vec![b'x'; MAX_DATA_BYTES + 1].into(), ..event() }), "bytes of data"),
             (Append::new(organization(), vec![event(); MAX_EVENTS + 1]), "events"),
-            (append(event()).guarded(claim), "guard"),
-            (append(event()).once(once), "Once"),
+            (append(event()).constrained(claim), "constraint"),
+            (append(event()).idempotency_key(idempotency_key), "IdempotencyKey"),
             (nothing.clone(), "nothing"),
-            (nothing.founding(), "nothing"),
+            (nothing.creates_organization(), "nothing"),
         ] {
             let Err(AppendError::Malformed(message)) = malformed.check() else { panic!("accepted: {reason}") };
             assert!(message.contains(reason), "{message}");

@@ -31,10 +31,10 @@ mod form;
 mod leaf;
 
 pub use append::{
-    Append, Appended, Claim, ClaimKey, Counter, CounterKey, Expected, Guard, NewPersonKey, NewSecret, Once,
-    PersonKeyId, Placed, SecretId, SecretKind,
+    Append, Appended, Claim, ClaimKey, Constraint, Counter, CounterKey, Expected, IdempotencyKey, NewPersonKey,
+    NewSecret, PersonKeyId, Placed, SecretId, SecretKind,
 };
-pub use error::{AppendError, GuardRefusal, LogError};
+pub use error::{AppendError, ConstraintViolation, LogError};
 pub use event::{
     Checkpoint, EventId, EventType, Head, Incarnation, InvalidName, NewEvent, Offset, PartitionId, Position,
     RecordedEvent, StreamId, StreamName, Version,
@@ -55,9 +55,9 @@ use tokio::sync::watch;
 /// * **Nothing is skipped.** A reader that has seen offset `n` of a partition has seen every offset below it: an event
 ///   becomes visible after all events before it, and no offset is ever filled later.
 /// * **Nothing is lost.** An append is acknowledged only when it is durable.
-/// * **All or nothing.** The events, guards and `Once` of one append are recorded together or not at all, also across
+/// * **All or nothing.** The events, constraints and `IdempotencyKey` of one append are recorded together or not at all, also across
 ///   two partitions.
-/// * **Refusals are decided under the partition's lock**, so that of two racing appends exactly one wins. A refused
+/// * **DenialLog are decided under the partition's lock**, so that of two racing appends exactly one wins. A refused
 ///   append leaves no trace and does not disturb the others that were written with it.
 /// * **Readers never wait for writers.**
 #[async_trait]
@@ -117,6 +117,6 @@ pub trait EventLog: Send + Sync {
     /// Begins a new incarnation. To be called once after the log was put back from a copy, before anything reads it.
     async fn begin_incarnation(&self) -> Result<Incarnation, LogError>;
 
-    /// Forgets the `Once` records whose time is over; answers how many.
+    /// Forgets the `IdempotencyKey` records whose time is over; answers how many.
     async fn forget_expired(&self) -> Result<u64, LogError>;
 }

@@ -1,7 +1,7 @@
-//! From events to tasks: follows one partition for one reactor.
+//! From events to tasks: follows one partition for all reactors of a node.
 //!
-//! The cursor is written when there are tasks to be recorded, and otherwise now and then: reading on is cheaper than
-//! writing, and whoever begins again reads a little twice.
+//! Each reactor has a cursor of its own. It is written when there are tasks to be recorded, and otherwise now and then: reading
+//! on is cheaper than writing, and a node that starts again reads a little twice.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,11 +10,12 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{Outage, Served};
+use super::{Outage, Served, why_held};
 use crate::{
     ledger::Database,
-    log::{Checkpoint, EventLog, FollowError, Follower, LogError, PartitionId},
+    log::{Checkpoint, EventLog, FollowError, Follower, LogError, PartitionId, RecordedEvent},
     tasks::NewTask,
+    vault::{VaultError, impersonal},
 };
 
 /// The most events that are read at a time.
@@ -29,36 +30,40 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) struct Scheduler {
     database: Arc<dyn Database>,
-    served: Arc<Served>,
+    served: Vec<Arc<Served>>,
     partition: PartitionId,
     outage: Outage,
 }
 
-/// Why the partition cannot be followed for now.
-enum Halt {
-    /// The log is not the one that it was taken of.
-    Held(String),
-    /// The database failed.
-    Failed(String),
+/// A reactor that follows the partition, and up to where its tasks are recorded.
+struct Reading {
+    served: Arc<Served>,
+    cursor: Checkpoint,
 }
 
-impl From<LogError> for Halt {
+/// Why the partition cannot be followed for now.
+struct Failed(String);
+
+impl From<LogError> for Failed {
     fn from(error: LogError) -> Self {
-        Self::Failed(error.to_string())
+        Self(error.to_string())
     }
 }
 
-impl From<FollowError> for Halt {
+impl From<FollowError> for Failed {
     fn from(error: FollowError) -> Self {
-        match &error {
-            FollowError::OtherIncarnation { .. } | FollowError::Rewound { .. } => Self::Held(error.to_string()),
-            FollowError::NoSuchPartition(_) | FollowError::Log(_) => Self::Failed(error.to_string()),
-        }
+        Self(error.to_string())
+    }
+}
+
+impl From<VaultError> for Failed {
+    fn from(error: VaultError) -> Self {
+        Self(error.to_string())
     }
 }
 
 impl Scheduler {
-    pub(super) fn new(database: Arc<dyn Database>, served: Arc<Served>, partition: PartitionId) -> Self {
+    pub(super) fn new(database: Arc<dyn Database>, served: Vec<Arc<Served>>, partition: PartitionId) -> Self {
         Self { database, served, partition, outage: Outage::default() }
     }
 
@@ -71,53 +76,121 @@ impl Scheduler {
 
     async fn follow(&mut self) {
         loop {
-            match self.follow_from_cursor().await {
-                Ok(()) => {}
-                Err(Halt::Held(why)) => {
-                    self.served.hold(self.partition, &why);
-                    sleep(PAUSE).await;
-                }
-                Err(Halt::Failed(error)) => {
-                    self.outage.met(self.served.name(), &error);
-                    sleep(PAUSE).await;
-                }
+            if let Err(Failed(error)) = self.follow_from_cursors().await {
+                self.outage.met(&error);
+                sleep(PAUSE).await;
             }
         }
     }
 
-    /// Follows the partition from where the cursor is, until another node has moved it.
-    async fn follow_from_cursor(&mut self) -> Result<(), Halt> {
-        let name = self.served.name();
-        let cursors = self.database.cursors(name).await?;
-        let Some(mut cursor) = cursors.into_iter().find(|it| it.position.partition == self.partition) else {
-            return Err(Halt::Held("it has no place in this partition".to_owned()));
+    /// Follows the partition from the cursor that is furthest behind, until another node has moved one, or a reactor that is
+    /// held may go on.
+    async fn follow_from_cursors(&mut self) -> Result<(), Failed> {
+        let (mut reading, held) = self.cursors().await?;
+        self.outage.is_over();
+        let Some(first) = reading.iter().map(|it| it.cursor).min_by_key(|cursor| cursor.position.offset) else {
+            sleep(PAUSE).await;
+            return Ok(());
         };
         let log: Arc<dyn EventLog> = Arc::<dyn Database>::clone(&self.database);
-        let mut follower = Follower::resume(log, cursor).await?;
-        self.outage.is_over(name);
-        self.served.go_on(self.partition);
-        let mut write_at = Instant::now() + WRITE_AFTER;
+        let mut follower = Follower::resume(log, first).await?;
+        let (mut write_at, mut look_at) = (Instant::now() + WRITE_AFTER, Instant::now() + PAUSE);
         loop {
+            let is_ahead = reading.iter().any(|it| it.cursor.position.offset < follower.checkpoint().position.offset);
             let read = tokio::select! {
                 events = follower.next(PAGE) => Some(events?),
-                () = sleep_until(write_at), if follower.checkpoint() != cursor => None,
+                () = sleep_until(write_at), if is_ahead => None,
+                () = sleep_until(look_at), if !held.is_empty() => None,
             };
             let events = read.unwrap_or_default();
-            let tasks: Vec<NewTask> = events.iter().flat_map(|event| self.served.reactor.tasks(event)).collect();
             let here = follower.checkpoint();
-            if !tasks.is_empty() || is_far(&cursor, &here) || Instant::now() >= write_at {
-                if !self.database.schedule(name, &cursor, &here, &tasks).await? {
+            let is_time = Instant::now() >= write_at;
+            for reading in &mut reading {
+                if !self.schedule(reading, &events, here, is_time).await? {
                     return Ok(());
                 }
-                (cursor, write_at) = (here, Instant::now() + WRITE_AFTER);
             }
-            if !tasks.is_empty() {
-                self.served.wake.notify_one();
+            if is_time {
+                write_at = Instant::now() + WRITE_AFTER;
+            }
+            if !held.is_empty() && Instant::now() >= look_at {
+                if self.may_go_on(&held).await? {
+                    return Ok(());
+                }
+                look_at = Instant::now() + PAUSE;
             }
             if events.len() < PAGE {
                 sleep(GATHER).await;
             }
         }
+    }
+
+    /// The reactors that can follow the partition, and those that are held.
+    async fn cursors(&self) -> Result<(Vec<Reading>, Vec<Arc<Served>>), Failed> {
+        let (mut reading, mut held) = (Vec::new(), Vec::new());
+        for served in &self.served {
+            match self.cursor(served).await? {
+                Ok(cursor) => {
+                    served.go_on(self.partition);
+                    reading.push(Reading { served: Arc::clone(served), cursor });
+                }
+                Err(why) => {
+                    served.hold(self.partition, &why);
+                    held.push(Arc::clone(served));
+                }
+            }
+        }
+        Ok((reading, held))
+    }
+
+    /// The cursor of a reactor, or why the reactor is held.
+    async fn cursor(&self, served: &Served) -> Result<Result<Checkpoint, String>, Failed> {
+        let cursors = self.database.cursors(served.name()).await?;
+        let Some(cursor) = cursors.into_iter().find(|it| it.position.partition == self.partition) else {
+            return Ok(Err("it has no cursor in this partition".to_owned()));
+        };
+        Ok(why_held(&self.database, cursor).await?.map_or(Ok(cursor), Err))
+    }
+
+    async fn may_go_on(&self, held: &[Arc<Served>]) -> Result<bool, Failed> {
+        for served in held {
+            if self.cursor(served).await?.is_ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Records the tasks of one reactor for the events behind its cursor, up to `here`; `false` if another node has moved the
+    /// cursor.
+    async fn schedule(
+        &self,
+        reading: &mut Reading,
+        events: &[RecordedEvent],
+        here: Checkpoint,
+        is_time: bool,
+    ) -> Result<bool, Failed> {
+        let Reading { served, cursor } = reading;
+        if here.position.offset <= cursor.position.offset {
+            return Ok(true);
+        }
+        let mut tasks: Vec<NewTask> = Vec::new();
+        for event in events.iter().filter(|event| event.position.offset > cursor.position.offset) {
+            if served.reactor.covers(event.stream.name.category()) {
+                tasks.extend(served.reactor.tasks(&impersonal(event)?, event));
+            }
+        }
+        if tasks.is_empty() && !is_far(cursor, &here) && !is_time {
+            return Ok(true);
+        }
+        if !self.database.schedule(served.name(), cursor, &here, &tasks).await? {
+            return Ok(false);
+        }
+        *cursor = here;
+        if !tasks.is_empty() {
+            served.wake.notify_one();
+        }
+        Ok(true)
     }
 }
 

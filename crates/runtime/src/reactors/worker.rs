@@ -16,7 +16,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Deed, Outage, Pace, Served, TaskError, signed};
+use super::{Outage, RetryPolicy, Served, TaskError, TaskOutcome, signed};
 use crate::{
     ledger::Database,
     log::LogError,
@@ -33,7 +33,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(15);
 pub(super) struct Worker {
     database: Arc<dyn Database>,
     served: Arc<Served>,
-    pace: Pace,
+    policy: RetryPolicy,
     outage: Outage,
     counted: Option<Instant>,
 }
@@ -47,8 +47,8 @@ enum Round {
 }
 
 impl Worker {
-    pub(super) fn new(database: Arc<dyn Database>, served: Arc<Served>, pace: Pace) -> Self {
-        Self { database, served, pace, outage: Outage::default(), counted: None }
+    pub(super) fn new(database: Arc<dyn Database>, served: Arc<Served>, policy: RetryPolicy) -> Self {
+        Self { database, served, policy, outage: Outage::default(), counted: None }
     }
 
     /// Works until it is told to stop, and then ends what is under way.
@@ -63,11 +63,11 @@ impl Worker {
                         _ = stop.wait_for(|stop| *stop) => {}
                         () = self.served.wake.notified() => {}
                         Some(end) = under_way.join_next() => ended.extend(end),
-                        () = sleep(self.pace.look_every) => {}
+                        () = sleep(self.policy.look_every) => {}
                     }
                 }
                 Err(error) => {
-                    self.outage.met(self.served.name(), &error);
+                    self.outage.met(&error);
                     tokio::select! {
                         _ = stop.wait_for(|stop| *stop) => {}
                         () = sleep(PAUSE) => {}
@@ -94,21 +94,21 @@ impl Worker {
         }
         self.record(ended).await?;
         self.count().await?;
-        let room = self.pace.at_once - under_way.len();
+        let room = self.policy.at_once - under_way.len();
         if room == 0 || self.served.is_held() {
             return Ok(Round::Idle);
         }
         let now = Timestamp::now();
         // A little longer than the work may take, so that its end can be recorded.
-        let lease_until = now.saturating_add(signed(self.pace.lease)).unwrap_or(Timestamp::MAX);
+        let lease_until = now.saturating_add(signed(self.policy.lease)).unwrap_or(Timestamp::MAX);
         let tasks = self.database.claim(self.served.name(), now, lease_until, room).await?;
-        self.outage.is_over(self.served.name());
+        self.outage.is_over();
         let round = if tasks.len() < room { Round::Idle } else { Round::Full };
         for task in tasks {
             let attempt = Attempt {
                 served: Arc::clone(&self.served),
-                pace: self.pace,
-                ends_at: Instant::now() + self.pace.lease,
+                policy: self.policy,
+                ends_at: Instant::now() + self.policy.lease,
             };
             under_way.spawn(attempt.make(task));
         }
@@ -153,7 +153,7 @@ impl Worker {
 /// One attempt at a task.
 struct Attempt {
     served: Arc<Served>,
-    pace: Pace,
+    policy: RetryPolicy,
     /// When the task may become another worker's.
     ends_at: Instant,
 }
@@ -170,37 +170,37 @@ struct Ended {
 
 impl Attempt {
     async fn make(self, task: Task) -> Ended {
-        let result = match task.attempts > self.pace.attempts {
+        let result = match task.attempts > self.policy.attempts {
             // Whoever began it never came back to say how it ended.
             true => Err(TaskError::Permanent(format!("it was begun {} times and never ended", task.attempts - 1))),
-            false => self.carry_out(&task).await,
+            false => self.run(&task).await,
         };
         let (outcome, counter) = self.outcome(&task, result);
         Ended { attempt: tasks::Attempt { id: task.id, epoch: task.epoch, outcome }, counter, ends_at: self.ends_at }
     }
 
     /// Carries it out, within the time and whatever happens.
-    async fn carry_out(&self, task: &Task) -> Result<Deed, TaskError> {
+    async fn run(&self, task: &Task) -> Result<TaskOutcome, TaskError> {
         let (reactor, own) = (Arc::clone(&self.served.reactor), task.clone());
         // In a set of its own: what panics ends alone, and what is cut off is ended.
         let mut alone = JoinSet::new();
-        alone.spawn(async move { reactor.carry_out(&own).await });
-        match timeout(self.pace.lease.mul_f32(0.8), alone.join_next()).await {
+        alone.spawn(async move { reactor.run(&own).await });
+        match timeout(self.policy.lease.mul_f32(0.8), alone.join_next()).await {
             Ok(Some(Ok(result))) => result,
             Ok(_) => Err(TaskError::Temporary("it broke off".to_owned())),
             Err(_) => Err(TaskError::Temporary("it took too long".to_owned())),
         }
     }
 
-    fn outcome(&self, task: &Task, result: Result<Deed, TaskError>) -> (Outcome, Counter) {
+    fn outcome(&self, task: &Task, result: Result<TaskOutcome, TaskError>) -> (Outcome, Counter) {
         let (reactor, id) = (self.served.name(), task.id);
         match result {
-            Ok(Deed::Done) => (Outcome::Done, |served| &served.done),
-            Ok(Deed::Needless) => {
-                tracing::debug!(reactor, task = %id, "a task had become needless");
-                (Outcome::Done, |served| &served.needless)
+            Ok(TaskOutcome::Done) => (Outcome::Done, |served| &served.done),
+            Ok(TaskOutcome::Skipped) => {
+                tracing::debug!(reactor, task = %id, "a task had become skipped");
+                (Outcome::Done, |served| &served.skipped)
             }
-            Err(TaskError::Temporary(error)) if task.attempts < self.pace.attempts => {
+            Err(TaskError::Temporary(error)) if task.attempts < self.policy.attempts => {
                 let error = ErrorText::new(&error);
                 let wait = self.wait(task.attempts);
                 tracing::debug!(reactor, task = %id, error = error.as_str(), "a task failed and is tried again");
@@ -209,7 +209,7 @@ impl Attempt {
             }
             Err(error) => {
                 let error = ErrorText::new(&error.to_string());
-                tracing::warn!(reactor, task = %id, error = error.as_str(), "a task is dead: `porttask tasks revive` tries it again");
+                tracing::warn!(reactor, task = %id, error = error.as_str(), "a task is dead: `porttask tasks retry` tries it again");
                 (Outcome::Dead { error }, |served| &served.died)
             }
         }
@@ -217,8 +217,8 @@ impl Attempt {
 
     /// How long to wait after so many attempts: between three quarters and all of a time that doubles.
     fn wait(&self, attempts: u32) -> Duration {
-        let doubled = self.pace.first_retry.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+        let doubled = self.policy.first_retry.saturating_mul(1 << attempts.saturating_sub(1).min(20));
         let share = f32::from(Uuid::now_v7().as_u64_pair().1 as u16) / f32::from(u16::MAX);
-        doubled.min(self.pace.longest_retry).mul_f32(0.75 + share / 4.0)
+        doubled.min(self.policy.longest_retry).mul_f32(0.75 + share / 4.0)
     }
 }

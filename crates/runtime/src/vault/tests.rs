@@ -6,10 +6,10 @@ use porttask_domain::{Personal, UserId, identity::user};
 use uuid::Uuid;
 
 use super::*;
-use crate::constraints::{Mending, Snapshot};
+use crate::constraints::{Repair, Snapshot};
 use crate::log::{
     Head, LeafHash, LogError, Offset, PartitionId, Position, SecretId, Version,
-    admission::{OnceKey, OnceRecord},
+    admission::{IdempotencyRecord, IdempotencyRecordKey},
 };
 
 /// A ledger in memory.
@@ -72,7 +72,7 @@ impl Ledger for Shelf {
         Ok(())
     }
 
-    async fn recorded_once(&self, _: &OnceKey) -> Result<Option<OnceRecord>, LogError> {
+    async fn idempotency_record(&self, _: &IdempotencyRecordKey) -> Result<Option<IdempotencyRecord>, LogError> {
         Ok(None)
     }
 
@@ -80,11 +80,11 @@ impl Ledger for Shelf {
         Ok(None)
     }
 
-    async fn guarded(&self) -> Result<Snapshot, LogError> {
+    async fn constrained(&self) -> Result<Snapshot, LogError> {
         Err(LogError::Unavailable("a shelf keeps keys only".to_owned()))
     }
 
-    async fn mend(&self, _: &[Head], _: &Mending) -> Result<bool, LogError> {
+    async fn repair(&self, _: &[Head], _: &Repair) -> Result<bool, LogError> {
         Ok(false)
     }
 
@@ -114,9 +114,9 @@ fn meta() -> Meta {
     Meta { ip: Some(Personal::trace(ana(), "192.0.2.7")), ..Meta::by(actor) }
 }
 
-fn invited() -> Fact {
+fn invited() -> DomainEvent {
     let role = porttask_domain::identity::Role::Agent;
-    Fact::User(user::Event::Invited {
+    DomainEvent::User(user::Event::Invited {
         name: Personal::identity(ana(), "Ana Souza"),
         email: Personal::identity(ana(), "ana@acme.example"),
         address_rules: 1,
@@ -126,10 +126,10 @@ fn invited() -> Fact {
     })
 }
 
-/// The fact as the log would give it back, its keys in the ledger.
-async fn recorded(vault: &Vault, shelf: &Shelf, fact: Fact) -> RecordedEvent {
+/// The domain_event as the log would give it back, its keys in the ledger.
+async fn recorded(vault: &Vault, shelf: &Shelf, domain_event: DomainEvent) -> RecordedEvent {
     let stream = StreamId::new(acme(), "user-1").unwrap();
-    let SealedEvents { mut events, keys } = vault.seal(acme(), &[(stream, fact)], &meta()).await.unwrap();
+    let SealedEvents { mut events, keys } = vault.seal(acme(), &[(stream, domain_event)], &meta()).await.unwrap();
     for key in keys {
         assert!(shelf.persons.lock().unwrap().insert(key.id, StoredKey::Wrapped(key.wrapped)).is_none());
     }
@@ -161,7 +161,7 @@ fn what_was_sealed_is_opened_by_any_node_and_stands_nowhere_in_the_open() {
             assert!(!stored.contains(secret), "{secret} stands in {stored}");
         }
         let other = vault(&shelf).await;
-        assert_eq!(other.facts(std::slice::from_ref(&event)).await.unwrap(), [invited()]);
+        assert_eq!(other.domain_events(std::slice::from_ref(&event)).await.unwrap(), [invited()]);
         assert_eq!(other.metas(std::slice::from_ref(&event)).await.unwrap(), [meta()]);
     });
 }
@@ -185,13 +185,15 @@ fn what_was_erased_reads_as_erased_and_is_never_recorded_again() {
         let vault = vault(&shelf).await;
         let event = recorded(&vault, &shelf, invited()).await;
         vault.erase(acme(), ana().into()).await.unwrap();
-        let facts = vault.facts(std::slice::from_ref(&event)).await.unwrap();
-        let [Fact::User(user::Event::Invited { name, email, .. })] = &facts[..] else { panic!("{facts:?}") };
+        let domain_events = vault.domain_events(std::slice::from_ref(&event)).await.unwrap();
+        let [DomainEvent::User(user::Event::Invited { name, email, .. })] = &domain_events[..] else {
+            panic!("{domain_events:?}")
+        };
         assert_eq!((name.value(), email.value()), (None, None));
         assert_eq!(vault.metas(std::slice::from_ref(&event)).await.unwrap().remove(0).ip.unwrap().value(), None);
         let later = recorded(&vault, &shelf, invited()).await;
         assert!(!String::from_utf8_lossy(&later.data).contains("Ana"));
-        assert_eq!(vault.facts(&[later]).await.unwrap(), facts);
+        assert_eq!(vault.domain_events(&[later]).await.unwrap(), domain_events);
     });
 }
 
@@ -207,11 +209,11 @@ fn what_was_changed_or_moved_is_noticed() {
         let moved = RecordedEvent { id: EventId::generate(), ..event.clone() };
         let elsewhere = RecordedEvent { data: swapped.into(), ..event.clone() };
         for bad in [moved, elsewhere] {
-            let opened = vault.facts(&[bad]).await;
+            let opened = vault.domain_events(&[bad]).await;
             assert!(matches!(opened, Err(VaultError::Damaged { .. })), "{opened:?}");
         }
         shelf.persons.lock().unwrap().clear();
-        let lost = super::tests::vault(&shelf).await.facts(&[event]).await;
+        let lost = super::tests::vault(&shelf).await.domain_events(&[event]).await;
         assert!(matches!(&lost, Err(VaultError::Damaged { what, .. }) if what.contains("no key")), "{lost:?}");
     });
 }
@@ -226,7 +228,7 @@ fn another_master_key_is_refused_at_the_door_and_a_former_one_still_opens() {
         assert_eq!(refused, VaultError::OtherMasterKey(master(1).id()));
         assert!(refused.to_string().contains("PORTTASK_MASTER_KEY"));
         let rotated = open(MasterKeys::new(master(2), vec![master(1)])).await.unwrap();
-        assert_eq!(rotated.facts(&[event]).await.unwrap(), [invited()]);
+        assert_eq!(rotated.domain_events(&[event]).await.unwrap(), [invited()]);
     });
 }
 
@@ -241,7 +243,7 @@ fn after_a_rotation_the_former_key_is_not_needed_any_more() {
         assert_eq!((rotated.people, rotated.purposes), (2, 1));
         assert_eq!(both.rotate(&|_| ()).await.unwrap(), Rotated::default(), "there is nothing left to be wrapped anew");
         let only_new = open(MasterKeys::new(master(2), vec![])).await.unwrap();
-        assert_eq!(only_new.facts(std::slice::from_ref(&event)).await.unwrap(), [invited()]);
+        assert_eq!(only_new.domain_events(std::slice::from_ref(&event)).await.unwrap(), [invited()]);
         let only_old = open(MasterKeys::new(master(1), vec![])).await.err();
         assert_eq!(only_old, Some(VaultError::OtherMasterKey(master(2).id())));
     });

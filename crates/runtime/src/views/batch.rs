@@ -136,8 +136,8 @@ impl Reader {
     }
 
     async fn recorded(&self, stored: &[RecordedEvent]) -> Result<Vec<Recorded>, VaultError> {
-        let facts = self.vault.facts(stored).await?;
-        let recorded = stored.iter().zip(facts).map(|(event, fact)| {
+        let domain_events = self.vault.domain_events(stored).await?;
+        let recorded = stored.iter().zip(domain_events).map(|(event, domain_event)| {
             let undecodable = |cause: &dyn Display| VaultError::undecodable(event, event.event_type.as_str(), cause);
             let By { actor, impersonator } =
                 serde_json::from_slice(&event.meta).map_err(|error| undecodable(&error))?;
@@ -150,7 +150,7 @@ impl Reader {
                 version: event.version.0,
                 event_type: event.event_type.as_str().to_owned(),
                 recorded_at: event.recorded_at,
-                fact,
+                event: domain_event,
                 actor,
                 is_impersonated: impersonator.is_some(),
             })

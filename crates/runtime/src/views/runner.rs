@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    Batch, FoldOutcome, Folded, Served, View, ViewError, ViewStore,
+    Batch, FoldOutcome, FoldTarget, ServedModel, View, ViewError, ViewStore,
     batch::{Progress, Reader},
 };
 use crate::{
@@ -34,7 +34,7 @@ pub(super) struct Runner {
     partition: PartitionId,
     reader: Reader,
     store: Arc<dyn ViewStore>,
-    served: Vec<Arc<Served>>,
+    served: Vec<Arc<ServedModel>>,
     /// By model: where it stands, for which table.
     places: HashMap<usize, (View, Progress)>,
     resting: HashMap<usize, Instant>,
@@ -57,7 +57,7 @@ impl Runner {
         partition: PartitionId,
         reader: Reader,
         store: Arc<dyn ViewStore>,
-        served: Vec<Arc<Served>>,
+        served: Vec<Arc<ServedModel>>,
     ) -> Self {
         Self { partition, reader, store, served, places: HashMap::new(), resting: HashMap::new() }
     }
@@ -158,7 +158,7 @@ impl Runner {
         let place = |index: &usize| self.places.get(index).map(|(view, _)| (*index, *view));
         let found: Vec<(usize, View)> = models.iter().filter_map(place).collect();
         let table = |(index, view): &(usize, View)| (Arc::clone(&self.served[*index].model), *view);
-        let tables: Vec<Folded> = found.iter().map(table).collect();
+        let tables: Vec<FoldTarget> = found.iter().map(table).collect();
         let Ok(outcomes) = self.store.fold(&tables, batch).await else {
             // One of them has failed: the others go on without it.
             return self.fold_each(models, batch).await;

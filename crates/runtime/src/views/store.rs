@@ -8,7 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use porttask_projections::{Key, Model, NotARow, Table, Value, Values, folded};
+use porttask_projections::{Key, Model, NotARow, Table, Value, Values, normalized};
 
 use super::{Batch, Progress};
 use crate::{
@@ -33,11 +33,11 @@ impl fmt::Display for View {
 }
 
 /// A table, and the fold that fills it.
-pub type Folded = (Arc<dyn Model>, View);
+pub type FoldTarget = (Arc<dyn Model>, View);
 
 /// A copy of a table at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frozen {
+pub struct Snapshot {
     /// The copy.
     pub view: View,
     /// How far it had come.
@@ -105,7 +105,7 @@ pub struct Words {
 impl Query {
     /// The words that are searched for.
     pub fn words(&self) -> Words {
-        let folded = self.text.as_deref().map(folded).unwrap_or_default();
+        let folded = self.text.as_deref().map(normalized).unwrap_or_default();
         let words = folded.split_whitespace().map(str::to_owned);
         let (anywhere, beginning) = words.partition(|word| word.chars().count() >= 3);
         Words { anywhere, beginning }
@@ -186,8 +186,14 @@ impl View {
     ///
     /// # Errors
     /// If a row is not of the model's shape, or the fold panics.
-    pub fn fold(&self, model: &dyn Model, rows: Vec<Values>, batch: &Batch) -> Result<Changes, ViewError> {
-        let folded = catch_unwind(AssertUnwindSafe(|| model.fold(rows, &batch.events)));
+    pub fn fold(
+        &self,
+        model: &dyn Model,
+        rows: Vec<Values>,
+        batch: &Batch,
+        keys: Vec<Vec<Key>>,
+    ) -> Result<Changes, ViewError> {
+        let folded = catch_unwind(AssertUnwindSafe(|| model.fold(rows, &batch.events, keys)));
         let view = self.to_string();
         match folded {
             Ok(Ok(changes)) => Ok(changes),
@@ -233,10 +239,10 @@ pub trait ViewStore: Send + Sync {
 
     /// Folds a batch into tables whose progress is the batch's `before`, in one transaction with the progress after it.
     /// What became of each table; if one fails, nothing was done to any.
-    async fn fold(&self, tables: &[Folded], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError>;
+    async fn fold(&self, tables: &[FoldTarget], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError>;
 
     /// A copy of a table with the progress that it has, at one moment.
-    async fn freeze(&self, view: &View) -> Result<Frozen, ViewError>;
+    async fn freeze(&self, view: &View) -> Result<Snapshot, ViewError>;
 
     /// How many rows stand in one table and not in the other, by partition; those without any are left out.
     async fn differing_rows(&self, one: &View, other: &View) -> Result<Vec<(PartitionId, u64)>, ViewError>;

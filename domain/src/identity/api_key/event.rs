@@ -14,7 +14,7 @@ pub enum Event {
     #[serde(rename = "api_key.created.v1")]
     Created {
         /// In whose name it works.
-        maker: UserId,
+        owner: UserId,
         /// What it is for.
         name: String,
         /// What it may at most.

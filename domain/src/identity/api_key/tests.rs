@@ -20,7 +20,7 @@ fn second(number: i64) -> Timestamp {
 fn create_in(organization: OrganizationId, grant: Grant) -> Command {
     let (name, networks) = (KeyName::new("harbour robot").unwrap(), vec!["203.0.113.0/24".parse().unwrap()]);
     let (now, expires_at) = (second(10), Some(second(100)));
-    Command::Create { organization, maker: ana(), name, grant, networks, now, expires_at }
+    Command::Create { organization, owner: ana(), name, grant, networks, now, expires_at }
 }
 
 fn agent() -> Grant {
@@ -29,28 +29,28 @@ fn agent() -> Grant {
 
 fn created() -> Event {
     let (name, networks) = ("harbour robot".to_owned(), vec!["203.0.113.0/24".to_owned()]);
-    Event::Created { maker: ana(), name, grant: agent(), networks, expires_at: Some(second(100)) }
+    Event::Created { owner: ana(), name, grant: agent(), networks, expires_at: Some(second(100)) }
 }
 
 #[test]
 fn a_key_is_accepted_until_it_expires_or_is_revoked() {
     given::<ApiKey>([]).when(create_in(acme(), agent())).then([created()]);
     let key = ApiKey::after(&[created()]);
-    assert!(key.accepted(1, second(99)).is_some_and(|key| key.maker == ana()));
+    assert!(key.accepted(1, second(99)).is_some_and(|key| key.owner == ana()));
     assert!(key.accepted(1, second(100)).is_none() && key.accepted(2, second(99)).is_none());
     given::<ApiKey>([created()]).when(Command::Revoke).then([Event::Revoked {}]);
     given::<ApiKey>([created(), Event::Revoked {}]).when(Command::Revoke).then([]);
     assert!(ApiKey::after(&[created(), Event::Revoked {}]).accepted(1, second(20)).is_none());
-    given::<ApiKey>([]).when(Command::Revoke).then_refused(Refusal::NotFound);
+    given::<ApiKey>([]).when(Command::Revoke).then_rejected(Rejection::NotFound);
 }
 
 #[test]
 fn keys_of_the_platform_have_scopes_and_others_permissions() {
     let scopes = || Grant::Scopes(BTreeSet::from([KeyScope::ReadUsers]));
-    given::<ApiKey>([]).when(create_in(acme(), scopes())).then_refused(Refusal::NeedsPermissions);
-    given::<ApiKey>([]).when(create_in(OrganizationId::PLATFORM, agent())).then_refused(Refusal::NeedsScopes);
+    given::<ApiKey>([]).when(create_in(acme(), scopes())).then_rejected(Rejection::NeedsPermissions);
+    given::<ApiKey>([]).when(create_in(OrganizationId::PLATFORM, agent())).then_rejected(Rejection::NeedsScopes);
     let none = Grant::Scopes(BTreeSet::new());
-    given::<ApiKey>([]).when(create_in(OrganizationId::PLATFORM, none)).then_refused(Refusal::NeedsScopes);
+    given::<ApiKey>([]).when(create_in(OrganizationId::PLATFORM, none)).then_rejected(Rejection::NeedsScopes);
     let key = ApiKey::default().decide(&create_in(OrganizationId::PLATFORM, scopes())).unwrap();
     assert_eq!(ApiKey::after(&key).grant(), Some(&scopes()));
 }
@@ -62,8 +62,8 @@ fn a_rotated_key_has_two_secrets_for_a_while() {
     given::<ApiKey>([created()]).when(rotate(2, 30)).then([rotated()]);
     given::<ApiKey>([created(), rotated()]).when(rotate(2, 30)).then([]);
     let week = 7 * 86_400;
-    given::<ApiKey>([created()]).when(rotate(2, 21 + week)).then_refused(Refusal::LongOverlap);
-    given::<ApiKey>([created(), Event::Revoked {}]).when(rotate(2, 30)).then_refused(Refusal::Revoked);
+    given::<ApiKey>([created()]).when(rotate(2, 21 + week)).then_rejected(Rejection::LongOverlap);
+    given::<ApiKey>([created(), Event::Revoked {}]).when(rotate(2, 30)).then_rejected(Rejection::Revoked);
     let key = ApiKey::after(&[created(), rotated()]);
     let accepted = |generation, at| key.accepted(generation, second(at)).is_some();
     assert!(accepted(1, 29) && accepted(2, 29) && !accepted(1, 30) && accepted(2, 30) && !accepted(3, 29));
@@ -76,16 +76,18 @@ fn a_key_is_adopted() {
     let adopted = || Event::Adopted { from: ana(), to: bob() };
     given::<ApiKey>([created()]).when(Command::Adopt { by: bob() }).then([adopted()]);
     given::<ApiKey>([created()]).when(Command::Adopt { by: ana() }).then([]);
-    given::<ApiKey>([created(), Event::Revoked {}]).when(Command::Adopt { by: bob() }).then_refused(Refusal::Revoked);
-    assert!(ApiKey::after(&[created(), adopted()]).accepted(1, second(1)).is_some_and(|key| key.maker == bob()));
+    given::<ApiKey>([created(), Event::Revoked {}])
+        .when(Command::Adopt { by: bob() })
+        .then_rejected(Rejection::Revoked);
+    assert!(ApiKey::after(&[created(), adopted()]).accepted(1, second(1)).is_some_and(|key| key.owner == bob()));
 }
 
 #[test]
 fn a_key_that_ends_before_it_begins_is_none() {
-    let Command::Create { organization, maker, name, grant, networks, expires_at, .. } = create_in(acme(), agent())
+    let Command::Create { organization, owner, name, grant, networks, expires_at, .. } = create_in(acme(), agent())
     else {
         unreachable!()
     };
-    let late = Command::Create { organization, maker, name, grant, networks, expires_at, now: second(100) };
-    given::<ApiKey>([]).when(late).then_refused(Refusal::EndsInThePast);
+    let late = Command::Create { organization, owner, name, grant, networks, expires_at, now: second(100) };
+    given::<ApiKey>([]).when(late).then_rejected(Rejection::EndsInThePast);
 }

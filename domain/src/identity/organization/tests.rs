@@ -39,14 +39,19 @@ fn deactivate() -> Command {
 #[test]
 fn an_organization_begins_with_defaults_and_a_claim_on_its_domain() {
     given::<Organization>([]).when(create()).then([created()]);
-    let claim = Guard::Claim { scope: Scope::Platform, kind: "domain", name: Some("acme.example".to_owned()) };
-    assert_eq!(Organization::default().guards(&created()), [claim]);
+    let claim = Constraint::Claim {
+        scope: Scope::Platform,
+        kind: "domain",
+        name: Some("acme.example".to_owned()),
+        violation: DOMAIN_TAKEN,
+    };
+    assert_eq!(Organization::default().constraints(&created()), [claim]);
 }
 
 #[test]
 fn nothing_happens_to_an_organization_that_is_not_there() {
     for command in [suspend("unpaid"), Command::Reactivate, deactivate(), Command::Rename { name: name("X") }] {
-        given::<Organization>([]).when(command).then_refused(Refusal::NotFound);
+        given::<Organization>([]).when(command).then_rejected(Rejection::NotFound);
     }
 }
 
@@ -54,7 +59,7 @@ fn nothing_happens_to_an_organization_that_is_not_there() {
 fn another_organization_under_the_same_id_is_refused() {
     let domain = DomainName::new("other.example").unwrap();
     let other = Command::Create { name: name("Acme"), domain, trial_ends_at: Timestamp::UNIX_EPOCH };
-    given::<Organization>([created()]).when(other).then_refused(Refusal::Exists);
+    given::<Organization>([created()]).when(other).then_rejected(Rejection::Exists);
 }
 
 #[test]
@@ -74,8 +79,11 @@ fn a_setting_that_makes_no_sense_is_refused_with_its_field() {
     let mut hours = Settings::default().business_hours;
     let nine: TimeOfDay = "09:00".parse().unwrap();
     hours.days.values_mut().for_each(|day| day.closes = nine);
-    let refusal = Organization::after(&[created()]).decide(&Command::ChangeBusinessHours(hours)).unwrap_err();
-    assert!(matches!(&refusal, Refusal::Setting(setting) if setting.field == "business_hours/days"), "{refusal:?}");
+    let rejection = Organization::after(&[created()]).decide(&Command::ChangeBusinessHours(hours)).unwrap_err();
+    assert!(
+        matches!(&rejection, Rejection::Setting(setting) if setting.field == "business_hours/days"),
+        "{rejection:?}"
+    );
 }
 
 #[test]
@@ -88,7 +96,7 @@ fn a_suspended_organization_is_administered_and_let_in_again() {
     given::<Organization>([created(), suspended()]).when(Command::Reactivate).then([Event::Reactivated {}]);
 
     let organization = Organization::after(&[created(), suspended()]);
-    assert_eq!(organization.allow(Capability::Use), Err(Refusal::Standing(Standing::Suspended)));
+    assert_eq!(organization.allow(Capability::Use), Err(Rejection::Status(OrganizationStatus::Suspended)));
     assert_eq!(organization.allow(Capability::Settle), Ok(()));
 }
 
@@ -97,7 +105,7 @@ fn a_deactivation_is_for_good() {
     let ended = || [created(), Event::Deactivated { reason: because("left") }];
     given::<Organization>([created()]).when(deactivate()).then([ended()[1].clone()]);
     for command in [suspend("again"), Command::Reactivate, Command::Rename { name: name("X") }] {
-        given::<Organization>(ended()).when(command).then_refused(Refusal::Standing(Standing::Deactivated));
+        given::<Organization>(ended()).when(command).then_rejected(Rejection::Status(OrganizationStatus::Deactivated));
     }
     assert_eq!(Organization::after(&ended()).allow(Capability::Settle), Ok(()));
 }
@@ -109,6 +117,6 @@ fn the_platform_itself_is_not_locked_out() {
         Command::Suspend { organization: OrganizationId::PLATFORM, reason: reason() },
         Command::Deactivate { organization: OrganizationId::PLATFORM, reason: reason() },
     ] {
-        given::<Organization>([created()]).when(command).then_refused(Refusal::Platform);
+        given::<Organization>([created()]).when(command).then_rejected(Rejection::Platform);
     }
 }

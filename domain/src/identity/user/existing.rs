@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, civil::Date};
 
-use super::{ADDRESSES_PER_DAY, BETWEEN_RESETS, Command, Event, Refusal, Status, day, within};
+use super::{ADDRESSES_PER_DAY, BETWEEN_RESETS, Command, Event, Rejection, Status, day, within};
 use crate::{
     Personal, SessionId,
     identity::{
@@ -33,7 +33,7 @@ pub(super) struct Existing {
     /// How often failed attempts to sign in were forgiven.
     pub(super) unlocks: u64,
     /// How often all sessions have ended at once.
-    pub(super) era: u64,
+    pub(super) session_epoch: u64,
     /// The session that the last time spared.
     pub(super) kept: Option<SessionId>,
 }
@@ -69,12 +69,12 @@ impl Links {
     }
 
     /// What happens when a link is used: the event, nothing if it was used before, or why it is not good.
-    fn answer(&self, number: u64, now: Timestamp, event: Event) -> Result<Vec<Event>, Refusal> {
+    fn answer(&self, number: u64, now: Timestamp, event: Event) -> Result<Vec<Event>, Rejection> {
         match self.open() {
             Some((sent, expires_at)) if sent == number && now < expires_at => Ok(vec![event]),
-            Some((sent, _)) if sent == number => Err(Refusal::LinkExpired),
+            Some((sent, _)) if sent == number => Err(Rejection::LinkExpired),
             Some(_) | None if self.used == Some(number) => Ok(vec![]),
-            Some(_) | None => Err(Refusal::LinkReplaced),
+            Some(_) | None => Err(Rejection::LinkReplaced),
         }
     }
 }
@@ -96,39 +96,39 @@ impl Existing {
             asked: 0,
             resets: Links::default(),
             unlocks: 0,
-            era: 0,
+            session_epoch: 0,
             kept: None,
         }
     }
 
-    pub(super) fn decide(&self, command: &Command) -> Result<Vec<Event>, Refusal> {
+    pub(super) fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Invite { name, email, role, permissions, .. }
             | Command::Register { name, email, role, permissions, .. } => {
                 let is_same = self.name.value() == Some(name.as_str())
                     && self.email.value() == Some(email.to_string().as_str())
                     && (self.role, self.permissions) == (*role, *permissions);
-                if is_same { Ok(vec![]) } else { Err(Refusal::Exists) }
+                if is_same { Ok(vec![]) } else { Err(Rejection::Exists) }
             }
             Command::SendInvitation { expires_at } => match self.status {
                 Status::Invited if self.invitations.expires_at == Some(*expires_at) => Ok(vec![]),
                 Status::Registered | Status::Invited => Ok(vec![Event::InvitationSent { expires_at: *expires_at }]),
-                Status::Active => Err(Refusal::Accepted),
-                Status::Deactivated => Err(Refusal::Deactivated),
+                Status::Active => Err(Rejection::Accepted),
+                Status::Deactivated => Err(Rejection::Deactivated),
             },
             Command::Accept { invitation, now } => self.accept(*invitation, *now),
             Command::RevokeInvitation => match self.status {
                 Status::Registered => Ok(vec![]),
                 Status::Invited => Ok(vec![Event::InvitationRevoked {}]),
-                Status::Active => Err(Refusal::Accepted),
-                Status::Deactivated => Err(Refusal::Deactivated),
+                Status::Active => Err(Rejection::Accepted),
+                Status::Deactivated => Err(Rejection::Deactivated),
             },
             Command::ChangeRole { role, permissions } => {
                 if self.status == Status::Deactivated {
-                    return Err(Refusal::Deactivated);
+                    return Err(Rejection::Deactivated);
                 }
                 if role.is_of_the_platform() != self.role.is_of_the_platform() {
-                    return Err(Refusal::RoleNotHere(*role));
+                    return Err(Rejection::RoleNotHere(*role));
                 }
                 let to = permissions.unwrap_or_else(|| self.permissions.narrowed_to(role.ceiling()));
                 within(to, *role)?;
@@ -137,7 +137,7 @@ impl Existing {
             }
             Command::ChangePermissions { permissions } => {
                 if self.status == Status::Deactivated {
-                    return Err(Refusal::Deactivated);
+                    return Err(Rejection::Deactivated);
                 }
                 within(*permissions, self.role)?;
                 Ok(self.permit(*permissions).into_iter().collect())
@@ -162,7 +162,7 @@ impl Existing {
             Command::RequestAddressChange { email, expires_at } => self.request_address(email, *expires_at),
             Command::ConfirmAddress { request, now } => {
                 self.must_be_active()?;
-                let to = self.wanted_email.clone().ok_or(Refusal::LinkReplaced)?;
+                let to = self.wanted_email.clone().ok_or(Rejection::LinkReplaced)?;
                 let (from, address_rules) = (self.email.clone(), EmailAddress::RULES);
                 self.address_changes.answer(*request, *now, Event::AddressChanged { from, to, address_rules })
             }
@@ -177,22 +177,26 @@ impl Existing {
                 self.must_be_active()?;
                 self.resets.answer(*request, *now, Event::PasswordReset {})
             }
-            Command::ChangePassword { era, keeping } => {
+            Command::ChangePassword { session_epoch, keeping } => {
                 self.must_be_active()?;
-                Ok(if *era != self.era { vec![] } else { vec![Event::PasswordChanged { keeping: *keeping }] })
+                Ok(if *session_epoch != self.session_epoch {
+                    vec![]
+                } else {
+                    vec![Event::PasswordChanged { keeping: *keeping }]
+                })
             }
             Command::Unlock { unlocks } => {
                 self.must_be_active()?;
                 Ok(if *unlocks == self.unlocks { vec![Event::Unlocked {}] } else { vec![] })
             }
-            Command::EndSessions { era, keeping } => {
-                let is_so = *era != self.era || self.status != Status::Active;
+            Command::EndSessions { session_epoch, keeping } => {
+                let is_so = *session_epoch != self.session_epoch || self.status != Status::Active;
                 Ok(if is_so { vec![] } else { vec![Event::SessionsEnded { keeping: *keeping }] })
             }
         }
     }
 
-    fn request_address(&self, email: &EmailAddress, expires_at: Timestamp) -> Result<Vec<Event>, Refusal> {
+    fn request_address(&self, email: &EmailAddress, expires_at: Timestamp) -> Result<Vec<Event>, Rejection> {
         self.must_be_active()?;
         let email = self.email.replaced(email.to_string());
         let is_asked =
@@ -201,29 +205,29 @@ impl Existing {
             return Ok(vec![]);
         }
         if self.asked_on == Some(day(expires_at)) && self.asked >= ADDRESSES_PER_DAY {
-            return Err(Refusal::TooManyAddresses);
+            return Err(Rejection::TooManyAddresses);
         }
         Ok(vec![Event::AddressChangeRequested { email, address_rules: EmailAddress::RULES, expires_at }])
     }
 
-    fn accept(&self, invitation: u64, now: Timestamp) -> Result<Vec<Event>, Refusal> {
+    fn accept(&self, invitation: u64, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match (self.status, self.invitations.open()) {
-            (Status::Registered, _) if self.invitations.sent == invitation => Err(Refusal::InvitationRevoked),
+            (Status::Registered, _) if self.invitations.sent == invitation => Err(Rejection::InvitationRevoked),
             (Status::Invited, Some((sent, expires_at))) if sent == invitation => match now < expires_at {
                 true => Ok(vec![Event::InvitationAccepted {}]),
-                false => Err(Refusal::InvitationExpired),
+                false => Err(Rejection::InvitationExpired),
             },
-            (Status::Registered | Status::Invited, _) => Err(Refusal::InvitationReplaced),
+            (Status::Registered | Status::Invited, _) => Err(Rejection::InvitationReplaced),
             (Status::Active, _) => Ok(vec![]),
-            (Status::Deactivated, _) => Err(Refusal::Deactivated),
+            (Status::Deactivated, _) => Err(Rejection::Deactivated),
         }
     }
 
-    fn must_be_active(&self) -> Result<(), Refusal> {
+    fn must_be_active(&self) -> Result<(), Rejection> {
         match self.status {
             Status::Active => Ok(()),
-            Status::Registered | Status::Invited => Err(Refusal::NotActive),
-            Status::Deactivated => Err(Refusal::Deactivated),
+            Status::Registered | Status::Invited => Err(Rejection::NotActive),
+            Status::Deactivated => Err(Rejection::Deactivated),
         }
     }
 
@@ -232,7 +236,7 @@ impl Existing {
     }
 
     fn end_sessions(&mut self, keeping: Option<SessionId>) {
-        (self.era, self.kept) = (self.era + 1, keeping);
+        (self.session_epoch, self.kept) = (self.session_epoch + 1, keeping);
     }
 
     pub(super) fn evolve(&mut self, event: &Event) {

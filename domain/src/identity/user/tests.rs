@@ -46,17 +46,23 @@ fn accepted() -> Event {
     Event::InvitationAccepted {}
 }
 
-fn admins(by: i64) -> Guard {
-    Guard::Count { name: ACTIVE_ADMINS.into(), by, minimum: Some(1), maximum: None }
+fn admins(by: i64) -> Constraint {
+    Constraint::Count { name: ACTIVE_ADMINS.into(), by, minimum: Some(1), maximum: None, violation: LAST_ADMIN }
 }
 
 #[test]
 fn an_invitation_claims_the_address() {
     given::<User>([]).when(invite(Role::Agent)).then([invited(Role::Agent)]);
     let name = Some("ana@acme.example".to_owned());
-    let claim = Guard::Claim { scope: Scope::Organization, kind: "email", name };
-    let one_more = Guard::Count { name: "invitations 1970-01-01".into(), by: 1, minimum: None, maximum: None };
-    assert_eq!(User::default().guards(&invited(Role::Admin)), [claim, one_more]);
+    let claim = Constraint::Claim { scope: Scope::Organization, kind: "email", name, violation: EMAIL_TAKEN };
+    let one_more = Constraint::Count {
+        name: "invitations 1970-01-01".into(),
+        by: 1,
+        minimum: None,
+        maximum: None,
+        violation: TOO_MANY_INVITATIONS,
+    };
+    assert_eq!(User::default().constraints(&invited(Role::Admin)), [claim, one_more]);
 }
 
 #[test]
@@ -80,7 +86,7 @@ fn an_account_may_be_made_before_anybody_is_invited() {
     let accept = |invitation| Command::Accept { invitation, now: second(1) };
     given::<User>([]).when(register()).then([registered()]);
     given::<User>([registered()]).when(register()).then([]);
-    given::<User>([registered()]).when(accept(1)).then_refused(Refusal::InvitationReplaced);
+    given::<User>([registered()]).when(accept(1)).then_rejected(Rejection::InvitationReplaced);
     given::<User>([registered()]).when(Command::SendInvitation { expires_at: second(5) }).then([sent(5)]);
     given::<User>([registered(), sent(5)]).when(accept(1)).then([accepted()]);
 }
@@ -92,9 +98,9 @@ fn a_later_invitation_replaces_the_former_ones() {
     let send = || Command::SendInvitation { expires_at: second(2_000) };
     given::<User>([invited(Role::Agent)]).when(send()).then([again()[1].clone()]);
     given::<User>(again()).when(send()).then([]);
-    given::<User>(again()).when(accept(1)).then_refused(Refusal::InvitationReplaced);
+    given::<User>(again()).when(accept(1)).then_rejected(Rejection::InvitationReplaced);
     given::<User>(again()).when(accept(2)).then([accepted()]);
-    given::<User>([invited(Role::Agent), accepted()]).when(send()).then_refused(Refusal::Accepted);
+    given::<User>([invited(Role::Agent), accepted()]).when(send()).then_rejected(Rejection::Accepted);
     assert_eq!(User::after(&again()).invitation(), Some((2, second(2_000))));
 }
 
@@ -103,16 +109,16 @@ fn an_invitation_is_accepted_until_it_expires() {
     given::<User>([invited(Role::Agent)]).when(Command::Accept { invitation: 1, now: second(999) }).then([accepted()]);
     given::<User>([invited(Role::Agent)])
         .when(Command::Accept { invitation: 1, now: second(1_000) })
-        .then_refused(Refusal::InvitationExpired);
+        .then_rejected(Rejection::InvitationExpired);
 }
 
 #[test]
 fn permissions_stay_within_the_role() {
     let beyond = Permissions { administration: Access::Read, ..Role::Agent.ceiling() };
-    given::<User>([]).when(invite_as(Role::Agent, beyond)).then_refused(Refusal::BeyondRole(Role::Agent));
+    given::<User>([]).when(invite_as(Role::Agent, beyond)).then_rejected(Rejection::BeyondRole(Role::Agent));
     given::<User>([invited(Role::Agent), accepted()])
         .when(Command::ChangePermissions { permissions: beyond })
-        .then_refused(Refusal::BeyondRole(Role::Agent));
+        .then_rejected(Rejection::BeyondRole(Role::Agent));
 }
 
 #[test]
@@ -128,10 +134,10 @@ fn a_demotion_narrows_the_permissions() {
 
 #[test]
 fn roles_of_the_platform_stay_there() {
-    given::<User>([]).when(invite(Role::SuperAdmin)).then_refused(Refusal::RoleNotHere(Role::SuperAdmin));
+    given::<User>([]).when(invite(Role::SuperAdmin)).then_rejected(Rejection::RoleNotHere(Role::SuperAdmin));
     given::<User>([invited(Role::Admin), accepted()])
         .when(Command::ChangeRole { role: Role::SuperAdmin, permissions: None })
-        .then_refused(Refusal::RoleNotHere(Role::SuperAdmin));
+        .then_rejected(Rejection::RoleNotHere(Role::SuperAdmin));
 }
 
 #[test]
@@ -139,8 +145,8 @@ fn a_deactivated_user_is_only_reactivated() {
     let gone = || [invited(Role::Agent), accepted(), Event::Deactivated {}];
     let change = || Command::ChangeRole { role: Role::Admin, permissions: None };
     given::<User>([invited(Role::Agent), accepted()]).when(Command::Deactivate).then([Event::Deactivated {}]);
-    given::<User>(gone()).when(change()).then_refused(Refusal::Deactivated);
-    given::<User>(gone()).when(Command::Accept { invitation: 1, now: second(1) }).then_refused(Refusal::Deactivated);
+    given::<User>(gone()).when(change()).then_rejected(Rejection::Deactivated);
+    given::<User>(gone()).when(Command::Accept { invitation: 1, now: second(1) }).then_rejected(Rejection::Deactivated);
     given::<User>(gone()).when(Command::Reactivate).then([Event::Reactivated {}]);
     given::<User>(gone()).when(Command::Deactivate).then([]);
     given::<User>([invited(Role::Agent), accepted()]).when(Command::Reactivate).then([]);
@@ -151,7 +157,7 @@ fn whoever_has_not_come_yet_is_locked_out_and_let_in_as_they_were() {
     let withdrawn = || [invited(Role::Agent), Event::Deactivated {}];
     let accept = || Command::Accept { invitation: 1, now: second(1) };
     given::<User>([invited(Role::Agent)]).when(Command::Deactivate).then([Event::Deactivated {}]);
-    given::<User>(withdrawn()).when(accept()).then_refused(Refusal::Deactivated);
+    given::<User>(withdrawn()).when(accept()).then_rejected(Rejection::Deactivated);
     given::<User>(withdrawn()).when(Command::Reactivate).then([Event::Reactivated {}]);
     given::<User>(withdrawn().into_iter().chain([Event::Reactivated {}])).when(accept()).then([accepted()]);
     let back = User::after(&[invited(Role::Agent), Event::Deactivated {}, Event::Reactivated {}]);
@@ -172,10 +178,10 @@ fn an_invitation_that_was_revoked_cannot_be_taken_up_and_another_one_can() {
     let revoked = || [invited(Role::Agent), Event::InvitationRevoked {}];
     given::<User>([invited(Role::Agent)]).when(Command::RevokeInvitation).then([Event::InvitationRevoked {}]);
     given::<User>(revoked()).when(Command::RevokeInvitation).then([]);
-    given::<User>(revoked()).when(accept(1)).then_refused(Refusal::InvitationRevoked);
-    given::<User>(active()).when(Command::RevokeInvitation).then_refused(Refusal::Accepted);
+    given::<User>(revoked()).when(accept(1)).then_rejected(Rejection::InvitationRevoked);
+    given::<User>(active()).when(Command::RevokeInvitation).then_rejected(Rejection::Accepted);
     let again = || revoked().into_iter().chain([Event::InvitationSent { expires_at: second(2_000) }]);
-    given::<User>(again()).when(accept(1)).then_refused(Refusal::InvitationReplaced);
+    given::<User>(again()).when(accept(1)).then_rejected(Rejection::InvitationReplaced);
     given::<User>(again()).when(accept(2)).then([accepted()]);
     let back = revoked().into_iter().chain([Event::Deactivated {}, Event::Reactivated {}]).collect::<Vec<_>>();
     assert_eq!(User::after(&back).status(), Some(Status::Registered), "what was revoked stays revoked");
@@ -216,19 +222,19 @@ fn an_address_changes_once_it_was_confirmed() {
     let changed = || Event::AddressChanged { from: old.clone(), to: new.clone(), address_rules: 1 };
     given::<User>(active()).when(want("ana@lima.example", 50)).then([wanted("ana@lima.example", 50)]);
     given::<User>(active()).when(want("Ana@acme.example", 50)).then([]);
-    given::<User>([invited(Role::Agent)]).when(want("ana@lima.example", 50)).then_refused(Refusal::NotActive);
+    given::<User>([invited(Role::Agent)]).when(want("ana@lima.example", 50)).then_rejected(Rejection::NotActive);
     let asked = || after([wanted("ana@else.example", 40), wanted("ana@lima.example", 50)]);
     given::<User>(asked()).when(want("ana@lima.example", 50)).then([]);
-    given::<User>(asked()).when(confirm(1, 1)).then_refused(Refusal::LinkReplaced);
-    given::<User>(asked()).when(confirm(2, 50)).then_refused(Refusal::LinkExpired);
+    given::<User>(asked()).when(confirm(1, 1)).then_rejected(Rejection::LinkReplaced);
+    given::<User>(asked()).when(confirm(2, 50)).then_rejected(Rejection::LinkExpired);
     given::<User>(asked()).when(confirm(2, 49)).then([changed()]);
     let done = || asked().into_iter().chain([changed()]).collect::<Vec<_>>();
     given::<User>(done()).when(confirm(2, 49)).then([]);
-    given::<User>(done()).when(confirm(1, 49)).then_refused(Refusal::LinkReplaced);
-    let names = User::after(&asked()).guards(&changed()).into_iter().map(|guard| match guard {
-        Guard::Release { name, .. } => ("release", name.unwrap()),
-        Guard::Claim { name, .. } => ("claim", name.unwrap()),
-        Guard::Count { .. } => unreachable!(),
+    given::<User>(done()).when(confirm(1, 49)).then_rejected(Rejection::LinkReplaced);
+    let names = User::after(&asked()).constraints(&changed()).into_iter().map(|constraint| match constraint {
+        Constraint::Release { name, .. } => ("release", name.unwrap()),
+        Constraint::Claim { name, .. } => ("claim", name.unwrap()),
+        Constraint::Count { .. } => unreachable!(),
     });
     let expected = [("release", "ana@acme.example".to_owned()), ("claim", "ana@lima.example".to_owned())];
     assert_eq!(names.collect::<Vec<_>>(), expected);
@@ -237,7 +243,7 @@ fn an_address_changes_once_it_was_confirmed() {
 #[test]
 fn nobody_makes_us_mail_to_many_addresses() {
     let asked: Vec<Event> = (0..5).map(|number| wanted(&format!("a{number}@x.example"), 50 + number)).collect();
-    given::<User>(after(asked.clone())).when(want("b@x.example", 60)).then_refused(Refusal::TooManyAddresses);
+    given::<User>(after(asked.clone())).when(want("b@x.example", 60)).then_rejected(Rejection::TooManyAddresses);
     let tomorrow = 86_400 + 60;
     given::<User>(after(asked)).when(want("b@x.example", tomorrow)).then([wanted("b@x.example", tomorrow)]);
 }
@@ -251,12 +257,12 @@ fn a_password_is_reset_once_by_the_latest_link() {
     let request = |now| Command::RequestPasswordReset { now: second(now), expires_at: second(now + 3_600) };
     let reset = |request, now| Command::ResetPassword { request, now: second(now) };
     given::<User>(active()).when(request(0)).then([reset_requested(3_600)]);
-    given::<User>([invited(Role::Agent)]).when(request(0)).then_refused(Refusal::NotActive);
+    given::<User>([invited(Role::Agent)]).when(request(0)).then_rejected(Rejection::NotActive);
     given::<User>(after([reset_requested(3_600)])).when(request(299)).then([]);
     given::<User>(after([reset_requested(3_600)])).when(request(300)).then([reset_requested(3_900)]);
     let twice = || after([reset_requested(3_600), reset_requested(3_900)]);
-    given::<User>(twice()).when(reset(1, 1)).then_refused(Refusal::LinkReplaced);
-    given::<User>(twice()).when(reset(2, 3_900)).then_refused(Refusal::LinkExpired);
+    given::<User>(twice()).when(reset(1, 1)).then_rejected(Rejection::LinkReplaced);
+    given::<User>(twice()).when(reset(2, 3_900)).then_rejected(Rejection::LinkExpired);
     given::<User>(twice()).when(reset(2, 3_899)).then([Event::PasswordReset {}]);
     for used in [Event::PasswordReset {}, Event::PasswordChanged { keeping: None }, Event::Deactivated {}] {
         let history = twice().into_iter().chain([used]).collect::<Vec<_>>();
@@ -268,12 +274,12 @@ fn a_password_is_reset_once_by_the_latest_link() {
 #[test]
 fn what_ends_all_sessions_begins_an_era() {
     let [here, there] = [12, 13].map(|number| SessionId(uuid::Uuid::from_u128(number)));
-    let change = |era| Command::ChangePassword { era, keeping: Some(here) };
+    let change = |session_epoch| Command::ChangePassword { session_epoch, keeping: Some(here) };
     let changed = || Event::PasswordChanged { keeping: Some(here) };
     given::<User>(active()).when(change(0)).then([changed()]);
     given::<User>(after([changed()])).when(change(0)).then([]);
     given::<User>(active())
-        .when(Command::EndSessions { era: 0, keeping: None })
+        .when(Command::EndSessions { session_epoch: 0, keeping: None })
         .then([Event::SessionsEnded { keeping: None }]);
     let user = User::after(&after([changed()]));
     assert_eq!((user.keeps(here, 0), user.keeps(there, 0), user.keeps(there, 1)), (true, false, true));
@@ -285,11 +291,13 @@ fn what_ends_all_sessions_begins_an_era() {
 
 #[test]
 fn those_who_can_administer_are_counted() {
-    let counted = |history: &[Event], event: Event| -> Vec<Guard> {
-        let guards = User::after(history).guards(&event).into_iter();
-        guards.filter(|guard| matches!(guard, Guard::Count { name, .. } if name == ACTIVE_ADMINS)).collect()
+    let counted = |history: &[Event], event: Event| -> Vec<Constraint> {
+        let constraints = User::after(history).constraints(&event).into_iter();
+        constraints
+            .filter(|constraint| matches!(constraint, Constraint::Count { name, .. } if name == ACTIVE_ADMINS))
+            .collect()
     };
-    let none: Vec<Guard> = vec![];
+    let none: Vec<Constraint> = vec![];
     let active = [invited(Role::Admin), accepted()];
     let narrowed = Permissions { administration: Access::Read, ..Role::Admin.ceiling() };
     assert_eq!(counted(&[], invited(Role::Admin)), none, "who is only invited cannot administer");
@@ -305,7 +313,7 @@ fn an_account_is_unlocked_by_somebody_or_by_a_new_password() {
     let unlock = |unlocks| Command::Unlock { unlocks };
     given::<User>(active()).when(unlock(0)).then([Event::Unlocked {}]);
     given::<User>(after([Event::Unlocked {}])).when(unlock(0)).then([]);
-    given::<User>([invited(Role::Agent)]).when(unlock(0)).then_refused(Refusal::NotActive);
+    given::<User>([invited(Role::Agent)]).when(unlock(0)).then_rejected(Rejection::NotActive);
     assert_eq!(User::after(&after([Event::Unlocked {}, Event::PasswordReset {}])).unlocks(), 2);
 }
 
@@ -326,8 +334,8 @@ fn commands() -> impl Strategy<Value = Command> {
             .prop_map(|now| { Command::RequestPasswordReset { now: second(now), expires_at: second(now + 3_600) } }),
         (1..3_u64).prop_map(|request| Command::ResetPassword { request, now: second(1) }),
         (0..3_u64).prop_map(|unlocks| Command::Unlock { unlocks }),
-        (0..3_u64).prop_map(|era| Command::ChangePassword { era, keeping: None }),
-        (0..3_u64).prop_map(|era| Command::EndSessions { era, keeping: None }),
+        (0..3_u64).prop_map(|session_epoch| Command::ChangePassword { session_epoch, keeping: None }),
+        (0..3_u64).prop_map(|session_epoch| Command::EndSessions { session_epoch, keeping: None }),
     ]
 }
 
@@ -340,8 +348,8 @@ proptest! {
         let mut count = 0;
         for command in commands {
             for event in user.decide(&command).unwrap_or_default() {
-                for guard in user.guards(&event) {
-                    if let Guard::Count { by, minimum: Some(1), .. } = guard {
+                for constraint in user.constraints(&event) {
+                    if let Constraint::Count { by, minimum: Some(1), .. } = constraint {
                         count += by;
                     }
                 }

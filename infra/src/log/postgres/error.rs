@@ -5,21 +5,21 @@ use tokio_postgres::{Error, error::SqlState};
 
 /// The error for a caller who wanted to read or write.
 pub(super) fn from_postgres(error: &Error) -> LogError {
-    let Some(refusal) = error.as_db_error() else {
+    let Some(rejection) = error.as_db_error() else {
         return LogError::Unavailable(with_cause(error));
     };
-    let text = format!("{} ({})", refusal.message(), refusal.code().code());
-    match refusal.code().code().get(..2) {
-        _ if *refusal.code() == SqlState::DISK_FULL => LogError::Full(text),
-        _ if *refusal.code() == SqlState::INVALID_CATALOG_NAME => {
+    let text = format!("{} ({})", rejection.message(), rejection.code().code());
+    match rejection.code().code().get(..2) {
+        _ if *rejection.code() == SqlState::DISK_FULL => LogError::Full(text),
+        _ if *rejection.code() == SqlState::INVALID_CATALOG_NAME => {
             LogError::Unusable(format!("{text}: create it with `createdb`, or correct DATABASE_URL"))
         }
         Some("28") => LogError::Unusable(format!("{text}: check user and password in DATABASE_URL")),
         Some("42") => LogError::Unusable(format!("{text}: is this database PortTask's, and the user its owner?")),
-        _ if [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(refusal.code()) => {
+        _ if [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(rejection.code()) => {
             LogError::Damaged(format!("{text}; put back the latest backup, then run `porttask events restored`"))
         }
-        _ if *refusal.code() == SqlState::READ_ONLY_SQL_TRANSACTION => LogError::Unavailable(format!(
+        _ if *rejection.code() == SqlState::READ_ONLY_SQL_TRANSACTION => LogError::Unavailable(format!(
             "{text}: is this a standby? add target_session_attrs=read-write and all hosts to DATABASE_URL"
         )),
         _ => LogError::Unavailable(text),

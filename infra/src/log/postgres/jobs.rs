@@ -48,11 +48,11 @@ const END: &str = "WITH ended AS (
         WHERE id = $1 AND epoch = $2 AND state = 'running'
         RETURNING partition, organization, id
     ), gone AS (
-        DELETE FROM ledger.job_papers AS paper USING ended
+        DELETE FROM ledger.job_payloads AS paper USING ended
         WHERE paper.partition = ended.partition AND paper.organization = ended.organization AND paper.job = ended.id
         AND paper.what = 'input' AND $7::timestamptz IS NOT NULL
     ), reported AS (
-        INSERT INTO ledger.job_papers (partition, organization, job, what, bytes)
+        INSERT INTO ledger.job_payloads (partition, organization, job, what, bytes)
         SELECT partition, organization, id, 'report', $10 FROM ended WHERE $10::bytea IS NOT NULL
     )
     SELECT count(*) FROM ended";
@@ -60,7 +60,7 @@ const END: &str = "WITH ended AS (
 const FORGET: &str = "WITH old AS (
         DELETE FROM ledger.jobs WHERE finished_at < $1 RETURNING partition, organization, id
     ), papers AS (
-        DELETE FROM ledger.job_papers AS paper USING old
+        DELETE FROM ledger.job_payloads AS paper USING old
         WHERE paper.partition = old.partition AND paper.organization = old.organization AND paper.job = old.id
     )
     SELECT count(*) FROM old";
@@ -87,10 +87,10 @@ impl Jobs for PostgresLog {
         transaction.batch_execute(IMPATIENT).await.map_err(failed)?;
         let lock = "SELECT pg_advisory_xact_lock(hashtextextended('jobs ' || $1::text, 0))";
         transaction.execute(lock, &[&new.organization.0.to_string()]).await.map_err(failed)?;
-        let find = format!("SELECT {COLUMNS}, job.fingerprint FROM ledger.jobs AS job WHERE id = $1");
+        let find = format!("SELECT {COLUMNS}, job.request_hash FROM ledger.jobs AS job WHERE id = $1");
         if let Some(row) = transaction.query_opt(&find, &[&new.id.0]).await.map_err(failed)? {
             let job = job(&row)?;
-            let is_same = job.organization == new.organization && row.get::<_, &[u8]>(15) == new.fingerprint;
+            let is_same = job.organization == new.organization && row.get::<_, &[u8]>(15) == new.request_hash;
             return Ok(if is_same { Added::There(Box::new(job)) } else { Added::Another });
         }
         let since = new.created_at - JobLimits::DAY;
@@ -122,7 +122,7 @@ impl Jobs for PostgresLog {
 
     async fn job_report(&self, organization: OrganizationId, id: JobId) -> Result<Option<Vec<u8>>, LogError> {
         let partition = self.partition_of(organization).await?.map(|it| i32::from(it.0)).unwrap_or_default();
-        let sql = "SELECT bytes FROM ledger.job_papers
+        let sql = "SELECT bytes FROM ledger.job_payloads
                    WHERE partition = $1 AND organization = $2 AND job = $3 AND what = 'report'";
         Ok(self.job_rows(sql, &[&partition, &organization.0, &id.0]).await?.first().map(|row| row.get(0)))
     }
@@ -152,7 +152,7 @@ impl Jobs for PostgresLog {
         lease_until: Timestamp,
     ) -> Result<Option<(Job, Vec<u8>)>, LogError> {
         let sql = format!(
-            "{TAKE} SELECT {COLUMNS}, paper.bytes FROM job JOIN ledger.job_papers AS paper
+            "{TAKE} SELECT {COLUMNS}, paper.bytes FROM job JOIN ledger.job_payloads AS paper
              ON paper.partition = job.partition AND paper.organization = job.organization AND paper.job = job.id
              AND paper.what = 'input'"
         );
@@ -221,12 +221,12 @@ fn reached(counts: &Row, limits: JobLimits) -> Option<ReachedLimit> {
 async fn insert(client: &Transaction<'_>, partition: i32, new: &NewJob) -> Result<Row, Error> {
     let sql = format!(
         "WITH job AS (
-            INSERT INTO ledger.jobs AS job (partition, organization, id, kind, actor, is_dry_run, fingerprint, state,
+            INSERT INTO ledger.jobs AS job (partition, organization, id, kind, actor, is_dry_run, request_hash, state,
                 done, total, counts, created_at, due_at, attempts, epoch)
             VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', 0, $8, '{{}}', $9, $9, 0, 0)
             RETURNING job.*
         ), paper AS (
-            INSERT INTO ledger.job_papers (partition, organization, job, what, bytes)
+            INSERT INTO ledger.job_payloads (partition, organization, job, what, bytes)
             SELECT partition, organization, id, 'input', $10 FROM job
         )
         SELECT {COLUMNS} FROM job"
@@ -239,7 +239,7 @@ async fn insert(client: &Transaction<'_>, partition: i32, new: &NewJob) -> Resul
         &new.kind,
         &actor,
         &new.is_dry_run,
-        &&new.fingerprint[..],
+        &&new.request_hash[..],
         &total,
         &new.created_at,
         &new.input,

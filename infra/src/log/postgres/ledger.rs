@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use porttask_domain::PersonId;
 use porttask_runtime::{
-    constraints::{Guarded, Mending, Snapshot},
+    constraints::{ConstraintState, Repair, Snapshot},
     ledger::{Ledger, StoredKey},
     log::{
         ClaimKey, EventLog, Head, LogError, OrganizationId, PartitionId, PersonKeyId, SecretId,
-        admission::{OnceKey, OnceRecord},
+        admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
 };
 use tokio_postgres::{Error, IsolationLevel, types::ToSql};
@@ -28,8 +28,8 @@ impl Ledger for PostgresLog {
         self.reader.person_keys(&placed).await
     }
 
-    async fn recorded_once(&self, key: &OnceKey) -> Result<Option<OnceRecord>, LogError> {
-        self.reader.recorded_once(self.shelf_of(key.organization).await?, key).await
+    async fn idempotency_record(&self, key: &IdempotencyRecordKey) -> Result<Option<IdempotencyRecord>, LogError> {
+        self.reader.idempotency_record(self.shelf_of(key.organization).await?, key).await
     }
 
     async fn secret(&self, id: &SecretId) -> Result<Option<Vec<u8>>, LogError> {
@@ -96,12 +96,12 @@ impl Ledger for PostgresLog {
         client.execute(sql, &[&new, &purpose, &old]).await.map(drop).map_err(failed)
     }
 
-    async fn guarded(&self) -> Result<Snapshot, LogError> {
+    async fn constrained(&self) -> Result<Snapshot, LogError> {
         let mut client = self.connector.plain().await?;
         let snapshot = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
         let transaction = snapshot.start().await.map_err(failed)?;
         let heads = reader::heads(&transaction).await.map_err(failed)?;
-        let mut kept = Guarded::default();
+        let mut kept = ConstraintState::default();
         let claims = transaction.query("SELECT organization, kind, hash, owner FROM log.claims", &[]).await;
         kept.claims.extend(claims.map_err(failed)?.iter().filter_map(rows::claim));
         let counters = "SELECT organization, name, value FROM log.counters WHERE value <> 0";
@@ -109,7 +109,7 @@ impl Ledger for PostgresLog {
         Ok(Snapshot { heads, kept })
     }
 
-    async fn mend(&self, heads: &[Head], mending: &Mending) -> Result<bool, LogError> {
+    async fn repair(&self, heads: &[Head], repair_of: &Repair) -> Result<bool, LogError> {
         let mut client = self.connector.plain().await?;
         let transaction = client.transaction().await.map_err(failed)?;
         // Whoever appends waits; what they would decide by is being changed.
@@ -118,7 +118,7 @@ impl Ledger for PostgresLog {
         if reader::heads(&transaction).await.map_err(failed)? != heads {
             return Ok(false);
         }
-        for (key, owner) in &mending.claims {
+        for (key, owner) in &repair_of.claims {
             let partition = i32::from(self.shelf_of(key.organization).await?.0);
             let name: [&(dyn ToSql + Sync); 4] = [&partition, &key.organization.0, &&*key.kind, &&key.hash[..]];
             let delete =
@@ -131,7 +131,7 @@ impl Ledger for PostgresLog {
                 transaction.execute(insert, &[partition, organization, kind, hash, owner]).await.map_err(failed)?;
             }
         }
-        for (key, value) in &mending.counts {
+        for (key, value) in &repair_of.counts {
             let partition = i32::from(self.shelf_of(key.organization).await?.0);
             let replace = "INSERT INTO log.counters (partition, organization, name, value) VALUES ($1, $2, $3, $4)
                            ON CONFLICT (partition, organization, name) DO UPDATE SET value = excluded.value";

@@ -4,6 +4,7 @@
 //! short waits, which hops between threads would lengthen by half (docs/adr/0004).
 
 pub(crate) mod connect;
+mod credential_activity;
 pub(crate) mod error;
 mod jobs;
 mod ledger;
@@ -14,7 +15,6 @@ mod schema;
 mod session;
 mod tasks;
 mod tls;
-mod uses;
 mod wakeups;
 mod writer;
 mod writes;
@@ -112,12 +112,12 @@ impl PostgresLog {
         let organization = append.organization;
         match self.partition_of(organization).await? {
             Some(partition) => Ok(partition),
-            None if append.founding => Ok(self.place(organization)),
+            None if append.creates_organization => Ok(self.place(organization)),
             None => Err(AppendError::UnknownOrganization(organization)),
         }
     }
 
-    /// Spreads organizations over all partitions but the platform's, which every founding locks.
+    /// Spreads organizations over all partitions but the platform's, which every creates_organization locks.
     fn place(&self, organization: OrganizationId) -> PartitionId {
         let hash = Sha256::digest(organization.0.as_bytes());
         let number = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
@@ -182,7 +182,7 @@ fn start(
 impl EventLog for PostgresLog {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         append.check()?;
-        let (organization, founds) = (append.organization, append.founding && !append.is_trial);
+        let (organization, founds) = (append.organization, append.creates_organization && !append.dry_run);
         let partition = self.home(&append).await?;
         let queue = self.queues.get(usize::from(partition.0));
         // Another node added partitions since this one started.
@@ -263,7 +263,7 @@ impl EventLog for PostgresLog {
 
     async fn forget_expired(&self) -> Result<u64, LogError> {
         let client = self.connector.plain().await?;
-        let forgotten = client.execute("DELETE FROM ledger.once WHERE keep_until <= now()", &[]).await;
+        let forgotten = client.execute("DELETE FROM ledger.idempotency_keys WHERE expires_at <= now()", &[]).await;
         forgotten.map_err(|error| from_postgres(&error))
     }
 }

@@ -14,10 +14,10 @@ pub(super) struct PartitionQuestions<'a> {
     pub(super) streams: (Vec<Uuid>, Vec<&'a str>),
     pub(super) claims: (Vec<Uuid>, Vec<&'a str>, Vec<&'a [u8]>),
     pub(super) counters: (Vec<Uuid>, Vec<&'a str>),
-    pub(super) once: (Vec<Uuid>, Vec<&'a str>, Vec<&'a str>),
+    pub(super) idempotency_keys: (Vec<Uuid>, Vec<&'a str>, Vec<&'a str>),
     pub(super) person_keys: (Vec<Uuid>, Vec<Uuid>, Vec<&'static str>),
     /// Asked of partition 0, which holds the registry.
-    pub(super) foundings: Vec<Uuid>,
+    pub(super) creations: Vec<Uuid>,
 }
 
 impl<'a> PartitionQuestions<'a> {
@@ -26,27 +26,27 @@ impl<'a> PartitionQuestions<'a> {
         let cold = questions.streams.iter().filter(|stream| here(stream.organization) && !memory.remembers(stream));
         let claims = questions.claims.iter().filter(|key| here(key.organization));
         let counters = questions.counters.iter().filter(|key| here(key.organization));
-        let once = questions.once.iter().filter(|key| here(key.organization));
-        let foundings = questions.foundings.iter().filter(|_| memory.partition() == PartitionId::PLATFORM);
+        let idempotency_keys = questions.idempotency_keys.iter().filter(|key| here(key.organization));
+        let creations = questions.creations.iter().filter(|_| memory.partition() == PartitionId::PLATFORM);
         let mut asked = Self {
             partition: i32::from(memory.partition().0),
             head: memory.known_head(),
             streams: cold.map(|stream| (stream.organization.0, stream.name.as_str())).unzip(),
             claims: Default::default(),
             counters: counters.map(|key| (key.organization.0, key.name.as_ref())).unzip(),
-            once: Default::default(),
+            idempotency_keys: Default::default(),
             person_keys: Default::default(),
-            foundings: foundings.map(|organization| organization.0).collect(),
+            creations: creations.map(|organization| organization.0).collect(),
         };
         for key in claims {
             asked.claims.0.push(key.organization.0);
             asked.claims.1.push(&key.kind);
             asked.claims.2.push(&key.hash);
         }
-        for key in once {
-            asked.once.0.push(key.organization.0);
-            asked.once.1.push(&key.scope);
-            asked.once.2.push(&key.key);
+        for key in idempotency_keys {
+            asked.idempotency_keys.0.push(key.organization.0);
+            asked.idempotency_keys.1.push(&key.scope);
+            asked.idempotency_keys.2.push(&key.key);
         }
         for key in questions.person_keys.iter().filter(|key| here(key.organization)) {
             asked.person_keys.0.push(key.organization.0);

@@ -7,12 +7,12 @@ use deadpool_postgres::{
 };
 use futures_util::TryStreamExt;
 use porttask_runtime::{
-    activity::StoredUse,
+    credential_activity::ActivityRecord,
     ledger::StoredKey,
     log::{
         ClaimKey, EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, PersonKeyId,
         Position, RecordedEvent, SecretId, StreamId, Version,
-        admission::{OnceKey, OnceRecord},
+        admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
 };
 use tokio_postgres::{Error, GenericClient, Row, types::ToSql};
@@ -20,8 +20,9 @@ use uuid::Uuid;
 
 use super::{
     connect::{Connector, PLAN_SETTINGS},
+    credential_activity,
     error::from_postgres,
-    rows, uses,
+    rows,
 };
 use crate::log::page::Page;
 
@@ -222,16 +223,16 @@ impl Reader {
     }
 
     /// What was recorded under a key, as long as it is kept.
-    pub(super) async fn recorded_once(
+    pub(super) async fn idempotency_record(
         &self,
         partition: PartitionId,
-        key: &OnceKey,
-    ) -> Result<Option<OnceRecord>, LogError> {
-        let sql = "SELECT organization, scope, key, fingerprint, \"offset\", recorded_at, keep_until FROM ledger.once
-                   WHERE partition = $1 AND organization = $2 AND scope = $3 AND key = $4 AND keep_until > now()";
-        let OnceKey { organization, scope, key } = key;
+        key: &IdempotencyRecordKey,
+    ) -> Result<Option<IdempotencyRecord>, LogError> {
+        let sql = "SELECT organization, scope, key, request_hash, \"offset\", recorded_at, expires_at FROM ledger.idempotency_keys
+                   WHERE partition = $1 AND organization = $2 AND scope = $3 AND key = $4 AND expires_at > now()";
+        let IdempotencyRecordKey { organization, scope, key } = key;
         let asked: [&(dyn ToSql + Sync); 4] = [&i32::from(partition.0), &organization.0, scope, key];
-        let found = self.all(sql, &asked, |row| rows::once(row, partition)).await?.pop();
+        let found = self.all(sql, &asked, |row| rows::idempotency_key(row, partition)).await?.pop();
         Ok(found.flatten().map(|(_, record)| record))
     }
 
@@ -243,16 +244,16 @@ impl Reader {
         Ok(self.all(sql, &key, |row| row.get(0)).await?.pop())
     }
 
-    pub(super) async fn last_uses(
+    pub(super) async fn last_seen(
         &self,
         partition: PartitionId,
         organization: OrganizationId,
         owners: &[Uuid],
-    ) -> Result<Vec<Option<StoredUse>>, LogError> {
-        let sql = "SELECT owner, kind, used_at, home, person, trace FROM ledger.uses
+    ) -> Result<Vec<Option<ActivityRecord>>, LogError> {
+        let sql = "SELECT owner, kind, used_at, home, person, trace FROM ledger.credential_activity
                    WHERE partition = $1 AND organization = $2 AND owner = ANY ($3)";
         let asked: [&(dyn ToSql + Sync); 3] = [&i32::from(partition.0), &organization.0, &owners];
-        self.all(sql, &asked, |row| uses::stored(row, organization)).await
+        self.all(sql, &asked, |row| credential_activity::stored(row, organization)).await
     }
 
     pub(super) async fn holder(&self, partition: PartitionId, key: &ClaimKey) -> Result<Option<String>, LogError> {

@@ -3,7 +3,7 @@
 use porttask_domain::{PersonId, Sealing};
 use porttask_runtime::log::{
     ClaimKey, CounterKey, Offset, OrganizationId, PartitionId, PersonKeyId, Position, StreamId, StreamName, Version,
-    admission::{OnceKey, OnceRecord, StreamState},
+    admission::{IdempotencyRecord, IdempotencyRecordKey, StreamState},
 };
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -40,13 +40,16 @@ pub(super) fn person_key(row: &Row) -> Option<PersonKeyId> {
     Some(PersonKeyId { organization: OrganizationId(row.get(0)), person: PersonId(row.get(1)), sealing })
 }
 
-/// organization, scope, key, fingerprint, offset, recorded_at, keep_until.
-pub(super) fn once(row: &Row, partition: PartitionId) -> Option<(OnceKey, OnceRecord)> {
-    let record = OnceRecord {
-        fingerprint: row.get::<_, &[u8]>(3).try_into().ok()?,
+/// organization, scope, key, request_hash, offset, recorded_at, expires_at.
+pub(super) fn idempotency_key(row: &Row, partition: PartitionId) -> Option<(IdempotencyRecordKey, IdempotencyRecord)> {
+    let record = IdempotencyRecord {
+        request_hash: row.get::<_, &[u8]>(3).try_into().ok()?,
         position: Position { partition, offset: offset(row, 4) },
         recorded_at: row.get(5),
-        keep_until: row.get(6),
+        expires_at: row.get(6),
     };
-    Some((OnceKey { organization: OrganizationId(row.get(0)), scope: row.get(1), key: row.get(2) }, record))
+    Some((
+        IdempotencyRecordKey { organization: OrganizationId(row.get(0)), scope: row.get(1), key: row.get(2) },
+        record,
+    ))
 }

@@ -66,11 +66,7 @@ async fn migrate_and_fill(client: &mut Client, partitions: u16) -> Result<u16, L
 async fn migrate(client: &mut Client) -> Result<(), LogError> {
     let migrations = [
         Migration::unapplied("V1__log", include_str!("../../../migrations/postgres/V1__log.sql")),
-        Migration::unapplied("V2__person_keys", include_str!("../../../migrations/postgres/V2__person_keys.sql")),
-        Migration::unapplied("V3__secrets", include_str!("../../../migrations/postgres/V3__secrets.sql")),
-        Migration::unapplied("V4__tasks", include_str!("../../../migrations/postgres/V4__tasks.sql")),
-        Migration::unapplied("V5__jobs", include_str!("../../../migrations/postgres/V5__jobs.sql")),
-        Migration::unapplied("V6__uses", include_str!("../../../migrations/postgres/V6__uses.sql")),
+        Migration::unapplied("V2__ledger", include_str!("../../../migrations/postgres/V2__ledger.sql")),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     let unusable = |error: refinery_core::Error| match error.kind() {

@@ -55,7 +55,7 @@ pub(super) struct Session {
     streams: Statement,
     claims: Statement,
     counters: Statement,
-    once: Statement,
+    idempotency_keys: Statement,
     person_keys: Statement,
     founded: Statement,
     copy: Statement,
@@ -103,8 +103,21 @@ impl Session {
         let writes = prepared.split_off(STATEMENTS.len());
         let prepared: [Statement; STATEMENTS.len()] =
             prepared.try_into().map_err(|_| LogError::Unavailable("statements were lost".to_owned()))?;
-        let [begin, lock, news, head, streams, claims, counters, once, person_keys, founded, copy, commit, rollback] =
-            prepared;
+        let [
+            begin,
+            lock,
+            news,
+            head,
+            streams,
+            claims,
+            counters,
+            idempotency_keys,
+            person_keys,
+            founded,
+            copy,
+            commit,
+            rollback,
+        ] = prepared;
         Ok(Self {
             connection,
             begin,
@@ -114,7 +127,7 @@ impl Session {
             streams,
             claims,
             counters,
-            once,
+            idempotency_keys,
             person_keys,
             founded,
             copy,
@@ -158,7 +171,9 @@ impl Session {
             known.heads.push(memory.head());
             known.claims.extend(answers.claims.iter().filter_map(rows::claim));
             known.counters.extend(answers.counters.iter().map(rows::counter));
-            known.once.extend(answers.once.iter().filter_map(|row| rows::once(row, memory.partition())));
+            known.idempotency_keys.extend(
+                answers.idempotency_keys.iter().filter_map(|row| rows::idempotency_key(row, memory.partition())),
+            );
             known.person_keys.extend(answers.person_keys.iter().filter_map(rows::person_key));
             known.founded.extend(answers.founded.iter().map(|row| OrganizationId(row.get(0))));
             known.streams.extend(memory.known(&questions.streams));
@@ -182,10 +197,15 @@ impl Session {
         let streams = [partition as &(dyn ToSql + Sync), &asked.streams.0, &asked.streams.1];
         let claims = [partition as &(dyn ToSql + Sync), &asked.claims.0, &asked.claims.1, &asked.claims.2];
         let counters = [partition as &(dyn ToSql + Sync), &asked.counters.0, &asked.counters.1];
-        let once = [partition as &(dyn ToSql + Sync), &asked.once.0, &asked.once.1, &asked.once.2];
+        let idempotency_keys = [
+            partition as &(dyn ToSql + Sync),
+            &asked.idempotency_keys.0,
+            &asked.idempotency_keys.1,
+            &asked.idempotency_keys.2,
+        ];
         let keys = &asked.person_keys;
         let person_keys = [partition as &(dyn ToSql + Sync), &keys.0, &keys.1, &keys.2];
-        let foundings = [&asked.foundings as &(dyn ToSql + Sync)];
+        let creations = [&asked.creations as &(dyn ToSql + Sync)];
         let query = |statement, parameters, is_asked: bool| {
             OptionFuture::from(is_asked.then(|| client.query(statement, parameters)))
         };
@@ -193,9 +213,9 @@ impl Session {
             query(&self.streams, &streams[..], !asked.streams.0.is_empty()),
             query(&self.claims, &claims[..], !asked.claims.0.is_empty()),
             query(&self.counters, &counters[..], !asked.counters.0.is_empty()),
-            query(&self.once, &once[..], !asked.once.0.is_empty()),
+            query(&self.idempotency_keys, &idempotency_keys[..], !asked.idempotency_keys.0.is_empty()),
             query(&self.person_keys, &person_keys[..], !keys.0.is_empty()),
-            query(&self.founded, &foundings[..], !asked.foundings.is_empty()),
+            query(&self.founded, &creations[..], !asked.creations.is_empty()),
         ]);
         let ((lock, news), mut looked_up) = join(join(lock, news), looked_up).await;
         lock?;
@@ -205,7 +225,7 @@ impl Session {
             streams: next()?,
             claims: next()?,
             counters: next()?,
-            once: next()?,
+            idempotency_keys: next()?,
             person_keys: next()?,
             founded: next()?,
         })
@@ -307,12 +327,13 @@ const STATEMENTS: [&str; 13] = [
          SELECT * FROM log.counters
          WHERE partition = $1 AND organization = asked.organization AND name = asked.name LIMIT 1
      ) AS counter",
-    "SELECT once.organization, once.scope, once.key, once.fingerprint, once.\"offset\", once.recorded_at, once.keep_until
+    "SELECT record.organization, record.scope, record.key, record.request_hash, record.\"offset\", record.recorded_at,
+     record.expires_at
      FROM unnest($2::uuid[], $3::text[], $4::text[]) AS asked (organization, scope, key)
      CROSS JOIN LATERAL (
-         SELECT * FROM ledger.once
+         SELECT * FROM ledger.idempotency_keys
          WHERE partition = $1 AND organization = asked.organization AND scope = asked.scope AND key = asked.key LIMIT 1
-     ) AS once",
+     ) AS record",
     "SELECT key.organization, key.person, key.sealing
      FROM unnest($2::uuid[], $3::uuid[], $4::text[]) AS asked (organization, person, sealing)
      CROSS JOIN LATERAL (
@@ -332,7 +353,7 @@ struct Answers {
     streams: Vec<Row>,
     claims: Vec<Row>,
     counters: Vec<Row>,
-    once: Vec<Row>,
+    idempotency_keys: Vec<Row>,
     person_keys: Vec<Row>,
     founded: Vec<Row>,
 }

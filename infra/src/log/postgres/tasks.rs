@@ -30,7 +30,7 @@ const SCHEDULE: &str = "WITH moved AS (
         RETURNING partition
     ), added AS (
         INSERT INTO ledger.tasks (partition, reactor, id, organization, kind, subject, number, target, due_at, attempts,
-            epoch, is_dead)
+            epoch, is_dead_lettered)
         SELECT moved.partition, $2, task.id, task.organization, task.kind, task.subject, task.number, task.target,
             task.due_at, 0, 0, false
         FROM moved, unnest($9::uuid[], $10::uuid[], $11::text[], $12::uuid[], $13::int8[], $14::uuid[],
@@ -67,7 +67,7 @@ macro_rules! columns {
             $table,
             ".last_error, ",
             $table,
-            ".is_dead"
+            ".is_dead_lettered"
         )
     };
 }
@@ -77,10 +77,10 @@ macro_rules! columns {
 const CLAIM: &str = concat!(
     "WITH free AS (
         SELECT partition, id FROM ledger.tasks AS task
-        WHERE reactor = $1 AND NOT is_dead AND due_at <= $2 AND rank = (
+        WHERE reactor = $1 AND NOT is_dead_lettered AND due_at <= $2 AND rank = (
             SELECT rank FROM ledger.tasks AS oldest
             WHERE oldest.partition = task.partition AND oldest.reactor = task.reactor AND oldest.target = task.target
-            AND NOT oldest.is_dead ORDER BY rank LIMIT 1
+            AND NOT oldest.is_dead_lettered ORDER BY rank LIMIT 1
         )
         ORDER BY due_at, rank LIMIT $4 FOR UPDATE OF task SKIP LOCKED
     )
@@ -92,7 +92,7 @@ const CLAIM: &str = concat!(
 
 const DONE: &str = "DELETE FROM ledger.tasks AS task
     USING unnest($1::uuid[], $2::int8[]) AS done (id, epoch)
-    WHERE task.id = done.id AND task.epoch = done.epoch AND NOT task.is_dead RETURNING task.id";
+    WHERE task.id = done.id AND task.epoch = done.epoch AND NOT task.is_dead_lettered RETURNING task.id";
 
 const TASKS: &str = concat!(
     "SELECT ",
@@ -101,11 +101,11 @@ const TASKS: &str = concat!(
     WHERE id > $1 AND ($2::uuid IS NULL OR organization = $2)"
 );
 
-const COUNTS: &str = "SELECT count(*) FILTER (WHERE NOT is_dead), count(*) FILTER (WHERE is_dead)
+const COUNTS: &str = "SELECT count(*) FILTER (WHERE NOT is_dead_lettered), count(*) FILTER (WHERE is_dead_lettered)
     FROM ledger.tasks WHERE reactor = $1";
 
-const REVIVE: &str = "UPDATE ledger.tasks SET is_dead = false, due_at = $2, attempts = 0, epoch = epoch + 1
-    WHERE id = $1 AND is_dead";
+const RETRY: &str = "UPDATE ledger.tasks SET is_dead_lettered = false, due_at = $2, attempts = 0, epoch = epoch + 1
+    WHERE id = $1 AND is_dead_lettered";
 
 #[async_trait]
 impl Tasks for PostgresLog {
@@ -173,7 +173,7 @@ impl Tasks for PostgresLog {
     }
 
     async fn finish(&self, attempts: &[Attempt]) -> Result<Vec<bool>, LogError> {
-        const WHOSE: &str = "WHERE id = $1 AND epoch = $2 AND NOT is_dead";
+        const WHOSE: &str = "WHERE id = $1 AND epoch = $2 AND NOT is_dead_lettered";
         let done = attempts.iter().filter(|attempt| attempt.outcome == Outcome::Done);
         let (ids, epochs): (Vec<Uuid>, Vec<i64>) = done.map(|it| (it.id.0, it.epoch as i64)).unzip();
         let removed = if ids.is_empty() { Vec::new() } else { self.rows(DONE, &[&ids, &epochs]).await? };
@@ -189,7 +189,7 @@ impl Tasks for PostgresLog {
                     self.changed(&sql, &[&id.0, &epoch, at, &error.as_str()]).await? == 1
                 }
                 Outcome::Dead { error } => {
-                    let set = "epoch = epoch + 1, is_dead = true, last_error = $3";
+                    let set = "epoch = epoch + 1, is_dead_lettered = true, last_error = $3";
                     let sql = format!("UPDATE ledger.tasks SET {set} {WHOSE}");
                     self.changed(&sql, &[&id.0, &epoch, &error.as_str()]).await? == 1
                 }
@@ -201,7 +201,7 @@ impl Tasks for PostgresLog {
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError> {
         let after = after.map_or(Uuid::nil(), |after| after.0);
         let organization = filter.organization.map(|organization| organization.0);
-        let dead = if filter.only_dead { "AND is_dead" } else { "" };
+        let dead = if filter.only_dead { "AND is_dead_lettered" } else { "" };
         let sql = format!("{TASKS} {dead} ORDER BY id LIMIT $3");
         let found = self.rows(&sql, &[&after, &organization, &(limit as i64)]).await?;
         Ok(found.iter().map(task).collect())
@@ -214,8 +214,8 @@ impl Tasks for PostgresLog {
         Ok(counted.first().map(counts).unwrap_or_default())
     }
 
-    async fn revive(&self, id: TaskId, now: Timestamp) -> Result<bool, LogError> {
-        Ok(self.changed(REVIVE, &[&id.0, &now]).await? == 1)
+    async fn retry(&self, id: TaskId, now: Timestamp) -> Result<bool, LogError> {
+        Ok(self.changed(RETRY, &[&id.0, &now]).await? == 1)
     }
 }
 
@@ -261,6 +261,6 @@ fn task(row: &Row) -> Task {
         attempts: row.get::<_, i32>(8) as u32,
         epoch: row.get::<_, i64>(9) as u64,
         last_error: row.get(10),
-        is_dead: row.get(11),
+        is_dead_lettered: row.get(11),
     }
 }

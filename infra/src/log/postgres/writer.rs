@@ -174,8 +174,10 @@ impl Writer {
         let begun = batch.len();
         let (own, is_platform) = (&self.own, self.partition == PartitionId::PLATFORM);
         let fits = |append: &Append| {
-            let asks_nothing =
-                append.guards.is_empty() && append.once.is_none() && append.person_keys.is_empty() && !append.founding;
+            let asks_nothing = append.constraints.is_empty()
+                && append.idempotency_key.is_none()
+                && append.person_keys.is_empty()
+                && !append.creates_organization;
             asks_nothing && (is_platform || !append.touches_platform()) && append.streams().all(|it| own.remembers(it))
         };
         self.waiting.gather(batch, fits).await;

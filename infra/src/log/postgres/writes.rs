@@ -18,11 +18,11 @@ pub(super) const WRITES: [&str; 8] = [
     "INSERT INTO log.counters (partition, organization, name, value)
      SELECT * FROM unnest($1::int4[], $2::uuid[], $3::text[], $4::int8[])
      ON CONFLICT (partition, organization, name) DO UPDATE SET value = excluded.value",
-    "INSERT INTO ledger.once (partition, organization, scope, key, fingerprint, \"offset\", recorded_at, keep_until)
+    "INSERT INTO ledger.idempotency_keys (partition, organization, scope, key, request_hash, \"offset\", recorded_at, expires_at)
      SELECT * FROM unnest($1::int4[], $2::uuid[], $3::text[], $4::text[], $5::bytea[], $6::int8[], $7::timestamptz[],
          $8::timestamptz[])
-     ON CONFLICT (partition, organization, scope, key) DO UPDATE SET fingerprint = excluded.fingerprint,
-     \"offset\" = excluded.\"offset\", recorded_at = excluded.recorded_at, keep_until = excluded.keep_until",
+     ON CONFLICT (partition, organization, scope, key) DO UPDATE SET request_hash = excluded.request_hash,
+     \"offset\" = excluded.\"offset\", recorded_at = excluded.recorded_at, expires_at = excluded.expires_at",
     "INSERT INTO ledger.secrets (partition, organization, owner, kind, hash)
      SELECT * FROM unnest($1::int4[], $2::uuid[], $3::uuid[], $4::text[], $5::bytea[])
      ON CONFLICT (partition, organization, owner, kind) DO UPDATE SET hash = excluded.hash",
@@ -78,15 +78,15 @@ pub(super) fn arrays(writes: &Writes, partition: PartitionId) -> [Option<Vec<Arr
             *value,
         ),
         by_column!(
-            writes.once.iter(),
+            writes.idempotency_keys.iter(),
             |(key, record)| at(&key.organization),
             key.organization.0,
             key.scope.as_str(),
             key.key.as_str(),
-            &record.fingerprint[..],
+            &record.request_hash[..],
             record.position.offset.0 as i64,
             record.recorded_at,
-            record.keep_until,
+            record.expires_at,
         ),
         by_column!(
             writes.secrets.iter(),

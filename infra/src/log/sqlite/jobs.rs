@@ -15,7 +15,7 @@ use super::{
 };
 
 const JOB: &str = "SELECT id, organization, kind, actor, is_dry_run, state, done, total, counts, created_at, started_at, \
-                   finished_at, failure, attempts, epoch, fingerprint FROM ledger_jobs";
+                   finished_at, failure, attempts, epoch, request_hash FROM ledger_jobs";
 /// The job that is next: due, the oldest of its organization that is not finished, and no node is at it.
 const NEXT: &str = "SELECT id FROM ledger_jobs AS job
     WHERE state IN ('waiting', 'running') AND due_at <= ?1 AND kind IN (SELECT value FROM json_each(?2))
@@ -53,7 +53,7 @@ impl Jobs for SqliteLog {
 
     async fn job_report(&self, organization: OrganizationId, id: JobId) -> Result<Option<Vec<u8>>, LogError> {
         let select = move |connection: &Connection| {
-            let sql = "SELECT bytes FROM ledger_job_papers JOIN ledger_jobs ON id = job
+            let sql = "SELECT bytes FROM ledger_job_payloads JOIN ledger_jobs ON id = job
                        WHERE job = ?1 AND organization = ?2 AND what = 'report'";
             let key = params![id.0.as_bytes(), organization.0.as_bytes()];
             connection.query_row(sql, key, |row| row.get(0)).optional()
@@ -134,7 +134,7 @@ impl Jobs for SqliteLog {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let before = params![finished_before.as_microsecond()];
             transaction.execute(
-                "DELETE FROM ledger_job_papers WHERE job IN (SELECT id FROM ledger_jobs WHERE finished_at < ?1)",
+                "DELETE FROM ledger_job_payloads WHERE job IN (SELECT id FROM ledger_jobs WHERE finished_at < ?1)",
                 before,
             )?;
             let forgotten = transaction.execute("DELETE FROM ledger_jobs WHERE finished_at < ?1", before)?;
@@ -163,15 +163,15 @@ fn reached(
 
 fn add(connection: &mut Connection, new: &NewJob, limits: JobLimits) -> rusqlite::Result<Added> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if let Some((job, fingerprint)) = by_id(&transaction, new.id)? {
-        let is_same = job.organization == new.organization && fingerprint == new.fingerprint;
+    if let Some((job, request_hash)) = by_id(&transaction, new.id)? {
+        let is_same = job.organization == new.organization && request_hash == new.request_hash;
         return Ok(if is_same { Added::There(Box::new(job)) } else { Added::Another });
     }
     if let Some(limit) = reached(&transaction, new.organization, new.created_at, limits)? {
         return Ok(Added::Full(limit));
     }
     transaction.execute(
-        "INSERT INTO ledger_jobs (id, organization, kind, actor, is_dry_run, fingerprint, state, done, total, counts,
+        "INSERT INTO ledger_jobs (id, organization, kind, actor, is_dry_run, request_hash, state, done, total, counts,
             created_at, due_at, attempts, epoch)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', 0, ?7, '{}', ?8, ?8, 0, 0)",
         params![
@@ -180,12 +180,12 @@ fn add(connection: &mut Connection, new: &NewJob, limits: JobLimits) -> rusqlite
             new.kind,
             stored::actor_text(new.actor),
             new.is_dry_run,
-            new.fingerprint,
+            new.request_hash,
             new.total,
             new.created_at.as_microsecond(),
         ],
     )?;
-    put_paper(&transaction, new.id, "input", &new.input)?;
+    put_payload(&transaction, new.id, "input", &new.input)?;
     let added = by_id(&transaction, new.id)?;
     transaction.commit()?;
     let (job, _) = added.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -208,7 +208,7 @@ fn take(
         params![id.0.as_bytes(), lease_until.as_microsecond(), now.as_microsecond()],
     )?;
     let taken = by_id(&transaction, id)?;
-    let sql = "SELECT bytes FROM ledger_job_papers WHERE job = ?1 AND what = 'input'";
+    let sql = "SELECT bytes FROM ledger_job_payloads WHERE job = ?1 AND what = 'input'";
     let input = transaction.query_row(sql, params![id.0.as_bytes()], |row| row.get(0))?;
     transaction.commit()?;
     Ok(taken.map(|(job, _)| (job, input)))
@@ -245,18 +245,18 @@ fn finish(
         return Ok(false);
     }
     if state.is_finished() {
-        let delete = "DELETE FROM ledger_job_papers WHERE job = ?1 AND what = 'input'";
+        let delete = "DELETE FROM ledger_job_payloads WHERE job = ?1 AND what = 'input'";
         transaction.execute(delete, params![id.0.as_bytes()])?;
     }
     if let JobEnd::Done { report } = end {
-        put_paper(&transaction, id, "report", report)?;
+        put_payload(&transaction, id, "report", report)?;
     }
     transaction.commit()?;
     Ok(true)
 }
 
-fn put_paper(transaction: &Transaction<'_>, id: JobId, what: &str, bytes: &[u8]) -> rusqlite::Result<()> {
-    let insert = "INSERT INTO ledger_job_papers (job, what, bytes) VALUES (?1, ?2, ?3)";
+fn put_payload(transaction: &Transaction<'_>, id: JobId, what: &str, bytes: &[u8]) -> rusqlite::Result<()> {
+    let insert = "INSERT INTO ledger_job_payloads (job, what, bytes) VALUES (?1, ?2, ?3)";
     transaction.execute(insert, params![id.0.as_bytes(), what, bytes]).map(drop)
 }
 

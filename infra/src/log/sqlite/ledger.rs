@@ -2,11 +2,11 @@
 
 use porttask_domain::{PersonId, Sealing};
 use porttask_runtime::{
-    constraints::{Guarded, Mending, Snapshot},
+    constraints::{ConstraintState, Repair, Snapshot},
     ledger::StoredKey,
     log::{
         ClaimKey, CounterKey, Head, Offset, OrganizationId, PartitionId, PersonKeyId, Position, SecretId,
-        admission::{OnceKey, OnceRecord},
+        admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
 };
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
@@ -15,17 +15,20 @@ use uuid::Uuid;
 use super::reader;
 
 /// What was recorded under a key, also if its time is over.
-pub(super) fn recorded_once(connection: &Connection, key: &OnceKey) -> rusqlite::Result<Option<OnceRecord>> {
+pub(super) fn idempotency_record(
+    connection: &Connection,
+    key: &IdempotencyRecordKey,
+) -> rusqlite::Result<Option<IdempotencyRecord>> {
     let mut select = connection.prepare_cached(
-        "SELECT fingerprint, offset, recorded_at, keep_until FROM ledger_once
+        "SELECT request_hash, offset, recorded_at, expires_at FROM ledger_idempotency_keys
          WHERE organization = ?1 AND scope = ?2 AND key = ?3",
     )?;
     let record = select.query_row(params![key.organization.0.as_bytes(), key.scope, key.key], |row| {
-        Ok(OnceRecord {
-            fingerprint: row.get(0)?,
+        Ok(IdempotencyRecord {
+            request_hash: row.get(0)?,
             position: Position { partition: PartitionId::PLATFORM, offset: Offset(row.get(1)?) },
             recorded_at: reader::timestamp(row, 2)?,
-            keep_until: reader::timestamp(row, 3)?,
+            expires_at: reader::timestamp(row, 3)?,
         })
     });
     record.optional()
@@ -158,10 +161,10 @@ pub(super) fn rewrap_purpose_key(
 }
 
 /// All names and counts, with the head up to which they are kept.
-pub(super) fn guarded(connection: &Connection) -> rusqlite::Result<Snapshot> {
+pub(super) fn constrained(connection: &Connection) -> rusqlite::Result<Snapshot> {
     // One snapshot for all that follows.
     let transaction = connection.unchecked_transaction()?;
-    let mut kept = Guarded::default();
+    let mut kept = ConstraintState::default();
     let mut claims = transaction.prepare_cached("SELECT organization, kind, hash, owner FROM claims")?;
     let mut rows = claims.query([])?;
     while let Some(row) = rows.next()? {
@@ -179,12 +182,12 @@ pub(super) fn guarded(connection: &Connection) -> rusqlite::Result<Snapshot> {
 }
 
 /// Changes names and counts, unless something was recorded since.
-pub(super) fn mend(connection: &mut Connection, heads: &[Head], mending: &Mending) -> rusqlite::Result<bool> {
+pub(super) fn repair(connection: &mut Connection, heads: &[Head], repair_of: &Repair) -> rusqlite::Result<bool> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if heads != [reader::head(&transaction)?] {
         return Ok(false);
     }
-    for (key, owner) in &mending.claims {
+    for (key, owner) in &repair_of.claims {
         let organization = key.organization.0.as_bytes();
         let delete = "DELETE FROM claims WHERE organization = ?1 AND kind = ?2 AND hash = ?3";
         transaction.execute(delete, params![organization, key.kind, key.hash])?;
@@ -193,7 +196,7 @@ pub(super) fn mend(connection: &mut Connection, heads: &[Head], mending: &Mendin
             transaction.execute(insert, params![organization, key.kind, key.hash, owner])?;
         }
     }
-    for (key, value) in &mending.counts {
+    for (key, value) in &repair_of.counts {
         let replace = "INSERT OR REPLACE INTO counters (organization, name, value) VALUES (?1, ?2, ?3)";
         transaction.execute(replace, params![key.organization.0.as_bytes(), key.name, value])?;
     }

@@ -3,13 +3,13 @@
 //! The log is one partition. Several processes may use the file at once: whoever writes holds SQLite's write lock, and
 //! all that a decision needs is read under it.
 
+mod credential_activity;
 mod error;
 mod jobs;
 mod ledger;
 mod reader;
 mod store;
 mod tasks;
-mod uses;
 mod writer;
 
 use std::{
@@ -23,12 +23,12 @@ use hashbrown::HashSet;
 use jiff::Timestamp;
 use porttask_domain::PersonId;
 use porttask_runtime::{
-    constraints::{Mending, Snapshot},
+    constraints::{Repair, Snapshot},
     ledger::{Ledger, StoredKey},
     log::{
         Append, AppendError, Appended, ClaimKey, EventLog, Head, Incarnation, LogError, Offset, OrganizationId,
         PartitionId, PersonKeyId, RecordedEvent, SecretId, StreamId, Version,
-        admission::{OnceKey, OnceRecord},
+        admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
 };
 use rusqlite::Connection;
@@ -107,7 +107,7 @@ async fn poll(log: std::sync::Weak<SqliteLog>, every: Duration) {
 impl EventLog for SqliteLog {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         let organization = append.organization;
-        if !append.founding && self.partition_of(organization).await?.is_none() {
+        if !append.creates_organization && self.partition_of(organization).await?.is_none() {
             return Err(AppendError::UnknownOrganization(organization));
         }
         self.queue.submit(append).await
@@ -186,9 +186,9 @@ impl Ledger for SqliteLog {
         self.readers.quickly(|connection| ids.iter().map(|id| ledger::person_key(connection, id)).collect())
     }
 
-    async fn recorded_once(&self, key: &OnceKey) -> Result<Option<OnceRecord>, LogError> {
-        let found = self.readers.quickly(|connection| ledger::recorded_once(connection, key))?;
-        Ok(found.filter(|record| record.keep_until > Timestamp::now()))
+    async fn idempotency_record(&self, key: &IdempotencyRecordKey) -> Result<Option<IdempotencyRecord>, LogError> {
+        let found = self.readers.quickly(|connection| ledger::idempotency_record(connection, key))?;
+        Ok(found.filter(|record| record.expires_at > Timestamp::now()))
     }
 
     async fn secret(&self, id: &SecretId) -> Result<Option<Vec<u8>>, LogError> {
@@ -234,12 +234,14 @@ impl Ledger for SqliteLog {
         self.readers.run_writing(Durable::AtOnce, rewrap).await
     }
 
-    async fn guarded(&self) -> Result<Snapshot, LogError> {
-        self.readers.run(ledger::guarded).await
+    async fn constrained(&self) -> Result<Snapshot, LogError> {
+        self.readers.run(ledger::constrained).await
     }
 
-    async fn mend(&self, heads: &[Head], mending: &Mending) -> Result<bool, LogError> {
-        let (heads, mending) = (heads.to_vec(), mending.clone());
-        self.readers.run_writing(Durable::AtOnce, move |connection| ledger::mend(connection, &heads, &mending)).await
+    async fn repair(&self, heads: &[Head], repair_of: &Repair) -> Result<bool, LogError> {
+        let (heads, repair_of) = (heads.to_vec(), repair_of.clone());
+        self.readers
+            .run_writing(Durable::AtOnce, move |connection| ledger::repair(connection, &heads, &repair_of))
+            .await
     }
 }

@@ -118,11 +118,7 @@ fn check_length(connection: &Connection, path: &Path) -> Result<(), LogError> {
 fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
     let migrations = [
         Migration::unapplied("V1__log", include_str!("../../../migrations/sqlite/V1__log.sql")),
-        Migration::unapplied("V2__person_keys", include_str!("../../../migrations/sqlite/V2__person_keys.sql")),
-        Migration::unapplied("V3__secrets", include_str!("../../../migrations/sqlite/V3__secrets.sql")),
-        Migration::unapplied("V4__tasks", include_str!("../../../migrations/sqlite/V4__tasks.sql")),
-        Migration::unapplied("V5__jobs", include_str!("../../../migrations/sqlite/V5__jobs.sql")),
-        Migration::unapplied("V6__uses", include_str!("../../../migrations/sqlite/V6__uses.sql")),
+        Migration::unapplied("V2__ledger", include_str!("../../../migrations/sqlite/V2__ledger.sql")),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     let migrated = migrations.and_then(|migrations| Runner::new(&migrations).run(connection));
@@ -145,9 +141,9 @@ pub(super) fn begin_incarnation(connection: &mut Connection) -> rusqlite::Result
     Ok(Incarnation(incarnation))
 }
 
-/// Forgets the `Once` records whose time is over.
+/// Forgets the `IdempotencyKey` records whose time is over.
 pub(super) fn forget_expired(connection: &mut Connection) -> rusqlite::Result<u64> {
     let now = Timestamp::now().as_microsecond();
-    let forgotten = connection.execute("DELETE FROM ledger_once WHERE keep_until <= ?1", params![now])?;
+    let forgotten = connection.execute("DELETE FROM ledger_idempotency_keys WHERE expires_at <= ?1", params![now])?;
     Ok(forgotten as u64)
 }

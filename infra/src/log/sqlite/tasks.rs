@@ -14,11 +14,11 @@ use super::{
 };
 
 const TASK: &str = "SELECT id, reactor, organization, kind, subject, number, target, due_at, attempts, epoch, \
-                    last_error, is_dead FROM ledger_tasks";
+                    last_error, is_dead_lettered FROM ledger_tasks";
 /// That a task may be handed out: it is due, and nothing older of its target is left.
-const IS_FREE: &str = "reactor = ?1 AND is_dead = 0 AND due_at <= ?2 AND NOT EXISTS (
+const IS_FREE: &str = "reactor = ?1 AND is_dead_lettered = 0 AND due_at <= ?2 AND NOT EXISTS (
         SELECT 1 FROM ledger_tasks AS older WHERE older.reactor = ledger_tasks.reactor
-        AND older.target = ledger_tasks.target AND older.rank < ledger_tasks.rank AND older.is_dead = 0
+        AND older.target = ledger_tasks.target AND older.rank < ledger_tasks.rank AND older.is_dead_lettered = 0
     )";
 
 // Tasks may be made and done again: none of this has to be on the disk before it is answered.
@@ -84,7 +84,7 @@ impl Tasks for SqliteLog {
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError> {
         let TaskFilter { only_dead, organization } = *filter;
         let select = move |connection: &Connection| {
-            let dead = if only_dead { "AND is_dead = 1" } else { "" };
+            let dead = if only_dead { "AND is_dead_lettered = 1" } else { "" };
             let sql = format!("{TASK} WHERE id > ?1 AND (?2 IS NULL OR organization = ?2) {dead} ORDER BY id LIMIT ?3");
             let after = after.map_or_else(Vec::new, |after| after.0.as_bytes().to_vec());
             let organization = organization.map(|it| it.0.as_bytes().to_vec());
@@ -97,20 +97,20 @@ impl Tasks for SqliteLog {
     async fn count_tasks(&self, reactor: &str) -> Result<TaskCounts, LogError> {
         self.readers.quickly(|connection| {
             let mut count = connection.prepare_cached(
-                "SELECT count(*) FILTER (WHERE is_dead = 0), count(*) FILTER (WHERE is_dead = 1)
+                "SELECT count(*) FILTER (WHERE is_dead_lettered = 0), count(*) FILTER (WHERE is_dead_lettered = 1)
                  FROM ledger_tasks WHERE reactor = ?1",
             )?;
             count.query_row([reactor], |row| Ok(TaskCounts { waiting: row.get(0)?, dead: row.get(1)? }))
         })
     }
 
-    async fn revive(&self, id: TaskId, now: Timestamp) -> Result<bool, LogError> {
-        let revive = move |connection: &mut Connection| {
-            let sql = "UPDATE ledger_tasks SET is_dead = 0, due_at = ?2, attempts = 0, epoch = epoch + 1
-                       WHERE id = ?1 AND is_dead = 1";
+    async fn retry(&self, id: TaskId, now: Timestamp) -> Result<bool, LogError> {
+        let retry = move |connection: &mut Connection| {
+            let sql = "UPDATE ledger_tasks SET is_dead_lettered = 0, due_at = ?2, attempts = 0, epoch = epoch + 1
+                       WHERE id = ?1 AND is_dead_lettered = 1";
             Ok(connection.execute(sql, params![id.0.as_bytes(), now.as_microsecond()])? == 1)
         };
-        self.readers.run_writing(Durable::Soon, revive).await
+        self.readers.run_writing(Durable::Soon, retry).await
     }
 }
 
@@ -159,7 +159,7 @@ fn schedule(
     for task in tasks {
         let mut insert = transaction.prepare_cached(
             "INSERT INTO ledger_tasks (id, reactor, organization, kind, subject, number, target, due_at, attempts,
-             epoch, is_dead) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0)",
+             epoch, is_dead_lettered) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0)",
         )?;
         let NewTask { id, organization, kind, subject, number, target, due_at } = task;
         let (id, organization, subject) = (id.0.as_bytes(), organization.0.as_bytes(), subject.as_bytes());
@@ -196,7 +196,7 @@ fn claim(
 }
 
 fn finish(connection: &Connection, Attempt { id, epoch, outcome }: &Attempt) -> rusqlite::Result<bool> {
-    const WHOSE: &str = "WHERE id = ?1 AND epoch = ?2 AND is_dead = 0";
+    const WHOSE: &str = "WHERE id = ?1 AND epoch = ?2 AND is_dead_lettered = 0";
     let id = id.0.as_bytes();
     let changed = match outcome {
         Outcome::Done => connection.execute(&format!("DELETE FROM ledger_tasks {WHOSE}"), params![id, epoch])?,
@@ -205,7 +205,7 @@ fn finish(connection: &Connection, Attempt { id, epoch, outcome }: &Attempt) -> 
             params![id, epoch, at.as_microsecond(), error.as_str()],
         )?,
         Outcome::Dead { error } => connection.execute(
-            &format!("UPDATE ledger_tasks SET epoch = epoch + 1, is_dead = 1, last_error = ?3 {WHOSE}"),
+            &format!("UPDATE ledger_tasks SET epoch = epoch + 1, is_dead_lettered = 1, last_error = ?3 {WHOSE}"),
             params![id, epoch, error.as_str()],
         )?,
     };
@@ -225,6 +225,6 @@ fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
         attempts: row.get(8)?,
         epoch: row.get(9)?,
         last_error: row.get(10)?,
-        is_dead: row.get(11)?,
+        is_dead_lettered: row.get(11)?,
     })
 }

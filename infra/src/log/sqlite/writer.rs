@@ -174,15 +174,17 @@ fn learn(transaction: &Transaction<'_>, questions: &Questions, memory: &mut Memo
         let found = value.query_row(params![key.organization.0.as_bytes(), key.name], |row| row.get(0));
         known.counters.extend(found.optional()?.map(|value| (key.clone(), value)));
     }
-    for key in &questions.once {
-        known.once.extend(ledger::recorded_once(transaction, key)?.map(|record| (key.clone(), record)));
+    for key in &questions.idempotency_keys {
+        known
+            .idempotency_keys
+            .extend(ledger::idempotency_record(transaction, key)?.map(|record| (key.clone(), record)));
     }
     for key in &questions.person_keys {
         if ledger::person_key(transaction, key)?.is_some() {
             known.person_keys.insert(*key);
         }
     }
-    for organization in &questions.foundings {
+    for organization in &questions.creations {
         if reader::is_founded(transaction, *organization)? {
             known.founded.insert(*organization);
         }
@@ -218,19 +220,19 @@ fn record(transaction: &Transaction<'_>, writes: &Writes) -> rusqlite::Result<()
             .prepare_cached("INSERT OR REPLACE INTO counters (organization, name, value) VALUES (?1, ?2, ?3)")?
             .execute(params![key.organization.0.as_bytes(), key.name, value])?;
     }
-    for (key, record) in &writes.once {
+    for (key, record) in &writes.idempotency_keys {
         let mut insert = transaction.prepare_cached(
-            "INSERT OR REPLACE INTO ledger_once
-             (organization, scope, key, fingerprint, offset, recorded_at, keep_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT OR REPLACE INTO ledger_idempotency_keys
+             (organization, scope, key, request_hash, offset, recorded_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
         insert.execute(params![
             key.organization.0.as_bytes(),
             key.scope,
             key.key,
-            record.fingerprint,
+            record.request_hash,
             record.position.offset.0,
             record.recorded_at.as_microsecond(),
-            record.keep_until.as_microsecond(),
+            record.expires_at.as_microsecond(),
         ])?;
     }
     for (key, wrapped) in &writes.person_keys {

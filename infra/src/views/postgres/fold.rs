@@ -7,7 +7,7 @@ use futures_util::{future::try_join_all, try_join};
 use porttask_projections::{Key, Model, Values};
 use porttask_runtime::{
     log::{Checkpoint, PartitionId},
-    views::{Batch, Changes, FoldOutcome, Folded, Progress, View, ViewError},
+    views::{Batch, Changes, FoldOutcome, FoldTarget, Progress, View, ViewError},
 };
 use tokio_postgres::types::ToSql;
 
@@ -22,21 +22,23 @@ use crate::views::sql;
 /// Folds a batch into those of the tables that have come as far as the batch begins.
 pub(super) async fn fold(
     transaction: &Transaction<'_>,
-    tables: &[Folded],
+    tables: &[FoldTarget],
     batch: &Batch,
 ) -> Result<Vec<FoldOutcome>, ViewError> {
     // Sent together: each answer takes a round trip.
-    let loading = tables.iter().map(|(model, view)| load(transaction, view, model.as_ref(), batch));
+    let keys: Vec<Vec<Vec<Key>>> = tables.iter().map(|(model, _)| model.keys(&batch.events)).collect();
+    let loading =
+        tables.iter().zip(&keys).map(|((model, view), keys)| load(transaction, view, model.as_ref(), batch, keys));
     let (turns, rows) = try_join!(take_turns(transaction, tables, batch), try_join_all(loading))?;
     let mut mine = Vec::with_capacity(tables.len());
     let mut storing = Vec::with_capacity(tables.len());
     let mut outcomes = Vec::with_capacity(tables.len());
-    for ((model, view), rows) in tables.iter().zip(rows) {
+    for (((model, view), rows), keys) in tables.iter().zip(rows).zip(keys) {
         let name = view.to_string();
         let has_turn = turns.contains(&name);
         outcomes.push(if has_turn { FoldOutcome::Folded } else { FoldOutcome::Elsewhere });
         if has_turn {
-            let folded = view.fold(model.as_ref(), rows, batch)?;
+            let folded = view.fold(model.as_ref(), rows, batch, keys)?;
             storing.push(store(transaction, view, batch.before.checkpoint.position.partition, folded));
             mine.push(name);
         }
@@ -67,7 +69,7 @@ async fn move_checkpoints(transaction: &Transaction<'_>, views: &[String], after
 /// Locks the checkpoints of tables. Those of which another node has it, or has moved it, are left out.
 async fn take_turns(
     transaction: &Transaction<'_>,
-    tables: &[Folded],
+    tables: &[FoldTarget],
     batch: &Batch,
 ) -> Result<HashSet<String>, ViewError> {
     let names: Vec<String> = tables.iter().map(|(_, view)| view.to_string()).collect();
@@ -99,16 +101,17 @@ async fn load(
     view: &View,
     model: &dyn Model,
     batch: &Batch,
+    keys: &[Vec<Key>],
 ) -> Result<Vec<Values>, ViewError> {
-    if model.is_appended() {
+    if model.is_append_only() {
         return Ok(Vec::new());
     }
-    let keys: HashSet<Key> = batch.events.iter().flat_map(|event| model.keys(event)).collect();
+    let keys: HashSet<&Key> = keys.iter().flatten().collect();
     if keys.is_empty() {
         return Ok(Vec::new());
     }
     let partition = batch.before.checkpoint.position.partition;
-    let keys: Vec<_> = keys.iter().map(|key| (partition, key)).collect();
+    let keys: Vec<_> = keys.into_iter().map(|key| (partition, key)).collect();
     let found = find(transaction, view, &keys).await?;
     Ok(found.into_iter().map(|(_, row)| row).collect())
 }

@@ -22,7 +22,7 @@ use deadpool_postgres::{
 use porttask_projections::{Table, Values};
 use porttask_runtime::{
     log::PartitionId,
-    views::{Batch, Condition, FoldOutcome, Folded, Frozen, Progress, Query, View, ViewError, ViewStore},
+    views::{Batch, Condition, FoldOutcome, FoldTarget, Progress, Query, Snapshot, View, ViewError, ViewStore},
 };
 use tokio::sync::Semaphore;
 use tokio_postgres::{
@@ -214,7 +214,7 @@ impl ViewStore for PostgresViews {
         rows.iter().map(progress_of).collect()
     }
 
-    async fn fold(&self, tables: &[Folded], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError> {
+    async fn fold(&self, tables: &[FoldTarget], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError> {
         let mut client = client_of(&self.folds).await?;
         let transaction = client.transaction().await.map_err(failed)?;
         let outcomes = fold(&transaction, tables, batch).await?;
@@ -222,7 +222,7 @@ impl ViewStore for PostgresViews {
         Ok(outcomes)
     }
 
-    async fn freeze(&self, view: &View) -> Result<Frozen, ViewError> {
+    async fn freeze(&self, view: &View) -> Result<Snapshot, ViewError> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(failed)?;
         lock_catalog(&transaction).await?;
@@ -238,7 +238,7 @@ impl ViewStore for PostgresViews {
         let rows = transaction.query(&sql, &[&view.to_string()]).await.map_err(failed)?;
         let progress = rows.iter().map(progress_of).collect::<Result<_, _>>()?;
         transaction.commit().await.map_err(failed)?;
-        Ok(Frozen { view: copy, progress })
+        Ok(Snapshot { view: copy, progress })
     }
 
     async fn differing_rows(&self, one: &View, other: &View) -> Result<Vec<(PartitionId, u64)>, ViewError> {

@@ -59,7 +59,7 @@ fn version(table: &Table) -> i32 {
 /// What rows are found by; texts are found by their parts of three characters.
 pub(super) fn indexes(view: &View) -> Vec<String> {
     let mut all = DIALECT.indexes(view);
-    if !view.table.searched.is_empty() {
+    if !view.table.full_text_columns.is_empty() {
         let (name, text) = (DIALECT.name(view), sql::searched_text(view));
         all.push(format!("CREATE INDEX IF NOT EXISTS {view}_search ON {name} USING gin (({text}) gin_trgm_ops)"));
     }

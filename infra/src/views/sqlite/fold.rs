@@ -31,9 +31,10 @@ pub(super) fn fold(
     if stored.is_some_and(|stored| stored != batch.before) || (stored.is_none() && batch.before.count > 0) {
         return Ok(FoldOutcome::Elsewhere);
     }
-    let rows = if model.is_appended() { Vec::new() } else { load(transaction, view, model, batch, partition)? };
+    let keys = model.keys(&batch.events);
+    let rows = if model.is_append_only() { Vec::new() } else { load(transaction, view, &keys, partition)? };
     let before: HashMap<Key, Values> = rows.iter().map(|row| (row[..view.table.key].to_vec(), row.clone())).collect();
-    let folded = view.fold(model, rows, batch).map_err(Failure::View)?;
+    let folded = view.fold(model, rows, batch, keys).map_err(Failure::View)?;
     Writer::new(transaction, view, partition)?.store(folded, &before)?;
     let Progress { checkpoint, count, digest } = batch.after;
     transaction
@@ -57,18 +58,17 @@ pub(super) fn fold(
 fn load(
     transaction: &Transaction<'_>,
     view: &View,
-    model: &dyn Model,
-    batch: &Batch,
+    keys: &[Vec<Key>],
     partition: PartitionId,
 ) -> Result<Vec<Values>, Failure> {
     let columns = sql::list(&sql::all_columns(view));
     let select = format!("SELECT {columns} FROM {} WHERE {}", DIALECT.name(view), sql::has_key(view));
     let mut statement = transaction.prepare_cached(&select)?;
-    let keys: HashSet<Key> = batch.events.iter().flat_map(|event| model.keys(event)).collect();
+    let keys: HashSet<&Key> = keys.iter().flatten().collect();
     let mut rows = Vec::with_capacity(keys.len());
     let partition = Value::Integer(i64::from(partition.0));
     for key in keys {
-        let parameters = std::iter::once(&partition).chain(&key).map(Stored);
+        let parameters = std::iter::once(&partition).chain(key).map(Stored);
         let mut found = statement.query(params_from_iter(parameters))?;
         if let Some(row) = found.next()? {
             rows.push(values_of(view, row)?);
@@ -90,7 +90,7 @@ struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(transaction: &'a Transaction<'a>, view: &'a View, partition: PartitionId) -> Result<Self, Failure> {
-        let is_searchable = !view.table.searched.is_empty() && is_searchable(transaction, view)?;
+        let is_searchable = !view.table.full_text_columns.is_empty() && is_searchable(transaction, view)?;
         Ok(Self {
             transaction,
             view,

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use porttask_projections::{Table, Values};
 use porttask_runtime::{
     log::{PartitionId, Position},
-    views::{Batch, FoldOutcome, Folded, Frozen, Progress, Query, View, ViewError, ViewStore},
+    views::{Batch, FoldOutcome, FoldTarget, Progress, Query, Snapshot, View, ViewError, ViewStore},
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio::sync::Semaphore;
@@ -246,7 +246,7 @@ impl ViewStore for SqliteViews {
         self.shared.read(view, |connection| Ok(progress(connection, view)?))
     }
 
-    async fn fold(&self, tables: &[Folded], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError> {
+    async fn fold(&self, tables: &[FoldTarget], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError> {
         let (tables, batch) = (tables.to_vec(), Arc::clone(batch));
         let each = move |transaction: &Transaction<'_>| {
             let each = tables.iter().map(|(model, view)| {
@@ -258,14 +258,14 @@ impl ViewStore for SqliteViews {
         self.write(None, each).await
     }
 
-    async fn freeze(&self, view: &View) -> Result<Frozen, ViewError> {
+    async fn freeze(&self, view: &View) -> Result<Snapshot, ViewError> {
         let view = *view;
         let freeze = move |transaction: &Transaction<'_>| {
             let copy = add(transaction, view.table, false)?;
             let (from, to) = (DIALECT.name(&view), DIALECT.name(&copy));
             let columns = sql::list(&sql::stored_columns(&view));
             transaction.execute_batch(&format!("INSERT INTO {to} ({columns}) SELECT {columns} FROM {from}"))?;
-            Ok(Frozen { view: copy, progress: progress(transaction, &view)? })
+            Ok(Snapshot { view: copy, progress: progress(transaction, &view)? })
         };
         self.write(Some(view), freeze).await
     }

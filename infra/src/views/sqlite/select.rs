@@ -17,7 +17,7 @@ const FEW_ROWS: usize = 4_096;
 /// Rows with rare words are found by the index of texts, all others by those of the table.
 pub(super) fn select(connection: &Connection, view: &View, query: &Query) -> Result<Vec<Values>, Failure> {
     let words = query.words();
-    let is_searched = words != Words::default() && !view.table.searched.is_empty();
+    let is_searched = words != Words::default() && !view.table.full_text_columns.is_empty();
     let found = if is_searched { with_rare_words(connection, view, &words)? } else { None };
     let selected = match &found {
         Some(numbers) => {

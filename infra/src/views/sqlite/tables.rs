@@ -71,7 +71,7 @@ pub(super) fn add(transaction: &Transaction<'_>, table: Table, serves: bool) -> 
         |row| row.get(0),
     )?;
     let view = View { table, generation };
-    let number = (!table.searched.is_empty()).then_some("number INTEGER PRIMARY KEY");
+    let number = (!table.full_text_columns.is_empty()).then_some("number INTEGER PRIMARY KEY");
     transaction.execute_batch(&DIALECT.create(&view, number))?;
     Ok(view)
 }
@@ -79,7 +79,7 @@ pub(super) fn add(transaction: &Transaction<'_>, table: Table, serves: bool) -> 
 /// Builds what rows are found by; texts are found by their parts of three characters.
 pub(super) fn build_indexes(transaction: &Transaction<'_>, view: &View) -> Result<(), Failure> {
     DIALECT.indexes(view).iter().try_for_each(|index| transaction.execute_batch(index))?;
-    if !view.table.searched.is_empty() && !is_searchable(transaction, view)? {
+    if !view.table.full_text_columns.is_empty() && !is_searchable(transaction, view)? {
         transaction.execute_batch(&format!(
             "CREATE VIRTUAL TABLE {view}_search
                  USING fts5(text, content = '', contentless_delete = 1, tokenize = 'trigram case_sensitive 1');

@@ -42,7 +42,7 @@ impl RequestId {
 }
 
 impl Client {
-    /// The same facts beside those that an actor brings.
+    /// The same domain_events beside those that an actor brings.
     pub(crate) fn mark(&self, meta: Meta, actor: impl Into<PersonId> + Copy) -> Meta {
         Meta {
             ip: self.ip.map(|ip| Personal::trace(actor, ip.to_string())),

@@ -8,52 +8,52 @@ use axum::{
     extract::{FromRequest, Query, Request},
     http::{HeaderMap, StatusCode, header},
 };
-use porttask_runtime::log::Once;
+use porttask_runtime::log::IdempotencyKey;
 use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::{Allowed, body, order};
-use crate::http::{app::App, problem::Problem, rights::Right};
+use super::{Authorized, body, command};
+use crate::http::{app::App, permissions::Permission, problem::Problem};
 
 /// The largest file.
 pub(crate) const MAX_BYTES: usize = 10 * 1024 * 1024;
 
 /// A CSV file by a caller who has this right.
 pub(crate) struct Upload<R, P> {
-    pub(crate) by: Allowed<R>,
+    pub(crate) caller: Authorized<R>,
     pub(crate) parameters: P,
     pub(crate) bytes: Bytes,
     /// Is kept as long as the bytes are.
     pub(crate) permit: Arc<OwnedSemaphorePermit>,
-    once: Option<Once>,
+    idempotency_key: Option<IdempotencyKey>,
 }
 
-impl<R: Right, P: DeserializeOwned + Send + 'static> FromRequest<App> for Upload<R, P> {
+impl<R: Permission, P: DeserializeOwned + Send + 'static> FromRequest<App> for Upload<R, P> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let by = parts.extract_with_state::<Allowed<R>, _>(app).await?;
+        let caller = parts.extract_with_state::<Authorized<R>, _>(app).await?;
         let parameters = parts.extract::<Query<P>>().await;
         let Query(parameters) = parameters.map_err(|error| Problem::invalid("query", error.body_text()))?;
         must_be_csv(&parts.headers)?;
         let permit = app.permit().await?;
         let bytes = body::read_at_most(app, body, MAX_BYTES).await?;
-        let once = order::once(app, &parts, &by, &bytes)?;
-        Ok(Self { by, parameters, bytes, permit, once })
+        let idempotency_key = command::idempotency_key(app, &parts, &caller, &bytes)?;
+        Ok(Self { caller, parameters, bytes, permit, idempotency_key })
     }
 }
 
-impl<R: Right, P> Upload<R, P> {
+impl<R: Permission, P> Upload<R, P> {
     /// The id of what is ordered with the file. With an `Idempotency-Key`, a repetition makes the same one.
     pub(crate) fn new_id<T: From<Uuid>>(&self, app: &App) -> T {
-        order::id(app, self.once.as_ref(), self.by.organization.0.as_bytes())
+        command::id(app, self.idempotency_key.as_ref(), self.caller.organization.0.as_bytes())
     }
 
     /// By what a repetition is told from another request. Without an `Idempotency-Key` nothing is a repetition.
-    pub(crate) fn fingerprint(&self) -> [u8; 32] {
-        self.once.as_ref().map(|once| once.fingerprint).unwrap_or_default()
+    pub(crate) fn request_hash(&self) -> [u8; 32] {
+        self.idempotency_key.as_ref().map(|key| key.request_hash).unwrap_or_default()
     }
 }
 

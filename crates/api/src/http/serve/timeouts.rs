@@ -16,7 +16,7 @@ use tokio::{
 };
 
 /// Where a connection is, shared by its bytes and its requests.
-pub(super) struct Pace {
+pub(super) struct Timeouts {
     phase: Mutex<Phase>,
     head_timeout: Duration,
     idle_timeout: Duration,
@@ -33,7 +33,7 @@ enum Phase {
     Idle(Instant),
 }
 
-impl Pace {
+impl Timeouts {
     /// Of a connection that has just begun: whoever opens one has something to say.
     pub(super) fn new(head_timeout: Duration, idle_timeout: Duration) -> Self {
         Self { phase: Mutex::new(Phase::Head(Instant::now() + head_timeout)), head_timeout, idle_timeout }
@@ -78,42 +78,42 @@ impl Pace {
 }
 
 /// The bytes of a connection, which end when it is too slow.
-pub(super) struct Paced {
+pub(super) struct TimedStream {
     stream: TcpStream,
-    pace: Arc<Pace>,
+    timeouts: Arc<Timeouts>,
     reading: Pin<Box<Sleep>>,
     writing: Option<Pin<Box<Sleep>>>,
 }
 
-impl Paced {
-    pub(super) fn new(stream: TcpStream, pace: Arc<Pace>) -> Self {
-        Self { stream, pace, reading: Box::pin(sleep_until(Instant::now())), writing: None }
+impl TimedStream {
+    pub(super) fn new(stream: TcpStream, timeouts: Arc<Timeouts>) -> Self {
+        Self { stream, timeouts, reading: Box::pin(sleep_until(Instant::now())), writing: None }
     }
 
     /// What a write has come to: progress, or waiting that has an end.
     fn written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.writing = None;
-            self.pace.bytes_went();
+            self.timeouts.bytes_went();
             return written;
         }
-        let limit = self.pace.idle_timeout;
+        let limit = self.timeouts.idle_timeout;
         let alarm = self.writing.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + limit)));
         ready!(alarm.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-impl AsyncRead for Paced {
+impl AsyncRead for TimedStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
             if buffer.filled().len() > before {
-                self.pace.bytes_came();
+                self.timeouts.bytes_came();
             }
             return Poll::Ready(read);
         }
-        let Some(deadline) = self.pace.deadline() else { return Poll::Pending };
+        let Some(deadline) = self.timeouts.deadline() else { return Poll::Pending };
         if self.reading.deadline() != deadline {
             self.reading.as_mut().reset(deadline);
         }
@@ -122,7 +122,7 @@ impl AsyncRead for Paced {
     }
 }
 
-impl AsyncWrite for Paced {
+impl AsyncWrite for TimedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.written(cx, written)

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::identity::activity::LastUse;
+use porttask_app::identity::credential_activity::LastUse;
 use porttask_domain::{ApiKeyId, OrganizationId, UserId, identity::Permissions};
 use porttask_projections::{ColumnType, ReadModel, identity::api_key as view};
 use porttask_runtime::views::{self, Condition};
@@ -21,10 +21,10 @@ use crate::{
     http::{
         app::App,
         listing::{Asked, Listing, Page, Sort},
+        permissions::{Impersonable, Permission, ReadKeys},
         problem::Problem,
-        request::Allowed,
+        request::Authorized,
         response::etag,
-        rights::{Impersonable, ReadKeys, Right},
     },
     identity::{schema, user::user_in},
 };
@@ -44,7 +44,7 @@ pub(crate) struct Shown {
     name: String,
     /// In whose name it works. It may what both may; if they are not active, nothing.
     #[schema(value_type = String)]
-    maker: UserId,
+    owner: UserId,
     /// What it may at most; null for a key of the platform.
     #[schema(value_type = Option<schema::Permissions>)]
     permissions: Option<Permissions>,
@@ -84,7 +84,7 @@ impl From<view::ApiKey> for Shown {
             id: row.key,
             organization: row.organization,
             name: row.name,
-            maker: row.maker,
+            owner: row.owner,
             permissions: row.scopes.is_empty().then_some(permissions),
             scopes: list(&row.scopes),
             networks: list(&row.networks),
@@ -106,7 +106,7 @@ impl From<view::ApiKey> for Shown {
 #[into_params(parameter_in = Query)]
 pub(crate) struct KeyFilter {
     /// Only those in this user's name.
-    maker: Option<String>,
+    owner: Option<String>,
     /// `created_at`, or `-created_at`: the latest first.
     #[param(pattern = "^-?created_at$")]
     sort: Option<String>,
@@ -124,22 +124,22 @@ pub(crate) struct KeyFilter {
     params(("org" = String, Path), KeyFilter), responses((status = 200, body = Page<Shown>)))]
 pub(crate) async fn list_api_keys(
     State(app): State<App>,
-    by: Allowed<Impersonable<ReadKeys>>,
+    caller: Authorized<Impersonable<ReadKeys>>,
     filter: Result<Query<KeyFilter>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Page<Shown>>, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
-    by.catch_up(&app, view::ApiKeys::NAME).await?;
-    let mut conditions = vec![Condition::Equal("organization", by.organization.to_value())];
-    if let Some(maker) = &filter.maker {
-        let maker: UserId = maker.parse().map_err(|_| Problem::invalid("maker", "must be the id of a user: usr_…"))?;
-        conditions.push(Condition::Equal("maker", maker.to_value()));
+    caller.catch_up(&app, view::ApiKeys::NAME).await?;
+    let mut conditions = vec![Condition::Equal("organization", caller.organization.to_value())];
+    if let Some(owner) = &filter.owner {
+        let owner: UserId = owner.parse().map_err(|_| Problem::invalid("owner", "must be the id of a user: usr_…"))?;
+        conditions.push(Condition::Equal("owner", owner.to_value()));
     }
     let KeyFilter { sort, limit, cursor, .. } = &filter;
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: None };
-    let place = (by.organization, vec![by.partition]);
+    let place = (caller.organization, vec![caller.partition]);
     let listing = Listing::new::<view::ApiKeys>(&app, place, conditions, SORTS, &asked)?;
     let Page { items, next_cursor } = listing.page::<view::ApiKeys, Shown>(&app).await?;
-    Ok(Json(Page { items: with_uses(&app, by.organization, items).await?, next_cursor }))
+    Ok(Json(Page { items: with_uses(&app, caller.organization, items).await?, next_cursor }))
 }
 
 /// Show an API key.
@@ -149,22 +149,22 @@ pub(crate) async fn list_api_keys(
     params(("org" = String, Path), ("key" = String, Path)), responses((status = 200, body = Shown)))]
 pub(crate) async fn get_api_key(
     State(app): State<App>,
-    by: Allowed<Impersonable<ReadKeys>>,
+    caller: Authorized<Impersonable<ReadKeys>>,
     Path((_, key)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     let key = key_in(&key)?;
-    by.catch_up(&app, view::ApiKeys::NAME).await?;
+    caller.catch_up(&app, view::ApiKeys::NAME).await?;
     let conditions = vec![Condition::Equal("key", key.to_value())];
-    let row = rows(&app, &by, conditions, 1).await?.pop().ok_or_else(|| Problem::not_found("api-key"))?;
+    let row = rows(&app, &caller, conditions, 1).await?.pop().ok_or_else(|| Problem::not_found("api-key"))?;
     let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
-    let shown = with_uses(&app, by.organization, vec![row.into()]).await?.pop();
+    let shown = with_uses(&app, caller.organization, vec![row.into()]).await?.pop();
     Ok((headers, Json(shown)).into_response())
 }
 
 /// The same keys, with when they were last used.
 async fn with_uses(app: &App, organization: OrganizationId, keys: Vec<Shown>) -> Result<Vec<Shown>, Problem> {
     let ids: Vec<_> = keys.iter().map(|key| key.id.0).collect();
-    let mut uses = app.uses.of(organization, &ids).await.map_err(|error| Problem::unavailable(&error))?;
+    let mut uses = app.activity.of(organization, &ids).await.map_err(|error| Problem::unavailable(&error))?;
     let with_use = |key: Shown| match uses.remove(&key.id.0) {
         Some(LastUse { at, ip }) => Shown { last_used_at: Some(at), last_used_ip: ip, ..key },
         None => key,
@@ -173,14 +173,18 @@ async fn with_uses(app: &App, organization: OrganizationId, keys: Vec<Shown>) ->
 }
 
 /// The keys that stop when a user is locked out.
-pub(crate) async fn in_the_name_of<R: Right>(app: &App, by: &Allowed<R>, user: &str) -> Result<Vec<ApiKeyId>, Problem> {
+pub(crate) async fn in_the_name_of<R: Permission>(
+    app: &App,
+    caller: &Authorized<R>,
+    user: &str,
+) -> Result<Vec<ApiKeyId>, Problem> {
     // Also those that others have made just now.
     app.views.catch_up(view::ApiKeys::NAME, PATIENCE).await?;
-    let maker = user_in(user)?.to_value();
-    let of_maker = [("organization", by.organization.to_value()), ("maker", maker)];
-    let conditions = of_maker.map(|(column, value)| Condition::Equal(column, value)).into();
+    let owner = user_in(user)?.to_value();
+    let of_owner = [("organization", caller.organization.to_value()), ("owner", owner)];
+    let conditions = of_owner.map(|(column, value)| Condition::Equal(column, value)).into();
     let (sort, limit) = (vec!["created_at", "key"], MOST as usize);
-    let mut query = views::Query { partition: by.partition, conditions, sort, limit, ..Default::default() };
+    let mut query = views::Query { partition: caller.partition, conditions, sort, limit, ..Default::default() };
     let (mut keys, now) = (Vec::new(), Timestamp::now());
     loop {
         let rows = app.views.rows::<view::ApiKeys>(&query).await?;
@@ -195,13 +199,13 @@ pub(crate) async fn in_the_name_of<R: Right>(app: &App, by: &Allowed<R>, user: &
     }
 }
 
-async fn rows<R: Right>(
+async fn rows<R: Permission>(
     app: &App,
-    by: &Allowed<R>,
+    caller: &Authorized<R>,
     mut conditions: Vec<Condition>,
     limit: usize,
 ) -> Result<Vec<view::ApiKey>, Problem> {
-    conditions.insert(0, Condition::Equal("organization", by.organization.to_value()));
-    let query = views::Query { partition: by.partition, conditions, limit, ..Default::default() };
+    conditions.insert(0, Condition::Equal("organization", caller.organization.to_value()));
+    let query = views::Query { partition: caller.partition, conditions, limit, ..Default::default() };
     Ok(app.views.rows::<view::ApiKeys>(&query).await?)
 }

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
 };
 use jiff::Timestamp;
-use porttask_app::identity::activity::{LastUse, Uses};
+use porttask_app::identity::credential_activity::{CredentialActivity, LastUse};
 use porttask_domain::{
     Actor, Meta, OrganizationId, SessionId, UserId,
     identity::{Organization, session::Ending},
@@ -28,9 +28,9 @@ use crate::{
     http::{
         app::App,
         listing::Page,
+        permissions::{Impersonable, Permission, ReadUsers, SignedIn, is_staff},
         problem::Problem,
-        request::Allowed,
-        rights::{Impersonable, ReadUsers, Right, SignedIn, is_staff},
+        request::Authorized,
     },
     identity::user::{self, user_in},
 };
@@ -109,8 +109,8 @@ pub(crate) enum EndedBy {
 /// What ended all sessions at once, as far as a listing needs it.
 struct Endings<'a> {
     user: user_view::User,
-    organization_era: u64,
-    uses: &'a Uses,
+    organization_session_epoch: u64,
+    uses: &'a CredentialActivity,
 }
 
 impl Endings<'_> {
@@ -121,13 +121,13 @@ impl Endings<'_> {
             (Some(Ending::Revocation), at) => return Some((EndedBy::Revocation, at)),
             (None, _) => {}
         }
-        let user_view::User { era, kept_session, sessions_ended_at, .. } = &self.user;
-        if row.user_era != *era && *kept_session != Some(row.session) {
+        let user_view::User { session_epoch, kept_session, sessions_ended_at, .. } = &self.user;
+        if row.user_session_epoch != *session_epoch && *kept_session != Some(row.session) {
             // Which of several times it was, the row does not say: the last is right for those that were open till then.
-            let at = sessions_ended_at.filter(|_| row.user_era + 1 == *era);
+            let at = sessions_ended_at.filter(|_| row.user_session_epoch + 1 == *session_epoch);
             return Some((EndedBy::AllOfUser, at));
         }
-        if row.organization_era != self.organization_era {
+        if row.organization_session_epoch != self.organization_session_epoch {
             return Some((EndedBy::Suspension, None));
         }
         (now < row.expires_at && self.uses.is_over(last_used_at, now)).then_some((EndedBy::Idleness, None))
@@ -178,11 +178,11 @@ impl Shown {
     responses((status = 200, body = Page<Shown>)))]
 pub(crate) async fn list_sessions(
     State(app): State<App>,
-    by: Allowed<Impersonable<ReadUsers>>,
+    caller: Authorized<Impersonable<ReadUsers>>,
     Path((_, user)): Path<(String, String)>,
     filter: Result<Query<SessionFilter>, QueryRejection>,
 ) -> Result<Json<Page<Shown>>, Problem> {
-    of_user(&app, &by, user_in(&user)?, filter).await
+    of_user(&app, &caller, user_in(&user)?, filter).await
 }
 
 /// List one's own sessions, the latest first.
@@ -192,15 +192,15 @@ pub(crate) async fn list_sessions(
     params(SessionFilter), responses((status = 200, body = Page<Shown>)))]
 pub(crate) async fn list_my_sessions(
     State(app): State<App>,
-    by: Allowed<Impersonable<SignedIn>>,
+    caller: Authorized<Impersonable<SignedIn>>,
     filter: Result<Query<SessionFilter>, QueryRejection>,
 ) -> Result<Json<Page<Shown>>, Problem> {
-    of_user(&app, &by, by.caller.user, filter).await
+    of_user(&app, &caller, caller.caller.user, filter).await
 }
 
-async fn of_user<R: Right>(
+async fn of_user<R: Permission>(
     app: &App,
-    by: &Allowed<R>,
+    caller: &Authorized<R>,
     user: UserId,
     filter: Result<Query<SessionFilter>, QueryRejection>,
 ) -> Result<Json<Page<Shown>>, Problem> {
@@ -209,32 +209,33 @@ async fn of_user<R: Right>(
     for view in [view::Sessions::NAME, user_view::Users::NAME] {
         app.views.catch_up(view, PATIENCE).await?;
     }
-    let row = user::row(app, by, user).await?.ok_or_else(|| Problem::not_found("user"))?;
-    let (organization, _) = app.executor.load::<Organization>(by.organization, by.organization).await?;
+    let row = user::row(app, caller, user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    let (organization, _) = app.executor.load::<Organization>(caller.organization, caller.organization).await?;
     // The sessions of the platform end with nothing but themselves and their users.
-    let is_platform = by.organization == OrganizationId::PLATFORM;
-    let organization_era = if is_platform { 0 } else { organization.era() };
-    let endings = Endings { user: row, organization_era, uses: &app.uses };
-    let of_user = [("organization", by.organization.to_value()), ("user", Value::Id(user.0))];
+    let is_platform = caller.organization == OrganizationId::PLATFORM;
+    let organization_session_epoch = if is_platform { 0 } else { organization.session_epoch() };
+    let endings = Endings { user: row, organization_session_epoch, uses: &app.activity };
+    let of_user = [("organization", caller.organization.to_value()), ("user", Value::Id(user.0))];
     let conditions = of_user.map(|(column, value)| Condition::Equal(column, value)).into();
     let (sort, direction) = (vec!["started_at", "session"], Direction::Descending);
-    let partition = by.partition;
+    let partition = caller.partition;
     let query = views::Query { partition, conditions, sort, direction, limit: MOST, ..views::Query::default() };
     let rows = app.views.rows::<view::Sessions>(&query).await?;
     let offsets: Vec<Offset> = rows.iter().map(|row| Offset(row.offset)).collect();
-    let events = app.database.read_at(by.partition, &offsets).await.map_err(|error| Problem::unavailable(&error))?;
+    let events =
+        app.database.read_at(caller.partition, &offsets).await.map_err(|error| Problem::unavailable(&error))?;
     let metas = app.vault.metas(&events).await.map_err(|error| Problem::unavailable(&error))?;
     let metas: HashMap<u64, Meta> = events.iter().map(|event| event.position.offset.0).zip(metas).collect();
     let ids: Vec<_> = rows.iter().map(|row| row.session.0).collect();
-    let uses = app.uses.of(by.organization, &ids).await;
+    let uses = app.activity.of(caller.organization, &ids).await;
     let mut uses = uses.map_err(|error| Problem::unavailable(&error))?;
-    let seen_by = (by.caller.session(), Timestamp::now());
+    let seen_by = (caller.caller.session(), Timestamp::now());
     let items = rows.into_iter().map(|row| {
         let last_use = uses.remove(&row.session.0);
         let began = metas.get(&row.offset);
-        let staff = began.and_then(|meta| staff_in(by.organization, meta));
+        let staff = began.and_then(|meta| staff_in(caller.organization, meta));
         // From where the platform's staff works is no business of others.
-        let is_hidden = staff.is_some() && !is_staff(&by.caller);
+        let is_hidden = staff.is_some() && !is_staff(&caller.caller);
         let shown = Shown::new(row, began.filter(|_| !is_hidden), last_use, &endings, seen_by);
         Shown { staff_number: staff.map(|user| app.staff_numbers.of(user)), ..shown }
     });

@@ -34,10 +34,10 @@ impl<'a> Seen<'a> {
         now: Timestamp,
     ) -> Result<Result<Caller, AccessError>, ExecuteError> {
         let state: Session = self.look(stream_of::<Session>(organization, session)?).await?;
-        let Some(Holder { user, started_at, eras, impersonator }) = state.holder_at(now) else {
+        let Some(Holder { user, started_at, session_epoch, impersonator }) = state.holder_at(now) else {
             return Ok(Err(AccessError::Unknown));
         };
-        if self.access.uses.is_idle(organization, session.0, started_at, now).await? {
+        if self.access.activity.is_idle(organization, session.0, started_at, now).await? {
             return Ok(Err(AccessError::Unknown));
         }
         if let Some(staff) = impersonator
@@ -47,12 +47,12 @@ impl<'a> Seen<'a> {
         }
         let state: User = self.look(stream_of::<User>(organization, user)?).await?;
         let Some((role, permissions)) = state.rights() else { return Ok(Err(AccessError::Unknown)) };
-        if !state.keeps(session, eras.user) {
+        if !state.keeps(session, session_epoch.user) {
             return Ok(Err(AccessError::Unknown));
         }
-        match self.era_in_use(organization).await? {
-            Err(refused) => return Ok(Err(refused)),
-            Ok(era) if era != eras.organization => return Ok(Err(AccessError::Unknown)),
+        match self.epoch_in_use(organization).await? {
+            Err(rejected) => return Ok(Err(rejected)),
+            Ok(epoch) if epoch != session_epoch.organization => return Ok(Err(AccessError::Unknown)),
             Ok(_) => {}
         }
         let credential = Credential::Session(session);
@@ -71,7 +71,7 @@ impl<'a> Seen<'a> {
         let Some(holder) = state.holder_at(now).filter(|holder| holder.user == user) else { return Ok(false) };
         let state: User = self.look(stream_of::<User>(home, user)?).await?;
         let is_super_admin = state.rights().is_some_and(|(role, _)| role == Role::SuperAdmin);
-        Ok(is_super_admin && state.keeps(session, holder.eras.user))
+        Ok(is_super_admin && state.keeps(session, holder.session_epoch.user))
     }
 
     /// The caller of a key, or why there is none.
@@ -83,7 +83,7 @@ impl<'a> Seen<'a> {
     ) -> Result<Result<Caller, AccessError>, ExecuteError> {
         let state: ApiKey = self.look(stream_of::<ApiKey>(organization, key)?).await?;
         let Some(found) = state.accepted(generation, now) else { return Ok(Err(AccessError::Unknown)) };
-        let (credential, user, seen) = (Credential::Key { key, generation }, found.maker, Vec::new());
+        let (credential, user, seen) = (Credential::Key { key, generation }, found.owner, Vec::new());
         // First: whoever has stolen it learns elsewhere nothing else about it.
         let is_near = |network: &IpNet| ip.is_some_and(|ip| network.contains(&ip.to_canonical()));
         if !found.networks.is_empty() && !found.networks.iter().any(is_near) {
@@ -91,11 +91,11 @@ impl<'a> Seen<'a> {
             let nobody = Caller { organization, user, credential, role, permissions, scopes, impersonator, seen };
             return Ok(Err(AccessError::Elsewhere(Box::new(nobody))));
         }
-        if let Err(refused) = self.era_in_use(organization).await? {
-            return Ok(Err(refused));
+        if let Err(rejected) = self.epoch_in_use(organization).await? {
+            return Ok(Err(rejected));
         }
-        let maker: User = self.look(stream_of::<User>(organization, found.maker)?).await?;
-        let Some((role, held)) = maker.rights() else { return Ok(Err(AccessError::NoMaker)) };
+        let owner: User = self.look(stream_of::<User>(organization, found.owner)?).await?;
+        let Some((role, held)) = owner.rights() else { return Ok(Err(AccessError::OwnerInactive)) };
         let (permissions, scopes) = match &found.grant {
             Grant::Permissions(permissions) => (permissions.narrowed_to(held), None),
             // The person has all rights of the platform, or none.
@@ -105,27 +105,27 @@ impl<'a> Seen<'a> {
         Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, impersonator, seen }))
     }
 
-    /// The era of an organization that is in use, or why it is not. The platform always is.
-    async fn era_in_use(&mut self, organization: OrganizationId) -> Result<Result<u64, AccessError>, ExecuteError> {
+    /// The session_epoch of an organization that is in use, or why it is not. The platform always is.
+    async fn epoch_in_use(&mut self, organization: OrganizationId) -> Result<Result<u64, AccessError>, ExecuteError> {
         if organization == OrganizationId::PLATFORM {
             return Ok(Ok(0));
         }
         let state: Organization = self.look(stream_of::<Organization>(organization, organization)?).await?;
         let allowed = state.allow(Capability::Use);
-        Ok(allowed.map(|()| state.era()).map_err(|refusal| AccessError::Refused(refusal.into())))
+        Ok(allowed.map(|()| state.session_epoch()).map_err(|rejection| AccessError::Rejected(rejection.into())))
     }
 
     /// How often all sessions of an organization have ended. Those of the platform never do.
-    pub(super) async fn era_of(&mut self, organization: OrganizationId) -> Result<u64, ExecuteError> {
+    pub(super) async fn session_epoch_of(&mut self, organization: OrganizationId) -> Result<u64, ExecuteError> {
         if organization == OrganizationId::PLATFORM {
             return Ok(0);
         }
         let state: Organization = self.look(stream_of::<Organization>(organization, organization)?).await?;
-        Ok(state.era())
+        Ok(state.session_epoch())
     }
 
-    pub(super) async fn look<A: porttask_domain::Aggregate>(&mut self, stream: StreamId) -> Result<A, ExecuteError> {
-        let (state, version) = self.access.executor.look::<A>(&stream, self.may_be_old).await?;
+    pub(super) async fn look<A: porttask_domain::Registered>(&mut self, stream: StreamId) -> Result<A, ExecuteError> {
+        let (state, version) = self.access.executor.load_cached::<A>(&stream, self.may_be_old).await?;
         self.versions.push(Expected { stream, version });
         Ok(state)
     }

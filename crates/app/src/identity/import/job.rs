@@ -100,7 +100,7 @@ impl From<ImportError> for WorkError {
     fn from(error: ImportError) -> Self {
         match error {
             ImportError::Stopped => Self::Stopped,
-            ImportError::Refused(refused) => Self::Final(refused.message),
+            ImportError::Rejected(rejected) => Self::Final(rejected.message),
             ImportError::Failed(error @ (ExecuteError::Malformed(_) | ExecuteError::ForeignEvent(_))) => {
                 tracing::error!(%error, "an import failed for a defect of this program");
                 Self::Final("it failed here; it was logged".to_owned())

@@ -10,10 +10,10 @@ use std::{
 
 use hmac::{Hmac, Mac};
 use porttask_domain::{
-    Actor, Fact, OrganizationId, UserId,
+    Actor, DomainEvent, OrganizationId, UserId,
     identity::{
         Access, Capability, EmailAddress, Organization, Permissions, Role, User,
-        user::{Command, Event, INVITATIONS, Refusal, Status},
+        user::{Command, Event, INVITATIONS, Rejection, Status},
     },
 };
 use sha2::Sha256;
@@ -21,11 +21,11 @@ use tokio::task::JoinSet;
 
 use super::{Column, Fault, ImportOrder, Line, LineReport, LineResult, Person};
 use porttask_runtime::{
-    execute::{Commands, Done, ExecuteError, Executor, Refused, Request, stream_of},
+    execute::{Commands, ExecuteError, Executor, Outcome, Rejected, Request, stream_of},
     id_made_by,
     jobs::Course,
     ledger::Database,
-    log::{Expected, GuardRefusal, LogError, Version},
+    log::{ConstraintViolation, Expected, LogError, Version},
     vault::{Vault, VaultError},
 };
 
@@ -46,7 +46,7 @@ pub enum ImportError {
     Stopped,
     /// The organization takes nobody in.
     #[error("{0}")]
-    Refused(Refused),
+    Rejected(Rejected),
     /// A line could not be recorded.
     #[error("the import ended early: {0}; begin it again, and it goes on where it was")]
     Failed(#[from] ExecuteError),
@@ -87,7 +87,7 @@ impl Import {
     ) -> Result<Vec<LineReport>, ImportError> {
         let (organization, _) = self.executor.load::<Organization>(order.organization, order.organization).await?;
         let allowed = organization.allow(Capability::Use);
-        allowed.map_err(|refusal| ImportError::Refused(refusal.into()))?;
+        allowed.map_err(|rejection| ImportError::Rejected(rejection.into()))?;
         let mandate = Mutex::new(self.mandate(&order).await?);
         let run = Arc::new(Run { import: self.clone(), order, mandate, limit_is_reached: AtomicBool::new(false) });
         let (mut reports, mut tasks) = (Vec::with_capacity(lines.len()), JoinSet::new());
@@ -96,7 +96,7 @@ impl Import {
                 break;
             }
             match content {
-                Err(faults) => told(course, &mut reports, LineReport::refused(number, faults)),
+                Err(faults) => told(course, &mut reports, LineReport::rejected(number, faults)),
                 Ok(person) => {
                     if tasks.len() >= AT_ONCE
                         && let Some(done) = tasks.join_next().await
@@ -197,7 +197,7 @@ impl Run {
         for _ in 0..TURNS {
             let mandate = self.mandate.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if let Some(fault) = mandate.fault(person) {
-                return Ok(LineReport::refused(number, vec![fault]));
+                return Ok(LineReport::rejected(number, vec![fault]));
             }
             if let Some(holder) = self.import.database.holder(&key).await? {
                 return match holder.parse() {
@@ -209,13 +209,13 @@ impl Run {
             match self.register(user, person, &mandate).await {
                 Ok(done) => return Ok(self.report(number, user, &done)),
                 // By somebody who was faster.
-                Err(ExecuteError::Guard(GuardRefusal::Taken { .. })) => {}
+                Err(ExecuteError::Constraint(ConstraintViolation::Taken { .. }, _)) => {}
                 // The account that this id belonged to has another address now, or none; or somebody was faster.
-                Err(ExecuteError::Refused(refused)) if refused == Refused::from(Refusal::Exists) => turn += 1,
+                Err(ExecuteError::Rejected(rejected)) if rejected == Rejected::from(Rejection::Exists) => turn += 1,
                 Err(ExecuteError::Outdated(_)) => self.look_again().await?,
-                Err(ExecuteError::Guard(GuardRefusal::AboveMaximum { .. })) => self.reach_limit(),
-                Err(ExecuteError::Refused(refused)) => {
-                    return Ok(LineReport::refused(number, vec![fault_of(&refused)]));
+                Err(ExecuteError::Constraint(ConstraintViolation::AboveMaximum { .. }, _)) => self.reach_limit(),
+                Err(ExecuteError::Rejected(rejected)) => {
+                    return Ok(LineReport::rejected(number, vec![fault_of(&rejected)]));
                 }
                 Err(error) => return Err(error),
             }
@@ -224,7 +224,7 @@ impl Run {
     }
 
     /// Makes the account and, if that is asked for and may be, invites the person.
-    async fn register(&self, user: UserId, person: &Person, mandate: &Mandate) -> Result<Done, ExecuteError> {
+    async fn register(&self, user: UserId, person: &Person, mandate: &Mandate) -> Result<Outcome, ExecuteError> {
         let Person { name, email, role, permissions } = person.clone();
         let organization = self.order.organization;
         let mut commands =
@@ -243,7 +243,7 @@ impl Run {
         mandate: &Mandate,
         is_again: bool,
     ) -> Result<LineReport, ExecuteError> {
-        let mut report = LineReport { result: LineResult::Unchanged, ..LineReport::refused(number, Vec::new()) };
+        let mut report = LineReport { result: LineResult::Unchanged, ..LineReport::rejected(number, Vec::new()) };
         report.user = Some(user);
         if is_again && self.is_own(user).await? {
             report.result = LineResult::Registered;
@@ -261,12 +261,12 @@ impl Run {
             let request = self.request(mandate);
             match self.import.executor.execute::<User>(user, self.invitation(), &request).await {
                 Ok(_) => report.invited = true,
-                Err(ExecuteError::Guard(GuardRefusal::AboveMaximum { .. })) => self.reach_limit(),
+                Err(ExecuteError::Constraint(ConstraintViolation::AboveMaximum { .. }, _)) => self.reach_limit(),
                 Err(ExecuteError::Outdated(_)) => {
                     self.look_again().await?;
                     return Err(ExecuteError::Contended);
                 }
-                Err(ExecuteError::Refused(refused)) => report.not_invited = Some(refused.message),
+                Err(ExecuteError::Rejected(rejected)) => report.not_invited = Some(rejected.message),
                 Err(error) => return Err(error),
             }
         }
@@ -277,9 +277,9 @@ impl Run {
     }
 
     /// What became of a line that was carried out.
-    fn report(&self, number: u64, user: UserId, done: &Done) -> LineReport {
+    fn report(&self, number: u64, user: UserId, done: &Outcome) -> LineReport {
         let has = |wanted: fn(&Event) -> bool| {
-            done.facts.iter().any(|(.., fact)| matches!(fact, Fact::User(event) if wanted(event)))
+            done.events.iter().any(|it| matches!(&it.event, DomainEvent::User(event) if wanted(event)))
         };
         let is_new = has(|event| matches!(event, Event::Registered { .. }));
         let invited = has(|event| matches!(event, Event::InvitationSent { .. }));
@@ -348,12 +348,12 @@ impl Mandate {
 }
 
 /// A refusal by the rules, in terms of the file.
-fn fault_of(refused: &Refused) -> Fault {
-    let field = match refused.slug {
+fn fault_of(rejected: &Rejected) -> Fault {
+    let field = match rejected.slug {
         "role-not-here" | "permissions-beyond-role" => Some(Column::Role),
         _ => None,
     };
-    Fault { field, reason: refused.message.clone() }
+    Fault { field, reason: rejected.message.clone() }
 }
 
 /// Whether the same may succeed a little later.

@@ -23,7 +23,7 @@ fn told(text: impl AsRef<[u8]>) -> Vec<String> {
     lines(text).iter().map(fault).collect()
 }
 
-fn refused(text: impl AsRef<[u8]>) -> String {
+fn rejected(text: impl AsRef<[u8]>) -> String {
     let error = read(text.as_ref(), Role::ReadOnly).unwrap_err();
     assert_eq!(count(text.as_ref()), Err(error.clone()));
     error.to_string()
@@ -151,7 +151,7 @@ fn a_report_tells_the_first_three_faults_of_a_line() {
     let read = lines("tickets,role,reports,email,invoices,name\nx,x,x,x,x,\n");
     let faults = read[0].content.clone().unwrap_err();
     assert_eq!(faults.len(), 6);
-    assert_eq!(LineReport::refused(2, faults.clone()).faults, faults[..3]);
+    assert_eq!(LineReport::rejected(2, faults.clone()).faults, faults[..3]);
 }
 
 #[test]
@@ -170,11 +170,11 @@ fn the_second_of_two_addresses_that_are_compared_alike_is_refused() {
 #[test]
 fn other_encodings_are_told_with_their_line() {
     let latin = b"name,email\nAna,ana@a.example\nJos\xe9,jose@a.example\n";
-    assert_eq!(refused(latin), "line 3 is not UTF-8 but perhaps Latin-1: save the file as CSV in UTF-8");
+    assert_eq!(rejected(latin), "line 3 is not UTF-8 but perhaps Latin-1: save the file as CSV in UTF-8");
     let utf16: Vec<u8> = "name,email\nAna,a@a.example\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    assert!(refused([b"\xff\xfe", &utf16[..]].concat()).starts_with("line 1 is not UTF-8 but UTF-16"));
-    assert!(refused(&utf16).starts_with("line 1 is not UTF-8"), "{}", refused(&utf16));
-    assert!(refused("name,email\nAna\0,a@a.example").starts_with("line 2 is not UTF-8"));
+    assert!(rejected([b"\xff\xfe", &utf16[..]].concat()).starts_with("line 1 is not UTF-8 but UTF-16"));
+    assert!(rejected(&utf16).starts_with("line 1 is not UTF-8"), "{}", rejected(&utf16));
+    assert!(rejected("name,email\nAna\0,a@a.example").starts_with("line 2 is not UTF-8"));
 }
 
 #[test]
@@ -183,11 +183,11 @@ fn a_file_without_a_good_header_is_refused_whole() {
     for empty in ["", "\u{feff}", "\r\n\n"] {
         assert_eq!(read(empty.as_bytes(), Role::Agent), Err(Unreadable::Empty), "{empty:?}");
     }
-    assert_eq!(refused("name,email,phone\n"), format!("column 3 of the header is not known: {known}"));
-    assert_eq!(refused("Ana Souza,ana@a.example\n"), format!("column 1 of the header is not known: {known}"));
-    assert_eq!(refused("name,email,E MAIL\n"), "the header has the column email twice");
-    assert_eq!(refused("role\nagent\n"), format!("the header lacks name, email: {known}"));
-    assert!(refused("name,\"email\nAna,a@a.example\n").contains("never closed"));
+    assert_eq!(rejected("name,email,phone\n"), format!("column 3 of the header is not known: {known}"));
+    assert_eq!(rejected("Ana Souza,ana@a.example\n"), format!("column 1 of the header is not known: {known}"));
+    assert_eq!(rejected("name,email,E MAIL\n"), "the header has the column email twice");
+    assert_eq!(rejected("role\nagent\n"), format!("the header lacks name, email: {known}"));
+    assert!(rejected("name,\"email\nAna,a@a.example\n").contains("never closed"));
     assert_eq!(lines("name,email"), []);
     assert_eq!(lines("name,email\r\n\r\n"), []);
 }
@@ -212,7 +212,7 @@ fn large_files_full_of_quotation_marks_are_read_once() {
     const BYTES: usize = 10 * 1024 * 1024;
     let many = |line: &str| format!("name,email\n{}", line.repeat(BYTES / line.len()));
     // To a reader that forgives, such a line begun outside quotation marks ends inside, and one begun inside does, too.
-    assert_eq!(refused(many("x\",y\",\"\n")), Unreadable::TooManyLines.to_string());
+    assert_eq!(rejected(many("x\",y\",\"\n")), Unreadable::TooManyLines.to_string());
     let long = "z".repeat(200);
     for line in [format!("{long}\",y\",\"\n"), format!("\"{long}\n{long}\n"), format!("{long},\"{long}\r")] {
         let read = lines(many(&line));

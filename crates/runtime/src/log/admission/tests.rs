@@ -43,13 +43,13 @@ fn claim(name: u8, owner: &str) -> Claim {
     }
 }
 
-fn count(by: i64, minimum: Option<i64>, maximum: Option<i64>) -> Guard {
+fn count(by: i64, minimum: Option<i64>, maximum: Option<i64>) -> Constraint {
     let key = CounterKey { organization: organization(), name: "seats".into() };
-    Guard::Count(Counter { key, by, minimum, maximum })
+    Constraint::Count(Counter { key, by, minimum, maximum })
 }
 
-fn once(fingerprint: u8) -> Once {
-    Once { scope: "test".into(), key: "k".into(), fingerprint: [fingerprint; 32], keep_until: at(2_000) }
+fn idempotency_key(request_hash: u8) -> IdempotencyKey {
+    IdempotencyKey { scope: "test".into(), key: "k".into(), request_hash: [request_hash; 32], expires_at: at(2_000) }
 }
 
 #[test]
@@ -68,9 +68,12 @@ fn each_append_sees_what_the_ones_before_it_changed() {
 #[test]
 fn a_refused_append_leaves_no_trace() {
     let mut admission = admission();
-    let refused = append("a").guarded(count(1, None, Some(5))).guarded(Guard::Release(claim(1, "ana")));
-    assert!(matches!(admission.admit(&refused), Err(AppendError::Guard(GuardRefusal::NotHeld { .. }))));
-    let late = append("a").guarded(count(1, None, Some(5))).once(once(1)).expecting(stream("a"), Version(9));
+    let refused = append("a").constrained(count(1, None, Some(5))).constrained(Constraint::Release(claim(1, "ana")));
+    assert!(matches!(admission.admit(&refused), Err(AppendError::Constraint(ConstraintViolation::NotHeld { .. }))));
+    let late = append("a")
+        .constrained(count(1, None, Some(5)))
+        .idempotency_key(idempotency_key(1))
+        .expecting(stream("a"), Version(9));
     assert!(matches!(admission.admit(&late), Err(AppendError::Conflict { actual: Version::NONE, .. })));
     let writes = admission.into_writes();
     assert!(writes.is_empty() && writes.counters.is_empty() && writes.claims.is_empty());
@@ -79,12 +82,13 @@ fn a_refused_append_leaves_no_trace() {
 #[test]
 fn a_name_is_held_by_one_owner_until_it_is_given_back() {
     let mut admission = admission();
-    let take = |owner: &str| append("a").guarded(Guard::Claim(claim(1, owner)));
+    let take = |owner: &str| append("a").constrained(Constraint::Claim(claim(1, owner)));
     admission.admit(&take("ana")).unwrap();
     admission.admit(&take("ana")).unwrap();
     let taken = admission.admit(&take("ben")).unwrap_err();
-    assert!(matches!(taken, AppendError::Guard(GuardRefusal::Taken { owner, .. }) if owner == "ana"));
-    let hand_over = append("a").guarded(Guard::Release(claim(1, "ana"))).guarded(Guard::Claim(claim(1, "ben")));
+    assert!(matches!(taken, AppendError::Constraint(ConstraintViolation::Taken { owner, .. }) if owner == "ana"));
+    let hand_over =
+        append("a").constrained(Constraint::Release(claim(1, "ana"))).constrained(Constraint::Claim(claim(1, "ben")));
     admission.admit(&hand_over).unwrap();
     assert_eq!(admission.into_writes().claims[&claim(1, "").key], Some("ben".to_owned()));
 }
@@ -93,24 +97,25 @@ fn a_name_is_held_by_one_owner_until_it_is_given_back() {
 fn a_count_is_refused_only_in_the_direction_of_its_bound() {
     let mut admission = admission();
     for _ in 0..3 {
-        admission.admit(&append("a").guarded(count(1, None, Some(3)))).unwrap();
+        admission.admit(&append("a").constrained(count(1, None, Some(3)))).unwrap();
     }
-    let above = admission.admit(&append("a").guarded(count(1, None, Some(3)))).unwrap_err();
-    assert!(matches!(above, AppendError::Guard(GuardRefusal::AboveMaximum { value: 3, maximum: 3, .. })));
+    let above = admission.admit(&append("a").constrained(count(1, None, Some(3)))).unwrap_err();
+    assert!(matches!(above, AppendError::Constraint(ConstraintViolation::AboveMaximum { value: 3, maximum: 3, .. })));
     // The limit was lowered to 1: the count may still fall towards it.
-    admission.admit(&append("a").guarded(count(-1, Some(1), Some(1)))).unwrap();
-    let below = admission.admit(&append("a").guarded(count(-2, Some(1), None))).unwrap_err();
-    assert!(matches!(below, AppendError::Guard(GuardRefusal::BelowMinimum { value: 2, minimum: 1, .. })));
+    admission.admit(&append("a").constrained(count(-1, Some(1), Some(1)))).unwrap();
+    let below = admission.admit(&append("a").constrained(count(-2, Some(1), None))).unwrap_err();
+    assert!(matches!(below, AppendError::Constraint(ConstraintViolation::BelowMinimum { value: 2, minimum: 1, .. })));
     assert_eq!(admission.into_writes().counters.into_values().collect::<Vec<_>>(), [2]);
 }
 
 #[test]
 fn the_same_request_is_recorded_once_and_another_is_refused() {
     let mut admission = admission();
-    let done = admission.admit(&append("a").once(once(1))).unwrap();
-    let again = admission.admit(&append("a").once(once(1)).expecting(stream("a"), Version(99))).unwrap();
+    let done = admission.admit(&append("a").idempotency_key(idempotency_key(1))).unwrap();
+    let again =
+        admission.admit(&append("a").idempotency_key(idempotency_key(1)).expecting(stream("a"), Version(99))).unwrap();
     assert_eq!((again.position, again.repeated, again.events.len()), (done.position, true, 0));
-    assert_eq!(admission.admit(&append("a").once(once(2))), Err(AppendError::AnotherRequest));
+    assert_eq!(admission.admit(&append("a").idempotency_key(idempotency_key(2))), Err(AppendError::AnotherRequest));
     assert_eq!(admission.into_writes().events.len(), 1);
 }
 
@@ -118,17 +123,19 @@ fn the_same_request_is_recorded_once_and_another_is_refused() {
 fn a_key_may_be_used_again_when_its_time_is_over() {
     let mut known = Known::nothing(at(2_000), vec![Head::empty(PARTITION)]);
     let position = Position { partition: PARTITION, offset: Offset(1) };
-    let record = OnceRecord { fingerprint: [1; 32], position, recorded_at: at(1), keep_until: at(2_000) };
-    known.once.insert(OnceKey::of(organization(), &once(1)), record);
-    assert!(!Admission::new(PARTITION, known).admit(&append("a").once(once(2))).unwrap().repeated);
+    let record = IdempotencyRecord { request_hash: [1; 32], position, recorded_at: at(1), expires_at: at(2_000) };
+    known.idempotency_keys.insert(IdempotencyRecordKey::of(organization(), &idempotency_key(1)), record);
+    assert!(
+        !Admission::new(PARTITION, known).admit(&append("a").idempotency_key(idempotency_key(2))).unwrap().repeated
+    );
 }
 
 #[test]
 fn a_founding_is_refused_when_the_organization_exists_unless_it_is_a_repetition() {
     let mut admission = admission();
-    admission.admit(&append("a").founding().once(once(1))).unwrap();
-    assert!(admission.admit(&append("a").founding().once(once(1))).unwrap().repeated);
-    let refused = admission.admit(&append("a").founding());
+    admission.admit(&append("a").creates_organization().idempotency_key(idempotency_key(1))).unwrap();
+    assert!(admission.admit(&append("a").creates_organization().idempotency_key(idempotency_key(1))).unwrap().repeated);
+    let refused = admission.admit(&append("a").creates_organization());
     assert_eq!(refused, Err(AppendError::OrganizationExists(organization())));
 }
 

@@ -1,0 +1,50 @@
+//! Mails that list the accounts with an email address, for people who sign in without saying which account they mean.
+
+use std::sync::Arc;
+
+use hmac::{Hmac, Mac};
+use jiff::Timestamp;
+use porttask_domain::{
+    AccountReminderId, Meta, OrganizationId,
+    identity::{AccountReminder, EmailAddress, account_reminder::Command},
+};
+use porttask_runtime::{
+    execute::{ExecuteError, Executor, Request},
+    id_made_by,
+    vault::{Vault, VaultError},
+};
+use sha2::Sha256;
+
+/// Requests account reminders.
+#[derive(Clone)]
+pub struct AccountReminders {
+    executor: Arc<Executor>,
+    /// The key of their ids, so that nobody can try addresses on a copy of the log.
+    seal: Hmac<Sha256>,
+}
+
+impl AccountReminders {
+    /// Those of this log.
+    ///
+    /// # Errors
+    /// If a key cannot be had.
+    pub async fn open(executor: Arc<Executor>, vault: &Vault) -> Result<Self, VaultError> {
+        Ok(Self { executor, seal: vault.authenticator("account reminders").await? })
+    }
+
+    /// The reminder of an address.
+    pub fn id(&self, email: &EmailAddress) -> AccountReminderId {
+        id_made_by(self.seal.clone().chain_update(email.comparable()))
+    }
+
+    /// Requests a mail that lists the accounts with an address; at most one a day is sent.
+    ///
+    /// # Errors
+    /// If it cannot be recorded.
+    pub async fn request(&self, email: EmailAddress, meta: Meta, now: Timestamp) -> Result<(), ExecuteError> {
+        let reminder = self.id(&email);
+        let command = Command::Request { reminder, email, now };
+        let request = Request::new(OrganizationId::PLATFORM, meta);
+        self.executor.execute::<AccountReminder>(reminder, command, &request).await.map(drop)
+    }
+}

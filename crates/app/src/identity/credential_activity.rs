@@ -1,0 +1,237 @@
+//! When sessions and keys were last used, and from where: no event each time, but a line in the ledger, to the minute.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use porttask_domain::{OrganizationId, PersonId};
+use porttask_runtime::{
+    credential_activity::ActivityRecord,
+    ledger::Database,
+    log::{LogError, SecretKind},
+    vault::{Vault, VaultError},
+};
+use uuid::Uuid;
+
+use crate::identity::access::{Caller, Credential};
+
+/// How exact the times in the ledger are, at the most.
+const RESOLUTION: SignedDuration = SignedDuration::from_secs(60);
+/// How long it is kept when a session was last used. Of keys, it is kept for ever.
+const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// The most lines of one write.
+const BATCH: usize = 1_000;
+
+/// How long sessions last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// At most.
+    pub longest: SignedDuration,
+    /// Without being used; `None` is as long as they last.
+    pub idle: Option<SignedDuration>,
+}
+
+/// When and from where something was last used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastUse {
+    /// When, on other nodes to the minute.
+    pub at: Timestamp,
+    /// From where; `None` if it is not known, or was erased.
+    pub ip: Option<String>,
+}
+
+/// Notes activity, and says when something was last used.
+pub struct CredentialActivity {
+    database: Arc<dyn Database>,
+    vault: Arc<Vault>,
+    limits: SessionLimits,
+    known: Mutex<HashMap<Key, Known>>,
+}
+
+type Key = (OrganizationId, Uuid);
+
+/// A use on this node.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    kind: SecretKind,
+    at: Timestamp,
+    ip: Option<IpAddr>,
+    home: OrganizationId,
+    person: PersonId,
+    /// The use that was written last.
+    written: Option<Timestamp>,
+}
+
+impl CredentialActivity {
+    /// Of this node.
+    pub fn new(database: Arc<dyn Database>, vault: Arc<Vault>, limits: SessionLimits) -> Self {
+        Self { database, vault, limits, known: Mutex::default() }
+    }
+
+    /// How long sessions last.
+    pub fn limits(&self) -> SessionLimits {
+        self.limits
+    }
+
+    /// Notes that somebody does something now. Whoever acts as somebody else activity both sessions.
+    pub fn note(&self, caller: &Caller, ip: Option<IpAddr>, now: Timestamp) {
+        let (home, person) = match caller.impersonator {
+            Some(staff) => (OrganizationId::PLATFORM, staff.user),
+            None => (caller.organization, caller.user),
+        };
+        let (owner, kind) = match caller.credential {
+            Credential::Session(session) => (session.0, SecretKind::Session),
+            Credential::Key { key, .. } => (key.0, SecretKind::ApiKey),
+        };
+        let own = caller.impersonator.map(|staff| (home, staff.session.0));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in [(caller.organization, owner)].into_iter().chain(own) {
+            let entry = known.entry(key);
+            let written = None;
+            let entry = entry.or_insert(Known { kind, at: now, ip, home, person: person.into(), written });
+            (entry.at, entry.ip, entry.home, entry.person) = (now.max(entry.at), ip, home, person.into());
+        }
+    }
+
+    /// Whether a session ended because nobody used it. A node that does not know asks the ledger, and is patient with what
+    /// others may not have written yet.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    pub async fn is_idle(
+        &self,
+        organization: OrganizationId,
+        session: Uuid,
+        started_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, LogError> {
+        let Some(idle) = self.limits.idle else { return Ok(false) };
+        let here = self.here((organization, session)).map(|known| known.at);
+        if [Some(started_at), here].into_iter().flatten().any(|at| now.duration_since(at) <= idle) {
+            return Ok(false);
+        }
+        let stored = self.database.last_seen(organization, &[session]).await?;
+        Ok(stored.iter().all(|it| now.duration_since(it.at) > idle + self.slack()))
+    }
+
+    /// The last activity of these.
+    ///
+    /// # Errors
+    /// If the log's database fails, or a key is damaged.
+    pub async fn of(
+        &self,
+        organization: OrganizationId,
+        owners: &[Uuid],
+    ) -> Result<HashMap<Uuid, LastUse>, VaultError> {
+        let mut activity = HashMap::new();
+        for ActivityRecord { owner, at, home, person, trace, .. } in
+            self.database.last_seen(organization, owners).await?
+        {
+            let ip = match trace {
+                Some(sealed) => self.vault.open_trace(home, person, &sealed, owner.as_bytes()).await?,
+                None => None,
+            };
+            activity.insert(owner, LastUse { at, ip: ip.and_then(|ip| String::from_utf8(ip).ok()) });
+        }
+        for owner in owners {
+            let here = self.here((organization, *owner));
+            if let Some(known) = here.filter(|known| activity.get(owner).is_none_or(|stored| stored.at < known.at)) {
+                activity.insert(*owner, LastUse { at: known.at, ip: known.ip.map(|ip| ip.to_string()) });
+            }
+        }
+        Ok(activity)
+    }
+
+    /// Whether a session that was last used then has ended by now because nobody used it.
+    pub fn is_over(&self, last_used_at: Timestamp, now: Timestamp) -> bool {
+        self.limits.idle.is_some_and(|idle| now.duration_since(last_used_at) > idle + self.slack())
+    }
+
+    /// Writes what was used, again and again.
+    pub async fn run(self: Arc<Self>) {
+        let mut cleaned = Timestamp::UNIX_EPOCH;
+        loop {
+            tokio::time::sleep(self.pace()).await;
+            let now = Timestamp::now();
+            if let Err(error) = self.write(Some(now)).await {
+                tracing::warn!(%error, "last activity could not be noted: they are noted later");
+            }
+            if now.duration_since(cleaned) > SignedDuration::from_hours(1) {
+                cleaned = now;
+                if let Err(error) = self.database.delete_activity(SecretKind::Session, now - KEPT).await {
+                    tracing::warn!(%error, "old activity could not be forgotten");
+                }
+            }
+        }
+    }
+
+    /// Writes all that was not written yet, as far as time lets; answers whether it did.
+    pub async fn shutdown(&self, patience: Duration) -> bool {
+        matches!(tokio::time::timeout(patience, self.write(None)).await, Ok(Ok(())))
+    }
+
+    /// Writes the activity that are due, or all.
+    async fn write(&self, now: Option<Timestamp>) -> Result<(), VaultError> {
+        let is_due = |known: &Known| match known.written {
+            None => true,
+            Some(written) => {
+                known.at > written && now.is_none_or(|now| now.duration_since(written) >= self.resolution())
+            }
+        };
+        let due: Vec<(Key, Known)> = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.iter().filter(|(_, known)| is_due(known)).map(|(key, known)| (*key, *known)).collect()
+        };
+        for batch in due.chunks(BATCH) {
+            let mut activity = Vec::with_capacity(batch.len());
+            for ((organization, owner), Known { kind, at, ip, home, person, .. }) in batch {
+                let ip = ip.map(|ip| ip.to_string());
+                let trace = match ip {
+                    Some(ip) => self.vault.seal_trace(*home, *person, ip.as_bytes(), owner.as_bytes()).await?,
+                    None => None,
+                };
+                let (organization, owner, kind, at) = (*organization, *owner, *kind, *at);
+                activity.push(ActivityRecord { organization, owner, kind, at, home: *home, person: *person, trace });
+            }
+            self.database.record_activity(&activity).await?;
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            for (key, Known { at, .. }) in batch {
+                if let Some(known) = known.get_mut(key) {
+                    known.written = Some(*at);
+                }
+            }
+        }
+        self.forget(now);
+        Ok(())
+    }
+
+    /// What was written and is old is asked of the ledger, should it be used again.
+    fn forget(&self, now: Option<Timestamp>) {
+        let Some(now) = now else { return };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, it| it.written != Some(it.at) || now.duration_since(it.at) < self.resolution() * 2);
+    }
+
+    fn here(&self, key: Key) -> Option<Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
+    }
+
+    /// How exact the times in the ledger are: an eighth of how long sessions last unused, and a minute at the most.
+    fn resolution(&self) -> SignedDuration {
+        self.limits.idle.map_or(RESOLUTION, |idle| RESOLUTION.min(idle / 8))
+    }
+
+    /// After what time it is looked again what is to be written.
+    fn pace(&self) -> Duration {
+        (self.resolution() / 4).unsigned_abs()
+    }
+
+    /// How much later than in the ledger something may have been used on another node.
+    fn slack(&self) -> SignedDuration {
+        (self.resolution() + self.resolution() / 4) * 2
+    }
+}

@@ -1,0 +1,190 @@
+//! English.
+
+use jiff::Timestamp;
+use porttask_domain::identity::Role;
+
+use super::texts::{Message, Offer};
+use crate::mail::{
+    language::Reader,
+    letter::{Letter, Paragraph},
+};
+
+pub(super) fn letter(message: &Message<'_>, reader: &Reader<'_>) -> Letter {
+    let (subject, paragraphs) = match message {
+        Message::Invitation { inviter, role, link } => invitation(*inviter, *role, link, reader),
+        Message::PasswordReset { by, link } => password_reset(*by, link, reader),
+        Message::PasswordChanged { at, ip } => password_changed(*at, *ip, reader),
+        Message::AddressConfirmation { link } => address_confirmation(link, reader),
+        Message::AddressChanged { at } => address_changed(*at, reader),
+        Message::Accounts { organizations } => accounts(organizations),
+    };
+    let greeting = Paragraph::Text(format!("Hello {},", reader.name));
+    Letter { subject, paragraphs: std::iter::once(greeting).chain(paragraphs).collect() }
+}
+
+fn invitation(inviter: Option<&str>, role: Role, link: &Offer<'_>, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
+    let organization = reader.organization;
+    let (subject, who_invites) = match (inviter, role) {
+        (_, Role::SuperAdmin) => {
+            let invited = "You have been invited to become a PortTask super admin".to_owned();
+            (invited.clone(), format!("{invited}."))
+        }
+        (Some(inviter), role) => (
+            format!("{inviter} invites you to {organization}"),
+            format!("{inviter} invites you to join {organization} on PortTask as {}.", self::role(role)),
+        ),
+        (None, role) => (
+            format!("You have been invited to {organization}"),
+            format!("You have been invited to join {organization} on PortTask as {}.", self::role(role)),
+        ),
+    };
+    let paragraphs = vec![
+        Paragraph::Text(who_invites),
+        text("To accept the invitation, open this link and choose a password:"),
+        Paragraph::Link { label: "Accept the invitation", address: link.address.to_owned() },
+        once_until(link, reader),
+        text("If you did not expect this, ignore this mail: nothing will happen."),
+    ];
+    (subject, paragraphs)
+}
+
+fn password_reset(by: Option<&str>, link: &Offer<'_>, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
+    let organization = reader.organization;
+    let why = match by {
+        Some(by) => format!("{by} has requested a password reset for your account at {organization} on PortTask."),
+        None => format!("A password reset was requested for your account at {organization} on PortTask."),
+    };
+    let paragraphs = vec![
+        Paragraph::Text(why),
+        text("Open this link to set a new password. All your sessions will end:"),
+        Paragraph::Link { label: "Reset password", address: link.address.to_owned() },
+        once_until(link, reader),
+        text("If you did not request this, ignore this mail: your password will not change."),
+    ];
+    (format!("Reset your password for {organization}"), paragraphs)
+}
+
+fn password_changed(at: Timestamp, ip: Option<&str>, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
+    let (organization, at) = (reader.organization, moment(at, reader));
+    let from = ip.map(|ip| format!(", from the IP address {ip}")).unwrap_or_default();
+    let paragraphs = vec![
+        Paragraph::Text(format!(
+            "The password of your account at {organization} on PortTask was changed on {at}{from}. Your other sessions \
+             have been ended."
+        )),
+        text("If this was not you, reset your password immediately and contact an admin of your organization."),
+    ];
+    (format!("Your password for {organization} was changed"), paragraphs)
+}
+
+fn address_confirmation(link: &Offer<'_>, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
+    let organization = reader.organization;
+    let paragraphs = vec![
+        Paragraph::Text(format!("This email address was requested for your account at {organization} on PortTask.")),
+        text("Open this link to confirm that it is yours. You will sign in with it from then on:"),
+        Paragraph::Link { label: "Confirm email address", address: link.address.to_owned() },
+        once_until(link, reader),
+        text("If you did not expect this, ignore this mail: nothing will happen."),
+    ];
+    (format!("Confirm your email address for {organization}"), paragraphs)
+}
+
+fn address_changed(at: Timestamp, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
+    let (organization, at) = (reader.organization, moment(at, reader));
+    let paragraphs = vec![
+        Paragraph::Text(format!(
+            "The email address of your account at {organization} on PortTask was changed on {at}. This address no longer \
+             receives mail about the account and can no longer be used to sign in."
+        )),
+        text("If this was not you, contact an admin of your organization immediately."),
+    ];
+    (format!("Your email address for {organization} was changed"), paragraphs)
+}
+
+fn accounts(organizations: &[(String, String)]) -> (String, Vec<Paragraph>) {
+    let each = organizations.iter().map(|(name, domain)| Paragraph::Text(format!("{name}: {domain}")));
+    let mut paragraphs = vec![text(
+        "Somebody tried to sign in to PortTask with this email address, with which you have several accounts. When you \
+         sign in, enter the domain of the organization as well:",
+    )];
+    paragraphs.extend(each);
+    paragraphs.push(text(
+        "If this was not you, ignore this mail: nobody has signed in. You receive this mail at most once a day.",
+    ));
+    ("Your accounts on PortTask".to_owned(), paragraphs)
+}
+
+fn text(text: &str) -> Paragraph {
+    Paragraph::Text(text.to_owned())
+}
+
+fn once_until(link: &Offer<'_>, reader: &Reader<'_>) -> Paragraph {
+    Paragraph::Text(format!("The link can be used once, until {}.", moment(link.expires_at, reader)))
+}
+
+fn moment(instant: Timestamp, reader: &Reader<'_>) -> String {
+    format!("{} ({})", reader.at(instant).strftime("%-d %B %Y at %H:%M"), reader.time_zone)
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "an admin",
+        Role::Agent => "an agent",
+        Role::ReadOnly => "a read-only user",
+        Role::Auditor => "an auditor",
+        Role::SuperAdmin => "a super admin",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const READER: Reader<'static> =
+        Reader { name: "Bob Fisher", organization: "Acme Shipping", time_zone: "Europe/Lisbon" };
+
+    fn link() -> Offer<'static> {
+        let expires_at = "2026-08-03T13:05:59Z".parse().unwrap();
+        Offer { address: "https://admin.example/invitation#token=AgAAAA", expires_at }
+    }
+
+    #[test]
+    fn an_invitation_says_who_invites_to_what_as_what_and_until_when() {
+        let message = Message::Invitation { inviter: Some("Ana Souza"), role: Role::Agent, link: link() };
+        let letter = letter(&message, &READER);
+        assert_eq!(letter.subject, "Ana Souza invites you to Acme Shipping");
+        let expected = "Hello Bob Fisher,
+
+Ana Souza invites you to join Acme Shipping on PortTask as an agent.
+
+To accept the invitation, open this link and choose a password:
+
+https://admin.example/invitation#token=AgAAAA
+
+The link can be used once, until 3 August 2026 at 14:05 (Europe/Lisbon).
+
+If you did not expect this, ignore this mail: nothing will happen.
+";
+        assert_eq!(letter.text(), expected);
+    }
+
+    #[test]
+    fn an_invitation_by_nobody_who_is_to_be_named_says_so() {
+        let message = Message::Invitation { inviter: None, role: Role::SuperAdmin, link: link() };
+        let Letter { subject, paragraphs } = letter(&message, &Reader { time_zone: "UTC", ..READER });
+        assert_eq!(subject, "You have been invited to become a PortTask super admin");
+        let invites = "You have been invited to become a PortTask super admin.";
+        assert_eq!(paragraphs[1], text(invites));
+        assert_eq!(paragraphs[4], text("The link can be used once, until 3 August 2026 at 13:05 (UTC)."));
+    }
+
+    #[test]
+    fn a_notice_says_what_happened_when_and_what_to_do() {
+        let at = "2026-08-03T13:05:59Z".parse().unwrap();
+        let letter = letter(&Message::PasswordChanged { at, ip: Some("203.0.113.7") }, &READER);
+        assert_eq!(letter.subject, "Your password for Acme Shipping was changed");
+        let said = letter.text();
+        assert!(said.contains("on 3 August 2026 at 14:05 (Europe/Lisbon), from the IP address 203.0.113.7."), "{said}");
+        assert!(said.contains("If this was not you, reset your password immediately"), "{said}");
+    }
+}

@@ -1,0 +1,79 @@
+//! A mail that lists the accounts with an email address.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use porttask_domain::{
+    AccountReminderId,
+    identity::{AccountReminder, Organization, User, account_reminder::Event},
+};
+use porttask_runtime::{execute::Executor, reactors::TaskError, tasks::Task};
+
+use super::{
+    PLATFORM_NAME,
+    texts::{Message, letter},
+};
+use crate::{
+    identity::accounts::{Accounts, AccountsError},
+    mail::{
+        Draft, Mails,
+        language::{Language, Reader},
+    },
+};
+
+/// How many accounts are listed at most.
+const MOST_ACCOUNTS: usize = 50;
+
+pub(super) struct ReminderMails {
+    pub(super) executor: Arc<Executor>,
+    pub(super) accounts: Accounts,
+}
+
+porttask_domain::texts! {
+    /// The kinds of mail.
+    pub enum Kind {
+        /// The accounts with the address.
+        AccountReminder = "account_reminder",
+    }
+}
+
+#[async_trait]
+impl Mails for ReminderMails {
+    type Source = Event;
+    type Kind = Kind;
+
+    fn kind(event: &Event) -> Option<Kind> {
+        match event {
+            Event::Requested { .. } => Some(Kind::AccountReminder),
+        }
+    }
+
+    async fn compose(&self, _: Kind, task: &Task, _: Timestamp) -> Result<Option<Draft>, TaskError> {
+        let (home, id) = (task.organization, AccountReminderId(task.subject));
+        let (reminder, _) = self.executor.load::<AccountReminder>(home, id).await?;
+        let Some(address) = reminder.email().and_then(|email| email.value()) else { return Ok(None) };
+        let accounts = self.accounts.meant(address, None, MOST_ACCOUNTS).await?;
+        let (mut organizations, mut reader) = (Vec::with_capacity(accounts.len()), None);
+        for (organization, user) in accounts {
+            let (state, _) = self.executor.load::<Organization>(organization, organization).await?;
+            let (name, domain) = (state.shown_name().unwrap_or(PLATFORM_NAME).to_owned(), state.domain());
+            organizations.push((name, domain.unwrap_or_default().to_owned()));
+            reader = Some(self.executor.load::<User>(organization, user).await?.0);
+        }
+        // With one account, there is nothing to choose from any more.
+        let Some(reader) = reader.filter(|_| organizations.len() > 1) else { return Ok(None) };
+        let Some(name) = reader.person().and_then(|(name, _)| name.value()) else { return Ok(None) };
+        organizations.sort();
+        let language = Language::nearest(reader.locale().map(ToString::to_string).as_deref());
+        let message = Message::Accounts { organizations: &organizations };
+        let letter = letter(language, &message, &Reader { name, organization: PLATFORM_NAME, time_zone: "UTC" });
+        Ok(Some(Draft { to_name: name.to_owned(), to_address: address.to_owned(), language, letter }))
+    }
+}
+
+impl From<AccountsError> for TaskError {
+    fn from(error: AccountsError) -> Self {
+        Self::Temporary(error.to_string())
+    }
+}

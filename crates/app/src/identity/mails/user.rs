@@ -1,0 +1,199 @@
+//! Mails to a user about the account: links that were asked for, and notices of what has changed.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use porttask_domain::{
+    Actor, Aggregate, OrganizationId, UserId,
+    identity::{Capability, Organization, User, user::Event},
+};
+use porttask_runtime::{
+    execute::{ExecuteError, Executor, stream_of},
+    ledger::Database,
+    log::{RecordedEvent, Version},
+    reactors::TaskError,
+    tasks::Task,
+    vault::Vault,
+};
+
+use super::{
+    PLATFORM_NAME,
+    texts::{Message, Offer, letter},
+};
+use crate::{
+    identity::links::{Link, Links, Purpose},
+    mail::{
+        Draft, Mails,
+        language::{Language, Reader},
+    },
+};
+
+/// How many events of a user are read at a time.
+const PAGE: usize = 1_000;
+
+porttask_domain::texts! {
+    /// The kinds of mail.
+    pub enum Kind {
+        /// A link to accept an invitation.
+        Invitation = "invitation",
+        /// A link to set another password.
+        PasswordReset = "password_reset",
+        /// The password was changed.
+        PasswordChanged = "password_changed",
+        /// A link to confirm another email address.
+        AddressConfirmation = "address_confirmation",
+        /// The email address was changed.
+        AddressChanged = "address_changed",
+    }
+}
+
+pub(super) struct UserMails {
+    pub(super) database: Arc<dyn Database>,
+    pub(super) vault: Arc<Vault>,
+    pub(super) executor: Arc<Executor>,
+    pub(super) links: Links,
+}
+
+/// An account, as the log has it now and had it: what is in memory may be of somebody who was erased since.
+#[derive(Default)]
+struct Account {
+    now: User,
+    /// As it was after the event that is mailed about.
+    then: User,
+    /// As it was before that.
+    before: User,
+    /// That event; `None` if there is none of this version.
+    event: Option<RecordedEvent>,
+}
+
+#[async_trait]
+impl Mails for UserMails {
+    type Source = Event;
+    type Kind = Kind;
+
+    fn kind(event: &Event) -> Option<Kind> {
+        match event {
+            Event::Invited { .. } | Event::InvitationSent { .. } => Some(Kind::Invitation),
+            Event::PasswordResetRequested { .. } => Some(Kind::PasswordReset),
+            Event::PasswordReset {} | Event::PasswordChanged { .. } => Some(Kind::PasswordChanged),
+            Event::AddressChangeRequested { .. } => Some(Kind::AddressConfirmation),
+            Event::AddressChanged { .. } => Some(Kind::AddressChanged),
+            Event::Registered { .. }
+            | Event::InvitationAccepted {}
+            | Event::InvitationRevoked {}
+            | Event::RoleChanged { .. }
+            | Event::PermissionsChanged { .. }
+            | Event::Deactivated {}
+            | Event::Reactivated {}
+            | Event::Renamed { .. }
+            | Event::LocaleChanged { .. }
+            | Event::Unlocked {}
+            | Event::SessionsEnded { .. } => None,
+        }
+    }
+
+    async fn compose(&self, kind: Kind, task: &Task, now: Timestamp) -> Result<Option<Draft>, TaskError> {
+        let (home, id) = (task.organization, UserId(task.subject));
+        let (organization, _) = self.executor.load::<Organization>(home, home).await?;
+        let is_allowed = match organization.status() {
+            Some(status) => status.allows(Capability::Use),
+            None => home == OrganizationId::PLATFORM,
+        };
+        let account = self.account(home, id, Version(task.number)).await?;
+        let Some(event) = account.event.as_ref().filter(|_| is_allowed) else { return Ok(None) };
+        let link = account.link(kind, home, id, now);
+        let Some((name, to)) = account.addressee(kind) else { return Ok(None) };
+        let metas = self.vault.metas(std::slice::from_ref(event)).await?;
+        let meta = metas.first();
+        let by = self.name_of(meta.map_or(Actor::System, |meta| meta.actor), id).await?;
+        let address = link.map(|link| self.links.address(&link));
+        let offer = link.zip(address.as_deref());
+        let offer = offer.map(|(link, address)| Offer { address, expires_at: link.expires_at });
+        let at = event.recorded_at;
+        let message = match (kind, offer) {
+            (Kind::Invitation, Some(link)) => {
+                let Some(role) = account.now.role() else { return Ok(None) };
+                Message::Invitation { inviter: by.as_deref(), role, link }
+            }
+            (Kind::PasswordReset, Some(link)) => Message::PasswordReset { by: by.as_deref(), link },
+            (Kind::AddressConfirmation, Some(link)) => Message::AddressConfirmation { link },
+            (Kind::PasswordChanged, _) => {
+                Message::PasswordChanged { at, ip: meta.and_then(|meta| meta.ip.as_ref()?.value()) }
+            }
+            (Kind::AddressChanged, _) => Message::AddressChanged { at },
+            (Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation, _) => return Ok(None),
+        };
+        let settings = organization.settings();
+        let locale = account.now.locale().or(settings.map(|settings| &settings.locale)).map(ToString::to_string);
+        let language = Language::nearest(locale.as_deref());
+        let reader = Reader {
+            name,
+            organization: organization.shown_name().unwrap_or(PLATFORM_NAME),
+            time_zone: settings.map_or("UTC", |settings| &settings.business_hours.time_zone),
+        };
+        let letter = letter(language, &message, &reader);
+        Ok(Some(Draft { to_name: name.to_owned(), to_address: to.to_owned(), language, letter }))
+    }
+}
+
+impl UserMails {
+    /// An account, now and after the event that gave it this version.
+    async fn account(&self, organization: OrganizationId, user: UserId, at: Version) -> Result<Account, TaskError> {
+        let stream = stream_of::<User>(organization, user)?;
+        let mut account = Account::default();
+        let mut after = Version::NONE;
+        loop {
+            let events = self.database.read_stream(&stream, after, PAGE).await?;
+            let Some(end) = events.last() else { return Ok(account) };
+            after = end.version;
+            for (event, domain_event) in events.iter().zip(self.vault.domain_events(&events).await?) {
+                let domain_event = domain_event.try_into().map_err(|_| ExecuteError::ForeignEvent(stream.clone()))?;
+                if event.version == at {
+                    (account.before, account.event) = (account.now.clone(), Some(event.clone()));
+                }
+                account.now.evolve(&domain_event);
+                if event.version == at {
+                    account.then = account.now.clone();
+                }
+            }
+        }
+    }
+
+    /// What an actor is called, if it is another person, with a name. The platform's staff acts as the platform.
+    async fn name_of(&self, actor: Actor, reader: UserId) -> Result<Option<String>, TaskError> {
+        match actor {
+            Actor::User { organization, user } if organization != OrganizationId::PLATFORM && user != reader => {
+                let account = self.account(organization, user, Version::NONE).await?;
+                Ok(account.now.person().and_then(|(name, _)| name.value()).map(str::to_owned))
+            }
+            Actor::User { .. } | Actor::ApiKey { .. } | Actor::Operator | Actor::System | Actor::Anonymous => Ok(None),
+        }
+    }
+}
+
+impl Account {
+    /// The link that the event offers, if it is still good.
+    fn link(&self, kind: Kind, organization: OrganizationId, user: UserId, now: Timestamp) -> Option<Link> {
+        let change = |user: &User| user.address_change().map(|(number, until, _)| (number, until));
+        let (purpose, offered, open) = match kind {
+            Kind::Invitation => (Purpose::Invitation, self.then.invitation(), self.now.invitation()),
+            Kind::PasswordReset => (Purpose::PasswordReset, self.then.password_reset(), self.now.password_reset()),
+            Kind::AddressConfirmation => (Purpose::AddressChange, change(&self.then), change(&self.now)),
+            Kind::PasswordChanged | Kind::AddressChanged => return None,
+        };
+        let (generation, expires_at) = open.filter(|it| Some(*it) == offered && now < it.1)?;
+        Some(Link { purpose, organization, subject: user.0, generation, expires_at })
+    }
+
+    /// What the person is called, and where the mail goes.
+    fn addressee(&self, kind: Kind) -> Option<(&str, &str)> {
+        let (name, email) = self.now.person()?;
+        let to = match kind {
+            Kind::Invitation | Kind::PasswordReset | Kind::PasswordChanged => email,
+            Kind::AddressConfirmation => self.now.address_change()?.2,
+            Kind::AddressChanged => self.before.person()?.1,
+        };
+        Some((name.value()?, to.value()?))
+    }
+}

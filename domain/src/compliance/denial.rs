@@ -1,0 +1,81 @@
+//! Requests that were denied: one stream for a caller, an operation, a reason and an hour.
+
+use std::convert::Infallible;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Aggregate, DenialId};
+
+/// What can be asked of denials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Record that there were so many in all.
+    Record {
+        /// The name of the operation that was requested.
+        operation: String,
+        /// Why it was denied: the name of a problem.
+        problem: String,
+        /// How many denials there were, including those that were recorded already.
+        total: u64,
+    },
+}
+
+/// What can happen to denials. Stored forever: never reuse a name; a new shape is a new `.vN`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", deny_unknown_fields)]
+pub enum Event {
+    /// There were so many more.
+    #[serde(rename = "denial.recorded.v1")]
+    Recorded {
+        /// The name of the operation that was requested.
+        operation: String,
+        /// Why it was denied.
+        problem: String,
+        /// How many more.
+        times: u64,
+    },
+}
+
+/// Denials, as far as decisions need them.
+#[derive(Debug, Clone, Default)]
+pub struct Denials {
+    recorded: u64,
+}
+
+impl Aggregate for Denials {
+    const CATEGORY: &'static str = "denial";
+    const CONSTRAINTS_NEED_STATE: bool = false;
+    type Id = DenialId;
+    type Command = Command;
+    type Event = Event;
+    type Rejection = Infallible;
+
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Infallible> {
+        let Command::Record { operation, problem, total } = command;
+        let times = total.saturating_sub(self.recorded);
+        let recorded = || Event::Recorded { operation: operation.clone(), problem: problem.clone(), times };
+        Ok(if times == 0 { vec![] } else { vec![recorded()] })
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        let Event::Recorded { times, .. } = event;
+        self.recorded += times;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::given;
+
+    #[test]
+    fn every_denial_is_recorded_once() {
+        let (operation, problem) = ("list_users".to_owned(), "forbidden".to_owned());
+        let record = |total| Command::Record { operation: operation.clone(), problem: problem.clone(), total };
+        let recorded = |times| Event::Recorded { operation: operation.clone(), problem: problem.clone(), times };
+        given::<Denials>([]).when(record(1)).then([recorded(1)]);
+        given::<Denials>([recorded(1)]).when(record(1)).then([]);
+        given::<Denials>([recorded(1)]).when(record(18)).then([recorded(17)]);
+        given::<Denials>([recorded(1), recorded(17)]).when(record(18)).then([]);
+    }
+}

@@ -1,0 +1,59 @@
+//! Enumerations that are texts wherever they are stored, shown or asked for.
+
+/// A closed set of values, each of which has a text: the same in events, tables and the API.
+pub trait TextEnum: Copy + Eq + 'static {
+    /// All values, in their order.
+    const ALL: &'static [Self];
+
+    /// The text.
+    fn as_str(&self) -> &'static str;
+
+    /// The value with this text.
+    fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.iter().find(|value| value.as_str() == text).copied()
+    }
+}
+
+/// Defines enumerations whose values are texts.
+#[macro_export]
+macro_rules! texts {
+    ($(
+        $(#[$attribute:meta])*
+        pub enum $name:ident { $($(#[$value_attribute:meta])* $value:ident = $text:literal,)+ }
+    )+) => {$(
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+        $(#[$attribute])*
+        pub enum $name { $($(#[$value_attribute])* #[serde(rename = $text)] $value,)+ }
+
+        impl $crate::TextEnum for $name {
+            const ALL: &'static [Self] = &[$(Self::$value),+];
+
+            fn as_str(&self) -> &'static str {
+                match self { $(Self::$value => $text),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str($crate::TextEnum::as_str(self))
+            }
+        }
+    )+};
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{Role, api_key::KeyScope};
+
+    #[test]
+    fn a_text_is_the_same_wherever_it_stands() {
+        for role in Role::ALL {
+            assert_eq!(serde_json::json!(role), serde_json::json!(role.as_str()));
+            assert_eq!(Role::from_text(role.as_str()), Some(*role));
+        }
+        assert_eq!(Role::ReadOnly.to_string(), "read_only");
+        assert_eq!(KeyScope::from_text("users:read"), Some(KeyScope::ReadUsers));
+        assert_eq!(Role::from_text("king"), None);
+    }
+}

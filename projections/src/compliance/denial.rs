@@ -1,0 +1,15 @@
+//! Requests that were denied.
+
+use porttask_domain::compliance::denial::Event;
+
+use crate::audit_text::{DescriptionSink, DisplayValue, repeated};
+
+/// What happened, for the audit log.
+pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
+    let Event::Recorded { operation, problem, times } = event;
+    sink.words("was denied ");
+    sink.value(DisplayValue::Text(operation));
+    sink.words(": ");
+    sink.value(DisplayValue::Text(problem));
+    repeated(times, sink);
+}

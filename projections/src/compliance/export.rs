@@ -1,0 +1,27 @@
+//! Exports of the audit log.
+
+use porttask_domain::{
+    TextEnum,
+    compliance::export::{Event, Selection},
+};
+
+use crate::audit_text::{DescriptionSink, DisplayValue, change_if_different};
+
+/// What happened, for the audit log.
+pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
+    let Event::AuditLogTaken { format, selection } = event;
+    sink.words("exported the audit log as ");
+    sink.value(DisplayValue::Text(format.as_str()));
+    let Selection { actor, action, target, from, until, text } = selection;
+    let filters = [
+        ("actor", actor.as_deref().map(DisplayValue::Text)),
+        ("action", action.as_deref().map(DisplayValue::Text)),
+        ("target", target.as_deref().map(DisplayValue::Text)),
+        ("from", from.as_ref().map(|from| DisplayValue::Filtered(from))),
+        ("until", until.as_ref().map(|until| DisplayValue::Filtered(until))),
+        ("text", text.as_ref().map(DisplayValue::Personal)),
+    ];
+    for (field, filter) in filters {
+        change_if_different(field, None, filter, sink);
+    }
+}
