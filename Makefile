@@ -1,19 +1,19 @@
 CARGO ?= cargo
 
-# The steps of `test` follow each other, also under -j.
+# Run the steps of `test` in order, even with -j.
 .NOTPARALLEL:
 .PHONY: help setup run check test bench fuzz-api
 
-help: ## this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install the PostgreSQL server that tests and measurements start, if it is missing
+setup: ## install the PostgreSQL server for tests and benchmarks, if it is missing
 	sh crates/private-postgres/setup.sh
 
-run: ## serve on http://127.0.0.1:8080, with everything kept in ./data
+run: ## serve on http://127.0.0.1:8080, with all data in ./data
 	$(CARGO) run --locked --release -p porttask -- serve
 
-check: ## format, lints, who may use whom, licences
+check: ## formatting, lints, crate dependencies, licences
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || \
 		{ echo 'check: rustfmt or clippy is missing: run `rustup component add clippy rustfmt`' >&2; exit 1; }
 	$(CARGO) fmt --all --check
@@ -23,19 +23,19 @@ check: ## format, lints, who may use whom, licences
 		echo '$(CARGO) deny --locked check licenses bans sources'; \
 		$(CARGO) deny --locked check licenses bans sources; \
 	else \
-		echo 'check: cargo-deny is not installed; licences, bans and sources were left out'; \
+		echo 'check: cargo-deny is not installed; licences, bans and sources were not checked'; \
 	fi
 
-test: setup check ## everything that must hold: setup, check and all tests
+test: setup check ## setup, check and all tests
 	$(CARGO) test --locked --workspace
 
-# TMPDIR chooses the disk that is measured; it must not be one in memory.
-bench: setup ## measure this machine: ONLY=append|views|service|access ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1
+# TMPDIR selects the disk to be measured; it must not be in memory.
+bench: setup ## run benchmarks: ONLY=append|views|service|access ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1
 	$(CARGO) run --locked --release -p porttask -- bench \
 		$(if $(ONLY),--only $(ONLY)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(FIGURE),--figure $(FIGURE)) \
 		$(if $(filter 1,$(QUICK)),--quick)
 
-fuzz-api: setup ## ask the service everything its document allows and much that it does not: FUZZ_EXAMPLES=50
+fuzz-api: setup ## fuzz the API with valid and invalid requests (Schemathesis): FUZZ_EXAMPLES=50
 	test -x target/fuzz/venv/bin/schemathesis || { python3 -m venv target/fuzz/venv && \
 		target/fuzz/venv/bin/pip install --quiet -r tests/fuzz/requirements.txt; }
 	$(CARGO) build --locked --release -p porttask

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes sure that the programs of a PostgreSQL server are installed, which the tests start servers with.
-# Says nothing when they are; otherwise installs Debian's `postgresql` package, without starting a server.
+# Ensures that the PostgreSQL server programs are installed, which tests and benchmarks need.
+# Prints nothing if they are; otherwise installs Debian's `postgresql` package, without starting a server.
 set -eu
 
 oldest_version=15
 
-# The directories in which src/programs.rs looks as well.
+# The directories that src/programs.rs searches, too.
 directories() {
     if [ -n "${PORTTASK_PG_BIN:-}" ]; then
         echo "$PORTTASK_PG_BIN"
@@ -20,7 +20,7 @@ directories() {
 
 is_usable() {
     [ -x "$1/initdb" ] && [ -x "$1/postgres" ] || return 1
-    # As in `postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)`.
+    # Such as `postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)`.
     version=$("$1/postgres" --version 2>/dev/null | sed -n 's/^postgres (PostgreSQL) \([0-9]*\).*/\1/p')
     [ "${version:-0}" -ge "$oldest_version" ]
 }
@@ -38,8 +38,8 @@ is_installed() {
 
 give_up() {
     echo "setup: $1" >&2
-    echo "setup: install the server of PostgreSQL $oldest_version or newer yourself, and if its programs are not on" >&2
-    echo "setup: the PATH, set PORTTASK_PG_BIN to the directory that holds \`postgres\` and \`initdb\`" >&2
+    echo "setup: install the server of PostgreSQL $oldest_version or newer manually, and if its programs are not on" >&2
+    echo "setup: the PATH, set PORTTASK_PG_BIN to the directory that contains \`postgres\` and \`initdb\`" >&2
     exit 1
 }
 
@@ -51,7 +51,7 @@ as_root() {
     fi
 }
 
-# The lists of packages may be missing, or name versions that the mirror has replaced since.
+# The package lists may be missing, or list versions that the mirror has replaced.
 install() {
     as_root apt-get install -y --no-install-recommends "$@" || {
         as_root apt-get update && as_root apt-get install -y --no-install-recommends "$@"
@@ -62,7 +62,7 @@ if is_installed; then
     exit 0
 fi
 if [ -n "${PORTTASK_PG_BIN:-}" ]; then
-    give_up "PORTTASK_PG_BIN is $PORTTASK_PG_BIN, which holds no server of PostgreSQL $oldest_version or newer"
+    give_up "PORTTASK_PG_BIN is $PORTTASK_PG_BIN, which contains no server of PostgreSQL $oldest_version or newer"
 fi
 if ! command -v apt-get >/dev/null; then
     give_up "there is no PostgreSQL server, and without apt-get this script cannot install one"
@@ -74,7 +74,7 @@ fi
 echo "setup: installing Debian's postgresql package"
 install postgresql-common || give_up "apt-get could not install postgresql-common"
 
-# The tests start their own servers; Debian's would only take a port.
+# Tests start their own servers; Debian's default server would only occupy a port.
 configuration=/etc/postgresql-common/createcluster.conf
 if grep -qs '^[# ]*create_main_cluster' "$configuration"; then
     as_root sed -i 's/^[# ]*create_main_cluster.*/create_main_cluster = false/' "$configuration"

@@ -1,4 +1,5 @@
-//! The shape of an aggregate: a command asks, `decide` applies the rules, an event states the fact, `evolve` remembers it.
+//! The shape of an aggregate: a command asks, `decide` applies the rules, an event states the fact, `evolve` remembers
+//! it.
 
 use std::{
     borrow::Cow,
@@ -10,31 +11,31 @@ use uuid::Uuid;
 
 /// The state of one stream, as far as its decisions need it.
 pub trait Aggregate: Debug + Default + Clone + Send + Sync + 'static {
-    /// The first part of the names of its streams and of its events.
+    /// The prefix of its stream names and event names.
     const CATEGORY: &'static str;
-    /// Whether [`constraints`](Self::constraints) depend on the state. Where they depend on the event alone, a replay of the
-    /// constraints keeps no states.
+    /// Whether [`constraints`](Self::constraints) depend on the state. If they depend on the event alone, a constraint
+    /// replay keeps no state.
     const CONSTRAINTS_NEED_STATE: bool = true;
-    /// What its streams are named after.
+    /// The id that names its streams.
     type Id: Copy + Debug + Display + From<Uuid> + Send + Sync + 'static;
-    /// What can be asked of it.
+    /// Its commands.
     type Command: Debug + Send + Sync + 'static;
-    /// What can happen to it.
+    /// Its events.
     type Event: Debug + Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static;
-    /// Why something may not happen.
+    /// Its rejections.
     type Rejection: Rejection;
 
-    /// The events of a command, or why it is rejected. Idempotent: repeating a command that already took effect yields no
-    /// events.
+    /// The events of a command, or why it is rejected. Idempotent: repeating a command that already took effect yields
+    /// no events.
     ///
     /// # Errors
     /// The rejection.
     fn decide(&self, command: &Self::Command) -> Result<Vec<Self::Event>, Self::Rejection>;
 
-    /// Remembers what has happened. Cannot fail: it has happened.
+    /// Applies an event. Infallible: the event has already happened.
     fn evolve(&mut self, event: &Self::Event);
 
-    /// What `event`, which happens to this state, changes beyond its stream.
+    /// The unique claims and counters that `event` changes when applied to this state.
     fn constraints(&self, event: &Self::Event) -> Vec<Constraint> {
         _ = event;
         Vec::new()
@@ -51,13 +52,13 @@ pub trait Aggregate: Debug + Default + Clone + Send + Sync + 'static {
 
 /// Why a domain rule says no.
 pub trait Rejection: Debug + Display + PartialEq + Send + Sync + 'static {
-    /// What kind of rejection it is.
+    /// The kind of rejection.
     fn kind(&self) -> Kind;
-    /// Its stable name, in words joined by hyphens.
+    /// Its stable name, in kebab case.
     fn slug(&self) -> &'static str;
 }
 
-/// Of aggregates that reject nothing.
+/// For aggregates that never reject a command.
 impl Rejection for std::convert::Infallible {
     fn kind(&self) -> Kind {
         match *self {}
@@ -73,43 +74,43 @@ impl Rejection for std::convert::Infallible {
 pub enum Kind {
     /// It does not exist.
     NotFound,
-    /// Not in the present state.
+    /// It conflicts with the current state.
     Conflict,
-    /// Never, as it was requested.
+    /// The request is invalid in any state.
     Invalid,
-    /// Not for this caller.
+    /// The caller lacks permission.
     Forbidden,
     /// A limit is reached.
     LimitReached,
 }
 
-/// An invariant over many streams, which follows from the events alone: a unique name or a bounded counter. Names are
-/// claimed under keyed hashes of what stands here.
+/// An invariant over many streams, which follows from the events alone: a unique name or a bounded counter. Names
+/// are stored as keyed hashes only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Constraint {
-    /// The name is taken by this stream.
+    /// This stream claims the name.
     Claim {
-        /// Within what it is unique.
+        /// The scope within which it is unique.
         scope: Scope,
-        /// What kind of name it is.
+        /// The kind of name.
         kind: &'static str,
-        /// The name in its comparable form; `None` if it was erased, with which its claim was released.
+        /// The name in its comparable form; `None` if it was erased, which also released its claim.
         name: Option<String>,
-        /// The answer if another stream has it.
+        /// The error if another stream holds it.
         violation: Violation,
     },
-    /// The name is given back.
+    /// This stream releases the name.
     Release {
-        /// Within what it is unique.
+        /// The scope within which it is unique.
         scope: Scope,
-        /// What kind of name it is.
+        /// The kind of name.
         kind: &'static str,
-        /// The name in its comparable form; `None` if it was erased, with which its claim was released.
+        /// The name in its comparable form; `None` if it was erased, which also released its claim.
         name: Option<String>,
     },
     /// A counter of the organization changes.
     Count {
-        /// What is counted; after a space, the part of it that has a counter of its own: a day.
+        /// What is counted; optionally followed by a space and a part with its own counter, such as a day.
         name: Cow<'static, str>,
         /// By how much.
         by: i64,
@@ -117,32 +118,33 @@ pub enum Constraint {
         minimum: Option<i64>,
         /// An increase above this is rejected.
         maximum: Option<i64>,
-        /// The answer if the counter would leave its bounds.
+        /// The error if the counter would leave its bounds.
         violation: Violation,
     },
 }
 
-/// The answer to a command that would violate a constraint.
+/// The error for a command that would violate a constraint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Violation {
     /// What it means for the caller.
     pub kind: Kind,
-    /// Its stable name, in words joined by hyphens.
+    /// Its stable name, in kebab case.
     pub slug: &'static str,
-    /// What is wrong and what to do. `{bound}` stands for the bound of a counter, `{owner}` for the stream that has a name.
+    /// What is wrong and what to do. `{bound}` stands for the bound of a counter, `{owner}` for the stream that holds a
+    /// name.
     pub message: &'static str,
-    /// After how many seconds a repetition may succeed, if time alone helps.
+    /// Seconds after which a retry may succeed; `None` if waiting does not help.
     pub retry_after_seconds: Option<u32>,
 }
 
 impl Violation {
-    /// Without time that helps.
+    /// A violation that waiting does not resolve.
     pub const fn new(kind: Kind, slug: &'static str, message: &'static str) -> Self {
         Self { kind, slug, message, retry_after_seconds: None }
     }
 }
 
-/// Within what a name is unique.
+/// The scope within which a name is unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// The organization.

@@ -1,4 +1,4 @@
-//! Typed ids, written as [TypeID](https://github.com/jetify-com/typeid): a prefix that says what it is, and a UUID in
+//! Typed ids, written as [TypeID](https://github.com/jetify-com/typeid): a prefix for the kind, and a UUID in
 //! 26 characters of Crockford's base 32.
 
 use std::{fmt, str::FromStr};
@@ -6,9 +6,9 @@ use std::{fmt, str::FromStr};
 use serde::{Deserializer, de};
 use uuid::Uuid;
 
-/// A text that is no id of the wanted kind.
+/// A string that is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no id of this kind: it begins with `{prefix}_` and 26 characters follow")]
+#[error("{text:?} is not a valid id here: expected `{prefix}_` followed by 26 characters")]
 pub struct InvalidId {
     text: String,
     prefix: &'static str,
@@ -23,7 +23,7 @@ macro_rules! ids {
         pub struct $name(pub uuid::Uuid);
 
         impl $name {
-            /// What ids of this kind begin with, before the underscore.
+            /// The prefix of ids of this kind, before the underscore.
             pub const PREFIX: &'static str = $prefix;
         }
 
@@ -78,22 +78,22 @@ ids! {
     UserId = "usr";
     /// A sign-in, until it ends.
     SessionId = "ses";
-    /// A key by which a program works.
+    /// An API key.
     ApiKeyId = "key";
-    /// Denied requests of one caller, of one kind, within an hour.
+    /// Denied requests of one caller, operation and reason within an hour.
     DenialId = "dnl";
-    /// What was read in one impersonated session, by one operation, within an hour.
+    /// Reads of one impersonation session and operation within an hour.
     StaffAccessId = "sta";
     /// Failed attempts to sign in to one account, within an hour.
     FailedSignInsId = "fsi";
-    /// Reminders of the accounts with one email address, by a keyed hash of it.
+    /// Reminders of the accounts with one email address; derived from it by a keyed hash.
     AccountReminderId = "rem";
-    /// Something that was taken out of the platform.
+    /// An export of data.
     ExportId = "exp";
-    /// Long work that somebody ordered.
+    /// A long-running job.
     JobId = "job";
-    /// Whoever or whatever personal values belong to, and whose key seals them: a user, or a record with free text. It
-    /// has the number of that thing.
+    /// The owner of personal values, whose key encrypts them: a user, or a record with free text. It has the same UUID
+    /// as that user or record.
     PersonId = "per";
 }
 
@@ -103,7 +103,7 @@ impl OrganizationId {
 }
 
 impl UserId {
-    /// The account with which every installation begins. Its number is fixed, so that it is made once.
+    /// The first account of every installation. Its id is fixed, so that it is created only once.
     pub const FIRST_SUPER_ADMIN: Self = Self(Uuid::from_u128(1));
 }
 
@@ -113,14 +113,14 @@ impl From<UserId> for PersonId {
     }
 }
 
-/// An address beyond all organizations belongs to a record of its own.
+/// An email address outside of any organization belongs to the reminder itself.
 impl From<AccountReminderId> for PersonId {
     fn from(reminder: AccountReminderId) -> Self {
         Self(reminder.0)
     }
 }
 
-/// Free text about an organization belongs to the organization's own record.
+/// Free text about an organization belongs to the organization itself.
 impl From<OrganizationId> for PersonId {
     fn from(organization: OrganizationId) -> Self {
         Self(organization.0)
@@ -142,10 +142,10 @@ impl<T: FromStr<Err = InvalidId>> de::Visitor<'_> for Text<T> {
 }
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// 128 bits in groups of five, the first of which has three.
+/// 128 bits in groups of five; the first group has three.
 const LENGTH: usize = 26;
 
-/// An id as text.
+/// Writes an id as text.
 #[doc(hidden)]
 pub fn write(f: &mut fmt::Formatter<'_>, prefix: &str, id: Uuid) -> fmt::Result {
     let bits = id.as_u128();
@@ -156,25 +156,25 @@ pub fn write(f: &mut fmt::Formatter<'_>, prefix: &str, id: Uuid) -> fmt::Result 
     write!(f, "{prefix}_{}", std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
 }
 
-/// The number in an id of any kind.
+/// The UUID of an id of any kind; `None` if it is malformed.
 pub fn uuid_of(id: &str) -> Option<Uuid> {
     let (prefix, _) = id.rsplit_once('_')?;
     read(id, prefix)
 }
 
-/// The number in an id with this prefix.
+/// Parses an id with this prefix.
 #[doc(hidden)]
 pub fn parse(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {
     read(text, prefix).ok_or_else(|| InvalidId { text: text.chars().take(64).collect(), prefix })
 }
 
-/// An id from a text.
+/// Deserializes an id from a string.
 #[doc(hidden)]
 pub fn deserialize<'de, T: FromStr<Err = InvalidId>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_str(Text(std::marker::PhantomData))
 }
 
-/// Ids with this prefix in the OpenAPI document.
+/// The OpenAPI schema of ids with this prefix.
 #[cfg(feature = "schema")]
 #[doc(hidden)]
 pub fn schema(prefix: &str) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_written_as_the_typeid_specification_says() {
+    fn ids_follow_the_typeid_specification() {
         // From the specification's valid examples.
         let id: Uuid = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
         assert_eq!(UserId(id).to_string(), "usr_01h455vb4pex5vsknk084sn02q");
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_of_the_kind_is_refused() {
+    fn malformed_ids_and_ids_of_another_kind_are_rejected() {
         for bad in [
             "",
             "usr",
@@ -233,7 +233,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_id_is_read_as_it_was_written(bits: u128) {
+        fn ids_round_trip(bits: u128) {
             let id = UserId(Uuid::from_u128(bits));
             prop_assert_eq!(id.to_string().parse(), Ok(id));
             let json = serde_json::to_string(&id).unwrap();

@@ -1,15 +1,15 @@
-//! What may happen: aggregates, their events and their rejections.
+//! Domain rules: aggregates, their events and their rejections.
 //!
-//! Pure: no IO, no async, no clock, no randomness. Time, new ids, hashes and looked-up facts come in as data.
+//! Pure: no IO, no async, no clock, no randomness. Time, new ids, hashes and looked-up facts are passed in as data.
 //!
 //! | module | what it owns |
 //! |---|---|
 //! | `identity` | organizations, users, sessions, API keys |
 //! | `compliance` | denied requests, staff access, exports |
 //!
-//! Beside the modules stands what all of them use: [`Aggregate`] (the shape of an aggregate), [`DomainEvent`] (all events
-//! in one type), [`Meta`] (who did it), [`Personal`] (values that can be erased), typed ids, [`TextEnum`] (enumerations
-//! that are texts).
+//! Shared by all modules: [`Aggregate`] (the shape of an aggregate), [`DomainEvent`] (all events
+//! in one type), [`Meta`] (who acted, and how), [`Personal`] (values that can be erased), typed ids, [`TextEnum`]
+//! (enumerations represented as strings).
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

@@ -1,70 +1,70 @@
-//! Who did something, for whom, from where and because of what.
+//! Who acted, on whose behalf, from where and in which request.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{ApiKeyId, OrganizationId, Personal, SessionId, UserId};
 
-/// What stands beside the domain_event in every event.
+/// The metadata of every event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Meta {
-    /// Who did it.
+    /// Who acted.
     pub actor: Actor,
-    /// Staff of the platform who did it in the actor's name.
+    /// The member of the platform's staff who acted on behalf of the actor.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub impersonator: Option<Impersonator>,
-    /// The session in which it was done.
+    /// The session of the actor.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub session: Option<SessionId>,
-    /// The address from which it was done.
+    /// The IP address of the client.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub ip: Option<Personal>,
-    /// The user agent, as it named itself.
+    /// The user agent, as sent by the client.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub user_agent: Option<Personal>,
-    /// The request that asked for it.
+    /// The id of the request or job.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub request_id: Option<String>,
 }
 
-/// Who acts.
+/// Who acted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Actor {
     /// A person with an account; staff of the platform have theirs in the platform's organization.
     User {
-        /// Where the account is.
+        /// The organization of the account.
         organization: OrganizationId,
-        /// Whose account it is.
+        /// The user.
         user: UserId,
     },
-    /// A program, by a key that works in the name of a person.
+    /// A program, by an API key that acts on behalf of a user.
     ApiKey {
-        /// Where the key is good.
+        /// The organization of the key.
         organization: OrganizationId,
-        /// Which key.
+        /// The key.
         key: ApiKeyId,
     },
-    /// Whoever operates this installation, from its command line.
+    /// The operator of this installation, on the command line.
     Operator,
-    /// The platform itself: a timer, a reaction.
+    /// The platform itself: a timer or a reactor.
     System,
-    /// Somebody who has not proved who they are.
+    /// An unauthenticated client.
     Anonymous,
 }
 
-/// Staff of the platform who acts as somebody else.
+/// A member of the platform's staff who impersonates a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Impersonator {
     /// Their account, in the platform's organization.
     pub user: UserId,
-    /// The session of theirs within which they do.
+    /// Their own session, from which they impersonate.
     pub session: SessionId,
 }
 
 impl Meta {
-    /// By an actor of whom nothing else is known.
+    /// Metadata with an actor and nothing else.
     pub fn by(actor: Actor) -> Self {
         Self { actor, impersonator: None, session: None, ip: None, user_agent: None, request_id: None }
     }

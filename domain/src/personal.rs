@@ -1,11 +1,11 @@
-//! Personal values: what is about a person and can be erased without touching an event.
+//! Personal values: data about a person that can be erased without changing an event.
 
 use serde::{Deserialize, Serialize};
 
 use crate::PersonId;
 
-/// A value that belongs to a person. The log stores it sealed under that person's key; once the key is destroyed, it
-/// reads as erased, which every reader takes as an ordinary value.
+/// A value that belongs to a person. The log stores it encrypted with that person's key; once the key is destroyed, it
+/// reads as erased, which every reader handles as an ordinary value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Personal {
@@ -21,23 +21,23 @@ struct Content {
     value: Option<String>,
 }
 
-/// Which of a person's two keys seals a value: they are kept for different times.
+/// Which of a person's two keys encrypts a value: they have different retention periods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sealing {
-    /// Who somebody is: name, address, free text.
+    /// Identity: name, email address, free text.
     Identity,
-    /// Where somebody was: IP address, device.
+    /// Traces: IP address, device.
     Trace,
 }
 
 impl Sealing {
-    /// The one by this name.
+    /// The variant with this name.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Identity, Self::Trace].into_iter().find(|sealing| sealing.name() == name)
     }
 
-    /// As it is stored.
+    /// The stored name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Identity => "identity",
@@ -47,20 +47,20 @@ impl Sealing {
 }
 
 impl Personal {
-    /// The member name by which a personal value is found in the JSON of an event.
+    /// The JSON member name that marks a personal value in an event.
     pub const MARK: &'static str = "$personal";
 
-    /// Who somebody is.
+    /// A value encrypted with the identity key.
     pub fn identity(of: impl Into<PersonId>, value: impl Into<String>) -> Self {
         Self { content: Content { of: of.into(), sealing: Sealing::Identity, value: Some(value.into()) } }
     }
 
-    /// Where somebody was.
+    /// A value encrypted with the trace key.
     pub fn trace(of: impl Into<PersonId>, value: impl Into<String>) -> Self {
         Self { content: Content { of: of.into(), sealing: Sealing::Trace, value: Some(value.into()) } }
     }
 
-    /// Another value of the same person, sealed by the same key.
+    /// Another value of the same person, encrypted with the same key.
     #[must_use]
     pub fn replaced(&self, value: impl Into<String>) -> Self {
         let Content { of, sealing, .. } = self.content;

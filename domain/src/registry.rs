@@ -1,5 +1,5 @@
-//! All aggregates: one line each. From it follow the type of all events, their stored form (a versioned name, and data in
-//! JSON), and the replay of constraints.
+//! All aggregates, one line each. The registry generates the type of all events, their stored form (a versioned name,
+//! and data in JSON), and the replay of constraints.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,14 @@ use uuid::Uuid;
 
 use crate::{Aggregate, Constraint, OrganizationId};
 
-/// An event that this version of the program cannot read. Readers stop there: nothing is skipped.
+/// An event that this version of the program cannot decode. Readers stop there: nothing is skipped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Undecodable {
-    /// The name is unknown.
-    #[error("unknown event type {0}: it was written by a newer version of PortTask, run that one")]
+    /// The event type is unknown.
+    #[error("unknown event type {0}: it was written by a newer version of PortTask, so run that version")]
     UnknownType(String),
-    /// The data does not have its shape.
-    #[error("the data of an event of type {name} cannot be read: {cause}")]
+    /// The data does not match the event type.
+    #[error("the data of an event of type {name} cannot be decoded: {cause}")]
     Malformed {
         /// The event's type.
         name: String,
@@ -25,15 +25,16 @@ pub enum Undecodable {
     },
 }
 
-/// What a read model or a reactor is made of: the events of one aggregate, of several ([`sources!`](crate::sources)), or all.
+/// The events that a read model or a reactor consumes: those of one aggregate, of several
+/// ([`sources!`](crate::sources)), or all.
 pub trait Source: 'static {
     /// One of its events.
     type Event<'a>: Copy;
 
-    /// Whether events of this category can be of this source.
+    /// Whether events of this category can belong to this source.
     fn covers(category: &str) -> bool;
 
-    /// The event, if it is one of this source.
+    /// The event, if it belongs to this source.
     fn of(event: &DomainEvent) -> Option<Self::Event<'_>>;
 }
 
@@ -50,7 +51,7 @@ impl Source for DomainEvent {
     }
 }
 
-/// Names the aggregates that a read model or a reactor is made of, as an enumeration of their events.
+/// Defines a source over several aggregates, as an enumeration of their events.
 #[macro_export]
 macro_rules! sources {
     ($(#[doc = $doc:literal])+ $visibility:vis enum $name:ident { $($variant:ident($event:ty),)+ }) => {
@@ -76,12 +77,12 @@ macro_rules! sources {
     };
 }
 
-/// An aggregate whose events are among all events.
+/// An aggregate in the registry.
 pub trait Registered: Aggregate<Event: Source + Into<DomainEvent> + TryFrom<DomainEvent, Error = DomainEvent>> {}
 
 macro_rules! aggregates {
     ($($module:ident::$noun:ident::$aggregate:ident,)+) => {
-        /// What happened, to whatever aggregate.
+        /// An event of any aggregate.
         #[derive(Debug, Clone, PartialEq, Eq)]
         #[allow(missing_docs, reason = "named like the aggregates")]
         pub enum DomainEvent {
@@ -124,10 +125,10 @@ macro_rules! aggregates {
                 }
             }
 
-            /// The event of this name with these data, as they are stored.
+            /// Decodes an event from its stored name and data.
             ///
             /// # Errors
-            /// If the name is unknown or the data does not have its shape.
+            /// If the name is unknown or the data does not match it.
             pub fn decode(name: &str, data: &[u8]) -> Result<Self, Undecodable> {
                 let category = name.split('.').next().unwrap_or_default();
                 $(if category == crate::$module::$noun::$aggregate::CATEGORY {
@@ -136,7 +137,7 @@ macro_rules! aggregates {
                 Err(Undecodable::UnknownType(name.to_owned()))
             }
 
-            /// The same for data that were parsed already.
+            /// Like [`DomainEvent::decode`], for data that is already parsed.
             ///
             /// # Errors
             /// As [`DomainEvent::decode`].
@@ -148,8 +149,7 @@ macro_rules! aggregates {
                 Err(Undecodable::UnknownType(name.to_owned()))
             }
 
-            /// The category of the aggregate that it happened to, and the aggregate's public id: its number with the prefix
-            /// of its kind.
+            /// The category of its aggregate, and the aggregate's public id: the UUID with the prefix of its kind.
             pub fn target(&self, subject: Uuid) -> (&'static str, String) {
                 match self {
                     $(Self::$aggregate(_) => (
@@ -160,14 +160,14 @@ macro_rules! aggregates {
             }
         }
 
-        /// The constraints that follow from a history: for verifying or rebuilding what is claimed and counted.
+        /// Derives constraints from a history, to verify or rebuild claims and counters.
         #[derive(Debug, Default)]
         pub struct ConstraintReplay {
             $($noun: HashMap<(OrganizationId, Uuid), crate::$module::$noun::$aggregate>,)+
         }
 
         impl ConstraintReplay {
-            /// Applies the next event of an aggregate; returns what it changed beyond its stream.
+            /// Applies the next event of an aggregate; returns the claims and counters that it changed.
             pub fn apply(&mut self, organization: OrganizationId, subject: Uuid, event: &DomainEvent) -> Vec<Constraint> {
                 match event {
                     $(DomainEvent::$aggregate(event) => step(&mut self.$noun, (organization, subject), event),)+
@@ -175,7 +175,7 @@ macro_rules! aggregates {
             }
         }
 
-        /// What serde says of an event that is unknown, per category: it lists all that are known.
+        /// The error of serde for an unknown event, per category: it lists all known ones.
         #[cfg(test)]
         fn complaints(json: &str) -> Vec<(&'static str, String)> {
             vec![$((
@@ -222,8 +222,8 @@ struct Parts<N, D> {
 
 fn parts<E: Serialize>(event: &E) -> (String, Value) {
     let value = serde_json::to_value(event).and_then(serde_json::from_value::<Parts<String, Value>>);
-    // Events are plain data under string keys; there is nothing in them that JSON cannot express.
-    let Parts { name, data } = value.unwrap_or_else(|error| unreachable!("an event that is no JSON: {error}"));
+    // Events are plain data with string keys: JSON can represent all of it.
+    let Parts { name, data } = value.unwrap_or_else(|error| unreachable!("an event that is not valid JSON: {error}"));
     (name, data)
 }
 
@@ -244,7 +244,7 @@ fn from_value<E: DeserializeOwned>(name: &str, data: Value) -> Result<E, Undecod
     E::deserialize(Value::Object(whole.into_iter().collect())).map_err(|error| undecodable(name, &error))
 }
 
-/// A name of this form needs no escapes in JSON; others name no event.
+/// A name of this form needs no escaping in JSON; any other name is not an event type.
 fn must_be_a_name(name: &str) -> Result<(), Undecodable> {
     match name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte)) {
         true => Ok(()),
@@ -265,7 +265,7 @@ mod tests {
 
     use super::*;
 
-    /// One event of every shape that was ever stored, in the very bytes.
+    /// One event of every shape that was ever stored, byte for byte.
     const SAMPLES: &str = include_str!("../samples/events.jsonl");
 
     fn samples() -> impl Iterator<Item = Parts<String, Box<RawValue>>> {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn every_stored_sample_decodes_and_is_written_the_same_again() {
+    fn every_stored_sample_round_trips() {
         for Parts { name, data } in samples() {
             let event = DomainEvent::decode(&name, data.get().as_bytes()).unwrap();
             let (encoded, value) = event.encode();
@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(missing, Vec::<String>::new(), "add a line for each to domain/samples/events.jsonl");
     }
 
-    /// The names that serde says it knows, of each enumeration.
+    /// The event types that serde knows, of each enumeration.
     fn known_types() -> Vec<String> {
         let mut types = Vec::new();
         for (category, complaint) in complaints(r#"{"type":"nothing.happened.v1","data":{}}"#) {

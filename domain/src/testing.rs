@@ -1,29 +1,29 @@
-//! Given what has happened, when something is asked, then this happens.
+//! Given/when/then tests: given past events, when a command is decided, then these events follow.
 
 use crate::{DomainEvent, Registered};
 
-/// What has happened so far.
+/// The state after past events.
 pub(crate) struct Given<A: Registered>(A);
 
-/// What was decided.
+/// The outcome of a command.
 pub(crate) struct When<A: Registered> {
     state: A,
     command: A::Command,
     decided: Result<Vec<A::Event>, A::Rejection>,
 }
 
-/// These events, each as it comes back from its stored bytes.
+/// Applies past events; asserts that each round-trips through its stored bytes.
 pub(crate) fn given<A: Registered>(events: impl IntoIterator<Item = A::Event>) -> Given<A> {
     let events: Vec<A::Event> = events.into_iter().inspect(comes_back::<A>).collect();
     Given(A::after(&events))
 }
 
-/// Every event is read as it was written.
+/// Asserts that the event round-trips through its stored bytes.
 fn comes_back<A: Registered>(event: &A::Event) {
     let domain_event: DomainEvent = event.clone().into();
     let (name, data) = domain_event.encode();
     let data = data.to_string();
-    assert_eq!(DomainEvent::decode(&name, data.as_bytes()), Ok(domain_event), "{name} is not read as it was written");
+    assert_eq!(DomainEvent::decode(&name, data.as_bytes()), Ok(domain_event), "{name} does not round-trip");
 }
 
 impl<A: Registered> Given<A> {
@@ -34,7 +34,7 @@ impl<A: Registered> Given<A> {
 }
 
 impl<A: Registered> When<A> {
-    /// These events happen, and asked again, nothing more: a retry changes nothing.
+    /// Asserts that the command yields these events, and that repeating it yields none.
     pub(crate) fn then(mut self, events: impl IntoIterator<Item = A::Event>) {
         let events: Vec<A::Event> = events.into_iter().inspect(comes_back::<A>).collect();
         assert_eq!(self.decided, Ok(events.clone()), "after {:?}", self.command);

@@ -1,25 +1,40 @@
-//! Texts from people, checked where they come in. Events keep plain strings: what was accepted once is never refused
-//! again when it is read.
+//! Texts entered by people, validated on input. Events store plain strings: what was accepted once is never rejected
+//! when it is read.
 
 use unicode_normalization::UnicodeNormalization;
 
-/// Why a text is not accepted.
+/// Why a text is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidText(pub(crate) String);
+
+/// Makes a validated text an input type: it is deserialized by its constructor.
+macro_rules! entered {
+    ($($text:ty),+ $(,)?) => {$(
+        impl<'de> serde::Deserialize<'de> for $text {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::new(&text).map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+pub(crate) use entered;
+
+entered!(PersonName, Reason);
 
 /// The full name of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonName(String);
 
 impl PersonName {
-    /// The longest name, in characters.
+    /// The maximum length, in characters.
     pub const MAX_CHARACTERS: usize = 200;
 
-    /// A name in Unicode's composed form (NFC), without blanks around it.
+    /// A name in Unicode's composed form (NFC), without surrounding whitespace.
     ///
     /// # Errors
-    /// If it is empty, too long, has control or invisible formatting characters, or looks like a link: names go into
+    /// If it is empty, too long, has control or invisible formatting characters, or looks like a link: names appear in
     /// mails to strangers.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
         name(text, Self::MAX_CHARACTERS).map(Self)
@@ -31,12 +46,12 @@ impl PersonName {
     }
 }
 
-/// Why somebody does something that needs a reason.
+/// The reason for an action that requires one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason(String);
 
 impl Reason {
-    /// The longest reason, in characters.
+    /// The maximum length, in characters.
     pub const MAX_CHARACTERS: usize = 500;
 
     /// # Errors
@@ -51,7 +66,7 @@ impl Reason {
     }
 }
 
-/// A name that goes into mails to strangers: one line that does not look like a link.
+/// A name that appears in mails to strangers: one line that does not look like a link.
 pub(crate) fn name(text: &str, longest: usize) -> Result<String, InvalidText> {
     let name = line(text, longest)?;
     if looks_like_a_link(&name) {
@@ -60,9 +75,9 @@ pub(crate) fn name(text: &str, longest: usize) -> Result<String, InvalidText> {
     Ok(name)
 }
 
-/// One line of text that a person wrote, composed (NFC) and without blanks around it.
+/// One line of text, composed (NFC) and without surrounding whitespace.
 pub(crate) fn line(text: &str, longest: usize) -> Result<String, InvalidText> {
-    // Composing shortens; a text that is absurdly long is not even looked at.
+    // Composing shortens a text, but an absurdly long one is rejected without composing it.
     if text.len() > longest * 16 {
         return Err(InvalidText(format!("must have at most {longest} characters")));
     }
@@ -79,22 +94,22 @@ pub(crate) fn line(text: &str, longest: usize) -> Result<String, InvalidText> {
     Ok(composed)
 }
 
-/// Characters that show nothing or turn the direction of what follows. The joiners stay: names in Persian and in
-/// Indian scripts need them.
+/// Characters that are invisible or change the text direction. The joiners are allowed: names in Persian and in Indian
+/// scripts need them.
 fn is_invisible(character: char) -> bool {
     matches!(character,
         '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Whether mail programs may make a link of it.
+/// Whether mail clients may turn it into a link.
 fn looks_like_a_link(text: &str) -> bool {
     let text = text.to_lowercase();
     text.contains("://") || text.contains("www.") || text.split_whitespace().any(is_host)
 }
 
-/// `example.com`, also with a path. A title or an initial, as in `J.R.R. Tolkien` or `Dr.Müller`, is none: its last part
-/// is not a name of two to five Latin letters, or the part before it is a single letter or a short title.
+/// `example.com`, also with a path. A title or an initial, as in `J.R.R. Tolkien` or `Dr.Müller`, is not a host: its
+/// last part is not two to five lower-case Latin letters, or the part before it is as short as an initial or a title.
 fn is_host(word: &str) -> bool {
     let host = word.split(['/', '?', '#', ':']).next().unwrap_or_default();
     let Some((before, last)) = host.rsplit_once('.') else { return false };
@@ -108,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_people_are_accepted() {
+    fn names_are_accepted() {
         for name in [
             "Ana Souza",
             "José Ñandú",
@@ -129,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_names_are_rejected() {
         for name in [
             "",
             "   ",

@@ -1,20 +1,20 @@
-//! Enumerations that are texts wherever they are stored, shown or asked for.
+//! Enumerations represented as strings in events, tables and the API.
 
-/// A closed set of values, each of which has a text: the same in events, tables and the API.
+/// A closed set of values, each with one string form: the same in events, tables and the API.
 pub trait TextEnum: Copy + Eq + 'static {
-    /// All values, in their order.
+    /// All values, in order of declaration.
     const ALL: &'static [Self];
 
-    /// The text.
+    /// The string form.
     fn as_str(&self) -> &'static str;
 
-    /// The value with this text.
+    /// The value with this string form.
     fn from_text(text: &str) -> Option<Self> {
         Self::ALL.iter().find(|value| value.as_str() == text).copied()
     }
 }
 
-/// Defines enumerations whose values are texts.
+/// Defines enumerations that are represented as strings.
 #[macro_export]
 macro_rules! texts {
     ($(
@@ -47,7 +47,7 @@ mod tests {
     use crate::identity::{Role, api_key::KeyScope};
 
     #[test]
-    fn a_text_is_the_same_wherever_it_stands() {
+    fn the_string_form_is_the_same_everywhere() {
         for role in Role::ALL {
             assert_eq!(serde_json::json!(role), serde_json::json!(role.as_str()));
             assert_eq!(Role::from_text(role.as_str()), Some(*role));

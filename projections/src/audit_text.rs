@@ -1,11 +1,11 @@
-//! What events say in the audit log: in a sentence without its subject, and by the fields that they change. The noun of an
-//! event says it, to whatever listens.
+//! How events are described in the audit log: a sentence without its subject, and the changed fields. The module of
+//! each aggregate describes its events to a sink.
 
 use std::fmt::{self, Display};
 
 use porttask_domain::{Personal, TextEnum, identity::Permissions};
 
-/// Receives what an event says.
+/// Receives the description of an event.
 pub(crate) trait DescriptionSink {
     /// The next words of the sentence.
     fn words(&mut self, words: &'static str);
@@ -13,24 +13,24 @@ pub(crate) trait DescriptionSink {
     /// The next value in the sentence.
     fn value(&mut self, value: DisplayValue<'_>);
 
-    /// A field has another value, as far as the event says which.
+    /// A changed field; `None` for a value that the event does not record.
     fn change(&mut self, field: &'static str, from: Option<DisplayValue<'_>>, to: Option<DisplayValue<'_>>);
 }
 
-/// A value as it is shown.
+/// A value for display.
 #[derive(Clone, Copy)]
 pub(crate) enum DisplayValue<'a> {
-    /// A word or a text.
+    /// A string.
     Text(&'a str),
-    /// What displays as a text.
+    /// A value that is formatted as text.
     Written(&'a dyn Display),
-    /// What is found by filters, not by its text: an instant, an id.
+    /// A value found with filters, not with full-text search: an instant, an id.
     Filtered(&'a dyn Display),
-    /// What can be erased.
+    /// A value that can be erased.
     Personal(&'a Personal),
 }
 
-/// What stands in the place of an erased value.
+/// The placeholder for an erased value.
 pub(crate) const ERASED: &str = "[erased]";
 
 impl Display for DisplayValue<'_> {
@@ -43,7 +43,7 @@ impl Display for DisplayValue<'_> {
     }
 }
 
-/// "… from one to the other".
+/// Describes a change: "… from A to B".
 pub(crate) fn change_in_words(
     verb: &'static str,
     field: &'static str,
@@ -70,7 +70,7 @@ pub(crate) fn change_if_different(
     }
 }
 
-/// The groups of permissions, in the order in which they are shown.
+/// The permission groups, in display order.
 pub(crate) fn permission_groups(permissions: &Permissions) -> [(&'static str, &'static str); 4] {
     let Permissions { tickets, invoices, reports, administration } = permissions;
     [
@@ -81,7 +81,7 @@ pub(crate) fn permission_groups(permissions: &Permissions) -> [(&'static str, &'
     ]
 }
 
-/// ", 17 times", if it was more than once.
+/// Appends ", 17 times" if it happened more than once.
 pub(crate) fn repeated(times: &u64, sink: &mut dyn DescriptionSink) {
     if *times > 1 {
         sink.words(", ");

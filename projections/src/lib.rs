@@ -1,7 +1,7 @@
-//! What can be seen: read models as folds over events, and what events say in the audit log.
+//! Read models as folds over events, and descriptions of events for the audit log.
 //!
-//! Pure: no IO, no async, no SQL. A read model is a row, its keys, and one function from a row and an event to what
-//! becomes of the row. Its table is defined by the row, once for all engines.
+//! Pure: no IO, no async, no SQL. A read model is a row, its keys, and one function from a row and an event to a
+//! change of the row. The row type defines its table, once for all engines.
 //!
 //! | module | what it owns |
 //! |---|---|

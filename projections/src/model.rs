@@ -1,4 +1,4 @@
-//! A read model: which rows an event touches, and what becomes of them.
+//! A read model: which rows an event affects, and how they change.
 
 use std::marker::PhantomData;
 
@@ -7,47 +7,47 @@ use porttask_domain::Source;
 
 use crate::{Index, Recorded, Row, Table, Value};
 
-/// The key of a row, as it is stored.
+/// The key of a row, as stored.
 pub type Key = Vec<Value>;
-/// A row, as it is stored.
+/// A row, as stored.
 pub type Values = Vec<Value>;
 
-/// A question that is answered from a table, and how events fill it.
+/// A query table, and how events fill it.
 pub trait ReadModel: Send + Sync + 'static {
     /// The name of its table.
     const NAME: &'static str;
-    /// The number of its shape and fold: incremented with every change of either.
+    /// The version of its columns and fold: incremented with every change to either.
     const VERSION: u32;
-    /// What it is filtered and sorted by.
+    /// Its indexes, for filtering and sorting.
     const INDEXES: &'static [Index];
-    /// What the rows of all partitions together are sorted by.
+    /// Indexes over the rows of all partitions.
     const CROSS_PARTITION_INDEXES: &'static [Index] = &[];
-    /// The columns in which texts are searched.
+    /// The columns for full-text search.
     const FULL_TEXT_COLUMNS: &'static [&'static str] = &[];
-    /// Whether every event makes rows of its own, which no other event touches.
+    /// Whether every event inserts its own rows, which no other event affects.
     const APPEND_ONLY: bool = false;
-    /// What it is made of. Events of anything else never reach it.
+    /// The events that it consumes. Other events never reach it.
     type Source: Source;
     /// Its row.
     type Row: Row;
 
-    /// The keys of the rows that an event touches, from the event alone. Default: the row of the aggregate itself.
+    /// The keys of the rows that an event affects, from the event alone. Default: the row of the aggregate itself.
     fn keys(event: EventOf<'_, Self>, recorded: &Recorded) -> Vec<Key> {
         _ = event;
         vec![vec![Value::Id(recorded.organization.0), Value::Id(recorded.subject)]]
     }
 
-    /// What becomes of a row. A fold: the same events in the same order make the same rows.
+    /// The change of a row. A fold: the same events in the same order yield the same rows.
     fn project(row: Option<Self::Row>, event: EventOf<'_, Self>, recorded: &Recorded) -> Change<Self::Row>;
 }
 
 /// An event of a model's source.
 pub type EventOf<'a, M> = <<M as ReadModel>::Source as Source>::Event<'a>;
 
-/// What becomes of a row.
+/// The change of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change<R> {
-    /// Leave it as it is, or absent.
+    /// Leave the row unchanged, or absent.
     Keep,
     /// Insert or replace the row.
     Put(R),
@@ -55,22 +55,22 @@ pub enum Change<R> {
     Delete,
 }
 
-/// A read model, whichever it is.
+/// A type-erased read model.
 pub trait Model: Send + Sync {
     /// Its table.
     fn table(&self) -> Table;
 
-    /// Whether every event makes rows of its own, which no other event touches: there are none to be loaded then.
+    /// Whether every event inserts its own rows, which no other event affects: then no rows need to be loaded.
     fn is_append_only(&self) -> bool;
 
-    /// The keys of the rows that each of the events touches.
+    /// The keys of the rows that each event affects.
     fn keys(&self, events: &[Recorded]) -> Vec<Vec<Key>>;
 
-    /// Folds events into rows. `rows` are those of all keys that the events touch, as far as they exist; `keys` is the
-    /// answer of [`Model::keys`]. Returns the rows that have changed, and `None` for those that are deleted.
+    /// Folds events into rows. `rows` are the existing rows of all affected keys; `keys` is the result of
+    /// [`Model::keys`]. Returns the changed rows, with `None` for deleted ones.
     ///
     /// # Errors
-    /// If a row does not have this model's shape.
+    /// If a row does not match this model's columns.
     fn fold(
         &self,
         rows: Vec<Values>,
@@ -79,11 +79,11 @@ pub trait Model: Send + Sync {
     ) -> Result<Vec<(Key, Option<Values>)>, NotARow>;
 }
 
-/// A stored row that does not have its model's shape.
+/// A stored row that does not match its model's columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotARow;
 
-/// A read model in a box.
+/// Boxes a read model.
 pub fn model<M: ReadModel>() -> Box<dyn Model> {
     Box::new(Boxed::<M>(PhantomData))
 }

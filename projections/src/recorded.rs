@@ -1,28 +1,28 @@
-//! An event as read models see it.
+//! An event as passed to read models.
 
 use jiff::Timestamp;
 use porttask_domain::{Actor, DomainEvent, OrganizationId};
 use uuid::Uuid;
 
-/// What happened, to what, by whom, and when. Personal values in the event are open or erased.
+/// A recorded event with its metadata. Personal values in the event are decrypted or erased.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
-    /// Its place in the partition.
+    /// Its offset in the partition.
     pub offset: u64,
-    /// Where it happened.
+    /// The organization of the event.
     pub organization: OrganizationId,
-    /// The number of the aggregate that it happened to.
+    /// The UUID of its aggregate.
     pub subject: Uuid,
     /// The version of the aggregate after it.
     pub version: u64,
-    /// The versioned name of what happened.
+    /// The versioned event type.
     pub event_type: String,
     /// When it was recorded.
     pub recorded_at: Timestamp,
-    /// What happened.
+    /// The event itself.
     pub event: DomainEvent,
-    /// Who did it.
+    /// Who acted.
     pub actor: Actor,
-    /// Whether staff of the platform did it on behalf of the actor.
+    /// Whether the platform's staff acted on behalf of the actor.
     pub is_impersonated: bool,
 }

@@ -1,4 +1,4 @@
-//! The table of a read model: defined by its row, once for all engines.
+//! The table of a read model: defined by its row type, once for all engines.
 
 use jiff::Timestamp;
 use porttask_domain::OrganizationId;
@@ -9,22 +9,22 @@ use uuid::Uuid;
 pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// The number of its shape and fold. A table of another version is another table.
+    /// The version of its columns and fold. Each version is a separate table.
     pub version: u32,
-    /// Its columns, those of the key first.
+    /// Its columns, the key first.
     pub columns: &'static [Column],
-    /// How many columns its key has.
+    /// The number of key columns.
     pub key: usize,
-    /// What it is filtered and sorted by.
+    /// Its indexes, for filtering and sorting.
     pub indexes: &'static [Index],
-    /// What the rows of all partitions together are sorted by.
+    /// Indexes over the rows of all partitions.
     pub cross_partition_indexes: &'static [Index],
-    /// The columns in which texts are full_text_columns: folded, never nothing.
+    /// The columns for full-text search: normalized, never null.
     pub full_text_columns: &'static [&'static str],
 }
 
 impl Table {
-    /// The text of a row in which is searched.
+    /// The text of a row for full-text search.
     pub fn searched_text(&self, row: &[Value]) -> String {
         let mut text = String::new();
         for (column, value) in self.columns.iter().zip(row) {
@@ -46,24 +46,24 @@ impl Table {
 pub struct Column {
     /// Its name.
     pub name: &'static str,
-    /// What it holds.
+    /// The kind of its values.
     pub kind: Kind,
-    /// Whether a row may have nothing in it. Never so for what is sorted by.
+    /// Whether it may be null. Never true for columns that are sorted by.
     pub optional: bool,
 }
 
-/// The closed set of what a column can hold.
+/// The closed set of column kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The number of a thing.
+    /// A UUID.
     Id,
-    /// A number.
+    /// An integer.
     Integer,
-    /// Yes or no.
+    /// A boolean.
     Boolean,
     /// An instant, in microseconds.
     Time,
-    /// A text, compared bytewise.
+    /// A string, compared bytewise.
     Text,
 }
 
@@ -72,11 +72,11 @@ pub enum Kind {
 pub struct Index {
     /// Its name within the table.
     pub name: &'static str,
-    /// Its columns, after the partition unless it spans them.
+    /// Its columns, after the partition unless it spans all partitions.
     pub columns: &'static [&'static str],
 }
 
-/// What stands in a column.
+/// The value of a column.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "as the kinds")]
 pub enum Value {
@@ -89,7 +89,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// In which columns it can stand; `None` for nothing, which can stand in all optional ones.
+    /// The kind of column that it fits; `None` for null, which fits all optional ones.
     pub fn kind(&self) -> Option<Kind> {
         Some(match self {
             Self::Null => return None,
@@ -102,17 +102,17 @@ impl Value {
     }
 }
 
-/// A type that can stand in a column.
+/// A type that can be stored in a column.
 pub trait ColumnType: Sized {
-    /// What it is stored as.
+    /// The kind of its values.
     const KIND: Kind;
-    /// Whether it may be nothing.
+    /// Whether it may be null.
     const OPTIONAL: bool = false;
 
-    /// As it is stored.
+    /// Converts to the stored value.
     fn to_value(&self) -> Value;
 
-    /// As it was stored; `None` if it is something else.
+    /// Converts from the stored value; `None` if it does not match this type.
     fn from_value(value: Value) -> Option<Self>;
 }
 
@@ -148,7 +148,7 @@ macro_rules! column_types {
     )+};
 }
 
-/// Lets ids stand in columns.
+/// Implements [`ColumnType`](crate::ColumnType) for typed ids.
 #[macro_export]
 macro_rules! id_columns {
     ($($id:ty),+ $(,)?) => {$(
@@ -166,7 +166,7 @@ macro_rules! id_columns {
     )+};
 }
 
-/// Lets enumerations that are texts stand in columns.
+/// Implements [`ColumnType`](crate::ColumnType) for enumerations that are represented as strings.
 #[macro_export]
 macro_rules! text_columns {
     ($($type:ty),+ $(,)?) => {$(
@@ -195,21 +195,21 @@ column_types! {
     String: Text, String::clone, Some;
 }
 
-/// A row of a read model. Made by [`row!`](crate::row).
+/// A row of a read model. Implemented by [`row!`](crate::row).
 pub trait Row: Clone + PartialEq + Send + Sync + 'static {
-    /// Its columns, those of the key first.
+    /// Its columns, the key first.
     const COLUMNS: &'static [Column];
-    /// How many of them are its key.
+    /// The number of key columns.
     const KEY: usize;
 
-    /// As it is stored.
+    /// Converts to stored values.
     fn to_values(&self) -> Vec<Value>;
 
-    /// As it was stored; `None` if that is another row's.
+    /// Converts from stored values; `None` if they do not match this row.
     fn from_values(values: Vec<Value>) -> Option<Self>;
 }
 
-/// Defines a row: the fields behind `key` are its key, those behind `row` the rest.
+/// Defines a row: the fields in `key` are its key, those in `row` the rest.
 #[macro_export]
 macro_rules! row {
     (

@@ -1,9 +1,9 @@
-//! Texts as they are sorted and searched.
+//! Normalization of texts for sorting and searching.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// A text without case and diacritics: `Ångström` is found by `angstrom`. What has no decomposition (ł, ø, ß) is replaced
-/// as its readers would write it in ASCII.
+/// Removes case and diacritics: `Ångström` is found with `angstrom`. Letters without a decomposition (ł, ø, ß) are
+/// replaced by their usual ASCII spelling.
 pub fn normalized(text: &str) -> String {
     let plain = text.nfkd().filter(|character| !is_combining_mark(*character)).flat_map(char::to_lowercase);
     let mut folded = String::with_capacity(text.len());
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn case_and_diacritics_do_not_count() {
+    fn case_and_diacritics_are_ignored() {
         for (text, expected) in [
             ("Ångström", "angstrom"),
             ("ŁUKASZ Żółć", "lukasz zolc"),

@@ -77,14 +77,14 @@ fn another_file_can_be_named_and_must_be_there_then() {
 #[test]
 fn what_is_wrong_with_the_file_is_said_with_its_line() {
     for (text, expected) in [
-        ("\nlisen = \"x\"\n", "porttask.toml:2: lisen is not known; do you mean listen?"),
-        ("[server]\nport = 1\n", "porttask.toml:1: server is not known"),
-        ("listen = [1]\n", "porttask.toml:1: listen must be a text or a number"),
+        ("\nlisen = \"x\"\n", "porttask.toml:2: unknown setting lisen; did you mean listen?"),
+        ("[server]\nport = 1\n", "porttask.toml:1: unknown setting server"),
+        ("listen = [1]\n", "porttask.toml:1: listen must be a string or a number"),
         ("\n\nlisten = \"nowhere\"\n", "porttask.toml:3: listen = \"nowhere\": invalid socket address"),
         ("grace_seconds = -1\n", "porttask.toml:1: grace_seconds = \"-1\""),
         ("listen = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"\n", "porttask.toml:2: duplicate key"),
         (&format!("metrics_token = \"{SECRET}\" x\n"), "porttask.toml:1: "),
-        (&format!("metrics_token = [\"{SECRET}\"]\n"), "porttask.toml:1: metrics_token must be a text"),
+        (&format!("metrics_token = [\"{SECRET}\"]\n"), "porttask.toml:1: metrics_token must be a string"),
     ] {
         let output = run(configured(text).path(), &["config"], &[]);
         let complaint = complaint(&output);

@@ -36,7 +36,7 @@ async fn users_are_imported_and_the_exit_code_tells_whether_all_are_in(store: St
     let good = folder
         .file("\u{feff}Name;E mail;Role\r\nJörg Müller;jörg@müller.example;Agent\r\n\r\nZoë;zoe@acme.example;\r\n");
     let tried = said(&import(&store, &good, &["--dry-run"]));
-    assert_eq!(tried, "2 registered, 0 unchanged, 0 rejected; 0 invited. Nothing was recorded: this was a dry run.\n");
+    assert_eq!(tried, "2 registered, 0 unchanged, 0 rejected; 0 invited. Dry run: nothing was recorded.\n");
     let json = said(&import(&store, &good, &["--json", "--send-invitations"]));
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["registered"], &json["invited"]), (&2.into(), &2.into()), "{json}");
@@ -50,7 +50,7 @@ async fn users_are_imported_and_the_exit_code_tells_whether_all_are_in(store: St
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
         "line 3: rejected: name a name must not contain a web address\n\
-         line 3: rejected: email must be a mail address, as in ana@example.com\n\
+         line 3: rejected: email must be an email address such as ana@example.com\n\
          line 3: rejected: role must be admin, agent, read_only or auditor\n\
          1 registered, 1 unchanged, 1 rejected; 0 invited.\n"
     );
@@ -60,9 +60,9 @@ async fn a_file_that_cannot_be_read_is_said_so(store: Store) {
     Node::on(&store).await.acme().await;
     let folder = Folder::new();
     for (content, reason) in [
-        (&b"name,email\nJos\xe9,jose@acme.example\n"[..], "users.csv: line 2 is not UTF-8 but perhaps Latin-1"),
+        (&b"name,email\nJos\xe9,jose@acme.example\n"[..], "users.csv: line 2 is not UTF-8 but possibly Latin-1"),
         (b"", "the file is empty"),
-        (b"name,phone\n", "column 2 of the header is not known"),
+        (b"name,phone\n", "column 2 of the header is unknown"),
     ] {
         let output = import(&store, &folder.file(content), &[]);
         assert_eq!(output.status.code(), Some(1));

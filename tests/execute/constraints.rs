@@ -143,7 +143,7 @@ async fn what_was_changed_behind_the_log_is_found_and_mended(store: Store) {
     tamper(&store).await;
     let faults = node.constraints().verify().await.unwrap();
     assert_eq!(faults.len(), 3, "{faults:?}");
-    assert!(faults.iter().any(|fault| fault.to_string().contains("active_admins: kept is 7, the events say 1")));
+    assert!(faults.iter().any(|fault| fault.to_string().contains("active_admins: stored 7, expected 1")));
     assert_eq!(node.constraints().rebuild().await.unwrap(), faults);
     assert_eq!(node.constraints().verify().await.unwrap(), []);
     assert_eq!(node.constraints().rebuild().await.unwrap(), []);

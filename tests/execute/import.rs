@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use porttask_app::identity::{
-    import::{Import, ImportError, ImportOrder, LineReport, LineResult, read},
+    import::{Import, ImportError, ImportRequest, LineReport, LineResult, read},
     invitations::InvitationLimits,
 };
 use porttask_domain::{
@@ -31,8 +31,8 @@ fn file(people: usize) -> String {
     format!("name,email,role\n{}", people.collect::<String>())
 }
 
-fn order(acme: &Acme) -> ImportOrder {
-    ImportOrder {
+fn order(acme: &Acme) -> ImportRequest {
+    ImportRequest {
         organization: acme.organization,
         meta: Meta { request_id: Some("imp-1".to_owned()), ..Meta::by(Actor::Operator) },
         is_retry: false,
@@ -43,15 +43,15 @@ fn order(acme: &Acme) -> ImportOrder {
     }
 }
 
-fn by_admin(acme: &Acme) -> ImportOrder {
-    ImportOrder { meta: acme.meta(), ..order(acme) }
+fn by_admin(acme: &Acme) -> ImportRequest {
+    ImportRequest { meta: acme.meta(), ..order(acme) }
 }
 
 async fn import(node: &Node) -> Import {
     Import::open(node.log.clone(), Arc::clone(&node.vault), Arc::clone(&node.executor)).await.unwrap()
 }
 
-async fn run(node: &Node, order: ImportOrder, file: &str) -> Vec<LineReport> {
+async fn run(node: &Node, order: ImportRequest, file: &str) -> Vec<LineReport> {
     let lines = read(file.as_bytes(), Role::ReadOnly).unwrap();
     import(node).await.run(order, lines, &Course::new()).await.unwrap()
 }
@@ -112,7 +112,7 @@ async fn an_import_that_was_stopped_goes_on_where_it_was(store: Store) {
     let before = events(&node).await;
     let lines = read(file(500).as_bytes(), Role::ReadOnly).unwrap();
     let (course, import) = (Arc::new(Course::new()), import(&node).await);
-    let order = ImportOrder { send_invitations: true, ..order(&acme) };
+    let order = ImportRequest { send_invitations: true, ..order(&acme) };
     let watcher = Arc::clone(&course);
     let stopper = tokio::spawn(async move {
         while watcher.done() < 70 {
@@ -124,7 +124,7 @@ async fn an_import_that_was_stopped_goes_on_where_it_was(store: Store) {
     stopper.await.unwrap();
     let done = course.done();
     assert!((70..500).contains(&done), "{done}");
-    let order = ImportOrder { is_retry: true, ..order };
+    let order = ImportRequest { is_retry: true, ..order };
     let reports = import.run(order, lines, &Course::new()).await.unwrap();
     // Also those of the first attempt are this import's.
     assert_eq!(count(&reports, LineResult::Registered), 500);
@@ -138,26 +138,26 @@ async fn a_dry_run_of_an_import_records_nothing(store: Store) {
     let acme = node.acme().await;
     let before = events(&node).await;
     let file = format!("{}Ana,ana@acme.example,\nEve,eve@acme.example,super admin\n", file(20));
-    let reports = run(&node, ImportOrder { dry_run: true, send_invitations: true, ..order(&acme) }, &file).await;
+    let reports = run(&node, ImportRequest { dry_run: true, send_invitations: true, ..order(&acme) }, &file).await;
     let counts = [LineResult::Registered, LineResult::Unchanged, LineResult::Rejected].map(|it| count(&reports, it));
     assert_eq!((counts, events(&node).await), ([20, 1, 1], before));
-    assert!(reports[21].faults[0].reason.contains("does not exist in this organization"), "{:?}", reports[21]);
+    assert!(reports[21].faults[0].reason.contains("is not available in this organization"), "{:?}", reports[21]);
 }
 
 async fn invitations_are_sent_once_and_within_the_limit(store: Store) {
     let node = Node::on(&store).await;
     let acme = node.acme().await;
     let invited = |reports: &[LineReport]| reports.iter().filter(|report| report.invited).count();
-    let limited = || ImportOrder { send_invitations: true, invitations_per_day: 8, ..order(&acme) };
+    let limited = || ImportRequest { send_invitations: true, invitations_per_day: 8, ..order(&acme) };
     let first = run(&node, limited(), &file(20)).await;
     assert_eq!((count(&first, LineResult::Registered), invited(&first)), (20, 8));
     let told = first.iter().filter_map(|report| report.not_invited.as_deref());
-    assert_eq!(told.filter(|reason| reason.contains("no more than 8 invitations")).count(), 12);
+    assert_eq!(told.filter(|reason| reason.contains("at most 8 invitations")).count(), 12);
 
-    let second = run(&node, ImportOrder { invitations_per_day: 100, ..limited() }, &file(20)).await;
+    let second = run(&node, ImportRequest { invitations_per_day: 100, ..limited() }, &file(20)).await;
     assert_eq!((count(&second, LineResult::Unchanged), invited(&second)), (20, 12), "those who were not invited yet");
     let before = events(&node).await;
-    let third = run(&node, ImportOrder { invitations_per_day: 100, ..limited() }, &file(20)).await;
+    let third = run(&node, ImportRequest { invitations_per_day: 100, ..limited() }, &file(20)).await;
     assert_eq!((invited(&third), events(&node).await), (0, before));
     sound(&node).await;
 }
@@ -170,9 +170,9 @@ async fn nobody_brings_in_more_than_they_hold(store: Store) {
     node.user(&acme, bob, user::Command::ChangePermissions { permissions: narrow }).await.unwrap();
     let by_bob = Meta::by(Actor::User { organization: acme.organization, user: bob });
     let file = "name,email,role,invoices\nA,a@acme.example,agent,\nB,b@acme.example,agent,none\n";
-    let reports = run(&node, ImportOrder { meta: by_bob, ..order(&acme) }, file).await;
+    let reports = run(&node, ImportRequest { meta: by_bob, ..order(&acme) }, file).await;
     assert_eq!((reports[0].result, reports[1].result), (LineResult::Rejected, LineResult::Registered));
-    assert!(reports[0].faults[0].reason.contains("nobody grants more than they hold"));
+    assert!(reports[0].faults[0].reason.contains("users cannot grant more than they hold"));
 }
 
 async fn who_has_lost_their_right_brings_nobody_in(store: Store) {
@@ -202,7 +202,7 @@ async fn who_has_lost_their_right_brings_nobody_in(store: Store) {
     assert!(later.iter().all(|event| event.event_type.as_str() != "user.registered.v1"), "{}", later.len());
 
     let stranger = one.found("umbra.example").await;
-    let order = ImportOrder { meta: stranger.meta(), ..order(&acme) };
+    let order = ImportRequest { meta: stranger.meta(), ..order(&acme) };
     assert_eq!(count(&run(&one, order, &file(401)).await, LineResult::Rejected), 401);
 }
 

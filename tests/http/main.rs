@@ -1,24 +1,44 @@
 //! The service over HTTP, as a running process, on both engines.
+//!
+//! A test that takes a [`SharedService`](shared::SharedService) creates organizations of its own on a service that all
+//! tests of this process share. One that takes a store starts a service of its own: because of its settings, because
+//! it stops the service, or because it observes the whole platform.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-mod api_keys;
-mod attacks;
-mod attempts;
-mod audit_log;
-mod connections;
-mod docs;
-mod document;
-mod identity;
-mod impersonation;
-mod import;
-mod limits;
-mod mail;
-mod me;
-mod metrics;
-mod passwords;
-mod requests;
+mod mailbox;
+mod operations;
 mod service;
-mod sessions;
-mod strangers;
-mod super_admins;
+mod shared;
+
+mod compliance {
+    mod audit_log;
+    mod export;
+}
+
+mod identity {
+    mod api_key;
+    mod attempts;
+    mod impersonation;
+    mod import;
+    mod invitation;
+    mod me;
+    mod organization;
+    mod password;
+    mod search;
+    mod session;
+    mod sign_in;
+    mod super_admin;
+    mod user;
+}
+
+mod platform {
+    mod attacks;
+    mod connections;
+    mod docs;
+    mod document;
+    mod limits;
+    mod mail;
+    mod metrics;
+    mod requests;
+}

@@ -1,7 +1,8 @@
-//! A running service, and those who call it.
+//! A running service, and its callers.
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
 };
 
@@ -10,19 +11,28 @@ use porttask_app::identity::links::{Link, Links, Purpose};
 use porttask_domain::{OrganizationId, UserId};
 use porttask_tests::{Engine, MASTER_KEY, Node, Store};
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use ureq::{Agent, http};
 
-/// The password of everybody.
+/// The password of all users, unless a test sets another one.
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
-/// The binary as a service on a store; it is killed when dropped.
+/// Variables that create the super admin `ana@platform.example`.
+pub(crate) const ADMIN: [(&str, &str); 2] =
+    [("PORTTASK_ADMIN_EMAIL", "ana@platform.example"), ("PORTTASK_ADMIN_PASSWORD", PASSWORD)];
+
+/// The binary as a service on a store; it is killed when dropped, or when this process ends.
 pub(crate) struct Service {
+    /// Dropped before the service is killed.
+    watchdog: Option<Watchdog>,
     child: Child,
     url: String,
     agent: Agent,
+    /// The signer of links, once it was needed.
+    links: OnceCell<Links>,
 }
 
-/// What was answered.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -35,7 +45,7 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The words of a problem's name; empty if it is none.
+    /// The name of the problem, without its prefix; empty if the response is not a problem.
     pub(crate) fn problem(&self) -> &str {
         self.body["type"].as_str().and_then(|name| name.strip_prefix("urn:porttask:problem:")).unwrap_or_default()
     }
@@ -44,14 +54,14 @@ impl Answer {
         self.body["id"].as_str().unwrap_or_else(|| panic!("no id in {self:?}"))
     }
 
-    /// The same answer, which has this status.
+    /// Asserts the status.
     #[track_caller]
     pub(crate) fn is(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");
         self
     }
 
-    /// That it was refused so.
+    /// Asserts the status and the problem.
     #[track_caller]
     pub(crate) fn refused(self, status: u16, problem: &str) -> Self {
         assert_eq!((self.status, self.problem()), (status, problem), "{self:?}");
@@ -59,13 +69,13 @@ impl Answer {
     }
 }
 
-/// The binary on a store, with nothing else of the environment that could change its ways.
+/// The binary on a store, without the variables of this process.
 pub(crate) fn porttask(store: &Store, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_porttask"));
     command.env_clear().args(arguments).stdin(Stdio::null()).env("PORTTASK_MASTER_KEY", MASTER_KEY);
     match store.engine() {
         Engine::Sqlite => command.env("PORTTASK_DATA", store.place()),
-        // Mails are left in the data folder.
+        // Emails are written to the data directory.
         Engine::Postgres => {
             command.env("DATABASE_URL", store.place()).env("PORTTASK_DATA", env!("CARGO_TARGET_TMPDIR"))
         }
@@ -76,29 +86,35 @@ pub(crate) fn porttask(store: &Store, arguments: &[&str]) -> Command {
 impl Service {
     /// With a super admin, `ana@platform.example`.
     pub(crate) fn start(store: &Store) -> Self {
-        let admin = [("PORTTASK_ADMIN_EMAIL", "ana@platform.example"), ("PORTTASK_ADMIN_PASSWORD", PASSWORD)];
-        Self::start_with(store, &admin)
+        Self::start_with(store, &ADMIN)
     }
 
     /// With these variables set.
     pub(crate) fn start_with(store: &Store, variables: &[(&str, &str)]) -> Self {
         let mut command = porttask(store, &["serve", "--listen", "127.0.0.1:0"]);
-        // Tests are in a hurry: those of the limits set their own.
+        // No rate limits, except in the tests that set their own.
         command.envs(["ATTEMPTS", "SESSION", "STRANGERS"].map(|name| (format!("PORTTASK_RATE_{name}"), "0")));
         command.envs(["FREE_ATTEMPTS", "FREE_ATTEMPTS_NETWORK"].map(|name| (format!("PORTTASK_{name}"), "0")));
         let mut child =
             command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = said
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = lines
             .by_ref()
             .map(|line| line.unwrap())
             .find_map(|line| Some(line.strip_prefix("Listening on ")?.split(';').next()?.to_owned()));
-        std::thread::spawn(move || said.for_each(drop));
+        std::thread::spawn(move || lines.for_each(drop));
+        let watchdog = Some(Watchdog::start(child.id(), data_directory(store, variables)));
         let config = Agent::config_builder().http_status_as_error(false).max_idle_connections_per_host(0);
-        Self { child, url: address.expect("the service did not start"), agent: config.build().into() }
+        Self {
+            watchdog,
+            child,
+            url: address.expect("the service did not start"),
+            agent: config.build().into(),
+            links: OnceCell::new(),
+        }
     }
 
-    /// Where it listens: address and port.
+    /// The address and port that it listens on.
     pub(crate) fn address(&self) -> &str {
         self.url.strip_prefix("http://").unwrap()
     }
@@ -107,7 +123,7 @@ impl Service {
         self.child.id()
     }
 
-    /// Waits until the process has ended; answers whether it succeeded.
+    /// Waits until the process has ended; returns whether it succeeded.
     pub(crate) fn wait(&mut self) -> bool {
         self.child.wait().unwrap().success()
     }
@@ -117,7 +133,7 @@ impl Service {
         self.try_send(method, path, headers, body).unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
-    /// Sends a request to a service that may be going.
+    /// Sends a request to a service that may be shutting down.
     pub(crate) fn try_send(
         &self,
         method: &str,
@@ -148,7 +164,7 @@ impl Service {
         Ok(Answer { status, headers, body })
     }
 
-    /// Somebody who signs in.
+    /// Signs in.
     #[track_caller]
     pub(crate) fn sign_in(&self, email: &str) -> Caller<'_> {
         self.sign_in_with(email, PASSWORD)
@@ -160,18 +176,22 @@ impl Service {
         self.send("POST", "/v1/sessions", &[("user-agent", "Kettle/1")], Some(&body))
     }
 
-    /// Somebody who signs in with a password of their own.
+    /// Signs in with this password.
     #[track_caller]
     pub(crate) fn sign_in_with(&self, email: &str, password: &str) -> Caller<'_> {
         let answer = self.try_sign_in(email, password).is(201);
         let authorization = format!("Bearer {}", answer.body["token"].as_str().unwrap());
-        Caller { service: self, authorization, session: answer.body }
+        self.caller(authorization, answer.body)
     }
 
-    /// Whoever has this token.
+    /// The caller with this token.
     pub(crate) fn with_token(&self, token: &Value) -> Caller<'_> {
-        let authorization = format!("Bearer {}", token.as_str().unwrap());
-        Caller { service: self, authorization, session: Value::Null }
+        self.caller(format!("Bearer {}", token.as_str().unwrap()), Value::Null)
+    }
+
+    /// The caller with this authorization header and session.
+    pub(crate) fn caller(&self, authorization: String, session: Value) -> Caller<'_> {
+        Caller { service: self, authorization, session }
     }
 
     /// The super admin.
@@ -181,45 +201,108 @@ impl Service {
 
     /// An organization with this domain, and its first admin, who has accepted.
     pub(crate) async fn found(&self, store: &Store, domain: &str) -> (String, Caller<'_>) {
-        let ana = self.ana();
-        let admin = format!("bob@{domain}");
-        let first_admin = json!({"name": "Bob Fisher", "email": admin});
-        let body = json!({"name": "Acme", "domain": domain, "first_admin": first_admin});
-        let organization = ana.post("/v1/organizations", &body).is(201).id().to_owned();
-        let users = ana.get(&format!("/v1/organizations/{organization}/users")).is(200);
-        let user = users.body["items"][0]["id"].as_str().unwrap().to_owned();
+        let (organization, user) = self.create_organization(&self.ana(), domain);
         self.accept(store, &organization, &user).await.is(200);
-        (organization, self.sign_in(&admin))
+        (organization, self.sign_in(&format!("bob@{domain}")))
     }
 
-    /// Takes up the invitation of a user, by the link that was mailed to them.
+    /// Creates an organization named Acme with this domain, and invites its first admin `bob@` that domain; the ids of
+    /// both.
+    #[track_caller]
+    pub(crate) fn create_organization(&self, super_admin: &Caller<'_>, domain: &str) -> (String, String) {
+        let first_admin = json!({"name": "Bob Fisher", "email": format!("bob@{domain}")});
+        let body = json!({"name": "Acme", "domain": domain, "first_admin": first_admin});
+        let created = super_admin.post("/v1/organizations", &body).is(201);
+        // Other threads may use the same session, which remembers one position only.
+        let at_least = [("porttask-at-least", created.header("porttask-position"))];
+        let path = format!("/v1/organizations/{}/users", created.id());
+        let users = super_admin.send("GET", &path, &at_least, None).is(200);
+        (created.id().to_owned(), users.body["items"][0]["id"].as_str().unwrap().to_owned())
+    }
+
+    /// Accepts the first invitation of a user, by the link that was mailed to them.
     pub(crate) async fn accept(&self, store: &Store, organization: &str, user: &str) -> Answer {
-        let body = json!({"token": invitation(store, organization, user).await, "password": PASSWORD});
+        self.accept_with(&self.link(store, Purpose::Invitation, organization, user, 1).await)
+    }
+
+    /// The token of a link, as it is mailed.
+    pub(crate) async fn link(
+        &self,
+        store: &Store,
+        purpose: Purpose,
+        organization: &str,
+        user: &str,
+        generation: u64,
+    ) -> String {
+        let links = self.links.get_or_init(|| open_links(store)).await;
+        link_token(links, purpose, organization, user, generation)
+    }
+
+    /// Accepts an invitation with the token of its link.
+    pub(crate) fn accept_with(&self, token: &str) -> Answer {
+        let body = json!({"token": token, "password": PASSWORD});
         self.send("POST", "/v1/invitations/accept", &[], Some(&body))
     }
 }
 
-/// The token of the first invitation of a user.
-pub(crate) async fn invitation(store: &Store, organization: &str, user: &str) -> String {
-    link(store, Purpose::Invitation, organization, user, 1).await
+/// The signer of the links of a store.
+pub(crate) async fn open_links(store: &Store) -> Links {
+    Links::open(&Node::on(store).await.vault, "http://x").await.unwrap()
 }
 
-/// The token of a link, as it is mailed.
-pub(crate) async fn link(store: &Store, purpose: Purpose, organization: &str, user: &str, generation: u64) -> String {
+/// The token of a link that expires in an hour.
+pub(crate) fn link_token(links: &Links, purpose: Purpose, organization: &str, user: &str, generation: u64) -> String {
     let (organization, user): (OrganizationId, UserId) = (organization.parse().unwrap(), user.parse().unwrap());
-    let links = Links::open(&Node::on(store).await.vault, "http://x").await.unwrap();
     let expires_at = Timestamp::now() + jiff::SignedDuration::from_hours(1);
     links.token(&Link { purpose, organization, subject: user.0, generation, expires_at })
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
+        self.watchdog = None;
         _ = self.child.kill();
         _ = self.child.wait();
     }
 }
 
-/// Somebody who is signed in.
+/// The directory that is only of this service and its store, if there is one.
+fn data_directory<'a>(store: &'a Store, variables: &[(&str, &'a str)]) -> Option<&'a str> {
+    let variable = variables.iter().find(|(name, _)| *name == "PORTTASK_DATA").map(|(_, directory)| *directory);
+    variable.or((store.engine() == Engine::Sqlite).then(|| store.place()))
+}
+
+/// A shell that kills a service and removes its directory when this process ends without dropping it: statics are
+/// never dropped, and a process can be killed. The shell reads from a pipe that only this process can write to, and
+/// nothing is ever written.
+struct Watchdog(Child);
+
+impl Watchdog {
+    fn start(service: u32, directory: Option<&str>) -> Self {
+        let script = "while read -r _; do :; done
+            grep -qs porttask /proc/$1/cmdline && kill -KILL $1 && sleep 0.2
+            test -z \"$2\" || rm -rf -- \"$2\"";
+        let shell = Command::new("/bin/sh")
+            .args(["-c", script, "watchdog", &service.to_string(), directory.unwrap_or_default()])
+            .current_dir("/")
+            // Ctrl-C in a terminal is sent to the process group of the tests.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Self(shell)
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
+}
+
+/// An authenticated caller.
 pub(crate) struct Caller<'a> {
     service: &'a Service,
     authorization: String,
@@ -246,7 +329,7 @@ impl Caller<'_> {
         self.service.answer(request.body(file.as_ref().to_vec()).unwrap()).unwrap()
     }
 
-    /// Sends whatever; `None` if the connection was closed while it was sent.
+    /// Sends raw bytes; `None` if the connection was closed while they were sent.
     pub(crate) fn send_bytes(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Option<Answer> {
         let request = http::Request::builder().method(method).uri(format!("{}{path}", self.service.url));
         let request = request.header("authorization", &self.authorization).header("content-type", kind);

@@ -231,7 +231,7 @@ async fn a_stop_waits_for_what_is_under_way(store: Store) {
     by(SOON, "it is begun", || async { tasks(&node).await.first().is_some_and(|task| task.attempts == 1) }).await;
     assert!(reactors.shutdown(SOON).await, "it ends by itself when its time is over");
     let kept = tasks(&node).await.remove(0);
-    assert_eq!(kept.last_error.as_deref(), Some("it took too long"));
+    assert_eq!(kept.last_error.as_deref(), Some("timed out"));
 }
 
 async fn what_was_cut_off_is_carried_out_by_the_next(store: Store) {

@@ -1,8 +1,11 @@
 //! A fresh store on either engine, opened as often as needed.
 
+use std::cell::Cell;
 use std::future::Future;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Once};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use porttask_infra::log::QueueLimits;
@@ -133,9 +136,81 @@ impl Store {
     }
 }
 
-/// Runs a test on a fresh store.
-pub fn run_on<F: Future<Output = ()>>(engine: Engine, test: impl FnOnce(Store) -> F) {
-    run(test(Store::fresh(engine)));
+/// The argument of a test that runs on both engines.
+pub trait Fixture {
+    /// Prepares it on an engine, outside of any asynchronous runtime.
+    fn on(engine: Engine) -> Self;
+}
+
+/// A fresh store for each test.
+impl Fixture for Store {
+    fn on(engine: Engine) -> Self {
+        Self::fresh(engine)
+    }
+}
+
+/// Runs a test with a fixture on an engine.
+pub fn run_on<T: Fixture, F: Future<Output = ()>>(engine: Engine, test: impl FnOnce(T) -> F) {
+    run(test(T::on(engine)));
+}
+
+/// A test that runs on both engines in the background, because it mostly waits.
+pub struct Background {
+    test: fn(Engine),
+    /// The runs that are not awaited yet, once they were started.
+    runs: Mutex<Option<Vec<Run>>>,
+}
+
+/// A run on an engine. It returns why it failed.
+type Run = (Engine, JoinHandle<Result<(), String>>);
+
+impl Background {
+    /// Starts nothing yet.
+    pub const fn new(test: fn(Engine)) -> Self {
+        Self { test, runs: Mutex::new(None) }
+    }
+
+    /// Starts the test on both engines, unless that was done before or tests are filtered by name.
+    pub fn start(&self) {
+        let is_filtered = std::env::args().skip(1).any(|argument| !argument.starts_with('-'));
+        if !is_filtered {
+            self.runs.lock().unwrap().get_or_insert_with(|| self.both());
+        }
+    }
+
+    /// Starts the test on both engines, unless that was done before, and waits for its end on this one.
+    ///
+    /// # Panics
+    /// When it panicked on this engine.
+    pub fn join(&self, engine: Engine) {
+        let run = {
+            let mut runs = self.runs.lock().unwrap();
+            let runs = runs.get_or_insert_with(|| self.both());
+            let place = runs.iter().position(|run| run.0 == engine).expect("joined twice");
+            runs.remove(place).1
+        };
+        // Its output was captured by the test that started it.
+        run.join().unwrap().unwrap_or_else(|message| panic!("{message}"));
+    }
+
+    fn both(&self) -> Vec<Run> {
+        let test = self.test;
+        [Engine::Sqlite, Engine::Postgres].map(|engine| (engine, thread::spawn(move || catch(|| test(engine))))).into()
+    }
+}
+
+/// Returns the message and the location of a panic.
+fn catch(test: impl FnOnce()) -> Result<(), String> {
+    static HOOK: Once = Once::new();
+    thread_local!(static MESSAGE: Cell<String> = Cell::default());
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            MESSAGE.set(info.to_string());
+            usual(info);
+        }));
+    });
+    panic::catch_unwind(AssertUnwindSafe(test)).map_err(|_| MESSAGE.take())
 }
 
 /// What asynchronous tests run on.

@@ -25,7 +25,7 @@ mod work;
 
 pub use admins::work;
 pub use child::{Appender, signal};
-pub use engine::{Engine, Settings, Store, by, run, run_on, runtime};
+pub use engine::{Background, Engine, Fixture, Settings, Store, by, run, run_on, runtime};
 pub use history::{History, faults};
 pub use node::{Acme, MASTER_KEY, Node, accept, assert_refused, become_role, create, invite};
 pub use proxy::{Proxy, Then, Trap};
@@ -35,15 +35,33 @@ pub use samples::{
 };
 pub use work::{Acknowledged, Work};
 
-/// Makes of each `async fn name(store: Store)` the tests `sqlite::name` and `postgres::name`.
+/// Generates for each `async fn name(fixture: impl Fixture)`, usually with a fresh `Store`, the tests `sqlite::name` and
+/// `postgres::name`. After `; waiting:` follow tests that mostly wait: unless tests are filtered by name, they run in the
+/// background from the first test of the file on, and `waiting::sqlite::name` and `waiting::postgres::name` await them.
 #[macro_export]
 macro_rules! on_both_engines {
-    ($($name:ident),* $(,)?) => {
+    ($($name:ident),* $(; waiting: $($waiting:ident),*)? $(,)?) => {
         mod sqlite {
-            $(#[test] fn $name() { $crate::run_on($crate::Engine::Sqlite, super::$name); })*
+            $(#[test] fn $name() { super::start_waiting(); $crate::run_on($crate::Engine::Sqlite, super::$name); })*
         }
         mod postgres {
-            $(#[test] fn $name() { $crate::run_on($crate::Engine::Postgres, super::$name); })*
+            $(#[test] fn $name() { super::start_waiting(); $crate::run_on($crate::Engine::Postgres, super::$name); })*
+        }
+        $(mod waiting {
+            mod sqlite {
+                $(#[test] fn $waiting() { super::$waiting.join($crate::Engine::Sqlite); })*
+            }
+            mod postgres {
+                $(#[test] fn $waiting() { super::$waiting.join($crate::Engine::Postgres); })*
+            }
+            $(
+                #[allow(non_upper_case_globals)]
+                pub(super) static $waiting: $crate::Background =
+                    $crate::Background::new(|engine| $crate::run_on(engine, super::$waiting));
+            )*
+        })?
+        fn start_waiting() {
+            $($(waiting::$waiting.start();)*)?
         }
     };
 }

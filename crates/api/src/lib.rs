@@ -1,13 +1,13 @@
-//! HTTP: routes, who may, what is asked, how it is answered.
+//! The HTTP API: routes, authorization, requests, responses.
 //!
 //! | module | what it owns |
 //! |---|---|
 //! | `http` | what every endpoint shares |
 //! | `identity` | organizations, users, sessions, API keys, invitations |
-//! | `compliance` | the audit log |
-//! | `platform` | health, metrics, jobs, the document of the API |
+//! | `compliance` | the audit log and its exports |
+//! | `platform` | health, metrics, jobs, the OpenAPI document |
 //!
-//! A handler parses, makes one call, and answers.
+//! A handler parses, makes one call, and returns the result.
 
 mod compliance;
 mod http;
@@ -49,10 +49,10 @@ pub fn document() -> String {
 }
 
 fn json(document: OpenApi) -> String {
-    document.to_pretty_json().unwrap_or_else(|error| unreachable!("a document that is no JSON: {error}"))
+    document.to_pretty_json().unwrap_or_else(|error| unreachable!("the document is not valid JSON: {error}"))
 }
 
-/// Serves until `stop` is ready, and at most `grace` longer. Answers whether all requests could finish.
+/// Serves until `stop` is ready, and at most `grace` longer. Returns whether all requests could finish.
 ///
 /// # Errors
 /// If connections cannot be accepted.
@@ -66,7 +66,7 @@ pub async fn serve(
     http::serve::serve(listener, router(app), bounds, open, stop, grace).await
 }
 
-/// The whole service.
+/// The router of the whole service.
 fn router(app: App) -> Router {
     let (router, document) = routes().split_for_parts();
     let operations = Operations::of(&document);
@@ -76,7 +76,7 @@ fn router(app: App) -> Router {
         .merge(platform::docs::pages())
         .fallback(|| async { Problem::not_found("resource") })
         .method_not_allowed_fallback(|method: Method| async move {
-            let detail = format!("this resource does not know the method {method}");
+            let detail = format!("This resource does not support the method {method}.");
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
         })
         .layer(Extension(document))

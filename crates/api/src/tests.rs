@@ -1,4 +1,4 @@
-//! What holds for the document of all routes.
+//! Checks of the whole OpenAPI document.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ fn every_operation_is_described_has_declared_tags_and_says_how_it_fails() {
         for (method, operation) in document::operations(item) {
             let place = format!("{method} {path}");
             assert!(operation.operation_id.is_some() && operation.summary.is_some(), "{place}");
-            assert!(operation.description.as_ref().is_some_and(|it| !it.is_empty()), "{place} says only what");
+            assert!(operation.description.as_ref().is_some_and(|it| !it.is_empty()), "{place} has no description");
             assert!(operation.responses.responses.keys().any(|status| status.starts_with('4')), "{place}");
             used.extend(operation.tags.clone().unwrap_or_default());
         }

@@ -1,10 +1,10 @@
-//! Use cases that need more than one aggregate, and mails. What they run on is `runtime`'s.
+//! Use cases that span several aggregates, and mails. The infrastructure is in `runtime`.
 //!
 //! | module | what it owns |
 //! |---|---|
 //! | [`identity`] | callers, sign-in, passwords, links, imports, the first super admin |
 //! | [`compliance`] | the audit log, and the log of denied requests |
-//! | [`mail`] | what is mailed to whom, and why |
+//! | [`mail`] | mails: who receives which, and why |
 
 pub mod compliance;
 pub mod identity;

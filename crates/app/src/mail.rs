@@ -1,12 +1,12 @@
-//! Mail: the reactor that sends what modules compose because of events.
+//! Mail: the reactor that sends the mails that modules compose in response to events.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `mailer.rs` | the reactor: from events to mails |
 //! | `letter.rs` | the text of a mail, as plain text and as HTML |
-//! | `language.rs` | the languages in which mails are written, and how they address a person |
+//! | `language.rs` | the languages of mails, and the reader's context |
 //!
-//! Each module owns its mails: which events ask for them, and what they say. Mail is carried by a
+//! Each module owns its mails: which events trigger them, and their texts. Mail is delivered by a
 //! [`MailTransport`](porttask_runtime::ports::mail::MailTransport).
 
 pub mod language;

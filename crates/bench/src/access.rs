@@ -1,4 +1,4 @@
-//! Signing in, being known, and being found among a million.
+//! Sign-in, authenticated requests, and the search among a million users.
 
 use std::time::{Duration, Instant};
 
@@ -13,21 +13,21 @@ use crate::{
     store::{Place, Store},
 };
 
-/// As the service makes them on PostgreSQL.
+/// As many as the service creates on PostgreSQL.
 const PARTITIONS: u16 = 8;
 const ORGANIZATIONS: usize = 16;
-/// Enough that the processors never wait for the next attempt, and less than wait in line before some are refused.
+/// Enough to keep all CPUs busy, and fewer than the queue of password comparisons holds.
 const SIGNING_IN: usize = 32;
 const OTHERS: usize = 8;
-/// Between two requests of the others.
+/// The pause between two requests of the other callers.
 const PAUSE: Duration = Duration::from_millis(50);
 const CONNECTIONS: usize = 64;
 const PASSWORD: &str = "correct horse battery";
-/// Every organization's users.
+/// The number of users per organization.
 const USERS_EACH: usize = 999;
 const ORGANIZATIONS_SEARCHED: usize = 1_001;
 
-/// What is searched for, again and again: names that many and few have, parts, addresses, organizations, nothing.
+/// The searches: common and rare names, parts of words, email addresses, organizations, and words without a match.
 const SEARCHES: [&str; 12] = [
     "q=ana",
     "q=souza+ana",
@@ -43,7 +43,7 @@ const SEARCHES: [&str; 12] = [
     "q=ana&organization=Harbour+500",
 ];
 
-/// Measures both engines, or the one that was chosen.
+/// Measures both engines, or the chosen one.
 pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Figure>, Error> {
     let mut figures = Vec::new();
     for engine in Place::engines(options)? {
@@ -55,7 +55,7 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
             progress(&format!("{engine}: signing in"));
             let organizations = service.found(&store, ORGANIZATIONS).await?;
             sign_ins(options, engine, &service, &organizations, &mut figures).await?;
-            progress(&format!("{engine}: requests with a session and with a key"));
+            progress(&format!("{engine}: requests with a session and with an API key"));
             requests(options, engine, &service, &organizations, &mut figures).await?;
         }
         if wants("search_p99") {
@@ -77,7 +77,7 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
     Ok(figures)
 }
 
-/// Attempts to sign in, beside what the processors could compare at best, while others ask for little.
+/// Sign-ins, compared with the maximum rate of password comparisons, while other callers send cheap requests.
 async fn sign_ins(
     options: &Options,
     engine: &'static str,
@@ -86,7 +86,7 @@ async fn sign_ins(
     figures: &mut Vec<Figure>,
 ) -> Result<(), Error> {
     let length = Duration::from_secs_f64(options.seconds * 5.0);
-    // Before and after: machines drift.
+    // Before and after, because the speed of machines drifts.
     let before = comparisons(length / 2).await?;
     let sign_in = |mut client: Client, organization: Organization| async move {
         let start = Instant::now();
@@ -106,14 +106,15 @@ async fn sign_ins(
     );
     let (signed_in, others) = (signed_in?, others?);
     let best = f64::midpoint(before, comparisons(length / 2).await?);
-    let note = format!("{SIGNING_IN} at a time, beside argon2id at the same parameters on all processors; bar 0.85");
+    let note =
+        format!("{SIGNING_IN} at a time, compared with argon2id with the same parameters on all CPUs; target 0.85");
     figures.push(Figure::beside(engine, "sign_ins", signed_in.per_second, "1/s", best, &note));
-    let note = format!("of {:.0} other requests a second meanwhile; bar 50 ms", others.per_second);
+    let note = format!("of {:.0} other requests per second meanwhile; target 50 ms", others.per_second);
     figures.push(Figure::alone(engine, "others_p99", percentile_ms(&others.latencies, 99), "ms", &note));
     Ok(())
 }
 
-/// How many passwords all processors compare in a second, and nothing else.
+/// Password comparisons per second on otherwise idle CPUs.
 async fn comparisons(length: Duration) -> Result<f64, Error> {
     let hash = Argon2::default().hash_password(PASSWORD.as_bytes()).map_err(|error| error.to_string())?;
     let threads: Vec<_> = (0..std::thread::available_parallelism()?.get())
@@ -135,7 +136,7 @@ async fn comparisons(length: Duration) -> Result<f64, Error> {
     Ok(rate)
 }
 
-/// The same request with a session and with a key, beside one that asks nothing.
+/// The same request with a session and with an API key, compared with `/healthz`.
 async fn requests(
     options: &Options,
     engine: &'static str,
@@ -161,13 +162,13 @@ async fn requests(
     let nothing = callers(service, organizations, (CONNECTIONS, length), ask("/healthz")).await?.per_second;
     for (name, callers_of) in [("session_requests", organizations), ("key_requests", &with_keys)] {
         let run = callers(service, callers_of, (CONNECTIONS, length), ask("/v1/organizations/current")).await?;
-        let note = format!("showing one's organization, {CONNECTIONS} connections; beside /healthz");
+        let note = format!("reading one's organization, {CONNECTIONS} connections; compared with /healthz");
         figures.push(Figure::beside(engine, name, run.per_second, "1/s", nothing, &note));
     }
     Ok(())
 }
 
-/// Looking for users in all organizations.
+/// The search for users in all organizations.
 async fn search(
     options: &Options,
     engine: &'static str,
@@ -196,7 +197,7 @@ async fn search(
         all.append(&mut latencies);
     }
     let note = format!(
-        "50 of {users} users, {} searches in turn by one caller; the slowest {} with {:.1} ms; bar 20 ms",
+        "50 of {users} users, {} searches in turn by one caller; the slowest is {} with {:.1} ms; target 20 ms",
         SEARCHES.len(),
         slowest.1,
         slowest.0

@@ -1,5 +1,5 @@
-//! Measurements of the engines, each beside its own limit in the same run: what counts is the ratio, because machines
-//! differ and drift.
+//! Benchmarks of the engines and the service. Where possible, a figure is compared with a baseline measured in the same
+//! run: the ratio is what counts, because machines differ and their speed drifts.
 
 mod access;
 mod append;
@@ -15,27 +15,27 @@ pub use report::{Figure, table};
 /// What to measure, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Only this group of measurements: `append`, `views`, `service` or `access`.
+    /// Only this group of benchmarks: `append`, `views`, `service` or `access`.
     pub only: Option<String>,
     /// Only this engine: `sqlite` or `postgres`.
     pub engine: Option<String>,
-    /// Only measurements whose name contains this.
+    /// Only figures whose name contains this.
     pub figure: Option<String>,
-    /// The folder for the stores; it must be on the disk that matters, not in memory.
+    /// The directory for the stores. It must be on the disk to be measured, not in memory.
     pub directory: PathBuf,
-    /// Seconds per measurement. The default of 1 makes a run of about ten minutes.
+    /// Seconds per measurement. With the default of 1, a run takes about ten minutes.
     pub seconds: f64,
-    /// Leave out what takes minutes: the million events and the long reader.
+    /// Skip the slow benchmarks: a million events, and the long reader.
     pub quick: bool,
 }
 
-/// Any reason for which a measurement failed.
+/// Why a benchmark failed.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Measures, telling `progress` what is being done.
+/// Runs the chosen benchmarks, and reports each step to `progress`.
 ///
 /// # Errors
-/// If there is nothing by that name, or an engine fails.
+/// If there is no such group or engine, or an engine fails.
 pub async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Figure>, Error> {
     match options.only.as_deref() {
         None => {

@@ -1,4 +1,4 @@
-//! Figures, as a table for people and as JSON for comparisons over time.
+//! Figures, printed as a table, and serialized as JSON for comparisons over time.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ pub struct Figure {
     pub value: f64,
     /// Its unit.
     pub unit: &'static str,
-    /// What it is compared with, measured in the same run.
+    /// The baseline, measured in the same run.
     pub limit: Option<f64>,
-    /// Value by limit.
+    /// The value divided by the baseline.
     pub ratio: Option<f64>,
-    /// What the limit is, the bar that the project sets itself, and anything else worth knowing.
+    /// What the baseline is, the target that the project has set, and other remarks.
     pub note: String,
 }
 
 impl Figure {
-    /// A figure that stands by itself.
+    /// A figure without a baseline.
     pub fn alone(engine: &'static str, name: impl Into<String>, value: f64, unit: &'static str, note: &str) -> Self {
         Self { name: name.into(), engine, value, unit, limit: None, ratio: None, note: note.to_owned() }
     }
 
-    /// A figure beside its limit.
+    /// A figure with its baseline.
     pub fn beside(
         engine: &'static str,
         name: impl Into<String>,
@@ -42,7 +42,7 @@ impl Figure {
     }
 }
 
-/// The latency that so many of a hundred do not exceed, in milliseconds.
+/// A percentile of latencies, in milliseconds.
 pub(crate) fn percentile_ms(latencies: &[Duration], percentile: usize) -> f64 {
     let mut sorted = latencies.to_vec();
     sorted.sort_unstable();
@@ -50,7 +50,7 @@ pub(crate) fn percentile_ms(latencies: &[Duration], percentile: usize) -> f64 {
     sorted.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1_000.0)
 }
 
-/// The figures as a table.
+/// Formats figures as a table.
 pub fn table(figures: &[Figure]) -> String {
     let mut lines = vec![format!(
         "{:<9} {:<34} {:>12} {:<9} {:>12} {:>7}  {}",

@@ -1,4 +1,4 @@
-//! A store full of people: organizations in which much has happened.
+//! Stores with generated data: organizations with many users and events.
 
 use std::{path::Path, sync::Arc};
 
@@ -29,12 +29,12 @@ use crate::{Error, Options};
 
 /// The master key of the stores that are measured.
 const MASTER_KEY: [u8; 32] = [7; 32];
-/// The events of one person's life in [`life`].
+/// The number of events per user in [`life`].
 pub(crate) const EVENTS_PER_PERSON: usize = 10;
-/// The people of one append: each brings two keys and ten events, and an append takes a thousand.
+/// The number of users per append: each needs two keys and ten events, and an append is limited to a thousand.
 const PEOPLE_PER_APPEND: usize = 100;
 
-/// Where an engine is measured: a folder on the disk that matters, and on it a server if the engine needs one.
+/// Where an engine is measured: a directory on the disk to be measured and, for PostgreSQL, a server on the same disk.
 pub(crate) struct Place {
     pub(crate) engine: &'static str,
     pub(crate) directory: TempDir,
@@ -42,12 +42,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The engines that are to be measured.
+    /// The engines to be measured.
     pub(crate) fn engines(options: &Options) -> Result<Vec<&'static str>, Error> {
         let is_chosen = |engine: &&str| options.engine.as_deref().is_none_or(|chosen| chosen == *engine);
         let engines: Vec<&str> = ["sqlite", "postgres"].into_iter().filter(is_chosen).collect();
         if engines.is_empty() {
-            return Err("there is no such engine: choose sqlite or postgres".into());
+            return Err("no such engine: choose sqlite or postgres".into());
         }
         Ok(engines)
     }
@@ -68,7 +68,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// On a server, with so many partitions, or in a folder, with a master key that is [`MASTER_KEY`].
+    /// Opens a store on a server, with this many partitions, or in a directory. The master key is [`MASTER_KEY`].
     pub(crate) async fn open(
         server: Option<&PrivatePostgres>,
         directory: &Path,
@@ -97,7 +97,7 @@ impl Store {
         Ok(Views::open(log, Arc::clone(&self.vault), tables, models()).await?)
     }
 
-    /// An organization with this many events.
+    /// Creates an organization with this many events.
     pub(crate) async fn fill(&self, events: usize) -> Result<OrganizationId, Error> {
         let organization = new_id();
         self.append(organization, true).await?;
@@ -105,7 +105,7 @@ impl Store {
         Ok(organization)
     }
 
-    /// More events of an organization that exists.
+    /// Adds events to an existing organization.
     pub(crate) async fn add(&self, organization: OrganizationId, events: usize) -> Result<(), Error> {
         for _ in 0..events / (PEOPLE_PER_APPEND * EVENTS_PER_PERSON) {
             self.append(organization, false).await?;
@@ -113,7 +113,7 @@ impl Store {
         Ok(())
     }
 
-    /// An organization by this number with so many users, who were invited.
+    /// Creates the organization of this number, with invited users.
     pub(crate) async fn populate(&self, number: usize, users: usize) -> Result<(), Error> {
         let organization: OrganizationId = new_id();
         let domain = format!("org{number}.example");
@@ -130,7 +130,7 @@ impl Store {
             let user: UserId = new_id();
             let which = number * users + person;
             let (first, last) = (FIRST_NAMES[which % FIRST_NAMES.len()], LAST_NAMES[which / 7 % LAST_NAMES.len()]);
-            // Of a million, a thousand have a name that nobody else has.
+            // One in a thousand has a rare name.
             let last = if which % 1_000 == 77 { "Quillfeather" } else { last };
             let email = format!("{}.{}.{person}@{domain}", normalized(first), normalized(last));
             let invited = user::Event::Invited {
@@ -143,7 +143,7 @@ impl Store {
             };
             domain_events.push((StreamId::new(organization, format!("user-{user}"))?, invited.into()));
         }
-        // An append takes a thousand keys, and everybody brings two.
+        // An append is limited to a thousand keys, and each user has two.
         for (part, domain_events) in domain_events.chunks(400).enumerate() {
             let meta = Meta::by(Actor::Operator);
             let SealedEvents { events, keys } = self.vault.seal(organization, domain_events, &meta).await?;
@@ -158,7 +158,7 @@ impl Store {
         let people: Vec<UserId> = (0..PEOPLE_PER_APPEND).map(|_| new_id()).collect();
         let mut domain_events = Vec::new();
         for step in 0..EVENTS_PER_PERSON {
-            // Others come between the events of one person.
+            // Interleave the events of users.
             for user in &people {
                 domain_events.push(life(organization, *user, step)?);
             }
@@ -250,7 +250,7 @@ const LAST_NAMES: [&str; 40] = [
     "Zhang",
 ];
 
-/// What happens to somebody at one step: invited, at work, signed in and out, and let go.
+/// The event at one step in the life cycle of a user: invited, active, signed in and out, deactivated.
 fn life(organization: OrganizationId, user: UserId, step: usize) -> Result<(StreamId, DomainEvent), Error> {
     let (agent, reader) = (Role::Agent.ceiling(), Role::ReadOnly.ceiling());
     let narrowed = Permissions { reports: Access::None, ..reader };

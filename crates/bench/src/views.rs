@@ -1,4 +1,4 @@
-//! Folding read models: from nothing, and into tables that serve.
+//! Folding read models: from an empty table, and into tables in use.
 
 use porttask_projections::models;
 use porttask_runtime::log::{EventLog, Offset, PartitionId};
@@ -9,7 +9,7 @@ use crate::{
     store::{Place, Store},
 };
 
-/// Measures both engines, or the one that was chosen.
+/// Measures both engines, or the chosen one.
 pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Figure>, Error> {
     let mut figures = Vec::new();
     if options.figure.as_deref().is_some_and(|wanted| !"fold_from_nothing fold_live".contains(wanted)) {
@@ -22,19 +22,21 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
         let store = Store::open(server.as_ref(), directory.path(), 2).await?;
         progress(&format!("{engine}: recording {events} events"));
         let organization = store.fill(events).await?;
-        progress(&format!("{engine}: folding {events} events from nothing"));
+        progress(&format!("{engine}: folding {events} events into empty tables"));
         let views = store.views(server.as_ref(), directory.path()).await?;
-        let home = store.log.partition_of(organization).await?.ok_or("the organization has no home")?;
+        let home = store.log.partition_of(organization).await?.ok_or("the organization has no partition")?;
         let reading = read(store.log.as_ref(), home).await?;
 
         let start = Instant::now();
         views.rebuild_all(&|_| ()).await?;
         let rate = events as f64 / start.elapsed().as_secs_f64();
         let bar = if engine == "sqlite" { 50_000 } else { 35_000 };
-        let note = format!("{events} events into all models, indexes built after; beside reading them; bar {bar}/s");
+        let note = format!(
+            "{events} events into all models, indexes built afterwards; compared with reading them; target {bar}/s"
+        );
         figures.push(Figure::beside(engine, "fold_from_nothing", rate, "events/s", reading, &note));
 
-        progress(&format!("{engine}: folding into live indexes"));
+        progress(&format!("{engine}: folding into tables with indexes"));
         let more = events / 10;
         store.add(organization, more).await?;
         let head = store.log.heads().await?.into_iter().find(|it| it.position.partition == home);
@@ -43,17 +45,18 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
         views.run();
         for model in models() {
             if !views.wait_for(model.table().name, position, Duration::from_secs(600)).await? {
-                return Err(format!("{} did not arrive: {:?}", model.table().name, views.status()).into());
+                return Err(format!("{} did not catch up: {:?}", model.table().name, views.status()).into());
             }
         }
         let rate = more as f64 / start.elapsed().as_secs_f64();
-        let note = format!("at {events} events, all models with their indexes; beside reading them; bar 15000/s");
+        let note =
+            format!("at {events} events, all models with their indexes; compared with reading them; target 15000/s");
         figures.push(Figure::beside(engine, "fold_live", rate, "events/s", reading, &note));
     }
     Ok(figures)
 }
 
-/// Events per second, read once in the pages in which they are folded.
+/// Events per second when a partition is read once, in the page size of folding.
 async fn read(log: &dyn EventLog, partition: PartitionId) -> Result<f64, Error> {
     let (start, mut after, mut count) = (Instant::now(), Offset::START, 0);
     loop {

@@ -7,28 +7,28 @@ use porttask_bench::{Options, table};
 
 use crate::cli::Error;
 
-/// Measurements need the server programs of PostgreSQL for a private server; `--engine sqlite` does without.
+/// Benchmarks start a private PostgreSQL server, which must be installed; `--engine sqlite` does not need it.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// Only this group of measurements: append, views, service, access.
+    /// Only this group of benchmarks: append, views, service or access.
     #[arg(long)]
     only: Option<String>,
     /// Only this engine: sqlite or postgres.
     #[arg(long)]
     engine: Option<String>,
-    /// Only measurements whose name contains this, as in append_callers_64.
+    /// Only figures whose name contains this, such as append_callers_64.
     #[arg(long)]
     figure: Option<String>,
-    /// The folder for the stores that are measured, on the disk that matters; they are removed at the end.
+    /// The directory for the measured stores, on the disk to be measured. They are removed at the end.
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     directory: PathBuf,
-    /// Where the figures are written as JSON.
+    /// The file to write the figures to, as JSON.
     #[arg(long, default_value = "target/bench.json")]
     output: PathBuf,
     /// Seconds per measurement.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// Leave out what takes minutes: the million events and the long reader.
+    /// Skip the slow benchmarks: a million events, and the long reader.
     #[arg(long)]
     quick: bool,
 }
@@ -36,7 +36,7 @@ pub(crate) struct BenchArgs {
 impl BenchArgs {
     pub(crate) async fn run(self) -> Result<(), Error> {
         if !(0.01..=3_600.0).contains(&self.seconds) {
-            return Err("--seconds must lie between 0.01 and 3600".into());
+            return Err("--seconds must be between 0.01 and 3600".into());
         }
         let Self { only, engine, figure, directory, output, seconds, quick } = self;
         let options = Options { only, engine, figure, directory, seconds, quick };
@@ -46,7 +46,7 @@ impl BenchArgs {
             std::fs::create_dir_all(parent)?;
         }
         std::fs::write(&output, serde_json::to_vec_pretty(&figures)?)?;
-        eprintln!("written to {}", output.display());
+        eprintln!("Written to {}", output.display());
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What requests and connections may cost, as the configuration says.
+//! The options for rate limits, sessions and connections.
 
 use std::time::Duration;
 
@@ -10,48 +10,50 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::Error;
 
-/// Files that are open beside connections: the log, its readers, what hashes and mails need.
+/// File descriptors reserved for the log, its readers, password hashing and email.
 const OTHER_FILES: u64 = 200;
 
-/// What requests and connections may cost.
+/// Limits on requests, sessions and connections.
 #[derive(Args)]
 pub(crate) struct BoundsArgs {
-    /// Attempts a minute to sign in and to take up links, from one address (of IPv6: from one /64). 0 is no limit.
+    /// Attempts to sign in or redeem a link, per minute and IP address (IPv6: per /64). 0 means no limit.
     #[arg(long, env = "PORTTASK_RATE_ATTEMPTS", default_value_t = 20)]
     rate_attempts: u32,
-    /// Requests a minute of one session; up to a quarter of them at once. 0 is no limit.
+    /// Requests per minute and token; bursts of up to a quarter. 0 means no limit.
     #[arg(long, env = "PORTTASK_RATE_SESSION", default_value_t = 1_200)]
     rate_session: u32,
-    /// Requests a minute without a valid token, from one address; up to a quarter of them at once. 0 is no limit.
+    /// Requests without a valid token, per minute and IP address (IPv6: per /64); bursts of up to a quarter. 0 means no
+    /// limit.
     #[arg(long, env = "PORTTASK_RATE_STRANGERS", default_value_t = 600)]
     rate_strangers: u32,
-    /// Failed attempts to sign in with one mail address from one network that cost no pause; then it doubles from a
-    /// second to 15 minutes. 0 is no limit.
+    /// Failed sign-ins with one email address from one network before further attempts are delayed, by a pause that
+    /// doubles from 1 second to 15 minutes. 0 means no limit.
     #[arg(long, env = "PORTTASK_FREE_ATTEMPTS", default_value_t = 5)]
     free_attempts: u32,
-    /// The same with whatever mail addresses from one network in an hour; devices that signed in before do not wait.
+    /// The same for failed sign-ins with any email address, per network and hour. Devices that have signed in before
+    /// are not delayed. 0 means no limit.
     #[arg(long, env = "PORTTASK_FREE_ATTEMPTS_NETWORK", default_value_t = 50)]
     free_attempts_network: u32,
-    /// Failed attempts in a day with one mail address from everywhere; beyond, only devices that signed in before are
-    /// looked at, until an admin unlocks the account. 0 is no limit.
+    /// Failed sign-ins with one email address, from anywhere, per day. Above this, only devices that have signed in
+    /// before may try, until an admin unlocks the account. 0 means no limit.
     #[arg(long, env = "PORTTASK_ATTEMPTS_CEILING", default_value_t = 100)]
     attempts_ceiling: u32,
-    /// How long a session lasts at most.
+    /// Maximum lifetime of a session, in hours.
     #[arg(long, env = "PORTTASK_SESSION_HOURS", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=720))]
     session_hours: u32,
-    /// How long a session lasts that nobody uses. 0 is as long as all others.
+    /// Seconds after which an idle session ends. 0 means no limit.
     #[arg(long, env = "PORTTASK_SESSION_IDLE_SECONDS", default_value_t = 1_800, value_parser = clap::value_parser!(u32).range(..=2_592_000))]
     session_idle_seconds: u32,
-    /// How many connections may be open.
+    /// Maximum open connections.
     #[arg(long, env = "PORTTASK_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
-    /// How long the head of a request may take.
+    /// Maximum seconds to receive the head of a request.
     #[arg(long, env = "PORTTASK_HEAD_TIMEOUT_SECONDS", default_value_t = 10, value_parser = seconds())]
     head_timeout_seconds: u64,
-    /// How long a request may take until it is answered.
+    /// Maximum seconds from the head of a request to its response.
     #[arg(long, env = "PORTTASK_REQUEST_TIMEOUT_SECONDS", default_value_t = 30, value_parser = seconds())]
     request_timeout_seconds: u64,
-    /// How long a connection is kept without a request; longer than a proxy in front keeps it.
+    /// Seconds after which an idle connection is closed. Must be longer than the idle timeout of a proxy in front.
     #[arg(long, env = "PORTTASK_IDLE_TIMEOUT_SECONDS", default_value_t = 75, value_parser = seconds())]
     idle_timeout_seconds: u64,
 }
@@ -78,19 +80,25 @@ impl BoundsArgs {
         AttemptLimits { free, free_of_network, ceiling: self.attempts_ceiling }
     }
 
-    /// What connections may cost, as far as the operating system lets the process have so many.
+    /// The limits on connections. Their number is reduced to what the operating system permits.
     ///
     /// # Errors
-    /// If it lets it have hardly any.
+    /// If the limit of open files is too low to serve at all.
     pub(crate) fn connections(&self) -> Result<Connections, Error> {
         let wanted = u64::from(self.max_connections);
         let files = open_files(wanted + OTHER_FILES);
         let most = wanted.min(files.saturating_sub(OTHER_FILES));
         if most == 0 {
-            return Err(format!("only {files} files may be open, which is too few to serve: raise `ulimit -n`").into());
+            return Err(
+                format!("the limit of {files} open files is too low to serve: raise it with `ulimit -n`").into()
+            );
         }
         if most < wanted {
-            tracing::warn!(most, wanted, "fewer connections than asked for: raise the limit of open files (ulimit -n)");
+            tracing::warn!(
+                most,
+                wanted,
+                "max_connections is reduced by the limit of open files: raise it with `ulimit -n`"
+            );
         }
         Ok(Connections {
             most: usize::try_from(most)?,
@@ -101,7 +109,7 @@ impl BoundsArgs {
     }
 }
 
-/// How many files may be open, raised to what is wanted as far as the process may raise it.
+/// The limit of open files, raised towards `wanted` as far as permitted.
 fn open_files(wanted: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let Some(current) = current else { return u64::MAX };

@@ -9,19 +9,19 @@ use crate::{
     tasks, views,
 };
 
-/// Any reason for which a command failed, for the person at the terminal.
+/// Why a command failed, as printed to the user.
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The administration platform of PortTask.
 ///
-/// The event log is kept in the data folder, or in the PostgreSQL database that DATABASE_URL names.
+/// The event log is stored in the data directory, or in the PostgreSQL database specified by DATABASE_URL.
 #[derive(Parser)]
 #[command(name = "porttask", version)]
 pub(crate) struct Cli {
-    /// The configuration file; otherwise ./porttask.toml, if there is one.
+    /// The configuration file. Default: ./porttask.toml, if it exists.
     #[arg(long, env = "PORTTASK_CONFIG", global = true)]
     config: Option<PathBuf>,
-    /// What is logged to standard error, as a filter: info, or warn,porttask_infra=debug
+    /// Log filter for standard error, such as info, or warn,porttask_infra=debug
     #[arg(long, env = "PORTTASK_LOG", default_value = "warn", global = true)]
     pub(crate) log: String,
     #[command(subcommand)]
@@ -30,17 +30,17 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve the HTTP API. The first start makes the platform and prints a link for its first super admin.
+    /// Serve the HTTP API. The first start initializes the platform and prints a link for its first super admin.
     Serve {
         #[command(flatten)]
         storage: StorageArgs,
         #[command(flatten)]
         service: Box<ServiceArgs>,
     },
-    /// Make the platform, and a link by which somebody becomes its first super admin.
+    /// Initialize the platform, and print a link to create its first super admin.
     ///
-    /// The link is good once and for an hour; run it again for another one. With PORTTASK_ADMIN_EMAIL and
-    /// PORTTASK_ADMIN_PASSWORD no link is needed.
+    /// The link can be used once, within an hour; run the command again for a new one. If PORTTASK_ADMIN_EMAIL and
+    /// PORTTASK_ADMIN_PASSWORD are set, the super admin is created without a link.
     Init {
         #[command(flatten)]
         storage: StorageArgs,
@@ -49,33 +49,33 @@ enum Command {
     },
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
-    /// Show the configuration that is in force, and where each value comes from. Takes the options of serve.
+    /// Show the effective configuration and the source of each value. Accepts the options of serve.
     Config {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
-        /// Print a configuration file that says what can be configured, and change nothing.
+        /// Print an example configuration file with all settings, commented out.
         #[arg(long, conflicts_with = "json")]
         example: bool,
     },
-    /// Look into the event log.
+    /// Inspect the event log.
     Events {
         #[command(flatten)]
         storage: StorageArgs,
         #[command(subcommand)]
         command: events::Command,
     },
-    /// Look after the read models: the tables that listings and dashboards are made of.
+    /// List, verify or rebuild the read models: the tables behind listings and dashboards.
     Views {
         #[command(flatten)]
         storage: StorageArgs,
         #[command(subcommand)]
         command: views::Command,
     },
-    /// Look after tasks: what is left to be done because something happened, as mail to be sent.
+    /// List and retry background tasks that events have triggered, such as emails to be sent.
     ///
-    /// The running service carries them out by itself. What fails is tried again for hours, and dead then: it is listed here
-    /// with its cause until somebody revives it.
+    /// The running service executes them. A task that fails is retried for hours and then dead-lettered: it is listed
+    /// here with its last error until it is retried.
     Tasks {
         #[command(flatten)]
         storage: StorageArgs,
@@ -90,28 +90,28 @@ enum Command {
         #[command(subcommand)]
         command: constraints::Command,
     },
-    /// Look after the keys by which personal data is sealed.
+    /// Manage the keys that encrypt personal data.
     Keys {
         #[command(flatten)]
         storage: StorageArgs,
         #[command(subcommand)]
         command: keys::Command,
     },
-    /// Bring people or things in from files.
+    /// Import data from files.
     Import {
         #[command(flatten)]
         storage: StorageArgs,
         #[command(subcommand)]
         command: import::Command,
     },
-    /// Take things out; that they were taken is recorded first.
+    /// Export data. Every export is recorded before any data is written.
     Export {
         #[command(flatten)]
         storage: StorageArgs,
         #[command(subcommand)]
         command: export::Command,
     },
-    /// Measure this machine: each figure beside its limit, taken in the same run.
+    /// Run benchmarks, each compared with a baseline measured in the same run.
     Bench(bench::BenchArgs),
 }
 

@@ -1,12 +1,12 @@
-//! The configuration: flags before the environment before a file before defaults, in one mechanism.
+//! The configuration. Precedence: flags, environment variables, configuration file, defaults.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `file.rs` | `porttask.toml`, and what is wrong with it |
-//! | `show.rs` | `porttask config`: what holds and where it comes from |
+//! | `file.rs` | reading and validating `porttask.toml` |
+//! | `show.rs` | `porttask config`: effective values and their sources |
 //!
-//! What the file says becomes the default of the flag of the same name before the command line is parsed: then flags and
-//! variables go before it by themselves, and `--help` shows it.
+//! The values of the file become the defaults of the flags with the same names before the command line is parsed: so
+//! flags and variables take precedence, and `--help` shows the values.
 
 mod file;
 mod show;
@@ -31,13 +31,13 @@ use crate::{
     storage::StorageArgs,
 };
 
-/// The file that is read if there is one and none is named.
+/// The default configuration file.
 const FILE: &str = "porttask.toml";
 const VARIABLE: &str = "PORTTASK_CONFIG";
 
-/// What can be configured: an option of `porttask serve`.
+/// A setting: an option of `porttask serve`.
 struct Setting {
-    /// Its name in the file.
+    /// Its key in the file.
     key: String,
     argument: Arg,
 }
@@ -56,10 +56,10 @@ impl Setting {
     }
 }
 
-/// Reads the configuration: the command, and everything that is in force.
+/// Parses the command line and the configuration file: the command, and the effective configuration.
 ///
 /// # Errors
-/// If the file or the command line is not as it must be.
+/// If the file or the command line is invalid.
 pub(crate) fn read(arguments: Vec<OsString>) -> Result<(Cli, Effective), Error> {
     let command = command();
     let settings = settings(&command);
@@ -82,12 +82,12 @@ pub(crate) fn read(arguments: Vec<OsString>) -> Result<(Cli, Effective), Error> 
     }
 }
 
-/// The command line. `porttask config` takes the options whose effect it shows.
+/// The command line. `porttask config` accepts the options that it reports on.
 fn command() -> Command {
     Cli::command().mut_subcommand("config", |config| ServiceArgs::augment_args(StorageArgs::augment_args(config)))
 }
 
-/// What can be configured, in the order of the help.
+/// The settings, in the order of the help.
 fn settings(command: &Command) -> Vec<Setting> {
     let serve = command.find_subcommand("serve").into_iter().flat_map(Command::get_arguments);
     let all = serve.chain(command.get_arguments());
@@ -96,7 +96,7 @@ fn settings(command: &Command) -> Vec<Setting> {
     configured.map(|argument| Setting { key: key(argument), argument: argument.clone() }).collect()
 }
 
-/// The file to read: named by a flag or the environment, or the one in the working directory.
+/// The file to read: specified by a flag or a variable, or the default one if it exists.
 fn path(command: &Command, arguments: &[OsString]) -> Option<PathBuf> {
     let matches = command.clone().ignore_errors(true).try_get_matches_from(arguments);
     let named = matches.ok().and_then(|matches| deepest(&matches).get_one::<PathBuf>("config").cloned());
@@ -104,7 +104,7 @@ fn path(command: &Command, arguments: &[OsString]) -> Option<PathBuf> {
     named.or_else(|| Some(PathBuf::from(FILE)).filter(|path| path.exists()))
 }
 
-/// The command line with the file's values as defaults. A variable that is empty is as none.
+/// The command line with the file's values as defaults. An empty variable counts as unset.
 fn prepare(command: Command, file: Option<&File>, ignored: &BTreeSet<String>) -> Command {
     let names: Vec<String> = command.get_subcommands().map(|it| it.get_name().to_owned()).collect();
     let command = names
@@ -126,12 +126,13 @@ fn prepare(command: Command, file: Option<&File>, ignored: &BTreeSet<String>) ->
     })
 }
 
-/// The matches of the command that was chosen in the end.
+/// The matches of the innermost subcommand.
 fn deepest(matches: &ArgMatches) -> &ArgMatches {
     matches.subcommand().map_or(matches, |(_, matches)| deepest(matches))
 }
 
-/// A secret may be given as itself or in a file. If both are, the form that is given with more force holds.
+/// A secret can be set directly or by the path of a file. If both are set, the form with the higher precedence wins.
+/// Returns the keys of the forms that lose.
 fn weaker_forms(settings: &[Setting], matches: &ArgMatches, file: Option<&File>) -> BTreeSet<String> {
     let force = |key: &str| match source(matches, key) {
         Some(ValueSource::CommandLine) => 3,
@@ -152,12 +153,12 @@ fn weaker_forms(settings: &[Setting], matches: &ArgMatches, file: Option<&File>)
     weaker
 }
 
-/// Where a value comes from, if the command knows it at all.
+/// The source of a value, if the command has that option.
 fn source(matches: &ArgMatches, key: &str) -> Option<ValueSource> {
     matches.try_contains_id(key).ok().filter(|is_there| *is_there).and_then(|_| matches.value_source(key))
 }
 
-/// If what is wrong stands in the file, says so.
+/// Reports an invalid value with its file and line, if it came from the file.
 fn blame(error: clap::Error, file: Option<&File>, settings: &[Setting]) -> Error {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
@@ -184,7 +185,7 @@ impl Setting {
     }
 }
 
-/// A path as it is told to people.
+/// A path, as displayed.
 fn told(path: &Path) -> String {
     path.display().to_string()
 }

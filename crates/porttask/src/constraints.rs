@@ -9,17 +9,17 @@ use crate::{cli::Error, node::Node, storage::StorageArgs};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Compare the constraints that the log keeps with its events; appends go on meanwhile.
+    /// Compare the stored constraints with the events. Appends continue meanwhile.
     ///
-    /// Ends with an error if anything differs; `porttask constraints rebuild` repairs it.
+    /// Fails if anything differs; `porttask constraints rebuild` repairs it.
     Verify {
-        /// One JSON object per line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
     /// Rebuild the constraints from the events, and print what differed.
     Rebuild {
-        /// One JSON object per line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
@@ -34,9 +34,11 @@ impl Command {
                 let faults = constraints.verify().await?;
                 say(&faults, json)?;
                 if !faults.is_empty() {
-                    return Err(
-                        format!("{} discrepancies: `porttask constraints rebuild` repairs them", faults.len()).into()
-                    );
+                    return Err(format!(
+                        "{} discrepancies: run `porttask constraints rebuild` to repair them",
+                        faults.len()
+                    )
+                    .into());
                 }
                 if !json {
                     println!("OK");

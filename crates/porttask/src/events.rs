@@ -1,4 +1,4 @@
-//! `porttask events`: looking into the log.
+//! `porttask events`: inspecting the log.
 
 use std::{
     borrow::Cow,
@@ -14,43 +14,43 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{cli::Error, storage::StorageArgs};
 
-/// How many events are read at a time.
+/// Events per read.
 const PAGE: usize = 500;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Print the latest events and, with --follow, those to come.
+    /// Print the latest events and, with --follow, new ones as they are recorded.
     Tail(Tail),
-    /// Print one event whole, and whether it still has the hash under which it was recorded.
+    /// Print one event in full, and verify its hash.
     Show(Show),
-    /// Declare that the log was put back from a copy: begins a new incarnation, so that readers start anew.
+    /// Declare that the log was restored from a backup: starts a new incarnation, so that readers start over.
     ///
-    /// To be run once after the copy was put back and before anything else uses it. What was derived from the log
-    /// before, such as listings and cursors, is then refused instead of continued wrongly.
+    /// Run it once after the restore, before anything else uses the log. State derived from the former log, such as
+    /// read models and cursors, is then rejected instead of being continued incorrectly.
     Restored,
 }
 
 #[derive(Args)]
 pub(crate) struct Tail {
-    /// How many of the latest events to print, per partition.
+    /// Number of events to print, per partition.
     #[arg(long, short = 'n', default_value_t = 10)]
     lines: u64,
-    /// Only this partition; all of them by default.
+    /// Only this partition. Default: all partitions.
     #[arg(long)]
     partition: Option<u16>,
-    /// Go on with the events to come, until interrupted.
+    /// Print new events as they are recorded, until interrupted.
     #[arg(long, short)]
     follow: bool,
-    /// One JSON object per line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Args)]
 pub(crate) struct Show {
-    /// Its place, as in 0:17 (partition:offset).
+    /// The position of the event as partition:offset, such as 0:17.
     position: Position,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -75,7 +75,7 @@ impl Tail {
         let chosen: Vec<&Head> =
             heads.iter().filter(|head| self.partition.is_none_or(|it| head.position.partition.0 == it)).collect();
         if chosen.is_empty() {
-            return Err(format!("there is no such partition: the log has 0 to {}", heads.len() - 1).into());
+            return Err(format!("no such partition: the log has partitions 0 to {}", heads.len() - 1).into());
         }
         for head in &chosen {
             let Position { partition, offset } = head.position;
@@ -84,7 +84,7 @@ impl Tail {
         if !self.follow {
             return Ok(());
         }
-        eprintln!("Following the log; Ctrl-C ends it.");
+        eprintln!("Following the log. Press Ctrl-C to stop.");
         let (sender, mut receiver) = mpsc::channel(1);
         let mut followers = JoinSet::new();
         for head in chosen {
@@ -130,7 +130,7 @@ impl Tail {
     }
 }
 
-/// Hands on what comes after `head`.
+/// Sends the events after `head`.
 async fn follow(log: Arc<dyn EventLog>, head: Head, events: mpsc::Sender<Vec<RecordedEvent>>) -> Result<(), Error> {
     let mut follower = Follower::after(log, &head).await?;
     while events.send(follower.next(PAGE).await?).await.is_ok() {}
@@ -140,7 +140,7 @@ async fn follow(log: Arc<dyn EventLog>, head: Head, events: mpsc::Sender<Vec<Rec
 impl Show {
     async fn run(self, log: &dyn EventLog) -> Result<(), Error> {
         let Position { partition, offset } = self.position;
-        let none = || format!("there is no event at {}", self.position);
+        let none = || format!("there is no event at position {}", self.position);
         let before = offset.0.checked_sub(1).ok_or_else(none)?;
         let found = log.read_partition(partition, Offset(before), 1).await?.pop();
         let event = found.filter(|event| event.position == self.position).ok_or_else(none)?;
@@ -158,15 +158,17 @@ impl Show {
             println!("meta          {}", readable(&event.meta));
         }
         if !event.is_intact() {
-            return Err(
-                format!("the event at {} is damaged: it has not the hash it was recorded with", self.position).into()
-            );
+            return Err(format!(
+                "the event at position {} is damaged: its hash does not match the recorded one",
+                self.position
+            )
+            .into());
         }
         Ok(())
     }
 }
 
-/// An event as one line of JSON. JSON in it stays as it is to the byte, so that its hash can be computed from the line.
+/// An event as one line of JSON. JSON payloads are embedded verbatim, so that the hash can be computed from the line.
 #[derive(Serialize)]
 struct EventLine<'a> {
     partition: u16,
@@ -206,7 +208,7 @@ fn as_json(event: &RecordedEvent) -> Result<String, serde_json::Error> {
     })
 }
 
-/// JSON on one line as it is, anything else as text.
+/// Single-line JSON verbatim, anything else as text.
 fn verbatim(bytes: &[u8]) -> Verbatim<'_> {
     match serde_json::from_slice::<&RawValue>(bytes) {
         Ok(json) if !json.get().contains(['\n', '\r']) => Verbatim::Json(json),
@@ -214,7 +216,7 @@ fn verbatim(bytes: &[u8]) -> Verbatim<'_> {
     }
 }
 
-/// On one line, and without anything that a terminal would obey.
+/// On one line, with control characters escaped.
 fn readable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.chars().map(|it| if it.is_control() { it.escape_default().to_string() } else { it.to_string() }).collect()

@@ -1,4 +1,4 @@
-//! `porttask export`: what leaves the platform, recorded before its first byte.
+//! `porttask export`: exports, recorded before the first byte is written.
 
 use std::{
     fs::File,
@@ -31,49 +31,49 @@ use porttask_runtime::{
 
 use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
 
-/// How long the read models may take to come to what is recorded.
+/// Maximum time for the read models to catch up with the recorded export.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Write the audit log of an organization, the oldest entry first.
+    /// Export the audit log of an organization, oldest entry first.
     ///
-    /// That it was taken out becomes an entry of its own, by the operator: the last that is written.
+    /// The export itself is recorded as an entry, with the operator as its actor: the last entry of the file.
     Audit(Audit),
 }
 
 #[derive(Args)]
 pub(crate) struct Audit {
-    /// Whose: the id or the domain of an organization.
+    /// The id or domain of the organization.
     #[arg(long)]
     organization: String,
-    /// As CSV with a line of names, or as one JSON object per line.
+    /// The format: CSV with a header line, or one JSON object per line.
     #[arg(long, value_enum, default_value_t = Form::Csv)]
     format: Form,
-    /// Only by this user, by id or mail address; `platform` for the operator and the platform itself.
+    /// Only entries of this actor: the id or email address of a user, or `platform` for the operator and the system.
     #[arg(long)]
     actor: Option<String>,
-    /// Only this action, as in user.role_changed, or all that happens to one kind of thing, as in user.
+    /// Only this action, such as user.role_changed, or all actions of a category, such as user.
     #[arg(long)]
     action: Option<String>,
-    /// Only what happened to this: an id, or the mail address of a user.
+    /// Only entries with this target: an id, or the email address of a user.
     #[arg(long)]
     target: Option<String>,
-    /// Only from this instant on, as in 2026-01-01T00:00:00Z.
+    /// Only entries recorded at or after this time, such as 2026-01-01T00:00:00Z.
     #[arg(long)]
     from: Option<Timestamp>,
-    /// Only before this instant.
+    /// Only entries recorded before this time.
     #[arg(long)]
     until: Option<Timestamp>,
-    /// Only entries with all of these words; names of people are not among them.
+    /// Only entries that contain all of these words. Names of people are not searched.
     #[arg(long)]
     text: Option<String>,
-    /// The file to write, which only its owner may read; otherwise standard output.
+    /// The file to create, readable by its owner only. Default: standard output.
     #[arg(long)]
     output: Option<PathBuf>,
 }
 
-/// In which form something is taken out.
+/// The format of an export.
 #[derive(Clone, Copy, ValueEnum)]
 enum Form {
     Csv,
@@ -98,7 +98,7 @@ impl Audit {
         let asked = Asked { actor, action, target, from: self.from, until: self.until, text };
         let filter = asked.filter(&*node.database, &node.vault, organization).await?;
         if filter.is_for_nobody() {
-            return Err(format!("nobody in {} has this address", self.organization).into());
+            return Err(format!("no user in {} has this email address", self.organization).into());
         }
 
         let mut out = self.output()?;
@@ -107,13 +107,13 @@ impl Audit {
         let command = export::Command::TakeAuditLog { format, selection: filter.recorded(organization) };
         let request = Request::new(organization, Meta::by(Actor::Operator)).needing(Capability::Settle);
         let done = executor.execute::<Export>(new_id(), command, &request).await?;
-        let position = done.position.ok_or("nothing was recorded, so nothing is written")?;
+        let position = done.position.ok_or("the export was not recorded, so nothing is written")?;
 
         let views = node.views(storage).await?;
         views.run();
         for view in [view::AuditLog::NAME, Users::NAME] {
             if !views.wait_for(view, position, PATIENCE).await? {
-                return Err("the read models did not come to what is recorded: see `porttask views list`".into());
+                return Err("the read models did not catch up in time: see `porttask views list`".into());
             }
         }
         let log = Arc::new(AuditLog::open(Arc::clone(&node.database), Arc::clone(&node.vault), views).await?);
@@ -128,7 +128,7 @@ impl Audit {
         out.flush()?;
         drop(progress);
         if let Some(file) = &self.output {
-            eprintln!("{count} entries in {}", file.display());
+            eprintln!("Wrote {count} entries to {}", file.display());
         }
         Ok(())
     }

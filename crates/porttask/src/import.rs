@@ -1,4 +1,4 @@
-//! `porttask import`: users from a file.
+//! `porttask import`: importing users from a file.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use porttask_app::identity::organizations::StatusAllows;
 use porttask_app::identity::{
-    import::{Fault, Import, ImportOrder, Line, LineReport, LineResult, read, role_named},
+    import::{Fault, Import, ImportRequest, Line, LineReport, LineResult, read, role_named},
     organizations,
 };
 use porttask_domain::{Actor, Meta, OrganizationId, identity::Role};
@@ -23,54 +23,55 @@ use uuid::Uuid;
 
 use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
 
-/// The largest file.
+/// The maximum size of a file.
 const MAX_BYTES: u64 = 100 * 1024 * 1024;
-/// How often the progress is told.
+/// The interval between progress updates.
 const EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make accounts of the people in a CSV file: one line each, below a header that names the columns.
+    /// Create accounts from a CSV file with a header line: one account per line.
     ///
-    /// Columns: name, email, and if wanted role, tickets, invoices, reports, administration. Accounts that exist stay as
-    /// they are, so it may be run again at any time. Ends with 0 if all lines are in, and with 2 if some were rejected.
+    /// Columns: name, email, and optionally role, tickets, invoices, reports, administration. Existing accounts are
+    /// left unchanged, so the import can be repeated at any time. The exit code is 0 if no line was rejected, and 2 if
+    /// some were.
     Users(Users),
 }
 
 #[derive(Args)]
 pub(crate) struct Users {
-    /// The file: UTF-8, fields separated by commas, semicolons or tabs.
+    /// The file: UTF-8, with fields separated by commas, semicolons or tabs.
     file: PathBuf,
-    /// Where they belong: the id or the domain of an organization.
+    /// The id or domain of the organization.
     #[arg(long)]
     organization: String,
-    /// What those are who have no role in the file: admin, agent, read_only or auditor.
+    /// The role of users without a role in the file: admin, agent, read_only or auditor.
     #[arg(long, default_value = "read_only", value_parser = role)]
     role: Role,
-    /// Invite everybody who has not been invited yet.
+    /// Invite all users in the file who have not been invited yet.
     #[arg(long)]
     send_invitations: bool,
-    /// How many invitations an organization may send in a day.
+    /// Invitations that an organization may send per day.
     #[arg(long, env = "PORTTASK_INVITATIONS_PER_DAY", default_value_t = 1_000)]
     invitations_per_day: u32,
-    /// For how many days an invitation is good.
+    /// Days until an invitation expires.
     #[arg(long, env = "PORTTASK_INVITATION_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
     invitation_days: u32,
-    /// Judge every line as if it were done, and record nothing.
+    /// Validate every line, and record nothing.
     #[arg(long)]
     dry_run: bool,
-    /// One JSON document.
+    /// Print one JSON document.
     #[arg(long)]
     json: bool,
 }
 
-/// Some lines were refused, and the output has told which.
+/// Some lines were rejected; the output lists them.
 #[derive(Debug)]
 pub(crate) struct SomeWereRefused;
 
 impl std::fmt::Display for SomeWereRefused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("some lines were refused")
+        f.write_str("some lines were rejected")
     }
 }
 
@@ -107,7 +108,7 @@ impl Users {
         let executor = Arc::new(Executor::new(Arc::clone(&database), Arc::clone(&vault), Arc::new(StatusAllows)));
         let import = Import::open(database, vault, executor).await?;
         let request_id = Some(format!("imp_{}", Uuid::now_v7().simple()));
-        let order = ImportOrder {
+        let order = ImportRequest {
             organization,
             meta: Meta { request_id, ..Meta::by(Actor::Operator) },
             is_retry: false,
@@ -154,7 +155,7 @@ impl Users {
             }
         }
         let Summary { registered, unchanged, rejected, invited } = summary;
-        let would = if self.dry_run { " Nothing was recorded: this was a dry run." } else { "" };
+        let would = if self.dry_run { " Dry run: nothing was recorded." } else { "" };
         Ok(writeln!(
             out,
             "{registered} registered, {unchanged} unchanged, {rejected} rejected; {invited} invited.{would}"
@@ -166,7 +167,7 @@ impl Users {
     }
 }
 
-/// How many lines ended how.
+/// The number of lines per result.
 #[derive(Serialize, Clone, Copy, Default)]
 struct Summary {
     registered: usize,
@@ -196,7 +197,7 @@ struct Document<'a> {
     lines: Vec<Told<'a>>,
 }
 
-/// A line, for whoever has the file before them.
+/// The result of a line, with its email address.
 #[derive(Serialize)]
 struct Told<'a> {
     #[serde(flatten)]
@@ -205,7 +206,7 @@ struct Told<'a> {
     email: Option<&'a String>,
 }
 
-/// The addresses, by line.
+/// The email addresses, by line.
 fn emails(lines: &[Line]) -> HashMap<u64, String> {
     let email = |line: &Line| Some((line.number, line.content.as_ref().ok()?.email.to_string()));
     lines.iter().filter_map(email).collect()
@@ -216,11 +217,15 @@ fn content(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     File::open(path).map_err(failed)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!("{}: is larger than 100 MiB: split it, each part with the header", path.display()).into());
+        return Err(format!(
+            "{}: is larger than 100 MiB: split it, and repeat the header in each part",
+            path.display()
+        )
+        .into());
     }
     Ok(bytes)
 }
 
 fn role(word: &str) -> Result<Role, &'static str> {
-    role_named(word).ok_or("it must be admin, agent, read_only or auditor")
+    role_named(word).ok_or("must be admin, agent, read_only or auditor")
 }

@@ -1,4 +1,4 @@
-//! `porttask keys`: the keys by which personal data is sealed.
+//! `porttask keys`: the keys that encrypt personal data.
 
 use clap::Subcommand;
 
@@ -6,12 +6,12 @@ use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Wrap all keys by the first of the given master keys, so that the former ones are not needed any more.
+    /// Re-encrypt all data keys under the new master key, so that old master keys can be retired.
     ///
-    /// Give both keys, the new one first: PORTTASK_MASTER_KEY="NEW OLD", and restart all nodes with both before; once
-    /// this command has ended, the new one alone is enough. It may be interrupted and begun again.
+    /// Set both keys, the new one first: PORTTASK_MASTER_KEY="NEW OLD", and restart all nodes with both before running
+    /// this command. Once it has completed, the new key is sufficient. It can be interrupted and run again.
     Rotate {
-        /// As JSON.
+        /// Print JSON.
         #[arg(long)]
         json: bool,
     },
@@ -29,7 +29,7 @@ impl Command {
             let line = serde_json::json!({"people": rotated.people, "purposes": rotated.purposes});
             println!("{}", serde_json::to_string(&line)?);
         } else {
-            println!("{} keys of people and {} of the service were wrapped anew.", rotated.people, rotated.purposes);
+            println!("Re-encrypted data keys: {} of people, {} of the service.", rotated.people, rotated.purposes);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! How mail leaves, as the command line and the environment say.
+//! The options for outgoing email.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -10,20 +10,20 @@ use crate::{cli::Error, secret, storage::StorageArgs};
 
 #[derive(Args)]
 pub(crate) struct MailArgs {
-    /// The server that takes mail: smtps://user:password@host, or smtp://user:password@host:587?tls=required. Otherwise mails
-    /// are left as files in the folder mail of the data folder.
+    /// The URL of the SMTP server: smtps://user:password@host, or smtp://user:password@host:587?tls=required. If unset,
+    /// emails are written as files to the directory mail in the data directory.
     #[arg(long, env = "PORTTASK_SMTP_URL", hide_env_values = true)]
     smtp_url: Option<String>,
-    /// A file with the URL of the server that takes mail.
+    /// A file with the URL of the SMTP server.
     #[arg(long, env = "PORTTASK_SMTP_URL_FILE")]
     smtp_url_file: Option<PathBuf>,
-    /// Who mails are from, as in PortTask <no-reply@example.com>. Otherwise no-reply at the host of the public address.
+    /// The sender of emails, such as PortTask <no-reply@example.com>. Default: no-reply at the host of the public URL.
     #[arg(long, env = "PORTTASK_MAIL_FROM")]
     mail_from: Option<String>,
 }
 
 impl MailArgs {
-    /// The way that is configured; from this domain unless it is said from whom.
+    /// Opens the configured transport; `domain` is that of the default sender.
     pub(crate) fn open(&self, storage: &StorageArgs, domain: String) -> Result<Arc<dyn MailTransport>, Error> {
         let from = self.mail_from.clone().filter(|from| !from.is_empty());
         let from = from.unwrap_or_else(|| format!("PortTask <no-reply@{domain}>"));
@@ -32,12 +32,12 @@ impl MailArgs {
             .map_err(|error| format!("{error} (PORTTASK_SMTP_URL, PORTTASK_MAIL_FROM, PORTTASK_DATA)").into())
     }
 
-    /// Where mail goes, for the person at the terminal.
+    /// How emails are sent, as printed to the user.
     pub(crate) fn way(&self, storage: &StorageArgs) -> Result<String, Error> {
         Ok(match self.smtp_url()? {
-            Some(_) => "Mail is sent through the server that PORTTASK_SMTP_URL names".to_owned(),
+            Some(_) => "Emails are sent through the SMTP server in PORTTASK_SMTP_URL".to_owned(),
             None => format!(
-                "No mail is sent: it is left as files in {}; set PORTTASK_SMTP_URL",
+                "Emails are not sent but written as files to {}; to send them, set PORTTASK_SMTP_URL",
                 storage.mail_folder().display()
             ),
         })

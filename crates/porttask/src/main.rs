@@ -21,7 +21,7 @@ mod views;
 
 use std::process::ExitCode;
 
-/// Requests, appends and folds allocate much and for short.
+/// Requests, appends and folds make many short-lived allocations.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -36,12 +36,12 @@ async fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has heard enough.
+        // The reader of our output has closed the pipe: no failure.
         Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(is_broken_pipe) => ExitCode::SUCCESS,
-        // What it says of them stands in its output.
+        // The output already lists the rejected lines.
         Err(error) if error.is::<import::SomeWereRefused>() => ExitCode::from(2),
         Err(error) => match error.downcast::<clap::Error>() {
-            // It knows where to say what, and help is no failure.
+            // clap chooses the stream and the exit code; printing help is no failure.
             Ok(error) => error.exit(),
             Err(error) => {
                 eprintln!("porttask: {error}");
@@ -51,10 +51,10 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Logs to standard error what is asked for.
+/// Logs to standard error, filtered as configured.
 fn start_logging(wanted: &str) -> Result<(), cli::Error> {
     let filter = tracing_subscriber::EnvFilter::try_new(wanted)
-        .map_err(|error| format!("PORTTASK_LOG={wanted}: {error}; write warn, info or debug, or module=level"))?;
+        .map_err(|error| format!("PORTTASK_LOG={wanted}: {error}; expected warn, info or debug, or module=level"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     Ok(())
 }

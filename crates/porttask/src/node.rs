@@ -1,4 +1,4 @@
-//! What commands work with: the log, its keys, its read models.
+//! What commands operate on: the log, its keys and its read models.
 
 use porttask_projections::models;
 use porttask_runtime::{
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::{cli::Error, master_key::Given, storage::StorageArgs};
 
-/// An open log whose personal values can be read.
+/// An open log whose personal values can be decrypted.
 pub(crate) struct Node {
     pub(crate) database: Arc<dyn Database>,
     pub(crate) vault: Arc<Vault>,
@@ -26,7 +26,7 @@ impl Node {
                 Ok(Self { database, vault: Arc::new(vault) })
             }
             Err(error) => {
-                // After any other failure, a key that was just made may be in force.
+                // After any other error, a key that was just generated may be in use.
                 if matches!(error, VaultError::OtherMasterKey(_)) {
                     given.not_in_force();
                 }
@@ -35,7 +35,7 @@ impl Node {
         }
     }
 
-    /// The read models, which do not fold by themselves.
+    /// The read models, without background folding.
     pub(crate) async fn views(&self, storage: &StorageArgs) -> Result<Arc<Views>, Error> {
         let tables = porttask_infra::views::open(&storage.storage()?).await?;
         let log = Arc::<dyn Database>::clone(&self.database);

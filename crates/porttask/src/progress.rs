@@ -1,4 +1,4 @@
-//! A line that tells how far long work has come, where somebody watches.
+//! A progress line on the terminal.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the line is written anew.
+/// The interval between updates.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Tells on a terminal; silent where nobody watches.
+/// Shows progress if standard error is a terminal; otherwise does nothing.
 pub(crate) struct Progress {
     is_watched: bool,
     told: Mutex<Option<Instant>>,
@@ -20,20 +20,20 @@ impl Progress {
         Self { is_watched: io::stderr().is_terminal(), told: Mutex::new(None) }
     }
 
-    /// So many of so many are done.
+    /// Shows that `done` of `of` units are done.
     pub(crate) fn tell(&self, what: &str, done: u64, of: u64) {
         let Ok(mut told) = self.told.lock() else { return };
         let is_due = told.is_none_or(|at| at.elapsed() >= EVERY) || done >= of;
         if self.is_watched && is_due {
             let percent = (done * 100).checked_div(of).unwrap_or(100);
-            // Whoever closed the terminal does not watch.
+            // Progress is optional: write errors are ignored.
             _ = write!(io::stderr(), "\r\x1b[K{what}: {done} of {of} ({percent} %)");
             *told = Some(Instant::now());
         }
     }
 }
 
-/// Leaves the terminal on a line of its own.
+/// Ends the progress line.
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.told.lock().is_ok_and(|told| told.is_some()) {

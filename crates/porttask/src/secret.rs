@@ -1,13 +1,13 @@
-//! Secrets, given themselves or in files.
+//! Secrets, set directly or read from files.
 
 use std::path::Path;
 
 use crate::cli::Error;
 
-/// A secret that is given as itself or as the name of a file that holds it; nothing if it is empty.
+/// A secret that is set directly or by the path of a file that contains it; `None` if it is empty or unset.
 ///
 /// # Errors
-/// If it is given in both ways, or the file cannot be read. The secret is in no error.
+/// If both are set, or the file cannot be read or is empty. Errors never contain the secret.
 pub(crate) fn given(name: &str, value: Option<&str>, file: Option<&Path>) -> Result<Option<String>, Error> {
     let value = value.filter(|value| !value.is_empty());
     let file = file.filter(|file| !file.as_os_str().is_empty());

@@ -1,4 +1,4 @@
-//! `porttask serve` and `porttask init`: the service, and its beginning.
+//! `porttask serve` and `porttask init`: the service and its initialization.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -30,47 +30,47 @@ use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 
 use crate::{bounds::BoundsArgs, cli::Error, mail::MailArgs, node::Node, secret, storage::StorageArgs};
 
-/// How long the last writes may take when all requests have ended.
+/// Maximum time for the last writes after all requests have ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// The domain of the platform's organization if the public address has none.
+/// The domain of the platform's organization if the public URL has none.
 const NO_DOMAIN: &str = "platform.internal";
 
-/// How the service is reached, and how it begins.
+/// Options of the service and its initialization.
 #[derive(Args)]
 pub(crate) struct ServiceArgs {
-    /// Where to listen.
+    /// The IP address and port to listen on.
     #[arg(long, env = "PORTTASK_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// The address that people use, as in https://admin.example.com: links in mails begin with it. Otherwise where it
-    /// listens.
+    /// The public URL, such as https://admin.example.com: links in emails start with it. Default: the address that the
+    /// service listens on.
     #[arg(long, env = "PORTTASK_PUBLIC_URL")]
     public_url: Option<String>,
-    /// Proxies whose X-Forwarded-For is believed: addresses or networks, separated by commas. Otherwise none.
+    /// Proxies whose X-Forwarded-For header is trusted: IP addresses or networks, separated by commas. Default: none.
     #[arg(long, env = "PORTTASK_TRUSTED_PROXIES", value_delimiter = ',')]
     trusted_proxies: Vec<String>,
-    /// How many invitations an organization may send in a day.
+    /// Invitations that an organization may send per day.
     #[arg(long, env = "PORTTASK_INVITATIONS_PER_DAY", default_value_t = 1_000)]
     invitations_per_day: u32,
-    /// For how many days an invitation is good.
+    /// Days until an invitation expires.
     #[arg(long, env = "PORTTASK_INVITATION_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
     invitation_days: u32,
     #[command(flatten)]
     mail: MailArgs,
     #[command(flatten)]
     bounds: BoundsArgs,
-    /// The token by which /metrics is read; without one, it is open to callers on this machine and to nobody else.
+    /// The bearer token for /metrics. Without one, only callers on this machine have access.
     #[arg(long, env = "PORTTASK_METRICS_TOKEN", hide_env_values = true)]
     metrics_token: Option<String>,
-    /// A file with the token by which /metrics is read.
+    /// A file with the bearer token for /metrics.
     #[arg(long, env = "PORTTASK_METRICS_TOKEN_FILE")]
     metrics_token_file: Option<PathBuf>,
-    /// How long requests may go on after the service was told to stop.
+    /// Maximum seconds for running requests and tasks to finish at shutdown.
     #[arg(long, env = "PORTTASK_GRACE_SECONDS", default_value_t = 20)]
     grace_seconds: u64,
-    /// For machines that start without a person: the address of the first super admin. Used once.
+    /// The email address of the first super admin, for unattended installations. Used once.
     #[arg(long, env = "PORTTASK_ADMIN_EMAIL")]
     admin_email: Option<String>,
-    /// The password of the first super admin. Used once; better in a file.
+    /// The password of the first super admin. Used once; preferably set by a file.
     #[arg(long, env = "PORTTASK_ADMIN_PASSWORD", hide_env_values = true)]
     admin_password: Option<String>,
     /// A file with the password of the first super admin.
@@ -79,7 +79,7 @@ pub(crate) struct ServiceArgs {
 }
 
 impl ServiceArgs {
-    /// Serves until it is told to stop.
+    /// Serves until SIGTERM or SIGINT.
     pub(crate) async fn serve(self, storage: &StorageArgs) -> Result<(), Error> {
         let is_production = !self.listen.ip().is_loopback() || matches!(storage.storage()?, Storage::Postgres(_));
         if is_production {
@@ -102,7 +102,7 @@ impl ServiceArgs {
         reactors.run();
         eprintln!("{}", storage.place()?);
         eprintln!("{}", self.mail.way(storage)?);
-        eprintln!("Listening on http://{address}; its API is described at http://{address}/docs");
+        eprintln!("Listening on http://{address}; API documentation at http://{address}/docs");
         let grace = Duration::from_secs(self.grace_seconds);
         app.jobs.run();
         let (stop, tasks_ended) = stopping(told_to_stop()?, &app, reactors, grace);
@@ -110,48 +110,48 @@ impl ServiceArgs {
         let settling = tokio::spawn(Arc::clone(&denial_log).run());
         let noting = tokio::spawn(Arc::clone(&activity).run());
         if !porttask_api::serve(listener, app, stop, grace).await? {
-            eprintln!("Stopped after {} s; some requests had not finished.", self.grace_seconds);
+            eprintln!("Stopped after {} s; some requests were aborted.", self.grace_seconds);
         }
         if !tasks_ended.await.unwrap_or(true) {
-            eprintln!("Some tasks or jobs had not finished: they are carried out again.");
+            eprintln!("Some tasks or jobs were aborted: they will be executed again.");
         }
         settling.abort();
         noting.abort();
         if !activity.shutdown(LAST_WORDS).await {
-            eprintln!("When some sessions and keys were last used was not noted.");
+            eprintln!("The last use of some sessions and API keys was not saved.");
         }
         if !denial_log.shutdown(LAST_WORDS).await {
-            eprintln!("Some denial_log were not taken down in the audit log.");
+            eprintln!("Some denied requests were not recorded in the audit log.");
         }
         Ok(())
     }
 
-    /// Makes the platform's organization, and its first super admin or a link for them.
+    /// Creates the platform's organization, and its first super admin or a link to create one.
     pub(crate) async fn init(self, storage: &StorageArgs) -> Result<(), Error> {
         let node = Node::open(storage).await?;
         let passwords = Passwords::new(Arc::clone(&node.database));
         let links = Links::open(&node.vault, &self.public_url(self.listen)).await?;
         if !self.begin(&node, &passwords, &links).await? {
-            eprintln!("The platform has its first super admin already: sign in.");
+            eprintln!("The platform already has a super admin: sign in.");
         }
         Ok(())
     }
 
-    /// Answers whether there was anything to do or to say.
+    /// Initializes the platform; returns whether a super admin was created or a link printed.
     async fn begin(&self, node: &Node, passwords: &Passwords, links: &Links) -> Result<bool, Error> {
         let executor = Executor::new(Arc::clone(&node.database), Arc::clone(&node.vault), Arc::new(StatusAllows));
         setup::make_platform(&executor, OrganizationName::new("PortTask")?, self.domain()?).await?;
         if let Some(admin) = self.first_super_admin()? {
             let email = admin.email.to_string();
             if setup::first_super_admin(&executor, passwords, admin, Timestamp::now()).await? {
-                eprintln!("{email} is the first super admin.");
+                eprintln!("Created the first super admin {email}.");
                 return Ok(true);
             }
         }
         let Some(link) = setup::link(&executor, Timestamp::now()).await? else { return Ok(false) };
-        eprintln!("Become the first super admin within an hour; `porttask init` makes another link:");
+        eprintln!("Use this link within an hour to create the first super admin; `porttask init` prints a new one:");
         println!("{}", links.address(&link));
-        eprintln!("No page is behind it yet: send what follows #token= to POST /v1/setup, as /docs shows.");
+        eprintln!("The link has no page yet: send the token after #token= to POST /v1/setup (see /docs).");
         Ok(true)
     }
 
@@ -176,7 +176,7 @@ impl ServiceArgs {
             let text = text.trim();
             let address = text.parse::<std::net::IpAddr>().map(Into::into);
             address.or_else(|_| text.parse()).map_err(|_| {
-                format!("PORTTASK_TRUSTED_PROXIES: {text:?} is neither an address nor a network, as in 10.0.0.0/8")
+                format!("PORTTASK_TRUSTED_PROXIES: {text:?} is neither an IP address nor a network such as 10.0.0.0/8")
             })
         };
         let given = self.trusted_proxies.iter().filter(|text| !text.trim().is_empty());
@@ -200,12 +200,12 @@ impl ServiceArgs {
         self.public_url.clone().filter(|url| !url.is_empty()).unwrap_or_else(|| format!("http://{address}"))
     }
 
-    /// The domain that mail comes from unless it is said.
+    /// The default domain of the sender of emails.
     fn domain_of_mail(&self) -> String {
         self.host().map_or_else(|| "localhost".to_owned(), |domain| domain.to_string())
     }
 
-    /// The host of the public address, if it is a name.
+    /// The host of the public URL, if it is a domain name.
     fn host(&self) -> Option<DomainName> {
         let url = self.public_url.as_deref().unwrap_or_default();
         let host = url.split_once("://").map_or(url, |(_, rest)| rest).split(['/', ':', '?']).next();
@@ -221,7 +221,7 @@ impl ServiceArgs {
     }
 }
 
-/// What this node does because of events.
+/// The reactors of this node.
 async fn reactors(app: &App, transport: Arc<dyn MailTransport>) -> Result<Arc<Reactors>, Error> {
     let (database, vault, executor) = (Arc::clone(&app.database), Arc::clone(&app.vault), Arc::clone(&app.executor));
     let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&app.views));
@@ -230,7 +230,8 @@ async fn reactors(app: &App, transport: Arc<dyn MailTransport>) -> Result<Arc<Re
     Ok(Reactors::open(database, vec![Arc::new(mailer)], RetryPolicy::default()).await?)
 }
 
-/// The same signal to stop, which also stops tasks and jobs; and whether all of them ended within the grace.
+/// Wraps the stop signal so that it also stops tasks and jobs. The receiver yields whether all of them ended within
+/// `grace`.
 fn stopping(
     stop: impl Future<Output = ()> + Send + 'static,
     app: &App,
@@ -249,7 +250,7 @@ fn stopping(
     (stop, tasks_ended)
 }
 
-/// Ready once somebody tells the process to stop.
+/// Completes on SIGTERM or SIGINT.
 fn told_to_stop() -> Result<impl Future<Output = ()> + Send + 'static, Error> {
     let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
     let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt())?;
@@ -258,6 +259,6 @@ fn told_to_stop() -> Result<impl Future<Output = ()> + Send + 'static, Error> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        eprintln!("Stopping.");
+        eprintln!("Shutting down.");
     })
 }

@@ -1,4 +1,4 @@
-//! Where the log is kept, as the command line and the environment say.
+//! The options for the storage of the log.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -10,16 +10,18 @@ use crate::{cli::Error, secret};
 
 #[derive(Args)]
 pub(crate) struct StorageArgs {
-    /// The folder of the embedded log, and of mails that no server takes.
+    /// The data directory: the embedded log, and emails that are written as files.
     #[arg(long, env = "PORTTASK_DATA", default_value = "./data", global = true)]
     data: PathBuf,
-    /// The PostgreSQL database to use instead: postgres://user:password@host/database?sslmode=verify-full
+    /// The PostgreSQL database to use instead of the embedded log:
+    /// postgres://user:password@host/database?sslmode=verify-full
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
     database_url: Option<String>,
     /// A file with the URL of the PostgreSQL database.
     #[arg(long, env = "DATABASE_URL_FILE", global = true)]
     database_url_file: Option<PathBuf>,
-    /// The master key, under which the keys of personal data lie: 32 random bytes in base64, former ones after it.
+    /// The master key, which encrypts the keys of personal data: 32 random bytes in base64, optionally followed by
+    /// previous keys.
     #[arg(long, env = "PORTTASK_MASTER_KEY", hide_env_values = true, global = true)]
     master_key: Option<String>,
     /// A file with the master key.
@@ -38,21 +40,21 @@ impl StorageArgs {
         }
     }
 
-    /// The master keys, if they were given.
+    /// The master keys, if configured.
     pub(crate) fn master_key(&self) -> Result<Option<String>, Error> {
         secret::given("PORTTASK_MASTER_KEY", self.master_key.as_deref(), self.master_key_file.as_deref())
     }
 
-    /// Where mails are left if there is no server for them.
+    /// The directory for emails if there is no SMTP server.
     pub(crate) fn mail_folder(&self) -> PathBuf {
         self.data.join("mail")
     }
 
-    /// Where the log is, for the person at the terminal.
+    /// The location of the log, as printed to the user.
     pub(crate) fn place(&self) -> Result<String, Error> {
         Ok(match self.storage()? {
-            Storage::Sqlite(directory) => format!("Everything is kept in {}", directory.display()),
-            Storage::Postgres(_) => "Everything is kept in the PostgreSQL database that DATABASE_URL names".to_owned(),
+            Storage::Sqlite(directory) => format!("Data is stored in {}", directory.display()),
+            Storage::Postgres(_) => "Data is stored in the PostgreSQL database in DATABASE_URL".to_owned(),
         })
     }
 

@@ -1,4 +1,4 @@
-//! `porttask tasks`: what is left to be done because something happened.
+//! `porttask tasks`: background tasks that events have triggered.
 
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -11,33 +11,33 @@ use uuid::Uuid;
 
 use crate::{cli::Error, storage::StorageArgs};
 
-/// How many tasks are read at a time.
+/// Tasks per read.
 const PAGE: usize = 1_000;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// List tasks: waiting, under way, or dead, and why the last attempt failed. Those that are done are gone.
+    /// List tasks: waiting, running or dead-lettered, with the error of the last attempt. Completed tasks are deleted.
     List {
-        /// Only the dead ones, which nobody tries any more.
+        /// Only dead-lettered tasks, which are not retried automatically.
         #[arg(long)]
         dead: bool,
-        /// One JSON object per line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Retry a dead-lettered task as if it had never been tried, once its cause is fixed.
+    /// Retry a dead-lettered task, with all attempts, once the cause of its failure is fixed.
     #[command(alias = "revive")]
     Retry {
-        /// Its id, as `porttask tasks list --dead` shows it.
+        /// The id of the task, as shown by `porttask tasks list --dead`.
         id: Uuid,
     },
-    /// Let a reactor go on that is held since the log was put back from a copy.
+    /// Release a reactor that is held since the log was restored from a backup.
     ///
-    /// After `porttask events restored`, a reactor does nothing by itself: what happened between the copy and the loss was
-    /// reacted to already, and would be again. Once released, it reacts to what happens from now on, and carries out the tasks
-    /// that the copy holds: look at them first with `porttask tasks list`, as some of them may have been done.
+    /// After `porttask events restored`, reactors are held: tasks in the backup may have been executed already, and
+    /// events lost since the backup have already triggered theirs. Once released, the reactor handles new events and
+    /// executes the tasks in the backup: check them first with `porttask tasks list`.
     Release {
-        /// Its name: mail.
+        /// The name of the reactor: mail.
         #[arg(value_parser = [Mailer::NAME])]
         reactor: String,
     },
@@ -58,19 +58,19 @@ impl Command {
                     page.iter().try_for_each(|task| say(task, json))?;
                 }
                 if count == 0 && !json {
-                    println!("{}", if dead { "No task is dead." } else { "Nothing is left to be done." });
+                    println!("{}", if dead { "No dead-lettered tasks." } else { "No tasks." });
                 }
             }
             Self::Retry { id } => {
                 if !database.retry(TaskId(id), Timestamp::now()).await? {
-                    return Err(format!("there is no dead task {id}: `porttask tasks list --dead` lists them").into());
+                    return Err(format!("no dead-lettered task {id}: see `porttask tasks list --dead`").into());
                 }
-                println!("{id} is tried again.");
+                println!("Task {id} will be retried.");
             }
             Self::Release { reactor } => {
                 reactors::release(&database, &reactor).await?;
                 let waiting = database.count_tasks(&reactor).await?.waiting;
-                println!("{reactor} reacts to what happens from now on; {waiting} tasks wait.");
+                println!("Released {reactor}: it handles new events from now on. Waiting tasks: {waiting}.");
             }
         }
         Ok(())
@@ -89,7 +89,7 @@ fn say(task: &Task, json: bool) -> Result<(), Error> {
         });
         return Ok(writeln!(out, "{line}")?);
     }
-    let state = if *is_dead_lettered { "dead".to_owned() } else { format!("due {due_at:.0}") };
+    let state = if *is_dead_lettered { "dead-lettered".to_owned() } else { format!("due {due_at:.0}") };
     let error = error.map(|error| format!("\n    {error}")).unwrap_or_default();
     Ok(writeln!(out, "{id}  {reactor} {kind}  {organization}  {state}  {attempts} attempts{error}")?)
 }

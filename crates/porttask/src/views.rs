@@ -1,4 +1,4 @@
-//! `porttask views`: the read models' tables.
+//! `porttask views`: the tables of the read models.
 
 use clap::{Args, Subcommand};
 use porttask_runtime::views::{Loaded, Status, Views};
@@ -8,25 +8,25 @@ use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// List the read models: how far each has read in every partition, and how far it is behind.
+    /// List the read models, with their offset and lag in each partition.
     List {
-        /// One JSON object per line.
+        /// Print one JSON object per line.
         #[arg(long)]
         json: bool,
     },
-    /// Build tables anew from the log, beside the ones that serve, then switch. Nothing stands still meanwhile.
+    /// Rebuild tables from the log next to the serving ones, then switch over, without downtime.
     Rebuild(Chosen),
-    /// Compare tables with the log: count and digest of the events that they hold, and every row with that of a rebuild.
+    /// Compare tables with the log: the count and digest of their events, and every row with that of a rebuild.
     ///
-    /// Ends with an error if anything differs; `porttask views rebuild` repairs it.
+    /// Fails if anything differs; `porttask views rebuild` repairs it.
     Verify(Chosen),
 }
 
 #[derive(Args)]
 pub(crate) struct Chosen {
-    /// Its name, as `porttask views list` shows it; all of them by default.
+    /// The name of the read model, as shown by `porttask views list`. Default: all read models.
     name: Option<String>,
-    /// One JSON object per line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
 }
@@ -59,7 +59,7 @@ fn list(views: &Views, json: bool) -> Result<(), Error> {
         if json {
             println!("{}", serde_json::to_string(&line)?);
         } else if offset > 0 || lag > 0 {
-            println!("{name:<16} v{version}  partition {partition}  at {offset}  {lag} behind");
+            println!("{name:<16} v{version}  partition {partition}  offset {offset}  {lag} behind");
         }
     }
     Ok(())
@@ -93,11 +93,11 @@ async fn verify(views: &Views, chosen: &Chosen) -> Result<(), Error> {
             views.verify(name, &tell).await?
         };
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        chosen.say(name, if faults.is_empty() { "as the log says" } else { "differs from the log" }, &faults)?;
+        chosen.say(name, if faults.is_empty() { "OK" } else { "MISMATCH" }, &faults)?;
         count += faults.len();
     }
     if count > 0 {
-        return Err(format!("{count} faults: `porttask views rebuild` repairs them").into());
+        return Err(format!("{count} discrepancies: run `porttask views rebuild` to repair them").into());
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-/// Who runs PostgreSQL: another account when this process is root's, otherwise this process's own.
+/// The account that runs PostgreSQL: another one if this process runs as root, otherwise its own.
 pub(crate) struct Account {
     other: Option<Ids>,
 }
@@ -21,7 +21,7 @@ struct Ids {
 }
 
 impl Account {
-    /// `postgres`, or else `nobody`, for root; the caller's own account for everyone else.
+    /// For root, `postgres` or else `nobody`; otherwise the caller's own account.
     pub(crate) fn for_server() -> Result<Self, Error> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self { other: None });
@@ -31,7 +31,7 @@ impl Account {
         other.map(|ids| Self { other: Some(ids) }).ok_or(Error::NoAccount)
     }
 
-    /// A command that runs as this account, without input, and untouched by the caller's `PG…` variables and language.
+    /// A command that runs as this account, without input, and without the caller's `PG…` variables and locale.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env("LC_ALL", "C").stdin(Stdio::null());
@@ -44,7 +44,7 @@ impl Account {
         command
     }
 
-    /// Runs a command to its end and returns its standard output.
+    /// Runs a command to completion and returns its standard output.
     pub(crate) fn output(&self, command: &mut Command) -> Result<String, Error> {
         let program = command.get_program().to_string_lossy().into_owned();
         let output = command.output().doing(|| format!("run {program}"))?;
@@ -55,19 +55,19 @@ impl Account {
         Err(Error::Program { program, output: format!("{} ({})", said.trim(), output.status) })
     }
 
-    /// Gives a file or directory to this account.
+    /// Makes this account the owner of a file or directory.
     pub(crate) fn give(&self, path: &Path) -> Result<(), Error> {
         let Some(ids) = &self.other else { return Ok(()) };
-        chown(path, Some(ids.user), Some(ids.group)).doing(|| format!("give {path:?} to {}", ids.name))
+        chown(path, Some(ids.user), Some(ids.group)).doing(|| format!("change the owner of {path:?} to {}", ids.name))
     }
 
-    /// The other account's name, when it is not the caller's.
+    /// The name of the account, if it is not the caller's.
     pub(crate) fn other_name(&self) -> Option<&str> {
         self.other.as_ref().map(|ids| ids.name.as_str())
     }
 }
 
-/// Finds `name:password:uid:gid:…`.
+/// Parses `name:password:uid:gid:…`.
 fn look_up(passwd: &str, name: &str) -> Option<Ids> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -76,7 +76,7 @@ fn look_up(passwd: &str, name: &str) -> Option<Ids> {
         }
         let user = fields.nth(1)?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
-        // PostgreSQL looks at the number, whatever the name.
+        // PostgreSQL refuses to run with user id 0, whatever its name.
         (user != 0).then(|| Ids { name: name.into(), user, group })
     })
 }

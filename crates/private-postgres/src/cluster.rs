@@ -1,4 +1,4 @@
-//! A data directory and what lies around it: made by `initdb`, configured, and removed with the server.
+//! The data directory and the directory of its socket and log: created, configured, and removed with the server.
 
 use crate::account::Account;
 use crate::error::{Doing, Error};
@@ -10,7 +10,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// A socket's path may have 107 bytes, and ours adds a name of at most 45 to that of the temporary directory.
+/// The path of a socket is limited to 107 bytes, and ours adds up to 45 to that of the temporary directory.
 const LONGEST_TEMPORARY_DIRECTORY_BYTES: usize = 60;
 
 /// Durability stays at PostgreSQL's defaults (`fsync`, `synchronous_commit`): benchmarks measure durable commits.
@@ -20,12 +20,12 @@ const SETTINGS: [(&str, &str); 3] = [("shared_buffers", "256MB"), ("max_connecti
 pub(crate) struct Cluster {
     home: TempDir,
     data: PathBuf,
-    /// Only when the data lies elsewhere; held because dropping it removes it.
+    /// Set if the data is elsewhere; held because dropping it removes the directory.
     _elsewhere: Option<TempDir>,
 }
 
 impl Cluster {
-    /// Makes the empty directories and gives them to the account.
+    /// Creates the empty directories, owned by the account.
     pub(crate) fn create(account: &Account, data_parent: Option<&Path>) -> Result<Self, Error> {
         let mut temporary = std::env::temp_dir();
         if temporary.as_os_str().len() > LONGEST_TEMPORARY_DIRECTORY_BYTES {
@@ -37,7 +37,7 @@ impl Cluster {
         Ok(Self { home, data, _elsewhere: elsewhere })
     }
 
-    /// Fills the data directory and configures it.
+    /// Initializes the data directory and configures it.
     pub(crate) fn initialise(&self, programs: &Programs, account: &Account, options: &Options) -> Result<(), Error> {
         self.initdb(programs, account, options.password.as_deref())?;
         if let Some((certificate, key)) = &options.tls {
@@ -46,7 +46,7 @@ impl Cluster {
         }
         let ours = SETTINGS.into_iter().chain(options.tls.is_some().then_some(("ssl", "on")));
         let extra = options.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        // Of a setting's several lines, PostgreSQL takes the last.
+        // If a setting is repeated, PostgreSQL uses the last line.
         let lines: String = ours.chain(extra).map(|(name, value)| setting_line(name, value)).collect();
         let path = self.data.join("postgresql.conf");
         let file = OpenOptions::new().append(true).open(&path);
@@ -75,7 +75,7 @@ impl Cluster {
         result.map_err(|error| self.with_hint(error, account))
     }
 
-    /// Root's temporary directory is often closed to others, so that the programs cannot even start in ours.
+    /// Root's temporary directory is often inaccessible to other accounts, so that the programs cannot start in it.
     fn with_hint(&self, error: Error, account: &Account) -> Error {
         let Some(name) = account.other_name().filter(|_| error.to_string().contains("ermission denied")) else {
             return error;
@@ -102,13 +102,13 @@ impl Cluster {
         &self.data
     }
 
-    /// The log, opened for the server to append to. It never lies with the data, so that it tells of a full disk too.
+    /// Opens the log for the server to append to. It is never stored with the data, so that it can report a full disk.
     pub(crate) fn open_log(&self) -> Result<File, Error> {
         let path = self.log_path();
         OpenOptions::new().create(true).append(true).open(&path).doing(|| format!("open {path:?}"))
     }
 
-    /// The log's last lines from an offset in bytes.
+    /// The last lines of the log after a byte offset.
     pub(crate) fn log_since(&self, offset: u64) -> String {
         let log = fs::read(self.log_path()).unwrap_or_default();
         let new = log.get(usize::try_from(offset).unwrap_or(0)..).unwrap_or_default();
@@ -123,17 +123,17 @@ impl Cluster {
 }
 
 fn directory_in(parent: &Path, account: &Account) -> Result<TempDir, Error> {
-    // PostgreSQL and the watchdog work elsewhere, so the path has to be absolute.
+    // PostgreSQL and the watchdog have other working directories, so the path must be absolute.
     let parent = parent.canonicalize().doing(|| format!("find the directory {parent:?}"))?;
     let mut builder = tempfile::Builder::new();
     builder.prefix("private-postgres-").permissions(Permissions::from_mode(0o700));
     let directory = builder.tempdir_in(&parent);
-    let directory = directory.doing(|| format!("make a directory in {parent:?}"))?;
+    let directory = directory.doing(|| format!("create a directory in {parent:?}"))?;
     account.give(directory.path())?;
     Ok(directory)
 }
 
-/// PostgreSQL refuses a key that others may read.
+/// PostgreSQL rejects a key that others can read.
 fn write_private(path: &Path, content: &str, account: &Account) -> Result<(), Error> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.and_then(|mut file| file.write_all(content.as_bytes())).doing(|| format!("write {path:?}"))?;

@@ -1,4 +1,4 @@
-//! What can go wrong with a private server, and what to do about it.
+//! Errors of private servers, and how to fix them.
 
 use std::path::PathBuf;
 use std::{fmt, io};
@@ -10,7 +10,7 @@ pub enum Error {
     /// No PostgreSQL server of a sufficient version is installed.
     #[error(
         "no PostgreSQL {} or newer in {looked}: run `make setup`, which installs Debian's `postgresql` package, \
-         or set PORTTASK_PG_BIN to the directory that holds `postgres` and `initdb`",
+         or set PORTTASK_PG_BIN to the directory that contains `postgres` and `initdb`",
         crate::programs::OLDEST_VERSION
     )]
     NoServerPrograms {
@@ -19,8 +19,8 @@ pub enum Error {
     },
     /// `PORTTASK_PG_BIN` names a directory without usable programs.
     #[error(
-        "PORTTASK_PG_BIN is {bin:?}, which holds no `postgres` {} or newer with its `initdb`: correct it, or unset it \
-         and run `make setup`",
+        "PORTTASK_PG_BIN is {bin:?}, which does not contain `postgres` {} or newer and `initdb`: correct it, or unset \
+         it and run `make setup`",
         crate::programs::OLDEST_VERSION
     )]
     UnusableDirectory {
@@ -35,10 +35,10 @@ pub enum Error {
     Program {
         /// The program's name.
         program: String,
-        /// What it printed on standard error, and a hint where there is one.
+        /// Its standard error, and a hint if there is one.
         output: String,
     },
-    /// The server exited, or accepted no connections in time.
+    /// The server exited, or did not accept connections in time.
     #[error("the PostgreSQL server {what}; its log ends with:\n{log}")]
     NotRunning {
         /// What the server did, or failed to do.
@@ -51,21 +51,21 @@ pub enum Error {
     System {
         /// What was attempted.
         doing: String,
-        /// The system's answer.
+        /// The system's error.
         cause: io::Error,
     },
 }
 
-/// The same text as `Display`: tests print errors with `unwrap`, and the advice has to be readable there too.
+/// The same text as `Display`: tests print errors with `unwrap`, and the hints must be readable there, too.
 impl fmt::Debug for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
 }
 
-/// Says what was attempted when the system refuses it.
+/// Adds what was attempted to a system error.
 pub(crate) trait Doing<T> {
-    /// Turns the system's error into [`Error::System`].
+    /// Converts the system's error into [`Error::System`].
     fn doing(self, what: impl FnOnce() -> String) -> Result<T, Error>;
 }
 

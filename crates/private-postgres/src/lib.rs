@@ -1,8 +1,8 @@
-//! Throw-away PostgreSQL servers for tests and benchmarks.
+//! Temporary PostgreSQL servers for tests and benchmarks.
 //!
-//! Each [`PrivatePostgres`] is a server of its own (PostgreSQL 15 or newer), on a free port of 127.0.0.1, with fresh data
-//! in temporary directories. Nothing remains of it when it is dropped, nor when the process ends in any other way, even
-//! by SIGKILL. Commits are as durable as in production, unlike those of most servers made for tests.
+//! Each [`PrivatePostgres`] is a separate server (PostgreSQL 15 or newer), on a free port of 127.0.0.1, with empty data
+//! in temporary directories. Everything is removed when it is dropped, and when the process ends in any other way,
+//! including SIGKILL. Commits are as durable as in production, unlike those of most test servers.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), private_postgres::Error> {
@@ -14,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! It works on Linux, for root (whose servers run as `postgres` or `nobody`) and for everyone else.
+//! It works on Linux, for root (whose servers run as `postgres` or `nobody`) and for all other users.
 
 mod account;
 mod cluster;
@@ -39,26 +39,26 @@ use std::time::{Duration, Instant};
 use watchdog::Watchdog;
 
 const SUPERUSER: &str = "postgres";
-/// How many ports are tried; each fails only when another process takes it within milliseconds.
+/// Maximum ports to try. Each fails only if another process takes it within milliseconds.
 const PORT_ATTEMPTS: usize = 10;
 
-/// What may differ from server to server.
+/// The options of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// More lines of `postgresql.conf`, as names and unquoted values. They have precedence over this crate's, except
-    /// for the port, the addresses and the socket directory.
+    /// Additional settings for `postgresql.conf`, as names and unquoted values. They take precedence over this crate's,
+    /// except for the port, the addresses and the socket directory.
     pub settings: Vec<(String, String)>,
-    /// Where to make the data directory, instead of in the system's temporary directory; for instance a small tmpfs.
-    /// For root, the account of the server must be able to enter it.
+    /// The parent of the data directory, such as a small tmpfs. Default: the system's temporary directory. For root,
+    /// the account of the server must be able to enter it.
     pub data_directory: Option<PathBuf>,
-    /// The server's certificate (with its chain) and private key, both as PEM text. With them, connections may use TLS.
+    /// The server's certificate (with its chain) and private key, both as PEM text. They enable TLS.
     pub tls: Option<(String, String)>,
-    /// The superuser's password, one line. With it, connections to the port need it (`scram-sha-256`); those to the
-    /// socket never do.
+    /// The superuser's password, on one line. If set, connections to the port require it (`scram-sha-256`); those to
+    /// the socket never do.
     pub password: Option<String>,
 }
 
-/// A running PostgreSQL server, which ends with this value or with the process, whichever is first.
+/// A running PostgreSQL server. It is stopped when this value is dropped or the process ends.
 pub struct PrivatePostgres {
     postmaster: Option<Postmaster>,
     port: u16,
@@ -66,7 +66,7 @@ pub struct PrivatePostgres {
     databases: AtomicU64,
     programs: Programs,
     account: Account,
-    // Before the directories: it stops the server, should that still run, and then removes them.
+    // Dropped before the directories: it stops the server, if it is still running, and then removes them.
     _watchdog: Watchdog,
     cluster: Cluster,
 }
@@ -103,8 +103,8 @@ impl PrivatePostgres {
         })
     }
 
-    /// The one server that all tests of this process may share, started by the first that asks. It ends with the
-    /// process. Use [`fresh_database`](Self::fresh_database) to keep tests apart.
+    /// The server shared by all tests of this process, started on first use. It ends with the process. Use
+    /// [`fresh_database`](Self::fresh_database) to isolate tests.
     ///
     /// # Panics
     /// When the server does not start.
@@ -113,10 +113,10 @@ impl PrivatePostgres {
         SHARED.get_or_init(|| Self::start().expect("the shared PostgreSQL server did not start"))
     }
 
-    /// Creates an empty database with a name that this server has not had before, and returns its URL.
+    /// Creates an empty database with a new name, and returns its URL.
     ///
     /// # Panics
-    /// When the server does not create it, for instance because it is stopped.
+    /// When it cannot be created, for instance because the server is stopped.
     pub fn fresh_database(&self) -> String {
         let name = format!("fresh_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.create_database(&name).expect("no fresh database");
@@ -130,17 +130,17 @@ impl PrivatePostgres {
         format!("postgres://{SUPERUSER}{password}@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The port on 127.0.0.1, the same for the whole life of the server.
+    /// The port on 127.0.0.1, which does not change when the server is restarted.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The directory with the Unix socket, which only root and the account of the server may enter.
+    /// The directory with the Unix socket, which only root and the account of the server can enter.
     pub fn socket_directory(&self) -> &Path {
         self.cluster.home()
     }
 
-    /// The data directory, for tests that look at or damage the files.
+    /// The data directory, for tests that inspect or damage the files.
     pub fn data_directory(&self) -> &Path {
         self.cluster.data()
     }
@@ -154,7 +154,7 @@ impl PrivatePostgres {
     }
 
     /// Runs SQL with `psql` as the superuser, through the socket. Returns the rows as lines with `|` between columns,
-    /// without headings and without the last line's end. Several statements are one transaction.
+    /// without headings and without a final newline. Several statements are one transaction.
     ///
     /// # Errors
     /// When a statement fails, or the server is stopped.
@@ -179,11 +179,11 @@ impl PrivatePostgres {
         postmaster.stop_immediate(&self.account, &self.cluster)
     }
 
-    /// Kills every process of the server with SIGKILL, so that none can write or say anything more, and returns when
-    /// they are dead. Does nothing when the server is stopped already.
+    /// Kills every process of the server with SIGKILL, so that none can write or send anything more, and returns when
+    /// all have ended. Does nothing when the server is stopped already.
     ///
     /// # Errors
-    /// When a process survives, which a disk that hangs can cause.
+    /// When a process survives, for instance because of a hanging disk.
     pub fn kill(&mut self) -> Result<(), Error> {
         let Some(mut postmaster) = self.postmaster.take() else { return Ok(()) };
         postmaster.kill(&self.account, &self.cluster)
@@ -196,7 +196,7 @@ impl PrivatePostgres {
     /// When it does not accept connections within 60 seconds; the error shows the end of its log.
     pub fn start_again(&mut self) -> Result<(), Error> {
         let deadline = Instant::now() + START_LIMIT;
-        // A process that something else has just killed refuses connections for a while before it is gone.
+        // A process that was just killed externally refuses connections for a while before it ends.
         while let Some(postmaster) = &mut self.postmaster {
             if !postmaster.is_running()? || Instant::now() > deadline {
                 break;
@@ -212,7 +212,7 @@ impl PrivatePostgres {
                     self.postmaster = Some(postmaster);
                     return Ok(());
                 }
-                // Someone's short connection may have got the port, or a process of a crashed server is about to end.
+                // A short-lived connection may use the port, or a process of a crashed server may not have ended yet.
                 Err(error) if Instant::now() < deadline && (is_port_taken(&error) || is_memory_in_use(&error)) => {
                     std::thread::sleep(Duration::from_millis(100));
                 }
@@ -224,7 +224,8 @@ impl PrivatePostgres {
 
 impl Drop for PrivatePostgres {
     fn drop(&mut self) {
-        // The watchdog and the directories follow as fields; should this fail, the watchdog kills the server.
+        // The watchdog and the directories, as fields, are dropped afterwards; if this fails, the watchdog kills the
+        // server.
         let _ = self.stop_immediate();
     }
 }
@@ -250,7 +251,7 @@ fn is_memory_in_use(error: &Error) -> bool {
     matches!(error, Error::NotRunning { log, .. } if log.contains("is still in use"))
 }
 
-/// Encodes everything but the characters that RFC 3986 calls unreserved.
+/// Percent-encodes everything except unreserved characters (RFC 3986).
 fn percent_encoded(text: &str) -> String {
     let encode = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),

@@ -1,4 +1,4 @@
-//! The running server: PostgreSQL's first process, a child of ours, and the processes that it started itself.
+//! The running server: the postmaster, which is our child process, and the processes that it has started.
 
 use crate::account::Account;
 use crate::cluster::Cluster;
@@ -12,15 +12,15 @@ use std::path::Path;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-/// Crash recovery may take its time.
+/// Long enough for crash recovery.
 pub(crate) const START_LIMIT: Duration = Duration::from_secs(60);
-/// PostgreSQL itself kills what has not stopped within five seconds.
+/// PostgreSQL itself kills processes that have not stopped within five seconds.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(10);
 
-/// The first process of a running server.
+/// The postmaster of a running server.
 pub(crate) struct Postmaster {
-    // Our own child, so that its process id cannot be taken by another process before we have waited for it.
+    // Our own child, so that its process id cannot be reused before we have waited for it.
     child: Child,
 }
 
@@ -28,10 +28,10 @@ impl Postmaster {
     /// Starts the server and waits until it accepts connections.
     pub(crate) fn start(programs: &Programs, account: &Account, cluster: &Cluster, port: u16) -> Result<Self, Error> {
         let log = cluster.open_log()?;
-        let log_start = log.metadata().doing(|| "look at the log".into())?.len();
+        let log_start = log.metadata().doing(|| "read the size of the log".into())?.len();
         let error_log = log.try_clone().doing(|| "share the log".into())?;
         let mut command = account.command(programs.path("postgres"));
-        // The command line has precedence over the settings in the file.
+        // The command line takes precedence over the settings in the file.
         command.arg("-D").arg(cluster.data()).arg("-k").arg(cluster.home());
         command.args(["-h", "127.0.0.1", "-p", &port.to_string()]);
         command.current_dir(cluster.home()).stdout(log).stderr(error_log);
@@ -59,7 +59,7 @@ impl Postmaster {
         Ok(self.exit_status()?.is_none())
     }
 
-    /// What `pg_ctl stop -m immediate` does: the server exits without a checkpoint.
+    /// Like `pg_ctl stop -m immediate`: the server exits without a checkpoint.
     pub(crate) fn stop_immediate(&mut self, account: &Account, cluster: &Cluster) -> Result<(), Error> {
         if self.is_running()? {
             kill_process(self.pid(), Signal::QUIT).doing(|| "stop the PostgreSQL server".into())?;
@@ -74,25 +74,25 @@ impl Postmaster {
         Ok(())
     }
 
-    /// Kills all processes of the server at once, and removes what they leave behind besides their data.
+    /// Kills all processes of the server at once, and removes what they leave behind, except for their data.
     pub(crate) fn kill(&mut self, account: &Account, cluster: &Cluster) -> Result<(), Error> {
         if !self.is_running()? {
             return Ok(());
         }
-        // A stopped parent starts no more processes, and its dead children keep their ids until it waits for them.
+        // A stopped parent starts no more processes, and its exited children keep their ids until it waits for them.
         kill_process(self.pid(), Signal::STOP).doing(|| "halt the PostgreSQL server".into())?;
         let halted = process::wait_until(STOP_LIMIT, || !process::is_runnable(self.child.id()));
         let family = process::descendants(self.child.id());
         let leftovers = Leftovers::find(account, cluster, self.child.id(), &family);
         for pid in family.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
-            // It may have exited by itself.
+            // It may have exited already.
             let _ = kill_process(pid, Signal::KILL);
         }
         self.child.kill().doing(|| "kill the PostgreSQL server".into())?;
         self.child.wait().doing(|| "wait for the PostgreSQL server to die".into())?;
         let died = process::wait_until(STOP_LIMIT, || family.iter().all(|pid| process::is_dead_lettered(*pid)));
         if !(halted && died) {
-            let what = format!("has processes that survived SIGKILL for {STOP_LIMIT:?}: look for a disk that hangs");
+            let what = format!("has processes that survived SIGKILL for {STOP_LIMIT:?}: check for a hanging disk");
             return Err(Error::NotRunning { what, log: cluster.log_since(0) });
         }
         leftovers.remove(account);
@@ -104,19 +104,19 @@ impl Postmaster {
     }
 
     fn exit_status(&mut self) -> Result<Option<std::process::ExitStatus>, Error> {
-        self.child.try_wait().doing(|| "ask after the PostgreSQL server".into())
+        self.child.try_wait().doing(|| "query the status of the PostgreSQL server".into())
     }
 }
 
-/// The eighth line of `postmaster.pid` is what `pg_ctl start` waits for as well.
+/// Checks the eighth line of `postmaster.pid`, like `pg_ctl start`.
 fn is_ready(data: &Path, pid: u32) -> bool {
     let Ok(text) = fs::read_to_string(data.join("postmaster.pid")) else { return false };
     let mut lines = text.lines().map(str::trim);
     lines.next() == Some(pid.to_string().as_str()) && lines.nth(6) == Some("ready")
 }
 
-/// What killed processes cannot remove themselves. A new start would cope with most of it, but there may be none, and
-/// lock files block it when another process has got the old process id by then.
+/// Files and shared memory that killed processes leave behind. A restart would handle most of them, but there may be
+/// none, and lock files block it if another process has the old process id by then.
 struct Leftovers {
     files: Vec<String>,
     shared_memory_id: Option<String>,
@@ -134,7 +134,7 @@ impl Leftovers {
         if let Some(socket) = socket {
             files.extend([format!("{}.lock", socket.display()), socket.to_string_lossy().into_owned()]);
         }
-        // In a container, root may not look at another account's memory map, but that account may.
+        // In a container, root may not read another account's memory map, but that account may.
         let mut grep = account.command("grep");
         grep.args(["-hos", "-e", "/dev/shm/PostgreSQL[.0-9]*"]).current_dir("/");
         grep.args(family.iter().chain([&postmaster]).map(|pid| format!("/proc/{pid}/maps")));
@@ -145,7 +145,7 @@ impl Leftovers {
 
     fn remove(self, account: &Account) {
         for file in self.files {
-            // The same shared memory is listed for every process.
+            // Each process lists the same shared memory, so it may be removed already.
             let _ = fs::remove_file(file);
         }
         if let Some(id) = self.shared_memory_id {

@@ -1,10 +1,10 @@
-//! Looks at other processes through `/proc/<pid>/stat`, which everyone may read.
+//! Inspects other processes through `/proc/<pid>/stat`, which is world-readable.
 
 use std::collections::HashMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// All processes that descend from this one, without itself.
+/// All descendants of a process, without the process itself.
 pub(crate) fn descendants(ancestor: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
@@ -22,8 +22,7 @@ pub(crate) fn descendants(ancestor: u32) -> Vec<u32> {
     found
 }
 
-/// Whether nothing of a process is left but, at most, an entry that its parent has not looked at. In a container the
-/// first process may never do that.
+/// Whether a process has ended. It may still be a zombie: in a container, the init process may never reap it.
 pub(crate) fn is_dead_lettered(pid: u32) -> bool {
     stat(pid).is_none_or(|stat| matches!(stat.state, 'Z' | 'X'))
 }
@@ -33,7 +32,7 @@ pub(crate) fn is_runnable(pid: u32) -> bool {
     stat(pid).is_some_and(|stat| !matches!(stat.state, 'T' | 't' | 'Z' | 'X'))
 }
 
-/// Asks every few milliseconds, until yes or the time is over; returns whether the answer was yes.
+/// Polls every few milliseconds until the condition holds or the time is over; returns whether it holds.
 pub(crate) fn wait_until(limit: Duration, condition: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     while !condition() {
@@ -55,7 +54,7 @@ fn stat(pid: u32) -> Option<Stat> {
     parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// `pid (name) state parent …`, where the name may hold anything, also spaces and parentheses.
+/// `pid (name) state parent …`, where the name may contain anything, including spaces and parentheses.
 fn parse(line: &str) -> Option<Stat> {
     let mut fields = line.get(line.rfind(')')? + 1..)?.split_whitespace();
     Some(Stat { state: fields.next()?.chars().next()?, parent: fields.next()?.parse().ok()? })

@@ -1,4 +1,4 @@
-//! Finds the programs of the PostgreSQL server.
+//! Finds the PostgreSQL server programs.
 
 use crate::error::Error;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::{env, fs};
 /// The oldest major version that is accepted.
 pub(crate) const OLDEST_VERSION: u32 = 15;
 
-/// Where Debian keeps one directory for each major version.
+/// The parent of the directories that Debian installs for each major version.
 const DEBIAN_DIRECTORY: &str = "/usr/lib/postgresql";
 
 /// A directory with `postgres` and `initdb`.
@@ -17,10 +17,10 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// `$PORTTASK_PG_BIN` when set, otherwise the newest of Debian's, `pg_config`'s, and the first on `PATH`.
+    /// `$PORTTASK_PG_BIN` if set; otherwise Debian's newest version, that of `pg_config`, or the first on `PATH`.
     pub(crate) fn find() -> Result<Self, Error> {
         if let Some(bin) = env::var_os("PORTTASK_PG_BIN").filter(|value| !value.is_empty()).map(PathBuf::from) {
-            // A wrong choice is reported, not replaced: the caller means to test with a certain version.
+            // An unusable directory is an error: the caller wants to test with a specific version.
             return if is_usable(&bin) { Ok(Self { bin }) } else { Err(Error::UnusableDirectory { bin }) };
         }
         newest_in(Path::new(DEBIAN_DIRECTORY))
@@ -37,7 +37,7 @@ impl Programs {
         self.bin.join(name)
     }
 
-    /// `psql`: the server's own when it is there, as some systems package the client elsewhere.
+    /// `psql`: next to the server if it is there, otherwise on `PATH`; some systems package the client separately.
     pub(crate) fn psql(&self) -> PathBuf {
         let own = self.path("psql");
         if own.is_file() { own } else { PathBuf::from("psql") }

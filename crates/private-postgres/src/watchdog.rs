@@ -1,8 +1,8 @@
-//! A small process that removes a server when this process ends, even when it is killed.
+//! A small process that removes a server when this process ends, even if it is killed.
 //!
-//! It reads from a pipe that only this process can write to. Nothing is ever written: the read returns when the last
-//! writer is gone, which the kernel arranges for every kind of death. (The alternative, `PR_SET_PDEATHSIG`, follows the
-//! thread that started the server, and test threads end early.)
+//! It reads from a pipe that only this process can write to. Nothing is ever written: the read returns when the kernel
+//! closes the write end, however the process ends. (The alternative, `PR_SET_PDEATHSIG`, is bound to the thread that
+//! started the server, and test threads end early.)
 
 use crate::error::{Doing, Error};
 use std::os::unix::process::CommandExt;
@@ -15,8 +15,8 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Watches over the server with this data directory. It stays root when this process is, so that it may remove
-    /// everything.
+    /// Watches the server with this data directory. If this process runs as root, so does the watchdog, so that it can
+    /// remove everything.
     pub(crate) fn start(home: &Path, data: &Path) -> Result<Self, Error> {
         let shell = Command::new("/bin/sh")
             .args(["-c", include_str!("watchdog.sh"), "private-postgres-watchdog"])

@@ -5,7 +5,7 @@ trap '' HUP INT TERM
 
 while read -r _; do :; done
 
-# Asking for the directory in the command line makes sure that a recycled process id is left alone; a zombie has none.
+# Checking the command line for the directory protects processes with a reused process id; a zombie has no command line.
 is_running() { [ -n "$pid" ] && grep -qsF -e "$data" "/proc/$pid/cmdline"; }
 
 pid=
@@ -19,7 +19,7 @@ done
 is_running && kill -KILL "$pid"
 
 rm -rf -- "$home" "$data"
-# A program that was still starting may have written once more.
+# A program that was still starting may have written again.
 if [ -e "$home" ] || [ -e "$data" ]; then
     sleep 1
     rm -rf -- "$home" "$data"

@@ -1,4 +1,4 @@
-//! A server from its start to its end, with crashes in between.
+//! The life cycle of a server, including crashes.
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, but not in their helpers")]
 

@@ -1,4 +1,4 @@
-//! Servers end with their process, however that ends. The test starts itself again as the process that dies.
+//! Servers end with their process, however it ends. The test starts itself again as the process that ends.
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, but not in their helpers")]
 
@@ -10,10 +10,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-/// Set for the process that dies, to the directory that its server's data is in.
+/// Set for the child process, to the parent of its server's data directory.
 const DATA_PARENT: &str = "PRIVATE_POSTGRES_TEST_DATA_PARENT";
 
-/// Not a test of its own, but the process that the tests kill or let end.
+/// Not a test, but the child process that the tests kill or let end.
 #[test]
 fn the_process_that_dies() {
     let Some(parent) = env::var_os(DATA_PARENT) else { return };
@@ -26,7 +26,7 @@ fn the_process_that_dies() {
         let [home, data] = [server.socket_directory(), server.data_directory()].map(Path::display);
         eprintln!("server|{}|{home}|{data}", lock.lines().next().unwrap());
     }
-    // The parent closes the pipe when it wants this process to end by itself.
+    // The parent closes the pipe to let this process end normally.
     std::io::stdin().read_line(&mut String::new()).unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! Requests that were denied: one stream for a caller, an operation, a reason and an hour.
+//! Denied requests: one stream per caller, operation, reason and hour.
 
 use std::convert::Infallible;
 
@@ -6,37 +6,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Aggregate, DenialId};
 
-/// What can be asked of denials.
+/// Commands on denials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Record that there were so many in all.
+    /// Record the number of denials so far.
     Record {
         /// The name of the operation that was requested.
         operation: String,
-        /// Why it was denied: the name of a problem.
+        /// Why it was denied: the slug of a problem.
         problem: String,
-        /// How many denials there were, including those that were recorded already.
+        /// The number of denials, including those already recorded.
         total: u64,
     },
 }
 
-/// What can happen to denials. Stored forever: never reuse a name; a new shape is a new `.vN`.
+/// Events of denials. Stored forever: never reuse a name; a new shape is a new `.vN`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", deny_unknown_fields)]
 pub enum Event {
-    /// There were so many more.
+    /// Further requests were denied.
     #[serde(rename = "denial.recorded.v1")]
     Recorded {
         /// The name of the operation that was requested.
         operation: String,
-        /// Why it was denied.
+        /// Why it was denied: the slug of a problem.
         problem: String,
-        /// How many more.
+        /// The number of further denials.
         times: u64,
     },
 }
 
-/// Denials, as far as decisions need them.
+/// The state of denials: only what `decide` needs.
 #[derive(Debug, Clone, Default)]
 pub struct Denials {
     recorded: u64,

@@ -1,32 +1,32 @@
-//! That the audit log was taken out of the platform: recorded before the first byte leaves.
+//! Exports of the audit log: recorded before the first byte is sent.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{Aggregate, ExportId, Kind, Personal};
 
-/// What can be asked of an export.
+/// Commands on an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Take entries of the audit log out.
+    /// Export entries of the audit log.
     TakeAuditLog {
-        /// In which form.
+        /// The format.
         format: Format,
-        /// Which entries.
+        /// The filter.
         selection: Selection,
     },
 }
 
-/// What can happen to an export. Stored for ever: never reuse a name; a new shape is a new `.vN`.
+/// Events of an export. Stored forever: never reuse a name; a new shape is a new `.vN`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", deny_unknown_fields)]
 pub enum Event {
-    /// Entries of the audit log were taken out.
+    /// Entries of the audit log were exported.
     #[serde(rename = "export.audit_log_taken.v1")]
     AuditLogTaken {
-        /// In which form.
+        /// The format.
         format: Format,
-        /// Which entries.
+        /// The filter.
         selection: Selection,
     },
 }
@@ -43,35 +43,35 @@ crate::texts! {
     }
 }
 
-/// Which entries of the audit log: all that are as everything here says.
+/// A filter on the audit log: entries must match all fields that are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Selection {
-    /// By whom.
+    /// Who acted: the id of a user, or `platform`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
-    /// Doing what.
+    /// What they did, such as `user.role_changed` or `user`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// To what.
+    /// What they did it to: an id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Not before.
+    /// Recorded at or after this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
-    /// Before.
+    /// Recorded before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// With these words, which may name people.
+    /// Search words; personal, because they may name people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Personal>,
 }
 
-/// Why something may not be taken out.
+/// Why an export is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// There is one by this id, and it is another.
-    #[error("an export with this id exists already")]
+    /// A different export with this id exists.
+    #[error("an export with this id already exists")]
     Exists,
 }
 
@@ -89,7 +89,7 @@ impl crate::Rejection for Rejection {
     }
 }
 
-/// An export, as far as decisions need it.
+/// The state of an export: only what `decide` needs.
 #[derive(Debug, Clone, Default)]
 pub struct Export(Option<Event>);
 
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_out_is_recorded_once() {
+    fn an_export_is_recorded_once() {
         let take = |text| Command::TakeAuditLog { format: Format::Csv, selection: selection(text) };
         let taken = |text| Event::AuditLogTaken { format: Format::Csv, selection: selection(text) };
         given::<Export>([]).when(take("ana")).then([taken("ana")]);

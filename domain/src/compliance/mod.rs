@@ -1,9 +1,9 @@
-//! What is kept for those who check what was done.
+//! What is recorded for compliance.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `denial.rs` | requests that were denied, how often |
-//! | `staff_access.rs` | what staff read while they acted as a user, how often |
+//! | `denial.rs` | denied requests and their number |
+//! | `staff_access.rs` | what staff read while impersonating a user, and how often |
 //! | `export.rs` | exports of the audit log |
 
 pub mod denial;

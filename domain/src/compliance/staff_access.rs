@@ -1,4 +1,4 @@
-//! What staff of the platform read while they acted as a user: one stream for a session, an operation and an hour.
+//! What the platform's staff read while impersonating a user: one stream per session, operation and hour.
 
 use std::convert::Infallible;
 
@@ -6,33 +6,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Aggregate, StaffAccessId};
 
-/// What can be asked of staff access.
+/// Commands on staff access.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Record that there was so much in all.
+    /// Record the number of reads so far.
     Record {
-        /// The name of the operation by which something was read.
+        /// The name of the operation that read something.
         operation: String,
-        /// How often, including what was recorded already.
+        /// The number of reads, including those already recorded.
         total: u64,
     },
 }
 
-/// What can happen to staff access. Stored forever: never reuse a name; a new shape is a new `.vN`.
+/// Events of staff access. Stored forever: never reuse a name; a new shape is a new `.vN`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", deny_unknown_fields)]
 pub enum Event {
-    /// There was so much more.
+    /// Further reads occurred.
     #[serde(rename = "staff_access.recorded.v1")]
     Recorded {
-        /// The name of the operation by which something was read.
+        /// The name of the operation that read something.
         operation: String,
-        /// How many more times.
+        /// The number of further reads.
         times: u64,
     },
 }
 
-/// Staff access, as far as decisions need it.
+/// The state of staff access: only what `decide` needs.
 #[derive(Debug, Clone, Default)]
 pub struct StaffAccess {
     recorded: u64,

@@ -1,5 +1,5 @@
-//! Reminders of the accounts with an email address, requested by somebody who signs in to one of several accounts without
-//! saying which: one stream for an address, of the platform.
+//! Reminders of the accounts with an email address, requested when somebody with several accounts signs in without
+//! naming the organization: one stream per address, in the platform's organization.
 
 use std::convert::Infallible;
 
@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::address::EmailAddress;
 use crate::{AccountReminderId, Aggregate, Personal};
 
-/// What can be asked of account reminders.
+/// Commands on account reminders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// List the accounts with the address in a mail.
+    /// Mail a list of the accounts with the address.
     Request {
-        /// The reminder of this address: the record that the address belongs to.
+        /// The reminder for this address: the owner of the address as a personal value.
         reminder: AccountReminderId,
         /// Where the mail goes.
         email: EmailAddress,
@@ -23,7 +23,7 @@ pub enum Command {
     },
 }
 
-/// What can happen to account reminders. Stored forever: never reuse a name; a new shape is a new `.vN`.
+/// Events of account reminders. Stored forever: never reuse a name; a new shape is a new `.vN`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", deny_unknown_fields)]
 pub enum Event {
@@ -37,17 +37,17 @@ pub enum Event {
     },
 }
 
-/// How long no other mail is sent: anybody who knows an address could fill its mailbox.
+/// The minimum time between two mails: otherwise anybody who knows an address could flood its mailbox.
 const PAUSE: SignedDuration = SignedDuration::from_hours(24);
 
-/// The reminders of an address, as far as decisions need them.
+/// The state of an address's reminders: only what `decide` needs.
 #[derive(Debug, Clone, Default)]
 pub struct AccountReminder {
     last: Option<(Timestamp, Personal)>,
 }
 
 impl AccountReminder {
-    /// Where mail goes; `None` if none was ever requested.
+    /// The email address; `None` if no mail was ever requested.
     pub fn email(&self) -> Option<&Personal> {
         self.last.as_ref().map(|(_, email)| email)
     }
@@ -80,7 +80,7 @@ mod tests {
     use crate::testing::given;
 
     #[test]
-    fn accounts_are_mailed_once_a_day() {
+    fn a_reminder_is_mailed_at_most_once_a_day() {
         let reminder = AccountReminderId(uuid::Uuid::from_u128(5));
         let at = |second| Timestamp::from_second(second).unwrap();
         let request = |now| Command::Request { reminder, email: EmailAddress::new("ana@acme.example").unwrap(), now };

@@ -1,20 +1,20 @@
-//! Domain names and mail addresses, in the form in which they are compared.
+//! Domain names and email addresses, normalized for comparison.
 
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
-use crate::InvalidText;
+use crate::{InvalidText, text::entered};
 
-/// The domain name of an organization, as DNS has it: lower case, IDNA A-labels (UTS 46).
+/// The domain name of an organization in DNS form: lower case, IDNA A-labels (UTS 46).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DomainName(String);
 
 impl DomainName {
     /// # Errors
-    /// Unless it is a host name of at least two labels whose last one is no number.
+    /// If it is not a host name of at least two labels with a non-numeric last label.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
-        let invalid = || InvalidText("must be a domain name, as in example.com".to_owned());
+        let invalid = || InvalidText("must be a domain name such as example.com".to_owned());
         if text.len() > 1_000 {
             return Err(invalid());
         }
@@ -39,9 +39,10 @@ impl fmt::Display for DomainName {
     }
 }
 
-/// A mail address (RFC 5321, with the characters of RFC 6531): a local part as it was given, and a domain.
+/// An email address (RFC 5321, with the characters of RFC 6531): the local part as given, and a domain.
 ///
-/// Quoted local parts, comments and address literals are refused: nobody has them, and they hide attacks.
+/// Quoted local parts, comments and address literals are rejected: practically nobody uses them, and they can hide
+/// attacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailAddress {
     local: String,
@@ -49,13 +50,13 @@ pub struct EmailAddress {
 }
 
 impl EmailAddress {
-    /// The number of the rules by which addresses are compared; kept beside every claim that was made by them.
+    /// The version of the rules for comparing addresses, stored with every recorded address.
     pub const RULES: u8 = 1;
 
     /// # Errors
-    /// Unless it is an address to which mail can be sent.
+    /// If it is not a valid email address.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
-        let invalid = || InvalidText("must be a mail address, as in ana@example.com".to_owned());
+        let invalid = || InvalidText("must be an email address such as ana@example.com".to_owned());
         if text.len() > 1_000 {
             return Err(invalid());
         }
@@ -72,14 +73,16 @@ impl EmailAddress {
         Ok(Self { local, domain })
     }
 
-    /// The form in which two addresses are compared: lower case. In theory a server may tell `Ana@` from `ana@`; in
-    /// practice that is one person.
+    /// The form used for comparison: lower case. In theory a server may distinguish `Ana@` from `ana@`; in practice
+    /// they are the same person.
     pub fn comparable(&self) -> String {
         format!("{}@{}", self.local.to_lowercase(), self.domain)
     }
 }
 
-/// As it was given, its domain in A-labels.
+entered!(EmailAddress);
+
+/// As given, with the domain in A-labels.
 impl fmt::Display for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.local, self.domain)
@@ -93,7 +96,7 @@ fn is_atom_character(character: char) -> bool {
         || (!character.is_ascii() && (character.is_alphanumeric() || is_mark(character)))
 }
 
-/// A combining mark that composing has left.
+/// A combining mark that NFC left uncomposed.
 fn is_mark(character: char) -> bool {
     unicode_normalization::char::is_combining_mark(character)
 }
@@ -118,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn invalid_addresses_are_rejected() {
         let long_local = format!("{}@example.com", "a".repeat(65));
         let long_domain = format!("a@{}.com", "a".repeat(64));
         for bad in [
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_one_mailbox_gets_are_compared_alike() {
+    fn addresses_of_the_same_mailbox_compare_equal() {
         let comparable = |text: &str| EmailAddress::new(text).unwrap().comparable();
         assert_eq!(comparable("Ana@Example.com"), comparable("ana@EXAMPLE.com"));
         assert_eq!(comparable("JÖRG@MÜLLER.example"), comparable("jo\u{308}rg@xn--mller-kva.example"));
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn domains_are_compared_as_dns_does() {
+    fn domains_are_compared_in_dns_form() {
         assert_eq!(DomainName::new("Bücher.Example").unwrap().as_str(), "xn--bcher-kva.example");
         for bad in
             ["", "example", ".example.com", "example.com.", "exam ple.com", "192.0.2.1", "a.1", "-a.com", "a_b.com"]

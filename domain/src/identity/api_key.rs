@@ -1,4 +1,4 @@
-//! A key by which a program works in the name of a person, and never with more rights than that person has.
+//! API keys: a program acts on behalf of a user, and never with more permissions than that user has.
 
 mod event;
 mod rejection;
@@ -15,58 +15,58 @@ pub use self::{event::Event, rejection::Rejection};
 use super::role::Permissions;
 use crate::{Aggregate, ApiKeyId, Constraint, InvalidText, Kind, OrganizationId, UserId, Violation, text};
 
-/// The count of an organization's keys that were not revoked.
+/// The counter of an organization's keys that are not revoked.
 pub const API_KEYS: &str = "api_keys";
-/// The longest time for which the former secret of a key is accepted beside the new one.
+/// The longest time that the previous secret of a key stays valid after a rotation.
 pub const LONGEST_OVERLAP: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// The most networks that a key can be bound to.
+/// The maximum number of networks that a key can be restricted to.
 pub const MOST_NETWORKS: usize = 50;
 
-/// What can be asked of a key.
+/// Commands on an API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Make it.
+    /// Create it.
     Create {
-        /// Where it is good.
+        /// The organization that it belongs to.
         organization: OrganizationId,
-        /// In whose name.
+        /// The user on whose behalf it acts.
         owner: UserId,
-        /// What it is for.
+        /// Its purpose in a few words.
         name: KeyName,
-        /// What it may at most.
+        /// The upper bound of what it may do.
         grant: Grant,
-        /// From where it is accepted; nothing is everywhere.
+        /// The networks from which it is accepted; empty means everywhere.
         networks: Vec<IpNet>,
-        /// When it is made.
+        /// When it is created.
         now: Timestamp,
-        /// When it ends.
+        /// When it expires.
         expires_at: Option<Timestamp>,
     },
-    /// Give it another secret.
+    /// Rotate its secret.
     Rotate {
-        /// Which secret it will be: the second, the third, …
+        /// The number of the new secret: 2, 3, …
         generation: u32,
         /// When it is rotated.
         now: Timestamp,
-        /// Until when the former secret is accepted.
+        /// Until when the previous secret stays valid.
         former_until: Timestamp,
     },
-    /// End it for good.
+    /// Revoke it permanently.
     Revoke,
-    /// Let it work in the name of somebody else.
+    /// Transfer it to another owner.
     Adopt {
-        /// In whose.
+        /// The new owner.
         by: UserId,
     },
 }
 
-/// What a key may at most.
+/// The upper bound of what a key may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grant {
-    /// As far as these permissions let, within the organization.
+    /// These permissions, within the organization.
     Permissions(Permissions),
-    /// These things, in all organizations: a key of the platform.
+    /// These scopes, in all organizations: for keys of the platform.
     Scopes(BTreeSet<KeyScope>),
 }
 
@@ -90,10 +90,10 @@ crate::texts! {
 const TOO_MANY_KEYS: Violation = Violation::new(
     Kind::Conflict,
     "too-many-api-keys",
-    "an organization has at most {bound} API keys: revoke one first",
+    "an organization can have at most {bound} API keys: revoke one first",
 );
 
-/// What a key is for, in a few words.
+/// The name of a key: its purpose in a few words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyName(String);
 
@@ -105,19 +105,19 @@ impl KeyName {
     }
 }
 
-/// A key, as far as decisions need it.
+/// The state of an API key: only what `decide` needs.
 #[derive(Debug, Clone, Default)]
 pub struct ApiKey(Option<Existing>);
 
-/// A key that was made.
+/// An existing key.
 #[derive(Debug, Clone)]
 pub struct Existing {
     name: String,
-    /// In whose name it works.
+    /// The user on whose behalf it acts.
     pub owner: UserId,
-    /// What it may at most.
+    /// The upper bound of what it may do.
     pub grant: Grant,
-    /// From where it is accepted; nothing is everywhere.
+    /// The networks from which it is accepted; empty means everywhere.
     pub networks: Vec<IpNet>,
     expires_at: Option<Timestamp>,
     generation: u32,
@@ -126,7 +126,7 @@ pub struct Existing {
 }
 
 impl ApiKey {
-    /// The key, if it is accepted now with the secret of this generation.
+    /// The key, if the secret of this generation is valid now.
     pub fn accepted(&self, generation: u32, now: Timestamp) -> Option<&Existing> {
         let existing = self.0.as_ref()?;
         let is_current = generation == existing.generation;
@@ -135,12 +135,12 @@ impl ApiKey {
         (lasts && (is_current || is_former)).then_some(existing)
     }
 
-    /// Which secret it has now; `None` if there is no such key.
+    /// The generation of its current secret; `None` if there is no such key.
     pub fn generation(&self) -> Option<u32> {
         self.0.as_ref().map(|existing| existing.generation)
     }
 
-    /// What it may at most; `None` if there is no such key.
+    /// The upper bound of what it may do; `None` if there is no such key.
     pub fn grant(&self) -> Option<&Grant> {
         self.0.as_ref().map(|existing| &existing.grant)
     }
@@ -185,7 +185,7 @@ impl Aggregate for ApiKey {
                 name: name.clone(),
                 owner: *owner,
                 grant: grant.clone(),
-                // Only networks were recorded. One that cannot be read matches nobody.
+                // Only valid networks are recorded. One that cannot be parsed matches no client.
                 networks: networks.iter().map(|network| network.parse().unwrap_or(NOWHERE)).collect(),
                 expires_at: *expires_at,
                 generation: 1,
@@ -207,7 +207,7 @@ impl Aggregate for ApiKey {
     }
 }
 
-/// The network of the unspecified address, from which nobody comes.
+/// The network of the unspecified address, which is never a client's address.
 const NOWHERE: IpNet = IpNet::V4(ipnet::Ipv4Net::new_assert(std::net::Ipv4Addr::UNSPECIFIED, 32));
 
 impl Existing {

@@ -1,15 +1,15 @@
-//! Organizations, their users, and who is signed in.
+//! Organizations, their users, sessions and API keys.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `organization.rs` | the life of an organization, and its settings |
+//! | `organization.rs` | the lifecycle of an organization, and its settings |
 //! | `organization_status.rs` | what an organization may do while it is active, suspended or deactivated |
 //! | `settings.rs` | branding, business hours, locale |
-//! | `user.rs` | the life of an account: invitation, role, permissions |
+//! | `user.rs` | the lifecycle of an account: invitation, role, permissions |
 //! | `role.rs` | roles, and the permissions that refine them |
 //! | `session.rs` | a session, from sign-in until it ends |
-//! | `sign_in.rs` | failed attempts to sign in |
-//! | `api_key.rs` | a key by which a program acts on behalf of a user |
+//! | `sign_in.rs` | failed sign-in attempts |
+//! | `api_key.rs` | keys by which programs act on behalf of users |
 //! | `account_reminder.rs` | mails that list the accounts with an email address |
 //! | `address.rs` | domain names and email addresses |
 

@@ -1,4 +1,4 @@
-//! The life of an organization, and its settings.
+//! The lifecycle of an organization, and its settings.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{Aggregate, Constraint, InvalidText, Kind, OrganizationId, Personal, Reason, Scope, Violation, text::name};
 
-/// What can be asked of an organization.
+/// Commands on an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Make it, with default settings and a trial.
+    /// Create it with default settings and a trial.
     Create {
         /// Its name.
         name: OrganizationName,
@@ -22,40 +22,40 @@ pub enum Command {
         /// When its trial ends.
         trial_ends_at: Timestamp,
     },
-    /// Call it otherwise.
+    /// Change its name.
     Rename {
         /// The new name.
         name: OrganizationName,
     },
-    /// Let it look otherwise.
+    /// Change its branding.
     ChangeBranding(Branding),
-    /// Let it work at other times.
+    /// Change its business hours.
     ChangeBusinessHours(BusinessHours),
-    /// Write to it in another language.
+    /// Change its locale.
     ChangeLocale(Locale),
-    /// Lock its users out; its data is kept.
+    /// Suspend it: its users can no longer sign in; its data is retained.
     Suspend {
-        /// Whose record the reason belongs to.
+        /// The organization itself, which owns the reason as a personal value.
         organization: OrganizationId,
         /// Why.
         reason: Reason,
     },
-    /// Let its users in again.
+    /// Reactivate it after a suspension.
     Reactivate,
-    /// End it for good.
+    /// Deactivate it permanently.
     Deactivate {
-        /// Whose record the reason belongs to.
+        /// The organization itself, which owns the reason as a personal value.
         organization: OrganizationId,
         /// Why.
         reason: Reason,
     },
 }
 
-/// What can happen to an organization. Stored for ever: never reuse a name; a new shape is a new `.vN`.
+/// Events of an organization. Stored forever: never reuse a name; a new shape is a new `.vN`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", deny_unknown_fields)]
 pub enum Event {
-    /// It was made.
+    /// It was created.
     #[serde(rename = "organization.created.v1")]
     Created {
         /// Its name.
@@ -66,10 +66,10 @@ pub enum Event {
         plan: String,
         /// When its trial ends.
         trial_ends_at: Timestamp,
-        /// What it begins with.
+        /// Its initial settings.
         settings: Settings,
     },
-    /// It got another name.
+    /// Its name changed.
     #[serde(rename = "organization.renamed.v1")]
     Renamed {
         /// The old name.
@@ -77,40 +77,40 @@ pub enum Event {
         /// The new name.
         to: String,
     },
-    /// It looks otherwise.
+    /// Its branding changed.
     #[serde(rename = "organization.branding_changed.v1")]
     BrandingChanged {
-        /// How it looked.
+        /// The old branding.
         from: Branding,
-        /// How it looks.
+        /// The new branding.
         to: Branding,
     },
-    /// It works at other times.
+    /// Its business hours changed.
     #[serde(rename = "organization.business_hours_changed.v1")]
     BusinessHoursChanged {
-        /// When it worked.
+        /// The old hours.
         from: BusinessHours,
-        /// When it works.
+        /// The new hours.
         to: BusinessHours,
     },
-    /// It is written to in another language.
+    /// Its locale changed.
     #[serde(rename = "organization.locale_changed.v1")]
     LocaleChanged {
-        /// The old language.
+        /// The old locale.
         from: Locale,
-        /// The new language.
+        /// The new locale.
         to: Locale,
     },
-    /// Its users were locked out.
+    /// It was suspended.
     #[serde(rename = "organization.suspended.v1")]
     Suspended {
         /// Why.
         reason: Personal,
     },
-    /// Its users were let in again.
+    /// It was reactivated.
     #[serde(rename = "organization.reactivated.v1")]
     Reactivated {},
-    /// It was ended for good.
+    /// It was deactivated permanently.
     #[serde(rename = "organization.deactivated.v1")]
     Deactivated {
         /// Why.
@@ -118,22 +118,22 @@ pub enum Event {
     },
 }
 
-/// Why something may not happen to an organization.
+/// Why a command on an organization is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// There is none.
+    /// It does not exist.
     #[error("there is no such organization")]
     NotFound,
-    /// There is one by this id, and it is another.
-    #[error("an organization with this id exists already")]
+    /// A different organization with this id exists.
+    #[error("an organization with this id already exists")]
     Exists,
-    /// Its status forbids it.
+    /// Its status does not allow it.
     #[error("the organization is {}", status_word(*.0))]
     Status(OrganizationStatus),
-    /// It is the platform's own.
+    /// It is the platform's own organization.
     #[error("the platform's own organization can be neither suspended nor deactivated")]
     Platform,
-    /// A setting makes no sense.
+    /// A setting is invalid.
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
 }
@@ -164,7 +164,7 @@ fn status_word(status: OrganizationStatus) -> &'static str {
     match status {
         OrganizationStatus::Active => "active",
         OrganizationStatus::Suspended => "suspended",
-        OrganizationStatus::Deactivated => "deactivated for good",
+        OrganizationStatus::Deactivated => "permanently deactivated",
     }
 }
 
@@ -181,14 +181,14 @@ impl OrganizationName {
 }
 
 const DOMAIN_TAKEN: Violation =
-    Violation::new(Kind::Conflict, "domain-taken", "another organization has this domain: choose another one");
+    Violation::new(Kind::Conflict, "domain-taken", "another organization uses this domain: choose a different one");
 
-/// The plan with which every organization begins.
+/// The plan of every new organization.
 const TRIAL_PLAN: &str = "starter";
-/// The plans that have API keys.
+/// The plans that include API keys.
 const PLANS_WITH_API_KEYS: [&str; 2] = [TRIAL_PLAN, "enterprise"];
 
-/// An organization, as far as decisions need it.
+/// The state of an organization: only what `decide` needs.
 #[derive(Debug, Clone, Default)]
 pub struct Organization(Option<Existing>);
 
@@ -199,38 +199,38 @@ struct Existing {
     plan: String,
     settings: Settings,
     status: OrganizationStatus,
-    /// How often all sessions of its users have ended at once.
+    /// How often all sessions of its users have been ended at once.
     session_epoch: u64,
 }
 
 impl Organization {
-    /// Its domain; `None` if there is none.
+    /// Its domain; `None` if it does not exist.
     pub fn domain(&self) -> Option<&str> {
         self.0.as_ref().map(|existing| existing.domain.as_str())
     }
 
-    /// How it stands; `None` if there is none.
+    /// Its status; `None` if it does not exist.
     pub fn status(&self) -> Option<OrganizationStatus> {
         self.0.as_ref().map(|existing| existing.status)
     }
 
-    /// What it is called by its people: the name that it shows, or else its own; `None` if there is none.
+    /// Its display name, or else its name; `None` if it does not exist.
     pub fn shown_name(&self) -> Option<&str> {
         let existing = self.0.as_ref()?;
         Some(existing.settings.branding.display_name.as_deref().unwrap_or(&existing.name))
     }
 
-    /// How often all sessions of its users have ended at once: what a session that begins now is of.
+    /// How often all sessions of its users have been ended at once: the epoch of a session that starts now.
     pub fn session_epoch(&self) -> u64 {
         self.0.as_ref().map_or(0, |existing| existing.session_epoch)
     }
 
-    /// Whether its plan has API keys. The trial tries everything.
+    /// Whether its plan includes API keys. The trial includes every feature.
     pub fn has_api_keys(&self) -> bool {
         self.0.as_ref().is_some_and(|existing| PLANS_WITH_API_KEYS.contains(&existing.plan.as_str()))
     }
 
-    /// What it has set for itself; `None` if there is none.
+    /// Its settings; `None` if it does not exist.
     pub fn settings(&self) -> Option<&Settings> {
         self.0.as_ref().map(|existing| &existing.settings)
     }
@@ -283,7 +283,7 @@ impl Aggregate for Organization {
         }
     }
 
-    /// The domain stays claimed after a deactivation, so that nobody takes over the mails of a former customer.
+    /// The domain stays claimed after a deactivation, so that nobody can take over the mail of a former customer.
     fn constraints(&self, event: &Event) -> Vec<Constraint> {
         match event {
             Event::Created { domain, .. } => {
@@ -371,7 +371,7 @@ impl Existing {
     }
 }
 
-/// The event of a change from one value to another; none if they are the same.
+/// The event for a changed value; none if the values are equal.
 fn changed<T: Clone + PartialEq>(from: &T, to: &T, event: impl FnOnce(T, T) -> Event) -> Vec<Event> {
     if from == to { vec![] } else { vec![event(from.clone(), to.clone())] }
 }

@@ -1,4 +1,4 @@
-//! What an organization may do: its status and the capabilities it has, in one table.
+//! The capabilities of an organization by status, in one table.
 
 crate::texts! {
     /// The status of an organization.
@@ -6,17 +6,17 @@ crate::texts! {
     pub enum OrganizationStatus {
         /// In use.
         Active = "active",
-        /// Suspended; its data is kept, its users cannot sign in.
+        /// Suspended: its users cannot sign in; its data is retained.
         Suspended = "suspended",
-        /// Deactivated for good; its data is kept until its retention ends.
+        /// Deactivated permanently; its data is retained until the retention period ends.
         Deactivated = "deactivated",
     }
 }
 
-/// What an organization can do or have done to it.
+/// What an organization can do, or what can be done to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Capability {
-    /// Its users sign in and work, its keys are accepted.
+    /// Its users can sign in and work, and its API keys are accepted.
     Use,
     /// Its webhooks are delivered.
     Deliver,
@@ -29,7 +29,7 @@ pub enum Capability {
 }
 
 impl OrganizationStatus {
-    /// The table.
+    /// Whether this status allows a capability.
     pub const fn allows(self, capability: Capability) -> bool {
         use Capability::{BeAdministered, ChangeStatus, Deliver, Settle, Use};
         match self {

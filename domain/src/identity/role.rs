@@ -10,28 +10,28 @@ crate::texts! {
         Admin = "admin",
         /// The daily work: port calls, service orders, vendors, documents, tickets.
         Agent = "agent",
-        /// Reading, nothing else.
+        /// Read-only access.
         ReadOnly = "read_only",
-        /// Reading, also who may do what and who did what.
+        /// Read-only access, including users, permissions and the audit log.
         Auditor = "auditor",
         /// The platform's own staff: everything, in every organization. Only in the platform's organization.
         SuperAdmin = "super_admin",
     }
 
-    /// How far a permission goes in one group.
+    /// The level of access in one permission group.
     #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
     pub enum Access {
-        /// Not at all.
+        /// No access.
         None = "none",
-        /// Reading.
+        /// Read access.
         Read = "read",
-        /// Reading and changing.
+        /// Read and write access.
         Write = "write",
     }
 }
 
 impl Role {
-    /// The most that a user of this role can be permitted, and what they are permitted unless it is narrowed.
+    /// The maximum permissions of this role, which are also its default permissions.
     pub const fn ceiling(self) -> Permissions {
         use Access::{None, Read, Write};
         let [tickets, invoices, reports, administration] = match self {
@@ -43,7 +43,7 @@ impl Role {
         Permissions { tickets, invoices, reports, administration }
     }
 
-    /// Whether it is a role of the platform's staff.
+    /// Whether it is a role for the platform's staff.
     pub const fn is_of_the_platform(self) -> bool {
         match self {
             Self::SuperAdmin => true,
@@ -52,7 +52,7 @@ impl Role {
     }
 }
 
-/// What a user is permitted, by group.
+/// The permissions of a user, by group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -68,16 +68,16 @@ pub struct Permissions {
 }
 
 impl Permissions {
-    /// Nothing.
+    /// No permissions.
     pub const NONE: Self =
         Self { tickets: Access::None, invoices: Access::None, reports: Access::None, administration: Access::None };
 
-    /// Whether nothing here goes beyond `ceiling`.
+    /// Whether no permission exceeds `ceiling`.
     pub fn is_within(self, ceiling: Self) -> bool {
         self.narrowed_to(ceiling) == self
     }
 
-    /// These permissions, as far as `ceiling` lets them go.
+    /// These permissions, limited to `ceiling`.
     #[must_use]
     pub fn narrowed_to(self, ceiling: Self) -> Self {
         Self {

@@ -1,110 +1,110 @@
-//! A sign-in, until it ends.
+//! Sessions: a sign-in until it ends.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{Aggregate, Impersonator, Kind, OrganizationId, Personal, Reason, SessionId, UserId};
 
-/// What can be asked of a session.
+/// Commands on a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Begin it: somebody has proved who they are.
+    /// Start it: a user has authenticated.
     Start {
-        /// Who.
+        /// The user.
         user: UserId,
-        /// How they proved it.
+        /// How they authenticated.
         method: Method,
-        /// When it begins.
+        /// When it starts.
         started_at: Timestamp,
-        /// When it ends at the latest.
+        /// When it expires.
         expires_at: Timestamp,
-        /// In which epoch it begins.
+        /// The epoch in which it starts.
         session_epoch: SessionEpoch,
     },
-    /// Begin one in which staff of the platform acts as somebody else.
+    /// Start an impersonation: a member of the platform's staff acts as another user.
     Impersonate {
-        /// Where they do: whose record the reason belongs to.
+        /// The organization of the user, which owns the reason as a personal value.
         organization: OrganizationId,
-        /// As whom.
+        /// The impersonated user.
         user: UserId,
-        /// Who does.
+        /// The staff member.
         impersonator: Impersonator,
         /// Why.
         reason: Reason,
-        /// When it begins.
+        /// When it starts.
         started_at: Timestamp,
-        /// When it ends at the latest.
+        /// When it expires.
         expires_at: Timestamp,
-        /// In which epoch it begins.
+        /// The epoch in which it starts.
         session_epoch: SessionEpoch,
     },
-    /// End it from within.
+    /// End it by its own user.
     SignOut,
-    /// End it from outside.
+    /// End it by somebody else, or from another session.
     Revoke,
 }
 
-/// What can happen to a session. Stored for ever: never reuse a name; a new shape is a new `.vN`.
+/// Events of a session. Stored forever: never reuse a name; a new shape is a new `.vN`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", deny_unknown_fields)]
 pub enum Event {
     /// Somebody signed in.
     #[serde(rename = "session.started.v1")]
     Started {
-        /// Who.
+        /// The user.
         user: UserId,
-        /// How they proved who they are.
+        /// How they authenticated.
         method: Method,
-        /// When it began.
+        /// When it started.
         started_at: Timestamp,
-        /// When it ends at the latest.
+        /// When it expires.
         expires_at: Timestamp,
-        /// In which epoch it began: it ends with the first of the two.
+        /// The epoch in which it started: it ends with whichever of the two ends first.
         session_epoch: SessionEpoch,
     },
-    /// Staff of the platform began to act as somebody else.
+    /// A member of the platform's staff started to impersonate a user.
     #[serde(rename = "session.impersonation_started.v1")]
     ImpersonationStarted {
-        /// As whom.
+        /// The impersonated user.
         user: UserId,
-        /// Who does.
+        /// The staff member.
         impersonator: Impersonator,
         /// Why.
         reason: Personal,
-        /// When it began.
+        /// When it started.
         started_at: Timestamp,
-        /// When it ends at the latest.
+        /// When it expires.
         expires_at: Timestamp,
-        /// In which epoch it began.
+        /// The epoch in which it started.
         session_epoch: SessionEpoch,
     },
-    /// It ended before its time.
+    /// It ended before it expired.
     #[serde(rename = "session.ended.v1")]
     Ended {
-        /// How.
+        /// How it ended.
         by: Ending,
     },
 }
 
-/// How often all sessions of a user, and all of an organization, had ended at once when a session began.
+/// How often all sessions of a user, and all of an organization, had been ended at once when a session started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SessionEpoch {
-    /// Those of the user.
+    /// The epoch of the user.
     pub user: u64,
-    /// Those of the organization.
+    /// The epoch of the organization.
     pub organization: u64,
 }
 
 crate::texts! {
-    /// How somebody proved who they are.
+    /// How a user authenticated.
     #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
     pub enum Method {
-        /// By a password.
+        /// With a password.
         Password = "password",
     }
 
-    /// How a session ended before its time.
+    /// How a session ended before it expired.
     #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
     pub enum Ending {
         /// Its user signed out.
@@ -114,17 +114,17 @@ crate::texts! {
     }
 }
 
-/// Why something may not happen to a session.
+/// Why a command on a session is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// There is none.
+    /// It does not exist.
     #[error("there is no such session")]
     NotFound,
-    /// There is one by this id, and it is another.
-    #[error("a session with this id exists already")]
+    /// A different session with this id exists.
+    #[error("a session with this id already exists")]
     Exists,
-    /// Nobody acts as somebody else for so long.
-    #[error("nobody is impersonated for longer than an hour")]
+    /// The impersonation would last too long.
+    #[error("an impersonation can last at most one hour")]
     LongImpersonation,
 }
 
@@ -146,20 +146,20 @@ impl crate::Rejection for Rejection {
     }
 }
 
-/// A session, as far as decisions need it.
+/// The state of a session: only what `decide` needs.
 #[derive(Debug, Clone, Default)]
 pub struct Session(Option<Existing>);
 
-/// What a session says while it lasts.
+/// What an active session says about its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder {
-    /// Whose it is.
+    /// The user.
     pub user: UserId,
-    /// When it began.
+    /// When it started.
     pub started_at: Timestamp,
-    /// In which epoch it began.
+    /// The epoch in which it started.
     pub session_epoch: SessionEpoch,
-    /// Staff of the platform who acts as the user.
+    /// The staff member who impersonates the user.
     pub impersonator: Option<Impersonator>,
 }
 
@@ -170,22 +170,23 @@ struct Existing {
     has_ended: bool,
 }
 
-/// How long staff of the platform may act as somebody else.
+/// The maximum duration of an impersonation.
 pub const LONGEST_IMPERSONATION: SignedDuration = SignedDuration::from_mins(60);
 
 impl Session {
-    /// Whose session it is, while it lasts by itself. It may have ended with all others of its user or organization.
+    /// The holder of the session, if it was neither ended nor has expired. A change of epoch may have ended it as well:
+    /// the caller checks that.
     pub fn holder_at(&self, now: Timestamp) -> Option<Holder> {
         let existing = self.0.as_ref()?;
         (!existing.has_ended && now < existing.expires_at).then_some(existing.holder)
     }
 
-    /// When it began, and when it ends at the latest; `None` if there is none.
+    /// When it started and when it expires; `None` if it does not exist.
     pub fn times(&self) -> Option<(Timestamp, Timestamp)> {
         self.0.as_ref().map(|existing| (existing.holder.started_at, existing.expires_at))
     }
 
-    /// Whose session it is or was; `None` if there is none.
+    /// Whose session it is or was; `None` if it does not exist.
     pub fn user(&self) -> Option<UserId> {
         self.0.as_ref().map(|existing| existing.holder.user)
     }
@@ -257,7 +258,7 @@ impl Aggregate for Session {
     }
 }
 
-/// The session that begins with an event, if one does.
+/// The session that an event starts, if any.
 fn begun(event: &Event) -> Option<Existing> {
     let (user, started_at, expires_at, session_epoch, impersonator) = match event {
         Event::Started { user, started_at, expires_at, session_epoch, .. } => {
@@ -317,13 +318,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_takes_over_a_session() {
+    fn a_session_cannot_be_taken_over() {
         let bob = UserId(uuid::Uuid::from_u128(12));
         given::<Session>([started()]).when(start(bob)).then_rejected(Rejection::Exists);
     }
 
     #[test]
-    fn staff_acts_as_somebody_for_an_hour_at_most() {
+    fn an_impersonation_lasts_at_most_one_hour() {
         let impersonator =
             Impersonator { user: UserId(uuid::Uuid::from_u128(1)), session: SessionId(uuid::Uuid::from_u128(2)) };
         let organization = OrganizationId(uuid::Uuid::from_u128(7));

@@ -1,4 +1,4 @@
-//! What an organization sets for itself: branding, business hours, locale.
+//! The settings of an organization: branding, business hours, locale.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -11,37 +11,38 @@ use crate::{InvalidText, text::name};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// How it looks.
+    /// Its branding.
     pub branding: Branding,
-    /// When it works.
+    /// Its business hours.
     pub business_hours: BusinessHours,
-    /// In which language it is written to: a BCP 47 tag.
+    /// The language of its mails: a BCP 47 tag.
     pub locale: Locale,
 }
 
 /// How an organization looks to its users and in mails.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Branding {
-    /// What it is called there; without one, by its name.
+    /// The name shown instead of the organization's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
     /// The colour of buttons and links.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub primary_colour: Option<Colour>,
-    /// The colour beside it.
+    /// The secondary colour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secondary_colour: Option<Colour>,
-    /// An `https` address of its logo.
+    /// The `https` URL of its logo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logo: Option<String>,
 }
 
 impl Branding {
-    /// The same branding with its texts brought into their form.
+    /// Validates the branding and normalizes its texts.
     ///
     /// # Errors
-    /// What is wrong, and with which field.
+    /// If a field is invalid: which one, and why.
     pub fn checked(self) -> Result<Self, InvalidSetting> {
         let display_name = self.display_name.map(|text| name(&text, 100)).transpose();
         let display_name =
@@ -52,7 +53,7 @@ impl Branding {
                 && logo.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte))
                 && host.is_some_and(|host| crate::identity::DomainName::new(host).is_ok());
             if !is_good {
-                return Err(InvalidSetting::new("branding/logo", "must be an https address of at most 500 characters"));
+                return Err(InvalidSetting::new("branding/logo", "must be an https URL of at most 500 characters"));
             }
         }
         Ok(Self { display_name, ..self })
@@ -61,13 +62,14 @@ impl Branding {
 
 /// `#rrggbb`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^#[0-9A-Fa-f]{6}$", example = "#1a2b3c"))]
 pub struct Colour([u8; 3]);
 
 impl FromStr for Colour {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
-        let invalid = || InvalidText("must be a colour, as in #1a2b3c".to_owned());
+        let invalid = || InvalidText("must be a colour such as #1a2b3c".to_owned());
         let digits = text.strip_prefix('#').ok_or_else(invalid)?;
         if digits.len() != 6 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(invalid());
@@ -85,13 +87,14 @@ impl fmt::Display for Colour {
     }
 }
 
-/// When an organization works, in its own time.
+/// The business hours of an organization, in its time zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BusinessHours {
     /// The name of its time zone in the IANA database: `Europe/Lisbon`.
     pub time_zone: String,
-    /// The hours of each day on which it works.
+    /// The hours of each business day.
     pub days: BTreeMap<Weekday, Hours>,
 }
 
@@ -110,13 +113,14 @@ crate::texts! {
     }
 }
 
-/// From a time of day until a later one of the same day.
+/// From a time of day until a later one on the same day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Hours {
     /// The first minute.
     pub opens: TimeOfDay,
-    /// The minute after the last; `24:00` is the end of the day.
+    /// The minute after the last one; `24:00` is the end of the day.
     pub closes: TimeOfDay,
 }
 
@@ -126,11 +130,23 @@ pub struct TimeOfDay {
     minutes: u16,
 }
 
+#[cfg(feature = "schema")]
+impl utoipa::PartialSchema for TimeOfDay {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        let text = utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::String);
+        let text = text.description(Some("A time of day, to the minute; `24:00` is the end of the day."));
+        text.pattern(Some("^([01][0-9]|2[0-4]):[0-5][0-9]$")).examples([serde_json::json!("09:00")]).into()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::ToSchema for TimeOfDay {}
+
 impl FromStr for TimeOfDay {
     type Err = InvalidText;
 
     fn from_str(text: &str) -> Result<Self, InvalidText> {
-        let invalid = || InvalidText("must be a time of day, as in 09:30".to_owned());
+        let invalid = || InvalidText("must be a time of day such as 09:30".to_owned());
         let (hours, minutes) = text.split_once(':').ok_or_else(invalid)?;
         let two = |digits: &str| {
             let is_number = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -152,26 +168,27 @@ impl fmt::Display for TimeOfDay {
 }
 
 impl BusinessHours {
-    /// The same hours, if they make sense.
+    /// Validates the hours.
     ///
     /// # Errors
-    /// What is wrong, and with which field.
+    /// If a field is invalid: which one, and why.
     pub fn checked(self) -> Result<Self, InvalidSetting> {
-        // The database that is built in, so that every node and every replay knows the same names.
+        // The bundled database, so that every node and every replay knows the same names.
         if TimeZoneDatabase::bundled().get(&self.time_zone).is_err() {
             let name: String = self.time_zone.chars().take(64).collect();
             let message = format!("{name:?} is not in the IANA time zone database");
             return Err(InvalidSetting::new("business_hours/time_zone", message));
         }
         if self.days.values().any(|hours| hours.opens >= hours.closes) {
-            return Err(InvalidSetting::new("business_hours/days", "a day must close after it opens"));
+            return Err(InvalidSetting::new("business_hours/days", "the closing time must be after the opening time"));
         }
         Ok(self)
     }
 }
 
-/// A language, and perhaps where it is spoken: `en`, `pt-BR`.
+/// A language, optionally with script and region: `en`, `pt-BR`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String, example = "pt-BR"))]
 pub struct Locale(String);
 
 impl FromStr for Locale {
@@ -186,7 +203,7 @@ impl FromStr for Locale {
                 || (part.len() == 4 && part.bytes().all(|byte| byte.is_ascii_alphabetic()))
         };
         if !is_language || text.len() > 20 || !parts.all(is_region) {
-            return Err(InvalidText("must be a language tag, as in en or pt-BR".to_owned()));
+            return Err(InvalidText("must be a language tag such as en or pt-BR".to_owned()));
         }
         Ok(Self(text.to_owned()))
     }
@@ -216,7 +233,7 @@ macro_rules! as_text {
 
 as_text!(Colour, TimeOfDay, Locale);
 
-/// A setting that is not accepted.
+/// An invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct InvalidSetting {
@@ -232,7 +249,7 @@ impl InvalidSetting {
     }
 }
 
-/// What an organization begins with: Monday to Friday from nine to five, UTC, English.
+/// The defaults: Monday to Friday from nine to five, UTC, English.
 impl Default for Settings {
     fn default() -> Self {
         let hours = Hours { opens: TimeOfDay { minutes: 9 * 60 }, closes: TimeOfDay { minutes: 17 * 60 } };
@@ -254,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_day_are_read_as_they_are_written() {
+    fn times_of_day_round_trip() {
         for good in ["00:00", "09:30", "23:59", "24:00"] {
             assert_eq!(good.parse::<TimeOfDay>().unwrap().to_string(), good);
         }
@@ -264,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_zone_has_the_name_of_the_iana_database() {
+    fn a_time_zone_is_named_as_in_the_iana_database() {
         let hours = |zone: &str| BusinessHours { time_zone: zone.to_owned(), ..Settings::default().business_hours };
         for good in ["UTC", "Europe/Lisbon", "America/Argentina/Buenos_Aires", "Asia/Kolkata"] {
             assert!(hours(good).checked().is_ok(), "{good}");
@@ -283,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logo_is_an_https_address() {
+    fn a_logo_is_an_https_url() {
         assert!(branding("https://cdn.example.com/logo.svg?v=1").checked().is_ok());
         for bad in [
             "",
@@ -301,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_and_locales_have_one_form() {
+    fn colours_and_locales_are_canonical() {
         assert_eq!("#1A2b3C".parse::<Colour>().unwrap().to_string(), "#1a2b3c");
         for bad in ["", "1a2b3c", "#1a2b3", "#1a2b3g", "#+12345", "red"] {
             assert!(bad.parse::<Colour>().is_err(), "{bad}");

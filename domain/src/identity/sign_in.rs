@@ -1,4 +1,4 @@
-//! Failed attempts to sign in to an account: one stream for an account and an hour.
+//! Failed attempts to sign in to an account: one stream per account and hour.
 
 use std::convert::Infallible;
 
@@ -6,33 +6,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Aggregate, FailedSignInsId, UserId};
 
-/// What can be asked of failed sign-ins.
+/// Commands on failed sign-ins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Record that there were so many in all.
+    /// Record the number of failures so far.
     RecordFailures {
-        /// Whose account it is.
+        /// The user of the account.
         user: UserId,
-        /// How many attempts there were, including those that were recorded already.
+        /// The number of failed attempts, including those already recorded.
         total: u64,
     },
 }
 
-/// What can happen to failed sign-ins. Stored forever: never reuse a name; a new shape is a new `.vN`.
+/// Events of failed sign-ins. Stored forever: never reuse a name; a new shape is a new `.vN`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", deny_unknown_fields)]
 pub enum Event {
-    /// So many more attempts have failed.
+    /// Further attempts failed.
     #[serde(rename = "sign_in.failed.v1")]
     Failed {
-        /// Whose account it is.
+        /// The user of the account.
         user: UserId,
-        /// How many more.
+        /// The number of further failures.
         times: u64,
     },
 }
 
-/// Failed sign-ins, as far as decisions need them.
+/// The state of failed sign-ins: only what `decide` needs.
 #[derive(Debug, Clone, Default)]
 pub struct FailedSignIns {
     recorded: u64,

@@ -1,10 +1,10 @@
-//! The life of an account: invitation, role, permissions, name and address, passwords.
+//! The lifecycle of an account: invitation, role, permissions, name and email address, passwords.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `event.rs` | what can happen |
-//! | `rejection.rs` | why something may not |
-//! | `existing.rs` | what an account that exists does with commands and events |
+//! | `event.rs` | events |
+//! | `rejection.rs` | rejections |
+//! | `existing.rs` | how an existing account handles commands and events |
 
 mod event;
 mod existing;
@@ -21,140 +21,140 @@ use super::{
 };
 use crate::{Aggregate, Constraint, Kind, OrganizationId, PersonName, Personal, Scope, SessionId, UserId, Violation};
 
-/// What can be asked of a user.
+/// Commands on a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Invite a person.
     Invite {
-        /// Where to.
+        /// The organization that they are invited to.
         organization: OrganizationId,
         /// The new account.
         user: UserId,
         /// The person's full name.
         name: PersonName,
-        /// Where the invitation is sent to.
+        /// The email address that the invitation is sent to.
         email: EmailAddress,
-        /// What they will be.
+        /// Their role.
         role: Role,
-        /// What they will be permitted, within their role.
+        /// Their permissions, within their role.
         permissions: Permissions,
-        /// When the invitation ends.
+        /// When the invitation expires.
         expires_at: Timestamp,
     },
-    /// Make an account without inviting anybody yet.
+    /// Create an account without sending an invitation yet.
     Register {
-        /// Where.
+        /// The organization of the account.
         organization: OrganizationId,
         /// The new account.
         user: UserId,
         /// The person's full name.
         name: PersonName,
-        /// Where an invitation will be sent to.
+        /// The email address that an invitation will be sent to.
         email: EmailAddress,
-        /// What they will be.
+        /// Their role.
         role: Role,
-        /// What they will be permitted, within their role.
+        /// Their permissions, within their role.
         permissions: Permissions,
     },
-    /// Invite a person whose account was registered, or anew one who has not accepted yet.
+    /// Invite a registered person, or send a new invitation to one who has not accepted yet.
     SendInvitation {
-        /// When the invitation ends.
+        /// When the invitation expires.
         expires_at: Timestamp,
     },
-    /// Take up an invitation.
+    /// Accept an invitation.
     Accept {
-        /// Which one: the first, the second, …
+        /// The number of the invitation: 1, 2, …
         invitation: u64,
-        /// When it is taken up.
+        /// When it is accepted.
         now: Timestamp,
     },
-    /// Make somebody something else.
+    /// Change their role.
     ChangeRole {
-        /// What they will be.
+        /// Their role.
         role: Role,
-        /// What they will be permitted; without it, what they are permitted now, as far as the new role lets it go.
+        /// The new permissions; `None` keeps the current ones, limited to the new role.
         permissions: Option<Permissions>,
     },
-    /// Permit somebody other things within their role.
+    /// Change their permissions within their role.
     ChangePermissions {
-        /// What they will be permitted.
+        /// The new permissions.
         permissions: Permissions,
     },
-    /// Lock somebody out; what they did stays.
+    /// Deactivate them; their history is retained.
     Deactivate,
-    /// Let somebody in again.
+    /// Reactivate them.
     Reactivate,
-    /// Take back an invitation that was not taken up.
+    /// Revoke an invitation that was not accepted.
     RevokeInvitation,
-    /// Call somebody otherwise.
+    /// Change their name.
     Rename {
         /// The person's full name.
         name: PersonName,
     },
-    /// Mail somebody in another language than that of their organization.
+    /// Change the language of their mails.
     ChangeLocale {
-        /// In which; `None` is that of the organization.
+        /// The new language; `None` is that of the organization.
         locale: Option<Locale>,
     },
-    /// Let mail go elsewhere, once it is sure that it arrives there.
+    /// Request a change of the email address; it takes effect once it is confirmed.
     RequestAddressChange {
-        /// Where to.
+        /// The new email address.
         email: EmailAddress,
-        /// When it can be confirmed at the latest.
+        /// When the confirmation link expires.
         expires_at: Timestamp,
     },
-    /// Confirm the new address.
+    /// Confirm the new email address.
     ConfirmAddress {
-        /// Which request it was: the first, the second, …
+        /// The number of the request: 1, 2, …
         request: u64,
         /// When it is confirmed.
         now: Timestamp,
     },
-    /// Let somebody who has lost their password set another one, by a link.
+    /// Request a link to reset a forgotten password.
     RequestPasswordReset {
-        /// When it is asked for.
+        /// When it is requested.
         now: Timestamp,
-        /// When the link ends.
+        /// When the link expires.
         expires_at: Timestamp,
     },
-    /// Set another password by such a link. The hash enters the ledger beside the event.
+    /// Set a new password with such a link. The hash is stored in the ledger together with the event.
     ResetPassword {
-        /// Which request it was: the first, the second, …
+        /// The number of the request: 1, 2, …
         request: u64,
-        /// When it is used.
+        /// When the link is redeemed.
         now: Timestamp,
     },
-    /// Set another password. The hash enters the ledger beside the event.
+    /// Set a new password. The hash is stored in the ledger together with the event.
     ChangePassword {
-        /// The session_epoch that ends with it: sessions of it go on no more.
+        /// The current session epoch, which this command ends together with its sessions.
         session_epoch: u64,
-        /// The session that goes on; all others end.
+        /// The session to keep; all others end.
         keeping: Option<SessionId>,
     },
-    /// Let attempts to sign in be looked at again, of which there were too many.
+    /// Unlock an account with too many failed sign-in attempts.
     Unlock {
-        /// How often that was done before.
+        /// The number of previous unlocks.
         unlocks: u64,
     },
-    /// End all sessions.
+    /// End all sessions, optionally except one.
     EndSessions {
-        /// The session_epoch that ends with it.
+        /// The current session epoch, which this command ends.
         session_epoch: u64,
-        /// The session that goes on.
+        /// The session to keep.
         keeping: Option<SessionId>,
     },
 }
 
-/// The count of those who can administer an organization now; it never falls below one.
+/// The counter of users who can administer an organization; it never falls below one.
 pub const ACTIVE_ADMINS: &str = "active_admins";
-/// The counts of invitations by the day on which they end; how many there may be comes with the command.
+/// The counters of invitations by the day on which they expire; the maximum comes with the command.
 pub const INVITATIONS: &str = "invitations";
-/// How many addresses somebody may want to change to in a day: each gets a mail that it did not ask for.
+/// Maximum address changes that a user may request per day: each sends a mail to an unconfirmed address.
 pub const ADDRESSES_PER_DAY: u32 = 5;
-/// How long a link to set another password is the latest at least: whoever asks again and again gets no more of them.
+/// Minimum time between two password reset links, so that repeated requests do not send more mails.
 pub const BETWEEN_RESETS: SignedDuration = SignedDuration::from_mins(5);
 
-/// A user, as far as decisions need it.
+/// The state of a user: only what `decide` needs.
 #[derive(Debug, Clone, Default)]
 pub struct User(Option<Existing>);
 
@@ -175,68 +175,68 @@ crate::texts! {
 }
 
 impl User {
-    /// What an active user is and is permitted; `None` for all others.
+    /// The role and permissions of an active user; `None` for all others.
     pub fn rights(&self) -> Option<(Role, Permissions)> {
         let active = self.0.as_ref().filter(|existing| existing.status == Status::Active);
         active.map(|existing| (existing.role, existing.permissions))
     }
 
-    /// What somebody is, or will be once they can sign in; `None` if there is no such account.
+    /// The role, also of users who cannot sign in yet; `None` if the account does not exist.
     pub fn role(&self) -> Option<Role> {
         self.0.as_ref().map(|existing| existing.role)
     }
 
-    /// The invitation that can be taken up: which one it is, and when it ends.
+    /// The pending invitation: its number, and when it expires.
     pub fn invitation(&self) -> Option<(u64, Timestamp)> {
         let invited = self.0.as_ref().filter(|existing| existing.status == Status::Invited);
         invited.and_then(|existing| existing.invitations.open())
     }
 
-    /// Where the account is in its life; `None` if there is none.
+    /// The status of the account; `None` if it does not exist.
     pub fn status(&self) -> Option<Status> {
         self.0.as_ref().map(|existing| existing.status)
     }
 
-    /// What the person is called and where mail for them goes; `None` if there is no such account.
+    /// The name and email address of the person; `None` if the account does not exist.
     pub fn person(&self) -> Option<(&Personal, &Personal)> {
         self.0.as_ref().map(|existing| (&existing.name, &existing.email))
     }
 
-    /// In which language they want mail; `None` is that of their organization.
+    /// The language of their mails; `None` is that of their organization.
     pub fn locale(&self) -> Option<&Locale> {
         self.0.as_ref()?.locale.as_ref()
     }
 
-    /// Which request for another password its link may still answer, and when that ends.
+    /// The pending password reset: its number, and when its link expires.
     pub fn password_reset(&self) -> Option<(u64, Timestamp)> {
         self.0.as_ref()?.resets.open()
     }
 
-    /// Which request for another address may still be confirmed, when that ends, and the address.
+    /// The pending address change: its number, when its link expires, and the new address.
     pub fn address_change(&self) -> Option<(u64, Timestamp, &Personal)> {
         let existing = self.0.as_ref()?;
         let (number, expires_at) = existing.address_changes.open()?;
         Some((number, expires_at, existing.wanted_email.as_ref()?))
     }
 
-    /// How often failed attempts to sign in were forgiven.
+    /// How often failed sign-in attempts were reset.
     pub fn unlocks(&self) -> u64 {
         self.0.as_ref().map_or(0, |existing| existing.unlocks)
     }
 
-    /// How often all sessions of the user have ended at once: what a session that begins now is of.
+    /// How often all sessions of the user have been ended at once: the epoch of a session that starts now.
     pub fn session_epoch(&self) -> u64 {
         self.0.as_ref().map_or(0, |existing| existing.session_epoch)
     }
 
-    /// Whether a session that began in this session_epoch goes on.
+    /// Whether a session that started in this epoch is still valid.
     pub fn keeps(&self, session: SessionId, session_epoch: u64) -> bool {
         self.0
             .as_ref()
             .is_some_and(|existing| existing.session_epoch == session_epoch || existing.kept == Some(session))
     }
 
-    /// Whether this user can administer the organization now.
+    /// Whether this user can currently administer the organization.
     fn administers(&self) -> bool {
         self.rights().is_some_and(|(role, permissions)| match role {
             Role::Admin | Role::SuperAdmin => permissions.administration == Access::Write,
@@ -336,21 +336,21 @@ const EMAIL_TAKEN: Violation = Violation::new(
 const LAST_ADMIN: Violation = Violation::new(
     Kind::Conflict,
     "last-admin",
-    "this is the last active admin of the organization: promote another user to admin first",
+    "the organization would be left without an active admin: promote another user to admin first",
 );
 const TOO_MANY_INVITATIONS: Violation = Violation {
     kind: Kind::LimitReached,
     slug: "invitation-limit-reached",
-    message: "no more than {bound} invitations may be sent in a day: continue tomorrow",
+    message: "at most {bound} invitations can be sent per day: continue tomorrow",
     retry_after_seconds: Some(3_600),
 };
 
-/// The address is this user's.
+/// Claims the email address for this user.
 fn claim(email: &Personal) -> Constraint {
     Constraint::Claim { scope: Scope::Organization, kind: "email", name: comparable(email), violation: EMAIL_TAKEN }
 }
 
-/// The address is nobody's any more.
+/// Releases the email address.
 fn release(email: &Personal) -> Constraint {
     Constraint::Release { scope: Scope::Organization, kind: "email", name: comparable(email) }
 }
@@ -360,7 +360,7 @@ fn comparable(email: &Personal) -> Option<String> {
     address.map(|address| address.comparable())
 }
 
-/// One invitation more that ends on this day.
+/// Counts one more invitation that expires on this day.
 fn invitation(expires_at: Timestamp) -> Constraint {
     let day = day(expires_at);
     Constraint::Count {

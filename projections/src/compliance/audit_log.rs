@@ -1,4 +1,4 @@
-//! The audit log: what entries are found and sorted by. The entries themselves are the events.
+//! The index of the audit log: the columns for filtering and sorting. The entries themselves are the events.
 
 use jiff::Timestamp;
 use porttask_domain::{Actor, DomainEvent, OrganizationId};
@@ -11,21 +11,21 @@ row! {
     /// An entry.
     pub struct Entry {
         key {
-            /// Its place in the partition, by which its event is read.
+            /// Its offset in the partition, by which its event is read.
             offset: u64,
         }
         row {
-            /// Whose entry it is.
+            /// The organization of the entry.
             organization: OrganizationId,
             /// When it was recorded.
             recorded_at: Timestamp,
-            /// Who did it; the nil id for the operator and the platform itself.
+            /// Who acted; the nil id for the operator, the platform itself and unauthenticated clients.
             actor: Uuid,
-            /// What happened, without the version of its shape: `user.role_changed`.
+            /// The event type without its version: `user.role_changed`.
             action: String,
-            /// What it happened to.
+            /// The target of the event.
             target: Uuid,
-            /// The words by which it is found. Nothing personal: names stand with the people.
+            /// The words for full-text search. Nothing personal: names are stored with the users.
             text: String,
         }
     }
@@ -37,7 +37,7 @@ pub struct AuditLog;
 impl ReadModel for AuditLog {
     const NAME: &'static str = "audit_log";
     const VERSION: u32 = 4;
-    // The time before the place, though both have one order: a range of time is a range of each index.
+    // Time before offset, although both have the same order: a time range is then a range of each index.
     const INDEXES: &'static [Index] = &[
         Index { name: "by_time", columns: &["organization", "recorded_at", "offset"] },
         Index { name: "by_actor", columns: &["organization", "actor", "recorded_at", "offset"] },

@@ -1,10 +1,10 @@
-//! Requests that were denied.
+//! Descriptions of denied requests.
 
 use porttask_domain::compliance::denial::Event;
 
 use crate::audit_text::{DescriptionSink, DisplayValue, repeated};
 
-/// What happened, for the audit log.
+/// Describes an event for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     let Event::Recorded { operation, problem, times } = event;
     sink.words("was denied ");

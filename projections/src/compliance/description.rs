@@ -1,4 +1,4 @@
-//! An entry of the audit log for people: what happened, in a sentence and field by field.
+//! Human-readable audit log entries: what happened, in a sentence and field by field.
 
 use std::{
     borrow::Cow,
@@ -16,36 +16,36 @@ use crate::{
     normalized,
 };
 
-/// What an event says. Who did it stands in the event's meta.
+/// The description of an event. The actor is in the event's metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Description {
-    /// What happened, without the version of its shape: `user.role_changed`.
+    /// The event type without its version: `user.role_changed`.
     pub action: String,
-    /// What it happened to.
+    /// The target of the event.
     pub target: Target,
-    /// What happened, in a sentence that begins with its verb: `changed the role from agent to admin`.
+    /// A sentence that starts with its verb: `changed the role from agent to admin`.
     pub summary: String,
-    /// The fields that have other values since.
+    /// The changed fields.
     pub changes: Vec<FieldChange>,
 }
 
-/// A thing that something happened to. Its text is `user usr_01h455vb4pex5vsknk084sn02q`.
+/// The target of an event. Displayed as `user usr_01h455vb4pex5vsknk084sn02q`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Target {
-    /// What it is: the category of its aggregate, such as `user` or `api_key`.
+    /// The category of its aggregate, such as `user` or `api_key`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,
 }
 
-/// A field that has another value.
+/// A changed field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldChange {
     /// Its name.
     pub field: &'static str,
-    /// What it was; `None` if it was nothing, or the event does not say.
+    /// The old value; `None` if it was empty, or the event does not record it.
     pub from: Option<String>,
-    /// What it is; `None` if it is nothing.
+    /// The new value; `None` if it is empty.
     pub to: Option<String>,
 }
 
@@ -55,13 +55,13 @@ impl Display for Target {
     }
 }
 
-/// The number of what an entry is about: of a failed sign-in, the user who was tried.
+/// The UUID of an entry's target: for a failed sign-in, the user of the account.
 pub(super) fn target_of(event: &DomainEvent, subject: Uuid) -> Uuid {
     if let DomainEvent::FailedSignIns(sign_in::Event::Failed { user, .. }) = event { user.0 } else { subject }
 }
 
 impl Target {
-    /// What an event with this subject is about.
+    /// The target of an event with this subject.
     pub fn of(event: &DomainEvent, subject: Uuid) -> Self {
         if let DomainEvent::FailedSignIns(sign_in::Event::Failed { user, .. }) = event {
             return Self { kind: "user", id: user.to_string() };
@@ -71,7 +71,7 @@ impl Target {
     }
 }
 
-/// What an event says, said by its noun.
+/// Dispatches to the module of the event's aggregate.
 fn describe_event(event: &DomainEvent, sink: &mut dyn DescriptionSink) {
     match event {
         DomainEvent::Organization(event) => organization::describe(event, sink),
@@ -86,8 +86,8 @@ fn describe_event(event: &DomainEvent, sink: &mut dyn DescriptionSink) {
     }
 }
 
-/// Describes an event by its versioned name, the number of the thing that it happened to, and what it says. Personal values
-/// stand in it as far as they are open; those that were erased read `[erased]`.
+/// Describes an event, given its versioned name and the UUID of its aggregate. Personal values appear decrypted; erased
+/// ones read `[erased]`.
 pub fn describe(event_type: &str, subject: Uuid, event: &DomainEvent) -> Description {
     let mut builder = DescriptionBuilder::default();
     describe_event(event, &mut builder);
@@ -95,14 +95,14 @@ pub fn describe(event_type: &str, subject: Uuid, event: &DomainEvent) -> Descrip
     Description { action: action(event_type).to_owned(), target: Target::of(event, subject), summary, changes }
 }
 
-/// The name of an event without the version of its shape: `user.role_changed`.
+/// The event type without its version: `user.role_changed`.
 pub fn action(event_type: &str) -> &str {
     event_type.rsplit_once(".v").map_or(event_type, |(name, _)| name)
 }
 
-/// The words of an entry, folded: those of its sentence, of the values that have changed, and of its action. Nothing
-/// personal, so that an erasure need not touch it; no instants and ids, for which there are filters. What staff did in
-/// somebody's name is found by `impersonated`.
+/// The normalized words of an entry: those of its sentence, of the changed values, and of its action. Nothing personal,
+/// so that an erasure need not change it; no instants or ids, which have filters. What staff did while impersonating a
+/// user is found with `impersonated`.
 pub(super) fn searched_text(event_type: &str, event: &DomainEvent, is_impersonated: bool) -> String {
     let mut text = SearchedText(String::with_capacity(64));
     describe_event(event, &mut text);
@@ -113,7 +113,7 @@ pub(super) fn searched_text(event_type: &str, event: &DomainEvent, is_impersonat
     text.0
 }
 
-/// A description as it grows.
+/// Builds a description.
 #[derive(Default)]
 struct DescriptionBuilder {
     summary: String,
@@ -135,7 +135,7 @@ impl DescriptionSink for DescriptionBuilder {
     }
 }
 
-/// SearchedText words as they are gathered.
+/// Collects the words for full-text search.
 struct SearchedText(String);
 
 impl SearchedText {
@@ -147,7 +147,7 @@ impl SearchedText {
         text.push_str(word);
     }
 
-    /// Words are found from their beginning, longer ones also within others; they need not stand there twice.
+    /// Adds a word unless a word of the text starts with it: the search matches prefixes, so it is already found.
     fn add_if_missing(&mut self, word: &str) {
         let text = self.0.as_bytes();
         if !self.0.match_indices(word).any(|(at, _)| at == 0 || text[at - 1] == b' ') {
@@ -156,7 +156,7 @@ impl SearchedText {
     }
 }
 
-/// A value as it is searched for, if it is.
+/// A value as normalized text for search; `None` if it is not searchable.
 fn sought(value: DisplayValue<'_>) -> Option<Cow<'_, str>> {
     let text = match value {
         DisplayValue::Text(text) => Cow::Borrowed(text),
@@ -169,7 +169,7 @@ fn sought(value: DisplayValue<'_>) -> Option<Cow<'_, str>> {
 
 impl DescriptionSink for SearchedText {
     fn words(&mut self, words: &'static str) {
-        // Of what stands around a value that is left out, only the words.
+        // Without the punctuation around values that are left out.
         words.split([' ', ':', ',', '<', '>']).filter(|word| !word.is_empty()).for_each(|word| self.add(word));
     }
 

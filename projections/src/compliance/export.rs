@@ -1,4 +1,4 @@
-//! Exports of the audit log.
+//! Descriptions of audit log exports.
 
 use porttask_domain::{
     TextEnum,
@@ -7,7 +7,7 @@ use porttask_domain::{
 
 use crate::audit_text::{DescriptionSink, DisplayValue, change_if_different};
 
-/// What happened, for the audit log.
+/// Describes an event for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     let Event::AuditLogTaken { format, selection } = event;
     sink.words("exported the audit log as ");

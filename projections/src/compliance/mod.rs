@@ -1,10 +1,10 @@
-//! What is there for those who check what was done.
+//! Read models and descriptions for compliance.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `audit_log.rs` | what entries are found and sorted by |
-//! | `description.rs` | an entry for people: a sentence, and the fields that changed |
-//! | `denial.rs`, `staff_access.rs`, `export.rs` | what their events say |
+//! | `audit_log.rs` | the index of the audit log: filters and order |
+//! | `description.rs` | human-readable entries: a sentence, and the changed fields |
+//! | `denial.rs`, `staff_access.rs`, `export.rs` | the descriptions of their events |
 
 pub mod audit_log;
 mod denial;

@@ -1,10 +1,10 @@
-//! What staff read while they acted as a user.
+//! Descriptions of what staff read while impersonating a user.
 
 use porttask_domain::compliance::staff_access::Event;
 
 use crate::audit_text::{DescriptionSink, DisplayValue, repeated};
 
-/// What happened, for the audit log.
+/// Describes an event for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     let Event::Recorded { operation, times } = event;
     sink.words("read ");

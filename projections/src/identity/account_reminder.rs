@@ -1,10 +1,10 @@
-//! Mails that list the accounts with an email address.
+//! Descriptions of requests for account reminders.
 
 use porttask_domain::identity::account_reminder::Event;
 
 use crate::audit_text::{DescriptionSink, DisplayValue};
 
-/// What happened, for the audit log.
+/// Describes an event for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     let Event::Requested { email, at: _ } = event;
     sink.words("requested a mail that lists the accounts of ");

@@ -1,4 +1,4 @@
-//! Keys by which programs work.
+//! The API keys of an organization.
 
 use std::collections::BTreeSet;
 
@@ -23,15 +23,15 @@ row! {
     /// An API key.
     pub struct ApiKey {
         key {
-            /// Where it is good.
+            /// The organization that it belongs to.
             organization: OrganizationId,
             /// Its id.
             key: ApiKeyId,
         }
         row {
-            /// What it is for.
+            /// Its purpose in a few words.
             name: String,
-            /// In whose name it works.
+            /// The user on whose behalf it acts.
             owner: UserId,
             /// Access to tickets; none for a key of the platform.
             tickets: Access,
@@ -41,17 +41,17 @@ row! {
             reports: Access,
             /// Access to administration; none for a key of the platform.
             administration: Access,
-            /// What a key of the platform may, separated by blanks; empty for others.
+            /// The scopes of a key of the platform, separated by spaces; empty for others.
             scopes: String,
-            /// From where it is accepted, separated by blanks; empty is everywhere.
+            /// The networks from which it is accepted, separated by spaces; empty means everywhere.
             networks: String,
-            /// When it was made.
+            /// When it was created.
             created_at: Timestamp,
-            /// When it ends.
+            /// When it expires.
             expires_at: Option<Timestamp>,
-            /// When it was given its present secret.
+            /// When its secret was last rotated.
             rotated_at: Option<Timestamp>,
-            /// Until when the secret before that is accepted.
+            /// Until when the previous secret stays valid.
             former_until: Option<Timestamp>,
             /// When it was revoked.
             revoked_at: Option<Timestamp>,
@@ -61,7 +61,7 @@ row! {
     }
 }
 
-/// Which programs have access to an organization, and in whose name?
+/// Which programs have access to an organization, and on whose behalf?
 pub struct ApiKeys;
 
 impl ReadModel for ApiKeys {
@@ -126,7 +126,7 @@ fn scopes(grant: &Grant) -> String {
     scopes.iter().map(KeyScope::as_str).collect::<Vec<_>>().join(" ")
 }
 
-/// What happened, for the audit log.
+/// Describes an event for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     match event {
         Event::Created { owner, name, grant, networks, expires_at } => {

@@ -1,4 +1,4 @@
-//! Organizations, their users, who is signed in, and which programs have access.
+//! Organizations, their users, sessions and API keys.
 
 pub(crate) mod account_reminder;
 pub mod api_key;

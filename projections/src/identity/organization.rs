@@ -30,17 +30,17 @@ row! {
         row {
             /// Its name.
             name: String,
-            /// The name as it is sorted and searched.
+            /// The normalized name, for sorting and searching.
             normalized_name: String,
             /// Its domain.
             domain: String,
-            /// How it stands with the platform.
+            /// Its status.
             status: OrganizationStatus,
             /// Its plan.
             plan: String,
             /// When its trial ends.
             trial_ends_at: Timestamp,
-            /// When it was made.
+            /// When it was created.
             created_at: Timestamp,
             /// Its version.
             version: u64,
@@ -48,7 +48,7 @@ row! {
     }
 }
 
-/// Which organizations are there, and how do they stand?
+/// Which organizations exist, and what is their status?
 pub struct Organizations;
 
 impl ReadModel for Organizations {
@@ -97,7 +97,7 @@ impl ReadModel for Organizations {
     }
 }
 
-/// What happened, for the audit log.
+/// Describes an event for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     match event {
         Event::Created { name, domain, plan, trial_ends_at, settings } => {

@@ -1,4 +1,4 @@
-//! Who is signed in.
+//! The sessions of users.
 
 use jiff::Timestamp;
 use porttask_domain::{
@@ -19,7 +19,7 @@ row! {
     /// A session.
     pub struct Session {
         key {
-            /// Where it is.
+            /// The organization of the user.
             organization: OrganizationId,
             /// Its id.
             session: SessionId,
@@ -27,25 +27,25 @@ row! {
         row {
             /// Whose session it is.
             user: UserId,
-            /// When it began.
+            /// When it started.
             started_at: Timestamp,
-            /// When it ends at the latest.
+            /// When it expires.
             expires_at: Timestamp,
-            /// When it ended before its time.
+            /// When it ended before it expired.
             ended_at: Option<Timestamp>,
-            /// How it ended before its time.
+            /// How it ended before it expired.
             ended_by: Option<Ending>,
-            /// In which session epoch of its user it began.
+            /// The session epoch of its user when it started.
             user_session_epoch: u64,
-            /// In which session epoch of its organization it began.
+            /// The session epoch of its organization when it started.
             organization_session_epoch: u64,
-            /// Where its event is, by which address and device are read.
+            /// The offset of its first event, from which IP address and user agent are read.
             offset: u64,
         }
     }
 }
 
-/// Where is somebody signed in?
+/// Where is a user signed in?
 pub struct Sessions;
 
 impl ReadModel for Sessions {
@@ -86,7 +86,7 @@ fn started(recorded: &Recorded, user: UserId, expires_at: Timestamp, session_epo
     })
 }
 
-/// What happened, for the audit log.
+/// Describes an event for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     match event {
         Event::Started { user, method, expires_at, started_at: _, session_epoch: _ } => {

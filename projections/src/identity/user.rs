@@ -19,25 +19,25 @@ row! {
     /// A user.
     pub struct User {
         key {
-            /// Where the account is.
+            /// The organization of the account.
             organization: OrganizationId,
-            /// Whose account it is.
+            /// The id of the user.
             user: UserId,
         }
         row {
             /// The person's name; `None` once it was erased.
             name: Option<String>,
-            /// The name as it is sorted and searched; empty once it was erased.
+            /// The normalized name, for sorting and searching; empty once it was erased.
             normalized_name: String,
-            /// The mail address; `None` once it was erased.
+            /// The email address; `None` once it was erased.
             email: Option<String>,
-            /// The address as it is sorted and searched; empty once it was erased.
+            /// The normalized address, for sorting and searching; empty once it was erased.
             normalized_email: String,
-            /// In which language they want mail; `None` is that of the organization.
+            /// The language of their mails; `None` is that of the organization.
             locale: Option<String>,
-            /// What they are.
+            /// Their role.
             role: Role,
-            /// Where the account is in its life.
+            /// The status of the account.
             status: Status,
             /// Access to tickets.
             tickets: Access,
@@ -47,17 +47,17 @@ row! {
             reports: Access,
             /// Access to administration.
             administration: Access,
-            /// When the account was made.
+            /// When the account was created.
             created_at: Timestamp,
-            /// When the last invitation ends or ended; `None` if none was sent yet, or it was revoked.
+            /// When the last invitation expires; `None` if none was sent, or it was revoked.
             invitation_expires_at: Option<Timestamp>,
-            /// When the invitation was taken up.
+            /// When the invitation was accepted.
             accepted_at: Option<Timestamp>,
-            /// When all sessions ended at once for the last time; `None` if never.
+            /// When all sessions were last ended at once; `None` if never.
             sessions_ended_at: Option<Timestamp>,
-            /// The session that went on then.
+            /// The session that was kept then.
             kept_session: Option<SessionId>,
-            /// How often all sessions ended at once.
+            /// How often all sessions were ended at once.
             session_epoch: u64,
             /// The version of the account.
             version: u64,
@@ -65,7 +65,7 @@ row! {
     }
 }
 
-/// Who has access to an organization, and as what?
+/// Who has access to an organization, and in which role?
 pub struct Users;
 
 impl ReadModel for Users {
@@ -77,9 +77,9 @@ impl ReadModel for Users {
         Index { name: "by_age", columns: &["organization", "created_at", "user"] },
     ];
     const CROSS_PARTITION_INDEXES: &'static [Index] = &[
-        // In the order in which they are made, which never changes: the latest stand at the end.
+        // By creation time, which never changes: new rows are appended at the end.
         Index { name: "by_birth", columns: &["created_at", "organization", "user"] },
-        // Whoever signs in says their address alone.
+        // A sign-in may name only the email address, without the organization.
         Index { name: "by_address", columns: &["normalized_email", "organization", "user"] },
     ];
     const FULL_TEXT_COLUMNS: &'static [&'static str] = &["normalized_name", "normalized_email"];
@@ -130,7 +130,7 @@ impl ReadModel for Users {
             Event::InvitationAccepted {} => {
                 User { status: Status::Active, accepted_at: Some(recorded.recorded_at), ..row }
             }
-            // Whoever had not come yet is as they were.
+            // Users who had not accepted yet return to their previous status.
             Event::Reactivated {} => {
                 let status = match (row.accepted_at, row.invitation_expires_at) {
                     (Some(_), _) => Status::Active,
@@ -168,7 +168,7 @@ impl ReadModel for Users {
     }
 }
 
-/// A value, and as it is sorted and searched.
+/// A value, and its normalized form.
 fn shown(value: &Personal) -> (Option<String>, String) {
     (value.value().map(str::to_owned), value.value().map(normalized).unwrap_or_default())
 }
@@ -177,7 +177,7 @@ fn sessions_ended(row: User, kept_session: Option<SessionId>, recorded: &Recorde
     User { session_epoch: row.session_epoch + 1, sessions_ended_at: Some(recorded.recorded_at), kept_session, ..row }
 }
 
-/// What happened, for the audit log.
+/// Describes an event for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     let status = |status: Status| Some(DisplayValue::Text(status.as_str()));
     match event {
@@ -208,7 +208,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
             sink.change("status", None, status(Status::Deactivated));
         }
         Event::Reactivated {} => {
-            // As what they come back, their history says.
+            // The event does not record the new status: it follows from the history.
             sink.words("reactivated the user");
         }
         Event::InvitationRevoked {} => {
@@ -261,7 +261,7 @@ fn describe_sessions_ended(verb: &'static str, keeping: Option<&SessionId>, sink
     }
 }
 
-/// Who a new user is, and what they may.
+/// Describes a new user and their permissions.
 fn person(name: &Personal, email: &Personal, role: Role, permissions: &Permissions, sink: &mut dyn DescriptionSink) {
     let role = DisplayValue::Text(role.as_str());
     sink.value(DisplayValue::Personal(name));

@@ -158,7 +158,7 @@ async fn a_checkpoint_of_an_event_that_is_not_there_is_refused(store: Store) {
         assert_eq!(refused, Some(FollowError::Rewound { checkpoint }));
     }
     let message = FollowError::Rewound { checkpoint: genuine }.to_string();
-    assert!(message.contains("older copy") && message.contains("events restored"), "{message}");
+    assert!(message.contains("older backup") && message.contains("events restored"), "{message}");
     Follower::resume(log, genuine).await.map(drop).unwrap();
 }
 

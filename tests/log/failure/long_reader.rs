@@ -7,7 +7,7 @@ use std::{
 };
 
 use porttask_runtime::log::{Append, EventLog, OrganizationId};
-use porttask_tests::{Engine, History, event, platform_stream, run_on};
+use porttask_tests::{Engine, History, Store, event, platform_stream, run_on};
 use rusqlite::Connection;
 
 const EVENT_BYTES: usize = 512 << 10;
@@ -19,7 +19,7 @@ const PATIENCE: usize = 20;
 
 #[test]
 fn the_wal_stops_growing_when_a_long_reader_is_gone() {
-    run_on(Engine::Sqlite, async |store| {
+    run_on(Engine::Sqlite, async |store: Store| {
         let log = store.open().await;
         let wal = store.file().with_extension("db-wal");
 

@@ -1,9 +1,6 @@
 //! The audit log: who did what, to what, when, from where.
 
-use axum::{
-    Json,
-    extract::{Query, State},
-};
+use axum::{Json, extract::State};
 use jiff::Timestamp;
 use porttask_app::compliance::audit_log::{self, AskedError, ByStaff, Entry, Filter, Person};
 use porttask_domain::{Actor, OrganizationId, Personal, SessionId, UserId};
@@ -13,20 +10,20 @@ use porttask_projections::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::http::device::device;
-use crate::http::document::tagged;
 use crate::http::{
     app::App,
+    device::device,
+    document::tagged,
     listing::{Asked, Listing, Page, Sort},
     permissions::{Impersonable, Permission, ReadAuditLog, is_staff},
     problem::Problem,
-    request::Authorized,
+    request::{Authorized, Params},
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Its routes.
+/// The routes of the audit log.
 pub(super) fn routes() -> OpenApiRouter<App> {
     tagged("audit log", "Who did what, to what, when, from where.").routes(routes!(list_audit_log))
 }
@@ -35,36 +32,33 @@ const SORTS: &[Sort] = &[("-recorded_at", &["recorded_at", "offset"])];
 
 /// An entry of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AuditEntry)]
-pub(crate) struct Shown {
+pub(crate) struct AuditEntry {
     /// The id of its event.
-    #[schema(value_type = String, example = "0193e8f2-7b1a-7c3e-9d4f-5a6b7c8d9e0f")]
+    #[schema(example = "0193e8f2-7b1a-7c3e-9d4f-5a6b7c8d9e0f")]
     pub(super) id: Uuid,
-    /// Its place in the log.
+    /// Its position in the log.
     #[schema(example = "0:1234")]
     pub(super) position: String,
-    #[schema(value_type = String, format = DateTime)]
     pub(super) recorded_at: Timestamp,
     /// What happened.
     #[schema(example = "user.role_changed")]
     pub(super) action: String,
     /// Who did it.
-    pub(super) actor: ShownActor,
-    /// Staff of the platform who did it in the actor's name.
+    pub(super) actor: AuditActor,
+    /// Staff of the platform who did it on behalf of the actor.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) impersonator: Option<ShownImpersonator>,
-    /// What it happened to.
-    pub(super) target: ShownTarget,
+    pub(super) impersonator: Option<AuditImpersonator>,
+    /// What it is about.
+    pub(super) target: AuditTarget,
     /// What happened, in a sentence.
     #[schema(example = "changed the role from agent to admin")]
     pub(super) summary: String,
-    /// The fields that have other values since.
-    pub(super) changes: Vec<ShownChange>,
+    /// The fields that were changed.
+    pub(super) changes: Vec<AuditChange>,
     /// The session in which it was done.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub(super) session: Option<SessionId>,
-    /// The address from which it was done.
+    /// The IP address from which it was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "203.0.113.7")]
     pub(super) ip: Option<String>,
@@ -72,50 +66,46 @@ pub(crate) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "Firefox 128 on Linux")]
     pub(super) device: Option<String>,
-    /// The user agent, as it named itself.
+    /// The user agent, as sent by the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) user_agent: Option<String>,
-    /// The request that asked for it.
+    /// The id of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) request_id: Option<String>,
 }
 
 /// Who did something.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AuditActor)]
-pub(crate) struct ShownActor {
+pub(crate) struct AuditActor {
     /// `user`; `api_key`, a program; `operator`, from the command line; `system`, the platform itself; `anonymous`,
-    /// somebody who has not proved who they are.
+    /// somebody who was not authenticated.
     #[schema(example = "user")]
     pub(super) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "usr_01h455vb4pex5vsknk084sn02q")]
     pub(super) id: Option<String>,
-    /// Where the account is: staff of the platform have theirs in the platform's organization.
+    /// The organization of the account: staff of the platform have theirs in the platform's organization.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub(super) organization: Option<OrganizationId>,
-    /// How they are called now; absent once they were erased, and of the platform's staff for others.
+    /// The current name; absent once it was erased. The name of staff is shown only to staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) email: Option<String>,
-    /// The number by which organizations see somebody of the platform's staff: always the same.
+    /// The number by which organizations see a member of the platform's staff: always the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "482193077")]
     pub(super) staff_number: Option<String>,
 }
 
-/// Staff of the platform who acted in somebody's name.
+/// Staff of the platform who acted on behalf of a user.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AuditImpersonator)]
-pub(crate) struct ShownImpersonator {
+pub(crate) struct AuditImpersonator {
     /// The number by which organizations see them: always the same.
     #[schema(example = "482193077")]
     pub(super) staff_number: String,
-    /// Their account; for the platform's staff alone, as the name and the address.
+    /// The account; shown only to staff, like name and email address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
     pub(super) id: Option<UserId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
@@ -123,38 +113,40 @@ pub(crate) struct ShownImpersonator {
     pub(super) email: Option<String>,
 }
 
-/// What something happened to.
+/// What an entry is about.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AuditTarget)]
-pub(crate) struct ShownTarget {
+pub(crate) struct AuditTarget {
     #[schema(example = "user")]
     pub(super) kind: &'static str,
     #[schema(example = "usr_01h455vb4pex5vsknk084sn02q")]
     pub(super) id: String,
-    /// How a person is called now; absent once they were erased.
+    /// The current name of a person; absent once it was erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) email: Option<String>,
 }
 
-/// A field that has another value.
+/// A field that was changed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FieldChange)]
-pub(crate) struct ShownChange {
+pub(crate) struct AuditChange {
     #[schema(example = "role")]
     pub(super) field: &'static str,
-    /// What it was; absent if it was nothing, or the event does not say. `[erased]` if it was erased.
+    /// The former value; absent if there was none, or the event does not say. `[erased]` if it was erased.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "agent")]
     pub(super) from: Option<String>,
-    /// What it is; absent if it is nothing.
+    /// The new value; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "admin")]
     pub(super) to: Option<String>,
 }
 
-impl From<Entry> for Shown {
+/// A page of entries.
+type AuditEntryPage = Page<AuditEntry>;
+
+impl From<Entry> for AuditEntry {
     fn from(entry: Entry) -> Self {
         let Entry { position, id, recorded_at, meta, description, actor: doer, number, impersonator, target: person } =
             entry;
@@ -167,15 +159,15 @@ impl From<Entry> for Shown {
             Actor::Anonymous => ("anonymous", None),
         };
         let (account, organization) = account.unzip();
-        let actor = ShownActor { kind, id: account, organization, name, email, staff_number: number };
+        let actor = AuditActor { kind, id: account, organization, name, email, staff_number: number };
         let impersonator = impersonator.map(|ByStaff { number: staff_number, account }| {
             let (id, person) = account.unzip();
             let Person { name, email } = person.unwrap_or_default();
-            ShownImpersonator { staff_number, id, name, email }
+            AuditImpersonator { staff_number, id, name, email }
         });
         let Person { name, email } = person.unwrap_or_default();
-        let target = ShownTarget { kind: description.target.kind, id: description.target.id, name, email };
-        let change = |FieldChange { field, from, to }| ShownChange { field, from, to };
+        let target = AuditTarget { kind: description.target.kind, id: description.target.id, name, email };
+        let change = |FieldChange { field, from, to }| AuditChange { field, from, to };
         let open = |value: Option<Personal>| value.and_then(|value| value.value().map(str::to_owned));
         let user_agent = open(meta.user_agent);
         Self {
@@ -201,61 +193,57 @@ impl From<Entry> for Shown {
 #[derive(Debug, Default, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Selection {
-    /// By whom: the id or the mail address of a user, or `platform` for the operator and the platform itself.
+    /// The actor: the id or the email address of a user, or `platform` for the operator and the platform itself.
     pub(super) actor: Option<String>,
-    /// What happened: `user.role_changed`, or all that happens to users: `user`.
+    /// The action: `user.role_changed`, or all actions on users: `user`.
     #[schema(pattern = "^[a-z_.]{1,100}$")]
     pub(super) action: Option<String>,
-    /// What it happened to: an id, or the mail address of a user.
+    /// The target: an id, or the email address of a user.
     pub(super) target: Option<String>,
     /// Not before this instant.
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) from: Option<Timestamp>,
     /// Before this instant.
-    #[schema(value_type = Option<String>, format = DateTime)]
     pub(super) until: Option<Timestamp>,
-    /// With all of these words in the sentence or in what has changed; names of people are not among them.
+    /// Full-text search in summaries and changed values, not in names: entries with all of these words.
     #[schema(max_length = 200)]
     pub(super) q: Option<String>,
 }
 
-/// A page of the audit log.
+/// Filters of the audit log.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct PageOfEntries {
-    /// By whom: the id or the mail address of a user, or `platform` for the operator and the platform itself.
+pub(crate) struct AuditLogFilter {
+    /// The actor: the id or the email address of a user, or `platform` for the operator and the platform itself.
     #[param(example = "ana@acme.example")]
     actor: Option<String>,
-    /// What happened: `user.role_changed`, or all that happens to users: `user`.
+    /// The action: `user.role_changed`, or all actions on users: `user`.
     #[param(example = "user.role_changed", pattern = "^[a-z_.]{1,100}$")]
     action: Option<String>,
-    /// What it happened to: an id, or the mail address of a user.
+    /// The target: an id, or the email address of a user.
     target: Option<String>,
     /// Not before this instant.
-    #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
     /// Before this instant.
-    #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
-    /// With all of these words in the sentence or in what has changed; names of people are not among them.
+    /// Full-text search in summaries and changed values, not in names: entries with all of these words.
     #[param(max_length = 200)]
     q: Option<String>,
-    /// `-recorded_at`, the latest first, or `recorded_at`.
+    /// Sort order: `-recorded_at`, the latest first (default), or `recorded_at`.
     #[param(example = "-recorded_at", pattern = "^-?recorded_at$")]
     sort: Option<String>,
-    /// The most entries: 1 to 200, otherwise 50.
+    /// Maximum number of entries: 1 to 200; default 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
-    /// Where the page begins: the `next_cursor` of the one before.
+    /// Start of the page: `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
 impl Selection {
-    /// What is to be found.
+    /// The filter for the read model.
     ///
     /// # Errors
-    /// What is wrong with what was asked. That there is nobody with an address is not: nothing is found.
+    /// Which parameter is not valid. An unknown email address is valid: nothing is found.
     pub(super) async fn filter<R: Permission>(&self, app: &App, caller: &Authorized<R>) -> Result<Filter, Problem> {
         let Self { actor, action, target, from, until, q } = self.clone();
         let asked = audit_log::Asked { actor, action, target, from, until, text: q };
@@ -267,28 +255,27 @@ impl Selection {
     }
 }
 
-/// List what was done in an organization, the latest first.
+/// List the entries of an organization's audit log, the latest first.
 ///
-/// Needs `audit_log:read`. DenialLog of somebody who was signed in are entries, too: the first at once, those that follow
-/// within the hour together.
-#[utoipa::path(get, path = "/v1/organizations/{org}/audit-log", tag = "audit log", operation_id = "list_audit_log", extensions(("x-impersonable" = json!(true))),
-    params(("org" = String, Path, description = "The organization, or `current`"), PageOfEntries),
-    responses((status = 200, body = Page<Shown>)))]
+/// Denied requests of authenticated callers are entries, too: the first at once, further ones of the same kind in one
+/// entry after the hour. Needs `audit_log:read`.
+#[utoipa::path(get, path = "/v1/organizations/{org}/audit-log", tag = "audit log",
+    extensions(("x-impersonable" = json!(true))), params(AuditLogFilter),
+    responses((status = 200, body = AuditEntryPage)))]
 pub(crate) async fn list_audit_log(
     State(app): State<App>,
     caller: Authorized<Impersonable<ReadAuditLog>>,
-    asked: Result<Query<PageOfEntries>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Page<Shown>>, Problem> {
-    let Query(asked) = asked.map_err(|error| Problem::invalid("query", error.body_text()))?;
-    let PageOfEntries { actor, action, target, from, until, q, sort, limit, cursor } = asked;
+    Params(filter): Params<AuditLogFilter>,
+) -> Result<Json<AuditEntryPage>, Problem> {
+    let AuditLogFilter { actor, action, target, from, until, q, sort, limit, cursor } = filter;
     let selection = Selection { actor, action, target, from, until, q };
     caller.catch_up(&app, view::AuditLog::NAME).await?;
     let conditions = selection.filter(&app, &caller).await?.conditions(caller.organization);
-    let (sort, cursor, text) = (sort.as_deref(), cursor.as_deref(), selection.q.as_deref());
-    let asked = Asked { sort, limit, cursor, text };
-    let listing =
-        Listing::new::<view::AuditLog>(&app, (caller.organization, vec![caller.partition]), conditions, SORTS, &asked)?;
+    let text = selection.q.as_deref();
+    let asked = Asked { sort: sort.as_deref(), limit, cursor: cursor.as_deref(), text };
+    let place = (caller.organization, vec![caller.partition]);
+    let listing = Listing::new::<view::AuditLog>(&app, place, conditions, SORTS, &asked)?;
     let Page { items, next_cursor } = listing.rows::<view::AuditLog>(&app).await?;
-    let entries = app.audit_log.entries(caller.partition, &items, is_staff(&caller.caller)).await?;
-    Ok(Json(Page { items: entries.into_iter().map(Shown::from).collect(), next_cursor }))
+    let entries = app.audit_log.entries(caller.partition, &items, is_staff(&caller.identity)).await?;
+    Ok(Json(Page { items: entries.into_iter().map(AuditEntry::from).collect(), next_cursor }))
 }

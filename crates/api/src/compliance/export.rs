@@ -1,4 +1,4 @@
-//! The audit log taken out of the platform: recorded before the first byte leaves, then sent as it is read.
+//! Exports of the audit log: recorded first, then streamed.
 
 use axum::{
     body::{Body, Bytes},
@@ -23,8 +23,9 @@ use porttask_runtime::{
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::audit_log::{Selection, Shown};
+use super::audit_log::{AuditEntry, Selection};
 use crate::http::{
     app::App,
     permissions::{ReadAuditLog, is_staff},
@@ -32,52 +33,48 @@ use crate::http::{
     request::{Authorized, CommandParameters, CommandRequest},
     response::{CommandResult, POSITION},
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Its routes.
+/// The routes of exports.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(export_audit_log))
 }
 
-/// What is to be taken out, and how.
+/// What is exported, and in which format.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ExportOrder {
-    /// `csv` (RFC 4180, with a line of names), or `json` (an entry per line).
-    #[schema(value_type = super::super::identity::schema::Format)]
+pub(crate) struct ExportRequest {
+    /// `csv` (RFC 4180, with a header line), or `json` (one entry per line).
     format: Format,
-    /// Which entries; all without it.
+    /// Which entries; default: all.
     #[serde(default)]
     selection: Selection,
 }
 
-/// Export the audit log, the oldest first.
+/// Export the audit log, the oldest entry first.
 ///
-/// That it was taken out is an entry of its own, the last that the export holds. Needs `audit_log:read`. Whoever loses
-/// this right meanwhile gets no more.
-#[utoipa::path(post, path = "/v1/organizations/{org}/audit-log/export", tag = "audit log",
-    operation_id = "export_audit_log",
-    params(("org" = String, Path, description = "The organization, or `current`"), CommandParameters),
-    request_body = ExportOrder,
+/// The export is recorded as an entry, the last one that it contains. It is aborted if its caller loses the permission.
+/// Needs `audit_log:read`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/audit-log/export", tag = "audit log", params(CommandParameters),
+    request_body = ExportRequest,
     responses((status = 200, description = "The entries; in a dry run, what would be recorded", content(
-        (String = "text/csv"), (Shown = "application/x-ndjson"), (CommandResult = "application/json")))))]
+        (String = "text/csv"), (AuditEntry = "application/x-ndjson"), (CommandResult = "application/json")))))]
 pub(crate) async fn export_audit_log(
     State(app): State<App>,
-    request: CommandRequest<ReadAuditLog, ExportOrder>,
+    request: CommandRequest<ReadAuditLog, ExportRequest>,
 ) -> Result<Response, Problem> {
-    let ExportOrder { format, selection } = &request.body;
+    let ExportRequest { format, selection } = &request.body;
     let filter = selection.filter(&app, &request.caller).await?;
     let organization = request.caller.organization;
     let id: ExportId = request.new_id(&app);
     let subject = stream_of::<Export>(organization, id)?;
     let command = Command::TakeAuditLog { format: *format, selection: filter.recorded(organization) };
     let commands = Commands::new().on_new::<Export>(id, command);
-    let done = request.execute(&app, &subject, &commands, |it| it.needing(Capability::Settle)).await?;
-    let Some(position) = done.position.filter(|_| !request.dry_run) else {
-        return Ok(CommandResult::of(&app, done, &subject, request.dry_run).await?.into_response());
+    let outcome = request.execute(&app, &subject, &commands, |it| it.needing(Capability::Settle)).await?;
+    let Some(position) = outcome.position.filter(|_| !request.dry_run) else {
+        return Ok(CommandResult::of(&app, outcome, &subject, request.dry_run).await?.into_response());
     };
     request.caller.shows(&app, view::AuditLog::NAME, position).await?;
-    let taking = app.audit_log.take(organization, &filter, position, is_staff(&request.caller.caller));
+    let taking = app.audit_log.take(organization, &filter, position, is_staff(&request.caller.identity));
     let batches = Batches { app, caller: request.caller, taking, format: *format, is_first: true, is_broken: false };
     Ok(answer(batches, position))
 }
@@ -104,7 +101,7 @@ fn answer(batches: Batches, position: Position) -> Response {
     response
 }
 
-/// What is still to be sent.
+/// The rest of an export.
 struct Batches {
     app: App,
     caller: Authorized<ReadAuditLog>,
@@ -114,9 +111,9 @@ struct Batches {
     is_broken: bool,
 }
 
-/// Why an export breaks off: the connection does, so that nobody takes what has come for the whole.
+/// Why an export was aborted. The connection is aborted, too, so that a partial export is not taken for a complete one.
 #[derive(Debug, thiserror::Error)]
-#[error("the export broke off: {0}")]
+#[error("the export was aborted: {0}")]
 struct BrokenOff(String);
 
 impl Batches {
@@ -127,7 +124,7 @@ impl Batches {
         let batch = self.batch().await.transpose()?;
         if let Err(error) = &batch {
             self.is_broken = true;
-            tracing::error!(%error, "an export of an audit log broke off");
+            tracing::error!(%error, "an audit log export was aborted");
         }
         Some((batch, self))
     }
@@ -135,7 +132,7 @@ impl Batches {
     async fn batch(&mut self) -> Result<Option<Bytes>, BrokenOff> {
         let is_first = std::mem::take(&mut self.is_first);
         if !is_first {
-            self.caller.look_again(&self.app).await.map_err(|_| BrokenOff("the right was lost".to_owned()))?;
+            self.caller.authenticate_again(&self.app).await.map_err(|_| BrokenOff("authorization lost".to_owned()))?;
         }
         let entries = self.taking.next().await.map_err(|error| BrokenOff(error.to_string()))?;
         let Some(entries) = entries else { return Ok(None) };
@@ -144,19 +141,19 @@ impl Batches {
     }
 }
 
-/// Entries as they are taken out. The first of a CSV file come after a line of names.
+/// Entries in an export format. In CSV, the first batch starts with a header line.
 ///
 /// # Errors
-/// None that is known: what is written stays in memory.
+/// None in practice: it writes to memory.
 pub fn render(entries: Vec<Entry>, format: Format, is_first: bool) -> std::io::Result<Vec<u8>> {
-    let entries = entries.into_iter().map(Shown::from);
+    let entries = entries.into_iter().map(AuditEntry::from);
     match format {
         Format::Csv => csv(entries, is_first),
         Format::Json => json_lines(entries),
     }
 }
 
-fn json_lines(entries: impl Iterator<Item = Shown>) -> Result<Vec<u8>, std::io::Error> {
+fn json_lines(entries: impl Iterator<Item = AuditEntry>) -> Result<Vec<u8>, std::io::Error> {
     let mut lines = Vec::new();
     for entry in entries {
         serde_json::to_writer(&mut lines, &entry)?;
@@ -190,14 +187,25 @@ const NAMES: [&str; 22] = [
     "impersonator_id",
 ];
 
-fn csv(entries: impl Iterator<Item = Shown>, names_first: bool) -> Result<Vec<u8>, std::io::Error> {
+fn csv(entries: impl Iterator<Item = AuditEntry>, names_first: bool) -> Result<Vec<u8>, std::io::Error> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     if names_first {
         writer.write_record(NAMES)?;
     }
     for entry in entries {
-        let Shown { id, position, recorded_at, action, actor, impersonator, target, summary, changes, session, .. } =
-            entry;
+        let AuditEntry {
+            id,
+            position,
+            recorded_at,
+            action,
+            actor,
+            impersonator,
+            target,
+            summary,
+            changes,
+            session,
+            ..
+        } = entry;
         let (by_staff, staff) = impersonator.map(|staff| (staff.staff_number, staff.id)).unzip();
         let text = |value: Option<String>| value.unwrap_or_default();
         let fields: [String; NAMES.len()] = [
@@ -229,8 +237,8 @@ fn csv(entries: impl Iterator<Item = Shown>, names_first: bool) -> Result<Vec<u8
     writer.into_inner().map_err(csv::IntoInnerError::into_error)
 }
 
-/// The field with an apostrophe before whatever a spreadsheet would take for a formula: names are chosen by strangers. Some
-/// spreadsheets begin a cell behind a semicolon, too.
+/// Adds an apostrophe before what a spreadsheet would take for a formula, as names are untrusted input. Some
+/// spreadsheets also start a cell after a semicolon.
 fn harmless(field: String) -> String {
     let mut harmless = String::with_capacity(field.len() + 1);
     let mut is_at_the_beginning = true;

@@ -1,9 +1,9 @@
-//! What is there for those who check what was done.
+//! The audit log and its exports.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `audit_log.rs` | entries: listed and shown |
-//! | `export.rs` | entries: taken out as CSV and JSON |
+//! | `audit_log.rs` | listing entries |
+//! | `export.rs` | exporting entries as CSV and JSON |
 
 mod audit_log;
 pub(crate) mod export;

@@ -1,4 +1,4 @@
-//! What handlers work with.
+//! The application state that handlers share.
 
 use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 
@@ -47,86 +47,86 @@ use super::{
     serve::Connections,
 };
 
-/// How many sessions' and keys' last positions are remembered.
+/// For how many sessions and keys the position of the last change is kept.
 const REMEMBERED: usize = 100_000;
-/// How many large things are held in memory at a time: files that come, and reports that are told.
+/// Maximum number of large payloads in memory at a time: uploads and reports.
 const LARGE_AT_ONCE: usize = 4;
-/// How long a request waits until another large thing is gone.
+/// How long a request waits for a permit for a large payload.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Everything that a node has, shared by all requests.
+/// The state of a node, shared by all requests.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
 
-/// What an [`App`] is made of.
+/// The components of an [`App`].
 pub struct Parts {
     /// The log and the ledger.
     pub database: Arc<dyn Database>,
-    /// Keys.
+    /// Encryption keys.
     pub vault: Arc<Vault>,
-    /// Carries out commands.
+    /// Executes commands.
     pub executor: Arc<Executor>,
-    /// Lets callers in.
+    /// Authenticates callers.
     pub access: Arc<Access>,
-    /// Records when they came last: to be run, and shut down with the node.
+    /// Records when credentials were last used; must be run, and shut down with the node.
     pub activity: Arc<CredentialActivity>,
-    /// Answers questions.
+    /// The read models.
     pub views: Arc<Views>,
-    /// Takes denial_log down.
+    /// Records denied requests.
     pub denial_log: Arc<DenialLog>,
-    /// Tells what happened.
+    /// Reads the audit log.
     pub audit_log: Arc<AuditLog>,
-    /// By which numbers organizations see the platform's staff.
+    /// The numbers by which organizations see the platform's staff.
     pub staff_numbers: StaffNumbers,
-    /// How often whom.
+    /// Limits failed sign-in attempts.
     pub attempts: Arc<Attempts>,
-    /// Signs people in.
+    /// Signs users in.
     pub sign_in: SignIn,
     /// Hashes passwords.
     pub passwords: Arc<Passwords>,
-    /// Lets people in who have lost their passwords.
+    /// Sends links to reset passwords.
     pub password_resets: Arc<PasswordResets>,
-    /// Makes and reads links.
+    /// Creates and verifies links.
     pub links: Links,
-    /// Does long work: to be run, and shut down with the node.
+    /// Runs jobs; must be run, and shut down with the node.
     pub jobs: Arc<JobRunner>,
     /// Imports of users.
     pub imports: Arc<ImportJobs>,
-    /// How it is run.
+    /// The configuration.
     pub settings: Settings,
-    /// What authenticates cursors and tells requests apart.
+    /// Authenticates cursors, hashes requests and derives ids.
     pub(crate) seal: Hmac<Sha256>,
-    /// How many requests whom.
+    /// The rate limits.
     pub(crate) limits: Limits,
-    /// What is counted.
+    /// The metrics.
     pub(crate) metrics: Metrics,
-    /// Permits for large things.
+    /// Permits for large payloads.
     large: Arc<Semaphore>,
-    /// What each caller has changed last, so that they see it.
+    /// The position of each credential's last change, so that its next reads include it.
     pub(crate) last_changes: Cache<Uuid, Position>,
 }
 
-/// How the service is run.
+/// The configuration of the service.
 #[derive(Clone)]
 pub struct Settings {
-    /// Whose word counts about where a request comes from.
+    /// The proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// How people are invited.
+    /// Lifetime and limits of invitations.
     pub invitations: InvitationLimits,
-    /// How many requests are answered.
+    /// Rate limits.
     pub rates: Rates,
     /// How long sessions last.
     pub sessions: SessionLimits,
-    /// How many failed attempts to sign in cost nothing.
+    /// How many failed sign-in attempts have no penalty.
     pub attempts: AttemptLimits,
-    /// What a connection may cost.
+    /// Limits of connections.
     pub connections: Connections,
-    /// What opens `/metrics`. Without it, only callers on this machine see them.
+    /// The token for `/metrics`. Without it, only callers on this machine may read them.
     pub metrics_token: Option<String>,
 }
 
 impl Settings {
-    /// Whether an address is one of a trusted proxy.
+    /// Whether an address belongs to a trusted proxy.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|net| net.contains(&address.to_canonical()))
     }
@@ -141,10 +141,10 @@ impl Deref for App {
 }
 
 impl App {
-    /// Of a node whose read models are folding.
+    /// Opens the state of a node whose read models are running.
     ///
     /// # Errors
-    /// If a key cannot be had.
+    /// If a key cannot be loaded.
     pub async fn open(
         database: Arc<dyn Database>,
         vault: Arc<Vault>,
@@ -203,29 +203,29 @@ impl App {
         })))
     }
 
-    /// Counts what these reactors do, too. Of several, the first.
+    /// Includes these reactors in the metrics. Only the first call takes effect.
     pub fn count(&self, reactors: &Arc<Reactors>) {
         self.metrics.count(Arc::clone(reactors));
     }
 
-    /// What lets a request hold something large. Work that goes on when the request is given up must keep it, too.
+    /// A permit to hold a large payload. Work that outlives the request must hold it, too.
     ///
     /// # Errors
-    /// If too many others hold something.
+    /// If none becomes free in time.
     pub(crate) async fn permit(&self) -> Result<Arc<OwnedSemaphorePermit>, Problem> {
         match timeout(PATIENCE, Arc::clone(&self.large).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(Arc::new(permit)),
             Ok(Err(_)) | Err(_) => {
-                let detail = "too many files and reports are under way: retry after a pause";
+                let detail = "Too many uploads and reports are in progress. Retry after a pause.";
                 Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).after(5))
             }
         }
     }
 
-    /// Where an organization lives.
+    /// The partition of an organization.
     ///
     /// # Errors
-    /// If there is none, or the log fails.
+    /// If there is no such organization, or the log fails.
     pub(crate) async fn partition(&self, organization: OrganizationId) -> Result<PartitionId, Problem> {
         let found = self.database.partition_of(organization).await;
         let found = found.map_err(|error| Problem::unavailable(&error))?;

@@ -1,4 +1,4 @@
-//! What callers who are signed in were refused, and what staff of the platform read in somebody's name, for the audit log.
+//! Records denied requests of authenticated callers, and reads while impersonating a user, for the audit log.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use utoipa::openapi::{OpenApi, PathItem, path::Operation};
 
 use crate::http::{app::App, problem::Problem};
 
-/// Who has asked, once they are known.
+/// The caller of a request, once authenticated.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Asker(Arc<OnceLock<Known>>);
 
@@ -30,29 +30,29 @@ struct Known {
 }
 
 impl Asker {
-    /// Of a request.
+    /// The caller of this request.
     pub(crate) fn of(request: &mut Request) -> Self {
         request.extensions_mut().get_or_insert_default::<Self>().clone()
     }
 
-    /// Whether it is known who it is.
+    /// Whether the caller is authenticated.
     pub(crate) fn is_known(&self) -> bool {
         self.0.get().is_some()
     }
 
-    /// Says who it is.
+    /// Sets the caller.
     pub(crate) fn is(&self, organization: OrganizationId, user: UserId, meta: Meta) {
-        // The first to know is right: a request has one caller.
+        // A request has one caller: later calls have no effect.
         _ = self.0.set(Known { organization, user, meta });
     }
 }
 
-/// The names of operations, by method and path.
+/// Operation ids, by method and path.
 #[derive(Clone)]
 pub(crate) struct Operations(Arc<HashMap<(String, String), String>>);
 
 impl Operations {
-    /// Those of a document.
+    /// The operations of a document.
     pub(crate) fn of(document: &OpenApi) -> Self {
         let mut names = HashMap::new();
         for (path, item) in &document.paths.paths {
@@ -69,14 +69,14 @@ impl Operations {
     }
 
     fn name(&self, method: &str, path: &str) -> Option<&String> {
-        // Who asks for the head of an answer asks the same.
+        // HEAD is the same operation as GET.
         let method = if method == "HEAD" { "GET" } else { method };
         self.0.get(&(method.to_owned(), path.to_owned()))
     }
 }
 
-/// Takes down what a caller may not do or know of, and what the rules refuse. Malformed requests are no denial_log. What is read
-/// in somebody's name is answered once it is taken down.
+/// Records requests that are forbidden, not found, in conflict or over a limit; malformed requests are not recorded. A
+/// read while impersonating a user is recorded before it is answered.
 pub(crate) async fn record(
     State((app, operations)): State<(App, Operations)>,
     mut request: Request,
@@ -108,7 +108,7 @@ pub(crate) async fn record(
         let Known { organization, user, meta } = known.clone();
         let what = What::StaffAccess { operation };
         if !app.denial_log.record_first(Denied { organization, user, what, meta }, Timestamp::now()).await {
-            let detail = "access by staff could not be recorded, so nothing is shown: retry after a pause";
+            let detail = "Access by staff could not be recorded, so nothing is shown. Retry after a pause.";
             return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", detail).after(1).into_response();
         }
     }

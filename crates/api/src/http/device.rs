@@ -1,8 +1,8 @@
-//! What a user agent says about a device.
+//! Device names from user agents.
 
 use woothee::{parser::Parser, woothee::VALUE_UNKNOWN};
 
-/// The device in words, as in `Firefox 128 on Linux`. Of a program that is no browser, its name and version, as in
+/// A readable name such as `Firefox 128 on Linux`; for a program that is not a browser, its name and version, such as
 /// `curl 8.5.0`.
 pub(crate) fn device(user_agent: &str) -> Option<String> {
     let known = |text: &str| (text != VALUE_UNKNOWN && !text.is_empty()).then(|| text.to_owned());

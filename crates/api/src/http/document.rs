@@ -1,4 +1,4 @@
-//! The OpenAPI document: what the routes say of themselves, and what holds for all of them and is said here once.
+//! The OpenAPI document: the declarations of the routes, completed with what all operations share.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ use super::{app::App, problem::Problem};
 #[openapi(
     info(
         title = "PortTask Admin",
-        description = "Organizations, users and access of PortTask. Every change is an event of an immutable log.",
+        description = "Organizations, users and access of PortTask. Every change is an event in an immutable log.",
         contact(name = "PortTask"),
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
@@ -34,12 +34,12 @@ use super::{app::App, problem::Problem};
 )]
 struct Frame;
 
-/// A document without routes, to which modules add theirs.
+/// The base document, to which modules add their routes.
 pub(crate) fn frame() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Frame::openapi())
 }
 
-/// Routes under a tag of their own, to be added.
+/// An empty router that declares a tag.
 pub(crate) fn tagged(tag: &str, description: &str) -> OpenApiRouter<App> {
     let tag = TagBuilder::new().name(tag).description(Some(description)).build();
     OpenApiRouter::with_openapi(OpenApiBuilder::new().tags(Some([tag])).build())
@@ -55,61 +55,59 @@ impl Modify for Security {
             SecurityScheme::Http(bearer)
         };
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme(
-            "session",
-            scheme("The token that signing in answers with, `pts_…`, or an API key, `ptk_…`."),
-        );
-        components.add_security_scheme("metrics", scheme("The token that PORTTASK_METRICS_TOKEN sets."));
+        components.add_security_scheme("session", scheme("The token of a session, `pts_…`, or an API key, `ptk_…`."));
+        components.add_security_scheme("metrics", scheme("The token that is configured as PORTTASK_METRICS_TOKEN."));
     }
 }
 
-/// Problems that many operations have: status, name of the component, what it means, an example's slug.
+/// Problems that many operations share: status, component name, description, slug of the example.
 const PROBLEMS: [(u16, &str, &str, &str); 12] = [
-    (400, "MalformedRequest", "The body is no JSON.", "malformed-json"),
-    (401, "Unauthenticated", "Nobody is known by the token or the password that was sent.", "unauthenticated"),
-    (403, "Forbidden", "The caller is known, or the link is, and may not.", "forbidden"),
-    (404, "NotFound", "There is none, or none that the caller may know of.", "organization-not-found"),
+    (400, "MalformedRequest", "The body is not valid JSON.", "malformed-json"),
+    (401, "Unauthenticated", "The token, email address or password is missing or invalid.", "unauthenticated"),
+    (403, "Forbidden", "The caller lacks a permission, or the link is invalid or has expired.", "forbidden"),
+    (404, "NotFound", "The resource does not exist or is not visible to the caller.", "organization-not-found"),
     (408, "BodyTimeout", "The body did not arrive in time.", "body-timeout"),
-    (409, "Conflict", "It cannot happen as things stand.", "last-admin"),
-    (412, "Outdated", "It has changed since the version that If-Match names.", "outdated"),
+    (409, "Conflict", "The request conflicts with the current state of the resource.", "last-admin"),
+    (412, "Outdated", "The resource has changed since the version in If-Match.", "outdated"),
     (413, "BodyTooLarge", "The body is too large.", "body-too-large"),
-    (415, "UnsupportedMediaType", "The body is not sent as JSON.", "unsupported-media-type"),
-    (422, "InvalidFields", "Fields or parameters are not as they must be.", "invalid-fields"),
-    (429, "RateLimited", "Too many requests, or a limit is reached: go on after Retry-After.", "rate-limited"),
-    (503, "Unavailable", "The service cannot answer now: retry after a pause.", "unavailable"),
+    (415, "UnsupportedMediaType", "The Content-Type of the body is not supported.", "unsupported-media-type"),
+    (422, "InvalidFields", "The body, a parameter or a header is invalid; see `errors`.", "invalid-fields"),
+    (429, "RateLimited", "Rate limit exceeded or another limit reached: retry after Retry-After.", "rate-limited"),
+    (503, "Unavailable", "The service is temporarily unavailable: retry after Retry-After.", "unavailable"),
 ];
 
-/// Parameters in headers: the name of the component, the header, its form, what it does.
+/// Header parameters: component name, header, pattern, description.
 const PARAMETERS: [(&str, &str, &str, &str); 3] = [
     (
         "IdempotencyKey",
         "Idempotency-Key",
         "^[!-~]{1,255}$",
-        "Makes a repetition harmless: for a day, the same key is carried out once.",
+        "Makes retries safe: within 24 hours, requests with the same key are executed once.",
     ),
     (
         "IfMatch",
         "If-Match",
         r#"^("[0-9]{1,18}"|\*)$"#,
-        "The ETag that was read: if it has changed since, nothing is done (412).",
+        "The ETag of the version you read: if the resource has changed since, the request is rejected (412).",
     ),
     (
         "AtLeast",
         "Porttask-At-Least",
         "^[0-9]{1,4}:[0-9]{1,18}$",
-        "The Porttask-Position of a change that the answer must show; waits up to 2 s.",
+        "The Porttask-Position of a change that the response must include; waits up to 2 s.",
     ),
 ];
 
-/// Parameters in paths.
-const PLACES: [(&str, &str); 4] = [
-    ("org", "The organization, or `current`"),
-    ("user", "The user"),
-    ("session", "The session"),
-    ("key", "The API key"),
+/// Path parameters: name, description, id prefix.
+const PATH_PARAMETERS: [(&str, &str, &str); 5] = [
+    ("org", "The organization: its id, or `current` for the caller's own", "org"),
+    ("user", "The user", "usr"),
+    ("session", "The session", "ses"),
+    ("key", "The API key", "key"),
+    ("job", "The job", "job"),
 ];
 
-/// The document of these routes.
+/// Completes the document with what all operations share.
 pub(crate) fn complete(mut document: Document) -> Document {
     let components = document.components.get_or_insert_default();
     for (status, name, what, slug) in PROBLEMS {
@@ -124,6 +122,7 @@ pub(crate) fn complete(mut document: Document) -> Document {
         for (method, operation) in operations(item) {
             need_no_body(operation, &undemanding);
             let is_public = is_public(operation);
+            add_path_parameters(path, operation);
             if UNLIMITED.contains(&path.as_str()) {
                 complete_probe(operation);
             } else {
@@ -138,7 +137,7 @@ fn demands_nothing(schema: &RefOr<Schema>) -> bool {
     matches!(schema, RefOr::T(Schema::Object(object)) if object.required.is_empty())
 }
 
-/// No body is as an empty object: where that would do, none need be sent.
+/// A missing body is read as an empty object: where that is valid, the body is optional.
 fn need_no_body(operation: &mut Operation, undemanding: &BTreeSet<String>) {
     let Some(RefOr::T(body)) = &mut operation.request_body else { return };
     let is_undemanding = |content: &RefOr<Content>| match content {
@@ -152,7 +151,7 @@ fn need_no_body(operation: &mut Operation, undemanding: &BTreeSet<String>) {
     }
 }
 
-/// Pages of something hold its definition themselves; where nothing else refers to it, it would stand there twice.
+/// Drops schemas that nothing refers to.
 fn without_unused(mut document: Document) -> Document {
     let text = document.to_json().unwrap_or_default();
     let is_used = |name: &str| text.contains(&format!("\"#/components/schemas/{name}\""));
@@ -162,12 +161,30 @@ fn without_unused(mut document: Document) -> Document {
     document
 }
 
-/// What only answers whether the service lives can fail only before it is asked.
+/// Probes have no rate limit and fail only before they are routed.
 const UNLIMITED: [&str; 2] = ["/healthz", "/readyz"];
 
 fn complete_probe(operation: &mut Operation) {
-    let what = "The head of the request is too large. No body is sent.";
+    let what = "The head of the request is too large. The response has no body.";
     add(operation, 431, Response::new(what).into());
+}
+
+/// Declares the path parameters, so that handlers need not.
+fn add_path_parameters(path: &str, operation: &mut Operation) {
+    let names = path.split('{').skip(1).filter_map(|rest| rest.split('}').next());
+    let declared = operation.parameters.take().unwrap_or_default();
+    let mut parameters = Vec::new();
+    for name in names {
+        let known = PATH_PARAMETERS.iter().find(|(it, ..)| *it == name);
+        let (_, what, prefix) = known.copied().unwrap_or((name, "", ""));
+        let id = format!("{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}");
+        let pattern = if name == "org" { format!("^(current|{id})$") } else { format!("^{id}$") };
+        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
+        parameters.push(RefOr::T(parameter.description(Some(what)).schema(Some(schema)).build()));
+    }
+    parameters.extend(declared);
+    operation.parameters = Some(parameters).filter(|it| !it.is_empty());
 }
 
 fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut Operation) {
@@ -189,13 +206,8 @@ fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut
             add(operation, status, RefOr::Ref(Ref::from_response_name(name)));
         }
     }
-    for place in operation.parameters.iter_mut().flatten() {
-        if let RefOr::T(Parameter { name, description: description @ None, .. }) = place {
-            *description = PLACES.iter().find(|(it, _)| it == name).map(|(_, what)| (*what).to_owned());
-        }
-    }
     if is_command && let Some(RefOr::T(mut made)) = operation.responses.responses.get("201").cloned() {
-        made.description = "Nothing was made: it is a dry run, or all was so already.".to_owned();
+        made.description = "Nothing was created: a dry run, or the command had already taken effect.".to_owned();
         add(operation, 200, made.into());
     }
     let mut ask = |name: &str| {
@@ -214,11 +226,11 @@ fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         if response.description.is_empty() {
-            response.description = if status == "201" { "It was made." } else { "As asked." }.to_owned();
+            response.description = if status == "201" { "Created." } else { "Success." }.to_owned();
         }
         if is_command && status.starts_with('2') {
-            response.headers.insert("ETag".to_owned(), header("The version now.").into());
-            let what = "Up to where a listing must have read to show it; absent if nothing was recorded.";
+            response.headers.insert("ETag".to_owned(), header("The current version.").into());
+            let what = "The position of the change, for Porttask-At-Least; absent if nothing was recorded.";
             response.headers.insert("Porttask-Position".to_owned(), header(what).into());
         }
     }
@@ -228,7 +240,7 @@ fn add(operation: &mut Operation, status: u16, response: RefOr<Response>) {
     operation.responses.responses.entry(status.to_string()).or_insert(response);
 }
 
-/// Whether a request needs no token.
+/// Whether no token is required.
 fn is_public(operation: &Operation) -> bool {
     operation.security.as_ref().is_some_and(|security| security.contains(&SecurityRequirement::default()))
 }
@@ -239,7 +251,7 @@ pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static 
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-/// The paths at which people without a token send something: there they try to prove who they are.
+/// Paths whose POST requires no token: they check passwords and links, so attempts are limited.
 pub(crate) fn public_post_paths(document: &Document) -> BTreeSet<String> {
     let is_public_post = |item: &PathItem| item.post.as_ref().is_some_and(is_public);
     let paths = document.paths.paths.iter();
@@ -255,12 +267,12 @@ fn problem(status: u16, what: &str, slug: &str) -> Response {
     let mut response =
         ResponseBuilder::new().description(what).content("application/problem+json", content.build()).build();
     if matches!(status, 429 | 503) {
-        response.headers.insert("Retry-After".to_owned(), header("Seconds to wait.").into());
+        response.headers.insert("Retry-After".to_owned(), header("Seconds to wait before retrying.").into());
     }
     if status == 429 {
-        let policy = "The budget's size `q` and the seconds `w` in which it fills.";
+        let policy = "The quota `q` and its window `w` in seconds.";
         response.headers.insert("RateLimit-Policy".to_owned(), header(policy).into());
-        let left = "What is left of the budget, `r`, and the seconds `t` until it is full again.";
+        let left = "The remaining quota `r` and the seconds `t` until the next request is allowed.";
         response.headers.insert("RateLimit".to_owned(), header(left).into());
     }
     response

@@ -1,8 +1,8 @@
-//! How many requests whom: `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers), 429 with `Retry-After`.
+//! Rate limits: `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers), 429 with `Retry-After`.
 //!
-//! Every request spends of one budget: an attempt to prove who one is and a stranger's request of their network's, any
-//! other of its session's. A token that has not let anybody in lately spends of the network's as well, before it is looked
-//! at.
+//! Attempts to sign in or redeem a link, and requests without a token, spend from a budget of their network; requests
+//! with a token, from a budget of the token. A token that was not accepted recently spends from the network's budget as
+//! well, before it is checked.
 
 use std::{
     hash::{BuildHasher, Hash, RandomState},
@@ -22,26 +22,27 @@ use governor::{
 };
 use quick_cache::sync::Cache;
 
-/// How many networks or sessions each limit remembers. Whoever was not seen for longest begins anew.
+/// How many networks or tokens each limit tracks. Those not seen for long start over.
 const REMEMBERED: usize = 100_000;
-/// How many requests are answered, in a minute. Zero is no limit.
+
+/// Requests per minute. Zero means no limit.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Attempts to sign in, and to take up links, from one network.
+    /// Attempts to sign in or redeem a link, from one network.
     pub attempts: u32,
-    /// Requests of one session.
+    /// Requests of one session or API key.
     pub sessions: u32,
     /// Requests without a valid token, from one network.
     pub strangers: u32,
 }
 
-/// The limits of a node.
+/// The rate limits of a node.
 pub(crate) struct Limits {
     pub(super) attempts: Option<Limit<IpAddr>>,
     pub(super) sessions: Option<Limit<u64>>,
     pub(super) strangers: Option<Limit<IpAddr>>,
     hasher: RandomState,
-    /// Tokens that let somebody in lately.
+    /// Tokens that were accepted recently.
     known: Cache<u64, ()>,
     unknown_proxy: Once,
 }
@@ -58,38 +59,38 @@ impl Limits {
         }
     }
 
-    /// This token lets somebody in: it was just given out.
+    /// Registers a token that was just issued.
     pub(crate) fn know(&self, token: &str) {
         self.remember(self.key_of(token));
     }
 
-    /// A token as it is remembered.
+    /// The hash by which a token is tracked.
     pub(super) fn key_of(&self, token: &str) -> u64 {
         self.hasher.hash_one(token)
     }
 
-    /// Whether a token let somebody in lately.
+    /// Whether a token was accepted recently.
     pub(super) fn is_known(&self, key: u64) -> bool {
         self.known.get(&key).is_some()
     }
 
-    /// A token has let somebody in.
+    /// A token was accepted.
     pub(super) fn remember(&self, key: u64) {
         self.known.insert(key, ());
     }
 
-    /// A token lets nobody in any more.
+    /// A token is no longer valid.
     pub(super) fn forget(&self, key: u64) {
         self.known.remove(&key);
     }
 
-    /// Calls this once in the life of the node.
+    /// Calls this once in the lifetime of the node.
     pub(super) fn warn_once(&self, warn: impl FnOnce()) {
         self.unknown_proxy.call_once(warn);
     }
 }
 
-/// One budget for each of many.
+/// A rate limit, with one budget per key.
 pub(super) struct Limit<K: Hash + Eq + Clone> {
     name: &'static str,
     limiter: RateLimiter<K, Bounded<K>, DefaultClock, StateInformationMiddleware>,
@@ -97,14 +98,14 @@ pub(super) struct Limit<K: Hash + Eq + Clone> {
     per_minute: u32,
 }
 
-/// How a budget stands after a request.
+/// The state of a budget after a request.
 pub(super) struct Left {
     pub(super) name: &'static str,
     burst: u32,
-    /// How long it takes to fill an empty one.
+    /// How long an empty budget takes to refill.
     window_seconds: u32,
     remaining: u32,
-    /// When it is full again; for a request that was refused, when the next one is answered.
+    /// Until the budget is full again; for a rejected request, until the next one is allowed.
     pub(super) wait_seconds: u32,
 }
 
@@ -119,7 +120,7 @@ impl<K: Hash + Eq + Clone> Limit<K> {
     /// Spends one request.
     ///
     /// # Errors
-    /// If there is none left.
+    /// If the budget is exhausted.
     pub(super) fn spend(&self, key: &K) -> Result<Left, Left> {
         let (name, burst) = (self.name, self.burst);
         let left = |remaining, wait_seconds| {
@@ -138,7 +139,7 @@ impl<K: Hash + Eq + Clone> Limit<K> {
         }
     }
 
-    /// How long it takes until so many requests may be made again.
+    /// How long the budget takes to refill by so many requests.
     fn seconds_for(&self, requests: u32) -> u32 {
         (u64::from(requests) * 60).div_ceil(u64::from(self.per_minute)) as u32
     }
@@ -158,7 +159,7 @@ impl Left {
     }
 }
 
-/// The budgets of those who were seen last: however many come, memory does not grow.
+/// The most recently used budgets, so that memory is bounded.
 struct Bounded<K: Hash + Eq + Clone>(Cache<K, Arc<InMemoryState>>);
 
 impl<K: Hash + Eq + Clone> Bounded<K> {

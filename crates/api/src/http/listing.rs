@@ -1,4 +1,6 @@
-//! Listings: filter, sort, pages. One mechanism over the definitions of rows.
+//! Listings: filtering, sorting and pagination of any read model.
+
+use std::borrow::Cow;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::future::try_join_all;
@@ -12,7 +14,13 @@ use porttask_runtime::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        ArrayBuilder, ObjectBuilder, Ref, RefOr,
+        schema::{Schema, Type},
+    },
+};
 use uuid::Uuid;
 
 use crate::http::{app::App, problem::Problem};
@@ -22,16 +30,44 @@ const MAX_LIMIT: usize = 200;
 const MAC_BYTES: usize = 16;
 
 /// A page of a listing.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Page<T> {
     /// The rows of this page.
     pub(crate) items: Vec<T>,
-    /// Where the next page begins; absent on the last one.
+    /// Start of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_cursor: Option<String>,
 }
 
-/// What can be said about a page, whatever is listed.
+/// The schema is named after its items and refers to theirs. Responses name it by an alias without type parameters.
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
+}
+
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        let items =
+            ArrayBuilder::new().items(Ref::from_schema_name(T::name())).description(Some("The rows of this page."));
+        let next_cursor = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("Start of the next page; absent on the last one."));
+        let page = ObjectBuilder::new()
+            .property("items", items)
+            .required("items")
+            .property("next_cursor", next_cursor)
+            .description(Some("A page of a listing."));
+        page.into()
+    }
+}
+
+/// The query parameters that all listings share.
 #[derive(Debug, Default)]
 pub(crate) struct Asked<'a> {
     pub(crate) sort: Option<&'a str>,
@@ -43,19 +79,19 @@ pub(crate) struct Asked<'a> {
 /// A name to sort by and its columns, the key last.
 pub(crate) type Sort = (&'static str, &'static [&'static str]);
 
-/// Which rows, in which request.
+/// A query for one page of a listing.
 pub(crate) struct Listing {
     query: Query,
-    /// Where the rows are: their pages are merged. Without any, all rows are sorted together.
+    /// The partitions, whose pages are merged. If empty, one query covers all partitions.
     partitions: Vec<PartitionId>,
     bound_to: String,
 }
 
 impl Listing {
-    /// Rows of a model that meet these conditions, sorted by one of `sorts`, of which the first is the default.
+    /// Rows of a model that meet these conditions, sorted by one of `sorts`; the first is the default.
     ///
     /// # Errors
-    /// What is wrong with what was asked.
+    /// Which parameter is not valid.
     pub(crate) fn new<M: ReadModel>(
         app: &App,
         (organization, partitions): (OrganizationId, Vec<PartitionId>),
@@ -70,7 +106,7 @@ impl Listing {
         };
         let known = || {
             let names: Vec<&str> = sorts.iter().map(|(name, _)| name.trim_start_matches('-')).collect();
-            Problem::invalid("sort", format!("sort by one of {}, with - in front for descending", names.join(", ")))
+            Problem::invalid("sort", format!("must be one of {}, with - in front for descending", names.join(", ")))
         };
         let (_, columns) = sorts.iter().find(|(it, _)| it.trim_start_matches('-') == name).ok_or_else(known)?;
         let limit = asked.limit.unwrap_or(DEFAULT_LIMIT);
@@ -81,7 +117,7 @@ impl Listing {
         if text.is_some_and(|text| text.chars().count() > Query::MAX_TEXT) {
             return Err(Problem::invalid("q", format!("must have at most {} characters", Query::MAX_TEXT)));
         }
-        // A cursor is good for the very listing that it comes from.
+        // A cursor is valid only for the listing, filters and sort order that it comes from.
         let bound_to = format!("{organization} {} v{} {sort} {conditions:?} {text:?}", M::NAME, M::VERSION);
         let after = asked.cursor.map(|cursor| read_cursor(app, cursor, &bound_to)).transpose()?;
         let (sort, text) = (columns.to_vec(), text.map(str::to_owned));
@@ -100,7 +136,7 @@ impl Listing {
         Ok(Page { items: items.into_iter().map(T::from).collect(), next_cursor })
     }
 
-    /// The page as it stands in the view.
+    /// The page, as rows of the view.
     ///
     /// # Errors
     /// If the view cannot be read.
@@ -165,7 +201,7 @@ fn write_cursor(app: &App, values: &Values, bound_to: &str) -> String {
 }
 
 fn read_cursor(app: &App, cursor: &str, bound_to: &str) -> Result<Values, Problem> {
-    let wrong = || Problem::invalid("cursor", "is not one of this listing: begin again without it");
+    let wrong = || Problem::invalid("cursor", "is not a cursor of this listing: start without it");
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
     let (sum, json) = bytes.split_at_checked(MAC_BYTES).ok_or_else(wrong)?;
     seal_of(app, json, bound_to).verify_truncated_left(sum).map_err(|_| wrong())?;

@@ -1,5 +1,5 @@
-//! What is counted, as OpenMetrics. No label names a person, an organization or a path as it was sent: there are as many
-//! series as there are routes, views and partitions.
+//! Metrics in the OpenMetrics format. No label contains a person, an organization or a raw path, so the number of
+//! series is bounded by routes, views and partitions.
 
 use std::{
     collections::BTreeMap,
@@ -33,23 +33,23 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// The upper bounds of the classes of durations, in seconds.
+/// The upper bounds of the histogram buckets, in seconds.
 const SECONDS: [f64; 12] = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 type Labels<const N: usize> = [(&'static str, String); N];
 
-/// What a node counts.
+/// The metrics of a node.
 pub(crate) struct Metrics {
     registry: Registry,
     durations: Family<Labels<3>, Histogram, fn() -> Histogram>,
     limited: Family<Labels<1>, Counter>,
     reactors: Arc<OnceLock<Arc<Reactors>>>,
     in_flight: Gauge,
-    /// How many connections are open.
+    /// The number of open connections.
     pub(crate) connections: Gauge,
 }
 
 impl Metrics {
-    /// Of a node with these views and passwords, at which people sign in.
+    /// Registers the metrics of a node.
     pub(crate) fn new(views: Arc<Views>, passwords: Arc<Passwords>, sign_ins: Arc<Outcomes>) -> Self {
         let durations = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let (in_flight, connections) = (Gauge::default(), Gauge::default());
@@ -57,47 +57,47 @@ impl Metrics {
         let started: Gauge<f64, AtomicU64> = Gauge::default();
         started.set(Timestamp::now().as_millisecond() as f64 / 1_000.0);
         let mut registry = Registry::default();
-        registry.register("process_start_time_seconds", "When the process began, in Unix time", started);
+        registry.register("process_start_time_seconds", "Start of the process, in Unix time", started);
         registry.register_collector(Box::new(Process));
         let own = registry.sub_registry_with_prefix("porttask");
-        let took = "Requests by method, route and class of status, and how long they took";
+        let took = "Duration of requests by method, route and status class";
         own.register("http_request_duration_seconds", took, durations.clone());
-        own.register("http_requests_in_flight", "Requests that are being answered", in_flight.clone());
+        own.register("http_requests_in_flight", "Requests in progress", in_flight.clone());
         own.register("http_connections", "Open connections", connections.clone());
-        own.register("rate_limited", "Requests refused because a budget was spent", limited.clone());
-        own.register("build", "What is running", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        own.register("rate_limited", "Requests rejected by a rate limit", limited.clone());
+        own.register("build", "Version of the service", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         own.register_collector(Box::new(Node { views, passwords, sign_ins }));
         let reactors = Arc::<OnceLock<_>>::default();
         own.register_collector(Box::new(Tasks(Arc::clone(&reactors))));
         Self { registry, durations, limited, reactors, in_flight, connections }
     }
 
-    /// Counts what these reactors do.
+    /// Includes these reactors.
     pub(crate) fn count(&self, reactors: Arc<Reactors>) {
         _ = self.reactors.set(reactors);
     }
 
-    /// A request that is being answered.
+    /// Counts a request as in progress until the result is dropped.
     pub(super) fn in_flight(&self) -> Counted {
         Counted::new(&self.in_flight)
     }
 
-    /// Counts an answered request.
+    /// Records the duration of a request.
     pub(super) fn answered(&self, method: &str, route: &str, status: u16, seconds: f64) {
         let status = format!("{}xx", status / 100);
         let labels = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status)];
         self.durations.get_or_create(&labels).observe(seconds);
     }
 
-    /// Counts a request that was refused because a budget was spent.
+    /// Counts a request that was rejected by a rate limit.
     pub(super) fn limited(&self, policy: &'static str) {
         self.limited.get_or_create(&[("policy", policy.to_owned())]).inc();
     }
 
-    /// Everything, as OpenMetrics text.
+    /// All metrics, as OpenMetrics text.
     ///
     /// # Errors
-    /// Never, as a text takes all that is written.
+    /// Never: writing to a string does not fail.
     pub(crate) fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
@@ -105,7 +105,7 @@ impl Metrics {
     }
 }
 
-/// One more of something, until it is dropped.
+/// Increments a gauge until dropped.
 pub(crate) struct Counted(Gauge);
 
 impl Counted {
@@ -121,7 +121,7 @@ impl Drop for Counted {
     }
 }
 
-/// How log, views and passwords stand when somebody looks.
+/// The state of log, views, passwords and sign-ins, collected when metrics are read.
 struct Node {
     views: Arc<Views>,
     passwords: Arc<Passwords>,
@@ -149,17 +149,17 @@ impl Collector for Node {
         }
         let heads: Vec<_> =
             heads.into_iter().map(|(partition, head)| ([("partition", partition.to_string())], head)).collect();
-        gauges(&mut encoder, "log_head_offset", "The last event of a partition, as this node knows", &heads)?;
-        gauges(&mut encoder, "view_offset", "Up to where a view has folded the log", &offsets)?;
-        gauges(&mut encoder, "view_events_behind", "How many events a view is behind the log", &behind)?;
+        gauges(&mut encoder, "log_head_offset", "Last offset of a partition, as known to this node", &heads)?;
+        gauges(&mut encoder, "view_offset", "Offset up to which a view has processed the log", &offsets)?;
+        gauges(&mut encoder, "view_events_behind", "Number of events that a view is behind the log", &behind)?;
         gauges(&mut encoder, "view_failed", "Whether a view has stopped because it failed", &failed)?;
         let Load { at_work, waiting, rejected, done } = self.passwords.load();
-        gauge(&mut encoder, "passwords_at_work", "Passwords that are being hashed", at_work)?;
-        gauge(&mut encoder, "passwords_waiting", "Passwords that wait to be hashed", waiting)?;
-        counter(&mut encoder, "passwords_refused", "Attempts refused because too many waited", rejected)?;
-        counter(&mut encoder, "passwords_hashed", "Passwords that were hashed", done)?;
+        gauge(&mut encoder, "passwords_at_work", "Passwords being hashed", at_work)?;
+        gauge(&mut encoder, "passwords_waiting", "Passwords waiting to be hashed", waiting)?;
+        counter(&mut encoder, "passwords_refused", "Passwords rejected because too many were waiting", rejected)?;
+        counter(&mut encoder, "passwords_hashed", "Passwords hashed", done)?;
         let Outcomes { succeeded, rejected, unknown, too_often } = &*self.sign_ins;
-        let what = "Attempts to sign in that were looked at or not, by how they ended; unknown ones are refused, too.";
+        let what = "Sign-in attempts by outcome; those with an unknown account count as refused, too.";
         let mut encoder = encoder.encode_descriptor("sign_ins", what, None, MetricType::Counter)?;
         for (outcome, count) in
             [("succeeded", succeeded), ("refused", rejected), ("unknown", unknown), ("too_often", too_often)]
@@ -171,7 +171,7 @@ impl Collector for Node {
     }
 }
 
-/// How reactors stand when somebody looks.
+/// The state of the reactors, collected when metrics are read.
 struct Tasks(Arc<OnceLock<Arc<Reactors>>>);
 
 impl fmt::Debug for Tasks {
@@ -191,21 +191,15 @@ impl Collector for Tasks {
             let labels = |it: &Status| [("reactor", it.name.to_owned()), ("outcome", outcome.to_owned())];
             status.iter().map(|it| (labels(it), value(it))).collect()
         };
-        gauges(&mut encoder, "tasks_waiting", "Tasks that are left, of all nodes", &each(|it| it.left.waiting))?;
-        gauges(
-            &mut encoder,
-            "tasks_dead_lettered",
-            "Tasks that nobody tries any more, of all nodes",
-            &each(|it| it.left.dead),
-        )?;
+        gauges(&mut encoder, "tasks_waiting", "Pending tasks, of all nodes", &each(|it| it.left.waiting))?;
+        gauges(&mut encoder, "tasks_dead_lettered", "Dead-lettered tasks, of all nodes", &each(|it| it.left.dead))?;
         gauges(
             &mut encoder,
             "reactor_held",
-            "Whether a reactor waits to be released",
+            "Whether a reactor is held until it is released",
             &each(|it| it.held.is_some().into()),
         )?;
-        let mut encoder =
-            encoder.encode_descriptor("tasks", "Attempts at tasks, by how they ended.", None, MetricType::Counter)?;
+        let mut encoder = encoder.encode_descriptor("tasks", "Task attempts by outcome.", None, MetricType::Counter)?;
         let outcomes = [
             ended("done", |it| it.done),
             ended("skipped", |it| it.skipped),
@@ -219,23 +213,23 @@ impl Collector for Tasks {
     }
 }
 
-/// What the operating system says of the process; what it does not say is left out.
+/// Process metrics of the operating system; those not available are left out.
 #[derive(Debug)]
 struct Process;
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         if let Some(bytes) = resident_bytes() {
-            gauge(&mut encoder, "process_resident_memory_bytes", "Memory that is in use", bytes)?;
+            gauge(&mut encoder, "process_resident_memory_bytes", "Resident memory in bytes", bytes)?;
         }
         if let Ok(open) = fs::read_dir("/proc/self/fd") {
-            gauge(&mut encoder, "process_open_fds", "Open files and connections", open.count() as u64)?;
+            gauge(&mut encoder, "process_open_fds", "Open file descriptors", open.count() as u64)?;
         }
         Ok(())
     }
 }
 
-/// From a line as `VmRSS:   12345 kB`.
+/// From a line such as `VmRSS:   12345 kB`.
 fn resident_bytes() -> Option<u64> {
     let status: io::Result<String> = fs::read_to_string("/proc/self/status");
     let status = status.ok()?;

@@ -2,19 +2,19 @@
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `app.rs` | what handlers work with |
-//! | `permissions.rs` | who may: permissions as types |
-//! | `request/` | callers, bodies, conditions |
+//! | `app.rs` | the application state |
+//! | `permissions.rs` | permissions as types |
+//! | `request/` | extractors: callers, bodies, preconditions |
 //! | `response.rs` | the result of a command |
-//! | `limits.rs` | request budgets |
-//! | `listing.rs` | filter, sort, pages |
-//! | `metrics.rs` | what is counted |
-//! | `device.rs` | what a user agent says about a device |
-//! | `problem.rs` | why not (RFC 9457) |
-//! | `denials.rs` | why not, for the audit log |
+//! | `limits.rs` | rate limits |
+//! | `listing.rs` | filtering, sorting, pagination |
+//! | `metrics.rs` | metrics |
+//! | `device.rs` | device names from user agents |
+//! | `problem.rs` | problem details (RFC 9457) |
+//! | `denials.rs` | denied requests, for the audit log |
 //! | `document.rs` | the OpenAPI document |
-//! | `middleware/` | what surrounds every request: id, metrics, limits, deadline |
-//! | `serve.rs` | connections, until the service is stopped |
+//! | `middleware/` | request id, metrics, rate limits, timeout |
+//! | `serve.rs` | connections and graceful shutdown |
 
 pub(crate) mod app;
 pub(crate) mod denials;

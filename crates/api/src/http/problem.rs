@@ -1,4 +1,4 @@
-//! Why a request was not carried out, as RFC 9457 has it. The one table from denial_log to statuses.
+//! Problem details (RFC 9457), and the one mapping from errors to HTTP statuses.
 
 use axum::{
     Json,
@@ -17,31 +17,31 @@ use porttask_runtime::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Why a request was not carried out (RFC 9457, `application/problem+json`).
+/// Why a request failed (RFC 9457, `application/problem+json`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct Problem {
-    /// Its stable name: `urn:porttask:problem:` and words joined by hyphens.
+    /// The stable identifier of the problem type: `urn:porttask:problem:` and a slug.
     #[serde(rename = "type")]
     #[schema(example = "urn:porttask:problem:last-admin")]
     name: String,
-    /// The status in words.
+    /// The reason phrase of the status.
     title: &'static str,
     /// The HTTP status.
     #[schema(example = 409)]
     status: u16,
-    /// What is wrong and what to do, for people.
+    /// What is wrong and what to do, as human-readable text.
     detail: String,
-    /// What is wrong with which field.
+    /// What is wrong with each invalid field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     #[serde(skip)]
     retry_after_seconds: Option<u32>,
 }
 
-/// What is wrong with a field.
+/// A validation error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct FieldError {
-    /// Where it is in the body (RFC 6901), or the name of a parameter.
+    /// A JSON pointer into the body (RFC 6901), or the name of a parameter or header.
     #[schema(example = "/email")]
     pub(crate) pointer: String,
     /// What is wrong. The value itself is not repeated.
@@ -49,7 +49,7 @@ pub(crate) struct FieldError {
 }
 
 impl Problem {
-    /// A problem of this status, by its stable name.
+    /// A problem with this status and slug.
     pub(crate) fn new(status: StatusCode, slug: &str, detail: impl Into<String>) -> Self {
         Self {
             name: format!("urn:porttask:problem:{slug}"),
@@ -61,66 +61,67 @@ impl Problem {
         }
     }
 
-    /// The words of its name.
+    /// The slug of its type.
     pub(crate) fn slug(&self) -> &str {
         self.name.rsplit(':').next().unwrap_or_default()
     }
 
-    /// The status with which it is answered.
+    /// The HTTP status of the response.
     pub(crate) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The same problem, which may be over after a pause.
+    /// The same problem, with `Retry-After`.
     #[must_use]
     pub(crate) fn after(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds);
         self
     }
 
-    /// Nobody is known by what was shown.
+    /// Missing or invalid credentials.
     pub(crate) fn unauthenticated() -> Self {
-        let detail = "sign in: there is no valid token in the header Authorization (Bearer pts_…)";
+        let detail = "Authentication required: send a valid session token or API key as `Authorization: Bearer …`.";
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
     }
 
-    /// The caller is known and may not.
-    pub(crate) fn forbidden(right: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("this needs the right {right}"))
+    /// The caller lacks a permission.
+    pub(crate) fn forbidden(permission: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", format!("You lack the permission `{permission}`."))
     }
 
-    /// There is none, or none that the caller may know of.
+    /// The resource does not exist or is not visible to the caller.
     pub(crate) fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, &format!("{what}-not-found"), format!("there is no such {what}"))
+        Self::new(StatusCode::NOT_FOUND, &format!("{what}-not-found"), format!("There is no such {what}."))
     }
 
-    /// A field is not as it must be.
+    /// A field or parameter is invalid.
     pub(crate) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::invalid_fields(vec![FieldError { pointer: pointer.into(), detail: detail.into() }])
     }
 
-    /// Fields are not as they must be.
+    /// Fields are invalid.
     pub(crate) fn invalid_fields(errors: Vec<FieldError>) -> Self {
-        let detail = "some fields are not as they must be: see errors";
+        let detail = "Validation failed; see `errors`.";
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-fields", detail) }
     }
 
-    /// What the caller saw has changed since.
+    /// The resource has changed since the caller read it.
     pub(crate) fn outdated() -> Self {
-        let detail = "it has changed since you read it: read it again, then decide";
+        let detail = "The resource has changed since you read it. Read it again and retry.";
         Self::new(StatusCode::PRECONDITION_FAILED, "outdated", detail)
     }
 
-    /// Something that the caller cannot help. The cause is logged, not sent.
+    /// A failure that the caller cannot fix. The cause is logged, not sent.
     pub(crate) fn unavailable(cause: &dyn std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");
-        let detail = "the service cannot answer now: retry after a pause";
+        let detail = "The service is temporarily unavailable. Retry after a pause.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).after(1)
     }
 
     fn internal(cause: &dyn std::fmt::Display) -> Self {
-        tracing::error!(%cause, "a request failed for a defect of this program");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the request failed here; it was logged")
+        tracing::error!(%cause, "a request failed because of an internal error");
+        let detail = "Internal error. It was logged: quote the X-Request-Id when you report it.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
     }
 }
 
@@ -161,7 +162,7 @@ impl From<ExecuteError> for Problem {
     fn from(error: ExecuteError) -> Self {
         let (status, slug) = match &error {
             ExecuteError::Rejected(rejected) => return rejected.clone().into(),
-            ExecuteError::Constraint(_, rejected) => return rejected.clone().into(),
+            ExecuteError::Constraint(_, rejected) => return (**rejected).clone().into(),
             ExecuteError::Outdated(_) => return Self::outdated(),
             ExecuteError::AnotherRequest => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
             ExecuteError::Contended => (StatusCode::SERVICE_UNAVAILABLE, "contended"),

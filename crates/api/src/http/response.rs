@@ -1,4 +1,4 @@
-//! What a command is answered with.
+//! The result of a command.
 
 use axum::{
     Json,
@@ -17,21 +17,21 @@ use utoipa::ToSchema;
 
 use crate::http::{app::App, problem::Problem};
 
-/// The header that says up to where a reader must read to see what was done.
+/// The response header with the position of a change, for `Porttask-At-Least`.
 pub(crate) const POSITION: &str = "porttask-position";
 
-/// What was done, or in a dry run would be.
+/// The result of a command, or in a dry run what it would be.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CommandResult {
-    /// What it was done to.
+    /// The id of the changed resource.
     #[schema(example = "usr_01h455vb4pex5vsknk084sn02q")]
     id: String,
-    /// Its version now: the ETag for the next change.
+    /// Its current version: the ETag for the next change.
     version: u64,
-    /// What happened, in order; nothing if all was so already.
+    /// The recorded events, in order; empty if the command had already taken effect.
     #[schema(example = json!(["user.role_changed"]))]
     events: Vec<String>,
-    /// Up to where a listing must have read to show it (`Porttask-At-Least`); absent if nothing was recorded.
+    /// The position of the change, for `Porttask-At-Least`; absent if nothing was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "0:1234")]
     position: Option<String>,
@@ -39,63 +39,68 @@ pub(crate) struct CommandResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     recorded_at: Option<Timestamp>,
-    /// The same request was carried out before: this is its answer.
+    /// Whether the same request was executed before: this is the result of then.
     repeated: bool,
-    /// Nothing was recorded, because it was only asked what would happen.
+    /// Whether this is a dry run: nothing was recorded.
     dry_run: bool,
     #[serde(skip)]
     is_new: bool,
 }
 
 impl CommandResult {
-    /// The answer to a command to `subject`.
+    /// The result of a command on `subject`.
     ///
     /// # Errors
-    /// If what a repetition did before cannot be read.
-    pub(crate) async fn of(app: &App, done: Outcome, subject: &StreamId, dry_run: bool) -> Result<Self, Problem> {
-        let (stream, version) = match (done.repeated, done.position) {
+    /// If the event of the first execution cannot be read.
+    pub(crate) async fn of(app: &App, outcome: Outcome, subject: &StreamId, dry_run: bool) -> Result<Self, Problem> {
+        let (stream, version) = match (outcome.repeated, outcome.position) {
             (true, Some(position)) => match recorded_at(app, position).await? {
-                // Something was made together with what is its own: the id is the one that the key makes.
+                // It was created together with other aggregates: its id is derived from the idempotency key.
                 (stream, _) if stream.name.category() != subject.name.category() => (subject.clone(), Version(1)),
                 recorded => recorded,
             },
-            _ => (subject.clone(), version_of(app, &done, subject).await?),
+            _ => (subject.clone(), version_of(app, &outcome, subject).await?),
         };
-        let own = done.events.iter().filter(|event| event.stream == stream);
+        let own = outcome.events.iter().filter(|event| event.stream == stream);
         let events = own.map(|event| action(event.event_type.as_str()).to_owned());
         Ok(Self {
             id: stream.name.id().to_owned(),
             version: version.0,
             events: events.collect(),
-            position: done.position.map(|position| position.to_string()),
-            recorded_at: done.recorded_at,
-            repeated: done.repeated,
+            position: outcome.position.map(|position| position.to_string()),
+            recorded_at: outcome.recorded_at,
+            repeated: outcome.repeated,
             dry_run,
-            is_new: match done.events.first() {
+            is_new: match outcome.events.first() {
                 Some(first) => first.version == Version(1),
-                None => done.repeated && version == Version(1),
+                None => outcome.repeated && version == Version(1),
             },
         })
     }
 
-    /// The status that says whether something new was made.
+    /// 201 if something was created.
     pub(crate) fn status(&self) -> StatusCode {
         if self.is_new && !self.dry_run { StatusCode::CREATED } else { StatusCode::OK }
     }
 
-    /// As the answer to making something new at this address.
-    pub(crate) fn created(self, place: &str) -> Response {
-        let (status, location) = (self.status(), format!("{place}/{}", self.id));
-        let mut response = (status, self).into_response();
-        if let (StatusCode::CREATED, Ok(location)) = (status, HeaderValue::from_str(&location)) {
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        response
+    /// The response to a creation in this collection.
+    pub(crate) fn created(self, collection: &str) -> Response {
+        let (status, place) = (self.status(), format!("{collection}/{}", self.id));
+        created(status, &place, self)
     }
 }
 
+/// A response to a creation, with the `Location` of the new resource.
+pub(crate) fn created(status: StatusCode, place: &str, body: impl IntoResponse) -> Response {
+    let mut response = (status, body).into_response();
+    if let (StatusCode::CREATED | StatusCode::ACCEPTED, Ok(place)) = (status, HeaderValue::from_str(place)) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    response
+}
+
 impl CommandResult {
-    /// Where it stands, for whoever reads only headers.
+    /// The version (`ETag`) and position as headers.
     pub(crate) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(position) = self.position.as_ref().and_then(|it| HeaderValue::from_str(it).ok()) {
@@ -116,20 +121,20 @@ impl IntoResponse for CommandResult {
     }
 }
 
-/// The strong tag of a version.
+/// The strong ETag of a version.
 pub(crate) fn etag(version: u64) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{version}\"")).ok()
 }
 
-async fn version_of(app: &App, done: &Outcome, subject: &StreamId) -> Result<Version, Problem> {
-    if let Some(event) = done.events.iter().rev().find(|event| event.stream == *subject) {
+async fn version_of(app: &App, outcome: &Outcome, subject: &StreamId) -> Result<Version, Problem> {
+    if let Some(event) = outcome.events.iter().rev().find(|event| event.stream == *subject) {
         return Ok(event.version);
     }
     let versions = app.database.versions(std::slice::from_ref(subject)).await;
     Ok(versions.map_err(|error| Problem::unavailable(&error))?.first().copied().unwrap_or_default())
 }
 
-/// What was recorded at a place.
+/// The stream and version of the event at a position.
 async fn recorded_at(app: &App, position: Position) -> Result<(StreamId, Version), Problem> {
     let before = Offset(position.offset.0.saturating_sub(1));
     let events = app.database.read_partition(position.partition, before, 1).await;
@@ -138,7 +143,7 @@ async fn recorded_at(app: &App, position: Position) -> Result<(StreamId, Version
     Ok((event.stream, event.version))
 }
 
-/// The address of an organization.
+/// The path of an organization.
 pub(crate) fn place_of(organization: OrganizationId) -> String {
     format!("/v1/organizations/{organization}")
 }

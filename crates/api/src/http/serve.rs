@@ -1,10 +1,10 @@
-//! Connections, until the service is stopped: then no more are accepted, and those that are open may finish.
+//! Connections and graceful shutdown: when the service stops, requests in progress may finish.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `timeouts.rs` | how long a connection may be silent, and when |
+//! | `timeouts.rs` | the timeouts of a connection |
 //!
-//! HTTP/1.1 only: who wants more has a proxy in front, which ends TLS as well.
+//! HTTP/1.1 only: for other versions and TLS, put a proxy in front.
 
 mod timeouts;
 
@@ -32,29 +32,29 @@ use tokio::{
 use self::timeouts::{TimedStream, Timeouts};
 use super::metrics::Counted;
 
-/// The largest head of a request: its line and its headers.
+/// Maximum size of a request head: request line and headers.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
-/// The most headers of a request.
+/// Maximum number of headers.
 const MAX_HEADERS: usize = 100;
-/// What is kept of a connection's bytes that nobody has read yet.
+/// Maximum size of a connection's buffer.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// How long to wait when the operating system gives no more connections.
+/// Pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a connection may cost.
+/// Limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Connections {
-    /// How many may be open. More wait until one of them is closed.
+    /// Maximum number of open connections. More wait until one is closed.
     pub most: usize,
-    /// How long the head of a request may take, from its first byte; of the first one, from the connection's beginning.
+    /// How long a request head may take: from its first byte, or for the first request from the connection's start.
     pub head_timeout: Duration,
-    /// How long a connection may be kept without a request; how long its other side may refuse to read an answer.
+    /// How long a connection may be idle, and how long a client may stall when reading a response.
     pub idle_timeout: Duration,
-    /// How long a request may take, from its head to the head of its answer.
+    /// How long a request may take, from its head to the head of its response.
     pub request_timeout: Duration,
 }
 
-/// Serves until `stop` is ready, and at most `grace` longer. Answers whether all requests could finish.
+/// Serves until `stop` is ready, and at most `grace` longer. Returns whether all requests could finish.
 ///
 /// # Errors
 /// If connections cannot be accepted.
@@ -87,10 +87,10 @@ pub(crate) async fn serve(
                     talk(stream, peer, router, bounds, watcher).await;
                 });
             }
-            // The other side had gone again.
+            // The client closed the connection before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::error!(%error, "no connection can be accepted; trying again");
+                tracing::error!(%error, "failed to accept a connection; retrying");
                 sleep(PAUSE).await;
             }
         }
@@ -99,9 +99,9 @@ pub(crate) async fn serve(
     Ok(timeout(grace, graceful.shutdown()).await.is_ok())
 }
 
-/// Answers the requests of a connection, one after the other.
+/// Serves the requests of a connection, one after the other.
 async fn talk(stream: TcpStream, peer: SocketAddr, router: Router, bounds: Connections, watcher: Watcher) {
-    // Answers are written whole: to wait for more would only delay them.
+    // Responses are written whole: Nagle's algorithm would only delay them.
     _ = stream.set_nodelay(true);
     let timeouts = Arc::new(Timeouts::new(bounds.head_timeout, bounds.idle_timeout));
     let stream = TokioIo::new(TimedStream::new(stream, Arc::clone(&timeouts)));
@@ -118,14 +118,14 @@ async fn talk(stream: TcpStream, peer: SocketAddr, router: Router, bounds: Conne
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // `Timeouts` is stricter: it tells a slow head from a connection that is kept. But without a timeout, hyper does not
-        // look at a connection that has become idle.
+        // `Timeouts` is stricter: it distinguishes a slow head from an idle connection. But without a timeout of its
+        // own, hyper does not poll an idle connection.
         .header_read_timeout(bounds.head_timeout + bounds.idle_timeout)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD_BYTES)
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(stream, service);
     if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection was cut off");
+        tracing::debug!(%error, "a connection ended with an error");
     }
 }

@@ -1,74 +1,76 @@
-//! API keys: made, rotated, revoked, adopted.
+//! API keys, by which programs act on behalf of users.
 
-pub(crate) mod listing;
+mod response;
 
 use std::collections::BTreeSet;
 
 use axum::{
     Json,
-    extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
+    extract::State,
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use porttask_app::identity::access::{Access, Token};
 use porttask_domain::{
-    ApiKeyId, OrganizationId,
+    OrganizationId,
     identity::{
         ApiKey, Organization, Permissions,
         api_key::{API_KEYS, Command, Grant, KeyName, KeyScope, LONGEST_OVERLAP, Rejection},
     },
 };
-use porttask_runtime::execute::{self, Commands, stream_of};
+use porttask_projections::{ColumnType, identity::api_key as view};
+use porttask_runtime::{
+    execute::{self, Commands, stream_of},
+    log::NewSecret,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-use super::schema;
-use crate::http::document::tagged;
-use crate::http::{
-    app::App,
-    permissions::{Permission, WriteKeys},
-    problem::Problem,
-    request::{Authorized, CommandParameters, CommandRequest, Nothing},
-    response::{CommandResult, place_of},
-};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Its routes.
+pub(super) use self::response::owned_by;
+use self::response::{ApiKeyPage, ApiKeyResponse};
+use crate::http::{
+    app::App,
+    document::tagged,
+    permissions::{Impersonable, Permission, ReadKeys, WriteKeys},
+    problem::Problem,
+    request::{Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Resource},
+    response::{CommandResult, created, place_of},
+};
+
+/// The routes of API keys.
 pub(super) fn routes() -> OpenApiRouter<App> {
-    tagged("API keys", "Keys by which programs work in the name of people.")
-        .routes(routes!(create_api_key, listing::list_api_keys))
-        .routes(routes!(listing::get_api_key))
+    tagged("API keys", "Keys by which programs act on behalf of users.")
+        .routes(routes!(create_api_key, list_api_keys))
+        .routes(routes!(get_api_key))
         .routes(routes!(rotate_api_key))
         .routes(routes!(revoke_api_key))
         .routes(routes!(adopt_api_key))
 }
 
-/// How many keys an organization has at most.
-const MOST: i64 = 100;
-/// How long the former secret of a rotated key is accepted unless it is said.
+/// Maximum number of keys of an organization.
+const MAX_KEYS: i64 = 100;
+/// How long the former secret of a rotated key is accepted by default.
 const OVERLAP_HOURS: u32 = 24;
 
-/// A key to be made.
+/// An API key to be created.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewApiKey {
-    /// What it is for.
+    /// A name that describes the purpose of the key.
     #[schema(example = "harbour robot", max_length = 100)]
     name: String,
-    /// What it may at most, in an organization; without it, all that its owner may.
-    #[schema(value_type = Option<schema::Permissions>)]
+    /// The permissions of a key of an organization; default: those of its owner.
     permissions: Option<Permissions>,
-    /// What it may, in all organizations: only keys of the platform have scopes, and need them.
-    #[schema(value_type = Option<Vec<schema::KeyScope>>)]
+    /// The scopes of a key of the platform, in all organizations: required for those, and only allowed for them.
     scopes: Option<BTreeSet<KeyScope>>,
-    /// Addresses or networks from which alone it is accepted; without any, it is accepted from everywhere.
+    /// The addresses or networks from which it is accepted; if empty, it is accepted from everywhere.
     #[serde(default)]
     #[schema(example = json!(["203.0.113.0/24"]), max_items = 50)]
     networks: Vec<String>,
-    /// When it ends; without it, it lasts until it is revoked.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    /// When it expires; without it, the key is valid until it is revoked.
     expires_at: Option<Timestamp>,
 }
 
@@ -76,156 +78,180 @@ pub(crate) struct NewApiKey {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rotation {
-    /// For how many hours the former secret is accepted, too: 0 to 168, otherwise 24.
+    /// For how many hours the former secret is still accepted: 0 to 168; default 24.
     #[schema(minimum = 0, maximum = 168)]
     overlap_hours: Option<u32>,
 }
 
-/// A key with its secret.
+/// An API key with its secret.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct KeyWithSecret {
+pub(crate) struct ApiKeyWithSecret {
     #[serde(flatten)]
-    changed: CommandResult,
-    /// Send it as `Authorization: Bearer ptk_…`. It is shown once: null in the answer to a repetition.
+    result: CommandResult,
+    /// Send it as `Authorization: Bearer ptk_…`. It is shown once: null in the response to a repetition.
     token: Option<String>,
 }
 
-/// Make an API key.
+impl IntoResponse for ApiKeyWithSecret {
+    fn into_response(self) -> Response {
+        (self.result.headers(), Json(self)).into_response()
+    }
+}
+
+/// List API keys.
 ///
-/// It works in the name of whoever makes it, and never may more than they may at that moment. Keys are made at home: staff
-/// of the platform makes none for others. Needs `api_keys:write`.
-#[utoipa::path(post, path = "/v1/organizations/{org}/api-keys", tag = "API keys", operation_id = "create_api_key",
-    params(("org" = String, Path), CommandParameters), request_body = NewApiKey,
-    responses((status = 201, body = KeyWithSecret)))]
+/// Needs `api_keys:read`.
+#[utoipa::path(get, path = "/v1/organizations/{org}/api-keys", tag = "API keys",
+    extensions(("x-impersonable" = json!(true))), params(ListParameters<view::ApiKeys>),
+    responses((status = 200, body = ApiKeyPage)))]
+pub(crate) async fn list_api_keys(
+    State(app): State<App>,
+    keys: List<Impersonable<ReadKeys>, view::ApiKeys>,
+) -> Result<Json<ApiKeyPage>, Problem> {
+    keys.page(&app).await
+}
+
+/// Get an API key.
+///
+/// Its secret is not shown again. Needs `api_keys:read`.
+#[utoipa::path(get, path = "/v1/organizations/{org}/api-keys/{key}", tag = "API keys",
+    extensions(("x-impersonable" = json!(true))), responses((status = 200, body = ApiKeyResponse)))]
+pub(crate) async fn get_api_key(
+    State(app): State<App>,
+    caller: Authorized<Impersonable<ReadKeys>>,
+    key: Id<ApiKey>,
+) -> Result<Resource<ApiKeyResponse>, Problem> {
+    caller.get::<view::ApiKeys>(&app, &[key.get()?.to_value()], Id::<ApiKey>::not_found).await
+}
+
+/// Create an API key.
+///
+/// The key acts on behalf of its owner, the caller, and never exceeds the owner's current permissions. Only users of
+/// the organization can create its keys. Needs `api_keys:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/api-keys", tag = "API keys", params(CommandParameters),
+    request_body = NewApiKey, responses((status = 201, body = ApiKeyWithSecret)))]
 pub(crate) async fn create_api_key(
     State(app): State<App>,
     mut request: CommandRequest<WriteKeys, NewApiKey>,
 ) -> Result<Response, Problem> {
     request.must_be_real()?;
-    must_be_at_home(&request.caller)?;
-    let (organization, owner, now) = (request.caller.organization, request.caller.caller.user, Timestamp::now());
-    must_have_keys(&app, organization).await?;
-    let NewApiKey { name, permissions, scopes, networks, expires_at } = &request.body;
-    let name = KeyName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
-    let networks = networks.iter().enumerate().map(|(place, text)| network(place, text)).collect::<Result<_, _>>()?;
-    let expires_at = *expires_at;
-    let grant = match (scopes.clone(), *permissions) {
-        (Some(scopes), None) => Grant::Scopes(scopes),
-        (None, permissions) => Grant::Permissions(permissions.unwrap_or(request.caller.caller.permissions)),
-        (Some(_), Some(_)) => return Err(Problem::invalid("", "say permissions or scopes, not both")),
-    };
-    if let Grant::Permissions(permissions) = grant {
-        request.caller.grant(permissions)?;
+    must_be_own_organization(&request.caller)?;
+    must_have_keys(&app, request.caller.organization).await?;
+    let create = creation(&request.caller, &request.body)?;
+    if let Command::Create { grant: Grant::Permissions(permissions), .. } = &create {
+        request.caller.grant(*permissions)?;
     }
-    let key: ApiKeyId = request.new_id(&app);
-    let create = Command::Create { organization, owner, name, grant, networks, now, expires_at };
+    let (organization, key) = (request.caller.organization, request.new_id(&app));
     let (token, secret) = Access::key_secret(organization, key, 1)?;
-    let limited = |mut request: execute::Request| {
-        request.secrets.push(secret.clone());
-        request.limits.push((API_KEYS, MOST));
-        request
-    };
     let subject = stream_of::<ApiKey>(organization, key)?;
-    let done = request.execute(&app, &subject, &Commands::new().on_new::<ApiKey>(key, create), limited).await?;
-    let is_new = !done.events.is_empty();
-    let changed = CommandResult::of(&app, done, &subject, false).await?;
-    let (status, place) = (changed.status(), format!("{}/api-keys/{key}", place_of(organization)));
-    let mut response = (status, with_secret(&app, changed, token, is_new)).into_response();
-    if let (StatusCode::CREATED, Ok(place)) = (status, HeaderValue::from_str(&place)) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    Ok(response)
+    let commands = Commands::new().on_new::<ApiKey>(key, create);
+    let outcome = request.execute(&app, &subject, &commands, with_secret(secret)).await?;
+    let is_new = !outcome.events.is_empty();
+    let result = CommandResult::of(&app, outcome, &subject, false).await?;
+    let (status, place) = (result.status(), format!("{}/api-keys/{key}", place_of(organization)));
+    Ok(created(status, &place, shown_once(&app, result, token, is_new)))
 }
 
-/// Give an API key another secret.
+/// Rotate an API key: create a new secret.
 ///
-/// Both are accepted for a while, so that programs can change over. Needs `api_keys:write`.
+/// Both secrets are accepted for a while, so that programs can switch. Needs `api_keys:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/rotate", tag = "API keys",
-    operation_id = "rotate_api_key", params(("org" = String, Path), ("key" = String, Path), CommandParameters),
-    request_body = Rotation, responses((status = 200, body = KeyWithSecret)))]
+    params(CommandParameters), request_body = Rotation, responses((status = 200, body = ApiKeyWithSecret)))]
 pub(crate) async fn rotate_api_key(
     State(app): State<App>,
-    Path((_, key)): Path<(String, String)>,
+    key: Id<ApiKey>,
     request: CommandRequest<WriteKeys, Rotation>,
-) -> Result<KeyWithSecret, Problem> {
+) -> Result<ApiKeyWithSecret, Problem> {
     request.must_be_real()?;
-    must_be_at_home(&request.caller)?;
-    let (organization, key, now) = (request.caller.organization, key_in(&key)?, Timestamp::now());
-    let hours = i64::from(request.body.overlap_hours.unwrap_or(OVERLAP_HOURS));
-    if hours > LONGEST_OVERLAP.as_hours() {
-        return Err(execute::Rejected::from(Rejection::LongOverlap).into());
-    }
+    must_be_own_organization(&request.caller)?;
+    let (organization, key, overlap) = (request.caller.organization, key.get()?, overlap(&request.body)?);
     let (state, _) = app.executor.load::<ApiKey>(organization, key).await?;
-    let generation = state.generation().ok_or_else(|| Problem::not_found("api-key"))? + 1;
-    let former_until = now + SignedDuration::from_hours(hours);
+    let generation = state.generation().ok_or_else(Id::<ApiKey>::not_found)? + 1;
     let (token, secret) = Access::key_secret(organization, key, generation)?;
-    let secretly = |mut request: execute::Request| {
-        request.secrets.push(secret.clone());
-        request
-    };
-    let subject = stream_of::<ApiKey>(organization, key)?;
-    let rotate = Command::Rotate { generation, now, former_until };
-    let done = request.execute(&app, &subject, &Commands::new().on::<ApiKey>(key, rotate), secretly).await?;
-    let is_new = !done.events.is_empty();
-    if !is_new && !done.repeated {
-        // It was rotated elsewhere at this very moment: only they have its secret.
-        return Err(Problem::outdated());
-    }
-    Ok(with_secret(&app, CommandResult::of(&app, done, &subject, false).await?, token, is_new))
+    let (subject, now) = (stream_of::<ApiKey>(organization, key)?, Timestamp::now());
+    let commands = Commands::new().on::<ApiKey>(key, Command::Rotate { generation, now, former_until: now + overlap });
+    let outcome = request.execute(&app, &subject, &commands, with_secret(secret)).await?;
+    let is_new = !outcome.events.is_empty();
+    // It was rotated concurrently: only the other caller has the secret.
+    if !is_new && !outcome.repeated { Err(Problem::outdated()) } else { Ok(()) }?;
+    Ok(shown_once(&app, CommandResult::of(&app, outcome, &subject, false).await?, token, is_new))
 }
 
-/// End an API key for good.
+/// Revoke an API key for good.
 ///
-/// Holds on its next request. Needs `api_keys:write`.
+/// Takes effect on its next request. Needs `api_keys:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/revoke", tag = "API keys",
-    operation_id = "revoke_api_key", params(("org" = String, Path), ("key" = String, Path), CommandParameters),
-    request_body = Nothing, responses((status = 200, body = CommandResult)))]
+    params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn revoke_api_key(
     State(app): State<App>,
-    Path((_, key)): Path<(String, String)>,
-    request: CommandRequest<WriteKeys, Nothing>,
+    key: Id<ApiKey>,
+    request: CommandRequest<WriteKeys, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
-    change(&app, &key, &request, Command::Revoke).await
+    request.change::<ApiKey>(&app, &key, Command::Revoke).await
 }
 
-/// Let an API key work in one's own name.
+/// Adopt an API key: become its owner.
 ///
-/// For a key whose owner goes or is gone: it goes on, and never may more than whoever adopts it. Needs `api_keys:write`.
+/// For a key whose owner leaves or has left: it continues to work, within the permissions of its new owner.
+/// Needs `api_keys:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/adopt", tag = "API keys",
-    operation_id = "adopt_api_key", params(("org" = String, Path), ("key" = String, Path), CommandParameters),
-    request_body = Nothing, responses((status = 200, body = CommandResult)))]
+    params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn adopt_api_key(
     State(app): State<App>,
-    Path((_, key)): Path<(String, String)>,
-    mut request: CommandRequest<WriteKeys, Nothing>,
+    key: Id<ApiKey>,
+    mut request: CommandRequest<WriteKeys, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
-    must_be_at_home(&request.caller)?;
-    let (state, _) = app.executor.load::<ApiKey>(request.caller.organization, key_in(&key)?).await?;
+    must_be_own_organization(&request.caller)?;
+    let (state, _) = app.executor.load::<ApiKey>(request.caller.organization, key.get()?).await?;
     if let Some(Grant::Permissions(permissions)) = state.grant() {
         request.caller.grant(*permissions)?;
     }
-    let caller = request.caller.caller.user;
-    change(&app, &key, &request, Command::Adopt { by: caller }).await
+    request.change::<ApiKey>(&app, &key, Command::Adopt { by: request.caller.identity.user }).await
 }
 
-async fn change<B>(
-    app: &App,
-    key: &str,
-    request: &CommandRequest<WriteKeys, B>,
-    command: Command,
-) -> Result<CommandResult, Problem> {
-    let (organization, key) = (request.caller.organization, key_in(key)?);
-    let subject = stream_of::<ApiKey>(organization, key)?;
-    let done = request.execute(app, &subject, &Commands::new().on::<ApiKey>(key, command), |it| it).await?;
-    CommandResult::of(app, done, &subject, request.dry_run).await
+/// The command that creates a key.
+fn creation<P: Permission>(caller: &Authorized<P>, body: &NewApiKey) -> Result<Command, Problem> {
+    let NewApiKey { name, permissions, scopes, networks, expires_at } = body;
+    let name = KeyName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
+    let networks = networks.iter().enumerate().map(|(index, text)| network(index, text)).collect::<Result<_, _>>()?;
+    let grant = match (scopes.clone(), *permissions) {
+        (Some(scopes), None) => Grant::Scopes(scopes),
+        (None, permissions) => Grant::Permissions(permissions.unwrap_or(caller.identity.permissions)),
+        (Some(_), Some(_)) => return Err(Problem::invalid("", "specify permissions or scopes, not both")),
+    };
+    let (organization, owner, expires_at) = (caller.organization, caller.identity.user, *expires_at);
+    Ok(Command::Create { organization, owner, name, grant, networks, now: Timestamp::now(), expires_at })
 }
 
-/// A secret is for those alone in whose organization the key is.
-fn must_be_at_home<R: Permission>(caller: &Authorized<R>) -> Result<(), Problem> {
-    match caller.caller.organization == caller.organization {
+fn network(index: usize, text: &str) -> Result<IpNet, Problem> {
+    let address = text.parse::<std::net::IpAddr>().map(|address| IpNet::from(address.to_canonical()));
+    let network = address.or_else(|_| text.parse::<IpNet>().map(|network| network.trunc()));
+    let detail = "must be an IP address or a network such as 203.0.113.0/24";
+    network.map_err(|_| Problem::invalid(format!("/networks/{index}"), detail))
+}
+
+fn overlap(rotation: &Rotation) -> Result<SignedDuration, Problem> {
+    let hours = i64::from(rotation.overlap_hours.unwrap_or(OVERLAP_HOURS));
+    match hours > LONGEST_OVERLAP.as_hours() {
+        true => Err(execute::Rejected::from(Rejection::LongOverlap).into()),
+        false => Ok(SignedDuration::from_hours(hours)),
+    }
+}
+
+fn with_secret(secret: NewSecret) -> impl Fn(execute::Request) -> execute::Request {
+    move |mut request| {
+        request.secrets.push(secret.clone());
+        request.limits.push((API_KEYS, MAX_KEYS));
+        request
+    }
+}
+
+/// Secrets are only for users of the organization.
+fn must_be_own_organization<P: Permission>(caller: &Authorized<P>) -> Result<(), Problem> {
+    match caller.identity.organization == caller.organization {
         true => Ok(()),
         false => {
-            let detail = "only the users of an organization make, rotate and adopt its keys";
+            let detail = "Only users of an organization can create, rotate and adopt its keys.";
             Err(Problem::new(StatusCode::FORBIDDEN, "keys-are-made-at-home", detail))
         }
     }
@@ -238,32 +264,15 @@ async fn must_have_keys(app: &App, organization: OrganizationId) -> Result<(), P
     let (state, _) = app.executor.load::<Organization>(organization, organization).await?;
     match state.has_api_keys() {
         true => Ok(()),
-        false => Err(Problem::new(StatusCode::FORBIDDEN, "plan-without-api-keys", "your plan has no API keys")),
+        false => Err(Problem::new(StatusCode::FORBIDDEN, "plan-without-api-keys", "Your plan includes no API keys.")),
     }
 }
 
-fn network(place: usize, text: &str) -> Result<IpNet, Problem> {
-    let address = text.parse::<std::net::IpAddr>().map(|address| IpNet::from(address.to_canonical()));
-    let network = address.or_else(|_| text.parse::<IpNet>().map(|network| network.trunc()));
-    let wrong = |_| Problem::invalid(format!("/networks/{place}"), "must be an address or a network: 203.0.113.0/24");
-    network.map_err(wrong)
-}
-
-/// The id in a path. Whatever is no id names no key.
-fn key_in(path: &str) -> Result<ApiKeyId, Problem> {
-    path.parse().map_err(|_| Problem::not_found("api-key"))
-}
-
-fn with_secret(app: &App, changed: CommandResult, token: Token, is_new: bool) -> KeyWithSecret {
+/// The token is in the response only if this request has created it.
+fn shown_once(app: &App, result: CommandResult, token: Token, is_new: bool) -> ApiKeyWithSecret {
     let token = is_new.then(|| token.reveal());
     if let Some(token) = &token {
         app.limits.know(token);
     }
-    KeyWithSecret { changed, token }
-}
-
-impl IntoResponse for KeyWithSecret {
-    fn into_response(self) -> Response {
-        (self.changed.headers(), Json(self)).into_response()
-    }
+    ApiKeyWithSecret { result, token }
 }

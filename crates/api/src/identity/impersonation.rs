@@ -1,131 +1,162 @@
-//! Acting as somebody else: staff of the platform, for a reason and a while.
+//! Impersonation: staff of the platform act as a user, for a reason and a limited time.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use jiff::{SignedDuration, Timestamp};
-use porttask_app::identity::access::{AccessError, Beginning};
+use porttask_app::identity::access::{AccessError, Beginning, Token};
 use porttask_domain::{
     Impersonator, OrganizationId, Reason, SessionId, UserId,
-    identity::{Session, session::Command, user},
+    identity::{Session, User, session::Command, user},
 };
 use porttask_runtime::execute::{self, Commands, stream_of};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::user::user_in;
 use crate::http::{
     app::App,
     permissions::Impersonate,
     problem::Problem,
-    request::{CommandParameters, CommandRequest},
-    response::{CommandResult, place_of},
+    request::{CommandParameters, CommandRequest, Id},
+    response::{CommandResult, created, place_of},
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Its routes.
+/// The routes of impersonation.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(impersonate_user))
 }
 
 /// The longest impersonation, in minutes.
-const LONGEST: u32 = 60;
+const MAX_MINUTES: u32 = 60;
 
-/// Why somebody is impersonated, and how long.
+/// Why a user is impersonated, and for how long.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ImpersonationOrder {
-    /// Why: the organization reads it in its audit log.
+pub(crate) struct ImpersonationRequest {
+    /// The reason, which the organization reads in its audit log.
     #[schema(example = "ticket 4711: the settings cannot be saved", max_length = 500)]
     reason: String,
-    /// After how many minutes it ends at the latest: 1 to 60, otherwise 60.
+    /// The maximum duration in minutes: 1 to 60; default 60.
     #[schema(minimum = 1, maximum = 60)]
     minutes: Option<u32>,
 }
 
-/// A session in which somebody is impersonated.
+/// A session in which a user is impersonated.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ImpersonatedSession {
     #[serde(flatten)]
-    changed: CommandResult,
-    /// Send it as `Authorization: Bearer pts_…`. It is shown once: null in the answer to a repetition.
+    result: CommandResult,
+    /// Send it as `Authorization: Bearer pts_…`. It is shown once: null in the response to a repetition.
     token: Option<String>,
-    #[schema(value_type = String)]
     organization: OrganizationId,
-    #[schema(value_type = String)]
     user: UserId,
-    /// When it ends at the latest. It ends with the session of whoever asks, too.
-    #[schema(value_type = String, format = DateTime)]
+    /// When it ends at the latest. It also ends with the session of the caller.
     expires_at: Timestamp,
-    /// The number by which the organization sees who acts.
+    /// The number by which the organization sees the caller.
     #[schema(example = "482193077")]
     staff_number: String,
 }
 
-/// Act as a user.
+/// Impersonate a user.
 ///
-/// For troubleshooting: with what the user may, in those operations alone that are marked `x-impersonable`. The organization
-/// sees in its audit log that staff of the platform acts, why, what is read and what is done. It ends with `DELETE
-/// /v1/sessions/current`, with one's own session, and after an hour at the latest. Needs `users:impersonate`.
+/// For troubleshooting: with the permissions of the user, and only in operations marked `x-impersonable`. The
+/// organization sees in its audit log that staff acted, why, what was read and what was done. It ends with `DELETE
+/// /v1/sessions/current`, with the caller's own session, and after an hour at the latest. Needs `users:impersonate`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/impersonate", tag = "users",
-    operation_id = "impersonate_user", params(("org" = String, Path), ("user" = String, Path), CommandParameters),
-    request_body = ImpersonationOrder, responses((status = 201, body = ImpersonatedSession)))]
+    params(CommandParameters), request_body = ImpersonationRequest,
+    responses((status = 201, body = ImpersonatedSession)))]
 pub(crate) async fn impersonate_user(
     State(app): State<App>,
-    Path((_, user)): Path<(String, String)>,
-    request: CommandRequest<Impersonate, ImpersonationOrder>,
+    user: Id<User>,
+    request: CommandRequest<Impersonate, ImpersonationRequest>,
 ) -> Result<Response, Problem> {
     request.must_be_real()?;
-    let (organization, user, started_at) = (request.caller.organization, user_in(&user)?, Timestamp::now());
-    if organization == OrganizationId::PLATFORM {
-        let detail = "nobody acts as somebody of the platform's staff";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "staff-not-impersonable", detail));
-    }
-    let ImpersonationOrder { reason, minutes } = &request.body;
-    let reason = Reason::new(reason).map_err(|it| Problem::invalid("/reason", it.to_string()))?;
-    let minutes = minutes.unwrap_or(LONGEST);
-    if !(1..=LONGEST).contains(&minutes) {
-        return Err(Problem::invalid("/minutes", format!("must be 1 to {LONGEST}")));
-    }
-    let parent = request.caller.session()?;
-    let (own, _) = app.executor.load::<Session>(request.caller.caller.organization, parent).await?;
-    let latest = own.times().map_or(started_at, |(_, expires_at)| expires_at);
-    let expires_at = latest.min(started_at + SignedDuration::from_mins(minutes.into()));
-    let session: SessionId = request.new_id(&app);
+    let (organization, user, session) = (request.caller.organization, user.get()?, request.new_id(&app));
+    must_not_be_staff(organization)?;
+    let command = command(&app, &request, user).await?;
     let Beginning { token, secret, session_epoch, seen } = beginning(&app, session, organization, user).await?;
-    let impersonator = Impersonator { user: request.caller.caller.user, session: parent };
-    let begin =
-        Command::Impersonate { organization, user, impersonator, reason, started_at, expires_at, session_epoch };
-    let prepared = |mut request: execute::Request| {
+    let commands = Commands::new().on_new::<Session>(session, command.in_epoch(session_epoch));
+    let prepare = |mut request: execute::Request| {
         request.secrets.push(secret.clone());
         request.expected.extend(seen.iter().cloned());
         request
     };
     let subject = stream_of::<Session>(organization, session)?;
-    let done = request.execute(&app, &subject, &Commands::new().on_new::<Session>(session, begin), prepared).await?;
-    let is_new = !done.events.is_empty();
+    let outcome = request.execute(&app, &subject, &commands, prepare).await?;
+    let token = Some(token).filter(|_| !outcome.events.is_empty());
+    let result = CommandResult::of(&app, outcome, &subject, false).await?;
+    response(&app, &request, result, (session, user), token).await
+}
+
+/// An impersonation that is not bound to an epoch yet.
+struct Impersonation {
+    organization: OrganizationId,
+    user: UserId,
+    impersonator: Impersonator,
+    reason: Reason,
+    started_at: Timestamp,
+    expires_at: Timestamp,
+}
+
+impl Impersonation {
+    fn in_epoch(self, session_epoch: porttask_domain::identity::session::SessionEpoch) -> Command {
+        let Self { organization, user, impersonator, reason, started_at, expires_at } = self;
+        Command::Impersonate { organization, user, impersonator, reason, started_at, expires_at, session_epoch }
+    }
+}
+
+/// The requested impersonation, which ends with the caller's own session at the latest.
+async fn command(
+    app: &App,
+    request: &CommandRequest<Impersonate, ImpersonationRequest>,
+    user: UserId,
+) -> Result<Impersonation, Problem> {
+    let ImpersonationRequest { reason, minutes } = &request.body;
+    let reason = Reason::new(reason).map_err(|it| Problem::invalid("/reason", it.to_string()))?;
+    let minutes = minutes.unwrap_or(MAX_MINUTES);
+    if !(1..=MAX_MINUTES).contains(&minutes) {
+        return Err(Problem::invalid("/minutes", format!("must be 1 to {MAX_MINUTES}")));
+    }
+    let (parent, started_at) = (request.caller.session()?, Timestamp::now());
+    let (own, _) = app.executor.load::<Session>(request.caller.identity.organization, parent).await?;
+    let latest = own.times().map_or(started_at, |(_, expires_at)| expires_at);
+    let expires_at = latest.min(started_at + SignedDuration::from_mins(minutes.into()));
+    let impersonator = Impersonator { user: request.caller.identity.user, session: parent };
+    let organization = request.caller.organization;
+    Ok(Impersonation { organization, user, impersonator, reason, started_at, expires_at })
+}
+
+async fn response(
+    app: &App,
+    request: &CommandRequest<Impersonate, ImpersonationRequest>,
+    result: CommandResult,
+    (session, user): (SessionId, UserId),
+    token: Option<Token>,
+) -> Result<Response, Problem> {
+    let organization = request.caller.organization;
     let (state, _) = app.executor.load::<Session>(organization, session).await?;
-    let expires_at = state.times().map_or(expires_at, |(_, expires_at)| expires_at);
-    let changed = CommandResult::of(&app, done, &subject, false).await?;
-    let (status, headers) = (changed.status(), changed.headers());
-    let token = is_new.then(|| token.reveal());
+    let (_, expires_at) = state.times().ok_or_else(Id::<Session>::not_found)?;
+    let token = token.map(|token| token.reveal());
     if let Some(token) = &token {
         app.limits.know(token);
     }
-    let staff_number = app.staff_numbers.of(impersonator.user);
-    let answer = ImpersonatedSession { changed, token, organization, user, expires_at, staff_number };
-    let mut response = (status, headers, Json(answer)).into_response();
-    let place = HeaderValue::from_str(&format!("{}/users/{user}/sessions", place_of(organization)));
-    if let (StatusCode::CREATED, Ok(place)) = (status, place) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    Ok(response)
+    let staff_number = app.staff_numbers.of(request.caller.identity.user);
+    let (status, headers) = (result.status(), result.headers());
+    let body = ImpersonatedSession { result, token, organization, user, expires_at, staff_number };
+    let place = format!("{}/users/{user}/sessions", place_of(organization));
+    Ok(created(status, &place, (headers, Json(body))))
 }
 
-/// What the session needs to begin, or why nobody can be this user.
+fn must_not_be_staff(organization: OrganizationId) -> Result<(), Problem> {
+    match organization == OrganizationId::PLATFORM {
+        true => {
+            let detail = "Staff of the platform cannot be impersonated.";
+            Err(Problem::new(StatusCode::FORBIDDEN, "staff-not-impersonable", detail))
+        }
+        false => Ok(()),
+    }
+}
+
+/// What the session needs to start, or why this user cannot be impersonated.
 async fn beginning(
     app: &App,
     session: SessionId,
@@ -134,9 +165,9 @@ async fn beginning(
 ) -> Result<Beginning, Problem> {
     match app.access.beginning(session, organization, user).await {
         Err(AccessError::Unknown) => {
-            let (state, _) = app.executor.load::<porttask_domain::identity::User>(organization, user).await?;
+            let (state, _) = app.executor.load::<User>(organization, user).await?;
             Err(match state.status() {
-                None => Problem::not_found("user"),
+                None => Id::<User>::not_found(),
                 Some(user::Status::Deactivated) => execute::Rejected::from(user::Rejection::Deactivated).into(),
                 Some(_) => execute::Rejected::from(user::Rejection::NotActive).into(),
             })

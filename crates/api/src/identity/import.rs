@@ -1,41 +1,39 @@
-//! Import of users: ordered with a file, done as a job, told line by line.
+//! Importing users: requested with a file, executed as a job, reported line by line.
 
 use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::identity::import::{
-    Column, Fault, IMPORT_USERS, LineReport, LineResult, OrderedImport, Unreadable, count,
-};
+use porttask_app::identity::import::{Fault, IMPORT_USERS, LineReport, LineResult, RequestedImport, Unreadable, count};
 use porttask_domain::{JobId, UserId, identity::Role};
-use porttask_runtime::jobs::{JobState, NewJob};
+use porttask_runtime::jobs::{Job, JobState, NewJob};
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa::{IntoParams, OpenApi, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::schema;
 use crate::{
     http::{
         app::App,
         listing::Page,
         permissions::{ReadUsers, WriteUsers},
         problem::Problem,
-        request::{Authorized, Upload},
+        request::{Authorized, Params, Upload},
     },
-    platform::job::{ShownJob, find, limit_of, must_have_room, order},
+    platform::job::{JobInPath, JobResponse, find, limit_of, must_have_room, request_job},
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Schemas that only parameters refer to.
 #[derive(OpenApi)]
-#[openapi(components(schemas(Format)))]
+#[openapi(components(schemas(Format, ImportResult)))]
 struct Schemas;
 
-/// Its routes.
+/// The routes of imports.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Schemas::openapi()).routes(routes!(import_users)).routes(routes!(get_job_report))
 }
@@ -43,53 +41,53 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 const DEFAULT_LIMIT: usize = 200;
 const MAX_LIMIT: usize = 1_000;
 
-/// What is to be done with the file.
+/// How the file is imported.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ImportParameters {
-    /// What those are who have no role in the file; `read_only` without it.
-    #[param(value_type = Option<schema::Role>)]
+    /// The role of users without one in the file; default `read_only`.
     role: Option<Role>,
-    /// Invite everybody who has not been invited yet.
+    /// Invite all users who have not been invited yet.
     #[serde(default)]
     send_invitations: bool,
-    /// Judge every line, and record nothing.
+    /// Dry run: validate every line, and record nothing.
     #[serde(default)]
     dry_run: bool,
 }
 
 /// Import users from a CSV file.
 ///
-/// The first line names the columns: `name`, `email`, and if wanted `role`, `tickets`, `invoices`, `reports` and
-/// `administration`; delimited by commas, semicolons or tabs. At most 100,000 lines and 10 MiB. It is done as a job, of which
-/// an organization has one at a time, five that wait, and 50 in a day. Accounts that exist stay as they are, so it is
-/// harmless to import a file again. Needs `users:write`.
-#[utoipa::path(post, path = "/v1/organizations/{org}/users/import", tag = "users", operation_id = "import_users",
-    params(("org" = String, Path, description = "The organization, or `current`"), ImportParameters),
+/// The first line names the columns: `name`, `email`, and optionally `role`, `tickets`, `invoices`, `reports` and
+/// `administration`; delimited by commas, semicolons or tabs. At most 100,000 lines and 10 MiB. The import is a job; an
+/// organization can have one running, five waiting, and 50 per day. Existing accounts do not change, so it is safe to
+/// import a file again. Needs `users:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/users/import", tag = "users", params(ImportParameters),
     request_body(content = String, content_type = "text/csv", description = "The file, in UTF-8"),
-    responses((status = 202, body = ShownJob, description = "It was ordered: see the job")))]
+    responses((status = 202, body = JobResponse, description = "Requested: see the job.")))]
 pub(crate) async fn import_users(
     State(app): State<App>,
     upload: Upload<WriteUsers, ImportParameters>,
 ) -> Result<Response, Problem> {
-    let ImportParameters { role, send_invitations, dry_run } = upload.parameters;
-    let default_role = role.unwrap_or(Role::ReadOnly);
-    // What a program orders would go on when its key is revoked.
+    // A job requested with an API key would continue after the key is revoked.
     upload.caller.session()?;
     let id: JobId = upload.new_id(&app);
     must_have_room(&app, upload.caller.organization, id).await?;
     let total = lines_of(&upload).await?;
-    let meta = upload.caller.meta.clone();
-    let (actor, request_hash) = (meta.actor, upload.request_hash());
-    let ordered = OrderedImport { meta, default_role, send_invitations };
-    let input = app.imports.input(id, &ordered, &upload.bytes).map_err(|error| Problem::unavailable(&error))?;
-    let (organization, created_at) = (upload.caller.organization, Timestamp::now());
-    let (kind, is_dry_run) = (IMPORT_USERS, dry_run);
-    order(&app, NewJob { id, organization, kind, actor, is_dry_run, total, created_at, request_hash, input }).await
+    request_job(&app, job(&app, &upload, id, total)?).await
 }
 
-/// How many lines a file has that can be read.
+fn job(app: &App, upload: &Upload<WriteUsers, ImportParameters>, id: JobId, total: u64) -> Result<NewJob, Problem> {
+    let ImportParameters { role, send_invitations, dry_run: is_dry_run } = upload.parameters;
+    let (meta, default_role) = (upload.caller.meta.clone(), role.unwrap_or(Role::ReadOnly));
+    let (actor, request_hash) = (meta.actor, upload.request_hash());
+    let requested = RequestedImport { meta, default_role, send_invitations };
+    let input = app.imports.input(id, &requested, &upload.bytes).map_err(|error| Problem::unavailable(&error))?;
+    let (organization, created_at) = (upload.caller.organization, Timestamp::now());
+    Ok(NewJob { id, organization, kind: IMPORT_USERS, actor, is_dry_run, total, created_at, request_hash, input })
+}
+
+/// The number of lines of a file; rejects unreadable files.
 async fn lines_of(upload: &Upload<WriteUsers, ImportParameters>) -> Result<u64, Problem> {
     let (bytes, permit) = (upload.bytes.clone(), Arc::clone(&upload.permit));
     let counting = tokio::task::spawn_blocking(move || {
@@ -101,55 +99,56 @@ async fn lines_of(upload: &Upload<WriteUsers, ImportParameters>) -> Result<u64, 
     counting.await.map_err(|error| Problem::unavailable(&error))?.map_err(unreadable)
 }
 
-/// What became of a line of the file. What stands in the line is not repeated.
+/// The result of a line of the file. The content of the line is not repeated.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ImportedLine)]
-pub(crate) struct ShownLine {
-    /// Which line; the header is line 1.
+pub(crate) struct LineResponse {
+    /// The number of the line; the header is line 1.
     line: u64,
-    #[schema(value_type = ResultWord)]
+    #[schema(value_type = ImportResult)]
     result: LineResult,
     /// The account; null if there is none.
-    #[schema(value_type = Option<String>)]
     user: Option<UserId>,
-    /// An invitation was sent.
+    /// Whether an invitation was sent.
     invited: bool,
-    /// Why no invitation was sent although it was asked for.
+    /// Why no invitation was sent although it was requested.
     not_invited: Option<String>,
-    /// Why it was rejected: the first three reasons.
-    faults: Vec<ShownFault>,
+    /// Why the line was rejected: the first three reasons.
+    faults: Vec<LineFault>,
 }
+
+/// A page of lines.
+type LinePage = Page<LineResponse>;
 
 /// What is wrong with a line.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = LineFault)]
-pub(crate) struct ShownFault {
-    /// In which column; null if it is the line as a whole.
-    #[schema(value_type = Option<String>, example = "email")]
-    field: Option<Column>,
+pub(crate) struct LineFault {
+    /// The column; null if it is about the whole line.
+    #[schema(example = "email")]
+    field: Option<String>,
     /// What is wrong.
     reason: String,
 }
 
-/// What became of a line, in a word.
+/// The result of a line.
 #[derive(ToSchema)]
-#[schema(as = LineResult, rename_all = "snake_case")]
-#[expect(dead_code, reason = "it describes, and is never made")]
-pub(crate) enum ResultWord {
+#[schema(rename_all = "snake_case")]
+#[expect(dead_code, reason = "it describes the result, and has no values")]
+pub(crate) enum ImportResult {
     Registered,
     Unchanged,
     Rejected,
 }
 
-impl From<LineReport> for ShownLine {
+impl From<LineReport> for LineResponse {
     fn from(report: LineReport) -> Self {
         let LineReport { line, result, user, invited, not_invited, faults } = report;
-        let faults = faults.into_iter().map(|Fault { field, reason }| ShownFault { field, reason }).collect();
-        Self { line, result, user, invited, not_invited, faults }
+        let fault = |Fault { field, reason }| LineFault { field: field.map(|field| field.to_string()), reason };
+        Self { line, result, user, invited, not_invited, faults: faults.into_iter().map(fault).collect() }
     }
 }
 
-/// How the report is wanted.
+/// The format of a report.
 #[derive(Debug, Default, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = ReportFormat)]
@@ -157,79 +156,83 @@ pub(crate) enum Format {
     /// In pages.
     #[default]
     Json,
-    /// Whole, a line of JSON for each.
+    /// Whole, one JSON object per line.
     JsonLines,
-    /// Whole, as CSV (RFC 4180, with a line of names).
+    /// Whole, as CSV (RFC 4180, with a header line).
     Csv,
 }
 
-/// Which lines, and how.
+/// Which lines of a report, and in which format.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReportPage {
-    /// `json` (in pages) without it; `json_lines` and `csv` are whole.
+    /// `json` (default) is in pages; `json_lines` and `csv` are whole.
     #[serde(default)]
     format: Format,
-    /// Only lines of which this became.
-    #[param(value_type = Option<ResultWord>)]
+    /// Only lines with this result.
+    #[param(value_type = Option<ImportResult>)]
     result: Option<LineResult>,
-    /// The most lines of a page: 1 to 1,000, otherwise 200.
+    /// Maximum number of lines of a page: 1 to 1,000; default 200.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
-    /// Where the page begins: `next_cursor` of the page before.
+    /// Start of the page: `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
-/// Show what became of every line of an import.
+/// Get the result of every line of an import.
 ///
-/// Once the job is done. Needs `users:read`.
-#[utoipa::path(get, path = "/v1/organizations/{org}/jobs/{job}/report", tag = "jobs", operation_id = "get_job_report",
-    params(("org" = String, Path, description = "The organization, or `current`"), ("job" = String, Path), ReportPage),
+/// Available once the job is done. Needs `users:read`.
+#[utoipa::path(get, path = "/v1/organizations/{org}/jobs/{job}/report", tag = "jobs", params(ReportPage),
     responses((status = 200, description = "The lines, in their order", content(
-        (Page<ShownLine> = "application/json"), (ShownLine = "application/x-ndjson"), (String = "text/csv")))))]
+        (LinePage = "application/json"), (LineResponse = "application/x-ndjson"), (String = "text/csv")))))]
 pub(crate) async fn get_job_report(
     State(app): State<App>,
     caller: Authorized<ReadUsers>,
-    Path((_, job)): Path<(String, String)>,
-    page: Result<Query<ReportPage>, QueryRejection>,
+    job: JobInPath,
+    Params(page): Params<ReportPage>,
 ) -> Result<Response, Problem> {
-    let Query(page) = page.map_err(|error| Problem::invalid("query", error.body_text()))?;
     let job = find(&app, &caller, &job).await?;
-    if job.state != JobState::Done {
-        let detail = "there is no report: the job is not done";
-        return Err(Problem::new(StatusCode::CONFLICT, "job-not-done", detail));
-    }
-    let permit = app.permit().await?;
-    let sealed = app.database.job_report(caller.organization, job.id).await;
-    let sealed = sealed.map_err(|error| Problem::unavailable(&error))?.ok_or_else(|| Problem::not_found("report"))?;
-    // Large reports take a while.
-    let imports = Arc::clone(&app.imports);
-    let reading = tokio::task::spawn_blocking(move || (imports.report(job.id, &sealed), permit));
-    let (lines, _permit) = reading.await.map_err(|error| Problem::unavailable(&error))?;
-    let lines = lines.map_err(|error| Problem::unavailable(&error))?;
+    let lines = lines(&app, &job, app.permit().await?).await?;
     let lines = lines.into_iter().filter(|line| page.result.is_none_or(|result| line.result == result));
-    let lines = lines.map(ShownLine::from);
-    let attachment = |ending: &str| format!("attachment; filename=\"import-{}.{ending}\"", job.id);
-    let whole = |media: &str, ending: &str, body: Vec<u8>| {
-        let headers = [(header::CONTENT_TYPE, media.to_owned()), (header::CONTENT_DISPOSITION, attachment(ending))];
-        (headers, body).into_response()
-    };
+    let lines = lines.map(LineResponse::from);
     let failed = |error: std::io::Error| Problem::unavailable(&error);
     Ok(match page.format {
         Format::Json => page.of(lines)?.into_response(),
-        Format::JsonLines => whole("application/x-ndjson", "jsonl", json_lines(lines).map_err(failed)?),
-        Format::Csv => whole("text/csv; charset=utf-8; header=present", "csv", csv(lines).map_err(failed)?),
+        Format::JsonLines => whole("application/x-ndjson", "jsonl", job.id, json_lines(lines).map_err(failed)?),
+        Format::Csv => whole("text/csv; charset=utf-8; header=present", "csv", job.id, csv(lines).map_err(failed)?),
     })
+}
+
+/// The lines of a report. Reading a large one takes a while.
+async fn lines(app: &App, job: &Job, permit: Arc<OwnedSemaphorePermit>) -> Result<Vec<LineReport>, Problem> {
+    if job.state != JobState::Done {
+        let detail = "The job is not done, so it has no report.";
+        return Err(Problem::new(StatusCode::CONFLICT, "job-not-done", detail));
+    }
+    let sealed = app.database.job_report(job.organization, job.id).await;
+    let sealed = sealed.map_err(|error| Problem::unavailable(&error))?.ok_or_else(|| Problem::not_found("report"))?;
+    let (imports, id) = (Arc::clone(&app.imports), job.id);
+    let reading = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        imports.report(id, &sealed)
+    });
+    let lines = reading.await.map_err(|error| Problem::unavailable(&error))?;
+    lines.map_err(|error| Problem::unavailable(&error))
+}
+
+fn whole(media: &str, extension: &str, job: JobId, body: Vec<u8>) -> Response {
+    let name = format!("attachment; filename=\"import-{job}.{extension}\"");
+    ([(header::CONTENT_TYPE, media.to_owned()), (header::CONTENT_DISPOSITION, name)], body).into_response()
 }
 
 impl ReportPage {
     /// The lines of the page.
-    fn of(&self, lines: impl Iterator<Item = ShownLine>) -> Result<Json<Page<ShownLine>>, Problem> {
+    fn of(&self, lines: impl Iterator<Item = LineResponse>) -> Result<Json<Page<LineResponse>>, Problem> {
         let limit = limit_of(self.limit, DEFAULT_LIMIT, MAX_LIMIT)?;
-        let wrong = |_| Problem::invalid("cursor", "is not one of this report: begin again without it");
+        let wrong = |_| Problem::invalid("cursor", "is not a cursor of this report: start without it");
         let after: u64 = self.cursor.as_deref().map_or(Ok(0), str::parse).map_err(wrong)?;
-        let mut items: Vec<ShownLine> = lines.filter(|line| line.line > after).take(limit + 1).collect();
+        let mut items: Vec<LineResponse> = lines.filter(|line| line.line > after).take(limit + 1).collect();
         let is_last = items.len() <= limit;
         items.truncate(limit);
         let next_cursor = items.last().filter(|_| !is_last).map(|line| line.line.to_string());
@@ -237,7 +240,7 @@ impl ReportPage {
     }
 }
 
-fn json_lines(lines: impl Iterator<Item = ShownLine>) -> Result<Vec<u8>, std::io::Error> {
+fn json_lines(lines: impl Iterator<Item = LineResponse>) -> Result<Vec<u8>, std::io::Error> {
     let mut written = Vec::new();
     for line in lines {
         serde_json::to_writer(&mut written, &line)?;
@@ -246,12 +249,12 @@ fn json_lines(lines: impl Iterator<Item = ShownLine>) -> Result<Vec<u8>, std::io
     Ok(written)
 }
 
-/// Nothing of it was written by strangers, so no spreadsheet takes it for a formula.
-fn csv(lines: impl Iterator<Item = ShownLine>) -> Result<Vec<u8>, std::io::Error> {
+/// Contains no untrusted input, so formulas need no escaping.
+fn csv(lines: impl Iterator<Item = LineResponse>) -> Result<Vec<u8>, std::io::Error> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     writer.write_record(["line", "result", "user", "invited", "reason"])?;
-    for ShownLine { line, result, user, invited, not_invited, faults } in lines {
-        let fault = |ShownFault { field, reason }: ShownFault| match field {
+    for LineResponse { line, result, user, invited, not_invited, faults } in lines {
+        let fault = |LineFault { field, reason }: LineFault| match field {
             Some(field) => format!("{field}: {reason}"),
             None => reason,
         };

@@ -1,48 +1,43 @@
-//! Taking up links: an invitation, and the setting up of the platform.
+//! Accepting an invitation, and the first super admin.
 
 use axum::{
-    Json,
     extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::identity::{
-    links::{InvalidLink, Link, Purpose},
-    passwords::NewPassword,
-};
+use porttask_app::identity::links::Purpose;
 use porttask_domain::{
-    Actor, Meta, OrganizationId, UserId,
+    UserId,
     identity::{
         Role, User,
         user::{Command, Rejection},
     },
 };
-use porttask_runtime::{
-    execute::{Commands, Outcome, Rejected, Request},
-    log::Position,
-};
-use serde::{Deserialize, Serialize};
+use porttask_runtime::execute::Commands;
+use serde::Deserialize;
 use utoipa::ToSchema;
-
-use super::invite::{ends, invite};
-use crate::http::document::tagged;
-use crate::http::{
-    app::App,
-    problem::Problem,
-    request::{Body, Client},
-    response::POSITION,
-};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Its routes.
+use super::{
+    invite::{expiry, invite},
+    link::{Account, own_words, read, redeem},
+};
+use crate::http::{
+    app::App,
+    document::tagged,
+    problem::Problem,
+    request::{Body, Client},
+};
+
+/// The routes of invitations for people without an account.
 pub(super) fn routes() -> OpenApiRouter<App> {
-    tagged("invitations", "Links that were handed out, taken up by people without an account yet.")
+    tagged("invitations", "Redeeming links, for people who have no account yet.")
         .routes(routes!(set_up))
         .routes(routes!(accept_invitation))
 }
 
-/// An invitation that is taken up.
+/// The acceptance of an invitation.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acceptance {
@@ -53,7 +48,7 @@ pub(crate) struct Acceptance {
     password: String,
 }
 
-/// Who will be the first super admin.
+/// The first super admin.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Setup {
@@ -68,49 +63,11 @@ pub(crate) struct Setup {
     password: String,
 }
 
-/// An account whose link was taken up.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Account {
-    #[schema(value_type = String)]
-    pub(super) organization: OrganizationId,
-    #[schema(value_type = String)]
-    pub(super) user: UserId,
-    /// Up to where a listing must have read to show it (`Porttask-At-Least`).
-    #[schema(value_type = String, example = "0:1234")]
-    #[serde(serialize_with = "as_text")]
-    pub(super) position: Position,
-}
-
-fn as_text<S: serde::Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(position)
-}
-
-impl Account {
-    /// That something was done, unless it was done before: then this rejection.
-    ///
-    /// # Errors
-    /// The rejection.
-    pub(super) fn of(link: &Link, done: &Outcome, used: Rejection) -> Result<Self, Problem> {
-        match done.position {
-            Some(position) if !done.events.is_empty() => {
-                Ok(Self { organization: link.organization, user: UserId(link.subject), position })
-            }
-            Some(_) | None => Err(Rejected::from(used).into()),
-        }
-    }
-}
-
-impl IntoResponse for Account {
-    fn into_response(self) -> Response {
-        ([(POSITION, self.position.to_string())], Json(self)).into_response()
-    }
-}
-
-/// Take up an invitation.
+/// Accept an invitation.
 ///
-/// Sets the password; sign in with it then. A link is good once.
-#[utoipa::path(post, path = "/v1/invitations/accept", tag = "invitations", operation_id = "accept_invitation",
-    security(()), request_body = Acceptance, responses((status = 200, body = Account)))]
+/// Sets the password to sign in with. A link can be used once.
+#[utoipa::path(post, path = "/v1/invitations/accept", tag = "invitations", security(()), request_body = Acceptance,
+    responses((status = 200, body = Account)))]
 pub(crate) async fn accept_invitation(
     State(app): State<App>,
     client: Client,
@@ -118,18 +75,17 @@ pub(crate) async fn accept_invitation(
 ) -> Result<Account, Problem> {
     let now = Timestamp::now();
     let link = read(&app, &token, Purpose::Invitation, now)?;
-    let (organization, user) = (link.organization, UserId(link.subject));
-    let (state, _) = app.executor.load::<User>(organization, user).await?;
+    let user = UserId(link.subject);
+    let (state, _) = app.executor.load::<User>(link.organization, user).await?;
     let commands = Commands::new().on::<User>(user, Command::Accept { invitation: link.generation, now });
-    let own = own_words(&state);
-    take_up(&app, &client, &link, (&password, &own), &commands, Rejection::Accepted).await
+    redeem(&app, &client, &link, (&password, &own_words(&state)), &commands, Rejection::Accepted).await
 }
 
 /// Become the first super admin.
 ///
-/// With the link that the first start, or `porttask init`, prints.
-#[utoipa::path(post, path = "/v1/setup", tag = "invitations", operation_id = "set_up", security(()),
-    request_body = Setup, responses((status = 201, body = Account)))]
+/// Requires the link that the first start, or `porttask init`, prints.
+#[utoipa::path(post, path = "/v1/setup", tag = "invitations", security(()), request_body = Setup,
+    responses((status = 201, body = Account)))]
 pub(crate) async fn set_up(
     State(app): State<App>,
     client: Client,
@@ -139,48 +95,9 @@ pub(crate) async fn set_up(
     let link = read(&app, &token, Purpose::Setup, now)?;
     let (organization, user) = (link.organization, UserId(link.subject));
     let fields = ((&*name, "/name"), (&*email, "/email"));
-    let invitation = invite(fields.0, fields.1, Role::SuperAdmin, None, organization, user, ends(&app))?;
-    let commands =
-        Commands::new().on::<User>(user, invitation).on::<User>(user, Command::Accept { invitation: 1, now });
-    let account = take_up(&app, &client, &link, (&password, &[name, email]), &commands, Rejection::Accepted).await?;
+    let invitation = invite(fields.0, fields.1, Role::SuperAdmin, None, organization, user, expiry(&app))?;
+    let accept = Command::Accept { invitation: 1, now };
+    let commands = Commands::new().on::<User>(user, invitation).on::<User>(user, accept);
+    let account = redeem(&app, &client, &link, (&password, &[name, email]), &commands, Rejection::Accepted).await?;
     Ok((StatusCode::CREATED, account).into_response())
-}
-
-/// Sets the password in the append that takes the link up, which happens once: after that, this rejection.
-pub(super) async fn take_up(
-    app: &App,
-    client: &Client,
-    link: &Link,
-    (password, own): (&str, &[String]),
-    commands: &Commands,
-    used: Rejection,
-) -> Result<Account, Problem> {
-    let own: Vec<&str> = own.iter().map(String::as_str).collect();
-    let password = NewPassword::new(password, &own).map_err(|it| Problem::invalid("/password", it.to_string()))?;
-    let (organization, user) = (link.organization, UserId(link.subject));
-    let meta = client.mark(Meta::by(Actor::User { organization, user }), user);
-    let mut request = Request::new(organization, meta);
-    request.secrets.push(app.passwords.secret(organization, user, password).await?);
-    let done = app.executor.execute_all(commands, &request).await?;
-    Account::of(link, &done, used)
-}
-
-/// What nobody takes for their password: their own name and address.
-pub(super) fn own_words(user: &User) -> Vec<String> {
-    let own = user.person().map(|(name, email)| [name.value(), email.value()]).unwrap_or_default();
-    own.into_iter().flatten().map(str::to_owned).collect()
-}
-
-/// The link of a token, if it is one for this.
-///
-/// # Errors
-/// If it was not made here for this, or its time is over.
-pub(super) fn read(app: &App, token: &str, purpose: Purpose, now: Timestamp) -> Result<Link, Problem> {
-    app.links.read(token, purpose, now).map_err(|link| {
-        let slug = match link {
-            InvalidLink::Unknown => "link-invalid",
-            InvalidLink::Expired => "link-expired",
-        };
-        Problem::new(StatusCode::FORBIDDEN, slug, link.to_string())
-    })
 }

@@ -1,14 +1,9 @@
-//! Inviting people: one, many at once, once more, and not any more.
+//! Inviting users: one, several, resending, revoking.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::StatusCode,
-    response::Response,
-};
+use axum::{Json, extract::State, http::StatusCode, response::Response};
 use jiff::Timestamp;
 use porttask_domain::{
-    OrganizationId, PersonName, UserId,
+    InvalidText, OrganizationId, PersonName, UserId,
     identity::{
         EmailAddress, Permissions, Role, User,
         user::{Command, INVITATIONS},
@@ -20,21 +15,17 @@ use porttask_runtime::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    schema,
-    user::{change, may_grant, stream, user_in},
-};
 use crate::http::{
     app::App,
     permissions::WriteUsers,
     problem::{FieldError, Problem},
-    request::{CommandParameters, CommandRequest, Nothing},
+    request::{CommandParameters, CommandRequest, EmptyBody, Id},
     response::{CommandResult, place_of},
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Its routes.
+/// The routes of invitations for admins.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(invite_users))
@@ -42,35 +33,36 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(revoke_invitation))
 }
 
-/// A person to be invited.
+/// A user to be invited.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUser {
-    /// Their full name.
+    /// The full name.
     #[schema(example = "Ana Souza", max_length = 200)]
     name: String,
-    /// Where the invitation is sent to.
+    /// The email address to which the invitation is sent.
     #[schema(example = "ana@acme.example")]
     email: String,
-    #[schema(value_type = schema::Role)]
     role: Role,
-    /// What they will be permitted; without it, all that the role lets.
-    #[schema(value_type = Option<schema::Permissions>)]
+    /// The permissions; default: all that the role permits.
     permissions: Option<Permissions>,
 }
 
 impl NewUser {
-    /// The command that invites the person.
+    /// The command that invites the user.
     ///
     /// # Errors
-    /// Which fields are not as they must be.
+    /// Which fields are not valid.
     fn invite(self, organization: OrganizationId, user: UserId, expires_at: Timestamp) -> Result<Command, Problem> {
         let (name, email) = ((&*self.name, "/name"), (&*self.email, "/email"));
         invite(name, email, self.role, self.permissions, organization, user, expires_at)
     }
 }
 
-/// The command that invites a person, from fields with their places.
+/// The command that invites a user, from fields with their pointers.
+///
+/// # Errors
+/// Which fields are not valid.
 pub(crate) fn invite(
     (name, name_at): (&str, &str),
     (email, email_at): (&str, &str),
@@ -80,12 +72,11 @@ pub(crate) fn invite(
     user: UserId,
     expires_at: Timestamp,
 ) -> Result<Command, Problem> {
-    let (name, email) = (PersonName::new(name), EmailAddress::new(email));
     let permissions = permissions.unwrap_or(role.ceiling());
-    match (name, email) {
+    match (PersonName::new(name), EmailAddress::new(email)) {
         (Ok(name), Ok(email)) => Ok(Command::Invite { organization, user, name, email, role, permissions, expires_at }),
         (name, email) => {
-            let error = |pointer: &str, error: porttask_domain::InvalidText| FieldError {
+            let error = |pointer: &str, error: InvalidText| FieldError {
                 pointer: pointer.to_owned(),
                 detail: error.to_string(),
             };
@@ -96,7 +87,7 @@ pub(crate) fn invite(
     }
 }
 
-/// People to be invited.
+/// Users to be invited.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewUsers {
@@ -104,35 +95,43 @@ pub(crate) struct NewUsers {
     users: Vec<NewUser>,
 }
 
-/// What became of each, in the order in which they were listed.
+/// The results, in the order of the request.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Invitations {
     items: Vec<Invitation>,
 }
 
-/// What became of a person who was to be invited.
+/// The result for one user.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Invitation {
-    /// The status that inviting them alone would have been answered with.
+    /// The HTTP status that a request for this user alone would have had.
     #[schema(example = 201)]
     status: u16,
-    /// The invitation, if they were invited.
+    /// The invitation, if the user was invited.
     #[serde(skip_serializing_if = "Option::is_none")]
     invited: Option<CommandResult>,
-    /// Why they were not invited.
+    /// Why the user was not invited.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<Problem>,
 }
 
-/// The most people who are invited at once.
-const MOST: usize = 100;
+impl Invitation {
+    fn of(result: Result<CommandResult, Problem>) -> Self {
+        match result {
+            Ok(invited) => Self { status: invited.status().as_u16(), invited: Some(invited), problem: None },
+            Err(problem) => Self { status: problem.status().as_u16(), invited: None, problem: Some(problem) },
+        }
+    }
+}
 
-/// Invite a person.
+/// Maximum number of users in one request.
+const MAX_USERS: usize = 100;
+
+/// Invite a user.
 ///
-/// They get a mail with a link by which they set a password. Needs `users:write`.
-#[utoipa::path(post, path = "/v1/organizations/{org}/users", tag = "users", operation_id = "invite_user",
-    params(("org" = String, Path, description = "The organization, or `current`"), CommandParameters),
-    request_body = NewUser, responses((status = 201, body = CommandResult, description = "They are invited")))]
+/// The user receives an email with a link to set a password. Needs `users:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/users", tag = "users", params(CommandParameters),
+    request_body = NewUser, responses((status = 201, body = CommandResult, description = "The user is invited.")))]
 pub(crate) async fn invite_user(
     State(app): State<App>,
     mut request: CommandRequest<WriteUsers, NewUser>,
@@ -142,32 +141,28 @@ pub(crate) async fn invite_user(
     Ok(invite_one(&app, &mut request, new).await?.created(&place))
 }
 
-/// Invite many people at once.
+/// Invite several users.
 ///
-/// Each is invited or refused apart. With an `Idempotency-Key`, a repetition invites nobody twice. More than a hundred come
-/// in a file: `POST /v1/organizations/{org}/users/import`. Needs `users:write`.
-#[utoipa::path(post, path = "/v1/organizations/{org}/users/invite", tag = "users", operation_id = "invite_users",
-    params(("org" = String, Path, description = "The organization, or `current`"), CommandParameters),
+/// Each is invited or rejected separately. With an `Idempotency-Key`, a repetition invites nobody twice. For more than
+/// a hundred, import a file: `POST /v1/organizations/{org}/users/import`. Needs `users:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/users/invite", tag = "users", params(CommandParameters),
     request_body = NewUsers, responses((status = 200, body = Invitations)))]
 pub(crate) async fn invite_users(
     State(app): State<App>,
     mut request: CommandRequest<WriteUsers, NewUsers>,
 ) -> Result<Json<Invitations>, Problem> {
-    let people = std::mem::take(&mut request.body.users);
-    if people.is_empty() || people.len() > MOST {
-        return Err(Problem::invalid("/users", format!("must be 1 to {MOST} people")));
+    let users = std::mem::take(&mut request.body.users);
+    if users.is_empty() || users.len() > MAX_USERS {
+        return Err(Problem::invalid("/users", format!("must have 1 to {MAX_USERS} items")));
     }
-    let mut items = Vec::with_capacity(people.len());
-    for (place, person) in people.into_iter().enumerate() {
-        request.begin_part(place);
-        items.push(match invite_one(&app, &mut request, person).await {
-            Ok(invited) => Invitation { status: invited.status().as_u16(), invited: Some(invited), problem: None },
-            // It is about the caller or the service, and so about all that are left. A repetition goes on from here.
-            Err(problem) if problem.status() == StatusCode::UNAUTHORIZED || problem.status().is_server_error() => {
-                return Err(problem);
-            }
-            Err(problem) => Invitation { status: problem.status().as_u16(), invited: None, problem: Some(problem) },
-        });
+    let mut items = Vec::with_capacity(users.len());
+    for (index, user) in users.into_iter().enumerate() {
+        request.begin_part(index);
+        items.push(Invitation::of(match invite_one(&app, &mut request, user).await {
+            // Affects all remaining users: the caller or the service is the cause. A repetition continues from here.
+            Err(it) if it.status() == StatusCode::UNAUTHORIZED || it.status().is_server_error() => return Err(it),
+            result => result,
+        }));
     }
     Ok(Json(Invitations { items }))
 }
@@ -178,61 +173,47 @@ async fn invite_one<B>(
     new: NewUser,
 ) -> Result<CommandResult, Problem> {
     let (organization, user) = (request.caller.organization, new_id());
-    may_grant(&mut request.caller, new.permissions, new.role)?;
-    let commands = Commands::new().on_new::<User>(user, new.invite(organization, user, ends(app))?);
-    let subject = stream(organization, user)?;
-    let done = request.execute(app, &subject, &commands, limited(app)).await?;
-    CommandResult::of(app, done, &subject, request.dry_run).await
+    request.caller.grant(new.permissions.unwrap_or(new.role.ceiling()))?;
+    let commands = Commands::new().on_new::<User>(user, new.invite(organization, user, expiry(app))?);
+    request.run::<User>(app, user, &commands, limited(app)).await
 }
 
-/// When an invitation ends that is sent now.
-pub(super) fn ends(app: &App) -> Timestamp {
+/// When an invitation sent now expires.
+pub(super) fn expiry(app: &App) -> Timestamp {
     Timestamp::now() + app.settings.invitations.lifetime
 }
 
-/// No more invitations than may be sent in a day.
+/// Adds the limit of invitations per day.
 pub(super) fn limited(app: &App) -> impl Fn(Request) -> Request + use<> {
     let limit = i64::from(app.settings.invitations.per_day);
     move |request| Request { limits: vec![(INVITATIONS, limit)], ..request }
 }
 
-/// Send somebody an invitation, or another one.
+/// Send or resend an invitation.
 ///
-/// For whoever was registered without one, or has lost theirs: the link of the former one is void. Needs `users:write`.
-#[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/invite", tag = "users",
-    operation_id = "send_invitation",
-    params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
-        CommandParameters),
-    request_body = Nothing, responses((status = 200, body = CommandResult)))]
+/// For a user who was registered without one, or has lost it. The link of the former invitation becomes void. Needs
+/// `users:write`.
+#[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/invite", tag = "users", params(CommandParameters),
+    request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn send_invitation(
     State(app): State<App>,
-    Path((_, user)): Path<(String, String)>,
-    request: CommandRequest<WriteUsers, Nothing>,
+    user: Id<User>,
+    request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
-    let user: UserId = user_in(&user)?;
-    let subject = stream(request.caller.organization, user)?;
-    let commands = Commands::new().on::<User>(user, sent_again(&app));
-    let done = request.execute(&app, &subject, &commands, limited(&app)).await?;
-    CommandResult::of(&app, done, &subject, request.dry_run).await
+    let user = user.get()?;
+    let commands = Commands::new().on::<User>(user, Command::SendInvitation { expires_at: expiry(&app) });
+    request.run::<User>(&app, user, &commands, limited(&app)).await
 }
 
-/// The command that sends an invitation, or another one.
-pub(super) fn sent_again(app: &App) -> Command {
-    Command::SendInvitation { expires_at: ends(app) }
-}
-
-/// Take an invitation back.
+/// Revoke an invitation.
 ///
-/// Its link is void; the account stays, and can be invited again. Needs `users:write`.
+/// Its link becomes void; the account is kept, and can be invited again. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/revoke-invitation", tag = "users",
-    operation_id = "revoke_invitation",
-    params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
-        CommandParameters),
-    request_body = Nothing, responses((status = 200, body = CommandResult)))]
+    params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn revoke_invitation(
     State(app): State<App>,
-    Path((_, user)): Path<(String, String)>,
-    request: CommandRequest<WriteUsers, Nothing>,
+    user: Id<User>,
+    request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
-    change(&app, &user, &request, Command::RevokeInvitation).await
+    request.change::<User>(&app, &user, Command::RevokeInvitation).await
 }

@@ -1,88 +1,73 @@
-//! One's own account: who one is and what one may; name and address.
+//! The current user's account.
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, header},
-    response::{IntoResponse, Response},
-};
+use axum::{Json, extract::State};
 use jiff::Timestamp;
 use porttask_app::identity::links::{ADDRESS_CHANGE, Purpose};
 use porttask_domain::{
-    Actor, Meta, OrganizationId, PersonName, UserId,
+    OrganizationId, PersonName, UserId,
     identity::{
         EmailAddress, Permissions, Role, User,
         settings::Locale,
         user::{Command, Rejection},
     },
 };
-use porttask_projections::{ReadModel, identity::user as view};
-use porttask_runtime::execute::{Commands, Request};
+use porttask_projections::{ColumnType, identity::user as view};
+use porttask_runtime::execute::Commands;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-use super::{
-    invitation::{Account, read},
-    password::prove,
-    schema,
-    user::{self, Shown},
-};
-use crate::http::document::tagged;
-use crate::http::{
-    app::App,
-    permissions::{self, Impersonable, SignedIn},
-    problem::Problem,
-    request::{Authorized, Body, Client, CommandParameters, CommandRequest},
-    response::{CommandResult, etag},
-};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Its routes.
+use super::{
+    link::{Account, read, request_of},
+    password::prove,
+    user::UserResponse,
+};
+use crate::http::{
+    app::App,
+    document::tagged,
+    permissions::{Impersonable, SignedIn, held},
+    problem::Problem,
+    request::{Authorized, Body, Client, CommandParameters, CommandRequest, Id, Resource, nullable},
+    response::CommandResult,
+};
+
+/// The routes of the current user's account.
 pub(super) fn routes() -> OpenApiRouter<App> {
-    tagged("me", "One's own account.")
+    tagged("me", "The account of the current user.")
         .routes(routes!(get_me, change_me))
         .routes(routes!(get_my_permissions))
         .routes(routes!(change_my_address))
         .routes(routes!(confirm_address))
 }
 
-/// What somebody may do.
+/// The permissions of the current user.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Rights {
-    #[schema(value_type = String)]
+pub(crate) struct MyPermissions {
     organization: OrganizationId,
-    #[schema(value_type = String)]
     user: UserId,
-    /// The ceiling.
-    #[schema(value_type = schema::Role)]
+    /// The role, which is the upper limit.
     role: Role,
-    /// How far it is narrowed.
-    #[schema(value_type = schema::Permissions)]
+    /// The permissions within the role.
     permissions: Permissions,
-    /// The rights that follow, each `resource:action`: those that operations name as what they need.
+    /// The resulting permissions as `resource:action`, as operations name them.
     #[schema(value_type = Vec<String>, example = json!(["users:read", "users:write"]))]
     rights: Vec<&'static str>,
 }
 
-/// What is to be changed of one's own account: a JSON merge patch (RFC 7396).
+/// A change of the current user's account: a JSON merge patch (RFC 7396).
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MePatch {
-    /// One's full name.
+    /// The full name.
     #[schema(example = "Ana Souza Lima", max_length = 200)]
     name: Option<String>,
-    /// In which language one wants mail; null is that of the organization.
-    #[serde(default, deserialize_with = "said")]
-    #[schema(value_type = Option<String>, example = "pt-BR")]
+    /// The language of emails; null means the organization's.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<Locale>)]
     locale: Option<Option<Locale>>,
 }
 
-/// What is said, were it that there is none.
-fn said<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-/// Another address for one's own account.
+/// A new email address for the current user.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAddress {
@@ -92,7 +77,7 @@ pub(crate) struct NewAddress {
     current_password: String,
 }
 
-/// An address that is confirmed.
+/// The confirmation of an email address.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirmation {
@@ -100,44 +85,42 @@ pub(crate) struct Confirmation {
     token: String,
 }
 
-/// Show one's own account.
+/// Get the current user.
 ///
-/// As it is listed to admins.
-#[utoipa::path(get, path = "/v1/me", tag = "me", operation_id = "get_me", extensions(("x-impersonable" = json!(true))), responses((status = 200, body = Shown)))]
+/// With the same fields as in the listing for admins.
+#[utoipa::path(get, path = "/v1/me", tag = "me", extensions(("x-impersonable" = json!(true))),
+    responses((status = 200, body = UserResponse)))]
 pub(crate) async fn get_me(
     State(app): State<App>,
     caller: Authorized<Impersonable<SignedIn>>,
-) -> Result<Response, Problem> {
-    caller.catch_up(&app, view::Users::NAME).await?;
-    let row = user::row(&app, &caller, caller.caller.user).await?.ok_or_else(|| Problem::not_found("user"))?;
-    let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
-    Ok((headers, Json(Shown::from(row))).into_response())
+) -> Result<Resource<UserResponse>, Problem> {
+    let user = caller.identity.user.to_value();
+    caller.get::<view::Users>(&app, &[user], Id::<User>::not_found).await
 }
 
-/// Show what one may do.
+/// Get the current user's permissions.
 ///
-/// As it holds at this moment: a change of role or permissions shows at once.
-#[utoipa::path(get, path = "/v1/me/permissions", tag = "me", operation_id = "get_my_permissions", extensions(("x-impersonable" = json!(true))),
-    responses((status = 200, body = Rights)))]
-pub(crate) async fn get_my_permissions(caller: Authorized<Impersonable<SignedIn>>) -> Json<Rights> {
-    let rights = permissions::held(&caller.caller, caller.organization);
-    let caller = caller.caller;
+/// As of this moment: a change of role or permissions takes effect at once.
+#[utoipa::path(get, path = "/v1/me/permissions", tag = "me", extensions(("x-impersonable" = json!(true))),
+    responses((status = 200, body = MyPermissions)))]
+pub(crate) async fn get_my_permissions(caller: Authorized<Impersonable<SignedIn>>) -> Json<MyPermissions> {
+    let rights = held(&caller.identity, caller.organization);
+    let caller = caller.identity;
     let (organization, user, role, permissions) = (caller.organization, caller.user, caller.role, caller.permissions);
-    Json(Rights { organization, user, role, permissions, rights })
+    Json(MyPermissions { organization, user, role, permissions, rights })
 }
 
-/// Change one's own name, and the language of one's mail.
+/// Change the current user's name and language of emails.
 ///
-/// The address is changed at `/v1/me/address`; role and permissions are an admin's business.
-#[utoipa::path(patch, path = "/v1/me", tag = "me", operation_id = "change_me", params(CommandParameters),
+/// The email address is changed at `/v1/me/address`; admins change role and permissions.
+#[utoipa::path(patch, path = "/v1/me", tag = "me", params(CommandParameters),
     request_body(content = MePatch, content_type = "application/merge-patch+json"),
     responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_me(
     State(app): State<App>,
     request: CommandRequest<SignedIn, MePatch>,
 ) -> Result<CommandResult, Problem> {
-    let (organization, user) = (request.caller.organization, request.caller.caller.user);
-    let MePatch { name, locale } = &request.body;
+    let (user, MePatch { name, locale }) = (request.caller.identity.user, &request.body);
     let mut commands = Commands::new();
     if let Some(name) = name {
         let name = PersonName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
@@ -146,17 +129,15 @@ pub(crate) async fn change_me(
     if let Some(locale) = locale {
         commands = commands.on::<User>(user, Command::ChangeLocale { locale: locale.clone() });
     }
-    let subject = user::stream(organization, user)?;
-    let done = request.execute(&app, &subject, &commands, |it| it).await?;
-    CommandResult::of(&app, done, &subject, request.dry_run).await
+    request.run::<User>(&app, user, &commands, |it| it).await
 }
 
-/// Ask for another address for one's own account.
+/// Request a change of the current user's email address.
 ///
-/// A link goes to the new address; once it is opened, mail goes there and one signs in with it. Until then nothing changes.
-/// It is good for a day; five addresses can be asked for in a day.
-#[utoipa::path(post, path = "/v1/me/address", tag = "me", operation_id = "change_my_address",
-    params(CommandParameters), request_body = NewAddress, responses((status = 200, body = CommandResult)))]
+/// A link is sent to the new address. Once it is confirmed, emails go there and it is used to sign in; until then
+/// nothing changes. The link is valid for a day; at most five addresses can be requested per day.
+#[utoipa::path(post, path = "/v1/me/address", tag = "me", params(CommandParameters), request_body = NewAddress,
+    responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_my_address(
     State(app): State<App>,
     request: CommandRequest<SignedIn, NewAddress>,
@@ -165,16 +146,15 @@ pub(crate) async fn change_my_address(
     let NewAddress { email, current_password } = &request.body;
     let email = EmailAddress::new(email).map_err(|it| Problem::invalid("/email", it.to_string()))?;
     prove(&app, &request, current_password).await?;
-    let expires_at = Timestamp::now() + ADDRESS_CHANGE;
-    let user = request.caller.caller.user.to_string();
-    user::change(&app, &user, &request, Command::RequestAddressChange { email, expires_at }).await
+    let (user, expires_at) = (Id::known(request.caller.identity.user), Timestamp::now() + ADDRESS_CHANGE);
+    request.change::<User>(&app, &user, Command::RequestAddressChange { email, expires_at }).await
 }
 
-/// Confirm the new address of an account.
+/// Confirm the new email address of an account.
 ///
-/// By the link that was mailed there; it is good once. The former address is told.
-#[utoipa::path(post, path = "/v1/address-changes/confirm", tag = "me", operation_id = "confirm_address",
-    security(()), request_body = Confirmation, responses((status = 200, body = Account)))]
+/// Requires the link that was sent there, which can be used once. The former address is notified.
+#[utoipa::path(post, path = "/v1/address-changes/confirm", tag = "me", security(()), request_body = Confirmation,
+    responses((status = 200, body = Account)))]
 pub(crate) async fn confirm_address(
     State(app): State<App>,
     client: Client,
@@ -182,10 +162,8 @@ pub(crate) async fn confirm_address(
 ) -> Result<Account, Problem> {
     let now = Timestamp::now();
     let link = read(&app, &token, Purpose::AddressChange, now)?;
-    let (organization, user) = (link.organization, UserId(link.subject));
-    let meta = client.mark(Meta::by(Actor::User { organization, user }), user);
     let command = Command::ConfirmAddress { request: link.generation, now };
-    let commands = Commands::new().on::<User>(user, command);
-    let done = app.executor.execute_all(&commands, &Request::new(organization, meta)).await?;
-    Account::of(&link, &done, Rejection::LinkReplaced)
+    let commands = Commands::new().on::<User>(UserId(link.subject), command);
+    let outcome = app.executor.execute_all(&commands, &request_of(&client, &link)).await?;
+    Account::of(&link, &outcome, Rejection::LinkReplaced)
 }

@@ -1,8 +1,8 @@
-//! Passwords: set anew by a link, changed by whoever knows the old one.
+//! Passwords: reset with a link, or changed with the current one.
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -21,27 +21,24 @@ use porttask_domain::{
         user::{Command, Rejection},
     },
 };
-use porttask_runtime::execute::{self, Commands, stream_of};
+use porttask_runtime::execute::{Commands, Request, stream_of};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-use super::{
-    invitation::{Account, own_words, read, take_up},
-    user::{change, user_in},
-};
-use crate::http::document::tagged;
-use crate::http::{
-    app::App,
-    permissions::{Permission, SignedIn, WriteUsers},
-    problem::Problem,
-    request::{Body, Client, CommandParameters, CommandRequest, Nothing},
-    response::CommandResult,
-};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Its routes.
+use super::link::{Account, own_words, read, redeem};
+use crate::http::{
+    app::App,
+    document::tagged,
+    permissions::{Permission, SignedIn, WriteUsers},
+    problem::Problem,
+    request::{Body, Client, CommandParameters, CommandRequest, EmptyBody, Id},
+    response::CommandResult,
+};
+
+/// The routes of passwords.
 pub(super) fn routes() -> OpenApiRouter<App> {
-    tagged("passwords", "Passwords that are changed, and links for those that were lost.")
+    tagged("passwords", "Changing and resetting passwords.")
         .routes(routes!(request_password_reset))
         .routes(routes!(complete_password_reset))
         .routes(routes!(reset_password))
@@ -49,28 +46,28 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(unlock_user))
 }
 
-/// Somebody who has lost their password.
+/// An account whose password was lost.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Forgotten {
+pub(crate) struct PasswordResetRequest {
     #[schema(example = "ana@acme.example")]
     email: String,
-    /// The id or the domain of an organization; without it, every account with the address gets a mail.
+    /// The id or the domain of an organization; without it, every account with the email address receives an email.
     #[schema(example = "acme.example")]
     organization: Option<String>,
 }
 
-/// That something was taken up, whatever comes of it.
+/// The request was accepted, whether the account exists or not.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Taken {
-    #[schema(example = "if there is such an account, a link is on its way to it by mail")]
+pub(crate) struct Accepted {
+    #[schema(example = "If such an account exists, an email with a link is sent to it.")]
     detail: &'static str,
 }
 
-/// Another password, by a link.
+/// A new password, set with a link.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Reset {
+pub(crate) struct PasswordReset {
     /// What follows `#token=` in the link.
     token: String,
     /// At least 12 characters.
@@ -78,7 +75,7 @@ pub(crate) struct Reset {
     password: String,
 }
 
-/// Another password, by whoever knows the one before.
+/// A new password, set with the current one.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordChange {
@@ -89,121 +86,113 @@ pub(crate) struct PasswordChange {
     new_password: String,
 }
 
-/// Ask for a link to set another password.
+/// Request a link to reset a password.
 ///
-/// The answer is the same whether there is such an account or not. The link comes by mail, is good for an hour and once;
-/// a later one replaces it, and whoever asks again within five minutes gets no other.
-#[utoipa::path(post, path = "/v1/password-resets", tag = "passwords", operation_id = "request_password_reset",
-    security(()), request_body = Forgotten, responses((status = 202, body = Taken)))]
+/// The response is the same whether such an account exists or not. The link is sent by email, is valid for an hour and
+/// can be used once; a later one replaces it. A second request within five minutes sends no email.
+#[utoipa::path(post, path = "/v1/password-resets", tag = "passwords", security(()),
+    request_body = PasswordResetRequest, responses((status = 202, body = Accepted)))]
 pub(crate) async fn request_password_reset(
     State(app): State<App>,
     client: Client,
-    Body(Forgotten { email, organization }): Body<Forgotten>,
+    Body(PasswordResetRequest { email, organization }): Body<PasswordResetRequest>,
 ) -> Response {
     let (ip, user_agent, request_id) = (client.ip.map(|ip| ip.to_string()), client.user_agent, Some(client.request_id));
     app.password_resets.take(Forgetful { email, organization, ip, user_agent, request_id }, Timestamp::now());
-    let detail = "if there is such an account, a link is on its way to it by mail";
-    (StatusCode::ACCEPTED, Json(Taken { detail })).into_response()
+    let detail = "If such an account exists, an email with a link is sent to it.";
+    (StatusCode::ACCEPTED, Json(Accepted { detail })).into_response()
 }
 
-/// Set another password by a link.
+/// Reset a password with a link.
 ///
-/// All sessions of the account end; sign in with the new password then. A link is good once.
-#[utoipa::path(post, path = "/v1/password-resets/complete", tag = "passwords",
-    operation_id = "complete_password_reset", security(()), request_body = Reset,
-    responses((status = 200, body = Account)))]
+/// All sessions of the account end: sign in with the new password. A link can be used once.
+#[utoipa::path(post, path = "/v1/password-resets/complete", tag = "passwords", security(()),
+    request_body = PasswordReset, responses((status = 200, body = Account)))]
 pub(crate) async fn complete_password_reset(
     State(app): State<App>,
     client: Client,
-    Body(Reset { token, password }): Body<Reset>,
+    Body(PasswordReset { token, password }): Body<PasswordReset>,
 ) -> Result<Account, Problem> {
     let now = Timestamp::now();
     let link = read(&app, &token, Purpose::PasswordReset, now)?;
-    let (organization, user) = (link.organization, UserId(link.subject));
-    let (state, _) = app.executor.load::<User>(organization, user).await?;
+    let user = UserId(link.subject);
+    let (state, _) = app.executor.load::<User>(link.organization, user).await?;
     let commands = Commands::new().on::<User>(user, Command::ResetPassword { request: link.generation, now });
-    let own = own_words(&state);
-    take_up(&app, &client, &link, (&password, &own), &commands, Rejection::LinkReplaced).await
+    redeem(&app, &client, &link, (&password, &own_words(&state)), &commands, Rejection::LinkReplaced).await
 }
 
-/// Send a user a link to set another password.
+/// Send a user a link to reset the password.
 ///
-/// Their password stays as it is until they use it. Needs `users:write`.
+/// The password stays as it is until the link is used. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/reset-password", tag = "passwords",
-    operation_id = "reset_password",
-    params(("org" = String, Path), ("user" = String, Path), CommandParameters),
-    request_body = Nothing, responses((status = 200, body = CommandResult)))]
+    params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn reset_password(
     State(app): State<App>,
-    Path((_, user)): Path<(String, String)>,
-    request: CommandRequest<WriteUsers, Nothing>,
+    user: Id<User>,
+    request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
     let now = Timestamp::now();
-    change(&app, &user, &request, Command::RequestPasswordReset { now, expires_at: now + PASSWORD_RESET }).await
+    let command = Command::RequestPasswordReset { now, expires_at: now + PASSWORD_RESET };
+    request.change::<User>(&app, &user, command).await
 }
 
-/// Let a user try to sign in again.
+/// Unlock a user.
 ///
-/// After so many failures that only devices are looked at that signed in before. A reset of the password does the same.
-/// Needs `users:write`.
+/// After too many failed attempts, users can sign in only on devices that they have used before. This ends the
+/// restriction, as does a password reset. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/unlock", tag = "passwords",
-    operation_id = "unlock_user",
-    params(("org" = String, Path), ("user" = String, Path), CommandParameters),
-    request_body = Nothing, responses((status = 200, body = CommandResult)))]
+    params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn unlock_user(
     State(app): State<App>,
-    Path((_, user)): Path<(String, String)>,
-    request: CommandRequest<WriteUsers, Nothing>,
+    user: Id<User>,
+    request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
-    let (state, _) = app.executor.load::<User>(request.caller.organization, user_in(&user)?).await?;
-    change(&app, &user, &request, Command::Unlock { unlocks: state.unlocks() }).await
+    let (state, _) = app.executor.load::<User>(request.caller.organization, user.get()?).await?;
+    request.change::<User>(&app, &user, Command::Unlock { unlocks: state.unlocks() }).await
 }
 
-/// Change one's own password.
+/// Change the current user's password.
 ///
-/// All sessions but this one end. Whoever does not know the current password is rejected.
-#[utoipa::path(post, path = "/v1/me/password", tag = "passwords", operation_id = "change_password",
-    params(CommandParameters), request_body = PasswordChange, responses((status = 200, body = CommandResult)))]
+/// All other sessions end. Requires the current password.
+#[utoipa::path(post, path = "/v1/me/password", tag = "passwords", params(CommandParameters),
+    request_body = PasswordChange, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_password(
     State(app): State<App>,
     request: CommandRequest<SignedIn, PasswordChange>,
 ) -> Result<CommandResult, Problem> {
     request.must_be_real()?;
-    let (organization, user) = (request.caller.organization, request.caller.caller.user);
-    let PasswordChange { current_password, new_password } = &request.body;
+    let (organization, user) = (request.caller.organization, request.caller.identity.user);
     let (state, _) = app.executor.load::<User>(organization, user).await?;
-    let own = own_words(&state);
-    let own: Vec<&str> = own.iter().map(String::as_str).collect();
-    let new = NewPassword::new(new_password, &own);
-    let new = new.map_err(|it| Problem::invalid("/new_password", it.to_string()))?;
-    let subject = stream_of::<User>(organization, user)?;
-    prove(&app, &request, current_password).await?;
+    let new = new_password(&request.body, &state)?;
+    prove(&app, &request, &request.body.current_password).await?;
     let secret = app.passwords.secret(organization, user, new).await?;
-    let with_secret = |mut request: execute::Request| {
-        request.secrets.push(secret.clone());
-        request
-    };
-    let command =
-        Command::ChangePassword { session_epoch: state.session_epoch(), keeping: request.caller.caller.session() };
-    let done = request.execute(&app, &subject, &Commands::new().on::<User>(user, command), with_secret).await?;
-    if done.events.is_empty() && !done.repeated {
-        // The password was changed elsewhere at this very moment.
-        return Err(Problem::outdated());
-    }
-    CommandResult::of(&app, done, &subject, request.dry_run).await
+    let with_secret = |it: Request| Request { secrets: vec![secret.clone()], ..it };
+    let (session_epoch, keeping) = (state.session_epoch(), request.caller.identity.session());
+    let commands = Commands::new().on::<User>(user, Command::ChangePassword { session_epoch, keeping });
+    let subject = stream_of::<User>(organization, user)?;
+    let outcome = request.execute(&app, &subject, &commands, with_secret).await?;
+    // The password was changed concurrently.
+    if outcome.events.is_empty() && !outcome.repeated { Err(Problem::outdated()) } else { Ok(()) }?;
+    CommandResult::of(&app, outcome, &subject, request.dry_run).await
 }
 
-/// That whoever asks knows the password of the account: a session alone may be stolen.
+fn new_password(change: &PasswordChange, user: &User) -> Result<NewPassword, Problem> {
+    let own = own_words(user);
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    NewPassword::new(&change.new_password, &own).map_err(|it| Problem::invalid("/new_password", it.to_string()))
+}
+
+/// Checks that the caller knows the password of the account: a session alone may be stolen.
 ///
 /// # Errors
-/// If they do not.
-pub(super) async fn prove<R: Permission, B>(
+/// If the password is wrong, or there were too many attempts.
+pub(super) async fn prove<P: Permission, B>(
     app: &App,
-    request: &CommandRequest<R, B>,
+    request: &CommandRequest<P, B>,
     password: &str,
 ) -> Result<(), Problem> {
-    let caller = &request.caller.caller;
-    // Whoever is signed in is known, but may be a thief.
+    let caller = &request.caller.identity;
+    // The session may be stolen, so attempts are limited.
     let trying = app.attempts.by(&caller.user.to_string(), None, request.caller.ip());
     if let Look::After(pause) = app.attempts.begin(trying, true, 0, Timestamp::now()) {
         return Err(SignInError::TooOften(pause.as_secs() as u32 + 1).into());
@@ -214,6 +203,6 @@ pub(super) async fn prove<R: Permission, B>(
             app.attempts.succeeded(trying);
             Ok(())
         }
-        false => Err(Problem::new(StatusCode::FORBIDDEN, "wrong-password", "the current password is another one")),
+        false => Err(Problem::new(StatusCode::FORBIDDEN, "wrong-password", "The current password is incorrect.")),
     }
 }

@@ -1,11 +1,8 @@
-//! Looking for users in all organizations.
+//! Searching users in all organizations.
 
 use std::collections::HashMap;
 
-use axum::{
-    Json,
-    extract::{Query, State, rejection::QueryRejection},
-};
+use axum::{Json, extract::State};
 use futures_util::future::try_join_all;
 use porttask_app::identity::organizations;
 use porttask_domain::{
@@ -22,108 +19,113 @@ use porttask_runtime::{
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{schema, user::Shown};
+use super::user::UserResponse;
 use crate::http::{
     app::App,
     listing::{Asked, Listing, Page, Sort},
     permissions::SearchUsers,
     problem::Problem,
-    request::Authorized,
+    request::{Authorized, Params},
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Its routes.
+/// The routes of the search.
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(search_users))
 }
 
 const SORTS: &[Sort] = &[("-created_at", &["created_at", "organization", "user"])];
-/// Users of how many organizations are looked for at once, if these are named by a part of their names.
-const MOST_ORGANIZATIONS: usize = 32;
+/// Maximum number of organizations that a filter by name may match.
+const MAX_ORGANIZATIONS: usize = 32;
 
-/// A user, and where they are.
+/// A user, with name and domain of the organization.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FoundUser {
     #[serde(flatten)]
-    user: Shown,
+    user: UserResponse,
     #[schema(example = "Acme Ports")]
     organization_name: Option<String>,
     #[schema(example = "acme.example")]
     organization_domain: Option<String>,
 }
 
-/// Which users.
+/// A page of users.
+type FoundUserPage = Page<FoundUser>;
+
+/// Filters of the search.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct SearchFilter {
-    /// Only those whose name or address contains all of these words, whatever their case and accents. Of a word of one or
-    /// two characters, the beginning of a word is found.
+    /// Full-text search: only users whose name or email address contains all of these words, regardless of case and
+    /// accents. A word of one or two characters matches the beginning of a word.
     #[param(max_length = 200)]
     q: Option<String>,
-    /// Only those of this organization: its id, its domain, or words of its name as in `q`.
+    /// Only users of this organization: its id, its domain, or words of its name as in `q`.
     #[param(max_length = 253)]
     organization: Option<String>,
-    /// Only those who are this.
-    #[param(value_type = Option<schema::Role>)]
+    /// Only users with this role.
     role: Option<Role>,
-    /// Only accounts that are here in their life.
-    #[param(value_type = Option<schema::Status>)]
+    /// Only accounts with this status.
     status: Option<Status>,
-    /// `-created_at`, the latest first, or `created_at`.
+    /// Sort order: `-created_at`, the latest first, or `created_at`.
     #[param(pattern = "^-?created_at$")]
     sort: Option<String>,
-    /// The most rows: 1 to 200, otherwise 50.
+    /// Maximum number of rows: 1 to 200; default 50.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<usize>,
-    /// Where the page begins: `next_cursor` of the page before.
+    /// Start of the page: `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
-/// Look for users in all organizations.
+/// Search users in all organizations.
 ///
 /// Needs `users:search`.
-#[utoipa::path(get, path = "/v1/platform/users", tag = "super admins", operation_id = "search_users",
-    params(SearchFilter), responses((status = 200, body = Page<FoundUser>)))]
+#[utoipa::path(get, path = "/v1/platform/users", tag = "super admins", params(SearchFilter),
+    responses((status = 200, body = FoundUserPage)))]
 pub(crate) async fn search_users(
     State(app): State<App>,
     caller: Authorized<SearchUsers>,
-    filter: Result<Query<SearchFilter>, QueryRejection>,
-) -> Result<Json<Page<FoundUser>>, Problem> {
-    let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
+    Params(filter): Params<SearchFilter>,
+) -> Result<Json<FoundUserPage>, Problem> {
     caller.catch_up_everywhere(&app, view::Users::NAME).await?;
     let partitions = app.partitions().await?;
-    // Without an organization, all are searched at once.
-    let (mut conditions, mut places) = (Vec::new(), Vec::new());
-    if let Some(named) = filter.organization.as_deref().map(str::trim).filter(|named| !named.is_empty()) {
-        let meant = meant(&app, &partitions, named).await?;
-        if meant.is_empty() {
-            return Ok(Json(Page { items: Vec::new(), next_cursor: None }));
-        }
-        for organization in &meant {
-            places.push(app.partition(*organization).await?);
-        }
-        places.sort_unstable();
-        places.dedup();
-        conditions.push(Condition::OneOf("organization", meant.iter().map(ColumnType::to_value).collect()));
-    }
+    let Some((mut conditions, places)) = scope(&app, &partitions, &filter).await? else {
+        return Ok(Json(Page { items: Vec::new(), next_cursor: None }));
+    };
     conditions.extend(filter.role.map(|role| Condition::Equal("role", role.to_value())));
     conditions.extend(filter.status.map(|status| Condition::Equal("status", status.to_value())));
     let SearchFilter { q, sort, limit, cursor, .. } = &filter;
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
     let listing = Listing::new::<view::Users>(&app, (caller.organization, places), conditions, SORTS, &asked)?;
     let Page { items, next_cursor } = listing.rows::<view::Users>(&app).await?;
-    let names = names(&app, &partitions, &items).await?;
-    let found = items.into_iter().map(|row| {
-        let organization = names.get(&row.organization).cloned();
-        let (organization_name, organization_domain) = organization.unzip();
-        FoundUser { user: row.into(), organization_name, organization_domain }
-    });
-    Ok(Json(Page { items: found.collect(), next_cursor }))
+    Ok(Json(Page { items: with_organizations(&app, &partitions, items).await?, next_cursor }))
 }
 
-/// The organizations that are meant by an id, a domain or words of a name.
+/// Where to search: everywhere unless organizations are named; `None` if the named ones do not exist.
+async fn scope(
+    app: &App,
+    partitions: &[PartitionId],
+    filter: &SearchFilter,
+) -> Result<Option<(Vec<Condition>, Vec<PartitionId>)>, Problem> {
+    let named = filter.organization.as_deref().map(str::trim).filter(|named| !named.is_empty());
+    let Some(named) = named else { return Ok(Some((Vec::new(), Vec::new()))) };
+    let meant = meant(app, partitions, named).await?;
+    if meant.is_empty() {
+        return Ok(None);
+    }
+    let mut places = Vec::with_capacity(meant.len());
+    for organization in &meant {
+        places.push(app.partition(*organization).await?);
+    }
+    places.sort_unstable();
+    places.dedup();
+    let organizations = meant.iter().map(ColumnType::to_value).collect();
+    Ok(Some((vec![Condition::OneOf("organization", organizations)], places)))
+}
+
+/// The organizations named by an id, a domain or words of a name.
 async fn meant(app: &App, partitions: &[PartitionId], named: &str) -> Result<Vec<OrganizationId>, Problem> {
     let found = organizations::named(&*app.database, &app.vault, named).await;
     if let Some(organization) = found.map_err(|error| Problem::unavailable(&error))? {
@@ -135,31 +137,31 @@ async fn meant(app: &App, partitions: &[PartitionId], named: &str) -> Result<Vec
     let text = Some(named.to_owned());
     let found = try_join_all(partitions.iter().map(|partition| {
         let (partition, text) = (*partition, text.clone());
-        let (sort, limit) = (vec!["normalized_name", "organization"], MOST_ORGANIZATIONS + 1);
+        let (sort, limit) = (vec!["normalized_name", "organization"], MAX_ORGANIZATIONS + 1);
         let query = views::Query { partition, text, sort, limit, ..views::Query::default() };
         async move { app.views.rows::<organizations_view::Organizations>(&query).await }
     }));
     let found: Vec<OrganizationId> = found.await?.into_iter().flatten().map(|row| row.organization).collect();
-    match found.len() <= MOST_ORGANIZATIONS {
+    match found.len() <= MAX_ORGANIZATIONS {
         true => Ok(found),
         false => {
-            let detail = format!("is in the names of more than {MOST_ORGANIZATIONS} organizations: say more of it");
+            let detail = format!("matches the names of more than {MAX_ORGANIZATIONS} organizations: be more specific");
             Err(Problem::invalid("organization", detail))
         }
     }
 }
 
-/// How the organizations of these users are called.
-async fn names(
+/// Users with names and domains of their organizations.
+async fn with_organizations(
     app: &App,
     partitions: &[PartitionId],
-    users: &[view::User],
-) -> Result<HashMap<OrganizationId, (String, String)>, Problem> {
+    users: Vec<view::User>,
+) -> Result<Vec<FoundUser>, Problem> {
     let mut wanted: Vec<Value> = users.iter().map(|row| row.organization.to_value()).collect();
     wanted.sort();
     wanted.dedup();
     if wanted.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(Vec::new());
     }
     let found = try_join_all(partitions.iter().map(|partition| {
         let (partition, limit) = (*partition, wanted.len());
@@ -168,5 +170,11 @@ async fn names(
         async move { app.views.rows::<organizations_view::Organizations>(&query).await }
     }));
     let rows = found.await?.into_iter().flatten();
-    Ok(rows.map(|row| (row.organization, (row.name, row.domain))).collect())
+    let names: HashMap<OrganizationId, (String, String)> =
+        rows.map(|row| (row.organization, (row.name, row.domain))).collect();
+    let found = users.into_iter().map(|row| {
+        let (organization_name, organization_domain) = names.get(&row.organization).cloned().unzip();
+        FoundUser { user: row.into(), organization_name, organization_domain }
+    });
+    Ok(found.collect())
 }

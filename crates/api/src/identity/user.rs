@@ -1,8 +1,8 @@
 //! The users of an organization.
 
 use axum::{
-    extract::{Path, Query, State, rejection::QueryRejection},
-    http::{HeaderMap, header},
+    Json,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
@@ -13,78 +13,62 @@ use porttask_domain::{
         user::{Command, Status},
     },
 };
-use porttask_projections::{ColumnType, ReadModel, Value, identity::user as view};
-use porttask_runtime::{
-    execute::{Commands, stream_of},
-    log::StreamId,
-    views::Condition,
-};
+use porttask_projections::{ColumnType, identity::user as view};
+use porttask_runtime::views::Condition;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-
-use super::{api_key::listing::in_the_name_of, schema};
-use crate::http::document::tagged;
-use crate::http::{
-    app::App,
-    listing::{Asked, Listing, Page, Sort},
-    permissions::{Impersonable, Permission, ReadUsers, WriteRoles, WriteUsers},
-    problem::Problem,
-    request::{Authorized, CommandParameters, CommandRequest, Nothing},
-    response::{CommandResult, etag},
-};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Its routes.
+use super::{api_key::owned_by, invite};
+use crate::http::{
+    app::App,
+    document::tagged,
+    listing::{Page, Sort},
+    permissions::{Impersonable, Permission, ReadUsers, WriteRoles, WriteUsers},
+    problem::Problem,
+    request::{Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Listed, Resource},
+    response::CommandResult,
+};
+
+/// The routes of users.
 pub(super) fn routes() -> OpenApiRouter<App> {
-    tagged("users", "The people of an organization, their roles and permissions.")
-        .routes(routes!(super::invite::invite_user, list_users))
+    tagged("users", "The users of an organization, their roles and permissions.")
+        .routes(routes!(invite::invite_user, list_users))
         .routes(routes!(get_user, change_user))
         .routes(routes!(deactivate_user))
         .routes(routes!(reactivate_user))
 }
 
-const SORTS: &[Sort] = &[
-    ("name", &["normalized_name", "user"]),
-    ("email", &["normalized_email", "user"]),
-    ("created_at", &["created_at", "user"]),
-];
-
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = User)]
-pub(crate) struct Shown {
-    #[schema(value_type = String, example = "usr_01h455vb4pex5vsknk084sn02q")]
+pub(crate) struct UserResponse {
     id: UserId,
-    /// Where the account is.
-    #[schema(value_type = String)]
+    /// The organization of the account.
     organization: OrganizationId,
-    /// The person's full name; null once it was erased.
+    /// The full name; null once it was erased.
     name: Option<String>,
-    /// Their mail address; null once it was erased.
+    /// The email address; null once it was erased.
     email: Option<String>,
-    /// In which language they want mail; null is that of the organization.
+    /// The language of emails; null means the organization's.
     #[schema(example = "pt-BR")]
     locale: Option<String>,
-    #[schema(value_type = schema::Role)]
     role: Role,
-    #[schema(value_type = schema::Permissions)]
     permissions: Permissions,
-    #[schema(value_type = schema::Status)]
     status: Status,
-    /// When the account was made.
-    #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// When the last invitation ends or ended; null if none was sent.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    /// When the last invitation expires or expired; null if none was sent.
     invitation_expires_at: Option<Timestamp>,
-    /// When the invitation was taken up; null if it was not yet.
-    #[schema(value_type = Option<String>, format = DateTime)]
+    /// When the invitation was accepted; null if it was not accepted yet.
     accepted_at: Option<Timestamp>,
     /// The version: the ETag.
     version: u64,
 }
 
-impl From<view::User> for Shown {
+/// A page of users.
+type UserPage = Page<UserResponse>;
+
+impl From<view::User> for UserResponse {
     fn from(row: view::User) -> Self {
         let view::User { tickets, invoices, reports, administration, .. } = row;
         Self {
@@ -104,213 +88,151 @@ impl From<view::User> for Shown {
     }
 }
 
-/// What is to be changed of a user: a JSON merge patch (RFC 7396).
+/// A change of a user: a JSON merge patch (RFC 7396).
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserPatch {
-    /// What they will be.
-    #[schema(value_type = Option<schema::Role>)]
+    /// The new role.
     role: Option<Role>,
-    /// What they will be permitted; without it, what they are permitted now, as far as a new role lets it go.
-    #[schema(value_type = Option<schema::Permissions>)]
+    /// The new permissions; default: the current ones, as far as the new role permits.
     permissions: Option<Permissions>,
 }
 
-/// A user who is locked out.
+/// A user who was deactivated.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Deactivated {
+pub(crate) struct DeactivatedUser {
     #[serde(flatten)]
-    changed: CommandResult,
-    /// The API keys in their name: they are refused until an admin adopts them.
-    #[schema(value_type = Vec<String>)]
+    result: CommandResult,
+    /// The API keys that the user owns: they are rejected until an admin adopts them.
     keys_that_stop: Vec<ApiKeyId>,
 }
 
-impl IntoResponse for Deactivated {
+impl IntoResponse for DeactivatedUser {
     fn into_response(self) -> Response {
-        (self.changed.headers(), axum::Json(self)).into_response()
+        (self.result.headers(), Json(self)).into_response()
     }
 }
 
-/// Which users, in which request.
+/// Filters of users.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(crate) struct UserFilter {
-    /// Only those who are this.
-    #[param(value_type = Option<schema::Role>)]
+    /// Only users with this role.
     role: Option<Role>,
-    /// Only accounts that are here in their life.
-    #[param(value_type = Option<schema::Status>)]
+    /// Only accounts with this status.
     status: Option<Status>,
-    /// Only those whose name or address contains all of these words, whatever their case and accents.
-    #[param(max_length = 200)]
-    q: Option<String>,
-    /// `name`, `email` or `created_at`; with `-` in front: descending.
-    #[param(pattern = "^-?(name|email|created_at)$")]
-    sort: Option<String>,
-    /// The most rows: 1 to 200, otherwise 50.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<usize>,
-    /// Where the page begins: `next_cursor` of the page before.
-    cursor: Option<String>,
 }
 
-/// Nobody grants more than they hold. Staff of the platform hold everything.
-pub(super) fn may_grant<R: Permission>(
-    caller: &mut Authorized<R>,
-    permissions: Option<Permissions>,
-    role: Role,
-) -> Result<(), Problem> {
-    caller.grant(permissions.unwrap_or(role.ceiling()))
-}
+impl Listed for view::Users {
+    type Item = UserResponse;
+    type Filter = UserFilter;
+    const SORTS: &'static [Sort] = &[
+        ("name", &["normalized_name", "user"]),
+        ("email", &["normalized_email", "user"]),
+        ("created_at", &["created_at", "user"]),
+    ];
 
-pub(super) fn stream(organization: OrganizationId, user: UserId) -> Result<StreamId, Problem> {
-    Ok(stream_of::<User>(organization, user)?)
-}
-
-/// The id in a path. Whatever is no id names nobody.
-pub(crate) fn user_in(path: &str) -> Result<UserId, Problem> {
-    path.parse().map_err(|_| Problem::not_found("user"))
+    fn conditions(UserFilter { role, status }: UserFilter) -> Result<Vec<Condition>, Problem> {
+        let role = role.map(|role| Condition::Equal("role", role.to_value()));
+        let status = status.map(|status| Condition::Equal("status", status.to_value()));
+        Ok(role.into_iter().chain(status).collect())
+    }
 }
 
 /// List users.
 ///
 /// Needs `users:read`.
-#[utoipa::path(get, path = "/v1/organizations/{org}/users", tag = "users", operation_id = "list_users", extensions(("x-impersonable" = json!(true))),
-    params(("org" = String, Path, description = "The organization, or `current`"), UserFilter),
-    responses((status = 200, body = Page<Shown>)))]
+#[utoipa::path(get, path = "/v1/organizations/{org}/users", tag = "users",
+    extensions(("x-impersonable" = json!(true))), params(ListParameters<view::Users>),
+    responses((status = 200, body = UserPage)))]
 pub(crate) async fn list_users(
     State(app): State<App>,
-    caller: Authorized<Impersonable<ReadUsers>>,
-    filter: Result<Query<UserFilter>, QueryRejection>,
-) -> Result<axum::Json<Page<Shown>>, Problem> {
-    list(&app, &caller, filter).await
+    users: List<Impersonable<ReadUsers>, view::Users>,
+) -> Result<Json<UserPage>, Problem> {
+    users.page(&app).await
 }
 
-/// Users of the organization that is asked about.
-pub(super) async fn list<R: Permission>(
-    app: &App,
-    caller: &Authorized<R>,
-    filter: Result<Query<UserFilter>, QueryRejection>,
-) -> Result<axum::Json<Page<Shown>>, Problem> {
-    let Query(filter) = filter.map_err(|error| Problem::invalid("query", error.body_text()))?;
-    caller.catch_up(app, view::Users::NAME).await?;
-    let mut conditions = vec![Condition::Equal("organization", caller.organization.to_value())];
-    conditions.extend(filter.role.map(|role| Condition::Equal("role", role.to_value())));
-    conditions.extend(filter.status.map(|status| Condition::Equal("status", status.to_value())));
-    let UserFilter { q, sort, limit, cursor, .. } = &filter;
-    let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
-    let listing =
-        Listing::new::<view::Users>(app, (caller.organization, vec![caller.partition]), conditions, SORTS, &asked)?;
-    Ok(axum::Json(listing.page::<view::Users, Shown>(app).await?))
-}
-
-/// Show a user.
+/// Get a user.
 ///
 /// Needs `users:read`.
-#[utoipa::path(get, path = "/v1/organizations/{org}/users/{user}", tag = "users", operation_id = "get_user", extensions(("x-impersonable" = json!(true))),
-    params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path)),
-    responses((status = 200, body = Shown)))]
+#[utoipa::path(get, path = "/v1/organizations/{org}/users/{user}", tag = "users",
+    extensions(("x-impersonable" = json!(true))), responses((status = 200, body = UserResponse)))]
 pub(crate) async fn get_user(
     State(app): State<App>,
     caller: Authorized<Impersonable<ReadUsers>>,
-    Path((_, user)): Path<(String, String)>,
-) -> Result<Response, Problem> {
-    let user = user_in(&user)?;
-    caller.catch_up(&app, view::Users::NAME).await?;
-    let row = row(&app, &caller, user).await?.ok_or_else(|| Problem::not_found("user"))?;
-    let headers: HeaderMap = etag(row.version).map(|tag| (header::ETAG, tag)).into_iter().collect();
-    Ok((headers, axum::Json(Shown::from(row))).into_response())
+    user: Id<User>,
+) -> Result<Resource<UserResponse>, Problem> {
+    caller.get::<view::Users>(&app, &[user.get()?.to_value()], Id::<User>::not_found).await
 }
 
 /// A user's row.
-pub(crate) async fn row<R: Permission>(
-    app: &App,
-    caller: &Authorized<R>,
-    user: UserId,
-) -> Result<Option<view::User>, Problem> {
-    let key = [("organization", caller.organization.to_value()), ("user", Value::Id(user.0))];
-    Ok(app.views.row::<view::Users>(caller.partition, key).await?)
+///
+/// # Errors
+/// Not found; if the view cannot be read.
+pub(crate) async fn row<P: Permission>(app: &App, caller: &Authorized<P>, user: UserId) -> Result<view::User, Problem> {
+    caller.row::<view::Users>(app, &[user.to_value()]).await?.ok_or_else(Id::<User>::not_found)
 }
 
 /// Change a user's role and permissions.
 ///
-/// Holds on their next request. Needs `roles:write`.
-#[utoipa::path(patch, path = "/v1/organizations/{org}/users/{user}", tag = "users", operation_id = "change_user",
-    params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
-        CommandParameters),
+/// Takes effect on the user's next request. Needs `roles:write`.
+#[utoipa::path(patch, path = "/v1/organizations/{org}/users/{user}", tag = "users", params(CommandParameters),
     request_body(content = UserPatch, content_type = "application/merge-patch+json"),
     responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_user(
     State(app): State<App>,
-    Path((_, user)): Path<(String, String)>,
+    user: Id<User>,
     mut request: CommandRequest<WriteRoles, UserPatch>,
 ) -> Result<CommandResult, Problem> {
     let UserPatch { role, permissions } = request.body;
     if let Some(permissions) = permissions {
-        may_grant(&mut request.caller, Some(permissions), Role::Admin)?;
+        request.caller.grant(permissions)?;
     }
     let command = match (role, permissions) {
         (Some(role), permissions) => Command::ChangeRole { role, permissions },
         (None, Some(permissions)) => Command::ChangePermissions { permissions },
-        (None, None) => return Err(Problem::invalid("", "say what is to be changed: role, permissions or both")),
+        (None, None) => return Err(Problem::invalid("", "specify role, permissions or both")),
     };
-    change(&app, &user, &request, command).await
+    request.change::<User>(&app, &user, command).await
 }
 
-/// Lock a user out.
+/// Deactivate a user.
 ///
-/// Holds on their next request; what they did stays. API keys in their name stop until an admin adopts them. Needs
-/// `users:write`.
+/// Takes effect on the user's next request; the history is kept. The user's API keys are rejected until an admin adopts
+/// them. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/deactivate", tag = "users",
-    operation_id = "deactivate_user",
-    params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
-        CommandParameters),
-    request_body = Nothing, responses((status = 200, body = Deactivated)))]
+    params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = DeactivatedUser)))]
 pub(crate) async fn deactivate_user(
     State(app): State<App>,
-    Path((_, user)): Path<(String, String)>,
-    request: CommandRequest<WriteUsers, Nothing>,
-) -> Result<Deactivated, Problem> {
+    user: Id<User>,
+    request: CommandRequest<WriteUsers, EmptyBody>,
+) -> Result<DeactivatedUser, Problem> {
     deactivate(&app, &user, &request).await
 }
 
-pub(super) async fn deactivate<R: Permission>(
+/// Deactivates a user, and returns the keys that stop working.
+///
+/// # Errors
+/// If the request is rejected or fails.
+pub(super) async fn deactivate<P: Permission>(
     app: &App,
-    user: &str,
-    request: &CommandRequest<R, Nothing>,
-) -> Result<Deactivated, Problem> {
-    let keys_that_stop = in_the_name_of(app, &request.caller, user).await?;
-    let changed = change(app, user, request, Command::Deactivate).await?;
-    Ok(Deactivated { changed, keys_that_stop })
+    user: &Id<User>,
+    request: &CommandRequest<P, EmptyBody>,
+) -> Result<DeactivatedUser, Problem> {
+    let keys_that_stop = owned_by(app, &request.caller, user.get()?).await?;
+    let result = request.change::<User>(app, user, Command::Deactivate).await?;
+    Ok(DeactivatedUser { result, keys_that_stop })
 }
 
-/// Let a user in again.
+/// Reactivate a user.
 ///
 /// Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/reactivate", tag = "users",
-    operation_id = "reactivate_user",
-    params(("org" = String, Path, description = "The organization, or `current`"), ("user" = String, Path),
-        CommandParameters),
-    request_body = Nothing, responses((status = 200, body = CommandResult)))]
+    params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn reactivate_user(
     State(app): State<App>,
-    Path((_, user)): Path<(String, String)>,
-    request: CommandRequest<WriteUsers, Nothing>,
+    user: Id<User>,
+    request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
-    change(&app, &user, &request, Command::Reactivate).await
-}
-
-/// A command to a user who exists.
-pub(crate) async fn change<R: Permission, B>(
-    app: &App,
-    user: &str,
-    request: &CommandRequest<R, B>,
-    command: Command,
-) -> Result<CommandResult, Problem> {
-    let user: UserId = user_in(user)?;
-    let subject = stream(request.caller.organization, user)?;
-    let done = request.execute(app, &subject, &Commands::new().on::<User>(user, command), |it| it).await?;
-    CommandResult::of(app, done, &subject, request.dry_run).await
+    request.change::<User>(&app, &user, Command::Reactivate).await
 }

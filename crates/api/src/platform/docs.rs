@@ -1,4 +1,4 @@
-//! The document of the API, and pages to read it that load nothing from elsewhere.
+//! The OpenAPI document, and Swagger UI without external resources.
 
 use std::sync::{Arc, LazyLock};
 
@@ -13,7 +13,7 @@ use utoipa_swagger_ui::{Config, SwaggerFile};
 
 use crate::http::{app::App, problem::Problem};
 
-/// What the pages consist of; the library holds more.
+/// The files of Swagger UI that are served; the library contains more.
 const FILES: [&str; 8] = [
     "index.html",
     "index.css",
@@ -25,11 +25,11 @@ const FILES: [&str; 8] = [
     "favicon-32x32.png",
 ];
 
-/// Only what is served here runs, is loaded or is asked.
+/// Scripts, styles, images and requests only from and to this service.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The document that is shown.
+/// The OpenAPI document as JSON.
 #[derive(Clone)]
 pub(crate) struct Document(Arc<str>);
 
@@ -40,20 +40,20 @@ impl From<String> for Document {
 }
 
 static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
-    // Without a validator of its own, it would send the document to one on the Internet.
+    // By default, Swagger UI sends the document to a validator on the Internet.
     Arc::new(Config::new(["/openapi.json"]).validator_url("none").deep_linking(true).use_base_layout())
 });
 
-/// Show the document of the API.
+/// Get the OpenAPI document.
 ///
-/// As OpenAPI 3.1. `/docs` shows it to people.
+/// In OpenAPI 3.1. `/docs` shows it as web pages.
 #[utoipa::path(get, path = "/openapi.json", tag = "platform", operation_id = "get_document", security(()),
     responses((status = 200, description = "The document.", body = Object)))]
 pub(crate) async fn openapi(Extension(Document(json)): Extension<Document>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], json.to_string()).into_response()
 }
 
-/// The pages.
+/// The routes of Swagger UI.
 pub(crate) fn pages() -> Router<App> {
     Router::new()
         .route("/docs", get(|| async { Redirect::permanent("/docs/") }))

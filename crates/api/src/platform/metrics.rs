@@ -1,4 +1,4 @@
-//! What the service counts, for those who may see it.
+//! The metrics endpoint and its access check.
 
 use axum::{
     extract::State,
@@ -15,13 +15,14 @@ use crate::http::{
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Show what the service counts.
+/// Get the metrics.
 ///
-/// In the OpenMetrics text format, with no ids in it. If a token is set (PORTTASK_METRICS_TOKEN), it is needed; if not, only
-/// callers on the same machine are answered, and no request that came through a proxy. For others, nothing is here.
+/// In the OpenMetrics text format, without ids of people or organizations. If PORTTASK_METRICS_TOKEN is set, that token
+/// is required; if not, only requests from the same machine are served, and none that came through a proxy. Others get
+/// 404.
 #[utoipa::path(get, path = "/metrics", tag = "platform", operation_id = "get_metrics", security((), ("metrics" = [])),
     responses((status = 200, description = "The metrics.", body = String, content_type = OPEN_METRICS),
-        (status = 404, description = "The caller may not see them.", body = Problem,
+        (status = 404, description = "The caller may not read the metrics.", body = Problem,
             content_type = "application/problem+json")))]
 pub(crate) async fn metrics(
     State(app): State<App>,
@@ -35,7 +36,7 @@ pub(crate) async fn metrics(
     Ok(([(header::CONTENT_TYPE, OPEN_METRICS), (header::CACHE_CONTROL, "no-store")], text).into_response())
 }
 
-/// Whatever says that it was forwarded comes from elsewhere, also if a proxy on this machine was not named as one.
+/// A request with forwarding headers is not local, even if a proxy on this machine is not configured as trusted.
 fn may_see(token: Option<&str>, extensions: &Extensions, headers: &HeaderMap) -> bool {
     match token {
         Some(token) => bearer(headers).is_some_and(|shown| bool::from(shown.as_bytes().ct_eq(token.as_bytes()))),
@@ -72,6 +73,6 @@ mod tests {
         for (peer, shown) in [("192.0.2.1:9", "Bearer secres"), ("127.0.0.1:9", "Bearer "), ("127.0.0.1:9", "secret")] {
             assert!(!sees(Some("secret"), peer, &[("authorization", shown)]), "{peer} {shown}");
         }
-        assert!(!sees(Some("secret"), "127.0.0.1:9", &[]), "a token that is set is needed everywhere");
+        assert!(!sees(Some("secret"), "127.0.0.1:9", &[]), "a configured token is required everywhere");
     }
 }

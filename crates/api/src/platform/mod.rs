@@ -1,10 +1,10 @@
-//! How the service fares: whether it lives, is ready, what it counts; and how it describes itself.
+//! The service itself: health, readiness, metrics, jobs, the OpenAPI document.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `metrics.rs` | what is counted, for whom |
+//! | `metrics.rs` | the metrics endpoint |
 //! | `job.rs` | long work that was requested, and its progress |
-//! | `docs.rs` | the document of the API, and pages to read it |
+//! | `docs.rs` | the OpenAPI document and Swagger UI |
 
 pub(crate) mod docs;
 pub(crate) mod job;
@@ -23,9 +23,9 @@ use crate::http::app::App;
 use crate::http::document::tagged;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Its routes.
+/// The routes of the module.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    tagged("platform", "How the service itself fares.")
+    tagged("platform", "Health and metrics of the service, and this document.")
         .routes(routes!(healthz))
         .routes(routes!(readyz))
         .routes(routes!(metrics::metrics))
@@ -33,19 +33,19 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(job::routes())
 }
 
-/// How many events a read model may be behind and still be ready.
+/// Maximum number of events that a read model may be behind on a ready node.
 const MOST_BEHIND: u64 = 10_000;
 
-/// Whether the service can answer.
+/// The readiness of a node.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// Whether requests should be sent here.
+    /// Whether requests should be sent to this node.
     ready: bool,
-    /// How the read models stand.
+    /// The state of the read models.
     views: Vec<ViewState>,
 }
 
-/// How a read model stands in one partition.
+/// The state of a read model in one partition.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ViewState {
     name: &'static str,
@@ -56,21 +56,21 @@ pub(crate) struct ViewState {
     failed: bool,
 }
 
-/// Tell whether the process lives.
+/// Check liveness.
 ///
-/// It answers while the process can answer anything; it does not look at the log.
+/// Succeeds as long as the process can respond; the database is not checked.
 #[utoipa::path(get, path = "/healthz", tag = "platform", operation_id = "get_health", security(()),
-    responses((status = 200, description = "It lives", body = String, content_type = "text/plain")))]
+    responses((status = 200, description = "The process is alive.", body = String, content_type = "text/plain")))]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Tell whether requests should be sent here.
+/// Check readiness.
 ///
-/// It is ready when the log's database answers and no read model has failed or is far behind.
+/// A node is ready when the log's database responds and no read model has failed or is far behind.
 #[utoipa::path(get, path = "/readyz", tag = "platform", operation_id = "get_readiness", security(()),
-    responses((status = 200, description = "It is ready.", body = Readiness),
-        (status = 503, description = "It is not ready: send requests elsewhere.", body = Readiness)))]
+    responses((status = 200, description = "The node is ready.", body = Readiness),
+        (status = 503, description = "The node is not ready: send requests to another one.", body = Readiness)))]
 pub(crate) async fn readyz(State(app): State<App>) -> Response {
     let views: Vec<ViewState> = app
         .views

@@ -1,4 +1,5 @@
-//! The audit log for people: events, found through their view and told in words, with the names of those who appear.
+//! Human-readable audit log entries: events found with the read model, described, with the names of the people
+//! involved.
 
 mod asked;
 
@@ -26,12 +27,12 @@ use crate::identity::staff::StaffNumbers;
 
 pub use self::asked::{Asked, AskedError};
 
-/// How many entries are taken out at a time.
+/// Entries per batch of an export.
 const BATCH: usize = 500;
-/// The word for the operator and the platform itself, where an actor is asked for.
+/// The filter value for the operator and the platform itself as actor.
 pub const PLATFORM: &str = "platform";
 
-/// Reads entries.
+/// Reads audit log entries.
 pub struct AuditLog {
     database: Arc<dyn Database>,
     vault: Arc<Vault>,
@@ -39,80 +40,80 @@ pub struct AuditLog {
     numbers: StaffNumbers,
 }
 
-/// Which entries: all that are as everything here says.
+/// A filter: entries must match all fields that are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// By whom; the nil id stands for the operator and the platform itself.
+    /// Who acted; the nil id stands for the operator and the platform itself.
     pub actor: Option<Uuid>,
-    /// Doing what: `user.role_changed`, or all that happens to users: `user`.
+    /// What they did: `user.role_changed`, or `user` for all events of users.
     pub action: Option<String>,
-    /// To what: its number and its id.
+    /// What they did it to: its UUID and its public id.
     pub target: Option<(Uuid, String)>,
-    /// Not before.
+    /// Recorded at or after this time.
     pub from: Option<Timestamp>,
-    /// Before.
+    /// Recorded before this time.
     pub until: Option<Timestamp>,
-    /// With these words.
+    /// Search words.
     pub text: Option<String>,
 }
 
-/// An entry.
+/// An audit log entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its place in the log.
+    /// Its position in the log.
     pub position: Position,
     /// The id of its event.
     pub id: EventId,
     /// When it was recorded.
     pub recorded_at: Timestamp,
-    /// Who did it, from where.
+    /// Who acted, and from where.
     pub meta: Meta,
-    /// What happened.
+    /// What happened, in words.
     pub description: Description,
-    /// Who did it, by name.
+    /// The user who acted, by name.
     pub actor: Option<Person>,
-    /// The number of whoever did it, if it was staff of the platform, and not at home.
+    /// The staff number of the actor, if a member of the platform's staff acted in another organization.
     pub number: Option<String>,
-    /// Who did it in the actor's name.
+    /// The staff member who acted on behalf of the actor.
     pub impersonator: Option<ByStaff>,
-    /// To whom it happened, by name.
+    /// The user who was the target, by name.
     pub target: Option<Person>,
 }
 
-/// Staff of the platform who acted in somebody's name.
+/// A member of the platform's staff who impersonated a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ByStaff {
-    /// The number by which organizations see them.
+    /// The staff number that organizations see.
     pub number: String,
-    /// Their account, and how they are called now: for the platform's staff alone.
+    /// Their account and current name: only for readers from the platform's staff.
     pub account: Option<(UserId, Person)>,
 }
 
-/// How somebody is called now; nothing once they were erased.
+/// The current name and email address of a user; empty once erased.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Person {
     /// Their full name.
     pub name: Option<String>,
-    /// Their mail address.
+    /// Their email address.
     pub email: Option<String>,
 }
 
 /// Why entries cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditLogError {
-    /// Their view.
+    /// The read model failed.
     #[error(transparent)]
     View(#[from] ViewError),
-    /// Their events.
+    /// Their events could not be read.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// What is sealed in them.
+    /// Personal data could not be decrypted.
     #[error(transparent)]
     Vault(#[from] VaultError),
 }
 
 impl Filter {
-    /// As it is recorded when what it chooses is taken out.
+    /// The filter as recorded with an export.
     pub fn recorded(&self, organization: OrganizationId) -> Selection {
         let actor = |id: Uuid| if id.is_nil() { PLATFORM.to_owned() } else { UserId(id).to_string() };
         Selection {
@@ -125,7 +126,7 @@ impl Filter {
         }
     }
 
-    /// As conditions on the view. The words are not among them.
+    /// The conditions on the read model, without the search words.
     pub fn conditions(&self, organization: OrganizationId) -> Vec<Condition> {
         let mut conditions = vec![Condition::Equal("organization", organization.to_value())];
         conditions.extend(self.actor.map(|actor| Condition::Equal("actor", Value::Id(actor))));
@@ -134,7 +135,7 @@ impl Filter {
             Some(action) if action.contains('.') => {
                 conditions.push(Condition::Equal("action", Value::Text(action.clone())));
             }
-            // The names of what happens to a thing are those between its own with a dot and with what follows the dot.
+            // All actions of a category are between `category.` and `category/`: `/` follows `.` in ASCII.
             Some(thing) => conditions.extend([
                 Condition::AtLeast("action", Value::Text(format!("{thing}."))),
                 Condition::Below("action", Value::Text(format!("{thing}/"))),
@@ -148,17 +149,17 @@ impl Filter {
 }
 
 impl AuditLog {
-    /// Of this log.
+    /// Opens the audit log.
     ///
     /// # Errors
-    /// If a key cannot be had.
+    /// If a key is unavailable.
     pub async fn open(database: Arc<dyn Database>, vault: Arc<Vault>, views: Arc<Views>) -> Result<Self, VaultError> {
         let numbers = StaffNumbers::open(&vault).await?;
         Ok(Self { database, vault, views, numbers })
     }
 
-    /// The entries of these rows, in their order. All rows are of one organization, which lives in this partition. The
-    /// platform's staff is named only to the platform's staff.
+    /// The entries of these rows, in order. All rows must belong to one organization, in this partition. The platform's
+    /// staff is named only to readers from the platform's staff.
     ///
     /// # Errors
     /// If they cannot be read.
@@ -170,7 +171,7 @@ impl AuditLog {
     ) -> Result<Vec<Entry>, AuditLogError> {
         let offsets: Vec<Offset> = rows.iter().map(|row| Offset(row.offset)).collect();
         let mut events = HashMap::with_capacity(rows.len());
-        // A page of the log may be shorter than asked for when events are large.
+        // The log may return fewer events than requested when they are large.
         while events.len() < offsets.len() {
             let missing: Vec<Offset> = offsets.iter().filter(|offset| !events.contains_key(*offset)).copied().collect();
             let found = self.database.read_at(partition, &missing).await?;
@@ -183,7 +184,7 @@ impl AuditLog {
         self.tell(partition, events, is_for_staff).await
     }
 
-    /// Entries up to a place, the oldest first, a batch at a time. What is read must have come to this place.
+    /// Streams entries up to a position, oldest first, in batches. The read model must have caught up to this position.
     pub fn take(
         self: &Arc<Self>,
         organization: OrganizationId,
@@ -213,7 +214,7 @@ impl AuditLog {
             let is_by_staff =
                 meta.impersonator.is_some() || actor_of(&meta).is_some_and(|(home, _)| home != organization);
             if !is_for_staff && is_by_staff {
-                // From where the platform's staff works is no business of others.
+                // IP addresses and user agents of the platform's staff are not disclosed to organizations.
                 let Meta { actor, impersonator, request_id, .. } = meta;
                 let session = meta.session.filter(|_| impersonator.is_some());
                 meta = Meta { impersonator, session, request_id, ..Meta::by(actor) };
@@ -247,7 +248,7 @@ impl AuditLog {
         Ok(entries)
     }
 
-    /// Says who the people of one organization are.
+    /// Looks up the names of users of one organization.
     async fn name(
         &self,
         home: OrganizationId,
@@ -268,7 +269,7 @@ impl AuditLog {
     }
 }
 
-/// Entries on their way out.
+/// A stream of entries for an export.
 pub struct Taking {
     log: Arc<AuditLog>,
     query: Query,
@@ -300,12 +301,12 @@ fn actor_of(meta: &Meta) -> Option<(OrganizationId, UserId)> {
     }
 }
 
-/// The account of staff of the platform that acted in somebody's name.
+/// The account of the staff member who impersonated the actor.
 fn staff_of(meta: &Meta) -> Option<(OrganizationId, UserId)> {
     meta.impersonator.map(|staff| (OrganizationId::PLATFORM, staff.user))
 }
 
-/// The account to which something happened.
+/// The account that was the target.
 fn user_of(organization: OrganizationId, description: &Description) -> Option<(OrganizationId, UserId)> {
     description.target.id.parse().ok().map(|user| (organization, user))
 }

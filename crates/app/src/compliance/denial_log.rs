@@ -1,7 +1,7 @@
-//! Requests that were denied to callers who are signed in, counted by caller, operation, problem and hour; failed sign-ins, by
-//! account and hour; and what staff of the platform read while acting as a user, by session, operation and hour. The first of
-//! each is recorded at once, all others of the hour together: a thousand attempts fill one line of the audit log, not a
-//! thousand.
+//! Denied requests of authenticated callers, counted by caller, operation, problem and hour; failed sign-ins, by
+//! account and hour; and reads by the platform's staff while impersonating a user, by session, operation and hour. The
+//! first of each is recorded immediately, the rest together after the hour: a thousand attempts yield two audit log
+//! entries, not a thousand.
 
 use std::{
     collections::HashMap,
@@ -26,16 +26,16 @@ use sha2::Sha256;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-/// The most lines that are counted at a time. Beyond that, denials are not recorded until an hour is over.
+/// Maximum counters in memory. Beyond that, new denials are dropped until counters of past hours are removed.
 const MOST_LINES: usize = 20_000;
-/// The most lines that are written at a time.
+/// Maximum concurrent writes.
 const WRITERS: usize = 4;
 const HOUR: i64 = 3_600;
 
 /// Records denials.
 pub struct DenialLog {
     executor: Arc<Executor>,
-    /// What the ids of lines are made by. Nodes count apart, and each time that one starts.
+    /// The key that derives the ids of counters, unique per node and start: each counts separately.
     seal: Hmac<Sha256>,
     lines: Mutex<HashMap<Line, Count>>,
     writers: Arc<Semaphore>,
@@ -44,13 +44,13 @@ pub struct DenialLog {
 /// A denied request.
 #[derive(Debug, Clone)]
 pub struct Denied {
-    /// Where the caller's account is.
+    /// The organization of the caller's account.
     pub organization: OrganizationId,
-    /// The caller, or whose account somebody tried to get into.
+    /// The caller; for a failed sign-in, the user of the account.
     pub user: UserId,
     /// What was denied.
     pub what: What,
-    /// From where they asked.
+    /// The metadata of the request.
     pub meta: Meta,
 }
 
@@ -61,12 +61,12 @@ pub enum What {
     Operation {
         /// Its name.
         operation: String,
-        /// Why it was denied: the name of a problem.
+        /// Why it was denied: the slug of a problem.
         problem: String,
     },
-    /// To sign in to an account that exists.
+    /// A sign-in to an existing account.
     SignIn,
-    /// Nothing: staff of the platform read something on behalf of the caller.
+    /// Not a denial: the platform's staff read something while impersonating the caller.
     StaffAccess {
         /// The name of the operation.
         operation: String,
@@ -86,21 +86,21 @@ struct Line {
 struct Count {
     total: u64,
     recorded: u64,
-    /// From where the last one came.
+    /// The metadata of the last request.
     meta: Meta,
 }
 
 impl DenialLog {
-    /// Of this node.
+    /// Opens the log of this node.
     ///
     /// # Errors
-    /// If a key cannot be had.
+    /// If a key is unavailable.
     pub async fn open(executor: Arc<Executor>, vault: &Vault) -> Result<Self, VaultError> {
         let seal = vault.authenticator("denials").await?.chain_update(Uuid::now_v7().as_bytes());
         Ok(Self { executor, seal, lines: Mutex::default(), writers: Arc::new(Semaphore::new(WRITERS)) })
     }
 
-    /// Records a denial: the first of its line at once, in the background.
+    /// Counts a denial; the first of its counter is recorded immediately, in the background.
     pub fn record(self: &Arc<Self>, denied: Denied, now: Timestamp) {
         if let Some((line, Count { total: 1, .. })) = self.count(denied, now) {
             let denial_log = Arc::clone(self);
@@ -108,13 +108,13 @@ impl DenialLog {
         }
     }
 
-    /// Records something, and returns whether its line was begun: the first is recorded before this returns.
+    /// Counts a denial; the first of its counter is recorded before this returns. Returns whether that succeeded.
     pub async fn record_first(&self, denied: Denied, now: Timestamp) -> bool {
         let Some((line, count)) = self.count(denied, now) else { return false };
         count.recorded > 0 || self.write(&line).await
     }
 
-    /// Counts one more of a line; `None` if there are too many lines.
+    /// Increments a counter; `None` if there are too many counters.
     fn count(&self, denied: Denied, now: Timestamp) -> Option<(Line, Count)> {
         let Denied { organization, user, what, meta } = denied;
         let (hour, impersonator) = (now.as_second().div_euclid(HOUR), meta.impersonator);
@@ -131,7 +131,7 @@ impl DenialLog {
         Some((line, count))
     }
 
-    /// Records what past hours have left, again and again.
+    /// Records the counters of past hours, in a loop.
     pub async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -139,17 +139,17 @@ impl DenialLog {
         }
     }
 
-    /// Records all that was only counted so far, as far as time permits; returns whether it did.
+    /// Records all pending counters within `patience`; returns whether it finished.
     pub async fn shutdown(&self, patience: Duration) -> bool {
         tokio::time::timeout(patience, self.settle(None)).await.is_ok()
     }
 
-    /// Records the lines of hours before that of `now`, or all, and forgets those that are complete.
+    /// Records the counters of hours before that of `now`, or all, and removes the completed ones.
     async fn settle(&self, now: Option<Timestamp>) {
         let present = now.map_or(i64::MAX, |now| now.as_second().div_euclid(HOUR));
         let over: Vec<Line> = {
             let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            // Also the first ones that could not be written at once.
+            // Also first ones whose immediate write failed.
             let is_due = |(line, count): &(&Line, &Count)| line.hour < present || count.recorded == 0;
             lines.iter().filter(is_due).map(|(line, _)| line.clone()).collect()
         };
@@ -164,7 +164,7 @@ impl DenialLog {
             .await;
     }
 
-    /// Records a line as far as it was counted; returns whether it is.
+    /// Records the current value of a counter; returns whether it is recorded.
     async fn write(&self, line: &Line) -> bool {
         let Ok(_permit) = self.writers.acquire().await else { return false };
         let (total, meta) = {
@@ -172,7 +172,7 @@ impl DenialLog {
             let Some(count) = lines.get(line).filter(|count| count.recorded < count.total) else { return true };
             (count.total, count.meta.clone())
         };
-        // What was tried is kept, whatever has become of the organization.
+        // Denials are recorded whatever the status of the organization.
         let request = Request::new(line.organization, meta).needing(Capability::Settle);
         let user = line.user;
         let done = match line.what.clone() {
@@ -196,14 +196,14 @@ impl DenialLog {
                     count.recorded = count.recorded.max(total);
                 }
             }
-            Err(ref error) => tracing::error!(%error, "denials could not be recorded: they are tried again"),
+            Err(ref error) => tracing::error!(%error, "denials could not be recorded: will retry"),
         }
         done.is_ok()
     }
 
     fn id<T: From<Uuid>>(&self, line: &Line) -> T {
         let Line { organization, user, impersonator, what, hour } = line;
-        // No operation is without a name, and nothing is denied without a reason.
+        // Operations and problems are never empty, so the three cases cannot collide.
         let (operation, problem) = match what {
             What::Operation { operation, problem } => (operation.as_str(), problem.as_str()),
             What::SignIn => ("", ""),

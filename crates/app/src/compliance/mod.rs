@@ -1,9 +1,9 @@
-//! What is kept for those who check what was done.
+//! The audit log and the recording of denied requests.
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`audit_log`] | what happened, for people |
-//! | [`denial_log`] | requests that were denied, and what staff read, by the hour |
+//! | [`audit_log`] | human-readable audit log entries |
+//! | [`denial_log`] | denied requests, and what staff read, by the hour |
 
 pub mod audit_log;
 pub mod denial_log;

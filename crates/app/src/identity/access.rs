@@ -1,13 +1,13 @@
-//! Who calls: from a token to a user with rights that hold now.
+//! Authentication: from a token to a caller with current permissions.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `token.rs` | the form of a token |
-//! | `seen.rs` | what is read to know a caller |
+//! | `token.rs` | the format of a token |
+//! | `seen.rs` | the state read to identify a caller |
 //!
-//! Authentication goes the same way as commands: session or key, user and organization come from memory, and one query confirms
-//! their versions. So what was revoked, changed or suspended on any node holds on the next request; and as these versions
-//! go into the caller's own commands, it also beats those that are under way.
+//! Authentication works like command execution: session or key, user and organization are cached, and one query
+//! confirms their versions. So a revocation, change or suspension on any node takes effect on the next request; and
+//! because the caller's commands expect these versions, it also rejects commands in flight.
 
 mod seen;
 mod token;
@@ -38,12 +38,12 @@ use porttask_runtime::{
     new_id,
 };
 
-/// How many secrets' hashes are kept in memory. They never change while their session lasts.
+/// Maximum cached secret hashes. A hash never changes.
 const KEPT_SECRETS: usize = 100_000;
-/// How often to look again because what was read has changed meanwhile.
+/// Maximum attempts after version conflicts.
 const ATTEMPTS: u32 = 5;
 
-/// Lets callers in.
+/// Authenticates callers.
 pub struct Access {
     database: Arc<dyn Database>,
     executor: Arc<Executor>,
@@ -51,56 +51,56 @@ pub struct Access {
     secrets: Cache<SecretId, [u8; 32]>,
 }
 
-/// Somebody who is signed in, or a program by its key, as they are at this moment.
+/// An authenticated user, or a program with an API key, with current permissions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Where their account is.
+    /// The organization of their account.
     pub organization: OrganizationId,
-    /// Who they are; of a key, in whose name it works.
+    /// The user; for a key, its owner.
     pub user: UserId,
-    /// By what they are known.
+    /// What they authenticated with.
     pub credential: Credential,
-    /// What they are.
+    /// Their role.
     pub role: Role,
-    /// What they are permitted; a key never more than the person in whose name it works.
+    /// Their permissions; for a key, never more than those of its owner.
     pub permissions: Permissions,
-    /// What a key of the platform may; `None` for all others.
+    /// The scopes of a platform key; `None` for all other callers.
     pub scopes: Option<BTreeSet<KeyScope>>,
-    /// Staff of the platform who acts as this user.
+    /// The staff member who impersonates this user.
     pub impersonator: Option<Impersonator>,
-    /// The versions by which all this is known.
+    /// The stream versions that this is based on.
     seen: Vec<Expected>,
 }
 
-/// What a session needs to begin.
+/// What is needed to start a session.
 #[derive(Debug, Clone)]
 pub struct Beginning {
-    /// What proves it from then on.
+    /// The token of the session.
     pub token: Token,
-    /// What is kept of it, to be recorded with its event.
+    /// The hash of its secret, to be stored together with its event.
     pub secret: NewSecret,
-    /// In which session_epoch it begins.
+    /// The epoch in which it starts.
     pub session_epoch: SessionEpoch,
-    /// What must still be so when it does.
+    /// The stream versions that its append must expect.
     pub seen: Vec<Expected>,
 }
 
-/// Why a caller is not let in.
+/// Why a caller is not authenticated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
-    /// The token opens nothing: it was never given out, has ended, or its user was locked out. Strangers learn no more.
-    #[error("sign in: the token is not valid, or not any more")]
+    /// The token is not valid: it was never issued, has ended, or its user was deactivated. Callers learn no more.
+    #[error("the token is not valid or has expired: sign in again")]
     Unknown,
-    /// The caller is known, and their organization is locked out.
+    /// The caller is known, but their organization is suspended or deactivated.
     #[error("{0}")]
     Rejected(Rejected),
-    /// The key is good, and not from where it is used.
-    #[error("this API key is not accepted from your address")]
+    /// The key is valid, but not from this IP address.
+    #[error("this API key is not accepted from your IP address")]
     Elsewhere(Box<Caller>),
-    /// The key is good, and nobody is there any more in whose name it works.
-    #[error("the person in whose name this API key works is not active: an admin can adopt it")]
+    /// The key is valid, but its owner is no longer active.
+    #[error("the owner of this API key is not active: an admin can adopt the key")]
     OwnerInactive,
-    /// It could not be found out.
+    /// Authentication itself failed.
     #[error(transparent)]
     Failed(#[from] ExecuteError),
 }
@@ -112,7 +112,7 @@ impl From<LogError> for AccessError {
 }
 
 impl Caller {
-    /// Something that the caller asks for. If they are not what they were any more when it is recorded, it is refused as
+    /// A request by the caller. If the caller's permissions or status change before it is recorded, it is rejected as
     /// outdated.
     pub fn request(&self, meta: Meta) -> Request {
         let mut request = Request::new(self.organization, meta);
@@ -120,7 +120,7 @@ impl Caller {
         request
     }
 
-    /// The caller as the actor of what they do.
+    /// Metadata with the caller as actor.
     pub fn meta(&self) -> Meta {
         let (organization, user, impersonator) = (self.organization, self.user, self.impersonator);
         match self.credential {
@@ -131,12 +131,12 @@ impl Caller {
         }
     }
 
-    /// Who sits at the device from which the request comes.
+    /// The user who sent the request: the staff member if the caller is impersonated.
     pub fn person(&self) -> UserId {
         self.impersonator.map_or(self.user, |staff| staff.user)
     }
 
-    /// The session by which the caller is known, if it is one.
+    /// The session that the caller authenticated with, if any.
     pub fn session(&self) -> Option<SessionId> {
         match self.credential {
             Credential::Session(session) => Some(session),
@@ -144,7 +144,7 @@ impl Caller {
         }
     }
 
-    /// Who does what the caller does, as an id: a user, or a key.
+    /// The id of the actor: a user or a key.
     pub fn doer(&self) -> String {
         match self.credential {
             Credential::Session(_) => self.user.to_string(),
@@ -154,17 +154,17 @@ impl Caller {
 }
 
 impl Access {
-    /// To this log.
+    /// Authenticates against this database.
     pub fn new(database: Arc<dyn Database>, executor: Arc<Executor>, activity: Arc<CredentialActivity>) -> Self {
         Self { database, executor, activity, secrets: Cache::new(KEPT_SECRETS) }
     }
 
-    /// How long sessions last.
+    /// The limits on the duration of a session.
     pub fn limits(&self) -> SessionLimits {
         self.activity.limits()
     }
 
-    /// Begins a session of a user who has proved who they are. The token is shown once; only its hash is kept.
+    /// Starts a session of a user who has authenticated. The token is returned once; only its hash is stored.
     ///
     /// # Errors
     /// If the user cannot sign in, or the log fails.
@@ -179,7 +179,7 @@ impl Access {
         for attempt in 0..ATTEMPTS {
             let session: SessionId = new_id();
             let beginning = match self.begin(session, organization, user, attempt == 0).await {
-                // What was kept may be old.
+                // The cached state may be stale.
                 Err(AccessError::Unknown) if attempt == 0 => continue,
                 beginning => beginning?,
             };
@@ -193,7 +193,7 @@ impl Access {
             match self.executor.execute_all(&commands, &request).await {
                 Ok(_) => return Ok((session, token)),
                 Err(ExecuteError::Rejected(rejected)) => return Err(AccessError::Rejected(rejected)),
-                // User or organization were changed at this very moment, perhaps locked out.
+                // User or organization changed concurrently, and may be deactivated now.
                 Err(ExecuteError::Outdated(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -201,10 +201,10 @@ impl Access {
         Err(ExecuteError::Contended.into())
     }
 
-    /// What a session of a user needs to begin. Its token is shown once; only its hash is kept.
+    /// Prepares a session of a user. Its token is returned once; only its hash is stored.
     ///
     /// # Errors
-    /// [`AccessError::Unknown`] if nobody can sign in as this user; if the log fails, or there is no randomness.
+    /// [`AccessError::Unknown`] if this user cannot sign in; if the log or the random number generator fails.
     pub async fn beginning(
         &self,
         session: SessionId,
@@ -214,7 +214,7 @@ impl Access {
         self.begin(session, organization, user, false).await
     }
 
-    /// What a session needs to begin, from memory if it may be older than the log, which is then asked with the event.
+    /// Prepares a session. If `may_be_old`, from cached state, whose versions the append then verifies.
     async fn begin(
         &self,
         session: SessionId,
@@ -233,10 +233,11 @@ impl Access {
         Ok(Beginning { secret: kept(&token), token, session_epoch, seen: seen.versions })
     }
 
-    /// A secret of a key, to be given out with the event that makes it. It is shown once; only its hash is kept.
+    /// Generates a secret of a key, to be stored together with its event. The token is returned once; only its hash is
+    /// stored.
     ///
     /// # Errors
-    /// If there is no randomness.
+    /// If the random number generator fails.
     pub fn key_secret(
         organization: OrganizationId,
         key: ApiKeyId,
@@ -248,18 +249,18 @@ impl Access {
         Ok((token, secret))
     }
 
-    /// Who has this token, as they are now.
+    /// The caller with this token.
     ///
     /// # Errors
-    /// Why they are not let in.
+    /// Why they are not authenticated.
     pub async fn authenticate(&self, token: &str, now: Timestamp) -> Result<Caller, AccessError> {
         self.authenticate_from(token, None, now).await
     }
 
-    /// Who has this token, as they are now, and may come from this address.
+    /// The caller with this token, if it is accepted from this IP address.
     ///
     /// # Errors
-    /// Why they are not let in.
+    /// Why they are not authenticated.
     pub async fn authenticate_from(
         &self,
         token: &str,
@@ -300,7 +301,7 @@ impl Access {
     }
 }
 
-/// Where the hash of a token's secret is kept. Each secret of a key has its own place.
+/// The id under which the hash of a token's secret is stored. Each generation of a key has its own.
 fn secret_id(token: &Token) -> SecretId {
     let (owner, kind) = match token.credential() {
         Credential::Session(session) => (session.0, SecretKind::Session),
@@ -314,7 +315,7 @@ fn secret_id(token: &Token) -> SecretId {
     SecretId { organization: token.organization(), owner, kind }
 }
 
-/// What is kept of a token.
+/// The hash of a token's secret, for storage.
 fn kept(token: &Token) -> NewSecret {
     NewSecret { id: secret_id(token), hash: hash(token.secret()).to_vec() }
 }

@@ -1,4 +1,4 @@
-//! Mails that list the accounts with an email address, for people who sign in without saying which account they mean.
+//! Mails that list the accounts with an email address, for people who sign in without naming the organization.
 
 use std::sync::Arc;
 
@@ -19,25 +19,25 @@ use sha2::Sha256;
 #[derive(Clone)]
 pub struct AccountReminders {
     executor: Arc<Executor>,
-    /// The key of their ids, so that nobody can try addresses on a copy of the log.
+    /// The key that derives their ids, so that addresses cannot be guessed from a copy of the log.
     seal: Hmac<Sha256>,
 }
 
 impl AccountReminders {
-    /// Those of this log.
+    /// Opens the service.
     ///
     /// # Errors
-    /// If a key cannot be had.
+    /// If a key is unavailable.
     pub async fn open(executor: Arc<Executor>, vault: &Vault) -> Result<Self, VaultError> {
         Ok(Self { executor, seal: vault.authenticator("account reminders").await? })
     }
 
-    /// The reminder of an address.
+    /// The id of the reminder for an address.
     pub fn id(&self, email: &EmailAddress) -> AccountReminderId {
         id_made_by(self.seal.clone().chain_update(email.comparable()))
     }
 
-    /// Requests a mail that lists the accounts with an address; at most one a day is sent.
+    /// Requests a mail that lists the accounts with an address; at most one is sent per day.
     ///
     /// # Errors
     /// If it cannot be recorded.

@@ -1,4 +1,4 @@
-//! Which accounts are meant by an address.
+//! Lookup of accounts by email address.
 
 use porttask_domain::{
     OrganizationId, UserId,
@@ -15,12 +15,12 @@ use porttask_runtime::{
     views::{Condition, Query, ViewError, Views},
 };
 
-/// How long the list of users may take to come to now. A wrong answer after that is put right by the next attempt.
+/// How long to wait for the read model to catch up. A stale result after that is corrected by the next attempt.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How many accounts are looked at in one go.
+/// Rows per query.
 const PAGE: usize = 50;
 
-/// Finds accounts by their address.
+/// Finds accounts by email address.
 #[derive(Clone)]
 pub struct Accounts {
     database: Arc<dyn Database>,
@@ -28,7 +28,7 @@ pub struct Accounts {
     views: Arc<Views>,
 }
 
-/// Why it could not be found out.
+/// Why accounts could not be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountsError {
     /// The log failed.
@@ -40,16 +40,16 @@ pub enum AccountsError {
 }
 
 impl Accounts {
-    /// Those of this log.
+    /// Looks up accounts in this database.
     pub fn new(database: Arc<dyn Database>, vault: Arc<Vault>, views: Arc<Views>) -> Self {
         Self { database, vault, views }
     }
 
-    /// The account with this address in an organization, given by id or domain, whatever its status; or without one the
-    /// active accounts with it in all organizations, so many at most. None if it is no address.
+    /// The account with this email address in an organization (given by id or domain), whatever its status; without an
+    /// organization, at most `most` active accounts in all organizations. Empty if it is not an email address.
     ///
     /// # Errors
-    /// If it cannot be found out.
+    /// If the log or the read model fails.
     pub async fn meant(
         &self,
         email: &str,
@@ -65,7 +65,7 @@ impl Accounts {
         Ok(user.map(|user| (organization, user)).into_iter().collect())
     }
 
-    /// The active accounts with this address, in all organizations.
+    /// The active accounts with this email address, in all organizations.
     async fn everywhere(
         &self,
         email: &EmailAddress,
@@ -73,7 +73,7 @@ impl Accounts {
     ) -> Result<Vec<(OrganizationId, UserId)>, AccountsError> {
         let mut accounts = Vec::new();
         let wanted = email.comparable();
-        // Whoever has just accepted an invitation can sign in at once.
+        // Users who have just accepted an invitation can sign in immediately.
         self.views.catch_up(Users::NAME, PATIENCE).await?;
         let mut query = Query {
             is_everywhere: true,
@@ -93,7 +93,7 @@ impl Accounts {
             let is_last = rows.len() < PAGE;
             for row in rows {
                 let address = row.email.and_then(|email| EmailAddress::new(&email).ok());
-                // Folding forgets accents; addresses with and without them are different ones.
+                // Normalization removes accents, but addresses with and without them are different.
                 if address.is_some_and(|it| it.comparable() == wanted) {
                     accounts.push((row.organization, row.user));
                 }

@@ -1,8 +1,8 @@
-//! How often somebody may try to sign in: growing pauses for those who fail, and a ceiling for an account that only devices
-//! pass that were let in before, so that nobody locks others out by failing in their name.
+//! Rate limits on sign-in attempts: exponential back-off after failures, and a daily ceiling per account. Above the
+//! ceiling only known devices may sign in, so that an attacker cannot lock a user out by failing on purpose.
 //!
-//! Whether there is such an account changes nothing here: what is counted is the address that was typed. Each node counts
-//! for itself, in bounded memory.
+//! Existing and unknown accounts are treated alike: the key is the address as entered. Each node counts separately, in
+//! bounded memory.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -14,27 +14,27 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_domain::identity::EmailAddress;
 use quick_cache::sync::Cache;
 
-/// How many addresses and networks are remembered. Whoever was not seen for longest begins anew.
+/// Maximum counters in memory; the least recently used ones are evicted.
 const REMEMBERED: usize = 300_000;
-/// The longest pause after a failure.
+/// The maximum pause after a failure.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
-/// For how long failures with an address are counted together: a day, and then anew.
+/// The window in which failures with one address are counted.
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// The same for a network, behind which many people may be.
+/// The window for a network, which many people may share.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// How many failures cost nothing. Zero is no limit.
+/// Numbers of failures without a penalty. Zero means no limit.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptLimits {
     /// With one address, from one network.
     pub free: u32,
-    /// From one network, with whatever addresses, in an hour.
+    /// From one network, with any address, per hour.
     pub free_of_network: u32,
-    /// With one address, from everywhere, in a day; beyond, only known devices are looked at.
+    /// With one address, from anywhere, per day; above that, only known devices may try.
     pub ceiling: u32,
 }
 
-/// Counts attempts.
+/// Counts failed attempts.
 pub struct Attempts {
     limits: AttemptLimits,
     hasher: RandomState,
@@ -42,7 +42,7 @@ pub struct Attempts {
     counting: Mutex<()>,
 }
 
-/// Who tries, as far as it is counted.
+/// The counter keys of an attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct Trying {
     account: u64,
@@ -50,36 +50,36 @@ pub struct Trying {
     both: u64,
 }
 
-/// Whether an attempt is looked at.
+/// Whether an attempt is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// It is.
+    /// It is allowed.
     Yes,
-    /// Only if it comes from a device that was let in before.
+    /// Only known devices are allowed.
     OnlyKnownDevices,
-    /// Not yet.
+    /// Not before this pause.
     After(SignedDuration),
 }
 
-/// What is known of an address, a network, or both together.
+/// The counter of an address, a network, or both together.
 #[derive(Debug, Clone, Copy)]
 struct Tries {
     failures: u32,
-    /// Since when they are counted.
+    /// When the window started.
     since: Timestamp,
     last: Timestamp,
-    /// How often the account had been unlocked.
+    /// The number of unlocks of the account when counting started.
     unlocks: u64,
 }
 
 impl Attempts {
-    /// None yet.
+    /// Starts without any failures.
     pub fn new(limits: AttemptLimits) -> Self {
         Self { limits, hasher: RandomState::new(), tries: Cache::new(REMEMBERED), counting: Mutex::default() }
     }
 
-    /// Somebody who types this address, and perhaps this organization, from this address of the network. Accounts in
-    /// several organizations are counted apart: who unlocks the one lets nobody guess the other.
+    /// The counter keys for an email address, optionally an organization, and an IP address. Accounts in several
+    /// organizations are counted separately, so that unlocking one does not allow guessing another.
     pub fn by(&self, email: &str, organization: Option<&str>, ip: Option<IpAddr>) -> Trying {
         let typed = EmailAddress::new(email).map_or_else(|_| email.trim().to_lowercase(), |it| it.comparable());
         let organization = organization.map(|it| it.trim().to_lowercase());
@@ -88,9 +88,9 @@ impl Attempts {
         Trying { account, network: self.hasher.hash_one(("network", network)), both }
     }
 
-    /// Whether an attempt is looked at. If it is, it counts as failed until it has [succeeded](Self::succeeded): many at
-    /// once are not more than one after the other. What is not looked at does not count. Devices that were let in before
-    /// wait only for what they themselves have failed.
+    /// Whether an attempt is allowed. If so, it counts as failed until it has [succeeded](Self::succeeded), so that
+    /// concurrent attempts do not bypass the limits. Attempts that are not allowed do not count. Known devices are not
+    /// delayed by other failures from their network.
     pub fn begin(&self, by: Trying, is_known_device: bool, unlocks: u64, now: Timestamp) -> Look {
         let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
         let known = |key: u64, unlocks: u64, memory: SignedDuration| {
@@ -101,7 +101,7 @@ impl Attempts {
         let [both, account] = [by.both, by.account].map(|key| known(key, unlocks, DAY));
         let network = known(by.network, 0, HOUR);
         let AttemptLimits { free, free_of_network, ceiling } = self.limits;
-        // Of attempts at once, one may be looked at before another that came a moment earlier.
+        // Concurrent attempts may be processed out of order, so `passed` could be negative.
         let left = |tries: Tries, free: u32| {
             let passed = now.duration_since(tries.last).max(SignedDuration::ZERO);
             (pause(tries.failures, free) - passed).max(SignedDuration::ZERO)
@@ -120,13 +120,13 @@ impl Attempts {
         Look::Yes
     }
 
-    /// Whoever tried is who they say.
+    /// The attempt succeeded.
     pub fn succeeded(&self, by: Trying) {
         self.withdraw(by);
         self.tries.remove(&by.both);
     }
 
-    /// The attempt was none: it could not be looked at.
+    /// The attempt could not be checked, so it does not count.
     pub fn withdraw(&self, by: Trying) {
         let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
         for key in [by.both, by.account, by.network] {
@@ -137,7 +137,7 @@ impl Attempts {
     }
 }
 
-/// How long after the last of so many failures the next attempt is looked at: a second, two, four, …
+/// The pause after this many failures: 1 s, 2 s, 4 s, …
 fn pause(failures: u32, free: u32) -> SignedDuration {
     if free == 0 || failures < free {
         return SignedDuration::ZERO;
@@ -146,7 +146,7 @@ fn pause(failures: u32, free: u32) -> SignedDuration {
     SignedDuration::from_secs(seconds).min(LONGEST_PAUSE)
 }
 
-/// An IPv4 address, or of an IPv6 address the 64 bits that every subscriber has at least.
+/// The IPv4 address, or the /64 prefix of an IPv6 address: subscribers get at least a /64.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_fails_waits_longer_and_longer_there_and_with_that_address() {
+    fn failures_with_one_address_from_one_network_are_delayed_increasingly() {
         let attempts = attempts();
         let by = |email: &str, ip| attempts.by(email, None, ip);
         let begin = |email: &str, ip, at| attempts.begin(by(email, ip), false, 0, second(at));
@@ -193,13 +193,13 @@ mod tests {
         assert_eq!([1, 1].map(|at| begin("bob@acme.example", ip(1), at)), [Look::Yes, after(2)]);
         attempts.succeeded(by("bob@acme.example", ip(1)));
         let again = [1, 1].map(|at| begin("bob@acme.example", ip(1), at));
-        assert_eq!(again, [Look::Yes, Look::OnlyKnownDevices], "the account is not forgotten");
+        assert_eq!(again, [Look::Yes, Look::OnlyKnownDevices], "the counter of the account is not reset");
         let elsewhere = attempts.by("bob@acme.example", Some("umbra.example"), ip(3));
-        assert_eq!(attempts.begin(elsewhere, false, 0, second(1)), Look::Yes, "another account is counted apart");
+        assert_eq!(attempts.begin(elsewhere, false, 0, second(1)), Look::Yes, "another account is counted separately");
     }
 
     #[test]
-    fn whoever_tries_many_addresses_waits_too_and_known_devices_beside_them_do_not() {
+    fn a_network_that_tries_many_addresses_is_delayed_except_for_known_devices() {
         let attempts = attempts();
         let begin = |number: u8, ip, is_known, at| {
             let by = attempts.by(&format!("a{number}@acme.example"), None, ip);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn above_the_ceiling_only_known_devices_are_looked_at_until_it_is_unlocked_or_over() {
+    fn above_the_ceiling_only_known_devices_may_try_until_an_unlock_or_the_next_day() {
         let attempts = attempts();
         let begin = |from, is_known, unlocks, at| {
             attempts.begin(attempts.by("bob@acme.example", None, ip(from)), is_known, unlocks, second(at))
@@ -221,13 +221,13 @@ mod tests {
         assert_eq!((begin(9, false, 0, 0), begin(10, true, 0, 0)), (Look::OnlyKnownDevices, Look::Yes));
         assert_eq!(begin(9, false, 1, 0), Look::Yes, "it was unlocked");
         assert!((20..24).all(|from| begin(from, false, 1, 0) == Look::Yes));
-        // Whoever keeps trying does not keep it so.
+        // Further attempts do not extend the window.
         assert!((0..24).all(|hour| begin(30, false, 1, hour * 3_600) == Look::OnlyKnownDevices));
         assert_eq!(begin(31, false, 1, 86_400), Look::Yes, "a day is over");
     }
 
     #[test]
-    fn what_succeeds_or_cannot_be_looked_at_is_no_failure() {
+    fn successful_and_withdrawn_attempts_do_not_count() {
         let attempts = attempts();
         for at in 0..200 {
             let by = attempts.by("bob@acme.example", None, ip(1));
@@ -237,16 +237,16 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_that_came_a_moment_before_the_last_one_does_not_wait_for_it() {
+    fn attempts_out_of_order_are_not_delayed() {
         let attempts = attempts();
         let by = attempts.by("bob@acme.example", None, ip(1));
         assert_eq!([9, 8].map(|at| attempts.begin(by, false, 0, second(at))), [Look::Yes; 2]);
         attempts.begin(by, false, 0, second(9));
-        assert_eq!(attempts.begin(by, false, 0, second(8)), after(1), "nor longer than it has to");
+        assert_eq!(attempts.begin(by, false, 0, second(8)), after(1), "nor is the pause longer than necessary");
     }
 
     #[test]
-    fn subscribers_of_ipv6_are_not_told_apart_by_their_last_bits() {
+    fn ipv6_addresses_of_one_subscriber_are_one_network() {
         let of = |text: &str| network(text.parse().unwrap()).to_string();
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(of("2001:db8:1:2::9"), "2001:db8:1:2::");

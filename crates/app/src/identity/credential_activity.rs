@@ -1,4 +1,5 @@
-//! When sessions and keys were last used, and from where: no event each time, but a line in the ledger, to the minute.
+//! When and from where sessions and keys were last used: a row in the ledger, accurate to the minute, instead of
+//! events.
 
 use std::{
     collections::HashMap,
@@ -19,32 +20,32 @@ use uuid::Uuid;
 
 use crate::identity::access::{Caller, Credential};
 
-/// How exact the times in the ledger are, at the most.
+/// The coarsest resolution of the times in the ledger.
 const RESOLUTION: SignedDuration = SignedDuration::from_secs(60);
-/// How long it is kept when a session was last used. Of keys, it is kept for ever.
+/// The retention period for sessions. For keys, the last use is retained forever.
 const KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// The most lines of one write.
+/// Rows per write.
 const BATCH: usize = 1_000;
 
-/// How long sessions last.
+/// The limits on the duration of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
-    /// At most.
+    /// The maximum duration.
     pub longest: SignedDuration,
-    /// Without being used; `None` is as long as they last.
+    /// The maximum time without use; `None` means no idle timeout.
     pub idle: Option<SignedDuration>,
 }
 
-/// When and from where something was last used.
+/// When and from where a session or key was last used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastUse {
-    /// When, on other nodes to the minute.
+    /// When; to the minute for uses on other nodes.
     pub at: Timestamp,
-    /// From where; `None` if it is not known, or was erased.
+    /// The IP address; `None` if unknown or erased.
     pub ip: Option<String>,
 }
 
-/// Notes activity, and says when something was last used.
+/// Records the use of sessions and keys, and reports the last use.
 pub struct CredentialActivity {
     database: Arc<dyn Database>,
     vault: Arc<Vault>,
@@ -54,7 +55,7 @@ pub struct CredentialActivity {
 
 type Key = (OrganizationId, Uuid);
 
-/// A use on this node.
+/// The last use on this node.
 #[derive(Debug, Clone, Copy)]
 struct Known {
     kind: SecretKind,
@@ -62,22 +63,22 @@ struct Known {
     ip: Option<IpAddr>,
     home: OrganizationId,
     person: PersonId,
-    /// The use that was written last.
+    /// The time of the use that was written last.
     written: Option<Timestamp>,
 }
 
 impl CredentialActivity {
-    /// Of this node.
+    /// Creates the recorder of this node.
     pub fn new(database: Arc<dyn Database>, vault: Arc<Vault>, limits: SessionLimits) -> Self {
         Self { database, vault, limits, known: Mutex::default() }
     }
 
-    /// How long sessions last.
+    /// The limits on the duration of a session.
     pub fn limits(&self) -> SessionLimits {
         self.limits
     }
 
-    /// Notes that somebody does something now. Whoever acts as somebody else activity both sessions.
+    /// Notes that a caller is active now. An impersonation marks both sessions as used.
     pub fn note(&self, caller: &Caller, ip: Option<IpAddr>, now: Timestamp) {
         let (home, person) = match caller.impersonator {
             Some(staff) => (OrganizationId::PLATFORM, staff.user),
@@ -97,11 +98,11 @@ impl CredentialActivity {
         }
     }
 
-    /// Whether a session ended because nobody used it. A node that does not know asks the ledger, and is patient with what
-    /// others may not have written yet.
+    /// Whether a session has ended by idle timeout. Without local knowledge, reads the ledger, with some slack for uses
+    /// that other nodes have not written yet.
     ///
     /// # Errors
-    /// If the log's database fails.
+    /// If the database fails.
     pub async fn is_idle(
         &self,
         organization: OrganizationId,
@@ -118,10 +119,10 @@ impl CredentialActivity {
         Ok(stored.iter().all(|it| now.duration_since(it.at) > idle + self.slack()))
     }
 
-    /// The last activity of these.
+    /// The last use of these sessions or keys.
     ///
     /// # Errors
-    /// If the log's database fails, or a key is damaged.
+    /// If the database fails, or a key is damaged.
     pub async fn of(
         &self,
         organization: OrganizationId,
@@ -146,35 +147,35 @@ impl CredentialActivity {
         Ok(activity)
     }
 
-    /// Whether a session that was last used then has ended by now because nobody used it.
+    /// Whether a session with this last use has ended by idle timeout.
     pub fn is_over(&self, last_used_at: Timestamp, now: Timestamp) -> bool {
         self.limits.idle.is_some_and(|idle| now.duration_since(last_used_at) > idle + self.slack())
     }
 
-    /// Writes what was used, again and again.
+    /// Writes pending activity, in a loop.
     pub async fn run(self: Arc<Self>) {
         let mut cleaned = Timestamp::UNIX_EPOCH;
         loop {
             tokio::time::sleep(self.pace()).await;
             let now = Timestamp::now();
             if let Err(error) = self.write(Some(now)).await {
-                tracing::warn!(%error, "last activity could not be noted: they are noted later");
+                tracing::warn!(%error, "last activity could not be written: will retry");
             }
             if now.duration_since(cleaned) > SignedDuration::from_hours(1) {
                 cleaned = now;
                 if let Err(error) = self.database.delete_activity(SecretKind::Session, now - KEPT).await {
-                    tracing::warn!(%error, "old activity could not be forgotten");
+                    tracing::warn!(%error, "old activity could not be deleted: will retry");
                 }
             }
         }
     }
 
-    /// Writes all that was not written yet, as far as time lets; answers whether it did.
+    /// Writes all pending activity within `patience`; returns whether it finished.
     pub async fn shutdown(&self, patience: Duration) -> bool {
         matches!(tokio::time::timeout(patience, self.write(None)).await, Ok(Ok(())))
     }
 
-    /// Writes the activity that are due, or all.
+    /// Writes the activity that is due, or all.
     async fn write(&self, now: Option<Timestamp>) -> Result<(), VaultError> {
         let is_due = |known: &Known| match known.written {
             None => true,
@@ -209,7 +210,7 @@ impl CredentialActivity {
         Ok(())
     }
 
-    /// What was written and is old is asked of the ledger, should it be used again.
+    /// Removes old, written entries from memory: the ledger has them.
     fn forget(&self, now: Option<Timestamp>) {
         let Some(now) = now else { return };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -220,17 +221,17 @@ impl CredentialActivity {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
     }
 
-    /// How exact the times in the ledger are: an eighth of how long sessions last unused, and a minute at the most.
+    /// The resolution of the times in the ledger: an eighth of the idle timeout, at most a minute.
     fn resolution(&self) -> SignedDuration {
         self.limits.idle.map_or(RESOLUTION, |idle| RESOLUTION.min(idle / 8))
     }
 
-    /// After what time it is looked again what is to be written.
+    /// The interval between two writes.
     fn pace(&self) -> Duration {
         (self.resolution() / 4).unsigned_abs()
     }
 
-    /// How much later than in the ledger something may have been used on another node.
+    /// How far the ledger may lag behind uses on other nodes.
     fn slack(&self) -> SignedDuration {
         (self.resolution() + self.resolution() / 4) * 2
     }

@@ -1,14 +1,14 @@
-//! Import of users: a file of people becomes accounts, line by line, and may be begun again at any time.
+//! Import of users: a file of people becomes accounts, line by line; an import can be repeated at any time.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `sheet.rs` | from bytes to records: encoding, delimiter, quotation marks, header |
-//! | `person.rs` | from a record to a person, or what is wrong with it |
-//! | `run.rs` | from people to accounts, many at a time |
+//! | `person.rs` | from a record to a person, or its faults |
+//! | `run.rs` | from people to accounts, concurrently |
 //! | `job.rs` | an import as a job |
 //!
-//! The id of an account follows from its address, and the address is claimed in the append that makes the account. So an
-//! import that is repeated, continued after a crash, or raced by another makes no second account.
+//! The id of an account is derived from its email address, and the address is claimed in the append that creates the
+//! account. So an import that is repeated, resumed after a crash, or concurrent with another creates no second account.
 
 mod job;
 mod person;
@@ -24,7 +24,7 @@ use porttask_domain::{Meta, OrganizationId, UserId};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    job::{IMPORT_USERS, ImportJobs, OrderedImport},
+    job::{IMPORT_USERS, ImportJobs, RequestedImport},
     person::{Person, role_named},
     run::{Import, ImportError},
     sheet::{MAX_LINES, Unreadable, count, read},
@@ -36,26 +36,26 @@ pub use self::{
 pub enum Column {
     /// The person's full name.
     Name,
-    /// Their mail address.
+    /// Their email address.
     Email,
-    /// What they will be.
+    /// Their role.
     Role,
-    /// How far they may go with tickets, within their role.
+    /// Their access to tickets, within their role.
     Tickets,
-    /// How far they may go with invoices, within their role.
+    /// Their access to invoices, within their role.
     Invoices,
-    /// How far they may go with reports, within their role.
+    /// Their access to reports, within their role.
     Reports,
-    /// How far they may go in administration, within their role.
+    /// Their access to administration, within their role.
     Administration,
 }
 
 impl Column {
-    /// All that are known.
+    /// All columns.
     pub const ALL: [Self; 7] =
         [Self::Name, Self::Email, Self::Role, Self::Tickets, Self::Invoices, Self::Reports, Self::Administration];
 
-    /// As it stands in the header.
+    /// Its name in the header.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Name => "name",
@@ -75,23 +75,23 @@ impl fmt::Display for Column {
     }
 }
 
-/// What is wrong with a line. The values of the line are not repeated.
+/// What is wrong with a line. Never includes values of the line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// In which column; `None` if it is the line as a whole.
+    /// The column; `None` if it concerns the whole line.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub field: Option<Column>,
-    /// What is wrong, for people.
+    /// What is wrong, in words.
     pub reason: String,
 }
 
 impl Fault {
-    /// In a column.
+    /// A fault in a column.
     pub(crate) fn at(field: Column, reason: impl Into<String>) -> Self {
         Self { field: Some(field), reason: reason.into() }
     }
 
-    /// Of the line as a whole.
+    /// A fault of the whole line.
     pub(crate) fn of_line(reason: impl Into<String>) -> Self {
         Self { field: None, reason: reason.into() }
     }
@@ -100,29 +100,29 @@ impl Fault {
 /// A line of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Where it begins: the header is line 1.
+    /// The line number at which it starts: the header is line 1.
     pub number: u64,
-    /// The person, or all that is wrong.
+    /// The person, or all faults.
     pub content: Result<Person, Vec<Fault>>,
 }
 
-/// How many faults of a line a report tells: it is kept in the log's database.
+/// Maximum faults of a line in a report, which is stored in the database.
 pub const MOST_FAULTS: usize = 3;
 
-/// What became of a line, in a word.
+/// The result of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineResult {
-    /// There is a new account.
+    /// An account was created.
     Registered,
-    /// There is an account with this address already; it stays as it is.
+    /// An account with this email address already exists; it is unchanged.
     Unchanged,
-    /// There is none.
+    /// No account was created.
     Rejected,
 }
 
 impl LineResult {
-    /// The word.
+    /// Its stable name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Registered => "registered",
@@ -132,19 +132,19 @@ impl LineResult {
     }
 }
 
-/// What became of a line. Tells nothing of what stands in it.
+/// The report on a line. Never includes values of the line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineReport {
-    /// Which line.
+    /// The line number.
     pub line: u64,
-    /// What became of it.
+    /// Its result.
     pub result: LineResult,
     /// The account.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub user: Option<UserId>,
-    /// An invitation was sent.
+    /// Whether an invitation was sent.
     pub invited: bool,
-    /// Why an invitation was not sent although it was asked for.
+    /// Why a requested invitation was not sent.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub not_invited: Option<String>,
     /// Why it was rejected: the first [`MOST_FAULTS`] reasons.
@@ -153,28 +153,28 @@ pub struct LineReport {
 }
 
 impl LineReport {
-    /// Of a line of which nothing came.
+    /// The report on a rejected line.
     pub(crate) fn rejected(line: u64, mut faults: Vec<Fault>) -> Self {
         faults.truncate(MOST_FAULTS);
         Self { line, result: LineResult::Rejected, user: None, invited: false, not_invited: None, faults }
     }
 }
 
-/// What is to be done with a file.
+/// How to import a file.
 #[derive(Debug, Clone)]
-pub struct ImportOrder {
-    /// Where the accounts are made.
+pub struct ImportRequest {
+    /// The organization of the accounts.
     pub organization: OrganizationId,
-    /// Who ordered it. By its request id, accounts that an earlier attempt made are recognised.
+    /// Who requested it. Accounts created by an earlier attempt are recognised by its request id.
     pub meta: Meta,
-    /// Whether this order may have been begun before.
+    /// Whether this import may have been started before.
     pub is_retry: bool,
-    /// Invite everybody who has not been invited yet.
+    /// Whether to invite everybody who has not been invited yet.
     pub send_invitations: bool,
-    /// When the invitations end. Must be the same in every attempt.
+    /// When the invitations expire. Must be the same in every attempt.
     pub invitations_expire_at: Timestamp,
-    /// How many invitations the organization may send in a day.
+    /// Maximum invitations of the organization per day.
     pub invitations_per_day: u32,
-    /// Judge everything, record nothing.
+    /// Whether to validate everything and record nothing.
     pub dry_run: bool,
 }

@@ -1,7 +1,7 @@
-//! Links that prove something: that somebody was invited, or may set the platform up.
+//! Signed links: for setup, invitations, password resets and address changes.
 //!
-//! A link is not stored anywhere: it says what it is good for, until when, and carries a keyed hash of that. Whoever may
-//! hand it out computes it anew. It is good once because what it is good for can happen once.
+//! A link is not stored: it carries its purpose and expiry with a keyed hash over both, so it can be recomputed
+//! whenever it is sent. It can be redeemed only once because its effect can happen only once.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
@@ -11,29 +11,29 @@ use porttask_runtime::vault::{Vault, VaultError};
 use sha2::Sha256;
 use uuid::Uuid;
 
-/// How long a link to set another password is good.
+/// How long a password reset link is valid.
 pub const PASSWORD_RESET: SignedDuration = SignedDuration::from_hours(1);
-/// How long a link to confirm an address is good.
+/// How long a link to confirm an email address is valid.
 pub const ADDRESS_CHANGE: SignedDuration = SignedDuration::from_hours(24);
 
 const CONTENT_BYTES: usize = 1 + 16 + 16 + 8 + 8;
 const MAC_BYTES: usize = 32;
 
-/// What a link is good for.
+/// The purpose of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// To become the first super admin.
+    /// Become the first super admin.
     Setup,
-    /// To take up an invitation.
+    /// Accept an invitation.
     Invitation,
-    /// To set another password.
+    /// Set a new password.
     PasswordReset,
-    /// To confirm an address.
+    /// Confirm an email address.
     AddressChange,
 }
 
 impl Purpose {
-    /// As it stands in the address: the page that takes the link up.
+    /// The path of the page that redeems the link.
     pub const fn page(self) -> &'static str {
         match self {
             Self::Setup => "setup",
@@ -53,33 +53,33 @@ impl Purpose {
     }
 }
 
-/// What a link says.
+/// The content of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
-    /// What it is good for.
+    /// Its purpose.
     pub purpose: Purpose,
-    /// Where.
+    /// The organization.
     pub organization: OrganizationId,
-    /// For whom.
+    /// The UUID of the user.
     pub subject: Uuid,
-    /// Which of several links for the same: the version of the subject that it was made for.
+    /// The number of the link among those with the same purpose, such as that of the invitation.
     pub generation: u64,
-    /// Until when, in whole seconds.
+    /// When it expires, in whole seconds.
     pub expires_at: Timestamp,
 }
 
-/// A text that is no link of ours for this purpose, or not any more.
+/// Why a link is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLink {
-    /// It was not made here, or for something else.
-    #[error("the link is not valid: copy it whole, or ask for a new one")]
+    /// It was not issued here, or has another purpose.
+    #[error("the link is not valid: copy it completely, or request a new one")]
     Unknown,
-    /// Its time is over.
-    #[error("the link has expired: ask for a new one")]
+    /// It has expired.
+    #[error("the link has expired: request a new one")]
     Expired,
 }
 
-/// Makes and reads links.
+/// Creates and verifies links.
 #[derive(Clone)]
 pub struct Links {
     key: Hmac<Sha256>,
@@ -87,16 +87,16 @@ pub struct Links {
 }
 
 impl Links {
-    /// Links to this address, without a slash at its end.
+    /// Opens the service, for links to this base URL.
     ///
     /// # Errors
-    /// If the key of links cannot be had.
+    /// If the key of links is unavailable.
     pub async fn open(vault: &Vault, public_url: &str) -> Result<Self, VaultError> {
         let public_url = public_url.trim_end_matches('/').to_owned();
         Ok(Self { key: vault.authenticator("links").await?, public_url })
     }
 
-    /// The address to be opened. The token stands behind `#`, so that no server and no log on the way sees it.
+    /// The URL of a link. The token is in the fragment, so that no server or log on the way sees it.
     pub fn address(&self, link: &Link) -> String {
         format!("{}/{}#token={}", self.public_url, link.purpose.page(), self.token(link))
     }
@@ -114,10 +114,10 @@ impl Links {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// What a token says, if it was made here for this purpose and its time is not over.
+    /// Verifies a token: it must be issued here, for this purpose, and not expired.
     ///
     /// # Errors
-    /// Which of that does not hold.
+    /// Which of these conditions does not hold.
     pub fn read(&self, token: &str, purpose: Purpose, now: Timestamp) -> Result<Link, InvalidLink> {
         if token.len() > 2 * (CONTENT_BYTES + MAC_BYTES) {
             return Err(InvalidLink::Unknown);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_read_as_it_was_made_until_it_expires() {
+    fn a_link_round_trips_until_it_expires() {
         let links = links(b"one");
         let token = links.token(&invitation());
         assert_eq!(links.read(&token, Purpose::Invitation, second(99)), Ok(invitation()));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_made_for_something_else_or_elsewhere_or_was_changed_is_no_link() {
+    fn links_with_another_purpose_or_key_and_altered_links_are_rejected() {
         let here = links(b"one");
         let token = here.token(&invitation());
         assert_eq!(here.read(&token, Purpose::Setup, second(1)), Err(InvalidLink::Unknown));

@@ -1,10 +1,10 @@
-//! The mails of the module: invitations, links and notices for users, and reminders of accounts.
+//! The mails of the module: invitations, links and notices for users, and account reminders.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `user.rs` | mails to a user about the account |
 //! | `reminder.rs` | a mail that lists the accounts with an email address |
-//! | `texts.rs`, `english.rs` | what they say |
+//! | `texts.rs`, `english.rs` | their texts |
 
 mod english;
 mod reminder;
@@ -19,7 +19,7 @@ use self::{reminder::ReminderMails, user::UserMails};
 use super::{accounts::Accounts, links::Links};
 use crate::mail::{AnyMails, boxed};
 
-/// The name of the platform where no organization is meant.
+/// The name shown where no organization is concerned.
 const PLATFORM_NAME: &str = "PortTask";
 
 /// All mails of the module.

@@ -1,22 +1,22 @@
-//! Who calls, and how people get in.
+//! Authentication and accounts: callers, sign-in, invitations, imports.
 //!
 //! | module | what it owns |
 //! |---|---|
 //! | [`account_reminders`] | mails that list the accounts with an email address |
-//! | [`access`] | from a token to permissions that hold now |
-//! | [`accounts`] | which accounts an email address means |
+//! | [`access`] | from a token to the caller's current permissions |
+//! | [`accounts`] | lookup of accounts by email address |
 //! | [`credential_activity`] | when and from where sessions and keys were last used |
-//! | [`attempts`] | how often somebody may try to sign in |
-//! | [`import`] | users from a file |
-//! | [`invitations`] | how many people are invited, and how long an invitation lasts |
-//! | [`links`] | links that prove something: an invitation, the first sign-in |
-//! | [`mails`] | what is mailed to users |
-//! | [`organizations`] | which organization is meant |
-//! | [`password_resets`] | links for people who have lost their passwords |
-//! | [`passwords`] | hashes of passwords, and the work that an attempt costs |
+//! | [`attempts`] | rate limits on sign-in attempts |
+//! | [`import`] | import of users from a file |
+//! | [`invitations`] | limits on invitations: how many per day, and their lifetime |
+//! | [`links`] | signed links: setup, invitations, password resets, address changes |
+//! | [`mails`] | mails to users |
+//! | [`organizations`] | lookup of organizations and users, and the status check |
+//! | [`password_resets`] | links for forgotten passwords |
+//! | [`passwords`] | password hashing, with bounded concurrency |
 //! | [`setup`] | the platform's organization and its first super admin |
 //! | [`sign_in`] | from an email address and a password to a session |
-//! | [`staff`] | by which number organizations see the platform's staff |
+//! | [`staff`] | staff numbers: pseudonyms of the platform's staff |
 
 pub mod access;
 pub mod account_reminders;

@@ -1,4 +1,4 @@
-//! Which organization is meant, which of its users, and what its status allows.
+//! Lookup of organizations and users, and the check of what the organization's status allows.
 
 use async_trait::async_trait;
 use porttask_domain::{
@@ -12,7 +12,8 @@ use porttask_runtime::{
     vault::Vault,
 };
 
-/// The status of the organization allows what the request needs. The platform's own has none, nor has one that is created.
+/// Requires that the organization's status allows the request. Skipped for the platform's organization and for new
+/// ones.
 pub struct StatusAllows;
 
 #[async_trait]
@@ -26,7 +27,7 @@ impl Precondition for StatusAllows {
     }
 }
 
-/// An organization by its id or its domain; `None` if there is none.
+/// The organization with this id or domain; `None` if it does not exist.
 ///
 /// # Errors
 /// If the log fails.
@@ -39,7 +40,7 @@ pub async fn named(database: &dyn Database, vault: &Vault, name: &str) -> Result
     Ok(database.holder(&key).await?.and_then(|id| id.parse().ok()))
 }
 
-/// The user of an organization who has this address; `None` if nobody has it.
+/// The user of an organization with this email address; `None` if there is no such user.
 ///
 /// # Errors
 /// If the log fails.

@@ -1,4 +1,4 @@
-//! Letting people in who have lost their passwords: a link by mail, by which they set another one.
+//! Forgotten passwords: a link by mail to set a new one.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use tokio::sync::Semaphore;
 
 use crate::identity::{accounts::Accounts, links::PASSWORD_RESET};
 
-/// How many requests are looked at at a time.
+/// Requests processed concurrently.
 const AT_ONCE: usize = 8;
-/// How many may wait; those beyond are forgotten, and whoever gets no mail asks again.
+/// Maximum pending requests; further ones are dropped, and the user can request again.
 const WAITING: usize = 1_000;
-/// To how many accounts of one person links are sent.
+/// Maximum accounts of one person that links are sent to.
 const MOST_ACCOUNTS: usize = 20;
 
-/// Sends links to people who have lost their passwords.
+/// Sends links to users who forgot their passwords.
 pub struct PasswordResets {
     accounts: Accounts,
     executor: Arc<Executor>,
@@ -27,31 +27,31 @@ pub struct PasswordResets {
     at_once: Semaphore,
 }
 
-/// Somebody who has lost their password, as far as they say.
+/// A password reset request by an unauthenticated client.
 pub struct Forgetful {
-    /// Their address.
+    /// The email address.
     pub email: String,
-    /// The id or domain of an organization; without one, all their accounts are meant.
+    /// The id or domain of an organization; `None` means all accounts with the address.
     pub organization: Option<String>,
-    /// The address from which they ask.
+    /// The IP address of the client.
     pub ip: Option<String>,
-    /// What their device says that it is.
+    /// The user agent, as sent by the client.
     pub user_agent: Option<String>,
-    /// The request.
+    /// The id of the request.
     pub request_id: Option<String>,
 }
 
 impl PasswordResets {
-    /// Of this node.
+    /// Creates the service of this node.
     pub fn new(accounts: Accounts, executor: Arc<Executor>) -> Self {
         let (waiting, at_once) = (Arc::new(Semaphore::new(WAITING)), Semaphore::new(AT_ONCE));
         Self { accounts, executor, waiting, at_once }
     }
 
-    /// Takes a request; it is looked at in the background, so that whoever asks learns nothing from the time it takes.
+    /// Accepts a request; it is processed in the background, so that response times reveal nothing.
     pub fn take(self: &Arc<Self>, request: Forgetful, now: Timestamp) {
         let Ok(waiting) = Arc::clone(&self.waiting).try_acquire_owned() else {
-            tracing::warn!("too many requests for new passwords wait: some are forgotten");
+            tracing::warn!("too many pending password reset requests: dropping one");
             return;
         };
         let resets = Arc::clone(self);
@@ -65,14 +65,14 @@ impl PasswordResets {
     async fn look(&self, request: &Forgetful, now: Timestamp) {
         let found = self.accounts.meant(&request.email, request.organization.as_deref(), MOST_ACCOUNTS).await;
         let accounts = found.unwrap_or_else(|error| {
-            tracing::error!(%error, "a request for a new password was not looked at");
+            tracing::error!(%error, "a password reset request failed");
             Vec::new()
         });
         for (organization, user) in accounts {
             match self.send(organization, user, request, now).await {
-                // Whoever cannot sign in anyway gets no mail.
+                // Users who cannot sign in anyway get no mail.
                 Ok(()) | Err(ExecuteError::Rejected(_)) => {}
-                Err(error) => tracing::error!(%error, "a link for a new password was not sent"),
+                Err(error) => tracing::error!(%error, "a password reset link could not be requested"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Passwords: their hashes, and the one piece of work that an attempt costs.
+//! Password hashing and comparison, with bounded concurrency; every attempt costs the same work.
 
 mod common;
 
@@ -20,49 +20,49 @@ use subtle::ConstantTimeEq;
 use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 
-/// The longest password that is compared, in bytes: once they might have 200 characters.
+/// The maximum length of a password that is compared, in bytes: the limit used to be 200 characters.
 const LONGEST: usize = 800;
-/// How many attempts may wait for each one that is at work.
+/// Maximum waiting attempts per running one.
 const WAITING_PER_PERMIT: usize = 32;
 
-/// What a password is compared with if there is none: the same work for an unknown user. No password has this hash that
-/// anybody could find.
+/// The hash to compare with for an unknown user, so that the work is the same. No feasible password has this hash.
 const NOBODY: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// A password that is good enough to be set.
+/// A password that is strong enough to be set.
 #[derive(Clone)]
 pub struct NewPassword(String);
 
-/// Why a password is not accepted.
+/// Why a new password is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
-    /// It is short.
+    /// It is too short.
     #[error("must have at least {} characters", NewPassword::MIN_CHARACTERS)]
     Short,
-    /// It is absurdly long.
+    /// It is too long.
     #[error("must have at most {} characters", NewPassword::MAX_CHARACTERS)]
     Long,
-    /// It is made of very few characters.
+    /// It has too few different characters.
     #[error("must have at least {} different characters", NewPassword::MIN_DIFFERENT)]
     Simple,
-    /// Many people have it.
-    #[error("is one of the most common passwords: choose one that nobody else has")]
+    /// It is a common password.
+    #[error("is one of the most common passwords: choose a less common one")]
     Common,
-    /// It is the address or the name of its user.
-    #[error("must not be the user's own name or address")]
+    /// It is the email address or the name of its user.
+    #[error("must not be the user's own name or email address")]
     OwnName,
 }
 
 impl NewPassword {
-    /// The shortest password, in characters.
+    /// The minimum length, in characters.
     pub const MIN_CHARACTERS: usize = 12;
-    /// The longest password, in characters.
+    /// The maximum length, in characters.
     pub const MAX_CHARACTERS: usize = 128;
-    /// The fewest different characters.
+    /// The minimum number of different characters.
     pub const MIN_DIFFERENT: usize = 5;
 
-    /// A password for somebody with these names and addresses. Length counts, kinds of characters do not (NIST SP 800-63B).
+    /// Validates a password for a user with these names and addresses. Requires length, not kinds of characters
+    /// (NIST SP 800-63B).
     ///
     /// # Errors
     /// Why it is not accepted.
@@ -92,26 +92,26 @@ impl NewPassword {
     }
 }
 
-/// The same password, however the keyboard composes its letters.
+/// Normalizes a password (NFC), because keyboards compose characters differently.
 fn composed(text: &str) -> String {
     text.nfc().collect()
 }
 
-/// Why no password was hashed or compared.
+/// Why a password was not hashed or compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
-    /// More attempts wait than can be looked at.
-    #[error("too many sign-ins at once: retry after a pause")]
+    /// Too many attempts are waiting.
+    #[error("too many concurrent sign-ins: retry after a pause")]
     Overloaded,
-    /// The operating system gives no random numbers or no thread.
+    /// The operating system provides no random numbers or no thread.
     #[error("a password cannot be hashed: {0}")]
     Failed(String),
-    /// The log's database failed.
+    /// The database failed.
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
-/// Hashes and compares passwords: argon2id, as many at a time as there are processors.
+/// Hashes and compares passwords with argon2id, one at a time per processor.
 pub struct Passwords {
     database: Arc<dyn Database>,
     permits: Arc<Semaphore>,
@@ -122,21 +122,21 @@ pub struct Passwords {
     done: AtomicU64,
 }
 
-/// What there is to do.
+/// The current load and the totals since start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
-    /// How many passwords are being hashed.
+    /// Passwords being hashed.
     pub at_work: u64,
-    /// How many wait.
+    /// Attempts waiting.
     pub waiting: u64,
-    /// How many were refused since the beginning, because too many waited.
+    /// Attempts rejected since start because too many were waiting.
     pub rejected: u64,
-    /// How many were hashed since the beginning.
+    /// Passwords hashed since start.
     pub done: u64,
 }
 
 impl Passwords {
-    /// Those of this ledger.
+    /// Hashes and compares passwords of this database.
     pub fn new(database: Arc<dyn Database>) -> Self {
         let parallel = std::thread::available_parallelism().map_or(1, usize::from);
         let waiting = Arc::new(Semaphore::new(parallel * (1 + WAITING_PER_PERMIT)));
@@ -145,7 +145,7 @@ impl Passwords {
         Self { database, permits, waiting, memory: Arc::default(), parallel, rejected, done }
     }
 
-    /// What there is to do now.
+    /// The current load.
     pub fn load(&self) -> Load {
         let at_work = self.parallel.saturating_sub(self.permits.available_permits());
         let all = self.parallel * (1 + WAITING_PER_PERMIT);
@@ -154,10 +154,10 @@ impl Passwords {
         Load { at_work: at_work as u64, waiting: waiting as u64, rejected, done }
     }
 
-    /// What enters the ledger when somebody sets their password.
+    /// Hashes a new password, for storage in the ledger.
     ///
     /// # Errors
-    /// If too many wait, or it cannot be hashed.
+    /// If too many attempts are waiting, or it cannot be hashed.
     pub async fn secret(
         &self,
         organization: OrganizationId,
@@ -168,10 +168,10 @@ impl Passwords {
         Ok(NewSecret { id: secret_id(organization, user), hash: hash.into_bytes() })
     }
 
-    /// Whether it is the password of this user; for nobody the same work is done, and the answer is no.
+    /// Whether it is the password of this user. For `None`, does the same work and returns `false`.
     ///
     /// # Errors
-    /// If too many wait, or the log's database fails.
+    /// If too many attempts are waiting, or the database fails.
     pub async fn is_right(
         &self,
         user: Option<(OrganizationId, UserId)>,
@@ -184,7 +184,7 @@ impl Passwords {
         let kept = kept.and_then(|hash| String::from_utf8(hash).ok());
         let is_known = kept.is_some();
         let against = kept.unwrap_or_else(|| NOBODY.to_owned());
-        // What is absurdly long is no password of anybody's; it must not cost more than others.
+        // An absurdly long password is always wrong, and must not cost more than others.
         let is_sane = password.len() <= LONGEST;
         let password = if is_sane { composed(password) } else { String::new() };
         let memory = Arc::clone(&self.memory);
@@ -200,7 +200,7 @@ impl Passwords {
         Ok(is_equal && is_known && is_sane)
     }
 
-    /// Does expensive work on a thread of its own, bounded.
+    /// Runs expensive work on a blocking thread, with bounded concurrency.
     async fn at_work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
         let _waiting = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
             self.rejected.fetch_add(1, Ordering::Relaxed);
@@ -209,7 +209,7 @@ impl Passwords {
         let failed = |error: String| PasswordError::Failed(error);
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|error| failed(error.to_string()))?;
         let done = tokio::task::spawn_blocking(move || {
-            // Held until the work is done, also if nobody waits for it any more.
+            // Held until the work is done, even if the caller has gone.
             let _permit = permit;
             work()
         });
@@ -223,13 +223,13 @@ fn secret_id(organization: OrganizationId, user: UserId) -> SecretId {
     SecretId { organization, owner: user.0, kind: SecretKind::Password }
 }
 
-/// With the parameters that OWASP recommends: 19 MiB, two passes, one lane, which are the crate's own.
+/// With the parameters that OWASP recommends (19 MiB, two passes, one lane), which are the crate's defaults.
 fn hash(password: &[u8]) -> Result<String, PasswordError> {
     let hash: Result<PasswordHash, _> = Argon2::default().hash_password(password);
     hash.map(|hash| hash.to_string()).map_err(|error| PasswordError::Failed(error.to_string()))
 }
 
-/// Whether it is the password with this hash, with its parameters, in memory that grows to what they need.
+/// Whether the password has this hash, using the hash's parameters; `memory` grows to what they need.
 fn verify(hash: &str, password: &[u8], memory: &mut Vec<Block>) -> bool {
     let again = || {
         let kept = PasswordHash::new(hash).ok()?;
@@ -246,8 +246,7 @@ fn verify(hash: &str, password: &[u8], memory: &mut Vec<Block>) -> bool {
     again().unwrap_or(false)
 }
 
-/// The 19 MiB that each comparison needs, kept from one to the next while there is a next: to get and to clear them costs
-/// a twentieth of the work.
+/// A pool of the 19 MiB buffers that comparisons need: allocating and clearing one costs a twentieth of the work.
 #[derive(Default)]
 struct Memory(Mutex<Vec<Vec<Block>>>);
 
@@ -260,7 +259,7 @@ impl Memory {
         self.lock().push(blocks);
     }
 
-    /// Gives back what nobody needs who is at work.
+    /// Frees buffers beyond the number of running comparisons.
     fn rest(&self, at_work: usize) {
         let mut kept = self.lock();
         let needed = at_work.min(kept.len());
@@ -277,18 +276,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hash_knows_its_password_and_no_other() {
-        // What another password left there does not matter.
+    fn a_hash_matches_only_its_password() {
+        // The contents of a reused buffer do not matter.
         let memory = &mut Vec::new();
         let hashed = hash("correct horse battery".as_bytes()).unwrap();
         assert!(hashed.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && hashed.len() <= 200, "{hashed}");
         assert!(verify(&hashed, "correct horse battery".as_bytes(), memory));
         assert!(!verify(&hashed, "correct horse batterx".as_bytes(), memory));
-        assert!(!verify("no hash", b"x", memory));
+        assert!(!verify("not a hash", b"x", memory));
     }
 
     #[test]
-    fn nobody_costs_what_somebody_costs() {
+    fn unknown_users_cost_the_same_as_known_ones() {
         let (nobody, somebody) = (PasswordHash::new(NOBODY).unwrap(), hash(b"correct horse battery").unwrap());
         let somebody = PasswordHash::new(&somebody).unwrap();
         assert_eq!(
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn length_makes_a_password() {
+    fn passwords_are_validated() {
         let new = |text: &str| NewPassword::new(text, &["ana.souza@acme.example", "Ana Souza Quillfeather"]).err();
         assert_eq!(new("correct horse"), None);
         assert_eq!(new("пароль на море"), None);

@@ -1,4 +1,4 @@
-//! The beginning of an installation: the platform's own organization, and its first super admin.
+//! Setup of an installation: the platform's own organization, and its first super admin.
 
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
@@ -16,20 +16,20 @@ use crate::identity::{
     passwords::{NewPassword, PasswordError, Passwords},
 };
 
-/// How long a link for the first super admin is good.
+/// How long a setup link is valid.
 const LINK: SignedDuration = SignedDuration::from_hours(1);
 
-/// Who is to be the first super admin.
+/// The first super admin.
 pub struct FirstSuperAdmin {
     /// Their name.
     pub name: PersonName,
-    /// Their address.
+    /// Their email address.
     pub email: EmailAddress,
     /// Their password.
     pub password: NewPassword,
 }
 
-/// Why an installation cannot be begun.
+/// Why an installation cannot be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SetupError {
     /// The password cannot be hashed.
@@ -40,7 +40,7 @@ pub enum SetupError {
     Execute(#[from] ExecuteError),
 }
 
-/// Makes the platform's organization, if it was not made yet.
+/// Creates the platform's organization, if it does not exist.
 ///
 /// # Errors
 /// If it cannot be recorded.
@@ -53,13 +53,13 @@ pub async fn make_platform(
     if organization.status().is_some() {
         return Ok(());
     }
-    // The platform tries nothing.
+    // The platform has no trial.
     let create = organization::Command::Create { name, domain, trial_ends_at: Timestamp::MAX };
     let request = Request::new(OrganizationId::PLATFORM, Meta::by(Actor::Operator));
     executor.execute::<Organization>(OrganizationId::PLATFORM, create, &request).await.map(drop)
 }
 
-/// A link by which somebody becomes the first super admin; `None` if there was one already.
+/// A link to become the first super admin; `None` if there already is one.
 ///
 /// # Errors
 /// If the log fails.
@@ -76,7 +76,7 @@ pub async fn link(executor: &Executor, now: Timestamp) -> Result<Option<Link>, E
     Ok(user.status().is_none().then_some(link))
 }
 
-/// Makes somebody the first super admin, if there was none yet. Answers whether it was done.
+/// Creates the first super admin, if there is none. Returns whether it was created.
 ///
 /// # Errors
 /// If it cannot be recorded.

@@ -1,6 +1,6 @@
-//! Signing in: from an address and a password to a session.
+//! Sign-in: from an email address and a password to a session.
 //!
-//! Every attempt costs the same and, if it fails, is answered alike, whether there is such an account or not.
+//! Every attempt costs the same and, if it fails, gets the same response, whether the account exists or not.
 
 use std::{
     net::IpAddr,
@@ -37,66 +37,63 @@ use crate::{
     },
 };
 
-/// What the token of a device begins with.
+/// The prefix of device tokens.
 const DEVICE: &str = "ptd_";
-/// After how many seconds an unknown device may look again whether an account is below its ceiling.
+/// Retry-After in seconds for unknown devices when an account is above its ceiling.
 const ABOVE_CEILING: u32 = 3_600;
-/// What somebody says who they are.
+/// A sign-in attempt.
 #[derive(Clone)]
 pub struct Attempt {
-    /// Their address.
+    /// The email address.
     pub email: String,
-    /// Their password.
+    /// The password.
     pub password: String,
-    /// Where their account is: the id or the domain of an organization. Needed by whoever has several accounts with one
-    /// address.
+    /// The id or domain of the organization. Required for users with several accounts under one address.
     pub organization: Option<String>,
-    /// What their device was given when they signed in before: no credential, only a sign that they may have been here.
+    /// The device token of an earlier sign-in: not a credential, only a hint that the device is known.
     pub device_token: Option<String>,
-    /// The address from which they come.
+    /// The IP address of the client.
     pub ip: Option<IpAddr>,
-    /// What their device says that it is.
+    /// The user agent, as sent by the client.
     pub user_agent: Option<String>,
-    /// The request.
+    /// The id of the request.
     pub request_id: Option<String>,
 }
 
-/// Somebody who is signed in now.
+/// A successful sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedIn {
-    /// What proves it from now on.
+    /// The token of the session.
     pub token: Token,
     /// The session.
     pub session: SessionId,
-    /// Whose session it is.
+    /// The user.
     pub user: UserId,
-    /// When it ends at the latest.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// What makes their device known.
+    /// The token that identifies the device in later attempts.
     pub device_token: String,
 }
 
-/// Why somebody is not signed in.
+/// Why a sign-in failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignInError {
-    /// Address, password and organization do not belong together. Nobody learns which of them is wrong.
-    #[error(
-        "the address or the password is wrong; if you have accounts in several organizations, say which one you mean"
-    )]
+    /// Address, password and organization do not match. Which of them is wrong is not disclosed.
+    #[error("wrong email address or password; if you have accounts in several organizations, specify the organization")]
     Wrong,
-    /// The password is right, and the organization is locked out.
+    /// The password is right, but the organization is suspended or deactivated.
     #[error("{0}")]
     Rejected(Rejected),
-    /// There were too many attempts; the next one is looked at after so many seconds.
-    #[error("too many attempts to sign in: go on in {0} s, or set a new password by mail")]
+    /// There were too many attempts; retry after this many seconds.
+    #[error("too many sign-in attempts: retry after {0} s, or reset your password by mail")]
     TooOften(u32),
-    /// More attempts wait than can be looked at.
-    #[error("too many sign-ins at once: retry after a pause")]
+    /// Too many attempts are waiting.
+    #[error("too many concurrent sign-ins: retry after a pause")]
     Overloaded,
-    /// It could not be found out.
+    /// Sign-in itself failed.
     #[error("{0}")]
     Failed(ExecuteError),
-    /// It could not be found out: a password could not be compared, or a read model not be read.
+    /// A password could not be compared, or a read model could not be read.
     #[error("{0}")]
     Unavailable(String),
 }
@@ -126,20 +123,20 @@ impl From<PasswordError> for SignInError {
     }
 }
 
-/// How attempts to sign in have ended since the beginning.
+/// Counters of sign-in outcomes since start.
 #[derive(Debug, Default)]
 pub struct Outcomes {
-    /// Somebody was let in.
+    /// The sign-in succeeded.
     pub succeeded: AtomicU64,
-    /// It was refused, whether there is such an account or not.
+    /// It was rejected, whether the account exists or not.
     pub rejected: AtomicU64,
-    /// It was refused because there is no such account, or there are several.
+    /// It was rejected because the account does not exist, or is ambiguous.
     pub unknown: AtomicU64,
-    /// It was not looked at, because there were too many.
+    /// It was not checked, because there were too many attempts.
     pub too_often: AtomicU64,
 }
 
-/// Signs people in.
+/// Signs users in.
 pub struct SignIn {
     accounts: Accounts,
     access: Arc<Access>,
@@ -149,15 +146,15 @@ pub struct SignIn {
     attempts: Arc<Attempts>,
     account_reminders: AccountReminders,
     outcomes: Arc<Outcomes>,
-    /// What makes devices known.
+    /// The key that authenticates device tokens.
     devices: Hmac<Sha256>,
 }
 
 impl SignIn {
-    /// Of this node.
+    /// Opens the service of this node.
     ///
     /// # Errors
-    /// If a key cannot be had.
+    /// If a key is unavailable.
     pub async fn open(
         accounts: Accounts,
         (executor, vault): (Arc<Executor>, &Vault),
@@ -171,15 +168,15 @@ impl SignIn {
         Ok(Self { accounts, access, passwords, denial_log, executor, attempts, account_reminders, outcomes, devices })
     }
 
-    /// How attempts have ended.
+    /// The counters of outcomes.
     pub fn outcomes(&self) -> Arc<Outcomes> {
         Arc::clone(&self.outcomes)
     }
 
-    /// Signs somebody in.
+    /// Signs a user in.
     ///
     /// # Errors
-    /// Why not.
+    /// Why the sign-in failed.
     pub async fn sign_in(&self, attempt: Attempt, now: Timestamp) -> Result<SignedIn, SignInError> {
         let signed_in = self.look_at(attempt, now).await;
         let outcome = match &signed_in {
@@ -194,9 +191,9 @@ impl SignIn {
 
     async fn look_at(&self, attempt: Attempt, now: Timestamp) -> Result<SignedIn, SignInError> {
         let meant = self.accounts.meant(&attempt.email, attempt.organization.as_deref(), 2).await?;
-        // The one account that is meant, if there is exactly one.
+        // The account, if it is unambiguous.
         let account = if let [account] = meant[..] { Some(account) } else { None };
-        // For nobody, the same is looked up.
+        // Without an account, the same lookups are made for a nonexistent one.
         let (home, id) = account.unwrap_or((OrganizationId::PLATFORM, UserId(Uuid::max())));
         let (state, _) = self.executor.load::<User>(home, id).await.map_err(SignInError::Failed)?;
         let trying = self.attempts.by(&attempt.email, attempt.organization.as_deref(), attempt.ip);
@@ -218,7 +215,7 @@ impl SignIn {
         };
         let from = |actor| from(&attempt, actor, user);
         if !is_right {
-            // In the background: whoever waits for the answer learns nothing from the time it takes.
+            // In the background, so that response times reveal nothing.
             let (what, meta) = (What::SignIn, from(Actor::Anonymous));
             self.denial_log.record(Denied { organization, user, what, meta }, now);
             return Err(SignInError::Wrong);
@@ -236,27 +233,27 @@ impl SignIn {
         }
     }
 
-    /// What makes a device known to an account, until all its sessions end.
+    /// The device token of an account, valid until all its sessions are ended.
     fn device_token(&self, organization: OrganizationId, user: UserId, session_epoch: u64) -> String {
         let mac = self.devices.clone().chain_update(organization.0.as_bytes()).chain_update(user.0.as_bytes());
         let mac = mac.chain_update(session_epoch.to_be_bytes()).finalize().into_bytes();
         format!("{DEVICE}{}", URL_SAFE_NO_PAD.encode(mac))
     }
 
-    /// Has the accounts with an address told to it: in the background, for whoever waits for the answer.
+    /// Requests a mail that lists the accounts; in the background, so that response times reveal nothing.
     fn request_reminder(&self, attempt: &Attempt, now: Timestamp) {
         let Ok(email) = EmailAddress::new(&attempt.email) else { return };
         let account_reminders = self.account_reminders.clone();
         let meta = from(attempt, Actor::Anonymous, account_reminders.id(&email));
         tokio::spawn(async move {
             if let Err(error) = account_reminders.request(email, meta, now).await {
-                tracing::warn!(%error, "somebody is not told which accounts they have");
+                tracing::warn!(%error, "an account reminder could not be requested");
             }
         });
     }
 }
 
-/// From where an attempt comes; what is personal of it belongs to `whom`.
+/// The metadata of an attempt; its personal values belong to `whom`.
 fn from(attempt: &Attempt, actor: Actor, whom: impl Into<PersonId> + Copy) -> Meta {
     Meta {
         ip: attempt.ip.map(|ip| Personal::trace(whom, ip.to_string())),

@@ -1,11 +1,11 @@
-//! The languages in which mails are written.
+//! The languages of mails.
 
 use jiff::{
     Timestamp, Zoned,
     tz::{TimeZone, TimeZoneDatabase},
 };
 
-/// A language in which mails are written. Every module's texts match it: a new language shows where texts are missing.
+/// A language of mails. Every module's texts match on it, so the compiler reports texts missing for a new language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// English.
@@ -22,7 +22,7 @@ impl Language {
         }
     }
 
-    /// The language that somebody wants, or the nearest: `pt` for `pt-PT`; English if there is none.
+    /// The requested language, or the nearest one: `pt` for `pt-PT`; English as the fallback.
     pub fn nearest(wanted: Option<&str>) -> Self {
         let wanted = wanted.unwrap_or_default();
         let shorter = std::iter::successors(Some(wanted), |tag| Some(tag.rsplit_once('-')?.0));
@@ -31,18 +31,18 @@ impl Language {
     }
 }
 
-/// Whom a mail is for.
+/// The recipient's context.
 pub struct Reader<'a> {
     /// The person's name.
     pub name: &'a str,
     /// The name of the organization that the mail is about.
     pub organization: &'a str,
-    /// The time zone in which that works.
+    /// The time zone of that organization.
     pub time_zone: &'a str,
 }
 
 impl Reader<'_> {
-    /// An instant as the clocks of the organization show it.
+    /// An instant in the time zone of the organization.
     pub fn at(&self, instant: Timestamp) -> Zoned {
         instant.to_zoned(TimeZoneDatabase::bundled().get(self.time_zone).unwrap_or(TimeZone::UTC))
     }

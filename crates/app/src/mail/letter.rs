@@ -1,9 +1,9 @@
-//! The text of a mail, written once and shown twice: as plain text and as HTML.
+//! The text of a mail, written once and rendered twice: as plain text and as HTML.
 
 /// The text of a mail.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Letter {
-    /// What it is about.
+    /// The subject line.
     pub subject: String,
     /// Its paragraphs, in order.
     pub paragraphs: Vec<Paragraph>,
@@ -12,19 +12,19 @@ pub struct Letter {
 /// A part of a mail.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Paragraph {
-    /// Some sentences.
+    /// A paragraph of text.
     Text(String),
-    /// Something to be opened.
+    /// A link.
     Link {
-        /// What it does, in a few words.
+        /// Its label.
         label: &'static str,
-        /// Its address.
+        /// Its URL.
         address: String,
     },
 }
 
 impl Letter {
-    /// As plain text: a link is its address, on a line of its own.
+    /// Renders plain text: a link is its URL, in its own paragraph.
     pub fn text(&self) -> String {
         let paragraphs = self.paragraphs.iter().map(|paragraph| match paragraph {
             Paragraph::Text(text) => text.as_str(),
@@ -33,7 +33,7 @@ impl Letter {
         paragraphs.collect::<Vec<_>>().join("\n\n") + "\n"
     }
 
-    /// As a page that loads nothing, in a language by its BCP 47 tag. Names of people are text there, never markup.
+    /// Renders an HTML page without external resources; `language` is a BCP 47 tag. All texts are escaped.
     pub fn html(&self, language: &str) -> String {
         let paragraphs = self.paragraphs.iter().map(|paragraph| match paragraph {
             Paragraph::Text(text) => format!("<p>{}</p>\n", escaped(text).replace('\n', "<br>\n")),
@@ -59,7 +59,7 @@ impl Letter {
     }
 }
 
-/// A text in HTML, between tags and within quotes.
+/// Escapes a text for HTML, in content and in attributes.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -85,12 +85,12 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_shown_as_text() {
+    fn a_letter_is_rendered_as_text() {
         assert_eq!(letter("Hello <b>,\nthere").text(), "Hello <b>,\nthere\n\nhttps://a.example/x#token=AA\n");
     }
 
     #[test]
-    fn nothing_that_is_said_becomes_markup() {
+    fn texts_are_escaped_in_html() {
         let html = letter("</title><script>\"x\" & 'y'</script>").html("en");
         assert!(!html.contains("<script>") && html.matches("</title>").count() == 1, "{html}");
         assert!(

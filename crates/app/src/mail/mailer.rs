@@ -1,4 +1,4 @@
-//! The reactor that mails: each module says which events ask for which mails, and composes them.
+//! The mail reactor: each module defines which events trigger which mails, and composes them.
 
 use std::sync::Arc;
 
@@ -14,47 +14,47 @@ use porttask_runtime::{
 
 use super::{language::Language, letter::Letter};
 
-/// The mails that events of a source ask for. A task's subject is the aggregate of the event, its number the version that
-/// the event gave it.
+/// The mails that events of a source trigger. A task's subject is the aggregate of the event, its number the version of
+/// the event.
 #[async_trait]
 pub trait Mails: Send + Sync + 'static {
-    /// The events that are looked at.
+    /// The events to consider.
     type Source: Source;
-    /// The kinds of mail; their texts are stored with tasks.
+    /// The kinds of mail; their string forms are stored with tasks.
     type Kind: TextEnum + Send;
 
-    /// Which mail an event asks for.
+    /// The mail that an event triggers.
     fn kind(event: <Self::Source as Source>::Event<'_>) -> Option<Self::Kind>;
 
     /// The mail of a task; `None` if it no longer applies.
     ///
     /// # Errors
-    /// Why it cannot be composed now. Without personal data.
+    /// Why it cannot be composed now. Must not contain personal data.
     async fn compose(&self, kind: Self::Kind, task: &Task, now: Timestamp) -> Result<Option<Draft>, TaskError>;
 }
 
-/// A mail to whatever email address, composed.
+/// A composed mail.
 pub struct Draft {
     /// The name of the recipient.
     pub to_name: String,
     /// The email address of the recipient.
     pub to_address: String,
-    /// In which language it is written.
+    /// The language of the mail.
     pub language: Language,
-    /// What it says.
+    /// The text of the mail.
     pub letter: Letter,
 }
 
-/// The mails of whatever source. A module has its own.
+/// The mails of a module, with the source type erased.
 #[async_trait]
 pub trait AnyMails: Send + Sync {
-    /// Whether events of this category may ask for one of them.
+    /// Whether events of this category may trigger one of them.
     fn covers(&self, category: &str) -> bool;
 
-    /// Whether it composes this kind.
+    /// Whether it composes this kind of mail.
     fn has(&self, kind: &str) -> bool;
 
-    /// Which mail an event asks for.
+    /// The mail that an event triggers.
     fn kind(&self, event: &DomainEvent) -> Option<&'static str>;
 
     /// The mail of a task; `None` if it no longer applies.
@@ -66,7 +66,7 @@ pub trait AnyMails: Send + Sync {
 
 struct Boxed<M>(M);
 
-/// Mails of whatever source in a box.
+/// Boxes the mails of any source.
 pub fn boxed<M: Mails>(mails: M) -> Box<dyn AnyMails> {
     Box::new(Boxed(mails))
 }
@@ -93,7 +93,7 @@ impl<M: Mails> AnyMails for Boxed<M> {
     }
 }
 
-/// Mails what modules compose.
+/// Sends the mails that modules compose.
 pub struct Mailer {
     mails: Vec<Box<dyn AnyMails>>,
     transport: Arc<dyn MailTransport>,
@@ -103,7 +103,7 @@ impl Mailer {
     /// The name of the reactor.
     pub const NAME: &'static str = "mail";
 
-    /// Mails these by this transport.
+    /// Sends these mails with this transport.
     pub fn new(mails: Vec<Box<dyn AnyMails>>, transport: Arc<dyn MailTransport>) -> Self {
         Self { mails, transport }
     }
@@ -136,8 +136,8 @@ impl Reactor for Mailer {
 
     async fn run(&self, task: &Task) -> Result<TaskOutcome, TaskError> {
         let Some(mails) = self.mails.iter().find(|mails| mails.has(&task.kind)) else {
-            // Recorded by a newer version of the program: it will be back.
-            return Err(TaskError::Temporary(format!("this version does not know how to mail {:?}", task.kind)));
+            // Recorded by a newer version of the program, which will run again.
+            return Err(TaskError::Temporary(format!("this version does not know the mail kind {:?}", task.kind)));
         };
         let Some(Draft { to_name, to_address, language, letter }) = mails.compose(task, Timestamp::now()).await? else {
             return Ok(TaskOutcome::Skipped);

@@ -1,4 +1,4 @@
-//! What an engine can do without the log: the ceiling.
+//! The engine without the log, as a baseline.
 
 use std::{cell::Cell, time::Duration};
 
@@ -9,29 +9,29 @@ use uuid::Uuid;
 use super::load::STREAMS;
 use crate::Error;
 
-/// Bare access to a store that the log has made.
+/// Direct access to a store that the log has created.
 #[async_trait]
 pub(super) trait Bare: Send {
-    /// Rows per second in transactions of `size` rows, one after the other.
+    /// Rows per second in sequential transactions of `size` rows.
     async fn batches(&mut self, size: usize, time: Duration) -> Result<f64, Error>;
-    /// Rows per second of `callers` who write each row in a transaction of its own.
+    /// Rows per second of `callers` that write each row in its own transaction.
     async fn naive(&mut self, callers: usize, time: Duration) -> Result<f64, Error>;
-    /// Rows per second read in pages of 1,000.
+    /// Rows per second, read in pages of 1,000.
     async fn scan(&mut self, time: Duration) -> Result<f64, Error>;
-    /// Stores rows until there are `count`.
+    /// Writes rows until there are `count`.
     async fn fill(&mut self, count: u64) -> Result<(), Error>;
-    /// Opens a snapshot, which holds until the answer is dropped.
+    /// Opens a snapshot, which is held until the returned value is dropped.
     async fn snapshot(&mut self) -> Result<Box<dyn Send>, Error>;
 }
 
-/// The rows that are written: those that the log would write for an event of a random stream.
+/// Generates rows as the log would write them for events of random streams.
 pub(super) struct Rows {
     pub(super) organization: Uuid,
     pub(super) offset: u64,
     streams: Vec<(u64, u64, u64)>,
 }
 
-/// A row without what is the same in all of them.
+/// A row, without the columns that are equal in all rows.
 pub(super) struct BareRow {
     pub(super) offset: u64,
     pub(super) number: usize,
@@ -77,7 +77,7 @@ impl Rows {
     }
 }
 
-/// A number below `bound`: xorshift, which is random enough to spread load.
+/// A pseudo-random number below `bound` (xorshift).
 pub(super) fn random(bound: usize) -> usize {
     thread_local!(static STATE: Cell<u64> = Cell::new(Uuid::now_v7().as_u64_pair().1 | 1));
     STATE.with(|state| {

@@ -1,4 +1,4 @@
-//! PostgreSQL without the log, on a thread and runtime of its own like the log's writers.
+//! PostgreSQL without the log, on its own thread and runtime like the log's writers.
 
 use std::{
     pin::pin,
@@ -57,7 +57,7 @@ impl BarePostgres {
         Ok(Self { url: url.to_owned(), rows: Arc::new(Mutex::new(rows)) })
     }
 
-    /// Runs `work` where nothing else runs.
+    /// Runs `work` on its own thread and runtime.
     async fn apart<T, F>(&self, work: impl FnOnce(String, Arc<Mutex<Rows>>) -> F + Send + 'static) -> Result<T, Error>
     where
         T: Send + 'static,

@@ -88,13 +88,13 @@ impl Bare for BareSqlite {
         Ok(count as f64 / start.elapsed().as_secs_f64())
     }
 
-    /// SQLite has one writer, so that callers with transactions of their own take turns: as fast as one of them.
+    /// SQLite has a single writer, so concurrent callers are as fast as one.
     async fn naive(&mut self, _callers: usize, time: Duration) -> Result<f64, Error> {
         self.batches(1, time).await
     }
 
     async fn scan(&mut self, time: Duration) -> Result<f64, Error> {
-        // Set up as the log's readers are.
+        // With the settings of the log's readers.
         let reader = Connection::open(&self.file)?;
         reader.execute_batch("PRAGMA query_only = true; PRAGMA cache_size = -16384")?;
         let mut page = reader.prepare_cached(

@@ -1,4 +1,4 @@
-//! Callers that append through the log, as fast as they are answered.
+//! Callers that append through the log, each as fast as it gets responses.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -14,9 +14,9 @@ use tokio::task::JoinSet;
 use super::{bare::random, head};
 use crate::{Error, report::percentile_ms};
 
-/// The streams over which events are spread at random.
+/// The number of streams over which events are distributed at random.
 pub(super) const STREAMS: usize = 10_000;
-/// Bytes of data and of meta: together a small event of 300.
+/// The data and metadata of an event, 300 bytes together.
 pub(super) const DATA: &[u8] = &[b'd'; 200];
 pub(super) const META: &[u8] = &[b'm'; 100];
 pub(super) const EVENT_TYPE: &str = "user.role_changed.v1";
@@ -26,7 +26,7 @@ pub(super) fn stream_name(number: usize) -> String {
     format!("user-usr_{number:026}")
 }
 
-/// The answers to a run, or to several.
+/// The results of one or several runs.
 #[derive(Default)]
 pub(super) struct Run {
     pub(super) rates: Vec<f64>,
@@ -44,7 +44,7 @@ impl Run {
     }
 }
 
-/// The middle of an odd number of values.
+/// The median of an odd number of values.
 pub(super) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
@@ -55,7 +55,7 @@ struct Stream {
     version: Version,
 }
 
-/// The streams of a store, whose versions the callers know: each caller has some to itself, so that nobody conflicts.
+/// The streams of a store, with their versions. Each caller has its own streams, so that there are no conflicts.
 pub(super) struct Load {
     log: Arc<dyn EventLog>,
     partition: PartitionId,
@@ -63,14 +63,14 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// Founds organizations until they live in as many partitions as wanted, and gives each its part of the streams.
+    /// Creates organizations until they cover this many partitions, and distributes the streams among them.
     pub(super) async fn new(log: Arc<dyn EventLog>, partitions: usize) -> Result<Self, Error> {
         let mut homes: Vec<(PartitionId, OrganizationId)> = Vec::new();
         while homes.len() < partitions {
             let organization = porttask_runtime::new_id::<OrganizationId>();
             let founded = StreamId::new(organization, "organization")?;
             log.append(Append::new(organization, vec![event(founded)?]).creates_organization()).await?;
-            let home = log.partition_of(organization).await?.ok_or("a founded organization is not found")?;
+            let home = log.partition_of(organization).await?.ok_or("a new organization is not found")?;
             if homes.iter().all(|(partition, _)| *partition != home) {
                 homes.push((home, organization));
             }
@@ -87,7 +87,7 @@ impl Load {
         self.partition
     }
 
-    /// Lets `callers` append for a time.
+    /// Runs `callers` concurrently for this long.
     pub(super) async fn run(&mut self, callers: usize, time: Duration) -> Result<Run, Error> {
         let mut shares: Vec<Vec<Stream>> = (0..callers).map(|_| Vec::new()).collect();
         for (index, stream) in self.streams.drain(..).enumerate() {
@@ -108,7 +108,7 @@ impl Load {
         Ok(run)
     }
 
-    /// Stores events in large appends until the partition has `count`.
+    /// Appends events in large batches until the partition has `count`.
     pub(super) async fn fill(&mut self, count: u64) -> Result<(), Error> {
         let mut next = 0;
         while head(self.log.as_ref(), self.partition).await?.0 < count {
@@ -147,7 +147,7 @@ async fn call(
     }
 }
 
-/// The one type, which callers have at hand.
+/// The event type, parsed once.
 fn event_type() -> Result<EventType, Error> {
     static TYPE: OnceLock<EventType> = OnceLock::new();
     if let Some(known) = TYPE.get() {
@@ -167,7 +167,7 @@ fn event(stream: StreamId) -> Result<NewEvent, Error> {
     })
 }
 
-/// Events per second, read in pages of 1,000 over and over.
+/// Events per second, read repeatedly in pages of 1,000.
 pub(super) async fn scan(log: &dyn EventLog, partition: PartitionId, time: Duration) -> Result<f64, Error> {
     let (start, mut after, mut count) = (Instant::now(), Offset::START, 0);
     while start.elapsed() < time {

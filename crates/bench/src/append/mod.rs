@@ -1,7 +1,7 @@
-//! Durable appends of one small event, and reading them back.
+//! Durable appends of one small event, and reads.
 //!
-//! The same rows are written in bare batches into the same tables, by the same driver, by turns with the log: that is
-//! the engine's ceiling.
+//! The baseline writes the same rows without the log, in batches, into the same tables and with the same driver. Rounds
+//! of the two alternate.
 
 mod bare;
 mod bare_postgres;
@@ -27,12 +27,12 @@ use self::{
 use crate::{Error, Figure, Options, store::Place};
 
 const ROUNDS: usize = 5;
-/// Enough to read for a while.
+/// Enough events for the read benchmark.
 const FEW: u64 = 50_000;
 const MILLION: u64 = 1_000_000;
 const LONG_READER: Duration = Duration::from_secs(120);
 
-/// One engine on which everything is measured.
+/// The benchmarks of one engine.
 struct Bench<'a> {
     engine: &'static str,
     options: &'a Options,
@@ -42,7 +42,7 @@ struct Bench<'a> {
     directory: TempDir,
 }
 
-/// Measures both engines, or the one that was chosen.
+/// Measures both engines, or the chosen one.
 pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Figure>, Error> {
     let mut figures = Vec::new();
     for engine in Place::engines(options)? {
@@ -85,7 +85,8 @@ impl Bench<'_> {
         self.options.figure.as_deref().is_none_or(|wanted| names.contains(wanted))
     }
 
-    /// `callers` at a time through the log, beside bare batches of as many rows and beside a transaction per event.
+    /// Concurrent appends through the log, compared with batches of `callers` rows without the log, and with a
+    /// transaction per event.
     async fn append(&mut self, callers: usize, load: &mut Load, bare: &mut dyn Bare) -> Result<(), Error> {
         (self.progress)(&format!("{}: append, {callers} callers", self.engine));
         let time = self.time();
@@ -99,25 +100,25 @@ impl Bench<'_> {
         let (ceiling, naive) = (median(&mut ceilings), median(&mut naive));
         let rate = median(&mut ours.rates);
         let bar = match (self.engine, callers) {
-            ("sqlite", 1 | 64 | 256) => "bar 0.70",
-            ("postgres", 1) => "bar 0.60",
-            ("postgres", 64) => "bar 0.65",
-            ("postgres", 256) => "bar 0.70",
-            _ => "no bar",
+            ("sqlite", 1 | 64 | 256) => "target 0.70",
+            ("postgres", 1) => "target 0.60",
+            ("postgres", 64) => "target 0.65",
+            ("postgres", 256) => "target 0.70",
+            _ => "no target",
         };
         let name = format!("append_callers_{callers}");
-        let note = format!("beside bare batches of {callers}; {bar}");
+        let note = format!("compared with batches of {callers} without the log; {bar}");
         self.figures.push(Figure::beside(self.engine, &name, rate, "events/s", ceiling, &note));
-        let note = "beside a transaction per event; bar 2.5 on postgres at 64";
+        let note = "compared with a transaction per event; target 2.5 on postgres at 64";
         self.figures.push(Figure::beside(self.engine, format!("{name}_naive"), rate, "events/s", naive, note));
-        for (percentile, note) in [(50, ""), (99, "bar at 256: 25 ms on sqlite, 20 ms on postgres")] {
+        for (percentile, note) in [(50, ""), (99, "target at 256: 25 ms on sqlite, 20 ms on postgres")] {
             let name = format!("{name}_p{percentile}");
             self.figures.push(Figure::alone(self.engine, name, ours.percentile_ms(percentile), "ms", note));
         }
         Ok(())
     }
 
-    /// Pages of 1,000 through the log, beside bare scans of the same pages.
+    /// Pages of 1,000 through the log, compared with scans of the same pages without the log.
     async fn read(
         &mut self,
         name: &str,
@@ -131,14 +132,14 @@ impl Bench<'_> {
             ceilings.push(bare.scan(self.time()).await?);
             ours.push(load::scan(log, partition, self.time()).await?);
         }
-        let bar = if self.engine == "sqlite" { "bar 0.50" } else { "bar 0.60" };
-        let note = format!("beside bare paged scans; {bar}");
+        let bar = if self.engine == "sqlite" { "target 0.50" } else { "target 0.60" };
+        let note = format!("compared with paged scans without the log; {bar}");
         let (rate, ceiling) = (median(&mut ours), median(&mut ceilings));
         self.figures.push(Figure::beside(self.engine, name, rate, "events/s", ceiling, &note));
         Ok(())
     }
 
-    /// 256 callers over four partitions, beside one.
+    /// 256 callers over four partitions, compared with one.
     async fn partitions(&mut self) -> Result<(), Error> {
         (self.progress)("postgres: append, 256 callers over 4 partitions");
         let mut one = Load::new(self.open("one", 5).await?, 1).await?;
@@ -149,20 +150,20 @@ impl Bench<'_> {
             fours.append(&mut four.run(256, self.time()).await?.rates);
         }
         let (rate, limit) = (median(&mut fours), median(&mut ones));
-        let note = "beside one partition; bar 1.20";
+        let note = "compared with one partition; target 1.20";
         self.figures.push(Figure::beside(self.engine, "append_4_partitions", rate, "events/s", limit, note));
         Ok(())
     }
 
-    /// Appends and reads with a million events in the store, appends beside an empty store.
+    /// Appends and reads with a million events in the store; appends are compared with an empty store.
     async fn million(&mut self) -> Result<(), Error> {
-        (self.progress)(&format!("{}: storing 1,000,000 events twice", self.engine));
+        (self.progress)(&format!("{}: writing 1,000,000 events twice", self.engine));
         let log = self.open("million", 2).await?;
         let mut full = Load::new(Arc::clone(&log), 1).await?;
         full.fill(MILLION).await?;
         let mut bare = self.bare("bare_million").await?;
         bare.fill(MILLION).await?;
-        let bar = if self.engine == "sqlite" { "bar 0.80" } else { "bar 0.85" };
+        let bar = if self.engine == "sqlite" { "target 0.80" } else { "target 0.85" };
         for callers in [1, 64, 256] {
             (self.progress)(&format!("{}: append at 1,000,000 events, {callers} callers", self.engine));
             let mut empty = Load::new(self.open(&format!("empty_{callers}"), 2).await?, 1).await?;
@@ -174,17 +175,19 @@ impl Bench<'_> {
                 ours.add(full.run(callers, self.time()).await?);
             }
             let name = format!("append_million_callers_{callers}");
-            let note =
-                format!("with 1,000,000 events, beside an empty store; {bar}; p99 {:.2} ms", ours.percentile_ms(99));
+            let note = format!(
+                "with 1,000,000 events, compared with an empty store; {bar}; p99 {:.2} ms",
+                ours.percentile_ms(99)
+            );
             let (rate, limit) = (median(&mut ours.rates), median(&mut limits));
             self.figures.push(Figure::beside(self.engine, name, rate, "events/s", limit, &note));
         }
         self.read("read_partition_million", full.partition(), log.as_ref(), bare.as_mut()).await
     }
 
-    /// The rate after two minutes under one open snapshot, beside the rate before.
+    /// The rate after two minutes with one open snapshot, compared with the rate before.
     async fn long_reader(&mut self) -> Result<(), Error> {
-        (self.progress)(&format!("{}: append under an open snapshot for two minutes", self.engine));
+        (self.progress)(&format!("{}: append with an open snapshot for two minutes", self.engine));
         let mut load = Load::new(self.open("long_reader", 2).await?, 1).await?;
         let window = Duration::from_secs(10);
         load.run(256, window).await?;
@@ -194,8 +197,8 @@ impl Bench<'_> {
         load.run(256, LONG_READER - window).await?;
         let after = load.run(256, window).await?;
         drop(snapshot);
-        let bar = if self.engine == "sqlite" { "bar 0.60" } else { "bar 0.80" };
-        let note = format!("after 2 minutes, beside before; {bar}; p99 {:.2} ms", after.percentile_ms(99));
+        let bar = if self.engine == "sqlite" { "target 0.60" } else { "target 0.80" };
+        let note = format!("after 2 minutes, compared with before; {bar}; p99 {:.2} ms", after.percentile_ms(99));
         let rate = median(&mut after.rates.clone());
         self.figures.push(Figure::beside(self.engine, "append_long_reader", rate, "events/s", before, &note));
         Ok(())
@@ -216,7 +219,7 @@ impl Bench<'_> {
         })
     }
 
-    /// A store of its own, made by the log, that is then written without it.
+    /// A separate store, created by the log and then written without it.
     async fn bare(&self, name: &str) -> Result<Box<dyn Bare>, Error> {
         drop(self.open(name, 2).await?);
         self.bare_on(name).await

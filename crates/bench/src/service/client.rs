@@ -1,4 +1,4 @@
-//! A caller over HTTP/1.1 that costs little: it shares the machine with what it measures.
+//! A minimal HTTP/1.1 client: it shares the machine with the service that it measures, so it must be cheap.
 
 use std::net::SocketAddr;
 
@@ -10,10 +10,10 @@ use tokio::{
 
 use crate::Error;
 
-/// The most headers of an answer.
+/// Maximum headers of a response.
 const HEADERS: usize = 32;
 
-/// A connection on which one request follows the other.
+/// A connection for sequential requests.
 pub(crate) struct Client {
     stream: TcpStream,
     address: SocketAddr,
@@ -21,10 +21,10 @@ pub(crate) struct Client {
     buffer: Vec<u8>,
 }
 
-/// An answer.
+/// A response.
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// Up to where a view must have read to show what was done.
+    /// The position that a view must have reached to reflect the command.
     pub(crate) position: Option<String>,
     body: Vec<u8>,
 }
@@ -38,7 +38,7 @@ impl Answer {
         Ok(serde_json::from_slice(&self.body)?)
     }
 
-    /// That the request succeeded.
+    /// Itself if the request succeeded, otherwise an error.
     pub(crate) fn ok(self) -> Result<Self, Error> {
         if (200..300).contains(&self.status) { Ok(self) } else { self.json().map(|_| self) }
     }
@@ -96,12 +96,12 @@ impl Client {
                 let found = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name))?;
                 std::str::from_utf8(found.value).ok()
             };
-            let length: usize = header("content-length").ok_or("an answer without a length")?.parse()?;
+            let length: usize = header("content-length").ok_or("a response without a length")?.parse()?;
             let (status, position) =
                 (response.code.unwrap_or_default(), header("porttask-position").map(str::to_owned));
             while self.buffer.len() < begin + length {
                 if self.stream.read_buf(&mut self.buffer).await? == 0 {
-                    return Err("the connection was closed in an answer".into());
+                    return Err("the connection was closed during a response".into());
                 }
             }
             return Ok(Answer { status, position, body: self.buffer[begin..begin + length].to_vec() });

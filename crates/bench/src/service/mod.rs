@@ -1,4 +1,4 @@
-//! The service as a process, over HTTP: the load shares the machine with it.
+//! The service as a separate process, over HTTP. The load generator shares the machine with it.
 
 mod client;
 mod process;
@@ -29,12 +29,12 @@ use crate::{
 
 const CONNECTIONS: usize = 64;
 const ORGANIZATIONS: usize = 16;
-/// As the service makes them on PostgreSQL.
+/// As many as the service creates on PostgreSQL.
 const PARTITIONS: u16 = 8;
 const STARTS: usize = 5;
 const ENTRIES: usize = 1_000_000;
 
-/// Measures both engines, or the one that was chosen.
+/// Measures both engines, or the chosen one.
 pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Figure>, Error> {
     let mut figures = Vec::new();
     for engine in Place::engines(options)? {
@@ -55,7 +55,7 @@ struct Bench<'a> {
     store: &'a Store,
 }
 
-/// What many callers were answered.
+/// The result of a run with concurrent callers.
 #[derive(Default)]
 pub(crate) struct Run {
     pub(crate) per_second: f64,
@@ -113,14 +113,14 @@ impl Bench<'_> {
         }
         let starts = Run { latencies: starts, ..Run::default() };
         let (time, space) = if self.is_embedded() { (150, 40) } else { (500, 60) };
-        let note = format!("to the first answer, median of {STARTS}; bar {time} ms");
+        let note = format!("until the first response, median of {STARTS}; target {time} ms");
         figures.push(Figure::alone(self.engine, "cold_start", starts.percentile_ms(50), "ms", &note));
-        let note = format!("resident, three seconds after the start; bar {space} MiB");
+        let note = format!("resident, three seconds after the start; target {space} MiB");
         figures.push(Figure::alone(self.engine, "idle_memory", memory, "MiB", &note));
         Ok(())
     }
 
-    /// As many callers as connections do the same again and again, for a while.
+    /// Runs `caller` repeatedly on each connection, for five times the configured duration.
     async fn callers<F>(
         &self,
         service: &Service,
@@ -141,7 +141,7 @@ impl Bench<'_> {
         organizations: &[Organization],
         figures: &mut Vec<Figure>,
     ) -> Result<f64, Error> {
-        (self.progress)(&format!("{}: life-cycles of users", self.engine));
+        (self.progress)(&format!("{}: user life cycles", self.engine));
         let number = Arc::new(AtomicU64::new(0));
         let caller = move |client, _| life(client, number.fetch_add(1, Ordering::Relaxed));
         let before = service.processor_time()?;
@@ -149,14 +149,14 @@ impl Bench<'_> {
         let each = (service.processor_time()? - before) / run.latencies.len() as f64 * 1_000_000.0;
         let (rate, p99) = if self.is_embedded() { (1_500, 100) } else { (1_000, 150) };
         let what = format!("invite, change role, deactivate, reactivate, read back; {CONNECTIONS} connections");
-        let note = format!("{what}; {each:.0} µs of the service's processor time each; bar {rate}/s");
+        let note = format!("{what}; {each:.0} µs of the service's CPU time each; target {rate}/s");
         figures.push(Figure::alone(self.engine, "loops", run.per_second, "loops/s", &note));
-        let note = format!("of a whole loop; bar {p99} ms");
+        let note = format!("per loop; target {p99} ms");
         figures.push(Figure::alone(self.engine, "loops_p99", run.percentile_ms(99), "ms", &note));
         Ok(run.per_second)
     }
 
-    /// From the answer to a command until a read sees it, while commands come at half the rate of the loops.
+    /// The time from the response to a command until a read reflects it, at half the rate of the loops.
     async fn lag(
         &self,
         service: &Service,
@@ -164,7 +164,7 @@ impl Bench<'_> {
         rate: f64,
         figures: &mut Vec<Figure>,
     ) -> Result<(), Error> {
-        (self.progress)(&format!("{}: lag of the views", self.engine));
+        (self.progress)(&format!("{}: lag of the read models", self.engine));
         let pause = Duration::from_secs_f64(CONNECTIONS as f64 / (rate / 2.0));
         let number = Arc::new(AtomicU64::new(1_000_000_000));
         let caller = move |client, _| {
@@ -178,8 +178,10 @@ impl Bench<'_> {
         };
         let run = self.callers(service, organizations, CONNECTIONS, caller).await?;
         let bar = if self.is_embedded() { 50 } else { 100 };
-        let note =
-            format!("from a command's answer until a read shows it, {:.0} loops/s; bar {bar} ms", run.per_second);
+        let note = format!(
+            "from a command's response until a read reflects it, {:.0} loops/s; target {bar} ms",
+            run.per_second
+        );
         figures.push(Figure::alone(self.engine, "views_lag_p99", run.percentile_ms(99), "ms", &note));
         Ok(())
     }
@@ -205,36 +207,38 @@ impl Bench<'_> {
         };
         let run = self.callers(service, organizations, CONNECTIONS, caller).await?;
         let bar = if self.is_embedded() { 0.35 } else { 0.20 };
-        let note = format!("with a session, beside /healthz; bar {bar:.2}");
+        let note = format!("with a session, compared with /healthz; target {bar:.2}");
         figures.push(Figure::beside(self.engine, "get_user", run.per_second, "1/s", bare, &note));
         Ok(())
     }
 
     async fn pages(&self, organization: &Organization, figures: &mut Vec<Figure>) -> Result<(), Error> {
         let entries = if self.options.quick { ENTRIES / 10 } else { ENTRIES };
-        (self.progress)(&format!("{}: recording {entries} entries", self.engine));
+        (self.progress)(&format!("{}: recording {entries} audit log entries", self.engine));
         self.store.add(organization.id, entries).await?;
         let service = Service::start(self.server, self.directory.path()).await?;
         (self.progress)(&format!("{}: folding them", self.engine));
         service.is_ready().await?;
-        (self.progress)(&format!("{}: pages", self.engine));
+        (self.progress)(&format!("{}: reading pages", self.engine));
         let organizations = std::slice::from_ref(organization);
         let bar = if self.is_embedded() { 10 } else { 15 };
         let users = entries / EVENTS_PER_PERSON;
         let path = "/v1/organizations/current/users?role=read_only&status=deactivated&sort=-created_at&limit=50";
         let run = self.callers(&service, organizations, 1, |client, _| timed(client, path.to_owned())).await?;
         let note =
-            format!("50 of {users} users, filtered and sorted; {:.0}/s by one caller; bar {bar} ms", run.per_second);
+            format!("50 of {users} users, filtered and sorted; {:.0}/s by one caller; target {bar} ms", run.per_second);
         figures.push(Figure::alone(self.engine, "users_page_p99", run.percentile_ms(99), "ms", &note));
         let path = self.audit_page(&service, organization).await?;
         let run = self.callers(&service, organizations, 1, move |client, _| timed(client, path.clone())).await?;
-        let note =
-            format!("50 of {entries} entries, by actor and time; {:.0}/s by one caller; bar {bar} ms", run.per_second);
+        let note = format!(
+            "50 of {entries} entries, by actor and time; {:.0}/s by one caller; target {bar} ms",
+            run.per_second
+        );
         figures.push(Figure::alone(self.engine, "audit_page_p99", run.percentile_ms(99), "ms", &note));
         service.stop().await
     }
 
-    /// Entries of somebody who did much, before the latest.
+    /// The path of a page of entries by one busy actor, which are not the latest ones.
     async fn audit_page(&self, service: &Service, organization: &Organization) -> Result<String, Error> {
         let mut client = Client::connect(service.address, Some(&organization.token)).await?;
         let log = "/v1/organizations/current/audit-log?action=user.invited";
@@ -249,7 +253,7 @@ impl Bench<'_> {
     }
 }
 
-/// So many callers do the same again and again, for so long.
+/// Runs `caller` repeatedly on this many connections, for this long.
 pub(crate) async fn callers<F>(
     service: &Service,
     organizations: &[Organization],
@@ -289,7 +293,7 @@ async fn timed(mut client: Client, path: String) -> Result<(Client, Duration), E
     Ok((client, start.elapsed()))
 }
 
-/// A user is invited, changed, locked out, let in, and read back.
+/// Invites a user, changes the role, deactivates and reactivates the account, and reads it back.
 async fn life(mut client: Client, number: u64) -> Result<(Client, Duration), Error> {
     let start = Instant::now();
     let users = "/v1/organizations/current/users";
@@ -311,7 +315,7 @@ async fn invite(client: &mut Client, number: u64) -> Result<String, Error> {
     Ok(made["id"].as_str().ok_or("no id")?.to_owned())
 }
 
-/// The same life; how long the read took that waited for the last change.
+/// The same life cycle; returns how long a read took that waited for the last change.
 async fn seen(mut client: Client, number: u64) -> Result<(Client, Duration), Error> {
     let user = invite(&mut client, number).await?;
     let path = format!("/v1/organizations/current/users/{user}");
@@ -323,7 +327,7 @@ async fn seen(mut client: Client, number: u64) -> Result<(Client, Duration), Err
     Ok((client, start.elapsed()))
 }
 
-/// A number in letters, as a name may have.
+/// A number spelled in letters, for use in a name.
 fn letters(number: u64) -> String {
     number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
 }

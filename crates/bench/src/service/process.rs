@@ -1,4 +1,4 @@
-//! The service as a process of its own: this very program.
+//! The service as a separate process of the same executable.
 
 use std::{
     net::SocketAddr,
@@ -20,11 +20,11 @@ use tokio::{
 use super::client::Client;
 use crate::{Error, store::Store};
 
-/// Base 64 of the master key of the stores.
+/// The master key of the stores, in base64.
 const MASTER_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 const ADMIN: &str = "ana@platform.example";
 const PASSWORD: &str = "correct horse battery";
-/// As Linux counts processor time for programs.
+/// The unit of CPU times in `/proc` on Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -32,16 +32,16 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) struct Service {
     child: Child,
     pub(crate) address: SocketAddr,
-    /// How long it took from its start to its first answer.
+    /// The time from its start to its first response.
     pub(crate) started_in: Duration,
 }
 
-/// An organization and the session of its admin.
+/// An organization, with a session of its admin.
 #[derive(Clone)]
 pub(crate) struct Organization {
     pub(crate) id: OrganizationId,
     pub(crate) token: String,
-    /// The address of its admin.
+    /// The email address of its admin.
     pub(crate) admin: String,
 }
 
@@ -80,7 +80,7 @@ impl Service {
         Ok(Self { child, address, started_in })
     }
 
-    /// Waits until all views have come to the head of the log.
+    /// Waits until all read models have caught up with the log.
     pub(crate) async fn is_ready(&self) -> Result<(), Error> {
         let waiting = async {
             let mut client = Client::connect(self.address, None).await?;
@@ -96,7 +96,7 @@ impl Service {
         timeout(PATIENCE, waiting).await?
     }
 
-    /// Mebibytes of memory that are resident.
+    /// Resident memory in MiB.
     pub(crate) fn memory(&self) -> Result<f64, Error> {
         let pid = self.child.id().ok_or("the service has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -105,18 +105,18 @@ impl Service {
         Ok(kibibytes / 1_024.0)
     }
 
-    /// Seconds of processor time that it has taken.
+    /// CPU time in seconds.
     pub(crate) fn processor_time(&self) -> Result<f64, Error> {
         let pid = self.child.id().ok_or("the service has ended")?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The name of the program, in brackets, may hold anything.
+        // The name of the program, in parentheses, may contain anything.
         let fields: Vec<&str> = stat.rsplit_once(')').ok_or("no name")?.1.split_whitespace().collect();
         let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
         let (user, system) = (ticks(11).ok_or("no user time")?, ticks(12).ok_or("no system time")?);
         Ok((user + system) / TICKS_PER_SECOND)
     }
 
-    /// Stops it as an operator does.
+    /// Stops it with SIGTERM.
     pub(crate) async fn stop(mut self) -> Result<(), Error> {
         let pid = self.child.id().ok_or("the service has ended")?;
         std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
@@ -130,12 +130,12 @@ impl Service {
         Ok(session["token"].as_str().ok_or("no token")?.to_owned())
     }
 
-    /// A session of the first super admin.
+    /// Signs in as the first super admin; the token.
     pub(crate) async fn sign_in_as_staff(&self) -> Result<String, Error> {
         self.sign_in(ADMIN).await
     }
 
-    /// Organizations, each with an admin who has signed in.
+    /// Creates organizations, each with an admin who has signed in.
     pub(crate) async fn found(&self, store: &Store, count: usize) -> Result<Vec<Organization>, Error> {
         let token = self.sign_in(ADMIN).await?;
         let links = Links::open(&store.vault, "http://localhost").await?;

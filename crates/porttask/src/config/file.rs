@@ -1,4 +1,4 @@
-//! `porttask.toml`: the names of the flags, with `_` for `-`, and their values.
+//! `porttask.toml`: its keys are the names of the flags, with `_` instead of `-`.
 
 use std::{
     collections::BTreeMap,
@@ -12,23 +12,23 @@ use toml::de::{DeTable, DeValue};
 use super::Setting;
 use crate::cli::Error;
 
-/// A file that was read.
+/// A parsed configuration file.
 pub(super) struct File {
     pub(super) path: PathBuf,
     entries: BTreeMap<String, Entry>,
 }
 
-/// What it says of one setting.
+/// The values of one setting.
 pub(super) struct Entry {
     pub(super) line: usize,
     pub(super) values: Vec<String>,
 }
 
 impl File {
-    /// Reads a file that may say something about these settings.
+    /// Reads a file that may configure these settings.
     ///
     /// # Errors
-    /// Everything that is wrong with it, each with its line. Values are not repeated: they may be secrets.
+    /// All errors in the file, each with its line. Values are not repeated: they may be secrets.
     pub(super) fn read(path: &Path, settings: &[Setting]) -> Result<Self, Error> {
         let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let file = Self {
@@ -46,7 +46,7 @@ impl File {
         self.entries.get(key)
     }
 
-    /// Secrets in it are for its owner only.
+    /// A file with secrets must be readable by its owner only.
     fn check_mode(&self, settings: &[Setting]) -> Result<(), Error> {
         let secrets = settings.iter().filter(|setting| setting.is_secret());
         let held: Vec<&str> = secrets.filter(|it| self.entries.contains_key(&it.key)).map(|it| &*it.key).collect();
@@ -56,7 +56,7 @@ impl File {
         }
         let place = self.path.display();
         Err(format!(
-            "{place} holds secrets ({}) and can be read by others (mode {mode:o}): chmod 600 {place}",
+            "{place} contains secrets ({}) and is readable by others (mode {mode:o}): run chmod 600 {place}",
             held.join(", ")
         )
         .into())
@@ -68,7 +68,7 @@ type Faults = Vec<(usize, String)>;
 fn parse(text: &str, settings: &[Setting]) -> Result<BTreeMap<String, Entry>, Faults> {
     let line_of = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
     let table = DeTable::parse(text).map_err(|error| {
-        // Its own words only: the line that it would show may hold a secret.
+        // Only the message: the excerpt that the full error shows may contain a secret.
         vec![(line_of(error.span().map_or(0, |span| span.start)), error.message().to_owned())]
     })?;
     let (mut entries, mut faults) = (BTreeMap::new(), Vec::new());
@@ -104,7 +104,7 @@ fn single(value: &DeValue<'_>) -> Option<String> {
 }
 
 fn wrong(setting: &Setting) -> String {
-    let what = if setting.is_list() { "a text or a list of texts" } else { "a text or a number" };
+    let what = if setting.is_list() { "a string or a list of strings" } else { "a string or a number" };
     format!("{} must be {what}", setting.key)
 }
 
@@ -112,7 +112,7 @@ fn unknown(key: &str, settings: &[Setting]) -> String {
     let likeness = |setting: &&Setting| (strsim::jaro_winkler(key, &setting.key) * 1_000.0) as u32;
     let nearest = settings.iter().max_by_key(likeness).filter(|setting| likeness(setting) > 700);
     match nearest {
-        Some(setting) => format!("{key} is not known; do you mean {}?", setting.key),
-        None => format!("{key} is not known; `porttask config --example` lists what is"),
+        Some(setting) => format!("unknown setting {key}; did you mean {}?", setting.key),
+        None => format!("unknown setting {key}; `porttask config --example` lists all settings"),
     }
 }

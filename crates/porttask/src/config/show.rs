@@ -1,4 +1,4 @@
-//! `porttask config`: what holds, and where it comes from.
+//! `porttask config`: effective values and their sources.
 
 use std::io::{self, Write};
 
@@ -9,22 +9,22 @@ use serde_json::{Map, Value, json};
 use super::{File, Setting, source, told};
 use crate::cli::Error;
 
-/// The width of a comment.
+/// The maximum width of a comment, in bytes.
 const WIDTH: usize = 100;
 
-/// Everything that is configured.
+/// The effective configuration.
 pub(crate) struct Effective {
     settings: Vec<Setting>,
     lines: Vec<Line>,
     file: Option<String>,
 }
 
-/// One setting as it holds.
+/// The effective value of a setting.
 struct Line {
     key: String,
     value: Value,
     from: From,
-    /// The flag, the variable, or the line of the file.
+    /// The flag, the variable, or the file and line.
     place: String,
 }
 
@@ -39,16 +39,16 @@ enum From {
 }
 
 impl Effective {
-    /// What holds after the command line was parsed.
+    /// The effective configuration after parsing the command line.
     pub(super) fn of(settings: Vec<Setting>, matches: &ArgMatches, file: Option<File>) -> Self {
         let lines = settings.iter().map(|setting| line(setting, matches, file.as_ref())).collect();
         Self { settings, lines, file: file.map(|file| told(&file.path)) }
     }
 
-    /// Prints what holds. Secrets are not shown.
+    /// Prints the effective configuration, without secrets.
     ///
     /// # Errors
-    /// If nobody reads it.
+    /// If standard output is closed.
     pub(crate) fn show(&self, as_json: bool) -> Result<(), Error> {
         let mut out = io::stdout().lock();
         if as_json {
@@ -67,18 +67,21 @@ impl Effective {
         Ok(())
     }
 
-    /// Prints a file that says what can be configured, and changes nothing.
+    /// Prints an example file with all settings, commented out.
     ///
     /// # Errors
-    /// If nobody reads it.
+    /// If standard output is closed.
     pub(crate) fn show_example(&self) -> Result<(), Error> {
         let mut out = io::stdout().lock();
         writeln!(
             out,
-            "# The configuration of PortTask Admin. Every line is a comment, with the default if there is one."
+            "# Configuration of PortTask Admin. Every setting is commented out and shows its default, if it has one."
         )?;
-        writeln!(out, "# Flags go before variables, these before this file. It is read from ./porttask.toml,")?;
-        writeln!(out, "# or from where --config or PORTTASK_CONFIG says.")?;
+        writeln!(
+            out,
+            "# Flags take precedence over variables, variables over this file. It is read from ./porttask.toml,"
+        )?;
+        writeln!(out, "# or from the path in --config or PORTTASK_CONFIG.")?;
         for setting in &self.settings {
             writeln!(out)?;
             let help = setting.argument.get_long_help().or(setting.argument.get_help());
@@ -88,7 +91,7 @@ impl Effective {
             if setting.is_secret() {
                 writeln!(
                     out,
-                    "# A secret: better in the environment, or in the file that {}_file names.",
+                    "# A secret: preferably set by its variable, or by {}_file, the path of a file that contains it.",
                     setting.key
                 )?;
             }
@@ -145,7 +148,7 @@ impl Line {
     }
 }
 
-/// The default as it is written in the file.
+/// The default, as written in the file.
 fn example(setting: &Setting) -> String {
     if setting.is_list() {
         return "[]".to_owned();

@@ -1,4 +1,4 @@
-//! What can happen to a key.
+//! Events of an API key.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,40 +6,40 @@ use serde::{Deserialize, Serialize};
 use super::Grant;
 use crate::UserId;
 
-/// What can happen to a key. Stored for ever: never reuse a name; a new shape is a new `.vN`.
+/// Events of an API key. Stored forever: never reuse a name; a new shape is a new `.vN`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", deny_unknown_fields)]
 pub enum Event {
-    /// It was made.
+    /// It was created.
     #[serde(rename = "api_key.created.v1")]
     Created {
-        /// In whose name it works.
+        /// The user on whose behalf it acts.
         owner: UserId,
-        /// What it is for.
+        /// Its purpose in a few words.
         name: String,
-        /// What it may at most.
+        /// The upper bound of what it may do.
         grant: Grant,
-        /// From where it is accepted, as networks; nothing is everywhere.
+        /// The networks from which it is accepted; empty means everywhere.
         networks: Vec<String>,
-        /// When it ends.
+        /// When it expires.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         expires_at: Option<Timestamp>,
     },
-    /// It was given another secret.
+    /// Its secret was rotated.
     #[serde(rename = "api_key.rotated.v1")]
     Rotated {
-        /// Until when the former one is accepted.
+        /// Until when the previous secret stays valid.
         former_until: Timestamp,
     },
-    /// It was ended for good.
+    /// It was revoked permanently.
     #[serde(rename = "api_key.revoked.v1")]
     Revoked {},
-    /// It works in the name of somebody else.
+    /// It was transferred to another owner.
     #[serde(rename = "api_key.adopted.v1")]
     Adopted {
-        /// In whose name it worked.
+        /// The previous owner.
         from: UserId,
-        /// In whose name it works.
+        /// The new owner.
         to: UserId,
     },
 }

@@ -1,34 +1,34 @@
-//! Why something may not happen to a key.
+//! Why a command on an API key is rejected.
 
 use super::{LONGEST_OVERLAP, MOST_NETWORKS};
 use crate::Kind;
 
-/// Why something may not happen to a key.
+/// Why a command on an API key is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// There is none.
+    /// It does not exist.
     #[error("there is no such API key")]
     NotFound,
-    /// There is one by this id, and it is another.
-    #[error("an API key with this id exists already")]
+    /// A different key with this id exists.
+    #[error("an API key with this id already exists")]
     Exists,
-    /// It was ended for good.
-    #[error("the API key is revoked for good: make another one")]
+    /// It was revoked permanently.
+    #[error("the API key has been revoked permanently: create a new one")]
     Revoked,
     /// Keys of organizations have no scopes.
-    #[error("a key of an organization has permissions, and no scopes")]
+    #[error("an organization's API key takes permissions, not scopes")]
     NeedsPermissions,
     /// Keys of the platform have no permissions.
-    #[error("a key of the platform has scopes, at least one, and no permissions")]
+    #[error("a platform API key takes at least one scope, and no permissions")]
     NeedsScopes,
-    /// It would end before it begins.
-    #[error("the key would end before it begins: expires_at must be in the future")]
+    /// It would already be expired.
+    #[error("the key would already be expired: expires_at must be in the future")]
     EndsInThePast,
-    /// The former secret would be accepted for too long.
-    #[error("the former secret can be accepted for at most {} days", LONGEST_OVERLAP.as_hours() / 24)]
+    /// The previous secret would stay valid for too long.
+    #[error("the previous secret can stay valid for at most {} days", LONGEST_OVERLAP.as_hours() / 24)]
     LongOverlap,
     /// There are too many networks.
-    #[error("a key can be bound to at most {MOST_NETWORKS} networks")]
+    #[error("a key can be restricted to at most {MOST_NETWORKS} networks")]
     TooManyNetworks,
 }
 

@@ -45,7 +45,7 @@ fn a_key_is_accepted_until_it_expires_or_is_revoked() {
 }
 
 #[test]
-fn keys_of_the_platform_have_scopes_and_others_permissions() {
+fn platform_keys_have_scopes_and_other_keys_have_permissions() {
     let scopes = || Grant::Scopes(BTreeSet::from([KeyScope::ReadUsers]));
     given::<ApiKey>([]).when(create_in(acme(), scopes())).then_rejected(Rejection::NeedsPermissions);
     given::<ApiKey>([]).when(create_in(OrganizationId::PLATFORM, agent())).then_rejected(Rejection::NeedsScopes);
@@ -68,11 +68,11 @@ fn a_rotated_key_has_two_secrets_for_a_while() {
     let accepted = |generation, at| key.accepted(generation, second(at)).is_some();
     assert!(accepted(1, 29) && accepted(2, 29) && !accepted(1, 30) && accepted(2, 30) && !accepted(3, 29));
     let twice = ApiKey::after(&[created(), rotated(), rotated()]);
-    assert!(twice.accepted(1, second(29)).is_none(), "of three, the first is gone at once");
+    assert!(twice.accepted(1, second(29)).is_none(), "the third secret invalidates the first immediately");
 }
 
 #[test]
-fn a_key_is_adopted() {
+fn a_key_is_transferred_to_another_owner() {
     let adopted = || Event::Adopted { from: ana(), to: bob() };
     given::<ApiKey>([created()]).when(Command::Adopt { by: bob() }).then([adopted()]);
     given::<ApiKey>([created()]).when(Command::Adopt { by: ana() }).then([]);
@@ -83,7 +83,7 @@ fn a_key_is_adopted() {
 }
 
 #[test]
-fn a_key_that_ends_before_it_begins_is_none() {
+fn a_key_must_expire_in_the_future() {
     let Command::Create { organization, owner, name, grant, networks, expires_at, .. } = create_in(acme(), agent())
     else {
         unreachable!()

@@ -37,7 +37,7 @@ fn deactivate() -> Command {
 }
 
 #[test]
-fn an_organization_begins_with_defaults_and_a_claim_on_its_domain() {
+fn a_new_organization_has_defaults_and_claims_its_domain() {
     given::<Organization>([]).when(create()).then([created()]);
     let claim = Constraint::Claim {
         scope: Scope::Platform,
@@ -49,21 +49,21 @@ fn an_organization_begins_with_defaults_and_a_claim_on_its_domain() {
 }
 
 #[test]
-fn nothing_happens_to_an_organization_that_is_not_there() {
+fn commands_on_a_missing_organization_are_rejected() {
     for command in [suspend("unpaid"), Command::Reactivate, deactivate(), Command::Rename { name: name("X") }] {
         given::<Organization>([]).when(command).then_rejected(Rejection::NotFound);
     }
 }
 
 #[test]
-fn another_organization_under_the_same_id_is_refused() {
+fn a_different_organization_with_the_same_id_is_rejected() {
     let domain = DomainName::new("other.example").unwrap();
     let other = Command::Create { name: name("Acme"), domain, trial_ends_at: Timestamp::UNIX_EPOCH };
     given::<Organization>([created()]).when(other).then_rejected(Rejection::Exists);
 }
 
 #[test]
-fn changes_say_from_what_to_what() {
+fn changes_record_old_and_new_values() {
     let renamed = Event::Renamed { from: "Acme".to_owned(), to: "Acme Ports".to_owned() };
     given::<Organization>([created()]).when(Command::Rename { name: name("Acme Ports") }).then([renamed]);
 
@@ -75,7 +75,7 @@ fn changes_say_from_what_to_what() {
 }
 
 #[test]
-fn a_setting_that_makes_no_sense_is_refused_with_its_field() {
+fn an_invalid_setting_is_rejected_with_its_field() {
     let mut hours = Settings::default().business_hours;
     let nine: TimeOfDay = "09:00".parse().unwrap();
     hours.days.values_mut().for_each(|day| day.closes = nine);
@@ -87,7 +87,7 @@ fn a_setting_that_makes_no_sense_is_refused_with_its_field() {
 }
 
 #[test]
-fn a_suspended_organization_is_administered_and_let_in_again() {
+fn a_suspended_organization_can_be_administered_and_reactivated() {
     let suspended = || Event::Suspended { reason: because("unpaid") };
     given::<Organization>([created()]).when(suspend("unpaid")).then([suspended()]);
     given::<Organization>([created(), suspended()])
@@ -101,7 +101,7 @@ fn a_suspended_organization_is_administered_and_let_in_again() {
 }
 
 #[test]
-fn a_deactivation_is_for_good() {
+fn a_deactivation_is_permanent() {
     let ended = || [created(), Event::Deactivated { reason: because("left") }];
     given::<Organization>([created()]).when(deactivate()).then([ended()[1].clone()]);
     for command in [suspend("again"), Command::Reactivate, Command::Rename { name: name("X") }] {
@@ -111,7 +111,7 @@ fn a_deactivation_is_for_good() {
 }
 
 #[test]
-fn the_platform_itself_is_not_locked_out() {
+fn the_platform_itself_cannot_be_suspended() {
     let reason = || Reason::new("by mistake").unwrap();
     for command in [
         Command::Suspend { organization: OrganizationId::PLATFORM, reason: reason() },

@@ -1,4 +1,4 @@
-//! What can happen to a user.
+//! Events of a user.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// What can happen to a user. Stored for ever: never reuse a name; a new shape is a new `.vN`.
+/// Events of a user. Stored forever: never reuse a name; a new shape is a new `.vN`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", deny_unknown_fields)]
 pub enum Event {
@@ -20,126 +20,126 @@ pub enum Event {
     Invited {
         /// The person's full name.
         name: Personal,
-        /// The address that the invitation goes to.
+        /// The email address that the invitation is sent to.
         email: Personal,
-        /// By which rules the address is compared with others.
+        /// The version of the rules for comparing the address.
         address_rules: u8,
-        /// What they will be.
+        /// Their role.
         role: Role,
-        /// What they will be permitted.
+        /// Their permissions.
         permissions: Permissions,
-        /// When the invitation ends.
+        /// When the invitation expires.
         expires_at: Timestamp,
     },
-    /// An account was made, and nobody invited yet.
+    /// An account was created without an invitation.
     #[serde(rename = "user.registered.v1")]
     Registered {
         /// The person's full name.
         name: Personal,
-        /// The address that an invitation will go to.
+        /// The email address that an invitation will be sent to.
         email: Personal,
-        /// By which rules the address is compared with others.
+        /// The version of the rules for comparing the address.
         address_rules: u8,
-        /// What they will be.
+        /// Their role.
         role: Role,
-        /// What they will be permitted.
+        /// Their permissions.
         permissions: Permissions,
     },
-    /// The person was invited, or invited anew: former invitations are void.
+    /// An invitation was sent: earlier ones are void.
     #[serde(rename = "user.invitation_sent.v1")]
     InvitationSent {
-        /// When the invitation ends.
+        /// When the invitation expires.
         expires_at: Timestamp,
     },
-    /// The invitation was taken up.
+    /// The invitation was accepted.
     #[serde(rename = "user.invitation_accepted.v1")]
     InvitationAccepted {},
-    /// They became something else.
+    /// Their role changed.
     #[serde(rename = "user.role_changed.v1")]
     RoleChanged {
-        /// What they were.
+        /// The old role.
         from: Role,
-        /// What they are.
+        /// The new role.
         to: Role,
     },
-    /// They are permitted other things.
+    /// Their permissions changed.
     #[serde(rename = "user.permissions_changed.v1")]
     PermissionsChanged {
-        /// What they were permitted.
+        /// The old permissions.
         from: Permissions,
-        /// What they are permitted.
+        /// The new permissions.
         to: Permissions,
     },
-    /// They were locked out.
+    /// They were deactivated.
     #[serde(rename = "user.deactivated.v1")]
     Deactivated {},
-    /// They were let in again.
+    /// They were reactivated.
     #[serde(rename = "user.reactivated.v1")]
     Reactivated {},
-    /// An invitation that was not taken up is void.
+    /// A pending invitation was revoked.
     #[serde(rename = "user.invitation_revoked.v1")]
     InvitationRevoked {},
-    /// They are called otherwise.
+    /// Their name changed.
     #[serde(rename = "user.renamed.v1")]
     Renamed {
-        /// What they were called.
+        /// The old name.
         from: Personal,
-        /// What they are called.
+        /// The new name.
         to: Personal,
     },
-    /// They want mail in another language.
+    /// The language of their mails changed.
     #[serde(rename = "user.locale_changed.v1")]
     LocaleChanged {
-        /// In which they wanted it; without it, that of the organization.
+        /// The old language; `None` is that of the organization.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         from: Option<Locale>,
-        /// In which they want it; without it, that of the organization.
+        /// The new language; `None` is that of the organization.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         to: Option<Locale>,
     },
-    /// They want mail to go elsewhere; it does once the new address is confirmed.
+    /// A change of the email address was requested; it takes effect once it is confirmed.
     #[serde(rename = "user.address_change_requested.v1")]
     AddressChangeRequested {
-        /// The address that is to be confirmed.
+        /// The new address, not confirmed yet.
         email: Personal,
-        /// By which rules the address is compared with others.
+        /// The version of the rules for comparing the address.
         address_rules: u8,
-        /// When it can be confirmed at the latest.
+        /// When the confirmation link expires.
         expires_at: Timestamp,
     },
-    /// The new address was confirmed.
+    /// The new email address was confirmed.
     #[serde(rename = "user.address_changed.v1")]
     AddressChanged {
-        /// Where mail went.
+        /// The old address.
         from: Personal,
-        /// Where mail goes.
+        /// The new address.
         to: Personal,
-        /// By which rules the address is compared with others.
+        /// The version of the rules for comparing the address.
         address_rules: u8,
     },
-    /// A link to set another password was asked for: former ones are void.
+    /// A password reset link was requested: earlier ones are void.
     #[serde(rename = "user.password_reset_requested.v1")]
     PasswordResetRequested {
-        /// When the link ends.
+        /// When the link expires.
         expires_at: Timestamp,
     },
-    /// The link was used: there is another password. All sessions have ended.
+    /// The password was reset with the link. All sessions have ended.
     #[serde(rename = "user.password_reset.v1")]
     PasswordReset {},
-    /// They have set another password, knowing the old one. All sessions but one have ended.
+    /// They changed their password, knowing the old one. All sessions have ended, except perhaps one.
     #[serde(rename = "user.password_changed.v1")]
     PasswordChanged {
-        /// The session that goes on.
+        /// The session that was kept.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         keeping: Option<SessionId>,
     },
-    /// Failed attempts to sign in were forgiven.
+    /// Failed sign-in attempts were reset.
     #[serde(rename = "user.unlocked.v1")]
     Unlocked {},
-    /// All their sessions have ended, perhaps but one.
+    /// All sessions have ended, except perhaps one.
     #[serde(rename = "user.sessions_ended.v1")]
     SessionsEnded {
-        /// The session that goes on.
+        /// The session that was kept.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         keeping: Option<SessionId>,
     },

@@ -1,4 +1,4 @@
-//! What an account that exists does with commands and events.
+//! How an existing account handles commands and events.
 
 use jiff::{Timestamp, civil::Date};
 
@@ -21,31 +21,31 @@ pub(super) struct Existing {
     pub(super) permissions: Permissions,
     pub(super) locale: Option<Locale>,
     pub(super) invitations: Links,
-    /// Whether one of them was taken up.
+    /// Whether one of them was accepted.
     has_accepted: bool,
     pub(super) address_changes: Links,
-    /// The address that waits to be confirmed.
+    /// The new address that was requested last.
     pub(super) wanted_email: Option<Personal>,
-    /// The day of the last request for another address, and how many there were on it.
+    /// The day of the last address change request, and the number of requests on that day.
     asked_on: Option<Date>,
     asked: u32,
     pub(super) resets: Links,
-    /// How often failed attempts to sign in were forgiven.
+    /// How often failed sign-in attempts were reset.
     pub(super) unlocks: u64,
-    /// How often all sessions have ended at once.
+    /// How often all sessions have been ended at once.
     pub(super) session_epoch: u64,
-    /// The session that the last time spared.
+    /// The session that was kept the last time.
     pub(super) kept: Option<SessionId>,
 }
 
-/// Links that were sent for the same: the last one is good until it is used, taken back or over.
+/// Links sent for the same purpose: only the last one is valid, until it is used, revoked or expires.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Links {
     /// How many were sent.
     pub(super) sent: u64,
-    /// When the last one ends, while it is good.
+    /// When the last one expires; `None` if it is no longer valid.
     expires_at: Option<Timestamp>,
-    /// Which one was used last.
+    /// The number of the link that was used last.
     used: Option<u64>,
 }
 
@@ -63,12 +63,12 @@ impl Links {
         self.expires_at = None;
     }
 
-    /// The last one, if it was neither used nor taken back: which it is, and when it ends.
+    /// The last one, if it was neither used nor revoked: its number, and when it expires.
     pub(super) fn open(&self) -> Option<(u64, Timestamp)> {
         self.expires_at.map(|expires_at| (self.sent, expires_at))
     }
 
-    /// What happens when a link is used: the event, nothing if it was used before, or why it is not good.
+    /// The result of redeeming a link: the event, nothing if it was used before, or why it is not valid.
     fn answer(&self, number: u64, now: Timestamp, event: Event) -> Result<Vec<Event>, Rejection> {
         match self.open() {
             Some((sent, expires_at)) if sent == number && now < expires_at => Ok(vec![event]),
@@ -169,7 +169,7 @@ impl Existing {
             Command::RequestPasswordReset { now, expires_at } => {
                 self.must_be_active()?;
                 let last = self.resets.open().map(|(_, expires_at)| expires_at);
-                // One that is good for nearly as long as another would be is on its way.
+                // A link that expires nearly as late as a new one would was just sent.
                 let is_fresh = last.is_some_and(|last| *now < last && expires_at.duration_since(last) < BETWEEN_RESETS);
                 Ok(if is_fresh { vec![] } else { vec![Event::PasswordResetRequested { expires_at: *expires_at }] })
             }
@@ -251,7 +251,7 @@ impl Existing {
                 self.status = Status::Registered;
                 self.invitations.void();
             }
-            // Whoever had not come yet is as they were: their invitation holds.
+            // Users who had not accepted yet return to their previous status: a pending invitation stays valid.
             Event::Reactivated {} => {
                 self.status = match (self.has_accepted, self.invitations.open()) {
                     (true, _) => Status::Active,
@@ -279,12 +279,12 @@ impl Existing {
             Event::AddressChanged { to, .. } => {
                 self.email = to.clone();
                 self.address_changes.take_up();
-                // Its link went to the old address.
+                // Its link was sent to the old address.
                 self.resets.void();
             }
             Event::PasswordResetRequested { expires_at } => self.resets.send(*expires_at),
             Event::Unlocked {} => self.unlocks += 1,
-            // Whoever reads the mails of the account has failed for the last time.
+            // Access to the mailbox proves identity, so failed attempts no longer count.
             Event::PasswordReset {} => {
                 self.unlocks += 1;
                 self.resets.take_up();

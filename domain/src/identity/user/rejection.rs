@@ -1,48 +1,48 @@
-//! Why something may not happen to a user.
+//! Why a command on a user is rejected.
 
 use crate::{Kind, identity::role::Role};
 
-/// Why something may not happen to a user.
+/// Why a command on a user is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// There is none.
+    /// It does not exist.
     #[error("there is no such user")]
     NotFound,
-    /// There is one by this id, and it is another.
-    #[error("a user with this id exists already")]
+    /// A different user with this id exists.
+    #[error("a user with this id already exists")]
     Exists,
-    /// The invitation has ended.
+    /// The invitation has expired.
     #[error("the invitation has expired: ask for a new one")]
     InvitationExpired,
-    /// Nobody was invited, or another invitation was sent later.
+    /// Nobody was invited, or a later invitation was sent.
     #[error("the invitation was replaced by a later one: use the latest")]
     InvitationReplaced,
-    /// The invitation was taken back.
+    /// The invitation was revoked.
     #[error("the invitation was revoked: ask for a new one")]
     InvitationRevoked,
-    /// The invitation was taken up already.
-    #[error("the invitation has been accepted already")]
+    /// The invitation was already accepted.
+    #[error("the invitation has already been accepted")]
     Accepted,
-    /// The user is locked out.
+    /// The user is deactivated.
     #[error("the user is deactivated: reactivate them first")]
     Deactivated,
-    /// They have not come yet.
+    /// They have not accepted the invitation yet.
     #[error("the user has not accepted the invitation yet")]
     NotActive,
-    /// Nothing waits for this link any more: it was used, or a later one was asked for.
-    #[error("the link was used or replaced by a later one: use the latest, or ask for a new one")]
+    /// The link is no longer pending: it was used, or a later one was requested.
+    #[error("the link was already used or replaced by a later one: use the latest, or request a new one")]
     LinkReplaced,
-    /// The time of the link is over.
-    #[error("the link has expired: ask for a new one")]
+    /// The link has expired.
+    #[error("the link has expired: request a new one")]
     LinkExpired,
-    /// They have asked for other addresses too often today.
-    #[error("other addresses were asked for too often today: confirm one of them, or go on tomorrow")]
+    /// They have requested too many address changes today.
+    #[error("too many address changes requested today: confirm one of them, or try again tomorrow")]
     TooManyAddresses,
-    /// The permissions go beyond the role.
-    #[error("these permissions go beyond what the role {0:?} may be permitted")]
+    /// The permissions exceed the role.
+    #[error("these permissions exceed the maximum of the role {0}")]
     BeyondRole(Role),
-    /// The role is one of the platform's staff and the organization is not the platform's, or the other way round.
-    #[error("the role {0:?} does not exist in this organization")]
+    /// A role of the platform's staff in another organization, or another role in the platform's organization.
+    #[error("the role {0} is not available in this organization")]
     RoleNotHere(Role),
 }
 

@@ -66,7 +66,7 @@ fn an_invitation_claims_the_address() {
 }
 
 #[test]
-fn an_account_may_be_made_before_anybody_is_invited() {
+fn an_account_can_be_created_before_the_person_is_invited() {
     let register = || Command::Register {
         organization: acme(),
         user: ana(),
@@ -92,7 +92,7 @@ fn an_account_may_be_made_before_anybody_is_invited() {
 }
 
 #[test]
-fn a_later_invitation_replaces_the_former_ones() {
+fn a_later_invitation_replaces_earlier_ones() {
     let again = || [invited(Role::Agent), Event::InvitationSent { expires_at: second(2_000) }];
     let accept = |invitation| Command::Accept { invitation, now: second(1_500) };
     let send = || Command::SendInvitation { expires_at: second(2_000) };
@@ -133,7 +133,7 @@ fn a_demotion_narrows_the_permissions() {
 }
 
 #[test]
-fn roles_of_the_platform_stay_there() {
+fn platform_roles_are_not_available_elsewhere() {
     given::<User>([]).when(invite(Role::SuperAdmin)).then_rejected(Rejection::RoleNotHere(Role::SuperAdmin));
     given::<User>([invited(Role::Admin), accepted()])
         .when(Command::ChangeRole { role: Role::SuperAdmin, permissions: None })
@@ -141,7 +141,7 @@ fn roles_of_the_platform_stay_there() {
 }
 
 #[test]
-fn a_deactivated_user_is_only_reactivated() {
+fn a_deactivated_user_can_only_be_reactivated() {
     let gone = || [invited(Role::Agent), accepted(), Event::Deactivated {}];
     let change = || Command::ChangeRole { role: Role::Admin, permissions: None };
     given::<User>([invited(Role::Agent), accepted()]).when(Command::Deactivate).then([Event::Deactivated {}]);
@@ -153,7 +153,7 @@ fn a_deactivated_user_is_only_reactivated() {
 }
 
 #[test]
-fn whoever_has_not_come_yet_is_locked_out_and_let_in_as_they_were() {
+fn an_invited_user_is_deactivated_and_reactivated_as_invited() {
     let withdrawn = || [invited(Role::Agent), Event::Deactivated {}];
     let accept = || Command::Accept { invitation: 1, now: second(1) };
     given::<User>([invited(Role::Agent)]).when(Command::Deactivate).then([Event::Deactivated {}]);
@@ -173,7 +173,7 @@ fn after(events: impl IntoIterator<Item = Event>) -> Vec<Event> {
 }
 
 #[test]
-fn an_invitation_that_was_revoked_cannot_be_taken_up_and_another_one_can() {
+fn a_revoked_invitation_cannot_be_accepted_but_a_later_one_can() {
     let accept = |invitation| Command::Accept { invitation, now: second(1) };
     let revoked = || [invited(Role::Agent), Event::InvitationRevoked {}];
     given::<User>([invited(Role::Agent)]).when(Command::RevokeInvitation).then([Event::InvitationRevoked {}]);
@@ -184,7 +184,7 @@ fn an_invitation_that_was_revoked_cannot_be_taken_up_and_another_one_can() {
     given::<User>(again()).when(accept(1)).then_rejected(Rejection::InvitationReplaced);
     given::<User>(again()).when(accept(2)).then([accepted()]);
     let back = revoked().into_iter().chain([Event::Deactivated {}, Event::Reactivated {}]).collect::<Vec<_>>();
-    assert_eq!(User::after(&back).status(), Some(Status::Registered), "what was revoked stays revoked");
+    assert_eq!(User::after(&back).status(), Some(Status::Registered), "a revoked invitation stays revoked");
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_name_is_changed_once() {
 }
 
 #[test]
-fn a_language_is_chosen_and_given_up() {
+fn a_language_is_chosen_and_reset() {
     let [pt, none] = [Some("pt".parse().unwrap()), None];
     let change = |locale: &Option<Locale>| Command::ChangeLocale { locale: locale.clone() };
     let changed =
@@ -216,7 +216,7 @@ fn want(email: &str, expires_at: i64) -> Command {
 }
 
 #[test]
-fn an_address_changes_once_it_was_confirmed() {
+fn an_address_changes_once_it_is_confirmed() {
     let confirm = |request, now| Command::ConfirmAddress { request, now: second(now) };
     let [old, new] = ["Ana@acme.example", "ana@lima.example"].map(|email| Personal::identity(ana(), email));
     let changed = || Event::AddressChanged { from: old.clone(), to: new.clone(), address_rules: 1 };
@@ -241,7 +241,7 @@ fn an_address_changes_once_it_was_confirmed() {
 }
 
 #[test]
-fn nobody_makes_us_mail_to_many_addresses() {
+fn address_changes_are_limited_per_day() {
     let asked: Vec<Event> = (0..5).map(|number| wanted(&format!("a{number}@x.example"), 50 + number)).collect();
     given::<User>(after(asked.clone())).when(want("b@x.example", 60)).then_rejected(Rejection::TooManyAddresses);
     let tomorrow = 86_400 + 60;
@@ -272,7 +272,7 @@ fn a_password_is_reset_once_by_the_latest_link() {
 }
 
 #[test]
-fn what_ends_all_sessions_begins_an_era() {
+fn ending_all_sessions_starts_a_new_epoch() {
     let [here, there] = [12, 13].map(|number| SessionId(uuid::Uuid::from_u128(number)));
     let change = |session_epoch| Command::ChangePassword { session_epoch, keeping: Some(here) };
     let changed = || Event::PasswordChanged { keeping: Some(here) };
@@ -290,7 +290,7 @@ fn what_ends_all_sessions_begins_an_era() {
 }
 
 #[test]
-fn those_who_can_administer_are_counted() {
+fn active_admins_are_counted() {
     let counted = |history: &[Event], event: Event| -> Vec<Constraint> {
         let constraints = User::after(history).constraints(&event).into_iter();
         constraints
@@ -300,7 +300,7 @@ fn those_who_can_administer_are_counted() {
     let none: Vec<Constraint> = vec![];
     let active = [invited(Role::Admin), accepted()];
     let narrowed = Permissions { administration: Access::Read, ..Role::Admin.ceiling() };
-    assert_eq!(counted(&[], invited(Role::Admin)), none, "who is only invited cannot administer");
+    assert_eq!(counted(&[], invited(Role::Admin)), none, "an invited user cannot administer yet");
     assert_eq!(counted(&active[..1], accepted()), [admins(1)]);
     assert_eq!(counted(&active, Event::Deactivated {}), [admins(-1)]);
     assert_eq!(counted(&active, Event::RoleChanged { from: Role::Admin, to: Role::Agent }), [admins(-1)]);
@@ -340,10 +340,10 @@ fn commands() -> impl Strategy<Value = Command> {
 }
 
 proptest! {
-    /// Whatever has happened: asked twice, the second time nothing happens; permissions never exceed the role; and the
-    /// count of admins is the number of those who can administer.
+    /// After any history: commands are idempotent; permissions never exceed the role; and the counter of admins equals
+    /// the number of users who can administer.
     #[test]
-    fn laws_of_every_history(commands in prop::collection::vec(commands(), 0..40)) {
+    fn invariants_hold_after_any_history(commands in prop::collection::vec(commands(), 0..40)) {
         let mut user = User::default();
         let mut count = 0;
         for command in commands {

@@ -3,7 +3,7 @@ use porttask_domain::DomainEvent;
 use super::*;
 use crate::audit_text::ERASED;
 
-/// The stored samples of all events, and what each says: a line each.
+/// The stored samples of all events, and their descriptions: one line each.
 const SAMPLES: &str = include_str!("../../../../domain/samples/events.jsonl");
 const DESCRIPTIONS: &str = include_str!("../../../samples/descriptions.txt");
 
@@ -32,7 +32,7 @@ fn change(field: &'static str, from: &str, to: &str) -> (&'static str, Option<St
     (field, some(from), some(to))
 }
 
-/// The type of an event and its data, as they are stored.
+/// Event types with their data, as stored.
 fn samples() -> impl Iterator<Item = (String, String)> {
     SAMPLES.lines().map(|line| {
         let sample: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -40,9 +40,9 @@ fn samples() -> impl Iterator<Item = (String, String)> {
     })
 }
 
-/// Every event has a sample (a test of `domain` sees to it), so every event is described here.
+/// Every event has a sample (a test of `domain` ensures it), so every event is described here.
 #[test]
-fn every_event_has_a_sentence_and_words() {
+fn every_event_has_a_sentence_and_search_words() {
     let mut described = String::new();
     for (event_type, data) in samples() {
         let event = DomainEvent::decode(&event_type, data.as_bytes()).unwrap();
@@ -53,9 +53,7 @@ fn every_event_has_a_sentence_and_words() {
     }
     if described != DESCRIPTIONS {
         std::fs::write("samples/descriptions.txt", &described).unwrap();
-        panic!(
-            "projections/samples/descriptions.txt was written anew: check what has changed in it, and run the test again"
-        );
+        panic!("projections/samples/descriptions.txt was regenerated: review the changes and run the test again");
     }
 }
 
@@ -84,12 +82,15 @@ fn personal_values(data: &serde_json::Value) -> Vec<String> {
             None => members.values().flat_map(personal_values).collect(),
         },
         serde_json::Value::Array(items) => items.iter().flat_map(personal_values).collect(),
-        _ => Vec::new(),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => Vec::new(),
     }
 }
 
 #[test]
-fn an_action_has_no_version_and_a_target_says_what_it_is() {
+fn an_action_has_no_version_and_a_target_has_a_kind() {
     for (event_type, data, target) in [
         ("user.deactivated.v1", "{}", "user usr_0000000000000000000000000b"),
         ("organization.reactivated.v1", "{}", "organization org_0000000000000000000000000b"),
@@ -103,7 +104,7 @@ fn an_action_has_no_version_and_a_target_says_what_it_is() {
 }
 
 #[test]
-fn an_invitation_says_what_is_there_since() {
+fn an_invitation_lists_the_values_of_the_new_account() {
     let expected = |name: &str, email: &str| {
         vec![
             change("name", "", name),
@@ -121,7 +122,7 @@ fn an_invitation_says_what_is_there_since() {
 }
 
 #[test]
-fn only_what_is_different_is_a_change() {
+fn only_different_values_are_changes() {
     let unpaid =
         r#"{"reason":{"$personal":{"of":"per_00000000000000000000000007","sealing":"identity","value":"unpaid"}}}"#;
     for (event_type, data, expected) in [

@@ -1,4 +1,4 @@
-//! Lets a request through if its budget lasts, and says how the budget stands.
+//! Enforces rate limits, and reports them in headers.
 
 use std::{
     collections::BTreeSet,
@@ -22,10 +22,10 @@ use crate::http::{
     request::{address, bearer, is_forwarded, peer},
 };
 
-/// Machines ask for these; they are cheap, and a refusal would look like a failure.
+/// Polled by monitoring: they are cheap, and a rejection would look like an outage.
 const UNLIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// Lets a request through if its budget lasts, and says how it stands.
+/// Rejects a request if its budget is exhausted, and reports the budget in headers.
 pub(super) async fn limit(
     State((app, public_posts)): State<(App, Arc<BTreeSet<String>>)>,
     mut request: Request,
@@ -59,7 +59,7 @@ pub(super) async fn limit(
     let mut response = next.run(request).await;
     match token {
         Some(token) if asker.is_known() => limits.remember(token),
-        // It lets nobody in any more.
+        // The token is no longer valid.
         Some(token) if response.status() == StatusCode::UNAUTHORIZED => limits.forget(token),
         Some(_) | None => {}
     }
@@ -69,14 +69,14 @@ pub(super) async fn limit(
     response
 }
 
-/// Where a request comes from, as its budget is kept.
+/// The network of the client, by which budgets are kept.
 fn network(app: &App, request: &Request) -> IpAddr {
     let peer = peer(request.extensions());
     if is_forwarded(request.headers()) && !peer.is_some_and(|peer| app.settings.trusts(peer)) {
         app.limits.warn_once(|| {
             tracing::warn!(
-                "a request says that it was forwarded, by an address that is no trusted proxy: limits and the log see \
-                 that address instead of the client's. If it is your proxy, name it in PORTTASK_TRUSTED_PROXIES"
+                "a request has forwarding headers, but its address is not a trusted proxy: rate limits and the log use \
+                 that address instead of the client's. If it is your proxy, add it to PORTTASK_TRUSTED_PROXIES"
             );
         });
     }
@@ -87,7 +87,7 @@ fn network(app: &App, request: &Request) -> IpAddr {
 fn refuse(app: &App, left: &Left) -> Response {
     app.metrics.limited(left.name);
     let seconds = left.wait_seconds.max(1);
-    let detail = format!("too many requests: go on in {seconds} s, and more slowly");
+    let detail = format!("Rate limit exceeded. Retry after {seconds} s.");
     let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", detail).after(seconds);
     let mut response = problem.into_response();
     left.tell(response.headers_mut());

@@ -1,8 +1,8 @@
-//! What surrounds every request, from the outside: an id, a measure, a limit, a deadline.
+//! Middleware, from the outside in: request id, metrics, rate limit, timeout.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `limit.rs` | how many requests whom |
+//! | `limit.rs` | rate limits |
 
 mod limit;
 
@@ -23,10 +23,10 @@ use crate::http::{
     request::{REQUEST_ID, RequestId},
 };
 
-/// The methods that are told apart.
+/// The methods that metrics distinguish.
 const METHODS: [Method; 6] = [Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::PUT, Method::HEAD];
 
-/// The routes, surrounded. `public_posts` are the paths at which people without a token send something.
+/// Adds the middleware to the routes. `public_posts` are the paths whose POST requires no token.
 pub(crate) fn surround(routes: Router<App>, app: &App, public_posts: BTreeSet<String>) -> Router<App> {
     routes
         .layer(middleware::from_fn_with_state(app.clone(), in_time))
@@ -35,13 +35,13 @@ pub(crate) fn surround(routes: Router<App>, app: &App, public_posts: BTreeSet<St
         .layer(middleware::from_fn(named))
 }
 
-/// Gives a request an id, and an answer that says it.
+/// Gives a request an id, and returns it in the response.
 async fn named(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;
-    tracing::debug!(request = %id.0, %method, path, status = response.status().as_u16(), "answered");
+    tracing::debug!(request = %id.0, %method, path, status = response.status().as_u16(), "request served");
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -49,16 +49,16 @@ async fn named(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Ends a request that takes too long. What it asked for may have been done: an append that is under way goes on.
+/// Ends a request that takes too long. Its change may still be made: an append in progress continues.
 async fn in_time(State(app): State<App>, request: Request, next: Next) -> Response {
     let limit = app.settings.connections.request_timeout;
     timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
-        let detail = "this took too long; a change may have been made all the same: repeat it with its Idempotency-Key";
+        let detail = "The request timed out, but may still take effect. Retry it with the same Idempotency-Key.";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail).after(1).into_response()
     })
 }
 
-/// Counts a request, and how long it took to answer it.
+/// Counts a request and measures its duration.
 async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {
     let _counted = app.metrics.in_flight();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();

@@ -1,4 +1,4 @@
-//! A caller who has a right, and the organization in which they use it.
+//! An authenticated caller with a permission, and the organization of the request.
 
 use std::{collections::HashMap, marker::PhantomData, net::IpAddr, time::Duration};
 
@@ -21,24 +21,25 @@ use porttask_runtime::{
 use super::Client;
 use crate::http::{app::App, denials::Asker, permissions::Permission, problem::Problem};
 
-/// How long a reader waits at most for a view to come to where they want to read.
+/// How long a read waits for a view to reach the requested position.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The header by which a reader says what they want to see.
+/// The request header with the position that the response must include.
 pub(crate) const AT_LEAST: &str = "porttask-at-least";
 
-/// A caller who has this right.
+/// An authenticated caller who holds this permission.
 pub(crate) struct Authorized<R> {
-    pub(crate) caller: Caller,
-    /// The organization that the path names; without one, the caller's own.
+    /// The caller.
+    pub(crate) identity: Caller,
+    /// The organization in the path; without one, the caller's own.
     pub(crate) organization: OrganizationId,
-    /// Where it lives.
+    /// Its partition.
     pub(crate) partition: PartitionId,
-    /// The caller as the actor of what they do.
+    /// Event metadata, with the caller as the actor.
     pub(crate) meta: Meta,
     token: String,
     ip: Option<IpAddr>,
     at_least: Option<Position>,
-    /// What the caller is about to permit somebody.
+    /// The permissions that the caller is about to grant.
     grants: Option<Permissions>,
     right: PhantomData<R>,
 }
@@ -66,7 +67,7 @@ impl<R: Permission> FromRequestParts<App> for Authorized<R> {
             Some(id) => id.parse().map_err(|_| Problem::not_found("organization"))?,
         };
         if !R::is_held(&caller, organization) {
-            // Of organizations that are not theirs, callers learn nothing.
+            // Do not reveal whether other organizations exist.
             return Err(match caller.organization == organization {
                 true => Problem::forbidden(R::NAME),
                 false => Problem::not_found("organization"),
@@ -79,62 +80,62 @@ impl<R: Permission> FromRequestParts<App> for Authorized<R> {
             Some(position) => Some(position_of(position.to_str().unwrap_or_default())?),
         };
         let (ip, grants, right) = (client.ip, None, PhantomData);
-        Ok(Self { caller, organization, partition, meta, token, ip, at_least, grants, right })
+        Ok(Self { identity: caller, organization, partition, meta, token, ip, at_least, grants, right })
     }
 }
 
 impl<R: Permission> Authorized<R> {
-    /// From where the caller comes.
+    /// The caller's IP address.
     pub(crate) fn ip(&self) -> Option<IpAddr> {
         self.ip
     }
 
-    /// The session by which the caller is known.
+    /// The caller's session.
     ///
     /// # Errors
-    /// If it is a key.
+    /// If the caller is an API key.
     pub(crate) fn session(&self) -> Result<SessionId, Problem> {
-        self.caller.session().ok_or_else(|| Problem::forbidden(R::NAME))
+        self.identity.session().ok_or_else(|| Problem::forbidden(R::NAME))
     }
 
-    /// Something that the caller asks for, in the organization that the path names.
+    /// A request of this caller, in the organization in the path.
     pub(crate) fn request_of(&self, caller: &Caller) -> Request {
         let mut request = caller.request(self.meta.clone());
         request.organization = self.organization;
         request
     }
 
-    /// Lets the caller permit this to somebody, if they hold it: now, and still when it is recorded. Staff of the platform
-    /// hold everything.
+    /// Checks that the caller holds the permissions they grant: now, and again if their state changes before the
+    /// append. Callers from the platform may grant any in other organizations.
     ///
     /// # Errors
-    /// If it goes beyond what they hold.
+    /// If the permissions exceed the caller's own, or an API key grants administration.
     pub(crate) fn grant(&mut self, permissions: Permissions) -> Result<(), Problem> {
         self.grants = Some(permissions);
-        self.holds_what_is_granted(&self.caller)
+        self.holds_what_is_granted(&self.identity)
     }
 
     fn holds_what_is_granted(&self, caller: &Caller) -> Result<(), Problem> {
         let is_at_home = caller.organization == self.organization;
         match self.grants {
-            // Whoever steals one makes no admins.
+            // A stolen key must not be able to create admins.
             Some(granted) if caller.session().is_none() && granted.administration == Access::Write => {
-                let detail = "no API key makes somebody an admin: a person must";
+                let detail = "API keys cannot grant write access to administration. A user must do this.";
                 Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail))
             }
             Some(granted) if is_at_home && !granted.is_within(caller.permissions) => {
-                let detail = "these permissions go beyond your own: nobody grants more than they hold";
+                let detail = "You cannot grant permissions that exceed your own.";
                 Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail))
             }
             Some(_) | None => Ok(()),
         }
     }
 
-    /// The caller as they are now, if they still have the right.
+    /// Authenticates the caller again, and checks the permission again.
     ///
     /// # Errors
-    /// If they are not let in any more, or have lost the right.
-    pub(crate) async fn look_again(&self, app: &App) -> Result<Caller, Problem> {
+    /// If the credential is no longer accepted, or the permission was lost.
+    pub(crate) async fn authenticate_again(&self, app: &App) -> Result<Caller, Problem> {
         let caller = app.access.authenticate_from(&self.token, self.ip, Timestamp::now()).await?;
         if !R::is_held(&caller, self.organization) {
             return Err(Problem::forbidden(R::NAME));
@@ -144,19 +145,19 @@ impl<R: Permission> Authorized<R> {
         Ok(caller)
     }
 
-    /// Waits until a view shows what the caller wants to see of the organization: what they asked for by position, or
-    /// changed last.
+    /// Waits until a view includes the position that the caller requires, and the caller's own last change, if they
+    /// are in the partition of the organization.
     ///
     /// # Errors
-    /// If it does not come so far in time, and the caller has asked for it.
+    /// If the required position is not reached in time.
     pub(crate) async fn catch_up(&self, app: &App, view: &str) -> Result<(), Problem> {
         self.wait(app, view, |partition| partition == self.partition).await
     }
 
-    /// Waits until a view shows a place.
+    /// Waits until a view has reached a position.
     ///
     /// # Errors
-    /// If it does not come so far in time.
+    /// If it is not reached in time.
     pub(crate) async fn shows(&self, app: &App, view: &str, wanted: Position) -> Result<(), Problem> {
         match app.views.wait_for(view, wanted, PATIENCE).await? {
             true => Ok(()),
@@ -164,13 +165,13 @@ impl<R: Permission> Authorized<R> {
         }
     }
 
-    /// The same for a view of the whole platform.
+    /// The same in all partitions, for listings across organizations.
     pub(crate) async fn catch_up_everywhere(&self, app: &App, view: &str) -> Result<(), Problem> {
         self.wait(app, view, |_| true).await
     }
 
     async fn wait(&self, app: &App, view: &str, is_read: impl Fn(PartitionId) -> bool) -> Result<(), Problem> {
-        let last = app.last_changes.get(&self.caller.credential.id());
+        let last = app.last_changes.get(&self.identity.credential.id());
         for wanted in self.at_least.iter().chain(&last).filter(|wanted| is_read(wanted.partition)) {
             let is_asked = Some(*wanted) == self.at_least;
             if app.views.wait_for(view, *wanted, Duration::ZERO).await? {
@@ -188,42 +189,42 @@ impl<R: Permission> Authorized<R> {
     }
 }
 
-/// What staff of the platform may not do while they act as somebody else.
+/// Rejects operations that are not available while impersonating a user.
 fn must_be_themselves<R: Permission>(caller: &Caller) -> Result<(), Problem> {
     match caller.impersonator {
         Some(_) if !R::IS_IMPERSONABLE => {
-            let detail = "this cannot be done while you act as somebody else: end the impersonation first";
+            let detail = "This operation is not available while you impersonate a user. End the impersonation first.";
             Err(Problem::new(StatusCode::FORBIDDEN, "not-impersonable", detail))
         }
         Some(_) | None => Ok(()),
     }
 }
 
-/// Says who asks, for what is rejected.
+/// Registers the caller, for the record of denied requests.
 fn note(parts: &Parts, meta: &Meta, caller: &Caller) {
     if let Some(asker) = parts.extensions.get::<Asker>() {
         asker.is(caller.organization, caller.user, meta.clone());
     }
 }
 
-/// Whether the log has come to a position: nobody waits for what was never answered.
+/// Whether the log has reached a position, so that no request waits for an invented one.
 async fn is_recorded(app: &App, wanted: Position) -> Result<bool, Problem> {
     let known = app.database.subscribe(wanted.partition).map(|head| *head.borrow());
     if known.is_some_and(|head| head >= wanted.offset) {
         return Ok(true);
     }
-    // Another node may have come further.
+    // Another node may have appended more.
     let heads = app.database.heads().await.map_err(|error| Problem::unavailable(&error))?;
     let mut heads = heads.iter().map(|head| head.position);
     Ok(heads.any(|head| head.partition == wanted.partition && head.offset >= wanted.offset))
 }
 
 fn not_yet(wanted: Position) -> Problem {
-    let detail = format!("the listing has not come to {wanted} yet: retry after a pause");
+    let detail = format!("The listing has not reached {wanted} yet. Retry after a pause.");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-yet", detail).after(1)
 }
 
-/// The token that a request brings.
+/// The bearer token of a request.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
@@ -231,5 +232,5 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn position_of(text: &str) -> Result<Position, Problem> {
-    text.parse().map_err(|_| Problem::invalid("Porttask-At-Least", "must be a position, as in 0:1234"))
+    text.parse().map_err(|_| Problem::invalid("Porttask-At-Least", "must be a position such as 0:1234"))
 }

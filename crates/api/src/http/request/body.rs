@@ -1,4 +1,6 @@
-//! JSON bodies, with what is wrong with them.
+//! JSON bodies and their validation errors.
+
+use std::collections::BTreeSet;
 
 use axum::{
     body::{Bytes, to_bytes},
@@ -6,21 +8,26 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use serde_path_to_error::{Error, Path, Segment};
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::http::{app::App, problem::Problem};
+use crate::http::{
+    app::App,
+    problem::{FieldError, Problem},
+};
 
-/// The largest body.
+/// Maximum size of a body.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// The body of a request that nobody need be signed in for.
+/// The body of a request that needs no authentication.
 pub(crate) struct Body<T>(pub(crate) T);
 
 /// No body, or an empty object.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
+pub(crate) struct EmptyBody {}
 
 impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = Problem;
@@ -32,62 +39,131 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     }
 }
 
-/// The bytes of a body.
+/// Reads a body.
 pub(super) async fn read(app: &App, body: axum::body::Body) -> Result<Bytes, Problem> {
     read_at_most(app, body, MAX_BYTES).await
 }
 
-/// The bytes of a body of this size. They may take half of the time that the request may take.
+/// Reads a body of at most this size, within half of the request timeout.
 pub(super) async fn read_at_most(app: &App, body: axum::body::Body, most: usize) -> Result<Bytes, Problem> {
     let patience = app.settings.connections.request_timeout / 2;
-    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "the body did not arrive in time");
+    let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body did not arrive in time.");
     let read = timeout(patience, to_bytes(body, most)).await.map_err(slow)?;
-    let detail = format!("a body must have at most {most} bytes, and arrive whole");
+    let detail = format!("The body must be complete and have at most {most} bytes.");
     read.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail))
 }
 
-/// What a body says.
+/// Parses a body.
 pub(super) fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Problem> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_json = media == "application/json" || media == "application/merge-patch+json";
     if !is_json && !bytes.is_empty() {
-        let detail = "send JSON, with the header Content-Type: application/json";
+        let detail = "Send JSON with the header `Content-Type: application/json`.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail));
     }
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
-    // Members in an array, without their names, would do for serde.
+    // serde would also accept the values of the fields in an array, without names.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(Problem::invalid("", "must be an object"));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let is_syntax = !error.inner().is_data();
-        let pointer = pointer(error.path());
-        let detail = without_value(&error.into_inner().to_string());
-        match is_syntax {
-            true => Problem::new(StatusCode::BAD_REQUEST, "malformed-json", format!("the body is no JSON: {detail}")),
-            false => Problem::invalid(pointer, detail),
+    let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| match error.inner().is_data() {
+        true => Problem::invalid_fields(faults::<T>(bytes, error)),
+        false => {
+            let detail = format!("The body is not valid JSON: {}.", without_value(&error.into_inner().to_string()));
+            Problem::new(StatusCode::BAD_REQUEST, "malformed-json", detail)
         }
     })?;
-    let malformed = |_| Problem::new(StatusCode::BAD_REQUEST, "malformed-json", "something follows the JSON");
-    json.end().map_err(malformed)?;
+    let detail = "The body has trailing characters after the JSON value.";
+    json.end().map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "malformed-json", detail))?;
     Ok(parsed)
 }
 
-/// A path as a JSON pointer (RFC 6901).
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let segments = path.iter().filter_map(|segment| match segment {
-        Segment::Seq { index } => Some(index.to_string()),
-        Segment::Map { key } => Some(key.replace('~', "~0").replace('/', "~1")),
-        Segment::Enum { variant } => Some(variant.clone()),
-        Segment::Unknown => None,
-    });
-    segments.map(|segment| format!("/{segment}")).collect()
+/// A member of a merge patch that may be null: `None` means absent, `Some(None)` null.
+pub(crate) fn nullable<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
-/// What serde says, without the value that it repeats: it may be a secret in the wrong field.
+/// Maximum number of validation errors in a response.
+const MAX_FAULTS: usize = 100;
+
+/// All validation errors of a body. The parser stops at the first, so invalid parts are removed and the rest reparsed.
+fn faults<T: DeserializeOwned>(bytes: &[u8], first: Error<serde_json::Error>) -> Vec<FieldError> {
+    let Ok(mut rest) = serde_json::from_slice::<Value>(bytes) else {
+        // For example a duplicate member.
+        return vec![FieldError { pointer: pointer(first.path(), &BTreeSet::new()), detail: detail(first.inner()) }];
+    };
+    let mut left_out = BTreeSet::new();
+    let mut errors = Vec::new();
+    let mut error = Some(first);
+    while let Some(fault) = error
+        && errors.len() < MAX_FAULTS
+    {
+        let place = pointer(fault.path(), &left_out);
+        let message = fault.inner().to_string();
+        let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+        if !missing.is_some_and(|name| left_out.contains(&format!("{place}/{}", escaped(name)))) {
+            errors.push(FieldError { pointer: place.clone(), detail: detail(fault.inner()) });
+        }
+        if !leave_out(&mut rest, fault.path()) {
+            break;
+        }
+        left_out.insert(place);
+        error = serde_path_to_error::deserialize::<_, T>(&rest).err();
+    }
+    errors
+}
+
+/// Removes the value at a path. Returns whether it was found.
+fn leave_out(body: &mut Value, path: &Path) -> bool {
+    let segments: Vec<&Segment> = path.iter().collect();
+    let Some((last, parents)) = segments.split_last() else { return false };
+    let parent = parents.iter().try_fold(body, |parent, segment| match segment {
+        Segment::Seq { index } => parent.get_mut(index),
+        Segment::Map { key } => parent.get_mut(key),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    match (parent, last) {
+        (Some(Value::Object(members)), Segment::Map { key }) => members.remove(key).is_some(),
+        (Some(Value::Array(items)), Segment::Seq { index }) if *index < items.len() => {
+            items.remove(*index);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// A path as a JSON pointer (RFC 6901) into the original body: removed items have shifted the indices after them.
+fn pointer(path: &Path, left_out: &BTreeSet<String>) -> String {
+    let mut pointer = String::new();
+    for segment in path.iter() {
+        let name = match segment {
+            Segment::Seq { index } => {
+                let places = (0..).filter(|place| !left_out.contains(&format!("{pointer}/{place}")));
+                places.into_iter().nth(*index).unwrap_or(*index).to_string()
+            }
+            Segment::Map { key } => escaped(key),
+            Segment::Enum { variant } => variant.clone(),
+            Segment::Unknown => continue,
+        };
+        pointer.push('/');
+        pointer.push_str(&name);
+    }
+    pointer
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+fn detail(error: &serde_json::Error) -> String {
+    without_value(&error.to_string())
+}
+
+/// The message of serde without the invalid value, which may be a secret in the wrong field.
 fn without_value(message: &str) -> String {
     let message = message.split(" at line ").next().unwrap_or_default();
     if let Some((_, rest)) = message.strip_prefix("invalid ").and_then(|rest| rest.split_once(", expected ")) {
@@ -97,7 +173,7 @@ fn without_value(message: &str) -> String {
         return format!("must be {rest}");
     }
     if let Some((_, rest)) = message.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", ")) {
-        return format!("this field is not known: {rest}");
+        return format!("unknown field: {rest}");
     }
     message.to_owned()
 }
@@ -138,8 +214,8 @@ mod tests {
             (r#"{"name":"Ana","inner":{"number":300}}"#, "invalid-fields", "/inner/number"),
             (r#"{"name":"Ana","secret":1}"#, "invalid-fields", "\"pointer\":\""),
             (r#"{}"#, "invalid-fields", "name"),
-            (r#"{"name":"#, "malformed-json", "no JSON"),
-            (r#"{"name":"Ana"} {}"#, "malformed-json", "follows"),
+            (r#"{"name":"#, "malformed-json", "not valid JSON"),
+            (r#"{"name":"Ana"} {}"#, "malformed-json", "trailing"),
             (r#" ["Ana"]"#, "invalid-fields", "an object"),
         ] {
             let (actual, told) = parsed(json).unwrap_err();
@@ -148,5 +224,28 @@ mod tests {
         }
         let (_, told) = parsed(r#"{"name":"Ana","inner":{"number":"hunter2"}}"#).unwrap_err();
         assert!(!told.contains("hunter2"), "{told}");
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Crew {
+        captain: Person,
+        people: Vec<Person>,
+    }
+
+    #[test]
+    fn all_faults_of_a_body_are_reported_at_once() {
+        let body = r#"{"captain": {"name": 1, "rank": 2}, "ship": "Aurora", "people":
+            [{"name": "Ana"}, {"name": 2}, 3, {"name": "Rui", "inner": {"number": -1}}, {}]}"#;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
+        let problem = serde_json::to_value(parse::<Crew>(&headers, body.as_bytes()).unwrap_err()).unwrap();
+        let mut pointers: Vec<&str> =
+            problem["errors"].as_array().unwrap().iter().map(|it| it["pointer"].as_str().unwrap()).collect();
+        pointers.sort_unstable();
+        let expected = ["/captain/name", "/captain/rank", "/people/1/name", "/people/2", "/people/3/inner/number"];
+        for pointer in expected {
+            assert!(pointers.contains(&pointer), "{pointer}: {problem:#}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! From where a request comes.
+//! The client of a request: IP address, user agent, request id.
 
 use std::{
     convert::Infallible,
@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 use crate::http::app::{App, Settings};
 
-/// The name of the header by which requests are told apart.
+/// The header with the id of a request.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
 const LONGEST_ID: usize = 100;
 const LONGEST_AGENT: usize = 500;
 
-/// From where a request comes, and its id.
+/// Where a request comes from, and its id.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     pub(crate) ip: Option<IpAddr>,
@@ -27,12 +27,12 @@ pub(crate) struct Client {
     pub(crate) request_id: String,
 }
 
-/// The id of a request, its own or a new one.
+/// The id of a request: the client's, or a new one.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
 impl RequestId {
-    /// An id that was sent is taken if it is plain.
+    /// The client's id is used if it is short, visible ASCII.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let is_plain =
@@ -42,7 +42,7 @@ impl RequestId {
 }
 
 impl Client {
-    /// The same domain_events beside those that an actor brings.
+    /// Adds address, user agent and request id to the metadata of an actor.
     pub(crate) fn mark(&self, meta: Meta, actor: impl Into<PersonId> + Copy) -> Meta {
         Meta {
             ip: self.ip.map(|ip| Personal::trace(actor, ip.to_string())),
@@ -67,7 +67,7 @@ impl FromRequestParts<App> for Client {
     }
 }
 
-/// The address from which a request comes, as far as those are to be believed who say so.
+/// The address of the client; forwarding headers count only if trusted proxies sent them.
 pub(crate) fn address(extensions: &Extensions, headers: &HeaderMap, settings: &Settings) -> Option<IpAddr> {
     Some(origin(peer(extensions)?, headers, |address| settings.trusts(address)))
 }
@@ -77,12 +77,12 @@ pub(crate) fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical())
 }
 
-/// Whether a proxy says that the request came through it; or somebody who would like to be taken for one.
+/// Whether the request has forwarding headers, which anybody can send.
 pub(crate) fn is_forwarded(headers: &HeaderMap) -> bool {
     ["x-forwarded-for", "forwarded", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name))
 }
 
-/// The nearest address on the way that is no trusted proxy. What stands before it anybody may have written.
+/// The nearest hop that is not a trusted proxy. Earlier hops may be forged.
 fn origin(peer: IpAddr, headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> IpAddr {
     let mut nearest = peer;
     let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
@@ -113,7 +113,7 @@ mod tests {
     fn only_trusted_proxies_are_believed() {
         assert_eq!(origin_of("192.0.2.9", &["198.51.100.1"]), "192.0.2.9");
         assert_eq!(origin_of("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
-        assert_eq!(origin_of("10.0.0.1", &["203.0.113.5, 198.51.100.1"]), "198.51.100.1", "the first was made up");
+        assert_eq!(origin_of("10.0.0.1", &["203.0.113.5, 198.51.100.1"]), "198.51.100.1", "the first is forged");
         assert_eq!(origin_of("10.0.0.1", &["198.51.100.1", "10.0.0.2"]), "198.51.100.1");
         assert_eq!(origin_of("10.0.0.1", &["nonsense"]), "10.0.0.1");
         assert_eq!(origin_of("10.0.0.1", &[]), "10.0.0.1");

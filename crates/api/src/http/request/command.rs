@@ -1,15 +1,17 @@
-//! A command as it comes over HTTP: who asks, what for, and what makes it safe to repeat.
+//! Command requests: caller, body, precondition, idempotency key.
 
 use axum::{
     RequestPartsExt,
     extract::{FromRequest, MatchedPath, Query, Request},
     http::{HeaderMap, header, request::Parts},
+    response::Response,
 };
 use hmac::Mac;
 use jiff::{SignedDuration, Timestamp};
 use porttask_app::identity::access::Caller;
+use porttask_domain::Registered;
 use porttask_runtime::{
-    execute::{self, Commands, ExecuteError, Outcome},
+    execute::{self, Commands, ExecuteError, Outcome, stream_of},
     id_made_by,
     log::{Expected, IdempotencyKey, StreamId, Version},
     new_id,
@@ -18,32 +20,34 @@ use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::{Authorized, body};
-use crate::http::{app::App, permissions::Permission, problem::Problem};
+use super::{Authorized, Id, body};
+use crate::http::{app::App, permissions::Permission, problem::Problem, response::CommandResult};
 
-/// How long a repetition is known as one.
-const ONCE: SignedDuration = SignedDuration::from_hours(24);
+/// How long an idempotency key is remembered.
+const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
-/// How often a caller is looked at anew.
+/// Maximum attempts if the state of the caller changes concurrently.
 const ATTEMPTS: u32 = 4;
 
-/// A command by a caller who has this right.
+/// A command by a caller with this permission.
 pub(crate) struct CommandRequest<R, B> {
     pub(crate) caller: Authorized<R>,
     pub(crate) body: B,
     if_match: Option<Version>,
     idempotency_key: Option<IdempotencyKey>,
-    /// Which part of the request is being carried out, if it is one of many.
+    /// Which part of a bulk request is being executed.
     part: Option<usize>,
     pub(crate) dry_run: bool,
+    /// The route; for a creation, the path of the collection.
+    collection: String,
 }
 
-/// What can be said beside the body of a command.
+/// The parameters of a command, beside its body.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct CommandParameters {
-    /// Decide, tell what would happen, and record nothing.
+    /// Dry run: validate, return what would happen, and record nothing.
     #[serde(default)]
     pub(crate) dry_run: bool,
 }
@@ -56,29 +60,30 @@ impl<R: Permission, B: DeserializeOwned> FromRequest<App> for CommandRequest<R, 
         let caller = parts.extract_with_state::<Authorized<R>, _>(app).await?;
         let parameters = parts.extract::<Query<CommandParameters>>().await;
         let Query(CommandParameters { dry_run }) =
-            parameters.map_err(|_| Problem::invalid("dry_run", "the only parameter is dry_run: true or false"))?;
+            parameters.map_err(|_| Problem::invalid("dry_run", "the only parameter is dry_run, true or false"))?;
         let bytes = body::read(app, body).await?;
         let idempotency_key = idempotency_key(app, &parts, &caller, &bytes)?;
         let if_match = if_match(&parts.headers)?;
         let body = body::parse(&parts.headers, &bytes)?;
-        Ok(Self { caller, body, if_match, idempotency_key, part: None, dry_run })
+        let collection = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
+        Ok(Self { caller, body, if_match, idempotency_key, part: None, dry_run, collection })
     }
 }
 
 impl<R: Permission, B> CommandRequest<R, B> {
-    /// The id of something new. With an `Idempotency-Key`, a repetition makes the same one: it finds the organization in
-    /// which the first request was recorded.
+    /// A new id. With an `Idempotency-Key`, a repetition gets the same one, and so finds the organization in which the
+    /// first request was recorded.
     pub(crate) fn new_id<T: From<Uuid>>(&self, app: &App) -> T {
-        id(app, self.mark().as_ref(), b"")
+        id(app, self.key().as_ref(), b"")
     }
 
-    /// From now on, this part of the request is carried out: a repetition of the request is one of each of its parts.
+    /// Starts a part of a bulk request. Each part has its own idempotency key, derived from that of the request.
     pub(crate) fn begin_part(&mut self, place: usize) {
         self.part = Some(place);
     }
 
-    /// The mark of what is being carried out.
-    fn mark(&self) -> Option<IdempotencyKey> {
+    /// The idempotency key of what is being executed.
+    fn key(&self) -> Option<IdempotencyKey> {
         let idempotency_key = self.idempotency_key.clone()?;
         Some(match self.part {
             Some(place) => IdempotencyKey { scope: format!("{} #{place}", idempotency_key.scope), ..idempotency_key },
@@ -86,19 +91,79 @@ impl<R: Permission, B> CommandRequest<R, B> {
         })
     }
 
-    /// Where passwords are tried or secrets made, nobody asks what would happen.
+    /// Rejects dry runs: for operations that check passwords or create secrets.
     ///
     /// # Errors
     /// If it is a dry run.
     pub(crate) fn must_be_real(&self) -> Result<(), Problem> {
         match self.dry_run {
-            true => Err(Problem::invalid("dry_run", "this has no dry run: it deals with secrets")),
+            true => Err(Problem::invalid("dry_run", "this operation has no dry run, because it handles secrets")),
             false => Ok(()),
         }
     }
 
-    /// Carries out commands; `subject` is what `If-Match` speaks of. If the caller has changed meanwhile, they are looked
-    /// at anew: a revoked right holds at once.
+    /// Creates an aggregate with one command.
+    ///
+    /// # Errors
+    /// If the request is rejected or fails.
+    pub(crate) async fn create<A: Registered>(
+        &self,
+        app: &App,
+        id: A::Id,
+        command: A::Command,
+    ) -> Result<Response, Problem> {
+        let commands = Commands::new().on_new::<A>(id, command);
+        self.create_with::<A>(app, id, &commands, |it| it).await
+    }
+
+    /// Creates an aggregate with several commands, under further conditions. `Location` is the collection and the id.
+    ///
+    /// # Errors
+    /// If the request is rejected or fails.
+    pub(crate) async fn create_with<A: Registered>(
+        &self,
+        app: &App,
+        id: A::Id,
+        commands: &Commands,
+        prepare: impl Fn(execute::Request) -> execute::Request,
+    ) -> Result<Response, Problem> {
+        let result = self.run::<A>(app, id, commands, prepare).await?;
+        let place = self.collection.replace("/{org}", &format!("/{}", self.caller.organization));
+        Ok(result.created(&place))
+    }
+
+    /// Changes an aggregate with one command.
+    ///
+    /// # Errors
+    /// If the request is rejected or fails.
+    pub(crate) async fn change<A: Registered>(
+        &self,
+        app: &App,
+        id: &Id<A>,
+        command: A::Command,
+    ) -> Result<CommandResult, Problem> {
+        let id = id.get()?;
+        self.run::<A>(app, id, &Commands::new().on::<A>(id, command), |it| it).await
+    }
+
+    /// Executes commands, and returns their result for one aggregate.
+    ///
+    /// # Errors
+    /// If the request is rejected or fails.
+    pub(crate) async fn run<A: Registered>(
+        &self,
+        app: &App,
+        id: A::Id,
+        commands: &Commands,
+        prepare: impl Fn(execute::Request) -> execute::Request,
+    ) -> Result<CommandResult, Problem> {
+        let subject = stream_of::<A>(self.caller.organization, id)?;
+        let outcome = self.execute(app, &subject, commands, prepare).await?;
+        CommandResult::of(app, outcome, &subject, self.dry_run).await
+    }
+
+    /// Executes commands; `If-Match` applies to `subject`. If the state of the caller changes concurrently, they are
+    /// authenticated again: revocations take effect at once.
     pub(crate) async fn execute(
         &self,
         app: &App,
@@ -106,12 +171,12 @@ impl<R: Permission, B> CommandRequest<R, B> {
         commands: &Commands,
         prepare: impl Fn(execute::Request) -> execute::Request,
     ) -> Result<Outcome, Problem> {
-        let mut caller = self.caller.caller.clone();
+        let mut caller = self.caller.identity.clone();
         for _ in 0..ATTEMPTS {
             let request = prepare(self.request(&caller, subject));
             match app.executor.execute_all(commands, &request).await {
                 Err(ExecuteError::Outdated(stream)) if self.if_match.is_none() || stream != *subject => {
-                    caller = self.caller.look_again(app).await?;
+                    caller = self.caller.authenticate_again(app).await?;
                 }
                 done => {
                     let done = done?;
@@ -127,7 +192,7 @@ impl<R: Permission, B> CommandRequest<R, B> {
 
     fn request(&self, caller: &Caller, subject: &StreamId) -> execute::Request {
         let mut request = self.caller.request_of(caller);
-        request.idempotency_key = self.mark();
+        request.idempotency_key = self.key();
         request.dry_run = self.dry_run;
         if let Some(version) = self.if_match {
             request.expected.retain(|it| it.stream != *subject);
@@ -137,7 +202,7 @@ impl<R: Permission, B> CommandRequest<R, B> {
     }
 }
 
-/// An id of something new, or the one that a mark and what it is good within make.
+/// A new id, or the one derived from an idempotency key `within` its scope.
 pub(super) fn id<T: From<Uuid>>(app: &App, idempotency_key: Option<&IdempotencyKey>, within: &[u8]) -> T {
     let Some(idempotency_key) = idempotency_key else { return new_id() };
     let seal = app.seal.clone().chain_update(b"id").chain_update((idempotency_key.scope.len() as u64).to_be_bytes());
@@ -145,7 +210,7 @@ pub(super) fn id<T: From<Uuid>>(app: &App, idempotency_key: Option<&IdempotencyK
     id_made_by(seal.chain_update(within))
 }
 
-/// The idempotency key of `Idempotency-Key`, if there is one.
+/// The value of `Idempotency-Key`, if present, with a hash of the request.
 pub(super) fn idempotency_key<R: Permission>(
     app: &App,
     parts: &Parts,
@@ -164,14 +229,14 @@ pub(super) fn idempotency_key<R: Permission>(
         seal.update(part);
     }
     Ok(Some(IdempotencyKey {
-        scope: format!("{} {} {operation}", caller.caller.doer(), parts.method),
+        scope: format!("{} {} {operation}", caller.identity.doer(), parts.method),
         key: key.to_owned(),
         request_hash: seal.finalize().into_bytes().into(),
-        expires_at: Timestamp::now() + ONCE,
+        expires_at: Timestamp::now() + KEY_LIFETIME,
     }))
 }
 
-/// The version that `If-Match` demands.
+/// The version that `If-Match` requires.
 fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Problem> {
     let Some(tag) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let tag = tag.to_str().unwrap_or_default().trim();
@@ -179,6 +244,6 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Problem> {
         return Ok(None);
     }
     let version = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|digits| digits.parse().ok());
-    let wrong = || Problem::invalid("If-Match", "must be the ETag that you read, as in \"3\"");
+    let wrong = || Problem::invalid("If-Match", "must be the ETag of the version you read, such as \"3\"");
     version.map(|version| Some(Version(version))).ok_or_else(wrong)
 }

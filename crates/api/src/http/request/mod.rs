@@ -1,23 +1,35 @@
-//! What a request says beside its body: who calls, from where, under what conditions.
+//! Extractors: caller, client, preconditions, body, filters.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `client.rs` | address, device, id of the request |
-//! | `authorized.rs` | a caller with a right, and where |
-//! | `request.rs` | a command: its body, and what makes it safe to repeat |
-//! | `upload.rs` | a file |
-//! | `body.rs` | JSON, with what is wrong with it |
+//! | `client.rs` | IP address, device, request id |
+//! | `authorized.rs` | a caller with a permission, and the organization |
+//! | `id.rs` | the id in a path |
+//! | `list.rs` | a listing: filter, sort, page |
+//! | `params.rs` | other query parameters |
+//! | `resource.rs` | one resource, with its ETag |
+//! | `command.rs` | a command: body, precondition, idempotency key |
+//! | `upload.rs` | a file upload |
+//! | `body.rs` | JSON bodies and their validation errors |
 
 mod authorized;
 mod body;
 mod client;
 mod command;
+mod id;
+mod list;
+mod params;
+mod resource;
 mod upload;
 
 pub(crate) use self::{
     authorized::{Authorized, bearer},
-    body::{Body, Nothing},
+    body::{Body, EmptyBody, nullable},
     client::{Client, REQUEST_ID, RequestId, address, is_forwarded, peer},
     command::{CommandParameters, CommandRequest},
+    id::Id,
+    list::{List, ListParameters, Listed},
+    params::Params,
+    resource::Resource,
     upload::Upload,
 };

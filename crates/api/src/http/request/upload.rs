@@ -1,4 +1,4 @@
-//! A file as it comes over HTTP: who sends it, what for, and what makes it safe to repeat.
+//! File uploads: caller, parameters, content, idempotency key.
 
 use std::sync::Arc;
 
@@ -16,15 +16,15 @@ use uuid::Uuid;
 use super::{Authorized, body, command};
 use crate::http::{app::App, permissions::Permission, problem::Problem};
 
-/// The largest file.
+/// Maximum size of a file.
 pub(crate) const MAX_BYTES: usize = 10 * 1024 * 1024;
 
-/// A CSV file by a caller who has this right.
+/// A CSV file, uploaded by a caller with this permission.
 pub(crate) struct Upload<R, P> {
     pub(crate) caller: Authorized<R>,
     pub(crate) parameters: P,
     pub(crate) bytes: Bytes,
-    /// Is kept as long as the bytes are.
+    /// Must be held as long as the bytes.
     pub(crate) permit: Arc<OwnedSemaphorePermit>,
     idempotency_key: Option<IdempotencyKey>,
 }
@@ -46,12 +46,12 @@ impl<R: Permission, P: DeserializeOwned + Send + 'static> FromRequest<App> for U
 }
 
 impl<R: Permission, P> Upload<R, P> {
-    /// The id of what is ordered with the file. With an `Idempotency-Key`, a repetition makes the same one.
+    /// The id of what is created from the file. With an `Idempotency-Key`, a repetition gets the same one.
     pub(crate) fn new_id<T: From<Uuid>>(&self, app: &App) -> T {
         command::id(app, self.idempotency_key.as_ref(), self.caller.organization.0.as_bytes())
     }
 
-    /// By what a repetition is told from another request. Without an `Idempotency-Key` nothing is a repetition.
+    /// Distinguishes repetitions from other requests. Zeros without an `Idempotency-Key`, as no request repeats it.
     pub(crate) fn request_hash(&self) -> [u8; 32] {
         self.idempotency_key.as_ref().map(|key| key.request_hash).unwrap_or_default()
     }
@@ -67,6 +67,6 @@ fn must_be_csv(headers: &HeaderMap) -> Result<(), Problem> {
     if is_csv && is_utf8 {
         return Ok(());
     }
-    let detail = "send the file itself as the body, in UTF-8, with the header Content-Type: text/csv";
+    let detail = "Send the file itself as the body, in UTF-8, with the header `Content-Type: text/csv`.";
     Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail))
 }

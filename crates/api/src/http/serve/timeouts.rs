@@ -1,4 +1,4 @@
-//! How long a connection may be silent: that depends on what it is waiting for.
+//! The timeouts of a connection, which depend on what it is waiting for.
 
 use std::{
     future::Future,
@@ -15,7 +15,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Where a connection is, shared by its bytes and its requests.
+/// The phase of a connection and its timeouts, shared by its stream and its requests.
 pub(super) struct Timeouts {
     phase: Mutex<Phase>,
     head_timeout: Duration,
@@ -25,26 +25,26 @@ pub(super) struct Timeouts {
 /// What a connection is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The rest of a head.
+    /// The rest of a request head.
     Head(Instant),
-    /// The answer to a request, which has a timeout of its own.
+    /// The response to a request, which has a timeout of its own.
     Busy,
     /// The next request.
     Idle(Instant),
 }
 
 impl Timeouts {
-    /// Of a connection that has just begun: whoever opens one has something to say.
+    /// For a new connection, which must send a request head at once.
     pub(super) fn new(head_timeout: Duration, idle_timeout: Duration) -> Self {
         Self { phase: Mutex::new(Phase::Head(Instant::now() + head_timeout)), head_timeout, idle_timeout }
     }
 
-    /// A request has come.
+    /// A request has arrived.
     pub(super) fn busy(&self) {
         self.set(Phase::Busy);
     }
 
-    /// A request was answered.
+    /// The head of the response is ready.
     pub(super) fn idle(&self) {
         self.set(Phase::Idle(Instant::now() + self.idle_timeout));
     }
@@ -60,7 +60,7 @@ impl Timeouts {
         }
     }
 
-    /// An answer of many bytes is on its way: it was not forgotten.
+    /// A long response is still being sent: the connection is not idle.
     fn bytes_went(&self) {
         let mut phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         if let Phase::Idle(_) = *phase {
@@ -68,7 +68,7 @@ impl Timeouts {
         }
     }
 
-    /// By when something must have been read.
+    /// The deadline of the next read.
     fn deadline(&self) -> Option<Instant> {
         match *self.phase.lock().unwrap_or_else(PoisonError::into_inner) {
             Phase::Head(deadline) | Phase::Idle(deadline) => Some(deadline),
@@ -77,7 +77,7 @@ impl Timeouts {
     }
 }
 
-/// The bytes of a connection, which end when it is too slow.
+/// The stream of a connection, which fails when the client is too slow.
 pub(super) struct TimedStream {
     stream: TcpStream,
     timeouts: Arc<Timeouts>,
@@ -90,7 +90,7 @@ impl TimedStream {
         Self { stream, timeouts, reading: Box::pin(sleep_until(Instant::now())), writing: None }
     }
 
-    /// What a write has come to: progress, or waiting that has an end.
+    /// Applies the write timeout: a pending write fails when it expires.
     fn written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.writing = None;

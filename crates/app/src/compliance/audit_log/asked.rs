@@ -1,4 +1,4 @@
-//! Which entries people ask for, in their words.
+//! Audit log filters as users enter them.
 
 use jiff::Timestamp;
 use porttask_domain::{OrganizationId, UserId, identity::EmailAddress, uuid_of};
@@ -10,44 +10,44 @@ use porttask_runtime::{ledger::Database, log::LogError, vault::Vault, views::Que
 
 const MAX_ACTION: usize = 100;
 
-/// Which entries: all that are as everything here says.
+/// A filter as entered: entries must match all fields that are set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Asked {
-    /// By whom: the id or the mail address of a user, or [`PLATFORM`].
+    /// Who acted: the id or email address of a user, or [`PLATFORM`].
     pub actor: Option<String>,
-    /// Doing what: `user.role_changed`, or all that happens to users: `user`.
+    /// What they did: `user.role_changed`, or `user` for all events of users.
     pub action: Option<String>,
-    /// To what: an id, or the mail address of a user.
+    /// What they did it to: an id, or the email address of a user.
     pub target: Option<String>,
-    /// Not before.
+    /// Recorded at or after this time.
     pub from: Option<Timestamp>,
-    /// Before.
+    /// Recorded before this time.
     pub until: Option<Timestamp>,
-    /// With these words.
+    /// Search words.
     pub text: Option<String>,
 }
 
-/// Why what is asked has no meaning.
+/// Why a filter is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum AskedError {
-    /// A part of it is not as it must be.
+    /// A field is invalid.
     #[error("{field} {reason}")]
     Invalid {
-        /// Which part.
+        /// The field.
         field: &'static str,
         /// What is wrong.
         reason: String,
     },
-    /// Whoever has an address could not be looked up.
+    /// The user with an email address could not be looked up.
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
 impl Asked {
-    /// What is to be found in an organization. By somebody whom nobody knows, nothing is.
+    /// Resolves the filter in an organization. An unknown email address matches no entries.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// If a field is invalid, or the log fails.
     pub async fn filter(
         self,
         database: &dyn Database,
@@ -58,11 +58,11 @@ impl Asked {
         let subject = async |field, named: &str| match uuid_of(named) {
             Some(id) => Ok((id, named.to_owned())),
             None => {
-                let wrong = |_| invalid(field, "must be an id, as in usr_…, or the mail address of a user");
+                let wrong = |_| invalid(field, "must be an id such as usr_…, or the email address of a user");
                 let email = EmailAddress::new(named).map_err(wrong)?;
                 let user = user_with(database, vault, organization, &email).await?;
                 let user = user.unwrap_or(Filter::NOBODY);
-                // As an id: an address is personal.
+                // Recorded as an id: an address is personal.
                 Ok::<_, AskedError>((user.0, user.to_string()))
             }
         };
@@ -76,7 +76,7 @@ impl Asked {
             None => None,
         };
         if action.as_deref().is_some_and(|action| !is_action(action)) {
-            return Err(invalid("action", "must be the name of an action, as in user.role_changed, or user"));
+            return Err(invalid("action", "must be an action such as user.role_changed, or a category such as user"));
         }
         if from.zip(until).is_some_and(|(from, until)| from >= until) {
             return Err(invalid("until", "must be later than from"));
@@ -89,10 +89,10 @@ impl Asked {
 }
 
 impl Filter {
-    /// Whom an address names that nobody has.
+    /// Stands for an email address that no user has.
     pub const NOBODY: UserId = UserId(Uuid::max());
 
-    /// Whether it asks for somebody whom nobody knows, so that nothing is found.
+    /// Whether it names an unknown user and so matches nothing.
     pub fn is_for_nobody(&self) -> bool {
         self.actor == Some(Self::NOBODY.0) || self.target.as_ref().is_some_and(|(id, _)| *id == Self::NOBODY.0)
     }

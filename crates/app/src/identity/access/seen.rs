@@ -1,4 +1,4 @@
-//! What is read to know a caller.
+//! The state read to identify a caller.
 
 use std::net::IpAddr;
 
@@ -15,7 +15,7 @@ use porttask_runtime::{
     log::{Expected, StreamId},
 };
 
-/// What is read to know a caller, and at which versions.
+/// Loads the state that identifies a caller, and records the stream versions.
 pub(super) struct Seen<'a> {
     access: &'a Access,
     may_be_old: bool,
@@ -26,7 +26,7 @@ impl<'a> Seen<'a> {
     pub(super) fn new(access: &'a Access, may_be_old: bool) -> Self {
         Self { access, may_be_old, versions: Vec::new() }
     }
-    /// The caller of a session, or why they are none, as far as what was read still holds.
+    /// The caller of a session, or why it is not valid; preliminary until the recorded versions are confirmed.
     pub(super) async fn session(
         &mut self,
         organization: OrganizationId,
@@ -60,7 +60,7 @@ impl<'a> Seen<'a> {
         Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, impersonator, seen }))
     }
 
-    /// Whether somebody still is staff of the platform, in a session that lasts.
+    /// Whether the impersonator is still a super admin with an active session.
     async fn is_staff(
         &mut self,
         Impersonator { user, session }: Impersonator,
@@ -74,7 +74,7 @@ impl<'a> Seen<'a> {
         Ok(is_super_admin && state.keeps(session, holder.session_epoch.user))
     }
 
-    /// The caller of a key, or why there is none.
+    /// The caller of a key, or why it is not valid; preliminary until the recorded versions are confirmed.
     pub(super) async fn key(
         &mut self,
         organization: OrganizationId,
@@ -84,7 +84,7 @@ impl<'a> Seen<'a> {
         let state: ApiKey = self.look(stream_of::<ApiKey>(organization, key)?).await?;
         let Some(found) = state.accepted(generation, now) else { return Ok(Err(AccessError::Unknown)) };
         let (credential, user, seen) = (Credential::Key { key, generation }, found.owner, Vec::new());
-        // First: whoever has stolen it learns elsewhere nothing else about it.
+        // Checked first, so that a stolen key reveals nothing from other networks.
         let is_near = |network: &IpNet| ip.is_some_and(|ip| network.contains(&ip.to_canonical()));
         if !found.networks.is_empty() && !found.networks.iter().any(is_near) {
             let (role, permissions, scopes, impersonator) = (Role::ReadOnly, Permissions::NONE, None, None);
@@ -98,14 +98,14 @@ impl<'a> Seen<'a> {
         let Some((role, held)) = owner.rights() else { return Ok(Err(AccessError::OwnerInactive)) };
         let (permissions, scopes) = match &found.grant {
             Grant::Permissions(permissions) => (permissions.narrowed_to(held), None),
-            // The person has all rights of the platform, or none.
+            // The owner has all permissions on the platform, or none.
             Grant::Scopes(scopes) => (Permissions::NONE, Some(scopes.clone())),
         };
         let impersonator = None;
         Ok(Ok(Caller { organization, user, credential, role, permissions, scopes, impersonator, seen }))
     }
 
-    /// The session_epoch of an organization that is in use, or why it is not. The platform always is.
+    /// The session epoch of an organization, or why it cannot be used. The platform always can.
     async fn epoch_in_use(&mut self, organization: OrganizationId) -> Result<Result<u64, AccessError>, ExecuteError> {
         if organization == OrganizationId::PLATFORM {
             return Ok(Ok(0));
@@ -115,7 +115,7 @@ impl<'a> Seen<'a> {
         Ok(allowed.map(|()| state.session_epoch()).map_err(|rejection| AccessError::Rejected(rejection.into())))
     }
 
-    /// How often all sessions of an organization have ended. Those of the platform never do.
+    /// The session epoch of an organization; always 0 for the platform.
     pub(super) async fn session_epoch_of(&mut self, organization: OrganizationId) -> Result<u64, ExecuteError> {
         if organization == OrganizationId::PLATFORM {
             return Ok(0);

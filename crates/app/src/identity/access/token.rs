@@ -1,5 +1,5 @@
-//! The form of a token: `pts_` (PortTask session) or `ptk_` (PortTask key), then organization, session or key, 256 random
-//! bits and a checksum in URL-safe base 64. Scanners for leaked secrets know it by the prefix and the checksum.
+//! The format of a token: `pts_` (PortTask session) or `ptk_` (PortTask key), then organization, session or key, 256
+//! random bits and a checksum in URL-safe base 64. Secret scanners recognise it by the prefix and the checksum.
 
 use std::{fmt, str::FromStr};
 
@@ -12,25 +12,25 @@ use uuid::Uuid;
 const SESSION: &str = "pts_";
 const KEY: &str = "ptk_";
 const CHECKSUM_BYTES: usize = 4;
-/// The longest content: that of a key, which says which of its secrets it has.
+/// The maximum length: that of a key, which includes the generation of its secret.
 const MOST_BYTES: usize = 16 + 16 + 4 + 32 + CHECKSUM_BYTES;
 
-/// By what a caller is known.
+/// What a caller authenticated with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Credential {
-    /// By a sign-in.
+    /// A session.
     Session(SessionId),
-    /// By an API key.
+    /// An API key.
     Key {
-        /// Which.
+        /// The key.
         key: ApiKeyId,
-        /// Which of its secrets: the first, the second, …
+        /// The number of its secret: 1, 2, …
         generation: u32,
     },
 }
 
 impl Credential {
-    /// The number of the session or key.
+    /// The UUID of the session or key.
     pub fn id(&self) -> Uuid {
         match self {
             Self::Session(session) => session.0,
@@ -39,7 +39,7 @@ impl Credential {
     }
 }
 
-/// What a caller shows. Printed only where it is handed over: its `Debug` is blank.
+/// A bearer token. [`Token::reveal`] is the only way to print it: its `Debug` omits the secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     organization: OrganizationId,
@@ -47,9 +47,9 @@ pub struct Token {
     secret: [u8; 32],
 }
 
-/// A text that is no token.
+/// A string that is not a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no token")]
+#[error("not a valid token")]
 pub struct InvalidToken;
 
 impl Token {
@@ -59,12 +59,12 @@ impl Token {
         Ok(Self { organization, credential, secret })
     }
 
-    /// Where it leads.
+    /// The organization of the session or key.
     pub fn organization(&self) -> OrganizationId {
         self.organization
     }
 
-    /// What it is of.
+    /// The session or key.
     pub fn credential(&self) -> Credential {
         self.credential
     }
@@ -73,7 +73,7 @@ impl Token {
         &self.secret
     }
 
-    /// The token as it is handed over.
+    /// The token as a string, including its secret.
     pub fn reveal(&self) -> String {
         let mut bytes = Vec::with_capacity(MOST_BYTES);
         bytes.extend_from_slice(self.organization.0.as_bytes());
@@ -119,7 +119,7 @@ impl FromStr for Token {
     }
 }
 
-/// The id with which bytes begin, and the rest.
+/// Splits a leading UUID off the bytes.
 fn id(bytes: &[u8]) -> Result<(Uuid, &[u8]), InvalidToken> {
     let (id, rest) = bytes.split_first_chunk::<16>().ok_or(InvalidToken)?;
     Ok((Uuid::from_bytes(*id), rest))
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_read_as_it_was_handed_over_and_only_so() {
+    fn tokens_round_trip_and_altered_ones_are_rejected() {
         for (prefix, token) in tokens() {
             let text = token.reveal();
             assert_eq!(text.parse(), Ok(token.clone()));

@@ -1,10 +1,10 @@
-//! An import as a job: what it is ordered with and what came of it, sealed, and the work itself.
+//! An import as a job: its encrypted input and report, and the work itself.
 
 use async_trait::async_trait;
 use porttask_domain::{JobId, Meta, identity::Role};
 use serde::{Deserialize, Serialize};
 
-use super::{Import, ImportError, ImportOrder, LineReport, read};
+use super::{Import, ImportError, ImportRequest, LineReport, read};
 use crate::identity::invitations::InvitationLimits;
 use porttask_runtime::{
     execute::ExecuteError,
@@ -12,17 +12,17 @@ use porttask_runtime::{
     vault::{Safe, Vault, VaultError},
 };
 
-/// The kind of such jobs.
+/// The kind of import jobs.
 pub const IMPORT_USERS: &str = "import_users";
 
-/// How an import was ordered, beside the file.
+/// The parameters of an import, besides the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderedImport {
-    /// Who ordered it, from where.
+pub struct RequestedImport {
+    /// Who requested it, and from where.
     pub meta: Meta,
-    /// What those are who have no role in the file.
+    /// The role of people without a role in the file.
     pub default_role: Role,
-    /// Invite everybody who has not been invited yet.
+    /// Whether to invite everybody who has not been invited yet.
     pub send_invitations: bool,
 }
 
@@ -34,30 +34,30 @@ pub struct ImportJobs {
 }
 
 impl ImportJobs {
-    /// With this limit of invitations for every organization.
+    /// With these limits on invitations for every organization.
     ///
     /// # Errors
-    /// If a key cannot be had.
+    /// If a key is unavailable.
     pub async fn open(import: Import, vault: &Vault, invitations: InvitationLimits) -> Result<Self, VaultError> {
         Ok(Self { import, safe: vault.safe("jobs").await?, invitations })
     }
 
-    /// What such a job is done with, sealed.
+    /// The encrypted input of an import job.
     ///
     /// # Errors
-    /// If it cannot be sealed.
-    pub fn input(&self, job: JobId, ordered: &OrderedImport, file: &[u8]) -> Result<Vec<u8>, VaultError> {
+    /// If it cannot be encrypted.
+    pub fn input(&self, job: JobId, ordered: &RequestedImport, file: &[u8]) -> Result<Vec<u8>, VaultError> {
         let mut plain = serde_json::to_vec(ordered).unwrap_or_default();
-        // JSON on one line, and behind it the file as it is.
+        // JSON on one line, followed by the file as it is.
         plain.push(b'\n');
         plain.extend_from_slice(file);
         self.safe.seal(&plain, &bound_to(job, "input"))
     }
 
-    /// What became of every line, from the report of such a job.
+    /// Decrypts the report of an import job: the result of every line.
     ///
     /// # Errors
-    /// If it cannot be opened.
+    /// If it cannot be decrypted.
     pub fn report(&self, job: JobId, sealed: &[u8]) -> Result<Vec<LineReport>, VaultError> {
         let plain = self.safe.open(sealed, &bound_to(job, "report"))?;
         serde_json::from_slice(&plain).map_err(|_| VaultError::Spoiled("jobs"))
@@ -72,17 +72,17 @@ impl Work for ImportJobs {
 
     async fn carry_out(&self, job: &Job, input: &[u8], course: &Course) -> Result<Vec<u8>, WorkError> {
         let plain = self.safe.open(input, &bound_to(job.id, "input")).map_err(|it| WorkError::Final(it.to_string()))?;
-        let unreadable = || WorkError::Final("the order of this job cannot be read".to_owned());
+        let unreadable = || WorkError::Final("the input of this job cannot be decoded".to_owned());
         let end = plain.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
-        let ordered: OrderedImport = serde_json::from_slice(&plain[..end]).map_err(|_| unreadable())?;
-        let OrderedImport { meta, default_role, send_invitations } = ordered;
-        // Large files take a while.
+        let ordered: RequestedImport = serde_json::from_slice(&plain[..end]).map_err(|_| unreadable())?;
+        let RequestedImport { meta, default_role, send_invitations } = ordered;
+        // Parsing a large file would block the async runtime.
         let lines = tokio::task::spawn_blocking(move || read(&plain[end + 1..], default_role)).await;
         let lines = lines.map_err(|error| WorkError::Passing(error.to_string()))?;
         let lines = lines.map_err(|error| WorkError::Final(error.to_string()))?;
-        let order = ImportOrder {
+        let order = ImportRequest {
             organization: job.organization,
-            // So the accounts are known as made by this job.
+            // Marks the accounts as created by this job.
             meta: Meta { request_id: Some(job.id.to_string()), ..meta },
             is_retry: job.epoch > 1,
             send_invitations,
@@ -102,15 +102,15 @@ impl From<ImportError> for WorkError {
             ImportError::Stopped => Self::Stopped,
             ImportError::Rejected(rejected) => Self::Final(rejected.message),
             ImportError::Failed(error @ (ExecuteError::Malformed(_) | ExecuteError::ForeignEvent(_))) => {
-                tracing::error!(%error, "an import failed for a defect of this program");
-                Self::Final("it failed here; it was logged".to_owned())
+                tracing::error!(%error, "an import failed because of a bug");
+                Self::Final("an internal error occurred; it has been logged".to_owned())
             }
             ImportError::Failed(error) => Self::Passing(error.to_string()),
         }
     }
 }
 
-/// What a paper of a job is bound to.
+/// The associated data that binds a payload to its job.
 fn bound_to(job: JobId, what: &str) -> Vec<u8> {
     [job.0.as_bytes(), what.as_bytes()].concat()
 }

@@ -1,4 +1,4 @@
-//! From a record to a person, or what is wrong with it.
+//! From a record to a person, or its faults.
 
 use csv::ByteRecord;
 use porttask_domain::{
@@ -8,30 +8,30 @@ use porttask_domain::{
 
 use super::{Column, Fault};
 
-/// A person who is to have an account.
+/// A person to create an account for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
     /// Their full name.
     pub name: PersonName,
-    /// Their mail address.
+    /// Their email address.
     pub email: EmailAddress,
-    /// What they will be.
+    /// Their role.
     pub role: Role,
-    /// What they will be permitted.
+    /// Their permissions.
     pub permissions: Permissions,
 }
 
 impl Person {
-    /// Who stands in a record.
+    /// Parses a record.
     pub(super) fn read(record: &ByteRecord, columns: &[Column], default_role: Role) -> Result<Self, Vec<Fault>> {
         if record.len() != columns.len() {
             let (fields, wanted) = (record.len(), columns.len());
-            return Err(vec![Fault::of_line(format!("has {fields} fields, and the header has {wanted}"))]);
+            return Err(vec![Fault::of_line(format!("has {fields} fields, but the header has {wanted}"))]);
         }
         let field = |column: Column| {
             let index = columns.iter().position(|it| *it == column);
             let bytes = index.and_then(|index| record.get(index)).unwrap_or_default();
-            // The whole file was found to be UTF-8.
+            // The whole file was validated as UTF-8.
             std::str::from_utf8(bytes).unwrap_or_default().trim()
         };
         let mut faults = Vec::new();
@@ -57,13 +57,13 @@ fn noted<T>(column: Column, read: Result<T, InvalidText>, faults: &mut Vec<Fault
     read.map_err(|error| faults.push(Fault::at(column, error.to_string()))).ok()
 }
 
-/// The role by this name, whatever its case, and with a space or hyphen in the place of the underscore.
+/// The role with this name, ignoring case; a space or hyphen counts as an underscore.
 pub fn role_named(word: &str) -> Option<Role> {
     let word = word.trim().to_lowercase().replace([' ', '-'], "_");
     serde_json::from_value(word.into()).ok()
 }
 
-/// What is permitted: all that the role lets, narrowed by the columns that say something.
+/// The permissions: the maximum of the role, narrowed by the columns that are not empty.
 fn permissions<'a>(
     field: impl Fn(Column) -> &'a str,
     ceiling: Option<Permissions>,
@@ -82,9 +82,7 @@ fn permissions<'a>(
         }
         match serde_json::from_value::<Access>(word.to_lowercase().into()) {
             Err(_) => faults.push(Fault::at(column, "must be none, read or write")),
-            Ok(wanted) if wanted > *access => {
-                faults.push(Fault::at(column, "goes beyond what the role may be permitted"))
-            }
+            Ok(wanted) if wanted > *access => faults.push(Fault::at(column, "exceeds the maximum of the role")),
             Ok(wanted) => *access = wanted,
         }
     }

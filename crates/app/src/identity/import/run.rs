@@ -1,4 +1,4 @@
-//! From people to accounts, many at a time, so that they are recorded together.
+//! From people to accounts, concurrently, so that appends are batched.
 
 use std::{
     sync::{
@@ -19,7 +19,7 @@ use porttask_domain::{
 use sha2::Sha256;
 use tokio::task::JoinSet;
 
-use super::{Column, Fault, ImportOrder, Line, LineReport, LineResult, Person};
+use super::{Column, Fault, ImportRequest, Line, LineReport, LineResult, Person};
 use porttask_runtime::{
     execute::{Commands, ExecuteError, Executor, Outcome, Rejected, Request, stream_of},
     id_made_by,
@@ -29,30 +29,31 @@ use porttask_runtime::{
     vault::{Vault, VaultError},
 };
 
-/// How many lines are carried out at a time.
+/// Lines processed concurrently.
 const AT_ONCE: usize = 64;
-/// How often a line is tried while the log cannot take it.
+/// Maximum attempts per line while the log is unavailable.
 const ATTEMPTS: u32 = 8;
-/// The pause before the second attempt; it doubles with every further one.
+/// The pause before the second attempt; it doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How often to look again because somebody else was faster, or an id is that of an account that has another address now.
+/// Maximum attempts per line after conflicts: a concurrent change, or a derived id that belongs to an account whose
+/// address has changed.
 const TURNS: u8 = 16;
 
-/// Why an import ended before its last line. What was recorded stays, and the import may be begun again.
+/// Why an import ended before its last line. What was recorded stays, and the import can be repeated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
-    /// It was told to stop.
-    #[error("the import was stopped: begin it again, and it goes on where it was")]
+    /// It was asked to stop.
+    #[error("the import was stopped: start it again to resume")]
     Stopped,
-    /// The organization takes nobody in.
+    /// The organization does not accept users in its current status.
     #[error("{0}")]
     Rejected(Rejected),
     /// A line could not be recorded.
-    #[error("the import ended early: {0}; begin it again, and it goes on where it was")]
+    #[error("the import ended early: {0}; start it again to resume")]
     Failed(#[from] ExecuteError),
 }
 
-/// Brings users in.
+/// Imports users.
 #[derive(Clone)]
 pub struct Import {
     database: Arc<dyn Database>,
@@ -62,10 +63,10 @@ pub struct Import {
 }
 
 impl Import {
-    /// To this log.
+    /// Opens the importer.
     ///
     /// # Errors
-    /// If a key cannot be had.
+    /// If a key is unavailable.
     pub async fn open(
         database: Arc<dyn Database>,
         vault: Arc<Vault>,
@@ -75,13 +76,13 @@ impl Import {
         Ok(Self { database, vault, executor, ids })
     }
 
-    /// Carries an order out; answers what became of every line, in their order.
+    /// Runs an import; returns the report of every line, in order.
     ///
     /// # Errors
     /// Why it ended early.
     pub async fn run(
         &self,
-        order: ImportOrder,
+        order: ImportRequest,
         lines: Vec<Line>,
         course: &Course,
     ) -> Result<Vec<LineReport>, ImportError> {
@@ -118,21 +119,21 @@ impl Import {
         Ok(reports)
     }
 
-    /// The id that an address makes.
+    /// The user id derived from an email address.
     fn id(&self, organization: OrganizationId, email: &EmailAddress, turn: u8) -> UserId {
         let address = email.comparable();
         let key = self.ids.clone().chain_update(organization.0.as_bytes()).chain_update([turn]);
         id_made_by(key.chain_update(address))
     }
 
-    /// What whoever ordered it may do as they are now.
-    async fn mandate(&self, order: &ImportOrder) -> Result<Mandate, ExecuteError> {
+    /// The current permissions of the user who requested the import.
+    async fn mandate(&self, order: &ImportRequest) -> Result<Mandate, ExecuteError> {
         let (organization, user) = match order.meta.actor {
             Actor::User { organization, user } => (organization, user),
             Actor::Operator | Actor::System => {
                 return Ok(Mandate { is_held: true, most: None, expected: Vec::new() });
             }
-            // No program orders an import, nor does somebody unknown.
+            // Neither API keys nor anonymous callers can request imports.
             Actor::ApiKey { .. } | Actor::Anonymous => {
                 return Ok(Mandate { is_held: false, most: None, expected: Vec::new() });
             }
@@ -140,7 +141,7 @@ impl Import {
         let stream = stream_of::<User>(organization, user)?;
         let (state, version) = self.executor.load::<User>(organization, user).await?;
         let (is_held, most) = match state.rights() {
-            // Elsewhere than at home, staff hold everything.
+            // Outside the platform's organization, super admins hold all permissions.
             Some((Role::SuperAdmin, permissions)) if organization == OrganizationId::PLATFORM => {
                 (true, (order.organization == organization).then_some(permissions))
             }
@@ -153,34 +154,34 @@ impl Import {
     }
 }
 
-/// What whoever ordered an import may do.
+/// The permissions of the user who requested an import.
 #[derive(Debug, Clone)]
 struct Mandate {
-    /// Whether they may bring users in.
+    /// Whether they may create users.
     is_held: bool,
-    /// The most that they may grant; `None`: anything.
+    /// The maximum that they may grant; `None` means no limit.
     most: Option<Permissions>,
-    /// The versions by which this is known.
+    /// The stream versions that this is based on.
     expected: Vec<Expected>,
 }
 
-/// An import under way.
+/// A running import.
 struct Run {
     import: Import,
-    order: ImportOrder,
+    order: ImportRequest,
     mandate: Mutex<Mandate>,
     limit_is_reached: AtomicBool,
 }
 
 impl Run {
-    /// Carries a line out, again while the log cannot take it.
+    /// Processes a line, and retries while the log is unavailable.
     async fn line(&self, number: u64, person: &Person) -> Result<LineReport, ExecuteError> {
         let mut pause = PAUSE;
         for attempt in 1.. {
             let is_again = attempt > 1 || self.order.is_retry;
             match self.attempt(number, person, is_again).await {
                 Err(error) if is_passing(&error) && attempt < ATTEMPTS => {
-                    tracing::debug!(%error, number, "a line of an import waits");
+                    tracing::debug!(%error, number, "will retry a line of an import");
                 }
                 done => return done,
             }
@@ -202,15 +203,15 @@ impl Run {
             if let Some(holder) = self.import.database.holder(&key).await? {
                 return match holder.parse() {
                     Ok(user) => self.there(number, user, &mandate, is_again).await,
-                    Err(_) => Err(ExecuteError::Malformed("an address is held by no user".to_owned())),
+                    Err(_) => Err(ExecuteError::Malformed("an email address is claimed by an invalid id".to_owned())),
                 };
             }
             let user = self.import.id(organization, &person.email, turn);
             match self.register(user, person, &mandate).await {
                 Ok(done) => return Ok(self.report(number, user, &done)),
-                // By somebody who was faster.
+                // Claimed concurrently: the next attempt finds the account.
                 Err(ExecuteError::Constraint(ConstraintViolation::Taken { .. }, _)) => {}
-                // The account that this id belonged to has another address now, or none; or somebody was faster.
+                // The id belongs to an account whose address was changed or erased, or was taken concurrently.
                 Err(ExecuteError::Rejected(rejected)) if rejected == Rejected::from(Rejection::Exists) => turn += 1,
                 Err(ExecuteError::Outdated(_)) => self.look_again().await?,
                 Err(ExecuteError::Constraint(ConstraintViolation::AboveMaximum { .. }, _)) => self.reach_limit(),
@@ -223,7 +224,7 @@ impl Run {
         Err(ExecuteError::Contended)
     }
 
-    /// Makes the account and, if that is asked for and may be, invites the person.
+    /// Creates the account and, if requested and within the limit, invites the person.
     async fn register(&self, user: UserId, person: &Person, mandate: &Mandate) -> Result<Outcome, ExecuteError> {
         let Person { name, email, role, permissions } = person.clone();
         let organization = self.order.organization;
@@ -235,7 +236,7 @@ impl Run {
         self.import.executor.execute_all(&commands, &self.request(mandate)).await
     }
 
-    /// Of an account that is there already: invites the person if nobody has done so yet.
+    /// Handles an existing account: invites the person, if requested and not done yet.
     async fn there(
         &self,
         number: u64,
@@ -276,7 +277,7 @@ impl Run {
         Ok(report)
     }
 
-    /// What became of a line that was carried out.
+    /// The report on a processed line.
     fn report(&self, number: u64, user: UserId, done: &Outcome) -> LineReport {
         let has = |wanted: fn(&Event) -> bool| {
             done.events.iter().any(|it| matches!(&it.event, DomainEvent::User(event) if wanted(event)))
@@ -284,14 +285,14 @@ impl Run {
         let is_new = has(|event| matches!(event, Event::Registered { .. }));
         let invited = has(|event| matches!(event, Event::InvitationSent { .. }));
         let result = if is_new { LineResult::Registered } else { LineResult::Unchanged };
-        // In a dry run, there is no such account.
+        // In a dry run, the account does not exist.
         let user = (!self.order.dry_run || !is_new).then_some(user);
         let is_missing = self.order.send_invitations && !invited && is_new;
         let not_invited = is_missing.then(|| self.limit());
         LineReport { line: number, result, user, invited, not_invited, faults: Vec::new() }
     }
 
-    /// Whether this very import has made an account, in an earlier attempt.
+    /// Whether an earlier attempt of this import created the account.
     async fn is_own(&self, user: UserId) -> Result<bool, ExecuteError> {
         let stream = stream_of::<User>(self.order.organization, user)?;
         let first = self.import.database.read_stream(&stream, Version::NONE, 1).await?;
@@ -299,7 +300,7 @@ impl Run {
         Ok(by.is_some() && by == self.order.meta.request_id)
     }
 
-    /// Looks anew at what whoever ordered it may do.
+    /// Reloads the permissions of the user who requested the import.
     async fn look_again(&self) -> Result<(), ExecuteError> {
         let mandate = self.import.mandate(&self.order).await?;
         *self.mandate.lock().unwrap_or_else(PoisonError::into_inner) = mandate;
@@ -328,26 +329,26 @@ impl Run {
 
     fn limit(&self) -> String {
         let limit = self.order.invitations_per_day;
-        format!("no more than {limit} invitations may be sent in a day: import the same file again tomorrow")
+        format!("at most {limit} invitations can be sent per day: import the same file again tomorrow")
     }
 }
 
 impl Mandate {
-    /// Why they may not make this account.
+    /// Why they may not create this account.
     fn fault(&self, person: &Person) -> Option<Fault> {
         if !self.is_held {
-            return Some(Fault::of_line("whoever ordered this import may not invite users any more"));
+            return Some(Fault::of_line("the user who requested this import may no longer invite users"));
         }
         let is_beyond = self.most.is_some_and(|most| !person.permissions.is_within(most));
         is_beyond.then(|| {
             let reason =
-                "goes beyond the permissions of whoever ordered this import: nobody grants more than they hold";
+                "exceeds the permissions of the user who requested this import: users cannot grant more than they hold";
             Fault::at(Column::Role, reason)
         })
     }
 }
 
-/// A refusal by the rules, in terms of the file.
+/// A rejection as a fault of the file.
 fn fault_of(rejected: &Rejected) -> Fault {
     let field = match rejected.slug {
         "role-not-here" | "permissions-beyond-role" => Some(Column::Role),
@@ -356,7 +357,7 @@ fn fault_of(rejected: &Rejected) -> Fault {
     Fault { field, reason: rejected.message.clone() }
 }
 
-/// Whether the same may succeed a little later.
+/// Whether a retry may succeed.
 fn is_passing(error: &ExecuteError) -> bool {
     matches!(
         error,
@@ -371,10 +372,10 @@ fn is_passing(error: &ExecuteError) -> bool {
 fn finished(
     done: Result<Result<LineReport, ExecuteError>, tokio::task::JoinError>,
 ) -> Result<LineReport, ExecuteError> {
-    done.map_err(|error| ExecuteError::Malformed(format!("a line could not be carried out: {error}")))?
+    done.map_err(|error| ExecuteError::Malformed(format!("a line could not be processed: {error}")))?
 }
 
-/// Takes a report, and tells of it.
+/// Adds a report and updates the progress.
 fn told(course: &Course, reports: &mut Vec<LineReport>, report: LineReport) {
     let invited = if report.invited { &["invited"][..] } else { &[] };
     course.one_more(&[&[report.result.name()], invited].concat());

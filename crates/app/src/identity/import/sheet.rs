@@ -1,7 +1,7 @@
 //! From bytes to records: encoding, delimiter, quotation marks, header.
 //!
-//! The parser of the `csv` crate forgives misplaced quotation marks and makes something else of what was meant. Here such
-//! a line is refused, and reading goes on at the next one.
+//! The parser of the `csv` crate tolerates misplaced quotation marks and misreads what was meant. Here such a line is
+//! rejected, and reading continues at the next one.
 
 use std::{collections::HashMap, fmt, io::Cursor};
 
@@ -10,35 +10,35 @@ use porttask_domain::identity::Role;
 
 use super::{Column, Fault, Line, person::Person};
 
-/// The most lines of a file, without its header.
+/// Maximum lines of a file, without its header.
 pub const MAX_LINES: usize = 100_000;
-/// The longest line.
+/// The maximum length of a line.
 const MAX_LINE_BYTES: usize = 16 * 1024;
 const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
 const UTF16_BOMS: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 const DELIMITERS: [u8; 3] = *b",;\t";
 
-/// Why nothing of a file can be read.
+/// Why a file cannot be read at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// There is nothing in it.
-    #[error("the file is empty: its first line must name the columns, as in name,email,role")]
+    /// It is empty.
+    #[error("the file is empty: its first line must name the columns, such as name,email,role")]
     Empty,
-    /// It is not text in UTF-8.
+    /// It is not UTF-8 text.
     #[error("line {line} is not UTF-8{looks_like}: save the file as CSV in UTF-8")]
     Encoding {
-        /// The first line that is not.
+        /// The first invalid line.
         line: u64,
-        /// What it may be instead.
+        /// The likely encoding, as part of the message.
         looks_like: &'static str,
     },
-    /// The header has a column that is not known. It may be a value in a file without a header, so it is not repeated.
-    #[error("column {position} of the header is not known: the columns are {columns}", columns = Names(&Column::ALL))]
+    /// The header has an unknown column. Its name is not repeated: without a header, it would be a value.
+    #[error("column {position} of the header is unknown: the columns are {columns}", columns = Names(&Column::ALL))]
     UnknownColumn {
         /// Counted from 1.
         position: usize,
     },
-    /// The header has a column twice.
+    /// The header repeats a column.
     #[error("the header has the column {0} twice")]
     RepeatedColumn(Column),
     /// The header lacks columns.
@@ -47,12 +47,12 @@ pub enum Unreadable {
     /// The header has misplaced quotation marks, or is too long.
     #[error("the header cannot be read: {0}")]
     Header(&'static str),
-    /// It has more lines than are taken at once.
-    #[error("the file has more than {MAX_LINES} lines: split it, each part with the header")]
+    /// It has too many lines.
+    #[error("the file has more than {MAX_LINES} lines: split it, and repeat the header in each part")]
     TooManyLines,
 }
 
-/// Columns, as they are told.
+/// A comma-separated list of column names.
 struct Names<'a>(&'a [Column]);
 
 impl fmt::Display for Names<'_> {
@@ -61,10 +61,10 @@ impl fmt::Display for Names<'_> {
     }
 }
 
-/// The lines of a file; those who have no role in it get `default_role`.
+/// The lines of a file; people without a role get `default_role`.
 ///
 /// # Errors
-/// If nothing of it can be read.
+/// If the file cannot be read at all.
 pub fn read(bytes: &[u8], default_role: Role) -> Result<Vec<Line>, Unreadable> {
     let (records, columns) = opened(bytes)?;
     let mut lines = Vec::new();
@@ -80,7 +80,7 @@ pub fn read(bytes: &[u8], default_role: Role) -> Result<Vec<Line>, Unreadable> {
         if let Ok(person) = &content {
             let first = *known.entry(person.email.comparable()).or_insert(number);
             if first != number {
-                content = Err(vec![Fault::at(Column::Email, format!("is the same as in line {first}"))]);
+                content = Err(vec![Fault::at(Column::Email, format!("is the same address as in line {first}"))]);
             }
         }
         lines.push(Line { number, content });
@@ -88,17 +88,17 @@ pub fn read(bytes: &[u8], default_role: Role) -> Result<Vec<Line>, Unreadable> {
     Ok(lines)
 }
 
-/// How many lines [`read`] finds in a file. Nobody in them is looked at, and nothing of them is kept.
+/// The number of lines that [`read`] finds in a file, without parsing people.
 ///
 /// # Errors
-/// As those of [`read`].
+/// As [`read`].
 pub fn count(bytes: &[u8]) -> Result<u64, Unreadable> {
     let (records, _) = opened(bytes)?;
     let count = records.take(MAX_LINES + 1).count();
     if count > MAX_LINES { Err(Unreadable::TooManyLines) } else { Ok(count as u64) }
 }
 
-/// The records behind the header, and which columns they have.
+/// The records after the header, and their columns.
 fn opened(bytes: &[u8]) -> Result<(Records<'_>, Vec<Column>), Unreadable> {
     let mut records = Records::new(text(bytes)?);
     let Some((_, header)) = records.next() else { return Err(Unreadable::Empty) };
@@ -106,21 +106,21 @@ fn opened(bytes: &[u8]) -> Result<(Records<'_>, Vec<Column>), Unreadable> {
     Ok((records, columns))
 }
 
-/// The bytes, which are UTF-8, without a byte order mark.
+/// Validates the bytes as UTF-8 and strips a byte order mark.
 fn text(bytes: &[u8]) -> Result<&[u8], Unreadable> {
     if UTF16_BOMS.iter().any(|mark| bytes.starts_with(mark)) {
         return Err(Unreadable::Encoding { line: 1, looks_like: " but UTF-16" });
     }
     let bytes = bytes.strip_prefix(UTF8_BOM).unwrap_or(bytes);
     let until = match std::str::from_utf8(bytes) {
-        // UTF-16 of plain letters without a mark is UTF-8 as well, with a null beside every letter.
+        // UTF-16 of ASCII letters without a mark is also valid UTF-8, with a NUL next to each letter.
         Ok(text) => match text.bytes().position(|byte| byte == 0) {
             None => return Ok(bytes),
             Some(null) => return Err(Unreadable::Encoding { line: line_at(bytes, null), looks_like: " text" }),
         },
         Err(error) => error.valid_up_to(),
     };
-    let looks_like = if bytes[..until].contains(&0) { " but perhaps UTF-16" } else { " but perhaps Latin-1" };
+    let looks_like = if bytes[..until].contains(&0) { " but possibly UTF-16" } else { " but possibly Latin-1" };
     Err(Unreadable::Encoding { line: line_at(bytes, until), looks_like })
 }
 
@@ -128,7 +128,7 @@ fn line_at(bytes: &[u8], offset: usize) -> u64 {
     1 + line_ends(&bytes[..offset])
 }
 
-/// How many lines end in there: with LF, CR or both.
+/// The number of line ends: LF, CR or CRLF.
 fn line_ends(bytes: &[u8]) -> u64 {
     let is_end = |(index, byte): (usize, &u8)| match byte {
         b'\n' => true,
@@ -138,7 +138,7 @@ fn line_ends(bytes: &[u8]) -> u64 {
     bytes.iter().enumerate().filter(|it| is_end(*it)).count() as u64
 }
 
-/// Which column stands where.
+/// The columns in header order.
 fn columns(header: &ByteRecord) -> Result<Vec<Column>, Unreadable> {
     let mut columns = Vec::with_capacity(header.len());
     for (index, field) in header.iter().enumerate() {
@@ -155,16 +155,16 @@ fn columns(header: &ByteRecord) -> Result<Vec<Column>, Unreadable> {
     if missing.is_empty() { Ok(columns) } else { Err(Unreadable::MissingColumns(missing)) }
 }
 
-/// The records of a file, each with the line in which it begins; those without content are left out.
+/// The records of a file, each with the line number at which it starts; blank records are skipped.
 ///
-/// Quotation marks are looked at before the reader comes, as it would read on to the end of the file behind a misplaced
-/// one, and do so anew for every line. This look ends at the first fault. It goes beyond its line only if that has an odd
-/// number of quotation marks, and then not beyond the next one that has: so no line is looked at more than twice.
+/// Quotation marks are checked before the reader parses a record: it would read to the end of the file after a
+/// misplaced one, for every line again. The check ends at the first fault. It leaves its line only if that has an odd
+/// number of quotation marks, and ends at the next line with an odd number, so no line is scanned more than twice.
 struct Records<'a> {
     text: &'a [u8],
     delimiter: u8,
     reader: csv::Reader<Cursor<&'a [u8]>>,
-    /// A place whose line is known.
+    /// An offset with a known line number.
     known: (usize, u64),
 }
 
@@ -176,14 +176,14 @@ impl<'a> Records<'a> {
         Self { text, delimiter, reader, known: (0, 1) }
     }
 
-    /// The line at a place behind all that were asked for before.
+    /// The line number at an offset. Offsets must not decrease between calls.
     fn line(&mut self, offset: usize) -> u64 {
         let (place, line) = self.known;
         self.known = (offset, line + line_ends(&self.text[place..offset]));
         self.known.1
     }
 
-    /// Reads on at the line after the one that begins here.
+    /// Continues at the line after the one that starts here.
     fn resume_after(&mut self, start: usize) -> Result<(), csv::Error> {
         let rest = &self.text[start..];
         let length = rest.iter().position(|byte| is_line_end(&byte)).unwrap_or(rest.len());
@@ -209,7 +209,7 @@ impl Iterator for Records<'_> {
                     return Some((self.line(start), Err(fault)));
                 }
             };
-            // Reading from memory does not fail, and records of any length are taken.
+            // Reading from memory does not fail, and records of any length are accepted.
             if !self.reader.read_byte_record(&mut record).unwrap_or(false) {
                 return None;
             }
@@ -222,11 +222,11 @@ impl Iterator for Records<'_> {
 }
 
 const TOO_LONG: &str = "the line is longer than 16 KiB";
-const NOT_CLOSED: &str = "a quotation mark is opened and never closed";
+const NOT_CLOSED: &str = "an opening quotation mark is never closed";
 const MISPLACED: &str =
-    "a quotation mark is misplaced: put the whole field between quotation marks, and double those within";
+    "a quotation mark is misplaced: quote the whole field, and double the quotation marks inside it";
 
-/// The delimiter that the header has most of.
+/// The most frequent delimiter in the header.
 fn delimiter(text: &[u8]) -> u8 {
     let header = text.iter().skip_while(is_line_end).take_while(|byte| !is_line_end(byte));
     let mut counts = [0_usize; DELIMITERS.len()];
@@ -243,7 +243,7 @@ fn is_line_end(byte: &&u8) -> bool {
     matches!(byte, b'\r' | b'\n')
 }
 
-/// How long the record is that begins here, or what is wrong with its quotation marks.
+/// The length of the record that starts here, or what is wrong with its quotation marks.
 fn well_quoted(text: &[u8], delimiter: u8) -> Result<usize, &'static str> {
     enum At {
         Start,

@@ -1,4 +1,4 @@
-//! What is read of a file.
+//! Tests of reading files.
 
 use porttask_domain::identity::{Access, Permissions, Role};
 
@@ -10,7 +10,7 @@ fn lines(text: impl AsRef<[u8]>) -> Vec<Line> {
     lines
 }
 
-/// The addresses of good lines, and `number column: reason` of the others.
+/// `number name <address>` of valid lines, and `number column: reason` of the others.
 fn told(text: impl AsRef<[u8]>) -> Vec<String> {
     let fault = |line: &Line| match &line.content {
         Ok(person) => format!("{} {} <{}>", line.number, person.name.as_str(), person.email),
@@ -62,13 +62,13 @@ fn odd_but_valid_addresses_are_read() {
             "3 Jörg <jörg@xn--mller-kva.example>",
             "4 用户 <用户@xn--fsqu00a.xn--0zwm56d>",
             "5 Souza, Ana <ana@acme.example>",
-            "6 email: must be a mail address, as in ana@example.com",
+            "6 email: must be an email address such as ana@example.com",
         ]
     );
 }
 
 #[test]
-fn delimiters_line_ends_and_marks_of_spreadsheets_are_taken() {
+fn delimiters_line_ends_and_byte_order_marks_are_accepted() {
     let expected = ["2 Ana <ana@a.example>", "4 Bob <bob@a.example>"];
     for delimiter in [",", ";", "\t"] {
         for end in ["\n", "\r\n", "\r"] {
@@ -91,7 +91,7 @@ fn delimiters_line_ends_and_marks_of_spreadsheets_are_taken() {
 }
 
 #[test]
-fn fields_between_quotation_marks_may_have_line_breaks_and_count_as_lines() {
+fn quoted_fields_may_contain_line_breaks_that_count_as_lines() {
     assert_eq!(
         told("name,email\n\n\"Ana\nSouza\",ana@a.example\r\n\"Bob\",bob@a.example\n"),
         ["3 name: must not contain control or invisible characters", "5 Bob <bob@a.example>"]
@@ -99,9 +99,9 @@ fn fields_between_quotation_marks_may_have_line_breaks_and_count_as_lines() {
 }
 
 #[test]
-fn misplaced_quotation_marks_spoil_their_line_and_no_other() {
-    let misplaced = "line: a quotation mark is misplaced: put the whole field between quotation marks, and double those \
-                     within";
+fn misplaced_quotation_marks_affect_only_their_line() {
+    let misplaced = "line: a quotation mark is misplaced: quote the whole field, and double the quotation marks inside \
+                     it";
     let text = "name,email\n\
                 \"Ana \"Annie\" Souza\",ana@a.example\n\
                 Bob,bob@a.example\n\
@@ -120,14 +120,14 @@ fn misplaced_quotation_marks_spoil_their_line_and_no_other() {
             "5 Dan <dan@a.example>",
             &format!("6 {misplaced}"),
             "7 Fay \"Fee\" F <fay@a.example>",
-            "8 line: a quotation mark is opened and never closed",
+            "8 line: an opening quotation mark is never closed",
             "9 Hal <hal@a.example>",
         ]
     );
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_column_and_without_its_value() {
+fn faults_name_the_column_but_not_the_value() {
     assert_eq!(
         told(
             "name,email,role,tickets,invoices\n\
@@ -137,17 +137,17 @@ fn what_is_wrong_is_said_with_its_column_and_without_its_value() {
              Cleo,cleo@a.example,agent,,,,\n"
         ),
         [
-            "2 name: a name must not contain a web address; email: must be a mail address, as in ana@example.com; \
+            "2 name: a name must not contain a web address; email: must be an email address such as ana@example.com; \
              role: must be admin, agent, read_only or auditor; tickets: must be none, read or write",
-            "3 invoices: goes beyond what the role may be permitted",
-            "4 line: has 3 fields, and the header has 5",
-            "5 line: has 7 fields, and the header has 5",
+            "3 invoices: exceeds the maximum of the role",
+            "4 line: has 3 fields, but the header has 5",
+            "5 line: has 7 fields, but the header has 5",
         ]
     );
 }
 
 #[test]
-fn a_report_tells_the_first_three_faults_of_a_line() {
+fn a_report_contains_the_first_three_faults_of_a_line() {
     let read = lines("tickets,role,reports,email,invoices,name\nx,x,x,x,x,\n");
     let faults = read[0].content.clone().unwrap_err();
     assert_eq!(faults.len(), 6);
@@ -155,22 +155,22 @@ fn a_report_tells_the_first_three_faults_of_a_line() {
 }
 
 #[test]
-fn the_second_of_two_addresses_that_are_compared_alike_is_refused() {
+fn the_second_of_two_equal_addresses_is_rejected() {
     assert_eq!(
         told("name,email\nAna,Ana@A.example\n,bob@a.example\nAnn,ana@a.EXAMPLE\nBob,bob@a.example\n"),
         [
             "2 Ana <Ana@a.example>",
             "3 name: must not be empty",
-            "4 email: is the same as in line 2",
+            "4 email: is the same address as in line 2",
             "5 Bob <bob@a.example>",
         ]
     );
 }
 
 #[test]
-fn other_encodings_are_told_with_their_line() {
+fn other_encodings_are_reported_with_their_line() {
     let latin = b"name,email\nAna,ana@a.example\nJos\xe9,jose@a.example\n";
-    assert_eq!(rejected(latin), "line 3 is not UTF-8 but perhaps Latin-1: save the file as CSV in UTF-8");
+    assert_eq!(rejected(latin), "line 3 is not UTF-8 but possibly Latin-1: save the file as CSV in UTF-8");
     let utf16: Vec<u8> = "name,email\nAna,a@a.example\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert!(rejected([b"\xff\xfe", &utf16[..]].concat()).starts_with("line 1 is not UTF-8 but UTF-16"));
     assert!(rejected(&utf16).starts_with("line 1 is not UTF-8"), "{}", rejected(&utf16));
@@ -178,13 +178,13 @@ fn other_encodings_are_told_with_their_line() {
 }
 
 #[test]
-fn a_file_without_a_good_header_is_refused_whole() {
+fn a_file_without_a_valid_header_is_rejected() {
     let known = "the columns are name, email, role, tickets, invoices, reports, administration";
     for empty in ["", "\u{feff}", "\r\n\n"] {
         assert_eq!(read(empty.as_bytes(), Role::Agent), Err(Unreadable::Empty), "{empty:?}");
     }
-    assert_eq!(rejected("name,email,phone\n"), format!("column 3 of the header is not known: {known}"));
-    assert_eq!(rejected("Ana Souza,ana@a.example\n"), format!("column 1 of the header is not known: {known}"));
+    assert_eq!(rejected("name,email,phone\n"), format!("column 3 of the header is unknown: {known}"));
+    assert_eq!(rejected("Ana Souza,ana@a.example\n"), format!("column 1 of the header is unknown: {known}"));
     assert_eq!(rejected("name,email,E MAIL\n"), "the header has the column email twice");
     assert_eq!(rejected("role\nagent\n"), format!("the header lacks name, email: {known}"));
     assert!(rejected("name,\"email\nAna,a@a.example\n").contains("never closed"));
@@ -193,7 +193,7 @@ fn a_file_without_a_good_header_is_refused_whole() {
 }
 
 #[test]
-fn what_is_too_long_is_refused() {
+fn lines_and_files_that_are_too_long_are_rejected() {
     let long = "x".repeat(20_000);
     let text = format!("name,email\n{long},a@a.example\n\"{long}\nB\",b@a.example\nC,c@a.example\n");
     assert_eq!(
@@ -206,12 +206,12 @@ fn what_is_too_long_is_refused() {
     assert_eq!(count(many(MAX_LINES + 1).as_bytes()), Err(Unreadable::TooManyLines));
 }
 
-/// If every faulty line were read to the end of the file, this would not end while anybody waits.
+/// If every faulty line were read to the end of the file, this test would take hours.
 #[test]
-fn large_files_full_of_quotation_marks_are_read_once() {
+fn large_files_full_of_quotation_marks_are_read_in_linear_time() {
     const BYTES: usize = 10 * 1024 * 1024;
     let many = |line: &str| format!("name,email\n{}", line.repeat(BYTES / line.len()));
-    // To a reader that forgives, such a line begun outside quotation marks ends inside, and one begun inside does, too.
+    // For a lenient parser, such a line ends inside quotation marks, whether it starts outside or inside them.
     assert_eq!(rejected(many("x\",y\",\"\n")), Unreadable::TooManyLines.to_string());
     let long = "z".repeat(200);
     for line in [format!("{long}\",y\",\"\n"), format!("\"{long}\n{long}\n"), format!("{long},\"{long}\r")] {

@@ -109,7 +109,7 @@ fn accounts(organizations: &[(String, String)]) -> (String, Vec<Paragraph>) {
     )];
     paragraphs.extend(each);
     paragraphs.push(text(
-        "If this was not you, ignore this mail: nobody has signed in. You receive this mail at most once a day.",
+        "If this was not you, ignore this mail: nobody has signed in. You will receive this mail at most once a day.",
     ));
     ("Your accounts on PortTask".to_owned(), paragraphs)
 }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invitation_says_who_invites_to_what_as_what_and_until_when() {
+    fn an_invitation_names_inviter_organization_role_and_expiry() {
         let message = Message::Invitation { inviter: Some("Ana Souza"), role: Role::Agent, link: link() };
         let letter = letter(&message, &READER);
         assert_eq!(letter.subject, "Ana Souza invites you to Acme Shipping");
@@ -169,7 +169,7 @@ If you did not expect this, ignore this mail: nothing will happen.
     }
 
     #[test]
-    fn an_invitation_by_nobody_who_is_to_be_named_says_so() {
+    fn an_invitation_without_inviter_is_impersonal() {
         let message = Message::Invitation { inviter: None, role: Role::SuperAdmin, link: link() };
         let Letter { subject, paragraphs } = letter(&message, &Reader { time_zone: "UTC", ..READER });
         assert_eq!(subject, "You have been invited to become a PortTask super admin");

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// How many accounts are listed at most.
+/// Maximum accounts in a mail.
 const MOST_ACCOUNTS: usize = 50;
 
 pub(super) struct ReminderMails {
@@ -33,7 +33,7 @@ pub(super) struct ReminderMails {
 porttask_domain::texts! {
     /// The kinds of mail.
     pub enum Kind {
-        /// The accounts with the address.
+        /// A list of the accounts with an email address.
         AccountReminder = "account_reminder",
     }
 }
@@ -61,7 +61,7 @@ impl Mails for ReminderMails {
             organizations.push((name, domain.unwrap_or_default().to_owned()));
             reader = Some(self.executor.load::<User>(organization, user).await?.0);
         }
-        // With one account, there is nothing to choose from any more.
+        // With at most one account left, there is nothing to choose from.
         let Some(reader) = reader.filter(|_| organizations.len() > 1) else { return Ok(None) };
         let Some(name) = reader.person().and_then(|(name, _)| name.value()) else { return Ok(None) };
         organizations.sort();

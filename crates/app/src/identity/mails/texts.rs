@@ -1,4 +1,4 @@
-//! What the mails of the module are about.
+//! The contents of the mails of the module, independent of language.
 
 use jiff::Timestamp;
 use porttask_domain::identity::Role;
@@ -9,53 +9,53 @@ use crate::mail::{
     letter::Letter,
 };
 
-/// What a mail is about.
+/// The content of a mail.
 pub(super) enum Message<'a> {
-    /// They are invited.
+    /// An invitation.
     Invitation {
-        /// Who invites, if it is a person to be named.
+        /// The name of the inviter, if it is to be disclosed.
         inviter: Option<&'a str>,
-        /// What they will be.
+        /// The role of the invited person.
         role: Role,
-        /// How to take it up.
+        /// The link to accept it.
         link: Offer<'a>,
     },
-    /// Their password can be replaced.
+    /// A password reset.
     PasswordReset {
-        /// Who has asked for it instead of them, if it is a person to be named.
+        /// The name of the requester, if it is somebody else and to be disclosed.
         by: Option<&'a str>,
-        /// How.
+        /// The link to set a new password.
         link: Offer<'a>,
     },
-    /// They have another password.
+    /// A notice that the password was changed.
     PasswordChanged {
-        /// Since when.
+        /// When it was changed.
         at: Timestamp,
-        /// From which address it was changed, if that is known.
+        /// The IP address from which it was changed, if known.
         ip: Option<&'a str>,
     },
-    /// Mail for them is to go here from now on.
+    /// A request to confirm a new email address.
     AddressConfirmation {
-        /// How to confirm it.
+        /// The link to confirm it.
         link: Offer<'a>,
     },
-    /// They have several accounts with this address, and have not said which one they mean.
+    /// A list of accounts with this email address.
     Accounts {
-        /// Where: names and domains of the organizations.
+        /// Names and domains of their organizations.
         organizations: &'a [(String, String)],
     },
-    /// Mail for them does not go here any more.
+    /// A notice to the old address that the email address was changed.
     AddressChanged {
-        /// Since when.
+        /// When it was changed.
         at: Timestamp,
     },
 }
 
-/// A link, until it ends.
+/// A link with its expiry.
 pub(super) struct Offer<'a> {
-    /// Its address.
+    /// Its URL.
     pub(super) address: &'a str,
-    /// When it ends.
+    /// When it expires.
     pub(super) expires_at: Timestamp,
 }
 

@@ -1,4 +1,4 @@
-//! Mails to a user about the account: links that were asked for, and notices of what has changed.
+//! Mails to a user about the account: requested links, and notices of changes.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// How many events of a user are read at a time.
+/// Events per read of a user's stream.
 const PAGE: usize = 1_000;
 
 porttask_domain::texts! {
@@ -37,11 +37,11 @@ porttask_domain::texts! {
     pub enum Kind {
         /// A link to accept an invitation.
         Invitation = "invitation",
-        /// A link to set another password.
+        /// A link to set a new password.
         PasswordReset = "password_reset",
         /// The password was changed.
         PasswordChanged = "password_changed",
-        /// A link to confirm another email address.
+        /// A link to confirm a new email address.
         AddressConfirmation = "address_confirmation",
         /// The email address was changed.
         AddressChanged = "address_changed",
@@ -55,15 +55,15 @@ pub(super) struct UserMails {
     pub(super) links: Links,
 }
 
-/// An account, as the log has it now and had it: what is in memory may be of somebody who was erased since.
+/// An account at several versions, replayed from the log: cached state may contain data that was erased since.
 #[derive(Default)]
 struct Account {
     now: User,
-    /// As it was after the event that is mailed about.
+    /// After the event that triggered the mail.
     then: User,
-    /// As it was before that.
+    /// Before that event.
     before: User,
-    /// That event; `None` if there is none of this version.
+    /// That event; `None` if the stream has no event of this version.
     event: Option<RecordedEvent>,
 }
 
@@ -138,7 +138,7 @@ impl Mails for UserMails {
 }
 
 impl UserMails {
-    /// An account, now and after the event that gave it this version.
+    /// Replays an account, with the event that led to this version.
     async fn account(&self, organization: OrganizationId, user: UserId, at: Version) -> Result<Account, TaskError> {
         let stream = stream_of::<User>(organization, user)?;
         let mut account = Account::default();
@@ -160,7 +160,7 @@ impl UserMails {
         }
     }
 
-    /// What an actor is called, if it is another person, with a name. The platform's staff acts as the platform.
+    /// The name of the actor, if it is another user. Members of the platform's staff are not named.
     async fn name_of(&self, actor: Actor, reader: UserId) -> Result<Option<String>, TaskError> {
         match actor {
             Actor::User { organization, user } if organization != OrganizationId::PLATFORM && user != reader => {
@@ -173,7 +173,7 @@ impl UserMails {
 }
 
 impl Account {
-    /// The link that the event offers, if it is still good.
+    /// The link that the event offers, if it is still valid.
     fn link(&self, kind: Kind, organization: OrganizationId, user: UserId, now: Timestamp) -> Option<Link> {
         let change = |user: &User| user.address_change().map(|(number, until, _)| (number, until));
         let (purpose, offered, open) = match kind {
@@ -186,7 +186,7 @@ impl Account {
         Some(Link { purpose, organization, subject: user.0, generation, expires_at })
     }
 
-    /// What the person is called, and where the mail goes.
+    /// The name and email address of the recipient.
     fn addressee(&self, kind: Kind) -> Option<(&str, &str)> {
         let (name, email) = self.now.person()?;
         let to = match kind {

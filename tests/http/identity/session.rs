@@ -1,19 +1,25 @@
-//! Sessions: one's own, those of others, one or all.
+//! Sessions: listed and ended, one or all, by their user or an admin.
 
 use std::{thread::sleep, time::Duration};
 
 use porttask_tests::{Store, by, on_both_engines};
 use serde_json::{Value, json};
 
-use super::service::{Caller, PASSWORD, Service};
+use crate::{
+    operations::UNKNOWN_SESSION,
+    service::{ADMIN, Caller, PASSWORD, Service},
+    shared::SharedService,
+};
 
 on_both_engines!(
-    people_end_their_own_sessions,
-    an_admin_ends_all_sessions_of_somebody,
+    sessions_are_listed_and_revoked,
+    users_end_their_own_sessions,
+    an_admin_ends_all_sessions_of_a_user,
     sessions_say_how_they_ended,
-    sessions_of_others_are_nobodys,
-    a_session_ends_when_nobody_uses_it,
-    it_is_known_when_sessions_and_keys_were_last_used,
+    sessions_of_others_look_like_unknown_ones,
+    the_last_use_of_sessions_and_keys_is_known_on_all_nodes
+    ; waiting:
+    an_idle_session_ends,
 );
 
 const MINE: &str = "/v1/me/sessions";
@@ -23,10 +29,25 @@ fn ended_by(by: &Caller<'_>, path: &str) -> Vec<Value> {
     page.body["items"].as_array().unwrap().iter().map(|item| item["ended_by"].clone()).collect()
 }
 
-async fn people_end_their_own_sessions(store: Store) {
-    let service = Service::start(&store);
-    let (_, first) = service.found(&store, "acme.example").await;
-    let (second, here) = (service.sign_in("bob@acme.example"), service.sign_in("bob@acme.example"));
+async fn sessions_are_listed_and_revoked(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let other = acme.sign_in_admin();
+    let sessions = format!("/v1/organizations/current/users/{}/sessions", bob.session["user"].as_str().unwrap());
+    let id = other.session["id"].as_str().unwrap();
+    bob.delete(&format!("{sessions}/{id}")).is(200);
+    other.get("/v1/sessions/current").refused(401, "unauthenticated");
+    let listed = bob.get(&sessions).is(200);
+    assert_eq!(listed.body["items"].as_array().unwrap().len(), 2, "{listed:?}");
+    assert_eq!(listed.body["items"][0]["ended_by"], "revocation");
+    bob.delete("/v1/sessions/current").is(200);
+    bob.get(&sessions).refused(401, "unauthenticated");
+}
+
+async fn users_end_their_own_sessions(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let first = &acme.admin;
+    let (second, here) = (acme.sign_in_admin(), acme.sign_in_admin());
     let listed = here.get(MINE).is(200);
     let items = listed.body["items"].as_array().unwrap();
     assert!(items.len() == 3 && items.iter().all(|item| item["is_open"] == true), "{listed:?}");
@@ -43,65 +64,61 @@ async fn people_end_their_own_sessions(store: Store) {
     assert_eq!(ended_by(&here, MINE), [json!(null), json!("all_of_user"), json!("revocation")]);
 }
 
-async fn an_admin_ends_all_sessions_of_somebody(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
+async fn an_admin_ends_all_sessions_of_a_user(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let users = format!("/v1/organizations/{acme}/users");
-    let body = json!({"name": "Carol Crane", "email": "carol@acme.example", "role": "agent"});
-    let user = bob.post(&users, &body).is(201).id().to_owned();
-    service.accept(&store, &acme, &user).await.is(200);
-    let carols = [service.sign_in("carol@acme.example"), service.sign_in("carol@acme.example")];
-    let sessions = format!("{users}/{user}/sessions");
+    let carols = [acme.join("carol", "Carol Crane", "agent"), service.sign_in(&acme.email("carol"))];
+    let sessions = format!("{users}/{}/sessions", carols[0].session["user"].as_str().unwrap());
     carols[0].delete(&sessions).refused(403, "forbidden");
     bob.delete(&sessions).is(200);
     for carol in &carols {
         carol.get("/v1/me").refused(401, "unauthenticated");
     }
-    service.sign_in("carol@acme.example").get("/v1/me").is(200);
-    // The super admin may, everywhere.
+    service.sign_in(&acme.email("carol")).get("/v1/me").is(200);
+    // A super admin has this permission in every organization.
     service.ana().delete(&sessions).is(200);
 }
 
-async fn sessions_say_how_they_ended(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
+async fn sessions_say_how_they_ended(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let (ana, users) = (service.ana(), format!("/v1/organizations/{acme}/users"));
     let path = format!("{users}/{}/sessions", bob.session["user"].as_str().unwrap());
     ana.post(&format!("/v1/organizations/{acme}/suspend"), &json!({"reason": "unpaid"})).is(200);
     assert_eq!(ended_by(&ana, &path), [json!("suspension")]);
     ana.post(&format!("/v1/organizations/{acme}/reactivate"), &json!({})).is(200);
-    let out = service.sign_in("bob@acme.example");
+    let out = acme.sign_in_admin();
     out.delete("/v1/sessions/current").is(200);
-    let bob = service.sign_in("bob@acme.example");
+    let bob = acme.sign_in_admin();
     let password = json!({"current_password": PASSWORD, "new_password": "sextant over the harbour"});
     bob.post("/v1/me/password", &password).is(200);
     let ended = ended_by(&bob, &path);
-    assert_eq!(ended, [json!(null), json!("sign_out"), json!("all_of_user")], "the first was over twice");
+    // The first was ended by the suspension, and again by the new password.
+    assert_eq!(ended, [json!(null), json!("sign_out"), json!("all_of_user")]);
 }
 
-async fn sessions_of_others_are_nobodys(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
-    let (_, eve) = service.found(&store, "umbra.example").await;
+async fn sessions_of_others_look_like_unknown_ones(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let umbra = service.organization().await;
+    let eve = &umbra.admin;
     let foreign = bob.session["id"].as_str().unwrap();
     let mut answers = Vec::new();
-    for session in [foreign, "ses_00000000000000000000000042", "nonsense"] {
+    for session in [foreign, UNKNOWN_SESSION, "nonsense"] {
         answers.push(eve.delete(&format!("{MINE}/{session}")).refused(404, "session-not-found").body);
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     bob.get("/v1/me").is(200);
 }
 
-const ADMIN: [(&str, &str); 2] =
-    [("PORTTASK_ADMIN_EMAIL", "ana@platform.example"), ("PORTTASK_ADMIN_PASSWORD", PASSWORD)];
-
-async fn a_session_ends_when_nobody_uses_it(store: Store) {
-    let short = [ADMIN[0], ADMIN[1], ("PORTTASK_SESSION_IDLE_SECONDS", "5")];
+async fn an_idle_session_ends(store: Store) {
+    let short = [ADMIN[0], ADMIN[1], ("PORTTASK_SESSION_IDLE_SECONDS", "3")];
     let (one, two) = (Service::start_with(&store, &short), Service::start_with(&store, &short));
     let (idle, used) = (one.ana(), one.ana());
     let id = idle.session["id"].as_str().unwrap().to_owned();
-    // Used on one node after the other, it goes on for longer than it would unused.
-    for step in 0..20 {
+    // In use, on alternating nodes, a session lasts longer than the idle timeout.
+    for step in 0..13 {
         let node = if step % 2 == 0 { &one } else { &two };
         node.with_token(&used.session["token"]).get("/v1/me").is(200);
         sleep(Duration::from_millis(500));
@@ -119,7 +136,7 @@ async fn a_session_ends_when_nobody_uses_it(store: Store) {
     used.get(&format!("{MINE}?opened=true")).refused(422, "invalid-fields");
 }
 
-async fn it_is_known_when_sessions_and_keys_were_last_used(store: Store) {
+async fn the_last_use_of_sessions_and_keys_is_known_on_all_nodes(store: Store) {
     let often = [ADMIN[0], ADMIN[1], ("PORTTASK_TRUSTED_PROXIES", "127.0.0.1"), ("PORTTASK_SESSION_IDLE_SECONDS", "8")];
     let (one, two) = (Service::start_with(&store, &often), Service::start_with(&store, &often));
     let (_, bob) = one.found(&store, "acme.example").await;
@@ -131,16 +148,16 @@ async fn it_is_known_when_sessions_and_keys_were_last_used(store: Store) {
     let robot = one.with_token(&key.body["token"]);
     robot.send("GET", "/v1/organizations/current", &from, None).is(200);
     bob.send("GET", MINE, &[("x-forwarded-for", "198.51.100.8")], None).is(200);
-    // At once on the node on which it was, and soon on others.
+    // Immediately on the node that served the request, and soon on others.
     assert_eq!(bob.get(&path).is(200).body["last_used_ip"], "198.51.100.7");
     let elsewhere = two.with_token(&bob.session["token"]);
     let key_used = || elsewhere.get(&path).is(200).body["last_used_ip"] == "198.51.100.7";
-    by(Duration::from_secs(10), "the use of the key is known elsewhere", async || key_used()).await;
+    by(Duration::from_secs(10), "the other node knows the last use of the key", async || key_used()).await;
     let ana = two.ana();
     let organization = bob.session["organization"].as_str().unwrap();
     let sessions = format!("/v1/organizations/{organization}/users/{}/sessions", bob.session["user"].as_str().unwrap());
     let shown = || ana.get(&sessions).is(200).body["items"][0].clone();
-    by(Duration::from_secs(10), "the use of the session is known", async || {
+    by(Duration::from_secs(10), "the other node knows the last use of the session", async || {
         shown()["last_used_at"].as_str() > shown()["started_at"].as_str()
     })
     .await;

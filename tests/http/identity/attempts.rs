@@ -1,51 +1,51 @@
-//! Whoever guesses passwords waits, and locks nobody out.
+//! Throttling of failed sign-ins, which must not lock the account for its user.
 
 use porttask_app::identity::links::Purpose;
 use porttask_tests::{Store, on_both_engines};
 use serde_json::{Value, json};
 
-use super::service::{Answer, PASSWORD, Service, link};
+use crate::service::{ADMIN, Answer, PASSWORD, Service};
 
 on_both_engines!(
-    whoever_fails_waits_whether_there_is_such_an_account_or_not,
-    a_known_device_passes_the_ceiling_that_strangers_reach,
-    a_new_password_by_mail_lets_in_again,
-    a_stolen_session_guesses_no_password,
+    a_known_device_is_exempt_from_the_ceiling,
+    a_password_reset_lifts_the_throttling,
+    a_stolen_session_cannot_guess_the_password
+    ; waiting:
+    failed_sign_ins_are_throttled_with_or_without_an_account,
 );
 
 /// A service with these limits.
 fn start(store: &Store, limits: &[(&str, &str)]) -> Service {
-    let admin = [("PORTTASK_ADMIN_EMAIL", "ana@platform.example"), ("PORTTASK_ADMIN_PASSWORD", PASSWORD)];
-    Service::start_with(store, &[&admin, limits].concat())
+    Service::start_with(store, &[&ADMIN, limits].concat())
 }
 
 fn try_from(service: &Service, email: &str, password: &str, headers: &[(&str, &str)]) -> Answer {
     service.send("POST", "/v1/sessions", headers, Some(&json!({"email": email, "password": password})))
 }
 
-async fn whoever_fails_waits_whether_there_is_such_an_account_or_not(store: Store) {
+async fn failed_sign_ins_are_throttled_with_or_without_an_account(store: Store) {
     let service = start(&store, &[("PORTTASK_FREE_ATTEMPTS", "3")]);
     let (_, bob) = service.found(&store, "acme.example").await;
-    let mut told = Vec::new();
+    let mut answers = Vec::new();
     for email in ["bob@acme.example", "nobody@acme.example", "no address"] {
         for _ in 0..3 {
             try_from(&service, email, "not the password", &[]).refused(401, "sign-in-refused");
         }
-        // Also with the right password, in other letters, and whatever is said of where it comes from.
+        // Also with the right password, in upper case, and with a forged client address.
         for (typed, headers) in [(email, vec![]), (&email.to_uppercase(), vec![("x-forwarded-for", "198.51.100.66")])] {
             let answer = try_from(&service, typed, PASSWORD, &headers).refused(429, "too-many-attempts");
             assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1, "{answer:?}");
             let names: Vec<String> = answer.headers.keys().map(ToString::to_string).collect();
-            told.push((answer.body["title"].clone(), names));
+            answers.push((answer.body["title"].clone(), names));
         }
     }
-    assert!(told.iter().all(|it| *it == told[0]), "{told:?}");
+    assert!(answers.iter().all(|it| *it == answers[0]), "{answers:?}");
     std::thread::sleep(std::time::Duration::from_millis(1_100));
     try_from(&service, "bob@acme.example", PASSWORD, &[]).is(201);
     bob.get("/v1/me").is(200);
 }
 
-async fn a_known_device_passes_the_ceiling_that_strangers_reach(store: Store) {
+async fn a_known_device_is_exempt_from_the_ceiling(store: Store) {
     let service = start(&store, &[("PORTTASK_ATTEMPTS_CEILING", "4")]);
     let (acme, bob) = service.found(&store, "acme.example").await;
     let known = &bob.session["device_token"];
@@ -64,7 +64,7 @@ async fn a_known_device_passes_the_ceiling_that_strangers_reach(store: Store) {
     for strange in [&eve.session["device_token"], &json!("ptd_AAAA"), &json!("")] {
         with_device(strange).refused(429, "too-many-attempts");
     }
-    // It opens nothing by itself.
+    // A device token is no credential.
     let body = json!({"email": "bob@acme.example", "password": "not the password", "device_token": known});
     service.send("POST", "/v1/sessions", &[], Some(&body)).refused(401, "sign-in-refused");
     let user = bob.session["user"].as_str().unwrap();
@@ -73,11 +73,11 @@ async fn a_known_device_passes_the_ceiling_that_strangers_reach(store: Store) {
     let unlocked = service.ana().post(&unlock, &json!({})).is(200);
     try_from(&service, "bob@acme.example", PASSWORD, &[]).is(201);
     let at_least = [("porttask-at-least", unlocked.header("porttask-position"))];
-    let told = bob.send("GET", "/v1/organizations/current/audit-log?action=user.unlocked", &at_least, None).is(200);
-    assert_eq!(told.body["items"][0]["summary"], "unlocked the account");
+    let entries = bob.send("GET", "/v1/organizations/current/audit-log?action=user.unlocked", &at_least, None).is(200);
+    assert_eq!(entries.body["items"][0]["summary"], "unlocked the account");
 }
 
-async fn a_new_password_by_mail_lets_in_again(store: Store) {
+async fn a_password_reset_lifts_the_throttling(store: Store) {
     let service = start(&store, &[("PORTTASK_ATTEMPTS_CEILING", "2"), ("PORTTASK_FREE_ATTEMPTS", "2")]);
     let (acme, bob) = service.found(&store, "acme.example").await;
     let user = bob.session["user"].as_str().unwrap();
@@ -87,13 +87,13 @@ async fn a_new_password_by_mail_lets_in_again(store: Store) {
     try_from(&service, "bob@acme.example", PASSWORD, &[]).refused(429, "too-many-attempts");
     let ana = service.ana();
     ana.post(&format!("/v1/organizations/{acme}/users/{user}/reset-password"), &json!({})).is(200);
-    let token = link(&store, Purpose::PasswordReset, &acme, user, 1).await;
+    let token = service.link(&store, Purpose::PasswordReset, &acme, user, 1).await;
     let body = json!({"token": token, "password": "sextant over the harbour"});
     service.send("POST", "/v1/password-resets/complete", &[], Some(&body)).is(200);
     try_from(&service, "bob@acme.example", "sextant over the harbour", &[]).is(201);
 }
 
-async fn a_stolen_session_guesses_no_password(store: Store) {
+async fn a_stolen_session_cannot_guess_the_password(store: Store) {
     let service = start(&store, &[("PORTTASK_FREE_ATTEMPTS", "3")]);
     let (_, bob) = service.found(&store, "acme.example").await;
     let guess = |password: &str| {

@@ -1,30 +1,32 @@
-//! Ways in which the service is attacked, on every operation of its document or on those that matter.
+//! Attacks, on all operations of the document or on the relevant ones.
 
 use std::time::Duration;
 
 use porttask_tests::{Store, by, on_both_engines};
 use serde_json::{Value, json};
 
-use super::{
-    document::{Operation, SNAPSHOT, operations},
-    service::{Caller, PASSWORD, Service},
+use crate::{
+    mailbox::DataDirectory,
+    operations::{Operation, SNAPSHOT, UNKNOWN_SESSION, UNKNOWN_USER, operations},
+    service::{ADMIN, Answer, Caller, PASSWORD, Service},
+    shared::SharedService,
 };
 
 on_both_engines!(
-    no_operation_takes_a_member_that_it_does_not_know,
-    no_operation_takes_what_is_no_json_or_too_large,
-    ids_of_others_are_answered_like_ids_of_nobody,
-    nobody_is_fooled_by_a_forged_host_or_forwarded_address,
-    a_dry_run_tells_nothing_that_the_real_thing_would_not,
-    what_is_signed_out_stays_out,
-    nobody_writes_headers_into_mail,
+    no_operation_accepts_unknown_members,
+    no_operation_accepts_malformed_or_oversized_json,
+    ids_of_other_organizations_look_like_unknown_ids,
+    forged_host_and_forwarding_headers_are_ignored,
+    a_dry_run_reveals_no_more_than_the_request_itself,
+    a_session_stays_ended_after_sign_out,
+    names_cannot_inject_email_headers,
 );
 
-/// Those that take JSON.
+/// Operations with a JSON body, and its schema.
 fn with_json() -> impl Iterator<Item = (Operation, Value)> {
     let document: Value = serde_json::from_str(SNAPSHOT).unwrap();
     operations().into_iter().filter_map(move |operation| {
-        let content = operation.said["requestBody"]["content"].as_object()?;
+        let content = operation.definition["requestBody"]["content"].as_object()?;
         let (_, json) = content.iter().find(|(kind, _)| kind.contains("json"))?;
         let schema = json["schema"]["$ref"]
             .as_str()
@@ -34,24 +36,24 @@ fn with_json() -> impl Iterator<Item = (Operation, Value)> {
     })
 }
 
-fn send(caller: &Caller<'_>, operation: &Operation, user: &str, body: &Value) -> super::service::Answer {
+fn send(caller: &Caller<'_>, operation: &Operation, user: &str, body: &Value) -> Answer {
     caller.send(&operation.method, &operation.at("current", user), &[], Some(body))
 }
 
-/// Mass assignment: what would change more than is asked for is refused by name, and its value not repeated.
-async fn no_operation_takes_a_member_that_it_does_not_know(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
+/// Mass assignment: unknown members are refused by name, and their values are not echoed.
+async fn no_operation_accepts_unknown_members(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let (ana, user) = (service.ana(), bob.session["user"].as_str().unwrap());
     let mut tried = 0;
     for (operation, schema) in with_json() {
         assert_eq!(schema["additionalProperties"], json!(false), "{} {}", operation.method, operation.path);
-        // What is required is there, if not as it must be: the unknown member is told of all the same, or what is wrong is.
+        // Required members are present, though not always valid: either is refused.
         let mut body = json!({"is_admin": "hunter2"});
         for required in schema["required"].as_array().into_iter().flatten() {
             body[required.as_str().unwrap()] = json!("x");
         }
-        for caller in [&ana, &bob] {
+        for caller in [&ana, bob] {
             let answer = send(caller, &operation, user, &body);
             assert!([403, 422].contains(&answer.status), "{} {}: {answer:?}", operation.method, operation.path);
             assert!(!answer.body.to_string().contains("hunter2"), "{answer:?}");
@@ -62,7 +64,7 @@ async fn no_operation_takes_a_member_that_it_does_not_know(store: Store) {
     bob.get("/v1/me").is(200);
 }
 
-async fn no_operation_takes_what_is_no_json_or_too_large(store: Store) {
+async fn no_operation_accepts_malformed_or_oversized_json(store: Store) {
     let service = Service::start(&store);
     let ana = service.ana();
     let user = ana.session["user"].as_str().unwrap();
@@ -82,9 +84,9 @@ async fn no_operation_takes_what_is_no_json_or_too_large(store: Store) {
             (deep.as_bytes(), [400, 422]),
             (large.as_bytes(), [413, 413]),
         ] {
-            // An empty body is as an empty object, which some operations take.
+            // An empty body equals an empty object, which some operations accept.
             let Some(answer) = ana.send_bytes(&operation.method, &path, "application/json", body) else {
-                // Too large to be read to its end.
+                // The service closed the connection before the end of the body.
                 assert!(body.len() > 1 << 20, "{place}");
                 continue;
             };
@@ -98,23 +100,23 @@ async fn no_operation_takes_what_is_no_json_or_too_large(store: Store) {
 }
 
 /// In paths, bodies and queries.
-async fn ids_of_others_are_answered_like_ids_of_nobody(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
-    let (_, eve) = service.found(&store, "umbra.example").await;
+async fn ids_of_other_organizations_look_like_unknown_ids(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let umbra = service.organization().await;
+    let eve = &umbra.admin;
     let (theirs, session) = (bob.session["user"].as_str().unwrap(), bob.session["id"].as_str().unwrap());
-    let nobody = "usr_00000000000000000000000042";
     let same = |method: &str, path: &dyn Fn(&str) -> String, body: Option<&Value>| {
-        let [foreign, none] = [theirs, nobody].map(|user| eve.send(method, &path(user), &[], body));
+        let [foreign, none] = [theirs, UNKNOWN_USER].map(|user| eve.send(method, &path(user), &[], body));
         assert_eq!((foreign.status, &foreign.body), (none.status, &none.body), "{method} {}", path(theirs));
         foreign
     };
-    for operation in operations().iter().filter(|it| it.path.contains("{user}") && it.path.contains("{org}")) {
-        // A session of the user who is named, in the organization of whoever asks.
-        let path = |user: &str| operation.at("current", user).replace("ses_00000000000000000000000042", session);
+    for operation in operations().iter().filter(|it| it.has_parameter("user") && it.has_parameter("org")) {
+        // A session of the other user, in the organization of the caller.
+        let path = |user: &str| operation.at("current", user).replace(UNKNOWN_SESSION, session);
         let body = json!({});
         let answer = same(&operation.method, &path, (operation.method != "GET").then_some(&body));
-        // 403 where only the platform's staff may.
+        // 403 where only super admins have the permission.
         assert!([403, 404, 422].contains(&answer.status), "{} {}: {answer:?}", operation.method, operation.path);
     }
     let role = json!({"role": "agent"});
@@ -128,17 +130,10 @@ async fn ids_of_others_are_answered_like_ids_of_nobody(store: Store) {
     bob.get("/v1/me").is(200);
 }
 
-async fn nobody_is_fooled_by_a_forged_host_or_forwarded_address(store: Store) {
-    let elsewhere = tempfile::tempdir().unwrap();
-    let data = elsewhere.path().to_str().unwrap();
-    let admin = [("PORTTASK_ADMIN_EMAIL", "ana@platform.example"), ("PORTTASK_ADMIN_PASSWORD", PASSWORD)];
-    let ours = ("PORTTASK_PUBLIC_URL", "https://admin.example");
-    let service = match store.engine() {
-        porttask_tests::Engine::Sqlite => Service::start_with(&store, &[admin[0], admin[1], ours]),
-        porttask_tests::Engine::Postgres => {
-            Service::start_with(&store, &[admin[0], admin[1], ours, ("PORTTASK_DATA", data)])
-        }
-    };
+async fn forged_host_and_forwarding_headers_are_ignored(store: Store) {
+    let data = DataDirectory::of(&store);
+    let public_url = ("PORTTASK_PUBLIC_URL", "https://admin.example");
+    let service = Service::start_with(&store, &[ADMIN[0], ADMIN[1], public_url, data.variable()]);
     let forged = [("host", "evil.example"), ("x-forwarded-host", "evil.example"), ("x-forwarded-for", "198.51.100.66")];
     let credentials = json!({"email": "ana@platform.example", "password": PASSWORD});
     let answer = service.send("POST", "/v1/sessions", &forged, Some(&credentials)).is(201);
@@ -146,48 +141,44 @@ async fn nobody_is_fooled_by_a_forged_host_or_forwarded_address(store: Store) {
     let ana = service.ana();
     let ask = json!({"email": "ana@platform.example"});
     service.send("POST", "/v1/password-resets", &forged, Some(&ask)).is(202);
-    let folder = match store.engine() {
-        porttask_tests::Engine::Sqlite => std::path::Path::new(store.place()).join("mail"),
-        porttask_tests::Engine::Postgres => elsewhere.path().join("mail"),
-    };
-    let mail = super::mail::mails(&folder, 1).remove(0).1;
+    let (_, mail) = data.mails(1).remove(0);
     assert!(mail.contains("https://admin.example/password-reset#token=") && !mail.contains("evil"), "{mail}");
     let entries = || ana.get("/v1/organizations/current/audit-log?q=signed").is(200).body.to_string();
-    by(Duration::from_secs(10), "the sign-in is told", async || entries().contains("127.0.0.1")).await;
+    by(Duration::from_secs(10), "the sign-in is recorded", async || entries().contains("127.0.0.1")).await;
     assert!(!entries().contains("198.51.100.66"), "{}", entries());
 }
 
-async fn a_dry_run_tells_nothing_that_the_real_thing_would_not(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
-    let (_, eve) = service.found(&store, "umbra.example").await;
-    let body = json!({"name": "Carol Crane", "email": "carol@acme.example", "role": "agent"});
-    let carol = bob.post("/v1/organizations/current/users", &body).is(201).id().to_owned();
-    service.accept(&store, &acme, &carol).await.is(200);
-    let carol = service.sign_in("carol@acme.example");
+async fn a_dry_run_reveals_no_more_than_the_request_itself(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let umbra = service.organization().await;
+    let eve = &umbra.admin;
+    let carol = acme.invite("carol", "Carol Crane", "agent");
+    service.accept(&acme.id, &carol).is(200);
+    let carol = service.sign_in(&acme.email("carol"));
     let users = format!("/v1/organizations/{acme}/users");
-    let invite = json!({"name": "Bob", "email": "bob@acme.example", "role": "agent"});
+    let invite = json!({"name": "Bob", "email": acme.email("bob"), "role": "agent"});
     for (caller, dry, real) in [
         (&carol, carol.post(&format!("{users}?dry_run=true"), &invite), carol.post(&users, &invite)),
-        (&eve, eve.post(&format!("{users}?dry_run=true"), &invite), eve.post(&users, &invite)),
-        (&bob, bob.post(&format!("{users}?dry_run=true"), &invite), bob.post(&users, &invite)),
+        (eve, eve.post(&format!("{users}?dry_run=true"), &invite), eve.post(&users, &invite)),
+        (bob, bob.post(&format!("{users}?dry_run=true"), &invite), bob.post(&users, &invite)),
     ] {
         assert_eq!((dry.status, &dry.body), (real.status, &real.body), "{:?}", caller.session);
         assert!([403, 404, 409].contains(&dry.status), "{dry:?}");
     }
-    // Whether others have an account somewhere else is nobody's business.
-    let elsewhere = json!({"name": "Bob", "email": "bob@acme.example", "role": "agent"});
+    // Accounts in other organizations are not revealed.
+    let elsewhere = json!({"name": "Bob", "email": acme.email("bob"), "role": "agent"});
     eve.post("/v1/organizations/current/users?dry_run=true", &elsewhere).is(200);
 }
 
-/// Session fixation, and a token that is shown once more.
-async fn what_is_signed_out_stays_out(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
-    let credentials = json!({"email": "bob@acme.example", "password": PASSWORD});
+/// Session fixation, and reuse of a token.
+async fn a_session_stays_ended_after_sign_out(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let credentials = json!({"email": acme.email("bob"), "password": PASSWORD});
     let fixed = [("authorization", bob.authorization())];
     let other = service.send("POST", "/v1/sessions", &fixed, Some(&credentials)).is(201);
-    assert_ne!(other.body["token"], bob.session["token"], "a session of its own");
+    assert_ne!(other.body["token"], bob.session["token"], "a new session");
     bob.delete("/v1/sessions/current").is(200);
     for _ in 0..3 {
         bob.get("/v1/me").refused(401, "unauthenticated");
@@ -197,41 +188,31 @@ async fn what_is_signed_out_stays_out(store: Store) {
     service.send("GET", "/v1/me", &[("authorization", &token)], None).is(200);
 }
 
-async fn nobody_writes_headers_into_mail(store: Store) {
-    let elsewhere = tempfile::tempdir().unwrap();
-    let data = match store.engine() {
-        porttask_tests::Engine::Sqlite => store.place().to_owned(),
-        porttask_tests::Engine::Postgres => elsewhere.path().to_str().unwrap().to_owned(),
-    };
-    let admin = [("PORTTASK_ADMIN_EMAIL", "ana@platform.example"), ("PORTTASK_ADMIN_PASSWORD", PASSWORD)];
-    let service = Service::start_with(&store, &[admin[0], admin[1], ("PORTTASK_DATA", &data)]);
-    let (_, bob) = service.found(&store, "acme.example").await;
+async fn names_cannot_inject_email_headers(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let users = "/v1/organizations/current/users";
     let new = |name: &str, email: &str| json!({"name": name, "email": email, "role": "agent"});
     for breaks in ["\r\nBcc: eve@evil.example", "\nBcc: eve@evil.example", "\rx", "\u{85}x", "\u{2028}x", "\0"] {
         let name = format!("Cleo{breaks}");
-        bob.post(users, &new(&name, "cleo@acme.example")).refused(422, "invalid-fields");
-        bob.post(users, &new("Cleo", &format!("cleo@acme.example{breaks}"))).refused(422, "invalid-fields");
-        bob.post(users, &new("Cleo", &format!("\"cleo{breaks}\"@acme.example"))).refused(422, "invalid-fields");
+        bob.post(users, &new(&name, &acme.email("cleo"))).refused(422, "invalid-fields");
+        bob.post(users, &new("Cleo", &format!("{}{breaks}", acme.email("cleo")))).refused(422, "invalid-fields");
+        bob.post(users, &new("Cleo", &acme.email(format!("\"cleo{breaks}\"")))).refused(422, "invalid-fields");
         bob.patch("/v1/me", &json!({"name": name})).refused(422, "invalid-fields");
         bob.patch("/v1/organizations/current", &json!({"name": name})).refused(422, "invalid-fields");
         let branding = json!({"branding": {"display_name": name}});
         let answer = bob.patch("/v1/organizations/current", &branding);
         assert_eq!(answer.status, 422, "{answer:?}");
     }
-    // What means something in a header is a name, and no more.
+    // Characters with a meaning in headers are part of the name only.
     bob.patch("/v1/me", &json!({"name": "Bob, eve@evil.example; Subject: Prize =?utf-8?q?x?="})).is(200);
-    bob.post(users, &new("Cleo <eve@evil.example>, \"Eve\"", "cleo@acme.example")).is(201);
-    let folder = std::path::Path::new(&data).join("mail");
-    let to_cleo = || {
-        let all = super::mail::mails(&folder, 1).into_iter().map(|(_, mail)| mail.replace("\r\n", "\n"));
-        all.filter(|mail| mail.contains("<cleo@acme.example>")).collect::<Vec<_>>()
-    };
-    by(Duration::from_secs(20), "the invitation", async || !to_cleo().is_empty()).await;
-    let mail = to_cleo().remove(0);
+    bob.post(users, &new("Cleo <eve@evil.example>, \"Eve\"", &acme.email("cleo"))).is(201);
+    let recipient = format!("<{}>", acme.email("cleo"));
+    let (_, mail) = service.mails_with(&recipient, 1).remove(0);
+    let mail = mail.replace("\r\n", "\n");
     let head = mail.split_once("\n\n").unwrap().0.replace("\n ", " ");
     let lines = |name: &str| head.lines().filter(|line| line.to_lowercase().starts_with(name)).collect::<Vec<_>>();
     assert_eq!((lines("to:").len(), lines("subject:").len(), lines("bcc:").len()), (1, 1, 0), "{head}");
     let to = lines("to:")[0];
-    assert!(to.ends_with("<cleo@acme.example>") && !to.contains("<eve@evil.example>,"), "{to}");
+    assert!(to.ends_with(&recipient) && !to.contains("<eve@evil.example>,"), "{to}");
 }

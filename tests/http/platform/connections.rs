@@ -1,4 +1,4 @@
-//! What a connection may cost: whoever is slow, silent or one too many is cut off, and others are answered meanwhile.
+//! Connection limits: slow, silent and excess connections are closed while others are served.
 
 use porttask_tests::{Engine, Store, run_on, signal};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::service::Service;
+use crate::service::Service;
 
 const HEALTH: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
 
@@ -17,10 +17,10 @@ fn connect(service: &Service) -> TcpStream {
     stream
 }
 
-/// What comes until the other side ends the connection, and after how long.
+/// Everything until the service closes the connection, and after how long.
 fn until_end(stream: &mut TcpStream) -> (String, Duration) {
     let (mut bytes, began) = (Vec::new(), Instant::now());
-    // A reset is an end as well.
+    // A reset also ends the connection.
     _ = stream.read_to_end(&mut bytes);
     (String::from_utf8_lossy(&bytes).into_owned(), began.elapsed())
 }
@@ -39,14 +39,14 @@ fn with_service(variables: &[(&str, &str)], test: impl FnOnce(Service)) {
 }
 
 #[test]
-fn slow_heads_are_cut_off_and_others_are_answered_meanwhile() {
+fn slow_heads_are_cut_off_while_others_are_served() {
     with_service(&[("PORTTASK_HEAD_TIMEOUT_SECONDS", "2")], |service| {
         let mut slow: Vec<TcpStream> = (0..50).map(|_| connect(&service)).collect();
         let began = Instant::now();
         for stream in &mut slow {
             stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n").unwrap();
         }
-        // One more header every half a second, as a slow loris does: that does not put off the end.
+        // Slowloris: one more header every half a second does not extend the timeout.
         let mut is_open = true;
         while is_open && began.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(500));
@@ -61,11 +61,11 @@ fn slow_heads_are_cut_off_and_others_are_answered_meanwhile() {
 }
 
 #[test]
-fn silent_connections_end_and_kept_ones_last_longer() {
+fn silent_connections_end_before_kept_ones() {
     with_service(&[("PORTTASK_HEAD_TIMEOUT_SECONDS", "1"), ("PORTTASK_IDLE_TIMEOUT_SECONDS", "3")], |service| {
         let mut silent = connect(&service);
         let (_, lasted) = until_end(&mut silent);
-        assert!(lasted < Duration::from_secs(2), "who opens a connection has something to say: {lasted:?}");
+        assert!(lasted < Duration::from_secs(2), "a new connection without a request: {lasted:?}");
 
         let mut kept = connect(&service);
         for pause in [2, 0, 2] {
@@ -76,7 +76,7 @@ fn silent_connections_end_and_kept_ones_last_longer() {
         let (_, lasted) = until_end(&mut kept);
         assert!(lasted < Duration::from_secs(2), "{lasted:?}");
 
-        // Kept once, it must be as quick as at the beginning.
+        // A kept connection has the same timeout for its next head.
         let mut slow = connect(&service);
         slow.write_all(HEALTH).unwrap();
         read_health(&mut slow);
@@ -104,7 +104,7 @@ fn slow_bodies_are_answered_with_a_problem() {
 }
 
 #[test]
-fn heads_are_bounded() {
+fn the_size_of_heads_is_limited() {
     with_service(&[], |service| {
         for header in [format!("x-large: {}\r\n", "x".repeat(40_000)), "x-many: 1\r\n".repeat(200)] {
             let mut stream = connect(&service);
@@ -116,7 +116,7 @@ fn heads_are_bounded() {
 }
 
 #[test]
-fn one_connection_too_many_waits_for_a_place() {
+fn a_connection_beyond_the_limit_waits() {
     with_service(&[("PORTTASK_MAX_CONNECTIONS", "3"), ("PORTTASK_HEAD_TIMEOUT_SECONDS", "3")], |service| {
         let mut held: Vec<TcpStream> = (0..3).map(|_| connect(&service)).collect();
         let mut waiting = connect(&service);
@@ -130,7 +130,7 @@ fn one_connection_too_many_waits_for_a_place() {
 }
 
 #[test]
-fn a_service_that_is_stopped_ends_kept_connections_and_finishes_requests() {
+fn a_stopping_service_closes_kept_connections_and_finishes_requests() {
     with_service(&[], |mut service| {
         let (mut kept, mut busy) = (connect(&service), connect(&service));
         kept.write_all(HEALTH).unwrap();

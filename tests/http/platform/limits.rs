@@ -1,21 +1,18 @@
-//! How many requests whom: budgets that are told, spent and refilled.
+//! Rate limits: budgets that are announced, spent and refilled.
 
 use std::time::Duration;
 
 use porttask_tests::{Engine, Store, run_on};
 use serde_json::json;
 
-use super::service::{Answer, PASSWORD, Service};
-
-const ADMIN: [(&str, &str); 2] =
-    [("PORTTASK_ADMIN_EMAIL", "ana@platform.example"), ("PORTTASK_ADMIN_PASSWORD", PASSWORD)];
+use crate::service::{ADMIN, Answer, PASSWORD, Service};
 
 fn with_service(variables: &[(&str, &str)], test: impl FnOnce(Service)) {
     let variables = [&ADMIN[..], variables].concat();
     run_on(Engine::Sqlite, async |store: Store| test(Service::start_with(&store, &variables)));
 }
 
-/// Whom a trusted proxy names as the client.
+/// The header by which a trusted proxy names the client.
 fn from(address: &str) -> [(&str, &str); 1] {
     [("x-forwarded-for", address)]
 }
@@ -33,7 +30,7 @@ fn attempts_are_limited_by_client() {
         let first = attempt(&service, &one).is(401);
         assert_eq!(first.header("ratelimit-policy"), "\"attempts\";q=3;w=60");
         assert_eq!(first.header("ratelimit"), "\"attempts\";r=2;t=20");
-        // Other doors spend of the same budget.
+        // Other public operations spend from the same budget.
         let body = json!({"token": "x", "password": PASSWORD});
         service.send("POST", "/v1/invitations/accept", &one, Some(&body)).refused(403, "link-invalid");
         let setup = json!({"token": "x", "name": "A", "email": "a@b.example", "password": PASSWORD});
@@ -43,10 +40,10 @@ fn attempts_are_limited_by_client() {
         assert!((1..=20).contains(&spent.header("retry-after").parse::<u32>().unwrap()), "{spent:?}");
         assert!(spent.header("x-request-id").starts_with("req_"), "{spent:?}");
 
-        // What the client writes before its address does not make it another one; a neighbour is another one.
+        // Addresses that the client prepends are ignored; a neighbouring address is another client.
         attempt(&service, &from("198.51.100.7, 203.0.113.5")).refused(429, "rate-limited");
         attempt(&service, &from("203.0.113.6")).is(401);
-        // Of IPv6, everybody has 64 bits to choose from.
+        // For IPv6, a client is a /64.
         for last in 1..=3 {
             attempt(&service, &from(&format!("2001:db8::{last}"))).is(401);
         }
@@ -57,20 +54,21 @@ fn attempts_are_limited_by_client() {
 
 #[test]
 fn sessions_have_budgets_of_their_own() {
-    with_service(&[("PORTTASK_RATE_SESSION", "8")], |service| {
+    with_service(&[("PORTTASK_RATE_SESSION", "20")], |service| {
         let (one, two) = (service.ana(), service.ana());
         let left: Vec<String> =
-            (0..2).map(|_| one.get("/v1/sessions/current").is(200).header("ratelimit").to_owned()).collect();
-        assert_eq!(left, ["\"session\";r=1;t=8", "\"session\";r=0;t=15"]);
+            (0..5).map(|_| one.get("/v1/sessions/current").is(200).header("ratelimit").to_owned()).collect();
+        // A burst of five, and one more every three seconds.
+        assert_eq!(left, [(4, 3), (3, 6), (2, 9), (1, 12), (0, 15)].map(|(r, t)| format!("\"session\";r={r};t={t}")));
         one.get("/v1/sessions/current").refused(429, "rate-limited");
         two.get("/v1/sessions/current").is(200);
-        std::thread::sleep(Duration::from_millis(7_600));
+        std::thread::sleep(Duration::from_millis(3_100));
         one.get("/v1/sessions/current").is(200);
     });
 }
 
 #[test]
-fn strangers_share_the_budget_of_their_network_and_members_do_not_suffer() {
+fn unauthenticated_requests_share_a_budget_that_sessions_do_not_use() {
     with_service(&[("PORTTASK_RATE_STRANGERS", "40")], |service| {
         let ana = service.ana();
         let path = "/v1/sessions/current";
@@ -78,7 +76,7 @@ fn strangers_share_the_budget_of_their_network_and_members_do_not_suffer() {
             let authorization = format!("Bearer pts_guess{number}");
             service.send("GET", path, &[("authorization", &authorization)], None)
         };
-        // Ten at once; while they are sent, a few more may be earned.
+        // A burst of ten; a few more may be refilled while they are sent.
         let spent = (0..30).find(|number| match number % 2 {
             0 => service.send("GET", path, &[], None).status == 429,
             _ => guess(*number).status == 429,
@@ -94,7 +92,7 @@ fn strangers_share_the_budget_of_their_network_and_members_do_not_suffer() {
 }
 
 #[test]
-fn without_limits_nothing_is_told() {
+fn without_limits_no_budget_is_announced() {
     with_service(&[], |service| {
         for _ in 0..30 {
             assert_eq!(attempt(&service, &[]).is(401).header("ratelimit"), "");

@@ -1,10 +1,10 @@
-//! What is counted, and who sees it.
+//! Metrics, and who can read them. Each test counts everything on its service or has other settings.
 
 use porttask_tests::{Engine, Store, on_both_engines, run_on};
 
-use super::service::{Answer, PASSWORD, Service};
+use crate::service::{Answer, PASSWORD, Service};
 
-on_both_engines!(what_happens_is_counted);
+on_both_engines!(requests_and_state_are_counted);
 
 fn text(answer: Answer) -> String {
     assert!(answer.header("content-type").starts_with("application/openmetrics-text; version=1.0.0"), "{answer:?}");
@@ -17,7 +17,7 @@ fn value(metrics: &str, series: &str) -> f64 {
     line.unwrap_or_else(|| panic!("no {series} in\n{metrics}")).parse().unwrap()
 }
 
-async fn what_happens_is_counted(store: Store) {
+async fn requests_and_state_are_counted(store: Store) {
     let service = Service::start(&store);
     let (acme, bob) = service.found(&store, "acme.example").await;
     let user = bob.session["user"].as_str().unwrap().to_owned();
@@ -51,7 +51,7 @@ async fn what_happens_is_counted(store: Store) {
 }
 
 #[test]
-fn others_do_not_see_that_there_are_metrics() {
+fn metrics_are_hidden_from_remote_clients() {
     run_on(Engine::Sqlite, async |store: Store| {
         let service = Service::start(&store);
         let nothing = service.send("GET", "/nothing", &[], None).refused(404, "resource-not-found");
@@ -68,7 +68,7 @@ fn others_do_not_see_that_there_are_metrics() {
 }
 
 #[test]
-fn a_token_opens_them_from_everywhere_and_is_needed_then() {
+fn a_token_gives_remote_access_and_becomes_required() {
     run_on(Engine::Sqlite, async |store: Store| {
         let service = Service::start_with(&store, &[("PORTTASK_METRICS_TOKEN", "open sesame")]);
         service.send("GET", "/metrics", &[], None).refused(404, "resource-not-found");

@@ -1,39 +1,46 @@
-//! What holds for every request: repetitions, versions, positions, pages, wrong input, a service that is told to stop.
+//! Properties of all requests: idempotency keys, versions, positions, pages, invalid input, durability.
 
 use std::{collections::BTreeSet, thread, time::Duration};
 
 use porttask_tests::{Engine, Store, on_both_engines, signal};
 use serde_json::json;
 
-use super::service::{Service, porttask};
+use crate::{
+    operations::UNKNOWN_USER,
+    service::{Service, porttask},
+    shared::SharedService,
+};
 
 on_both_engines!(
-    a_repetition_is_answered_as_before,
-    a_version_that_was_read_must_still_hold,
+    a_repeated_request_gets_the_same_answer,
+    an_outdated_version_is_refused,
     a_dry_run_records_nothing,
-    pages_follow_each_other,
-    wrong_input_is_said_so,
-    what_one_node_did_another_shows,
+    pages_are_complete_in_every_order,
+    invalid_input_is_explained,
+    a_node_shows_what_another_node_recorded,
     nothing_acknowledged_is_lost_when_the_service_is_stopped,
     nothing_acknowledged_is_lost_when_the_service_is_killed,
 );
 
-async fn a_repetition_is_answered_as_before(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
-    let (ana, key) = (service.ana(), [("idempotency-key", "k-1")]);
+async fn a_repeated_request_gets_the_same_answer(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let ana = service.ana();
+    // Unique among the requests of the super admin, too.
+    let [first_key, second_key] = ["1", "2"].map(|number| format!("{acme}-{number}"));
+    let (key, other_key) = ([("idempotency-key", first_key.as_str())], [("idempotency-key", second_key.as_str())]);
     for (caller, path, body, another) in [
         (
-            &bob,
+            bob,
             "/v1/organizations/current/users",
-            json!({"name": "Cleo", "email": "cleo@acme.example", "role": "agent"}),
-            json!({"name": "Dan", "email": "dan@acme.example", "role": "agent"}),
+            json!({"name": "Cleo", "email": acme.email("cleo"), "role": "agent"}),
+            json!({"name": "Dan", "email": acme.email("dan"), "role": "agent"}),
         ),
         (
             &ana,
             "/v1/organizations",
-            json!({"name": "B", "domain": "b.example", "first_admin": {"name": "B", "email": "b@b.example"}}),
-            json!({"name": "C", "domain": "c.example", "first_admin": {"name": "C", "email": "c@c.example"}}),
+            json!({"name": "B", "domain": format!("b.{}", acme.domain), "first_admin": {"name": "B", "email": "b@b.example"}}),
+            json!({"name": "C", "domain": format!("c.{}", acme.domain), "first_admin": {"name": "C", "email": "c@c.example"}}),
         ),
     ] {
         let first = caller.send("POST", path, &key, Some(&body)).is(201);
@@ -42,14 +49,14 @@ async fn a_repetition_is_answered_as_before(store: Store) {
         assert_eq!(second.body["position"], first.body["position"]);
         caller.send("POST", path, &key, Some(&another)).refused(422, "idempotency-key-reused");
         caller.send("POST", path, &[("idempotency-key", "k 1")], Some(&another)).refused(422, "invalid-fields");
-        caller.send("POST", path, &[("idempotency-key", "k-2")], Some(&another)).is(201);
+        caller.send("POST", path, &other_key, Some(&another)).is(201);
     }
 }
 
-async fn a_version_that_was_read_must_still_hold(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
-    let new = json!({"name": "Cleo", "email": "cleo@acme.example", "role": "agent"});
+async fn an_outdated_version_is_refused(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let new = json!({"name": "Cleo", "email": acme.email("cleo"), "role": "agent"});
     let path = format!("/v1/organizations/current/users/{}", bob.post("/v1/organizations/current/users", &new).id());
     let tag = bob.get(&path).is(200).header("etag").to_owned();
     let change = |tag: &str, role: &str| bob.send("PATCH", &path, &[("if-match", tag)], Some(&json!({"role": role})));
@@ -59,11 +66,11 @@ async fn a_version_that_was_read_must_still_hold(store: Store) {
     change("3", "agent").refused(422, "invalid-fields");
 }
 
-async fn a_dry_run_records_nothing(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
+async fn a_dry_run_records_nothing(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let users = "/v1/organizations/current/users";
-    let new = json!({"name": "Cleo", "email": "cleo@acme.example", "role": "agent"});
+    let new = json!({"name": "Cleo", "email": acme.email("cleo"), "role": "agent"});
     let tried = bob.post(&format!("{users}?dry_run=true"), &new).is(200);
     assert_eq!((&tried.body["events"], &tried.body["position"]), (&json!(["user.invited"]), &json!(null)));
     assert_eq!(bob.get(users).is(200).body["items"].as_array().unwrap().len(), 1);
@@ -71,12 +78,12 @@ async fn a_dry_run_records_nothing(store: Store) {
     bob.post(&format!("{users}?dry_run=true"), &new).refused(409, "email-taken");
 }
 
-async fn pages_follow_each_other(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
+async fn pages_are_complete_in_every_order(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let users = "/v1/organizations/current/users";
     for number in 0..11 {
-        let new = json!({"name": format!("Same Name"), "email": format!("u{number}@acme.example"), "role": "agent"});
+        let new = json!({"name": format!("Same Name"), "email": acme.email(format!("u{number}")), "role": "agent"});
         bob.post(users, &new).is(201);
     }
     for sort in ["name", "-name", "email", "-created_at"] {
@@ -99,15 +106,15 @@ async fn pages_follow_each_other(store: Store) {
     ana.get(&elsewhere).refused(422, "invalid-fields");
 }
 
-async fn wrong_input_is_said_so(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
+async fn invalid_input_is_explained(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let users = format!("/v1/organizations/{acme}/users");
     bob.get("/v1/nothing").refused(404, "resource-not-found");
     bob.send("PUT", &users, &[], Some(&json!({}))).refused(405, "method-not-allowed");
     bob.get(&format!("{users}?limit=0")).refused(422, "invalid-fields");
     bob.get(&format!("{users}?colour=red")).refused(422, "invalid-fields");
-    bob.get(&format!("{users}/usr_00000000000000000000000042")).refused(404, "user-not-found");
+    bob.get(&format!("{users}/{UNKNOWN_USER}")).refused(404, "user-not-found");
     bob.get(&format!("{users}/nobody")).refused(404, "user-not-found");
     let text = [("content-type", "text/plain")];
     bob.send("POST", &users, &text, None).refused(422, "invalid-fields");
@@ -121,7 +128,7 @@ async fn wrong_input_is_said_so(store: Store) {
     assert_eq!(answer.header("x-request-id"), "mine-1");
 }
 
-async fn what_one_node_did_another_shows(store: Store) {
+async fn a_node_shows_what_another_node_recorded(store: Store) {
     let (one, two) = (Service::start(&store), Service::start(&store));
     let (_, bob) = one.found(&store, "acme.example").await;
     let users = "/v1/organizations/current/users";
@@ -140,17 +147,17 @@ async fn what_one_node_did_another_shows(store: Store) {
     assert!(partition.status > 0);
 }
 
-/// Whatever was answered with success before the process ended is there afterwards, and it ends soon.
+/// Every acknowledged change is there after a restart, and the process stops without an error.
 async fn nothing_acknowledged_is_lost_when_the_service_is_stopped(store: Store) {
     assert!(under_load(store, libc::SIGTERM).await, "stopped with an error");
 }
 
-/// The same without a warning. The listings, which were being folded, say what the log says.
+/// The same without a graceful stop. The views match the log afterwards.
 async fn nothing_acknowledged_is_lost_when_the_service_is_killed(store: Store) {
     assert!(!under_load(store, libc::SIGKILL).await);
 }
 
-/// Sends a signal to a service while people are invited; answers whether it ended well.
+/// Sends a signal to a service while users are invited; returns whether it exited successfully.
 async fn under_load(store: Store, by: libc::c_int) -> bool {
     let mut service = Service::start(&store);
     let (acme, token) = {
@@ -179,7 +186,7 @@ async fn under_load(store: Store, by: libc::c_int) -> bool {
         signal(service.pid(), by);
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect::<Vec<_>>()
     });
-    let ended_well = service.wait();
+    let succeeded = service.wait();
     assert!(invited.len() > 4, "{}", invited.len());
     let again = Service::start(&store);
     let bob = again.sign_in("bob@acme.example");
@@ -191,5 +198,5 @@ async fn under_load(store: Store, by: libc::c_int) -> bool {
         let output = porttask(&store, &[checked, "verify"]).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
-    ended_well
+    succeeded
 }

@@ -1,11 +1,11 @@
-//! The pages that show the document of the API: complete, and without a word to other hosts.
+//! The pages that show the API document: complete, and without requests to other hosts.
 
-use porttask_tests::{Engine, Store, run_on};
+use porttask_tests::{Engine, run_on};
 use std::collections::BTreeSet;
 
-use super::service::Service;
+use crate::shared::SharedService;
 
-/// What follows `src=` and `href=`.
+/// The values of `src` and `href` attributes.
 fn references(html: &str) -> BTreeSet<String> {
     let after = |attribute: &'static str| html.split(attribute).skip(1).filter_map(|rest| rest.split('"').next());
     after("src=\"").chain(after("href=\"")).map(str::to_owned).collect()
@@ -13,8 +13,7 @@ fn references(html: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_pages_load_only_what_is_served_here() {
-    run_on(Engine::Sqlite, async |store: Store| {
-        let service = Service::start(&store);
+    run_on(Engine::Sqlite, async |service: &'static SharedService| {
         let page = service.send("GET", "/docs", &[], None).is(200);
         let html = page.body.as_str().unwrap();
         let policy = page.header("content-security-policy");
@@ -25,14 +24,14 @@ fn the_pages_load_only_what_is_served_here() {
         let references = references(html);
         assert!(references.len() >= 5, "{references:?}");
         for reference in &references {
-            assert!(!reference.contains("//"), "{reference} is of another host");
+            assert!(!reference.contains("//"), "{reference} is on another host");
             let file = service.send("GET", &format!("/docs/{}", reference.trim_start_matches("./")), &[], None).is(200);
             assert_eq!(file.header("content-security-policy"), policy);
             let kind = match reference.rsplit('.').next().unwrap() {
                 "js" => "text/javascript",
                 "css" => "text/css",
                 "png" => "image/png",
-                other => panic!("what is {other}?"),
+                other => panic!("unexpected file type {other}"),
             };
             assert!(file.header("content-type").starts_with(kind), "{file:?}");
             if kind == "text/css" {

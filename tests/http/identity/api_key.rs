@@ -1,4 +1,4 @@
-//! API keys: programs that work in the name of people, and what whoever steals one cannot do.
+//! API keys: programs that act on behalf of users, and the limits of a stolen key.
 
 use std::time::Duration;
 
@@ -6,30 +6,34 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_tests::{Store, by, on_both_engines};
 use serde_json::{Value, json};
 
-use super::service::{Answer, Caller, PASSWORD, Service};
+use crate::{
+    service::{ADMIN, Answer, Caller, Service},
+    shared::{Organization, SharedService},
+};
 
 on_both_engines!(
-    a_key_works_in_the_name_of_its_maker_until_it_is_revoked,
+    a_key_acts_on_behalf_of_its_owner_until_it_is_revoked,
     a_key_is_shown_once,
-    a_rotated_key_has_two_secrets_for_a_while,
-    a_key_never_may_more_than_its_maker,
-    a_stolen_key_makes_no_friends,
-    a_key_is_accepted_only_from_where_it_may_come,
-    a_proxy_that_is_trusted_says_from_where_a_key_comes,
-    an_orphan_stops_until_it_is_adopted,
-    keys_of_others_are_nobodys,
-    what_is_no_good_key_is_refused,
-    a_key_of_the_platform_has_its_scopes_and_no_more,
-    a_key_is_known_in_the_audit_log,
+    a_rotated_key_has_two_secrets_during_the_overlap,
+    a_key_never_exceeds_the_permissions_of_its_owner,
+    a_stolen_key_cannot_create_accounts_or_keys,
+    a_key_is_accepted_only_from_its_networks,
+    a_trusted_proxy_names_the_client_of_a_key,
+    a_key_without_an_active_owner_stops_until_it_is_adopted,
+    keys_of_other_organizations_are_hidden,
+    a_key_of_the_platform_is_limited_to_its_scopes,
+    a_key_is_the_actor_in_the_audit_log
+    ; waiting:
+    invalid_keys_are_refused,
 );
 
 const KEYS: &str = "/v1/organizations/current/api-keys";
 const USERS: &str = "/v1/organizations/current/users";
 
-/// A key of somebody: its id and its token.
+/// Creates a key; its id and its token.
 #[track_caller]
-fn make(by: &Caller<'_>, body: &Value) -> (String, Value) {
-    let answer = by.post(KEYS, body).is(201);
+fn create_key(caller: &Caller<'_>, body: &Value) -> (String, Value) {
+    let answer = caller.post(KEYS, body).is(201);
     (answer.id().to_owned(), answer.body["token"].clone())
 }
 
@@ -37,25 +41,17 @@ fn named() -> Value {
     json!({"name": "harbour robot"})
 }
 
-/// Somebody with this role, signed in, and their id.
-async fn join<'a>(
-    service: &'a Service,
-    store: &Store,
-    admin: &Caller<'_>,
-    name: &str,
-    role: &str,
-) -> (Caller<'a>, String) {
-    let email = format!("{name}@people.example");
-    let user = admin.post(USERS, &json!({"name": name, "email": email, "role": role})).is(201).id().to_owned();
-    let organization = admin.session["organization"].as_str().unwrap();
-    service.accept(store, organization, &user).await.is(200);
-    (service.sign_in(&email), user)
+/// Adds a user with this role; the user, signed in, and their id.
+fn join<'a>(organization: &Organization<'a>, name: &str, role: &str) -> (Caller<'a>, String) {
+    let user = organization.join(name, name, role);
+    let id = user.session["user"].as_str().unwrap().to_owned();
+    (user, id)
 }
 
-async fn a_key_works_in_the_name_of_its_maker_until_it_is_revoked(store: Store) {
+async fn a_key_acts_on_behalf_of_its_owner_until_it_is_revoked(store: Store) {
     let (one, two) = (Service::start(&store), Service::start(&store));
     let (_, bob) = one.found(&store, "acme.example").await;
-    let (id, token) = make(&bob, &named());
+    let (id, token) = create_key(&bob, &named());
     let robots = [one.with_token(&token), two.with_token(&token)];
     for robot in &robots {
         robot.get(USERS).is(200);
@@ -63,7 +59,7 @@ async fn a_key_works_in_the_name_of_its_maker_until_it_is_revoked(store: Store) 
     }
     robots[0].patch("/v1/organizations/current", &json!({"name": "Acme Ports"})).is(200);
     bob.post(&format!("{KEYS}/{id}/revoke"), &json!({})).is(200);
-    // On the next request, on every node.
+    // From the next request, on every node.
     for robot in &robots {
         robot.get(USERS).refused(401, "unauthenticated");
     }
@@ -72,9 +68,9 @@ async fn a_key_works_in_the_name_of_its_maker_until_it_is_revoked(store: Store) 
     bob.post(&format!("{KEYS}/{id}/rotate"), &json!({})).refused(409, "api-key-revoked");
 }
 
-async fn a_key_is_shown_once(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
+async fn a_key_is_shown_once(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let create = || bob.send("POST", KEYS, &[("idempotency-key", "robot")], Some(&named()));
     let (first, again) = (create().is(201), create());
     assert_eq!((first.id(), &again.body["repeated"]), (again.id(), &json!(true)));
@@ -87,10 +83,10 @@ async fn a_key_is_shown_once(store: Store) {
     bob.post(&format!("{KEYS}?dry_run=true"), &named()).refused(422, "invalid-fields");
 }
 
-async fn a_rotated_key_has_two_secrets_for_a_while(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
-    let (id, first) = make(&bob, &named());
+async fn a_rotated_key_has_two_secrets_during_the_overlap(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let (id, first) = create_key(bob, &named());
     let rotate = |body: &Value| bob.post(&format!("{KEYS}/{id}/rotate"), body);
     let second = rotate(&json!({})).is(200).body["token"].clone();
     for token in [&first, &second] {
@@ -105,26 +101,26 @@ async fn a_rotated_key_has_two_secrets_for_a_while(store: Store) {
         rotate(&json!({"overlap_hours": long})).refused(422, "api-key-overlap-too-long");
     }
     service.with_token(&third).get(USERS).is(200);
-    // A secret that was never given out opens nothing.
+    // A repeated rotation does not return the secret again.
     let repeated =
         bob.send("POST", &format!("{KEYS}/{id}/rotate"), &[("idempotency-key", "r")], Some(&json!({}))).is(200);
     let again = bob.send("POST", &format!("{KEYS}/{id}/rotate"), &[("idempotency-key", "r")], Some(&json!({}))).is(200);
     assert!(repeated.body["token"].is_string() && again.body["token"].is_null());
 }
 
-async fn a_key_never_may_more_than_its_maker(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
-    let (carol, user) = join(&service, &store, &bob, "carol", "admin").await;
-    let (_, token) = make(&carol, &named());
+async fn a_key_never_exceeds_the_permissions_of_its_owner(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let (carol, user) = join(&acme, "carol", "admin");
+    let (_, token) = create_key(&carol, &named());
     let robot = service.with_token(&token);
     robot.get(USERS).is(200);
     let narrowed = json!({"tickets": "none", "invoices": "none", "reports": "none", "administration": "read"});
-    let (_, reader) = make(&carol, &json!({"name": "reader", "permissions": narrowed}));
+    let (_, reader) = create_key(&carol, &json!({"name": "reader", "permissions": narrowed}));
     let reader = service.with_token(&reader);
     reader.get(USERS).is(200);
     reader.patch("/v1/organizations/current", &json!({"name": "Mine"})).refused(403, "forbidden");
-    // Demoted on the next request.
+    // A demotion applies to the next request.
     bob.patch(&format!("{USERS}/{user}"), &json!({"role": "agent"})).is(200);
     for key in [&robot, &reader] {
         key.get(USERS).refused(403, "forbidden");
@@ -135,10 +131,10 @@ async fn a_key_never_may_more_than_its_maker(store: Store) {
     robot.patch("/v1/organizations/current", &json!({"name": "Mine"})).refused(403, "forbidden");
 }
 
-async fn a_stolen_key_makes_no_friends(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
-    let (id, token) = make(&bob, &named());
+async fn a_stolen_key_cannot_create_accounts_or_keys(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let (id, token) = create_key(bob, &named());
     let thief = service.with_token(&token);
     let (user, session) = (bob.session["user"].as_str().unwrap(), bob.session["id"].as_str().unwrap());
     let friend = json!({"name": "Eve", "email": "eve@evil.example", "role": "admin"});
@@ -166,20 +162,20 @@ async fn a_stolen_key_makes_no_friends(store: Store) {
     thief.delete("/v1/sessions/current").refused(403, "forbidden");
     let listed = bob.get(USERS).is(200);
     assert_eq!(listed.body["items"].as_array().unwrap().len(), 1);
-    // In the background.
+    // Denials are recorded in the background.
     let refused = async || {
         let page = bob.get("/v1/organizations/current/audit-log?action=denial.recorded").is(200);
         page.body.to_string().contains(&id)
     };
-    by(Duration::from_secs(10), "the refusals are taken down", refused).await;
+    by(Duration::from_secs(10), "the denials are recorded", refused).await;
 }
 
-async fn a_key_is_accepted_only_from_where_it_may_come(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
+async fn a_key_is_accepted_only_from_its_networks(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let at = |networks: Value| json!({"name": "robot", "networks": networks});
-    let (_, near) = make(&bob, &at(json!(["127.0.0.0/8", "2001:db8::/32"])));
-    let (_, far) = make(&bob, &at(json!(["203.0.113.7"])));
+    let (_, near) = create_key(bob, &at(json!(["127.0.0.0/8", "2001:db8::/32"])));
+    let (_, far) = create_key(bob, &at(json!(["203.0.113.7"])));
     service.with_token(&near).get(USERS).is(200);
     let far = service.with_token(&far);
     far.get(USERS).refused(403, "address-not-allowed");
@@ -193,20 +189,16 @@ async fn a_key_is_accepted_only_from_where_it_may_come(store: Store) {
     bob.post(KEYS, &at(json!(many))).refused(422, "api-key-too-many-networks");
 }
 
-async fn a_proxy_that_is_trusted_says_from_where_a_key_comes(store: Store) {
-    let variables = [
-        ("PORTTASK_ADMIN_EMAIL", "ana@platform.example"),
-        ("PORTTASK_ADMIN_PASSWORD", PASSWORD),
-        ("PORTTASK_TRUSTED_PROXIES", "127.0.0.1,10.0.0.1"),
-    ];
-    let service = Service::start_with(&store, &variables);
+async fn a_trusted_proxy_names_the_client_of_a_key(store: Store) {
+    let proxies = ("PORTTASK_TRUSTED_PROXIES", "127.0.0.1,10.0.0.1");
+    let service = Service::start_with(&store, &[ADMIN[0], ADMIN[1], proxies]);
     let (_, bob) = service.found(&store, "acme.example").await;
-    let (_, token) = make(&bob, &json!({"name": "robot", "networks": ["203.0.113.0/24"]}));
+    let (_, token) = create_key(&bob, &json!({"name": "robot", "networks": ["203.0.113.0/24"]}));
     let robot = service.with_token(&token);
     let from = |hops: &str| robot.send("GET", USERS, &[("x-forwarded-for", hops)], None);
     from("203.0.113.9").is(200);
     from("203.0.113.9, 10.0.0.1").is(200);
-    // What stands before the nearest untrusted hop, anybody may have written.
+    // Anyone can have written the hops before the nearest untrusted one.
     for hops in ["203.0.113.9, 198.51.100.1", "198.51.100.1", "203.0.113.9, nonsense", "10.0.0.1", ""] {
         from(hops).refused(403, "address-not-allowed");
     }
@@ -214,11 +206,11 @@ async fn a_proxy_that_is_trusted_says_from_where_a_key_comes(store: Store) {
     from("::ffff:203.0.113.9").is(200);
 }
 
-async fn an_orphan_stops_until_it_is_adopted(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
-    let (carol, user) = join(&service, &store, &bob, "carol", "admin").await;
-    let (id, token) = make(&carol, &named());
+async fn a_key_without_an_active_owner_stops_until_it_is_adopted(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let (carol, user) = join(&acme, "carol", "admin");
+    let (id, token) = create_key(&carol, &named());
     let robot = service.with_token(&token);
     let path = format!("{USERS}/{user}/deactivate");
     let trial = bob.post(&format!("{path}?dry_run=true"), &json!({})).is(200);
@@ -231,18 +223,19 @@ async fn an_orphan_stops_until_it_is_adopted(store: Store) {
     assert_eq!(bob.get(&format!("{KEYS}/{id}")).is(200).body["owner"], bob.session["user"]);
 }
 
-async fn keys_of_others_are_nobodys(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
-    let (_, eve) = service.found(&store, "umbra.example").await;
-    let (id, token) = make(&bob, &named());
+async fn keys_of_other_organizations_are_hidden(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let umbra = service.organization().await;
+    let eve = &umbra.admin;
+    let (id, token) = create_key(bob, &named());
     for (method, path) in [("GET", ""), ("POST", "/rotate"), ("POST", "/revoke"), ("POST", "/adopt")] {
         let body = (method == "POST").then(|| json!({}));
         eve.send(method, &format!("{KEYS}/{id}{path}"), &[], body.as_ref()).refused(404, "api-key-not-found");
         let foreign = format!("/v1/organizations/{acme}/api-keys/{id}{path}");
         eve.send(method, &foreign, &[], body.as_ref()).refused(404, "organization-not-found");
     }
-    // Staff of the platform revokes, and never sees a secret.
+    // Super admins can revoke keys, and never get a secret.
     let ana = service.ana();
     let of_acme = format!("/v1/organizations/{acme}/api-keys");
     ana.post(&of_acme, &named()).refused(403, "keys-are-made-at-home");
@@ -257,9 +250,9 @@ async fn keys_of_others_are_nobodys(store: Store) {
     robot.get(USERS).refused(401, "unauthenticated");
 }
 
-async fn what_is_no_good_key_is_refused(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
+async fn invalid_keys_are_refused(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let past = Timestamp::now() - SignedDuration::from_secs(1);
     bob.post(KEYS, &json!({"name": "late", "expires_at": past})).refused(422, "api-key-ends-in-the-past");
     for bad in [json!({}), json!({"name": ""}), json!({"name": "see http://evil.example"}), json!({"name": "a\nb"})] {
@@ -270,12 +263,12 @@ async fn what_is_no_good_key_is_refused(store: Store) {
     }
     bob.post(KEYS, &json!({"name": "robot", "scopes": ["users:write"]})).refused(422, "api-key-needs-permissions");
     let soon = Timestamp::now() + SignedDuration::from_millis(1_500);
-    let (_, token) = make(&bob, &json!({"name": "brief", "expires_at": soon}));
+    let (_, token) = create_key(bob, &json!({"name": "brief", "expires_at": soon}));
     let brief = service.with_token(&token);
     brief.get(USERS).is(200);
-    std::thread::sleep(std::time::Duration::from_millis(1_600));
+    std::thread::sleep(Duration::from_millis(1_600));
     brief.get(USERS).refused(401, "unauthenticated");
-    let (_, token) = make(&bob, &named());
+    let (_, token) = create_key(bob, &named());
     let text = token.as_str().unwrap();
     for place in [4, 20, 40, text.len() - 1] {
         let other = if &text[place..=place] == "A" { "B" } else { "A" };
@@ -288,17 +281,16 @@ async fn what_is_no_good_key_is_refused(store: Store) {
     service.with_token(&token).get(USERS).is(200);
 }
 
-async fn a_key_of_the_platform_has_its_scopes_and_no_more(store: Store) {
-    let service = Service::start(&store);
-    let (acme, _) = service.found(&store, "acme.example").await;
+async fn a_key_of_the_platform_is_limited_to_its_scopes(service: &'static SharedService) {
+    let acme = service.organization().await;
     let ana = service.ana();
     ana.post(KEYS, &named()).refused(422, "api-key-needs-scopes");
     ana.post(KEYS, &json!({"name": "crm", "scopes": ["everything"]})).refused(422, "invalid-fields");
-    let scoped = |scopes: Value| make(&ana, &json!({"name": "crm", "scopes": scopes}));
+    let scoped = |scopes: Value| create_key(&ana, &json!({"name": "crm", "scopes": scopes}));
     let (_, reader) = scoped(json!(["organizations:read", "users:read"]));
     let reader = service.with_token(&reader);
     let users = format!("/v1/organizations/{acme}/users");
-    let dan = json!({"name": "Dan", "email": "dan@acme.example", "role": "admin"});
+    let dan = json!({"name": "Dan", "email": acme.email("dan"), "role": "admin"});
     reader.get("/v1/organizations").is(200);
     reader.get(&users).is(200);
     reader.get(&format!("/v1/organizations/{acme}/audit-log")).refused(404, "organization-not-found");
@@ -306,13 +298,13 @@ async fn a_key_of_the_platform_has_its_scopes_and_no_more(store: Store) {
     let (_, writer) = scoped(json!(["organizations:write", "users:write"]));
     let writer = service.with_token(&writer);
     writer.post(&users, &dan).refused(403, "beyond-own-rights");
-    let crew = json!({"users": [dan, {"name": "Eve", "email": "eve@acme.example", "role": "agent"}]});
+    let crew = json!({"users": [dan, {"name": "Eve", "email": acme.email("eve"), "role": "agent"}]});
     let invited = writer.post(&format!("{users}/invite"), &crew).is(200);
     assert_eq!((&invited.body["items"][0]["status"], &invited.body["items"][1]["status"]), (&json!(403), &json!(201)));
-    let first_admin = json!({"name": "Fred", "email": "fred@newport.example"});
-    let body = json!({"name": "Newport", "domain": "newport.example", "first_admin": first_admin});
+    let first_admin = json!({"name": "Fred", "email": format!("fred@newport.{}", acme.domain)});
+    let body = json!({"name": "Newport", "domain": format!("newport.{}", acme.domain), "first_admin": first_admin});
     writer.post("/v1/organizations", &body).is(201);
-    // Never staff, and nothing about it.
+    // Neither super admins nor the platform itself.
     let boss = json!({"name": "Eve", "email": "eve@evil.example", "role": "super_admin"});
     writer.post(USERS, &boss).refused(403, "forbidden");
     writer.patch("/v1/organizations/current", &json!({"name": "Mine"})).refused(403, "forbidden");
@@ -324,16 +316,16 @@ async fn a_key_of_the_platform_has_its_scopes_and_no_more(store: Store) {
     writer.post("/v1/organizations/current/suspend", &fun).refused(409, "platform-organization");
 }
 
-async fn a_key_is_known_in_the_audit_log(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
-    let (id, token) = make(&bob, &named());
+async fn a_key_is_the_actor_in_the_audit_log(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let (id, token) = create_key(bob, &named());
     let renamed = service.with_token(&token).patch("/v1/organizations/current", &json!({"name": "Acme Ports"})).is(200);
     let at_least = [("porttask-at-least", renamed.header("porttask-position"))];
-    let told = bob.send("GET", &format!("/v1/organizations/current/audit-log?actor={id}"), &at_least, None).is(200);
-    let entry = &told.body["items"][0];
+    let entries = bob.send("GET", &format!("/v1/organizations/current/audit-log?actor={id}"), &at_least, None).is(200);
+    let entry = &entries.body["items"][0];
     assert_eq!((&entry["action"], &entry["actor"]["kind"]), (&json!("organization.renamed"), &json!("api_key")));
     assert_eq!((&entry["actor"]["id"], &entry["ip"]), (&json!(id), &json!("127.0.0.1")));
-    let made = bob.get("/v1/organizations/current/audit-log?action=api_key.created").is(200);
-    assert_eq!(made.body["items"][0]["summary"], "created the API key harbour robot");
+    let created = bob.get("/v1/organizations/current/audit-log?action=api_key.created").is(200);
+    assert_eq!(created.body["items"][0]["summary"], "created the API key harbour robot");
 }

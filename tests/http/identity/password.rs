@@ -1,25 +1,28 @@
-//! Passwords that are lost, reset and changed.
+//! Passwords: reset by email, and changed.
 
 use std::time::{Duration, Instant};
 
 use porttask_app::identity::links::Purpose;
-use porttask_tests::{Store, by, on_both_engines};
+use porttask_tests::{by, on_both_engines};
 use serde_json::json;
 
-use super::service::{Answer, Caller, PASSWORD, Service, link};
+use crate::{
+    service::{Answer, Caller, PASSWORD, Service},
+    shared::SharedService,
+};
 
 on_both_engines!(
-    a_lost_password_is_replaced_by_a_link_that_is_good_once,
-    whoever_asks_for_a_link_learns_nothing,
-    asking_again_and_again_brings_one_mail,
-    an_admin_sends_a_link,
-    a_password_is_changed_by_whoever_knows_it,
+    a_password_is_reset_by_a_link_that_works_once,
+    a_reset_request_does_not_reveal_accounts,
+    repeated_reset_requests_send_one_email,
+    an_admin_sends_a_reset_link,
+    a_password_change_needs_the_current_password,
     a_new_password_ends_all_other_sessions,
 );
 
 const OTHER: &str = "sextant over the harbour";
 
-fn ask(service: &Service, email: &str) -> Answer {
+fn request_reset(service: &Service, email: &str) -> Answer {
     service.send("POST", "/v1/password-resets", &[], Some(&json!({"email": email}))).is(202)
 }
 
@@ -28,7 +31,7 @@ fn complete(service: &Service, token: &str, password: &str) -> Answer {
     service.send("POST", "/v1/password-resets/complete", &[], Some(&body))
 }
 
-/// The actions on somebody that the audit log has, once there are so many of this one.
+/// Waits until the audit log of a user has an action this many times; all actions on the user.
 fn actions(admin: &Caller<'_>, user: &str, wanted: &str, count: usize) -> Vec<String> {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
@@ -43,83 +46,83 @@ fn actions(admin: &Caller<'_>, user: &str, wanted: &str, count: usize) -> Vec<St
     }
 }
 
-async fn a_lost_password_is_replaced_by_a_link_that_is_good_once(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
+async fn a_password_is_reset_by_a_link_that_works_once(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let user = bob.session["user"].as_str().unwrap().to_owned();
-    ask(&service, "BOB@acme.example");
-    actions(&bob, &user, "user.password_reset_requested", 1);
-    let token = link(&store, Purpose::PasswordReset, &acme, &user, 1).await;
-    complete(&service, &token, "too short").refused(422, "invalid-fields");
-    complete(&service, &token, "bob@acme.example").refused(422, "invalid-fields");
-    let invitation = link(&store, Purpose::Invitation, &acme, &user, 1).await;
-    complete(&service, &invitation, OTHER).refused(403, "link-invalid");
-    complete(&service, &token, OTHER).is(200);
-    complete(&service, &token, "another one of eve's").refused(409, "link-replaced");
+    request_reset(service, &acme.email("BOB"));
+    actions(bob, &user, "user.password_reset_requested", 1);
+    let token = service.link(Purpose::PasswordReset, &acme.id, &user, 1);
+    complete(service, &token, "too short").refused(422, "invalid-fields");
+    complete(service, &token, &acme.email("bob")).refused(422, "invalid-fields");
+    let invitation = service.link(Purpose::Invitation, &acme.id, &user, 1);
+    complete(service, &invitation, OTHER).refused(403, "link-invalid");
+    complete(service, &token, OTHER).is(200);
+    complete(service, &token, "another horse battery").refused(409, "link-replaced");
     bob.get("/v1/sessions/current").refused(401, "unauthenticated");
-    service.try_sign_in("bob@acme.example", PASSWORD).refused(401, "sign-in-refused");
-    let bob = service.sign_in_with("bob@acme.example", OTHER);
+    service.try_sign_in(&acme.email("bob"), PASSWORD).refused(401, "sign-in-refused");
+    let bob = service.sign_in_with(&acme.email("bob"), OTHER);
     let page = bob.get("/v1/organizations/current/audit-log?action=user.password_reset_requested").is(200);
     let entry = &page.body["items"][0];
     assert_eq!((&entry["actor"]["kind"], &entry["ip"]), (&json!("anonymous"), &json!("127.0.0.1")), "{entry}");
 }
 
-async fn whoever_asks_for_a_link_learns_nothing(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
+async fn a_reset_request_does_not_reveal_accounts(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let users = "/v1/organizations/current/users";
-    bob.post(users, &json!({"name": "Carol", "email": "carol@acme.example", "role": "agent"})).is(201);
-    let known = ask(&service, "bob@acme.example");
-    for other in ["carol@acme.example", "nobody@acme.example", "no address", ""] {
-        let answer = ask(&service, other);
+    bob.post(users, &json!({"name": "Carol", "email": acme.email("carol"), "role": "agent"})).is(201);
+    let known = request_reset(service, &acme.email("bob"));
+    for other in [&acme.email("carol"), &acme.email("nobody"), "no address", ""] {
+        let answer = request_reset(service, other);
         assert_eq!((answer.status, &answer.body), (known.status, &known.body), "{other}");
         let names = |answer: &Answer| answer.headers.keys().map(|name| name.to_string()).collect::<Vec<_>>();
         assert_eq!(names(&answer), names(&known), "{other}");
     }
-    let strange = json!({"email": "bob@acme.example", "password": PASSWORD});
-    service.send("POST", "/v1/password-resets", &[], Some(&strange)).refused(422, "invalid-fields");
+    let unknown_member = json!({"email": acme.email("bob"), "password": PASSWORD});
+    service.send("POST", "/v1/password-resets", &[], Some(&unknown_member)).refused(422, "invalid-fields");
 }
 
-async fn asking_again_and_again_brings_one_mail(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
+async fn repeated_reset_requests_send_one_email(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let user = bob.session["user"].as_str().unwrap().to_owned();
     for _ in 0..20 {
-        ask(&service, "bob@acme.example");
+        request_reset(service, &acme.email("bob"));
     }
     bob.patch("/v1/me", &json!({"name": "Robert Fisher"})).is(200);
-    let actions = actions(&bob, &user, "user.renamed", 1);
+    let actions = actions(bob, &user, "user.renamed", 1);
     let asked = actions.iter().filter(|action| *action == "user.password_reset_requested").count();
     assert!(asked <= 1, "{actions:?}");
 }
 
-async fn an_admin_sends_a_link(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
+async fn an_admin_sends_a_reset_link(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let users = format!("/v1/organizations/{acme}/users");
-    let body = json!({"name": "Carol Crane", "email": "carol@acme.example", "role": "agent"});
-    let carol = bob.post(&users, &body).is(201).id().to_owned();
+    let carol = acme.invite("carol", "Carol Crane", "agent");
     let reset = format!("{users}/{carol}/reset-password");
     bob.post(&reset, &json!({})).refused(409, "user-not-active");
-    service.accept(&store, &acme, &carol).await.is(200);
-    let as_carol = service.sign_in("carol@acme.example");
+    service.accept(&acme.id, &carol).is(200);
+    let as_carol = service.sign_in(&acme.email("carol"));
     as_carol.post(&reset, &json!({})).refused(403, "forbidden");
-    let (_, dan) = service.found(&store, "other.example").await;
+    let other = service.organization().await;
+    let dan = &other.admin;
     dan.post(&reset, &json!({})).refused(404, "organization-not-found");
     let trial = bob.post(&format!("{reset}?dry_run=true"), &json!({})).is(200);
     assert_eq!(trial.body["events"], json!(["user.password_reset_requested"]));
     bob.post(&reset, &json!({})).is(200);
     as_carol.get("/v1/me").is(200);
-    let token = link(&store, Purpose::PasswordReset, &acme, &carol, 1).await;
-    complete(&service, &token, OTHER).is(200);
-    service.sign_in_with("carol@acme.example", OTHER);
-    // The super admin may, everywhere.
+    let token = service.link(Purpose::PasswordReset, &acme.id, &carol, 1);
+    complete(service, &token, OTHER).is(200);
+    service.sign_in_with(&acme.email("carol"), OTHER);
+    // A super admin has this permission in every organization.
     service.ana().post(&reset, &json!({})).is(200);
 }
 
-async fn a_password_is_changed_by_whoever_knows_it(store: Store) {
-    let service = Service::start(&store);
-    let (_, bob) = service.found(&store, "acme.example").await;
+async fn a_password_change_needs_the_current_password(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let change = |current: &str, new: &str| {
         bob.post("/v1/me/password", &json!({"current_password": current, "new_password": new}))
     };
@@ -130,21 +133,21 @@ async fn a_password_is_changed_by_whoever_knows_it(store: Store) {
     service.send("POST", "/v1/me/password", &[], Some(&body)).refused(401, "unauthenticated");
     let key = [("idempotency-key", "once")];
     bob.send("POST", "/v1/me/password", &key, Some(&body)).is(200);
-    service.try_sign_in("bob@acme.example", PASSWORD).refused(401, "sign-in-refused");
-    service.sign_in_with("bob@acme.example", OTHER);
+    service.try_sign_in(&acme.email("bob"), PASSWORD).refused(401, "sign-in-refused");
+    service.sign_in_with(&acme.email("bob"), OTHER);
     change(PASSWORD, "yet another password").refused(403, "wrong-password");
-    // In the background.
+    // Denials are recorded in the background.
     let refused = async || {
         let page = bob.get("/v1/organizations/current/audit-log?action=denial.recorded").is(200);
         page.body.to_string().contains("wrong-password")
     };
-    by(Duration::from_secs(10), "the refusals are taken down", refused).await;
+    by(Duration::from_secs(10), "the denials are recorded", refused).await;
 }
 
-async fn a_new_password_ends_all_other_sessions(store: Store) {
-    let service = Service::start(&store);
-    let (_, here) = service.found(&store, "acme.example").await;
-    let there = service.sign_in("bob@acme.example");
+async fn a_new_password_ends_all_other_sessions(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let here = &acme.admin;
+    let there = acme.sign_in_admin();
     there.get("/v1/me").is(200);
     here.post("/v1/me/password", &json!({"current_password": PASSWORD, "new_password": OTHER})).is(200);
     there.get("/v1/me").refused(401, "unauthenticated");

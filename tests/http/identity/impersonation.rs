@@ -1,60 +1,61 @@
-//! Staff of the platform who acts as somebody else: what they may, who sees it, and how it ends.
+//! Impersonation of users by super admins: what it permits, who sees it, and how it ends.
 
 use std::time::Duration;
 
 use porttask_tests::{Store, by, on_both_engines};
 use serde_json::{Value, json};
 
-use super::{
-    document::operations,
+use crate::{
+    operations::{PLATFORM, UNKNOWN_USER, operations},
     service::{Answer, Caller, PASSWORD, Service},
+    shared::SharedService,
 };
 
 on_both_engines!(
-    staff_sees_what_the_user_sees_and_everybody_sees_staff,
-    what_is_not_marked_cannot_be_done_in_somebodys_name,
-    an_impersonation_ends_with_the_session_of_whoever_began_it,
-    an_impersonation_ends_with_whatever_ends_the_sessions_of_the_user,
-    only_staff_impersonates_and_nobody_impersonates_staff,
-    an_impersonation_has_a_reason_and_an_end,
+    an_impersonation_is_visible_to_both_sides,
+    only_operations_marked_in_the_document_can_be_impersonated,
+    an_impersonation_ends_with_the_session_that_started_it,
+    an_impersonation_ends_with_the_sessions_of_the_user,
+    only_super_admins_impersonate_and_they_cannot_be_impersonated,
+    an_impersonation_needs_a_reason_and_expires,
 );
 
 const LOG: &str = "/v1/organizations/current/audit-log";
 
-fn because() -> Value {
+fn reason() -> Value {
     json!({"reason": "ticket 4711"})
 }
 
-/// Staff asks to act as a user.
+/// Requests an impersonation of a user.
 fn ask(staff: &Caller<'_>, user: &Caller<'_>, body: &Value) -> Answer {
     let [organization, user] = ["organization", "user"].map(|member| user.session[member].as_str().unwrap());
     staff.post(&format!("/v1/organizations/{organization}/users/{user}/impersonate"), body)
 }
 
-/// Staff as this user.
+/// A super admin acting as this user.
 #[track_caller]
 fn act_as<'a>(service: &'a Service, staff: &Caller<'_>, user: &Caller<'_>) -> Caller<'a> {
-    let answer = ask(staff, user, &because()).is(201);
+    let answer = ask(staff, user, &reason()).is(201);
     let mut caller = service.with_token(&answer.body["token"]);
     caller.session = answer.body;
     caller
 }
 
-/// The latest entry of an audit log with these words.
+/// Waits for an entry with these words in an audit log; the latest.
 async fn entry(of: &Caller<'_>, log: &str, words: &str) -> Value {
     let found = || of.get(&format!("{log}?q={words}")).is(200).body["items"][0].clone();
     by(Duration::from_secs(10), words, async || !found().is_null()).await;
     found()
 }
 
-async fn staff_sees_what_the_user_sees_and_everybody_sees_staff(store: Store) {
+async fn an_impersonation_is_visible_to_both_sides(store: Store) {
     let (service, other) = (Service::start(&store), Service::start(&store));
     let (acme, bob) = service.found(&store, "acme.example").await;
     let ana = service.ana();
     let staff = act_as(&service, &ana, &bob);
     let number = staff.session["staff_number"].clone();
     assert!(number.as_str().unwrap().len() == 9, "{number}");
-    // On every node.
+    // On both nodes.
     for staff in [&staff, &other.with_token(&staff.session["token"])] {
         assert_eq!(staff.get("/v1/me").is(200).body["id"], bob.session["user"]);
         let current = staff.get("/v1/sessions/current").is(200);
@@ -63,40 +64,40 @@ async fn staff_sees_what_the_user_sees_and_everybody_sees_staff(store: Store) {
     assert!(bob.get("/v1/sessions/current").is(200).body["impersonation"].is_null());
     staff.patch("/v1/organizations/current", &json!({"name": "Acme Ports"})).is(200);
 
-    // The organization sees a number, and neither who it is nor from where.
-    let begun = entry(&bob, LOG, "impersonating").await;
-    assert_eq!(begun["summary"], "started impersonating the user: ticket 4711");
+    // The organization sees a staff number, without name and IP address.
+    let started = entry(&bob, LOG, "impersonating").await;
+    assert_eq!(started["summary"], "started impersonating the user: ticket 4711");
     let renamed = entry(&bob, LOG, "renamed+impersonated").await;
     assert_eq!(renamed["actor"]["id"], bob.session["user"]);
     assert_eq!(renamed["impersonator"], json!({"staff_number": number}));
     let read = entry(&bob, LOG, "get_me+impersonated").await;
     assert_eq!(read["summary"], "read get_me");
-    for entry in [&begun, &renamed, &read] {
+    for entry in [&started, &renamed, &read] {
         assert!(entry["ip"].is_null() && entry["device"].is_null(), "{entry}");
         assert!(!entry.to_string().contains("ana@platform.example"), "{entry}");
     }
-    assert_eq!(begun["actor"]["staff_number"], number);
+    assert_eq!(started["actor"]["staff_number"], number);
     let sessions = bob.get("/v1/me/sessions").is(200);
     let mut of_staff = sessions.body["items"].as_array().unwrap().iter().filter(|it| it["staff_number"] == number);
     assert!(of_staff.next().unwrap()["ip"].is_null() && of_staff.next().is_none(), "{sessions:?}");
 
-    // Staff sees both.
+    // The platform sees both users.
     let renamed = entry(&ana, &format!("/v1/organizations/{acme}/audit-log"), "renamed+impersonated").await;
     assert_eq!(renamed["impersonator"]["id"], ana.session["user"]);
     assert_eq!(renamed["impersonator"]["email"], "ana@platform.example");
     assert_eq!((&renamed["actor"]["email"], &renamed["ip"]), (&json!("bob@acme.example"), &json!("127.0.0.1")));
 }
 
-/// The marks of the document are what holds.
-async fn what_is_not_marked_cannot_be_done_in_somebodys_name(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
-    let staff = act_as(&service, &service.ana(), &bob);
+/// `x-impersonable` in the document matches the behaviour.
+async fn only_operations_marked_in_the_document_can_be_impersonated(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let staff = act_as(service, &service.ana(), bob);
     let user = bob.session["user"].as_str().unwrap();
     let mut marked = Vec::new();
     for operation in operations().iter().filter(|it| !it.is_public) {
-        let place = format!("{} {}", operation.method, operation.path);
-        if operation.said["x-impersonable"] == json!(true) {
+        let place = operation.name();
+        if operation.definition["x-impersonable"] == json!(true) {
             marked.push(place);
             continue;
         }
@@ -116,19 +117,19 @@ async fn what_is_not_marked_cannot_be_done_in_somebodys_name(store: Store) {
     assert_eq!(
         changes,
         ["PATCH /v1/organizations/{org}", "DELETE /v1/sessions/current"],
-        "whoever adds to this list has thought about it"
+        "an operation became impersonable or stopped being so: extend this list only on purpose"
     );
-    // Nor anything in the platform, or elsewhere.
+    // Neither the platform nor other organizations.
     staff.get("/v1/organizations").refused(403, "forbidden");
     let path = format!("/v1/organizations/{acme}/users/{user}/impersonate");
-    staff.post(&path, &because()).refused(403, "forbidden");
-    staff.get("/v1/organizations/org_00000000000000000000000000/users").refused(404, "organization-not-found");
+    staff.post(&path, &reason()).refused(403, "forbidden");
+    staff.get(&format!("/v1/organizations/{PLATFORM}/users")).refused(404, "organization-not-found");
     staff.delete("/v1/sessions/current").is(200);
     staff.get("/v1/me").refused(401, "unauthenticated");
     bob.get("/v1/me").is(200);
 }
 
-async fn an_impersonation_ends_with_the_session_of_whoever_began_it(store: Store) {
+async fn an_impersonation_ends_with_the_session_that_started_it(store: Store) {
     let (one, two) = (Service::start(&store), Service::start(&store));
     let (_, bob) = one.found(&store, "acme.example").await;
     let ana = one.ana();
@@ -136,7 +137,7 @@ async fn an_impersonation_ends_with_the_session_of_whoever_began_it(store: Store
     staff.get("/v1/me").is(200);
     ana.delete("/v1/sessions/current").is(200);
     staff.get("/v1/me").refused(401, "unauthenticated");
-    // And with whatever else ends it.
+    // Also if the session ends in another way.
     let ana = one.ana();
     let staff = act_as(&two, &ana, &bob);
     staff.get("/v1/me").is(200);
@@ -147,50 +148,48 @@ async fn an_impersonation_ends_with_the_session_of_whoever_began_it(store: Store
     staff.get("/v1/me").refused(401, "unauthenticated");
 }
 
-async fn an_impersonation_ends_with_whatever_ends_the_sessions_of_the_user(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
+async fn an_impersonation_ends_with_the_sessions_of_the_user(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let ana = service.ana();
-    let staff = act_as(&service, &ana, &bob);
+    let staff = act_as(service, &ana, bob);
     let id = staff.session["id"].as_str().unwrap();
     bob.delete(&format!("/v1/me/sessions/{id}")).is(200);
     staff.get("/v1/me").refused(401, "unauthenticated");
-    let staff = act_as(&service, &ana, &bob);
+    let staff = act_as(service, &ana, bob);
     bob.delete("/v1/me/sessions").is(200);
     staff.get("/v1/me").refused(401, "unauthenticated");
-    let staff = act_as(&service, &ana, &bob);
-    ana.post(&format!("/v1/organizations/{acme}/suspend"), &because()).is(200);
+    let staff = act_as(service, &ana, bob);
+    ana.post(&format!("/v1/organizations/{acme}/suspend"), &reason()).is(200);
     staff.get("/v1/me").refused(403, "organization-suspended");
-    ask(&ana, &bob, &because()).refused(409, "organization-suspended");
+    ask(&ana, bob, &reason()).refused(409, "organization-suspended");
     ana.post(&format!("/v1/organizations/{acme}/reactivate"), &json!({})).is(200);
     staff.get("/v1/me").refused(401, "unauthenticated");
 }
 
-async fn only_staff_impersonates_and_nobody_impersonates_staff(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
+async fn only_super_admins_impersonate_and_they_cannot_be_impersonated(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let ana = service.ana();
-    ask(&bob, &bob, &because()).refused(403, "forbidden");
-    ask(&ana, &ana, &because()).refused(403, "staff-not-impersonable");
+    ask(bob, bob, &reason()).refused(403, "forbidden");
+    ask(&ana, &ana, &reason()).refused(403, "staff-not-impersonable");
     let path = |user: &str| format!("/v1/organizations/{acme}/users/{user}/impersonate");
-    let new = json!({"name": "Cleo", "email": "cleo@acme.example", "role": "read_only"});
-    let cleo = bob.post("/v1/organizations/current/users", &new).is(201).id().to_owned();
-    ana.post(&path(&cleo), &because()).refused(409, "user-not-active");
-    service.accept(&store, &acme, &cleo).await.is(200);
-    // Never more than the user may.
-    let staff = service.with_token(&ana.post(&path(&cleo), &because()).is(201).body["token"]);
+    let cleo = acme.invite("cleo", "Cleo", "read_only");
+    ana.post(&path(&cleo), &reason()).refused(409, "user-not-active");
+    service.accept(&acme.id, &cleo).is(200);
+    // Only with the permissions of the user.
+    let staff = service.with_token(&ana.post(&path(&cleo), &reason()).is(201).body["token"]);
     staff.get("/v1/me").is(200);
     staff.get("/v1/organizations/current/users").refused(403, "forbidden");
     bob.post(&format!("/v1/organizations/current/users/{cleo}/deactivate"), &json!({})).is(200);
-    ana.post(&path(&cleo), &because()).refused(409, "user-deactivated");
-    ana.post(&path("usr_00000000000000000000000042"), &because()).refused(404, "user-not-found");
-    ana.post("/v1/platform/super-admins/usr_00000000000000000000000042/demote", &json!({}))
-        .refused(404, "user-not-found");
+    ana.post(&path(&cleo), &reason()).refused(409, "user-deactivated");
+    ana.post(&path(UNKNOWN_USER), &reason()).refused(404, "user-not-found");
+    ana.post(&format!("/v1/platform/super-admins/{UNKNOWN_USER}/demote"), &json!({})).refused(404, "user-not-found");
 }
 
-async fn an_impersonation_has_a_reason_and_an_end(store: Store) {
-    let service = Service::start(&store);
-    let (acme, bob) = service.found(&store, "acme.example").await;
+async fn an_impersonation_needs_a_reason_and_expires(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
     let ana = service.ana();
     for bad in [
         json!({}),
@@ -201,14 +200,14 @@ async fn an_impersonation_has_a_reason_and_an_end(store: Store) {
         json!({"reason": "x", "minutes": -1}),
         json!({"reason": "x", "minutes": 4_294_967_296_u64}),
     ] {
-        let answer = ask(&ana, &bob, &bad);
+        let answer = ask(&ana, bob, &bad);
         assert!([400, 422].contains(&answer.status), "{bad}: {answer:?}");
     }
     let user = bob.session["user"].as_str().unwrap();
     let path = format!("/v1/organizations/{acme}/users/{user}/impersonate");
-    ana.post(&format!("{path}?dry_run=true"), &because()).refused(422, "invalid-fields");
-    let begin = || ana.send("POST", &path, &[("idempotency-key", "one")], Some(&json!({"reason": "x", "minutes": 1})));
-    let (first, again) = (begin().is(201), begin());
+    ana.post(&format!("{path}?dry_run=true"), &reason()).refused(422, "invalid-fields");
+    let start = || ana.send("POST", &path, &[("idempotency-key", "one")], Some(&json!({"reason": "x", "minutes": 1})));
+    let (first, again) = (start().is(201), start());
     assert_eq!((first.id(), &again.body["token"]), (again.id(), &Value::Null), "{again:?}");
     assert_eq!(first.body["expires_at"], again.body["expires_at"]);
     let instant = |value: &Value| value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();

@@ -1,0 +1,184 @@
+//! A listing as it is requested: filter, sort, page.
+
+use std::marker::PhantomData;
+
+use axum::{
+    Json, RequestPartsExt,
+    extract::{FromRequestParts, Query},
+    http::{Uri, request::Parts},
+};
+use porttask_domain::OrganizationId;
+use porttask_projections::{ColumnType, ReadModel};
+use porttask_runtime::views::Condition;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{
+        ObjectBuilder, RefOr,
+        path::{Parameter, ParameterIn},
+        schema::{Schema, Type},
+    },
+};
+
+use super::Authorized;
+use crate::http::{
+    app::App,
+    listing::{Asked, Listing, Page, Sort},
+    permissions::Permission,
+    problem::Problem,
+};
+
+/// How a read model is listed.
+pub(crate) trait Listed: ReadModel {
+    /// A row in responses.
+    type Item: From<Self::Row> + Serialize + ToSchema + Send + 'static;
+    /// The filters, beside sort and page.
+    type Filter: DeserializeOwned + IntoParams + Send;
+    /// The sort orders. The first is the default, descending if it starts with `-`.
+    const SORTS: &'static [Sort];
+    /// Whether the rows of all organizations are listed, instead of one's.
+    const IS_OF_THE_PLATFORM: bool = false;
+
+    /// The filters as conditions on columns.
+    ///
+    /// # Errors
+    /// Which filter is not valid.
+    fn conditions(filter: Self::Filter) -> Result<Vec<Condition>, Problem>;
+
+    /// Adds data that is not in the read model.
+    fn complete(
+        app: &App,
+        organization: OrganizationId,
+        items: Vec<Self::Item>,
+    ) -> impl Future<Output = Result<Vec<Self::Item>, Problem>> + Send {
+        _ = (app, organization);
+        async { Ok(items) }
+    }
+}
+
+/// Sort and page, the same for all listings.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Paging {
+    /// Full-text search: only rows with all of these words, regardless of case and accents.
+    #[param(max_length = 200)]
+    q: Option<String>,
+    sort: Option<String>,
+    /// Maximum number of rows: 1 to 200; default 50.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<usize>,
+    /// Start of the page: `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+const PAGING: [&str; 4] = ["q", "sort", "limit", "cursor"];
+
+/// The parameters of a listing in the OpenAPI document.
+pub(crate) struct ListParameters<M>(PhantomData<M>);
+
+impl<M: Listed> IntoParams for ListParameters<M> {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let is_searchable = !M::FULL_TEXT_COLUMNS.is_empty();
+        let filters = M::Filter::into_params(|| Some(ParameterIn::Query));
+        let paging = Paging::into_params(|| Some(ParameterIn::Query)).into_iter();
+        let paging = paging.filter(|it| is_searchable || it.name != "q");
+        let sorted = |it: Parameter| if it.name == "sort" { sort::<M>(it) } else { it };
+        filters.into_iter().chain(paging.map(sorted)).collect()
+    }
+}
+
+fn sort<M: Listed>(mut parameter: Parameter) -> Parameter {
+    let names: Vec<&str> = M::SORTS.iter().map(|(name, _)| name.trim_start_matches('-')).collect();
+    let pattern = format!("^-?({})$", names.join("|"));
+    let default = M::SORTS.first().map_or("", |(name, _)| name);
+    let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).build();
+    let description = format!("Sort order, with `-` in front for descending; default `{default}`.");
+    parameter.schema = Some(RefOr::T(Schema::Object(schema)));
+    parameter.description = Some(description);
+    parameter
+}
+
+/// A listing requested by a caller with this permission.
+pub(crate) struct List<P, M: Listed> {
+    caller: Authorized<P>,
+    filter: M::Filter,
+    paging: Paging,
+}
+
+impl<P: Permission, M: Listed> FromRequestParts<App> for List<P, M> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = parts.extract_with_state::<Authorized<P>, _>(app).await?;
+        let is_paging = |pair: &&str| PAGING.contains(&pair.split('=').next().unwrap_or_default());
+        let is_searchable = !M::FULL_TEXT_COLUMNS.is_empty();
+        let is_paging = |pair: &&str| is_paging(pair) && (is_searchable || !pair.starts_with("q="));
+        let pairs = parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let (paging, filter): (Vec<&str>, Vec<&str>) = pairs.partition(is_paging);
+        Ok(Self { caller, filter: parsed(&filter)?, paging: parsed(&paging)? })
+    }
+}
+
+fn parsed<T: DeserializeOwned>(pairs: &[&str]) -> Result<T, Problem> {
+    let uri: Result<Uri, _> = format!("/?{}", pairs.join("&")).parse();
+    let uri = uri.map_err(|_| Problem::invalid("query", "must be a query string"))?;
+    let parsed = Query::try_from_uri(&uri).map_err(|error| Problem::invalid("query", error.body_text()));
+    parsed.map(|Query(parsed)| parsed)
+}
+
+impl<P: Permission, M: Listed> List<P, M> {
+    /// The page.
+    ///
+    /// # Errors
+    /// If a parameter is not valid, or the view cannot be read.
+    pub(crate) async fn page(self, app: &App) -> Result<Json<Page<M::Item>>, Problem> {
+        let Self { caller, filter, paging: Paging { q, sort, limit, cursor } } = self;
+        let mut conditions = M::conditions(filter)?;
+        let partitions = if M::IS_OF_THE_PLATFORM {
+            caller.catch_up_everywhere(app, M::NAME).await?;
+            app.partitions().await?
+        } else {
+            caller.catch_up(app, M::NAME).await?;
+            conditions.insert(0, Condition::Equal("organization", caller.organization.to_value()));
+            vec![caller.partition]
+        };
+        let asked = Asked { sort: sort.as_deref(), limit, cursor: cursor.as_deref(), text: q.as_deref() };
+        let listing = Listing::new::<M>(app, (caller.organization, partitions), conditions, M::SORTS, &asked)?;
+        let Page { items, next_cursor } = listing.page::<M, M::Item>(app).await?;
+        Ok(Json(Page { items: M::complete(app, caller.organization, items).await?, next_cursor }))
+    }
+}
+
+impl<P: Permission> Authorized<P> {
+    /// An item of the organization by its key, as in the listing, with its version as the ETag.
+    ///
+    /// # Errors
+    /// Not found; if the view cannot be read.
+    pub(crate) async fn get<M: Listed>(
+        &self,
+        app: &App,
+        key: &[porttask_projections::Value],
+        not_found: impl Fn() -> Problem,
+    ) -> Result<super::Resource<M::Item>, Problem> {
+        self.catch_up(app, M::NAME).await?;
+        let row = self.row::<M>(app, key).await?.ok_or_else(&not_found)?;
+        let version = super::resource::version_of(&row);
+        let item = M::complete(app, self.organization, vec![row.into()]).await?.pop();
+        Ok(super::Resource::new(item.ok_or_else(not_found)?, version))
+    }
+
+    /// A row of the organization by the rest of its key.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub(crate) async fn row<M: ReadModel>(
+        &self,
+        app: &App,
+        key: &[porttask_projections::Value],
+    ) -> Result<Option<M::Row>, Problem> {
+        use porttask_projections::Row;
+        let values = std::iter::once(self.organization.to_value()).chain(key.iter().cloned());
+        let names = M::Row::COLUMNS.iter().map(|column| column.name);
+        Ok(app.views.row::<M>(self.partition, names.zip(values)).await?)
+    }
+}

@@ -1,0 +1,107 @@
+//! Redeeming links that were emailed or printed, without authentication.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use porttask_app::identity::{
+    links::{InvalidLink, Link, Purpose},
+    passwords::NewPassword,
+};
+use porttask_domain::{
+    Actor, Meta, OrganizationId, UserId,
+    identity::{User, user::Rejection},
+};
+use porttask_runtime::{
+    execute::{Commands, Outcome, Rejected, Request},
+    log::Position,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::{app::App, problem::Problem, request::Client, response::POSITION};
+
+/// The account whose link was redeemed.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Account {
+    organization: OrganizationId,
+    user: UserId,
+    /// The position of the change, for `Porttask-At-Least`.
+    #[schema(value_type = String, example = "0:1234")]
+    #[serde(serialize_with = "as_text")]
+    position: Position,
+}
+
+fn as_text<S: serde::Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(position)
+}
+
+impl Account {
+    /// The account of a link, unless the link was used before: then this rejection.
+    ///
+    /// # Errors
+    /// The rejection.
+    pub(super) fn of(link: &Link, outcome: &Outcome, used: Rejection) -> Result<Self, Problem> {
+        match outcome.position {
+            Some(position) if !outcome.events.is_empty() => {
+                Ok(Self { organization: link.organization, user: UserId(link.subject), position })
+            }
+            Some(_) | None => Err(Rejected::from(used).into()),
+        }
+    }
+}
+
+impl IntoResponse for Account {
+    fn into_response(self) -> Response {
+        ([(POSITION, self.position.to_string())], Json(self)).into_response()
+    }
+}
+
+/// The link of a token, if it is one for this purpose.
+///
+/// # Errors
+/// If it was not created here for this purpose, or has expired.
+pub(super) fn read(app: &App, token: &str, purpose: Purpose, now: Timestamp) -> Result<Link, Problem> {
+    app.links.read(token, purpose, now).map_err(|link| {
+        let slug = match link {
+            InvalidLink::Unknown => "link-invalid",
+            InvalidLink::Expired => "link-expired",
+        };
+        Problem::new(StatusCode::FORBIDDEN, slug, link.to_string())
+    })
+}
+
+/// Sets the password in the append that redeems the link, which succeeds once: after that, this rejection.
+///
+/// # Errors
+/// If the password or the link is rejected, or the request fails.
+pub(super) async fn redeem(
+    app: &App,
+    client: &Client,
+    link: &Link,
+    (password, own): (&str, &[String]),
+    commands: &Commands,
+    used: Rejection,
+) -> Result<Account, Problem> {
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let password = NewPassword::new(password, &own).map_err(|it| Problem::invalid("/password", it.to_string()))?;
+    let (organization, user) = (link.organization, UserId(link.subject));
+    let mut request = request_of(client, link);
+    request.secrets.push(app.passwords.secret(organization, user, password).await?);
+    let outcome = app.executor.execute_all(commands, &request).await?;
+    Account::of(link, &outcome, used)
+}
+
+/// A request by the user whom a link is for.
+pub(super) fn request_of(client: &Client, link: &Link) -> Request {
+    let (organization, user) = (link.organization, UserId(link.subject));
+    Request::new(organization, client.mark(Meta::by(Actor::User { organization, user }), user))
+}
+
+/// Words that must not be a user's password: the user's own name and email address.
+pub(super) fn own_words(user: &User) -> Vec<String> {
+    let own = user.person().map(|(name, email)| [name.value(), email.value()]).unwrap_or_default();
+    own.into_iter().flatten().map(str::to_owned).collect()
+}

@@ -1,0 +1,132 @@
+//! The caller's own account.
+
+use porttask_app::identity::links::Purpose;
+use porttask_tests::on_both_engines;
+use serde_json::json;
+
+use crate::{
+    service::{Answer, PASSWORD},
+    shared::SharedService,
+};
+
+on_both_engines!(
+    users_see_their_account_and_permissions,
+    roles_have_the_permissions_of_the_documented_table,
+    users_change_their_name,
+    an_email_address_changes_once_it_is_confirmed,
+    an_email_address_that_is_taken_is_not_confirmed,
+);
+
+async fn users_see_their_account_and_permissions(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let users = format!("/v1/organizations/{acme}/users");
+    let carol = acme.invite("carol", "Carol Crane", "agent");
+    service.accept(&acme.id, &carol).is(200);
+    let as_carol = service.sign_in(&acme.email("carol"));
+    let me = as_carol.get("/v1/me").is(200);
+    assert_eq!((&me.body["id"], &me.body["email"]), (&json!(carol), &json!(acme.email("carol"))));
+    let rights = |answer: Answer| answer.is(200).body["rights"].clone();
+    let few = json!(["account:own", "organization:read"]);
+    assert_eq!(rights(as_carol.get("/v1/me/permissions")), few);
+    let read = json!({"tickets": "read", "invoices": "read", "reports": "read", "administration": "read"});
+    bob.patch(&format!("{users}/{carol}"), &json!({"role": "auditor", "permissions": read})).is(200);
+    let auditors = json!(["account:own", "organization:read", "users:read", "api_keys:read", "audit_log:read"]);
+    assert_eq!(rights(as_carol.get("/v1/me/permissions")), auditors, "the change applies to the next request");
+    assert!(rights(bob.get("/v1/me/permissions")).to_string().contains("roles:write"));
+    assert!(rights(service.ana().get("/v1/me/permissions")).to_string().contains("organizations:write"));
+}
+
+/// The permissions of a role in `docs/permissions.md`, by the index of its column.
+fn documented_permissions(column: usize) -> Vec<String> {
+    let guide = include_str!("../../../docs/permissions.md");
+    let rows = guide.lines().filter(|line| line.starts_with("| `") && line.contains(':'));
+    let rows = rows.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    rows.filter(|cells| cells[column] == "yes").map(|cells| cells[1].trim_matches('`').to_owned()).collect()
+}
+
+async fn roles_have_the_permissions_of_the_documented_table(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    for (column, role) in [(3, "admin"), (4, "agent"), (5, "read_only"), (6, "auditor")] {
+        let email = acme.email(role);
+        let body = json!({"name": "Carol Crane", "email": email, "role": role});
+        let user = bob.post("/v1/organizations/current/users", &body).is(201).id().to_owned();
+        service.accept(&acme.id, &user).is(200);
+        let held = service.sign_in(&email).get("/v1/me/permissions").is(200).body["rights"].clone();
+        assert_eq!(held, json!(documented_permissions(column)), "{role}");
+    }
+}
+
+async fn users_change_their_name(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let etag = bob.get("/v1/me").is(200).header("etag").to_owned();
+    for bad in ["", "x\ny", "see https://evil.example"] {
+        bob.patch("/v1/me", &json!({"name": bad})).refused(422, "invalid-fields");
+    }
+    for mass in ["role", "email", "status", "organization", "permissions", "id"] {
+        bob.patch("/v1/me", &json!({"name": "Bob", mass: "admin"})).refused(422, "invalid-fields");
+    }
+    let name = json!({"name": "Róbert Fisher"});
+    bob.send("PATCH", "/v1/me", &[("if-match", "\"1\"")], Some(&name)).refused(412, "outdated");
+    bob.send("PATCH", "/v1/me", &[("if-match", &etag)], Some(&name)).is(200);
+    assert_eq!(bob.get("/v1/me").is(200).body["name"], "Róbert Fisher");
+    for (locale, shown) in [(json!("pt-BR"), json!("pt-BR")), (json!(null), json!(null))] {
+        bob.patch("/v1/me", &json!({"locale": locale})).is(200);
+        assert_eq!(bob.get("/v1/me").is(200).body["locale"], shown);
+    }
+    bob.patch("/v1/me", &json!({"locale": "klingon"})).refused(422, "invalid-fields");
+    bob.patch("/v1/me", &json!({"name": null})).is(200);
+    let found = bob.get("/v1/organizations/current/users?q=robert").is(200);
+    assert_eq!(found.body["items"].as_array().unwrap().len(), 1);
+    let entries = bob.get("/v1/organizations/current/audit-log?action=user.renamed").is(200);
+    let entry = &entries.body["items"][0];
+    assert_eq!(entry["summary"], "changed the name from Bob Fisher to Róbert Fisher");
+}
+
+async fn an_email_address_changes_once_it_is_confirmed(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let user = bob.session["user"].as_str().unwrap();
+    let ask = |email: &str, password: &str| {
+        bob.post("/v1/me/address", &json!({"email": email, "current_password": password}))
+    };
+    ask("bob@fisher.example", "a stolen session").refused(403, "wrong-password");
+    ask("no address", PASSWORD).refused(422, "invalid-fields");
+    ask("bob@fisher.example", PASSWORD).is(200);
+    assert_eq!(bob.get("/v1/me").is(200).body["email"], acme.email("bob"), "nothing has changed yet");
+    let token = service.link(Purpose::AddressChange, &acme.id, user, 1);
+    let confirm =
+        |token: &str| service.send("POST", "/v1/address-changes/confirm", &[], Some(&json!({"token": token})));
+    confirm("AAAA").refused(403, "link-invalid");
+    let reset = service.link(Purpose::PasswordReset, &acme.id, user, 1);
+    confirm(&reset).refused(403, "link-invalid");
+    let position = confirm(&token).is(200).header("porttask-position").to_owned();
+    confirm(&token).refused(409, "link-replaced");
+    let me = bob.send("GET", "/v1/me", &[("porttask-at-least", &position)], None).is(200);
+    assert_eq!(me.body["email"], "bob@fisher.example");
+    service.sign_in("bob@fisher.example");
+    service.try_sign_in(&acme.email("bob"), PASSWORD).refused(401, "sign-in-refused");
+    // The previous email address is free for another user.
+    let body = json!({"name": "Rob", "email": acme.email("bob"), "role": "agent"});
+    bob.post("/v1/organizations/current/users", &body).is(201);
+    for number in 0..4 {
+        ask(&format!("bob@{number}.example"), PASSWORD).is(200);
+    }
+    ask("bob@many.example", PASSWORD).refused(429, "too-many-addresses");
+}
+
+async fn an_email_address_that_is_taken_is_not_confirmed(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let user = bob.session["user"].as_str().unwrap();
+    bob.post("/v1/me/address", &json!({"email": acme.email("carol"), "current_password": PASSWORD})).is(200);
+    let body =
+        json!({"name": "Carol Crane", "email": format!("Carol@{}", acme.domain.to_uppercase()), "role": "agent"});
+    bob.post("/v1/organizations/current/users", &body).is(201);
+    let token = service.link(Purpose::AddressChange, &acme.id, user, 1);
+    let confirm = service.send("POST", "/v1/address-changes/confirm", &[], Some(&json!({"token": token})));
+    confirm.refused(409, "email-taken");
+    assert_eq!(bob.get("/v1/me").is(200).body["email"], acme.email("bob"));
+}

@@ -1,0 +1,108 @@
+//! Search for users in all organizations. These tests list the whole platform, so each has a service of its own.
+
+use porttask_tests::{Store, on_both_engines};
+use serde_json::json;
+
+use crate::{
+    operations::{PLATFORM, UNKNOWN_ORGANIZATION},
+    service::{Caller, Service},
+};
+
+on_both_engines!(
+    users_of_all_organizations_are_found,
+    an_organization_is_selected_by_id_domain_or_name,
+    search_results_are_paged_without_gaps,
+);
+
+const USERS: &str = "/v1/platform/users";
+
+/// The email addresses of the results, in order.
+#[track_caller]
+fn found(staff: &Caller<'_>, query: &str) -> Vec<String> {
+    let answer = staff.get(&format!("{USERS}?{query}")).is(200);
+    let items = answer.body["items"].as_array().unwrap().iter();
+    items.map(|item| item["email"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn users_of_all_organizations_are_found(store: Store) {
+    let service = Service::start(&store);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let (_, eve) = service.found(&store, "umbra.example").await;
+    for (by, name, email, role) in [
+        (&bob, "José Núñez", "jose@acme.example", "agent"),
+        (&eve, "Josefine Ødegård", "josefine@umbra.example", "admin"),
+        (&eve, "Li Yu", "li.yu@umbra.example", "auditor"),
+    ] {
+        let body = json!({"name": name, "email": email, "role": role});
+        by.post("/v1/organizations/current/users", &body).is(201);
+    }
+    let ana = service.ana();
+    // Wait until the search covers the latest invitations.
+    let at_least = eve.get("/v1/organizations/current/audit-log?limit=1").is(200).body["items"][0]["position"].clone();
+    let headers = [("porttask-at-least", at_least.as_str().unwrap())];
+    ana.send("GET", USERS, &headers, None).is(200);
+    assert_eq!(found(&ana, "q=jose"), ["josefine@umbra.example", "jose@acme.example"], "the latest first");
+    assert_eq!(found(&ana, "q=JOS%C3%89"), ["josefine@umbra.example", "jose@acme.example"], "case and accents");
+    assert_eq!(found(&ana, "q=nunez"), ["jose@acme.example"]);
+    assert_eq!(
+        found(&ana, "q=umbra+jose"),
+        ["josefine@umbra.example"],
+        "a part of the email address and a part of the name"
+    );
+    assert_eq!(found(&ana, "q=yu"), ["li.yu@umbra.example"], "two characters match the beginning of a word");
+    assert_eq!(found(&ana, "q=j"), ["josefine@umbra.example", "jose@acme.example"]);
+    assert_eq!(found(&ana, "q=os"), Vec::<String>::new(), "two characters do not match within a word");
+    assert_eq!(found(&ana, "q=jose&sort=created_at"), ["jose@acme.example", "josefine@umbra.example"]);
+    assert_eq!(found(&ana, "q=jose&role=admin&status=invited"), ["josefine@umbra.example"]);
+    let answer = ana.get(&format!("{USERS}?q=nunez")).is(200);
+    let item = &answer.body["items"][0];
+    assert_eq!((&item["organization"], &item["organization_domain"]), (&json!(acme), &json!("acme.example")));
+    assert_eq!(item["organization_name"], "Acme");
+}
+
+async fn an_organization_is_selected_by_id_domain_or_name(store: Store) {
+    let service = Service::start(&store);
+    let (acme, _) = service.found(&store, "acme.example").await;
+    let (_, eve) = service.found(&store, "umbra.example").await;
+    eve.patch("/v1/organizations/current", &json!({"name": "Ümbra Ports"})).is(200);
+    let ana = service.ana();
+    let position = eve.get("/v1/organizations/current/audit-log?limit=1").is(200).body["items"][0]["position"].clone();
+    ana.send("GET", "/v1/organizations", &[("porttask-at-least", position.as_str().unwrap())], None).is(200);
+    for (organization, email) in
+        [(acme.as_str(), "bob@acme.example"), ("acme.example", "bob@acme.example"), ("umbra+por", "bob@umbra.example")]
+    {
+        assert_eq!(found(&ana, &format!("organization={organization}")), [email], "{organization}");
+    }
+    for nothing in [UNKNOWN_ORGANIZATION, "nothing", "%25", "'"] {
+        assert_eq!(found(&ana, &format!("organization={nothing}")), Vec::<String>::new(), "{nothing}");
+    }
+    assert_eq!(found(&ana, &format!("organization={PLATFORM}")), ["ana@platform.example"]);
+    ana.get(&format!("{USERS}?organisation=x")).refused(422, "invalid-fields");
+    ana.get(&format!("{USERS}?sort=name")).refused(422, "invalid-fields");
+}
+
+async fn search_results_are_paged_without_gaps(store: Store) {
+    let service = Service::start(&store);
+    let ana = service.ana();
+    let mut expected = Vec::new();
+    for domain in ["a.example", "b.example", "c.example", "d.example", "e.example"] {
+        let (_, bob) = service.found(&store, domain).await;
+        // The same email address in all of them.
+        let body = json!({"name": "Zoe Zimt", "email": "zoe@zimt.example", "role": "agent"});
+        let added = bob.post("/v1/organizations/current/users", &body).is(201);
+        expected.push(added.id().to_owned());
+        ana.send("GET", USERS, &[("porttask-at-least", added.body["position"].as_str().unwrap())], None).is(200);
+    }
+    for filter in ["q=zimt&sort=created_at", "q=zi&sort=-created_at", "q=z", "organization=example&q=zimt"] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = ana.get(&format!("{USERS}?{filter}&limit=2{cursor}")).is(200).body;
+            seen.extend(page["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()));
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        seen.sort();
+        expected.sort();
+        assert_eq!(seen, expected, "{filter}");
+    }
+}
