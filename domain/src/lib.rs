@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `identity` | organizations, users, sessions, API keys |
 //! | `compliance` | denied requests, staff access, exports |
+//! | `operations` | what organizations do on PortTask |
 //!
 //! Shared by all modules: [`Aggregate`] (the shape of an aggregate), [`DomainEvent`] (all events
 //! in one type), [`Meta`] (who acted, and how), [`Personal`] (values that can be erased), typed ids, [`TextEnum`]
@@ -19,6 +20,7 @@ pub mod compliance;
 pub mod id;
 pub mod identity;
 mod meta;
+pub mod operations;
 mod personal;
 mod registry;
 #[cfg(test)]
@@ -34,6 +36,6 @@ pub use id::{
 pub use identity::Capability;
 pub use meta::{Actor, Impersonator, Meta};
 pub use personal::{Personal, Sealing};
-pub use registry::{ConstraintReplay, DomainEvent, Registered, Source, Undecodable};
+pub use registry::{ConstraintReplay, DomainEvent, Registered, Source, Undecodable, id_prefix};
 pub use text::{InvalidText, PersonName, Reason};
 pub use texts::TextEnum;

@@ -160,6 +160,15 @@ macro_rules! aggregates {
             }
         }
 
+        /// The prefix of the ids of the aggregates of a category.
+        pub fn id_prefix(category: &str) -> Option<String> {
+            $(if category == crate::$module::$noun::$aggregate::CATEGORY {
+                let id = <crate::$module::$noun::$aggregate as Aggregate>::Id::from(Uuid::nil()).to_string();
+                return id.rsplit_once('_').map(|(prefix, _)| prefix.to_owned());
+            })+
+            None
+        }
+
         /// Derives constraints from a history, to verify or rebuild claims and counters.
         #[derive(Debug, Default)]
         pub struct ConstraintReplay {

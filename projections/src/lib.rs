@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `identity` | organizations, users, sessions, API keys |
 //! | `compliance` | the audit log |
+//! | `operations` | what organizations do on PortTask |
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -14,6 +15,7 @@ mod audit_text;
 pub mod compliance;
 pub mod identity;
 mod model;
+pub mod operations;
 mod recorded;
 mod table;
 mod text;
@@ -25,5 +27,5 @@ pub use text::normalized;
 
 /// All read models.
 pub fn models() -> Vec<Box<dyn Model>> {
-    [identity::models(), compliance::models()].into_iter().flatten().collect()
+    [identity::models(), compliance::models(), operations::models()].into_iter().flatten().collect()
 }

@@ -1,6 +1,5 @@
 //! The operations of the OpenAPI document in the repository.
 
-use porttask_domain::{ApiKeyId, JobId, OrganizationId, SessionId, UserId};
 use serde_json::{Value, json};
 
 /// The document.
@@ -49,13 +48,20 @@ impl Operation {
         self.path.contains(&format!("{{{name}}}"))
     }
 
+    /// The pattern of a path parameter.
+    fn pattern(&self, name: &str) -> &str {
+        let parameters = self.definition["parameters"].as_array().unwrap();
+        let parameter = parameters.iter().find(|it| it["in"] == "path" && it["name"] == name).unwrap();
+        parameter["schema"]["pattern"].as_str().unwrap()
+    }
+
     /// The path for an organization and a user; every other parameter is a well-formed id that nothing has.
     pub(crate) fn at(&self, organization: &str, user: &str) -> String {
         let segments = self.path.split('/').map(|segment| {
             match segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
                 Some("org") => organization.to_owned(),
                 Some("user") => user.to_owned(),
-                Some(name) => unknown_id(name),
+                Some(name) => unknown_id(self.pattern(name)),
                 None => segment.to_owned(),
             }
         });
@@ -63,16 +69,11 @@ impl Operation {
     }
 }
 
-/// A well-formed id that nothing has, for a path parameter with this name.
-fn unknown_id(parameter: &str) -> String {
-    let prefix = match parameter {
-        "org" => OrganizationId::PREFIX,
-        "user" => UserId::PREFIX,
-        "session" => SessionId::PREFIX,
-        "key" => ApiKeyId::PREFIX,
-        "job" => JobId::PREFIX,
-        other => panic!("unknown path parameter {{{other}}}: add the prefix of its id to `unknown_id` in {}", file!()),
-    };
+/// A well-formed id that nothing has, for a path parameter with this pattern: `^usr_…$`, or `^(current|org_…)$`.
+fn unknown_id(pattern: &str) -> String {
+    let start = pattern.trim_start_matches("^(current|").trim_start_matches('^');
+    let prefix = start.split('_').next().unwrap_or_default();
+    assert_eq!(prefix.len(), 3, "{pattern} has no prefix of ids: name the parameter like a category");
     format!("{prefix}_00000000000000000000000042")
 }
 
@@ -85,7 +86,7 @@ fn ids_are_made_from_the_names_of_path_parameters() {
 }
 
 #[test]
-#[should_panic(expected = "add the prefix of its id to `unknown_id`")]
+#[should_panic(expected = "no prefix of ids")]
 fn an_unknown_path_parameter_fails() {
-    unknown_id("vessel");
+    unknown_id("^_[0-7][0-9a-hjkmnp-tv-z]{25}$");
 }

@@ -5,6 +5,7 @@
 //! | `http` | what every endpoint shares |
 //! | `identity` | organizations, users, sessions, API keys, invitations |
 //! | `compliance` | the audit log and its exports |
+//! | `operations` | what organizations do on PortTask |
 //! | `platform` | health, metrics, jobs, the OpenAPI document |
 //!
 //! A handler parses, makes one call, and returns the result.
@@ -12,6 +13,7 @@
 mod compliance;
 mod http;
 mod identity;
+mod operations;
 mod platform;
 
 use std::{future::Future, io, time::Duration};
@@ -40,7 +42,8 @@ use self::{
 
 /// The routes, and the document that describes them.
 fn routes() -> OpenApiRouter<App> {
-    document::frame().merge(identity::routes()).merge(compliance::routes()).merge(platform::routes())
+    let modules = [identity::routes(), compliance::routes(), operations::routes(), platform::routes()];
+    modules.into_iter().fold(document::frame(), OpenApiRouter::merge)
 }
 
 /// The OpenAPI 3.1 document, as JSON.

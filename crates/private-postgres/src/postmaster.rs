@@ -90,7 +90,7 @@ impl Postmaster {
         }
         self.child.kill().doing(|| "kill the PostgreSQL server".into())?;
         self.child.wait().doing(|| "wait for the PostgreSQL server to die".into())?;
-        let died = process::wait_until(STOP_LIMIT, || family.iter().all(|pid| process::is_dead_lettered(*pid)));
+        let died = process::wait_until(STOP_LIMIT, || family.iter().all(|pid| process::is_dead(*pid)));
         if !(halted && died) {
             let what = format!("has processes that survived SIGKILL for {STOP_LIMIT:?}: check for a hanging disk");
             return Err(Error::NotRunning { what, log: cluster.log_since(0) });

@@ -23,7 +23,7 @@ pub(crate) fn descendants(ancestor: u32) -> Vec<u32> {
 }
 
 /// Whether a process has ended. It may still be a zombie: in a container, the init process may never reap it.
-pub(crate) fn is_dead_lettered(pid: u32) -> bool {
+pub(crate) fn is_dead(pid: u32) -> bool {
     stat(pid).is_none_or(|stat| matches!(stat.state, 'Z' | 'X'))
 }
 
@@ -80,6 +80,6 @@ mod tests {
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         }
         shell.wait().unwrap();
-        assert!(wait_until(Duration::from_secs(10), || family.iter().all(|pid| is_dead_lettered(*pid))));
+        assert!(wait_until(Duration::from_secs(10), || family.iter().all(|pid| is_dead(*pid))));
     }
 }

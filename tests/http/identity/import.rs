@@ -33,8 +33,8 @@ on_both_engines!(
 
 const IMPORT: &str = "/v1/organizations/current/users/import";
 const JOBS: &str = "/v1/organizations/current/jobs";
-/// Lines of a file whose import takes about a second at least, so that a test can observe or interrupt it.
-const MANY: usize = 2_000;
+/// Lines of a file whose import takes long enough that a test can observe or interrupt it.
+const MANY: usize = 1_000;
 
 fn people(count: usize) -> String {
     (0..count).map(|number| format!("Person {number},p{number}@acme.example,agent\n")).collect()

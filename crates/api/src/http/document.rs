@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
+use porttask_domain::id_prefix;
 use serde_json::json;
 use utoipa::{
     Modify, OpenApi,
@@ -98,11 +99,9 @@ const PARAMETERS: [(&str, &str, &str, &str); 3] = [
     ),
 ];
 
-/// Path parameters: name, description, id prefix.
-const PATH_PARAMETERS: [(&str, &str, &str); 5] = [
+/// Path parameters that are not named like a category: name, description, prefix of the ids.
+const PATH_PARAMETERS: [(&str, &str, &str); 3] = [
     ("org", "The organization: its id, or `current` for the caller's own", "org"),
-    ("user", "The user", "usr"),
-    ("session", "The session", "ses"),
     ("key", "The API key", "key"),
     ("job", "The job", "job"),
 ];
@@ -176,12 +175,15 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
     let mut parameters = Vec::new();
     for name in names {
         let known = PATH_PARAMETERS.iter().find(|(it, ..)| *it == name);
-        let (_, what, prefix) = known.copied().unwrap_or((name, "", ""));
+        let (description, prefix) = match known {
+            Some((_, description, prefix)) => ((*description).to_owned(), (*prefix).to_owned()),
+            None => (format!("The {}", name.replace('_', " ")), id_prefix(name).unwrap_or_default()),
+        };
         let id = format!("{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}");
         let pattern = if name == "org" { format!("^(current|{id})$") } else { format!("^{id}$") };
         let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
-        parameters.push(RefOr::T(parameter.description(Some(what)).schema(Some(schema)).build()));
+        parameters.push(RefOr::T(parameter.description(Some(description)).schema(Some(schema)).build()));
     }
     parameters.extend(declared);
     operation.parameters = Some(parameters).filter(|it| !it.is_empty());

@@ -1,0 +1,10 @@
+//! Operational records.
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::http::app::App;
+
+/// The routes of the module.
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+}

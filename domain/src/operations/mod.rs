@@ -1,0 +1,1 @@
+//! Operational records: what organizations do on PortTask.
