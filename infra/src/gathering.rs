@@ -1,24 +1,24 @@
-//! Questions to PostgreSQL of callers who ask at the same time, put together: a statement costs the server, and whoever
-//! waits for it, about as much for a few as for one.
+//! Batches concurrent queries to PostgreSQL: a statement costs the server and its callers about as much for a few
+//! queries as for one.
 
 use std::{future::Future, sync::Arc};
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-/// How many statements are under way at a time. Whoever comes meanwhile goes together with the next one.
+/// Maximum number of concurrent statements. Queries that arrive meanwhile are batched into the next one.
 const AT_ONCE: usize = 2;
-/// The most questions of a statement.
+/// Maximum number of queries per statement.
 const MOST: usize = 256;
 
 type Waiting<Q, A> = (Q, oneshot::Sender<A>);
 
-/// Where callers ask. Whoever asks is answered by a statement that begins afterwards.
+/// The callers' end. A query is answered by a statement that starts after it was submitted.
 pub(crate) struct Gathering<Q, A> {
     waiting: mpsc::Sender<Waiting<Q, A>>,
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Gathering<Q, A> {
-    /// Asks by `ask`, which answers each question at its place, from the runtime that this is called on.
+    /// Runs batches with `ask`, which returns the answers in the order of the questions, on the current runtime.
     pub(crate) fn new<F>(ask: impl Fn(Vec<Q>) -> F + Clone + Send + 'static) -> Self
     where
         F: Future<Output = Vec<A>> + Send + 'static,
@@ -31,7 +31,7 @@ impl<Q: Send + 'static, A: Send + 'static> Gathering<Q, A> {
         Self { waiting: sender }
     }
 
-    /// The answer; `None` if whoever was asked has failed.
+    /// The answer; `None` if `ask` panicked.
     pub(crate) async fn ask(&self, question: Q) -> Option<A> {
         let (answer, answered) = oneshot::channel();
         self.waiting.send((question, answer)).await.ok()?;
@@ -39,7 +39,7 @@ impl<Q: Send + 'static, A: Send + 'static> Gathering<Q, A> {
     }
 }
 
-/// Answers until nobody can ask any more.
+/// Answers queries until all senders are dropped.
 async fn run<Q: Send + 'static, A: Send + 'static, F>(
     waiting: Arc<Mutex<mpsc::Receiver<Waiting<Q, A>>>>,
     ask: impl Fn(Vec<Q>) -> F,
@@ -52,10 +52,10 @@ async fn run<Q: Send + 'static, A: Send + 'static, F>(
             return;
         }
         let (questions, answers): (Vec<Q>, Vec<_>) = together.into_iter().unzip();
-        // A task of its own: if it panics, those who asked it are told, and the next ones are still answered.
+        // A task of its own isolates panics: the callers of this batch get `None`, later batches are still answered.
         if let Ok(found) = tokio::spawn(ask(questions)).await {
             for (answer, found) in answers.into_iter().zip(found) {
-                // Whoever asked may have gone.
+                // The caller may have gone away.
                 _ = answer.send(found);
             }
         }

@@ -1,4 +1,4 @@
-//! How it is kept: the machinery behind the ports of `porttask-app`.
+//! Infrastructure: implementations of the ports of `porttask-runtime`.
 
 mod gathering;
 pub mod log;

@@ -1,9 +1,9 @@
-//! Writing the WAL back into an SQLite file, beside its writer.
+//! Checkpointing the WAL of an SQLite file, concurrently with its writer.
 //!
-//! The WAL begins anew, instead of growing, once all of it is written back. A thread of its own writes back nearly all
-//! of it while the writer goes on, who adds the little that came meanwhile, between two transactions. They take turns: a
-//! thread that began again at once would keep the writer from its part, and the WAL would grow for as long as the
-//! writer is faster than the disk.
+//! SQLite reuses the WAL from its start, instead of growing it, once all of it is checkpointed. A separate thread
+//! checkpoints nearly all of it while the writer continues; the writer checkpoints the small rest between two
+//! transactions. They alternate: if the thread started again at once, it would keep the writer from its part, and the
+//! WAL would grow as long as the writer is faster than the disk.
 
 use std::{
     cell::Cell,
@@ -21,7 +21,7 @@ use rusqlite::{Connection, ErrorCode, hooks::Wal};
 
 thread_local!(static WAL_PAGES: Cell<c_int> = const { Cell::new(0) });
 
-/// SQLite tells the length of the WAL after each commit, on the thread that commits.
+/// SQLite reports the length of the WAL after each commit, on the committing thread.
 fn note_pages(_: &Wal, pages: c_int) -> rusqlite::Result<()> {
     WAL_PAGES.set(pages);
     Ok(())
@@ -34,9 +34,9 @@ enum Turn {
 }
 
 pub(crate) struct WriteBack {
-    /// The WAL is written back whenever it has grown by so many pages.
+    /// The WAL is checkpointed whenever it has grown by this many pages.
     pages: c_int,
-    /// The length of the WAL when it was last to be written back.
+    /// The length of the WAL at the last checkpoint request.
     last: c_int,
     turn: Turn,
     is_nearly_done: Arc<AtomicBool>,
@@ -45,8 +45,8 @@ pub(crate) struct WriteBack {
 }
 
 impl WriteBack {
-    /// Relieves the writer's connection of it. That would by itself try after every commit for as long as an open
-    /// snapshot keeps the WAL from beginning anew, and each try looks through all of it.
+    /// Replaces the automatic checkpoints of the writer's connection. While an open snapshot prevents the WAL from
+    /// being reused, those would run after every commit, and each scans the whole WAL.
     ///
     /// `beside` is another connection to the same file.
     pub(crate) fn start(writer: &Connection, beside: Connection, pages: c_int) -> io::Result<Self> {
@@ -59,18 +59,18 @@ impl WriteBack {
         Ok(Self { pages, last: 0, turn: Turn::Writer, is_nearly_done, ask: Some(ask), thread: Some(thread) })
     }
 
-    /// Looks, after a commit on this thread, whether it is time.
+    /// Checks after a commit, on the writer's thread, whether a checkpoint is due.
     pub(crate) fn look(&mut self, writer: &Connection) {
         if self.is_nearly_done.swap(false, Ordering::AcqRel) {
             write_back(writer);
             self.turn = Turn::Writer;
         }
         let pages = WAL_PAGES.get();
-        // A shorter WAL has begun anew.
+        // A shorter WAL was restarted.
         if pages < self.last {
             self.last = 0;
         }
-        // The longer an open snapshot has made it, the rarer it is looked through in vain.
+        // The longer the WAL has grown under an open snapshot, the rarer the futile scans.
         if self.turn == Turn::Writer
             && pages - self.last >= self.pages.max(self.last / 16)
             && let Some(ask) = &self.ask
@@ -82,7 +82,7 @@ impl WriteBack {
     }
 }
 
-/// Waits for the thread, so that the file is closed when its writer is.
+/// Waits for the thread, so that the file is closed together with its writer.
 impl Drop for WriteBack {
     fn drop(&mut self) {
         self.ask = None;
@@ -97,12 +97,12 @@ fn write_back_when(asked: &Receiver<()>, connection: &Connection, is_nearly_done
     }
 }
 
-/// What cannot be written back stays durable in the WAL and is tried again.
+/// Pages that cannot be checkpointed stay durable in the WAL and are retried.
 fn write_back(connection: &Connection) {
     match connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
         Err(error) if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) => {
             let file = connection.path().unwrap_or_default();
-            tracing::warn!(%error, file, "what is in the WAL could not be written back");
+            tracing::warn!(%error, file, "the WAL could not be checkpointed");
         }
         _ => {}
     }

@@ -1,7 +1,7 @@
-//! Names and counts: what the events say of them, compared with what the log keeps beside the events.
+//! Verifies and rebuilds uniqueness constraints and counters.
 //!
-//! The log keeps claims and counts so that an append can be decided without reading history. They follow from the events
-//! alone, so they can be checked, and mended, by reading all of it.
+//! The log stores claims and counts so that an append can be decided without reading history. They are derived from the
+//! events alone, so they can be verified and repaired by replaying the log.
 
 use porttask_domain::{Constraint, ConstraintReplay, OrganizationId, Scope, uuid_of};
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -12,48 +12,48 @@ use crate::{
     vault::{Vault, VaultError},
 };
 
-/// How many events are read at a time.
+/// Events per read.
 const PAGE: usize = 4_096;
-/// How often repair_of begins again because something was recorded meanwhile.
+/// Maximum attempts of a repair while appends interfere.
 const ATTEMPTS: u32 = 100;
 
-/// Names and counts, as they are kept or as they should be.
+/// Claims and counts, either as stored or as derived from the events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConstraintState {
-    /// Who holds which name.
+    /// The owner of each claimed name.
     pub claims: BTreeMap<ClaimKey, String>,
-    /// The counts that are not zero.
+    /// The nonzero counts.
     pub counts: BTreeMap<CounterKey, i64>,
 }
 
-/// What the log keeps, and up to which events.
+/// The stored state, and the heads it is consistent with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The last event of every partition at that moment.
+    /// The last event of every partition at the time of the snapshot.
     pub heads: Vec<Head>,
-    /// What was kept then.
+    /// The state stored at that time.
     pub kept: ConstraintState,
 }
 
-/// What has to change so that the log keeps what the events say.
+/// The changes that make the stored state match the events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Repair {
-    /// Names, with their owners or free.
+    /// Names with their owner; `None` releases the name.
     pub claims: BTreeMap<ClaimKey, Option<String>>,
-    /// Counts.
+    /// Counts with their new value.
     pub counts: BTreeMap<CounterKey, i64>,
 }
 
-/// Something that is kept otherwise than the events say.
+/// A stored value that differs from what the events imply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discrepancy {
-    /// Whose name or count it is.
+    /// The organization that the name or count belongs to.
     pub organization: OrganizationId,
-    /// What it is called: a kind of name, or a count.
+    /// The kind of name and the start of its hash, or the name of the count.
     pub what: String,
-    /// What is kept.
+    /// The stored value.
     pub kept: Option<String>,
-    /// What the events say.
+    /// The value according to the events.
     pub expected: Option<String>,
 }
 
@@ -61,17 +61,17 @@ impl fmt::Display for Discrepancy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = |it: &Option<String>| it.clone().unwrap_or_else(|| "nothing".to_owned());
         let (kept, expected) = (word(&self.kept), word(&self.expected));
-        write!(f, "{} {}: kept is {kept}, the events say {expected}", self.organization, self.what)
+        write!(f, "{} {}: stored {kept}, expected {expected}", self.organization, self.what)
     }
 }
 
-/// Why constraints cannot be checked.
+/// Why constraints cannot be verified or rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConstraintsError {
-    /// Events were recorded faster than they were read.
-    #[error("the log is too busy: events are recorded faster than names and counts can be mended; stop its nodes")]
+    /// Concurrent appends invalidated every repair attempt.
+    #[error("the log is too busy: concurrent appends invalidated every repair attempt; stop all nodes and retry")]
     Busy,
-    /// An event cannot be read.
+    /// An event cannot be decrypted or decoded.
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// The log failed.
@@ -79,7 +79,7 @@ pub enum ConstraintsError {
     Log(#[from] LogError),
 }
 
-/// Checks and mends the names and counts of a log.
+/// Verifies and rebuilds the constraints of a log.
 pub struct ConstraintChecker {
     database: Arc<dyn Database>,
     vault: Arc<Vault>,
@@ -89,13 +89,13 @@ pub struct ConstraintChecker {
 }
 
 impl ConstraintChecker {
-    /// Of this log.
+    /// A checker for the log in `database`.
     pub fn new(database: Arc<dyn Database>, vault: Arc<Vault>) -> Self {
         let (replay, expected, read) = (ConstraintReplay::default(), ConstraintState::default(), BTreeMap::new());
         Self { database, vault, replay, expected, read }
     }
 
-    /// What is kept otherwise than the events say, at one moment; appends go on meanwhile.
+    /// Compares the stored state with the events in one snapshot. Does not block appends.
     ///
     /// # Errors
     /// If an event cannot be read, or the log fails.
@@ -105,10 +105,10 @@ impl ConstraintChecker {
         Ok(faults(&snapshot.kept, &self.expected))
     }
 
-    /// Brings what is kept to what the events say; answers what was otherwise.
+    /// Repairs the stored state from the events; returns the discrepancies found.
     ///
     /// # Errors
-    /// If an event cannot be read, the log fails, or is never still for the moment that it takes.
+    /// If an event cannot be read, the log fails, or concurrent appends invalidate every attempt.
     pub async fn rebuild(&mut self) -> Result<Vec<Discrepancy>, ConstraintsError> {
         for _ in 0..ATTEMPTS {
             let snapshot = self.database.constrained().await?;
@@ -174,7 +174,7 @@ impl ConstraintState {
     }
 }
 
-/// A constraint with the name as a keyed hash; `None` if the name was erased, with which its claim was released.
+/// The constraint with its name as a keyed hash; `None` if the name was erased, which also released its claim.
 pub(crate) fn to_log_constraint(
     vault: &Vault,
     organization: OrganizationId,
@@ -218,7 +218,7 @@ fn faults(kept: &ConstraintState, expected: &ConstraintState) -> Vec<Discrepancy
     claims.chain(counts).collect()
 }
 
-/// The keys at which two maps differ, with what is expected and what is kept.
+/// The keys at which two maps differ, with the expected and the stored value.
 fn differences<'a, K: Ord, V: PartialEq>(
     kept: &'a BTreeMap<K, V>,
     expected: &'a BTreeMap<K, V>,

@@ -1,4 +1,4 @@
-//! When sessions and keys were last used: the port.
+//! Port: when sessions and API keys were last used.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -7,41 +7,41 @@ use uuid::Uuid;
 
 use crate::log::{LogError, SecretKind};
 
-/// A use, as it is stored.
+/// The last use of a credential, as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActivityRecord {
-    /// Where.
+    /// The organization it was used in.
     pub organization: OrganizationId,
-    /// What was used: a session or a key.
+    /// The session or API key.
     pub owner: Uuid,
-    /// Which of the two.
+    /// Whether it is a session or an API key.
     pub kind: SecretKind,
-    /// When.
+    /// When it was used.
     pub at: Timestamp,
-    /// By whom: where their account is.
+    /// The organization of the user's account.
     pub home: OrganizationId,
-    /// And whose it is.
+    /// The user.
     pub person: PersonId,
-    /// From where, sealed under their key.
+    /// The client address, sealed under the user's key.
     pub trace: Option<Vec<u8>>,
 }
 
-/// The part of the ledger in which last activity stand. Implemented by every engine of the log.
+/// The part of the ledger that stores last activity. Implemented by every engine of the log.
 #[async_trait]
 pub trait LastSeen: Send + Sync {
-    /// The last activity of these, of those that were used.
+    /// The last activity of these credentials; never-used ones are omitted.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn last_seen(&self, organization: OrganizationId, owners: &[Uuid]) -> Result<Vec<ActivityRecord>, LogError>;
 
-    /// Notes activity; an earlier one than what is noted changes nothing.
+    /// Records activity; ignored if a later one is already stored.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn record_activity(&self, activity: &[ActivityRecord]) -> Result<(), LogError>;
 
-    /// Forgets activity before an instant; answers how many.
+    /// Deletes activity before an instant; returns the number of deleted records.
     ///
     /// # Errors
     /// If the log's database fails.

@@ -1,13 +1,13 @@
-//! The way of a command: load the streams that the decision reads, decide, append with the versions read.
+//! Command execution: load the streams, decide, append with optimistic concurrency.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `work.rs` | the decisions of one request, and what they read and found |
-//! | `error.rs` | why nothing was done |
+//! | `work.rs` | unit of work: the decisions of one request, the state they read, the events they yield |
+//! | `error.rs` | why a request was not executed |
 //!
-//! Aggregates are cached in memory with their versions, and nothing is answered from memory alone: an append checks the
-//! versions under the partition's lock, also that of a dry run, which writes nothing; a refusal and a decision without events
-//! confirm them first.
+//! Aggregates are cached in memory with their versions, but no result relies on the cache alone: an append, also one of
+//! a dry run, checks the versions under the partition's lock; a rejection or a decision without events confirms them
+//! first.
 
 mod error;
 mod work;
@@ -31,24 +31,24 @@ use crate::{
     vault::{SealedEvents, Vault},
 };
 
-/// How many aggregates are cached in memory.
+/// Capacity of the aggregate cache.
 const CACHED_AGGREGATES: usize = 100_000;
-/// How often a decision is made anew because somebody else was faster.
+/// Maximum attempts after version conflicts.
 const ATTEMPTS: u32 = 10;
-/// The longest pause before the second attempt; it doubles with every further one.
+/// Upper bound of the pause before the second attempt; doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What must load for every request to an organization, beside the rules of the aggregates.
+/// What every request to an organization must satisfy beyond the rules of the aggregates.
 #[async_trait]
 pub trait Precondition: Send + Sync {
-    /// Checks it, by states that [`UnitOfWork::read`] loads: their versions join those that the append expects.
+    /// Checks it on state loaded by [`UnitOfWork::read`], whose versions the append then expects.
     ///
     /// # Errors
-    /// Why the request is refused, or a failure.
+    /// If the request is rejected, or on failure.
     async fn check(&self, request: &Request, work: &mut UnitOfWork<'_>) -> Result<(), Stop>;
 }
 
-/// Carries out commands.
+/// Executes commands.
 pub struct Executor {
     log: Arc<dyn Database>,
     vault: Arc<Vault>,
@@ -56,31 +56,31 @@ pub struct Executor {
     cache: Cache<StreamId, CachedAggregate>,
 }
 
-/// For whom and under what conditions something is done.
+/// The context and conditions under which commands are executed.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Where it is done.
+    /// The organization whose aggregates are changed.
     pub organization: OrganizationId,
-    /// Who does it, and from where.
+    /// Who requests it, and from where.
     pub meta: Meta,
-    /// What the organization's status must allow. Not asked of the platform's organization, nor of one that is founded.
+    /// What the organization's status must allow. Not checked for the platform organization or for one being created.
     pub capability: Capability,
-    /// Whether the organization comes into being by it.
+    /// Whether the request creates the organization.
     pub creates_organization: bool,
-    /// What must still be as the caller saw it: who they are, and which version they want to change.
+    /// Versions that the caller relied on: their own account, and the aggregate that they want to change.
     pub expected: Vec<Expected>,
-    /// How high counts may rise, by what is counted.
+    /// Upper limits of counters, by counter.
     pub limits: Vec<(&'static str, i64)>,
-    /// The secrets that are given out if anything happens.
+    /// Secrets to store if the commands yield events.
     pub secrets: Vec<NewSecret>,
-    /// Makes a repetition harmless.
+    /// Makes retries idempotent.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Decide, and record nothing.
+    /// Dry run: validate, record nothing.
     pub dry_run: bool,
 }
 
 impl Request {
-    /// Something to be done by users of an organization, or for them.
+    /// A request on behalf of an organization, without further conditions.
     pub fn new(organization: OrganizationId, meta: Meta) -> Self {
         Self {
             organization,
@@ -95,14 +95,14 @@ impl Request {
         }
     }
 
-    /// The same request, needing another capability.
+    /// Requires another capability.
     #[must_use]
     pub fn needing(mut self, capability: Capability) -> Self {
         self.capability = capability;
         self
     }
 
-    /// The same request, which founds the organization.
+    /// Lets the request create the organization.
     #[must_use]
     pub fn creates_organization(mut self) -> Self {
         self.creates_organization = true;
@@ -110,51 +110,51 @@ impl Request {
     }
 }
 
-/// What was done, or would be.
+/// The result of a request or of a dry run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Up to where a view must have read to show it; `None` if nothing was recorded.
+    /// The position a read model must reach to reflect it; `None` if nothing was recorded.
     pub position: Option<Position>,
     /// When it was recorded.
     pub recorded_at: Option<Timestamp>,
-    /// What happened. Empty if the command had taken effect before, and for a repetition.
+    /// The events. Empty if the commands had already taken effect, or for a repeated request.
     pub events: Vec<OutcomeEvent>,
-    /// The same request was carried out before.
+    /// Whether the same request was executed before.
     pub repeated: bool,
 }
 
-/// An event of an outcome.
+/// An event of an [`Outcome`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutcomeEvent {
-    /// What it happened to.
+    /// The stream it was appended to.
     pub stream: StreamId,
     /// The version of the stream after it.
     pub version: Version,
-    /// Its versioned name.
+    /// The event type.
     pub event_type: EventType,
-    /// What happened.
+    /// The event.
     pub event: DomainEvent,
 }
 
-/// Commands that are carried out together or not at all, in order; each sees what the ones before it changed.
+/// Commands executed atomically and in order; each sees the changes of the ones before it.
 #[derive(Default)]
 pub struct Commands(Vec<Box<dyn Decide>>);
 
 impl Commands {
-    /// None yet.
+    /// No commands.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same commands, and then this one.
+    /// Adds a command.
     #[must_use]
     pub fn on<A: Registered>(mut self, id: A::Id, command: A::Command) -> Self {
         self.0.push(Box::new(AggregateCommand::<A> { id, command, is_new: false }));
         self
     }
 
-    /// The same commands, and then this one for something that is made by it, under an id that nothing had: what is not
-    /// there is not read. Something that is there nevertheless is met as it is.
+    /// Adds a command that creates an aggregate under a new id: the first attempt does not read its stream. If it
+    /// exists after all, the append conflicts, and the next attempt loads it.
     #[must_use]
     pub fn on_new<A: Registered>(mut self, id: A::Id, command: A::Command) -> Self {
         self.0.push(Box::new(AggregateCommand::<A> { id, command, is_new: true }));
@@ -163,12 +163,12 @@ impl Commands {
 }
 
 impl Executor {
-    /// Carries out commands on this log.
+    /// An executor on this log.
     pub fn new(log: Arc<dyn Database>, vault: Arc<Vault>, precondition: Arc<dyn Precondition>) -> Self {
         Self { log, vault, precondition, cache: Cache::new(CACHED_AGGREGATES) }
     }
 
-    /// Carries out one command.
+    /// Executes one command.
     ///
     /// # Errors
     /// As [`Executor::execute_all`].
@@ -181,10 +181,10 @@ impl Executor {
         self.execute_all(&Commands::new().on::<A>(id, command), request).await
     }
 
-    /// Carries out commands, all or none.
+    /// Executes commands atomically.
     ///
     /// # Errors
-    /// Why nothing was done; after [`ExecuteError::OutcomeUnknown`] it may have been.
+    /// If nothing was recorded; after [`ExecuteError::OutcomeUnknown`] it may have been.
     pub async fn execute_all(&self, commands: &Commands, request: &Request) -> Result<Outcome, ExecuteError> {
         if let Some(repeated) = self.repeated(request).await? {
             return Ok(repeated);
@@ -217,7 +217,7 @@ impl Executor {
         Err(ExecuteError::Contended)
     }
 
-    /// The answer to a request that was carried out before: also to one that would be refused as things stand now.
+    /// The result of a request that was executed before, even if it would be rejected now.
     async fn repeated(&self, request: &Request) -> Result<Option<Outcome>, ExecuteError> {
         let Some(idempotency_key) = &request.idempotency_key else { return Ok(None) };
         let Some(record) =
@@ -232,7 +232,7 @@ impl Executor {
         Ok(Some(Outcome { position, recorded_at, events: Vec::new(), repeated: true }))
     }
 
-    /// The state of something as it is now.
+    /// The current state of an aggregate.
     ///
     /// # Errors
     /// If the log fails or cannot be read.
@@ -244,7 +244,7 @@ impl Executor {
         self.load_cached::<A>(&stream_of::<A>(organization, id)?, false).await
     }
 
-    /// A state, from memory if it may be older than the log.
+    /// The state of an aggregate, from the cache if it may be stale.
     ///
     /// # Errors
     /// As [`Executor::load`].
@@ -258,7 +258,7 @@ impl Executor {
         Ok((state, cached.version))
     }
 
-    /// Records what was decided, or in a dry run only lets the log judge it. `None`: somebody was faster, decide again.
+    /// Appends the decided events, or in a dry run only validates the append. `None`: version conflict, decide again.
     async fn append(&self, work: &mut UnitOfWork<'_>, request: &Request) -> Result<Option<Appended>, ExecuteError> {
         let SealedEvents { events, keys } = self.vault.seal(request.organization, work.events(), &request.meta).await?;
         work.event_types = events.iter().map(|event| event.event_type.clone()).collect();
@@ -280,7 +280,7 @@ impl Executor {
             Err(AppendError::Conflict { .. }) => Ok(None),
             Err(AppendError::Constraint(violation)) => {
                 let rejected = work.rejection_of(&violation);
-                Err(ExecuteError::Constraint(violation, rejected))
+                Err(ExecuteError::Constraint(violation, Box::new(rejected)))
             }
             Err(AppendError::PersonKeyExists(id)) => {
                 self.vault.forget(&id);
@@ -290,7 +290,7 @@ impl Executor {
         }
     }
 
-    /// Whether everything that was read is still as it was read.
+    /// Whether all streams are still at the versions at which they were read.
     async fn still_holds(&self, work: &UnitOfWork<'_>, request: &Request) -> Result<bool, ExecuteError> {
         let read: Vec<Expected> = work.read_versions().collect();
         let streams: Vec<StreamId> = request.expected.iter().chain(&read).map(|it| it.stream.clone()).collect();
@@ -302,14 +302,14 @@ impl Executor {
         Ok(read.iter().zip(own).all(|(it, actual)| it.version == *actual))
     }
 
-    /// Keeps the new states: only what was acknowledged.
+    /// Caches the new states once the append was acknowledged.
     fn done(&self, work: UnitOfWork<'_>, appended: Appended) -> Outcome {
         let events = if appended.repeated { Vec::new() } else { work.cache(&appended.events) };
         let Appended { position, recorded_at, repeated, .. } = appended;
         Outcome { position: Some(position), recorded_at: Some(recorded_at), events, repeated }
     }
 
-    /// The state that is cached, if it may be older than the log, or else brought up to now.
+    /// The cached state if it may be stale, otherwise the cached state caught up with the log.
     async fn refreshed<A: Registered>(
         &self,
         stream: &StreamId,
@@ -331,7 +331,7 @@ impl Executor {
             }
         }
         let cached = CachedAggregate { version, state: Arc::new(state) };
-        // What does not exist is not remembered: strangers could fill the memory with it.
+        // Nonexistent streams are not cached: unauthenticated callers could fill the cache with them.
         if version > Version::NONE {
             self.cache.insert(stream.clone(), cached.clone());
         }
@@ -339,15 +339,15 @@ impl Executor {
     }
 }
 
-/// The stream of one thing.
+/// The stream of an aggregate.
 ///
 /// # Errors
-/// If its id makes no name of a stream.
+/// If the id does not yield a valid stream name.
 pub fn stream_of<A: Registered>(organization: OrganizationId, id: A::Id) -> Result<StreamId, ExecuteError> {
     StreamId::new(organization, format!("{}-{id}", A::CATEGORY)).map_err(ExecuteError::from)
 }
 
-/// So that those who were too slow do not meet again.
+/// Exponential back-off with jitter.
 async fn pause(attempt: u32) {
     let longest = PAUSE * (1 << attempt.min(6));
     let share = f64::from(uuid::Uuid::now_v7().as_u64_pair().1 as u16) / f64::from(u16::MAX);

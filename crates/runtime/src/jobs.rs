@@ -1,13 +1,13 @@
-//! Long work that somebody ordered: it is kept in the ledger until it is done, and whichever node is free does it.
+//! Jobs: long-running work that a caller requested. A job is stored in the ledger and run by any free node.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `course.rs` | how far the work has come, and whether it is to stop |
-//! | `runner.rs` | a node that takes jobs and does them |
-//! | `stored.rs` | how some of a job is stored |
+//! | `course.rs` | progress and cancellation of a running job |
+//! | `runner.rs` | takes jobs and runs them |
+//! | `stored.rs` | stored representation of actor and counts |
 //!
-//! A node has a job for a time, and says again and again that it is at it. If it is silent, another node begins the job
-//! anew: so whatever a job does must be harmless if it is done twice.
+//! A node holds a job under a lease that it renews while the job runs. If the lease expires, another node starts the
+//! job over: whatever a job does must be idempotent.
 
 mod course;
 mod runner;
@@ -24,22 +24,22 @@ pub use self::{
 };
 use crate::log::LogError;
 
-/// How many jobs an organization may have.
+/// Limits on the jobs of an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JobLimits {
-    /// That wait.
+    /// Maximum number of waiting jobs.
     pub waiting: u32,
-    /// That were ordered within [`JobLimits::DAY`].
+    /// Maximum number of jobs requested within [`JobLimits::DAY`].
     pub per_day: u32,
 }
 
 impl JobLimits {
-    /// Those that hold: every job leaves a report in the log's database for days.
+    /// The default limits: every job leaves a report in the log's database for days.
     pub const USUAL: Self = Self { waiting: 5, per_day: 50 };
-    /// How long an order counts.
+    /// The window of [`JobLimits::per_day`].
     pub const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-    /// Which of them is reached by so many jobs.
+    /// The limit that these numbers of jobs reach, if any.
     pub const fn reached(self, waiting: u64, within_a_day: u64) -> Option<ReachedLimit> {
         if within_a_day >= self.per_day as u64 {
             Some(ReachedLimit::PerDay)
@@ -51,34 +51,34 @@ impl JobLimits {
     }
 }
 
-/// Why an organization may order no job now.
+/// The limit that prevents an organization from requesting another job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReachedLimit {
-    /// As many wait as may.
+    /// Waiting jobs.
     Waiting,
-    /// As many were ordered within a day as may.
+    /// Jobs requested within a day.
     PerDay,
 }
 
-/// Where a job is in its life.
+/// The life-cycle state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// Nobody is at it.
+    /// Waiting for a node.
     Waiting,
-    /// A node is at it.
+    /// Leased by a node.
     Running,
-    /// It was done.
+    /// Completed.
     Done,
-    /// It was given up.
+    /// Failed for good.
     Failed,
 }
 
 impl JobState {
-    /// All of them.
+    /// All states.
     pub const ALL: [Self; 4] = [Self::Waiting, Self::Running, Self::Done, Self::Failed];
 
-    /// As it is stored.
+    /// The stored name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -88,12 +88,12 @@ impl JobState {
         }
     }
 
-    /// The one by this name.
+    /// The state with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
 
-    /// Whether nothing more happens to it.
+    /// Whether the state is final.
     pub const fn is_finished(self) -> bool {
         matches!(self, Self::Done | Self::Failed)
     }
@@ -102,96 +102,96 @@ impl JobState {
 /// A job to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewJob {
-    /// Its identity.
+    /// Its id.
     pub id: JobId,
-    /// For whom it is done.
+    /// The organization it is run for.
     pub organization: OrganizationId,
-    /// What is to be done, in a word.
+    /// The kind of work.
     pub kind: &'static str,
-    /// Who ordered it.
+    /// Who requested it.
     pub actor: Actor,
-    /// Nothing is to be changed by it.
+    /// Dry run: the job changes nothing.
     pub is_dry_run: bool,
-    /// How many parts it has.
+    /// The number of parts.
     pub total: u64,
-    /// When it was ordered.
+    /// When it was requested.
     pub created_at: Timestamp,
-    /// By what a repeated order is told from another one.
+    /// Distinguishes a repeated request from a different one with the same id.
     pub request_hash: [u8; 32],
-    /// What it is done with, sealed.
+    /// The input, sealed.
     pub input: Vec<u8>,
 }
 
-/// A job as it is kept. Nothing personal.
+/// A stored job. No personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
-    /// Its identity.
+    /// Its id.
     pub id: JobId,
-    /// For whom it is done.
+    /// The organization it is run for.
     pub organization: OrganizationId,
-    /// What is to be done, in a word.
+    /// The kind of work.
     pub kind: String,
-    /// Who ordered it.
+    /// Who requested it.
     pub actor: Actor,
-    /// Nothing is to be changed by it.
+    /// Dry run: the job changes nothing.
     pub is_dry_run: bool,
-    /// Where it is in its life.
+    /// Its life-cycle state.
     pub state: JobState,
-    /// How many parts are done.
+    /// The number of parts done.
     pub done: u64,
-    /// How many parts it has.
+    /// The number of parts.
     pub total: u64,
-    /// How many parts ended how.
+    /// The number of parts by outcome.
     pub counts: Counts,
-    /// When it was ordered.
+    /// When it was requested.
     pub created_at: Timestamp,
-    /// When it was first begun.
+    /// When it was first started.
     pub started_at: Option<Timestamp>,
-    /// When it was done or given up.
+    /// When it completed or failed.
     pub finished_at: Option<Timestamp>,
-    /// Why it was given up.
+    /// Why it failed.
     pub failure: Option<String>,
-    /// How often it was begun, this time included.
+    /// The number of attempts, including the current one.
     pub attempts: u32,
-    /// Changes whenever the job is taken or given back.
+    /// Fencing token: incremented whenever the job is taken or an attempt ends.
     pub epoch: u64,
 }
 
-/// What came of recording a job.
+/// The result of [`Jobs::add_job`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Added {
-    /// It waits now, or was recorded before by the same order.
+    /// The job was recorded, now or before by the same request.
     There(Box<Job>),
-    /// There is one by this id, and it was ordered otherwise.
+    /// A different job with this id exists.
     Another,
-    /// The organization has as many as it may.
+    /// The organization has reached a limit.
     Full(ReachedLimit),
 }
 
 /// How an attempt at a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobEnd {
-    /// It is done.
+    /// The job completed.
     Done {
-        /// What came of it, sealed.
+        /// The report, sealed.
         report: Vec<u8>,
     },
-    /// It is given up.
+    /// The job failed for good.
     Failed {
-        /// Why, for people. Nothing personal.
+        /// Why, for people. No personal data.
         reason: String,
     },
-    /// It is to be begun again.
+    /// The job is to be started again.
     Waiting {
-        /// Not before.
+        /// The earliest time.
         due_at: Timestamp,
-        /// Whether the attempt counts.
+        /// Whether the attempt counts towards the maximum.
         counts_as_attempt: bool,
     },
 }
 
 impl JobEnd {
-    /// As it is recorded: the state, when it is due, by how many attempts fewer it counts, why it was given up.
+    /// What is stored: the state, when it is due, how many attempts to subtract, why it failed.
     pub fn recorded(&self, now: Timestamp) -> (JobState, Timestamp, u32, Option<&str>) {
         match self {
             Self::Done { .. } => (JobState::Done, now, 0, None),
@@ -203,25 +203,25 @@ impl JobEnd {
     }
 }
 
-/// How far a job has come.
+/// The progress of a job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobProgress {
-    /// How many parts are done.
+    /// The number of parts done.
     pub done: u64,
-    /// How many of them ended how.
+    /// The number of parts by outcome.
     pub counts: Counts,
 }
 
-/// Jobs. Implemented by every engine of the log, in the log's database.
+/// Port: storage of jobs. Implemented by every engine of the log, in the log's database.
 #[async_trait]
 pub trait Jobs: Send + Sync {
-    /// Records a job, unless its organization has reached one of the limits, or there is one by its id.
+    /// Records a job, unless its organization has reached a limit or its id is in use.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn add_job(&self, job: NewJob, limits: JobLimits) -> Result<Added, LogError>;
 
-    /// Which of the limits an organization has reached that would order a job now.
+    /// The limit that would reject a job that the organization requested now, if any.
     ///
     /// # Errors
     /// If the log's database fails.
@@ -238,13 +238,13 @@ pub trait Jobs: Send + Sync {
     /// If the log's database fails.
     async fn job(&self, organization: OrganizationId, id: JobId) -> Result<Option<Job>, LogError>;
 
-    /// What came of a job of an organization, sealed, once it is done.
+    /// The report of a completed job of an organization, sealed.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn job_report(&self, organization: OrganizationId, id: JobId) -> Result<Option<Vec<u8>>, LogError>;
 
-    /// The jobs of an organization, the latest first, those after `after` in that order.
+    /// The jobs of an organization, latest first, following `after` in that order.
     ///
     /// # Errors
     /// If the log's database fails.
@@ -255,8 +255,8 @@ pub trait Jobs: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Job>, LogError>;
 
-    /// Hands a job of one of these kinds, with its input, to the caller alone until `lease_until`: of each organization
-    /// the oldest that is not finished, if it is due and no node is at it.
+    /// Leases a job of one of these kinds, with its input, to the caller until `lease_until`. Eligible is the oldest
+    /// unfinished job of each organization, if it is due and not leased.
     ///
     /// # Errors
     /// If the log's database fails.
@@ -267,8 +267,8 @@ pub trait Jobs: Send + Sync {
         lease_until: Timestamp,
     ) -> Result<Option<(Job, Vec<u8>)>, LogError>;
 
-    /// Keeps a job until `lease_until`, and tells how far it has come. `false`, and nothing is done, if somebody else has
-    /// it.
+    /// Extends the lease of a job to `lease_until` and stores its progress. `false`, without effect, if the lease was
+    /// lost.
     ///
     /// # Errors
     /// If the log's database fails.
@@ -280,8 +280,8 @@ pub trait Jobs: Send + Sync {
         progress: &JobProgress,
     ) -> Result<bool, LogError>;
 
-    /// Records how an attempt ended; when the job is finished by that, its input is deleted. `false`, and nothing is done,
-    /// if somebody else has it.
+    /// Records how an attempt ended; deletes the input if the job is finished. `false`, without effect, if the lease is
+    /// lost.
     ///
     /// # Errors
     /// If the log's database fails.
@@ -294,7 +294,7 @@ pub trait Jobs: Send + Sync {
         end: &JobEnd,
     ) -> Result<bool, LogError>;
 
-    /// Deletes the jobs that were finished before; answers how many.
+    /// Deletes the jobs that finished before an instant; returns the number of deleted jobs.
     ///
     /// # Errors
     /// If the log's database fails.

@@ -1,7 +1,7 @@
-//! The ledger: durable state that does not follow from events, kept in the log's database.
+//! Port: the ledger, durable state that is not derived from events, stored in the log's database.
 //!
-//! What belongs to an append enters the ledger with it, in its transaction ([`Append`](crate::log::Append)); here it is
-//! read, and changed where no event says so.
+//! What belongs to an append is written to the ledger in its transaction ([`Append`](crate::log::Append)); this port
+//! reads it, and makes the changes that no event records.
 
 use async_trait::async_trait;
 use porttask_domain::{OrganizationId, PersonId};
@@ -17,16 +17,16 @@ use crate::{
     tasks::Tasks,
 };
 
-/// A key as it is stored.
+/// A stored key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoredKey {
     /// Wrapped by a master key.
     Wrapped(Vec<u8>),
-    /// Destroyed for good: what it sealed is erased.
+    /// Destroyed: everything sealed under it is erased.
     Destroyed,
 }
 
-/// What an engine keeps: the log, and the ledger with its tasks, jobs and last uses beside it in the same database.
+/// All ports of an engine: the log, and in the same database the ledger with tasks, jobs and last activity.
 pub trait Database: EventLog + Ledger + Tasks + Jobs + LastSeen {}
 
 impl<T: EventLog + Ledger + Tasks + Jobs + LastSeen> Database for T {}
@@ -34,37 +34,37 @@ impl<T: EventLog + Ledger + Tasks + Jobs + LastSeen> Database for T {}
 /// The ledger. Implemented by every engine of the log.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// These keys in the order asked, `None` for one that never was.
+    /// These keys in the requested order; `None` for one that never existed.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn person_keys(&self, ids: &[PersonKeyId]) -> Result<Vec<Option<StoredKey>>, LogError>;
 
-    /// What was recorded under the key of a `IdempotencyKey`, if it is still kept.
+    /// The record of an [`IdempotencyKey`](crate::log::IdempotencyKey), unless it has expired.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn idempotency_record(&self, key: &IdempotencyRecordKey) -> Result<Option<IdempotencyRecord>, LogError>;
 
-    /// The hash of a secret, if there is one.
+    /// The hash of a secret, if it exists.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn secret(&self, id: &SecretId) -> Result<Option<Vec<u8>>, LogError>;
 
-    /// Who holds a name.
+    /// The owner of a claimed name.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn holder(&self, key: &ClaimKey) -> Result<Option<String>, LogError>;
 
-    /// Destroys a person's keys for good and answers how many there were.
+    /// Destroys a person's keys irrevocably; returns the number of destroyed keys.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn destroy_person_keys(&self, organization: OrganizationId, person: PersonId) -> Result<u64, LogError>;
 
-    /// All keys of people after `after`, in order, at most `limit`; those that are destroyed are left out.
+    /// At most `limit` keys of people, in order, after `after`; destroyed keys are omitted.
     ///
     /// # Errors
     /// If the log's database fails.
@@ -74,39 +74,39 @@ pub trait Ledger: Send + Sync {
         limit: usize,
     ) -> Result<Vec<(PersonKeyId, Vec<u8>)>, LogError>;
 
-    /// Puts keys in the place of those that they were made from by wrapping them anew: each `(whose, old, new)`. Answers
-    /// how many were replaced; one that has changed meanwhile stays.
+    /// Replaces wrapped keys by rewrapped ones: each `(id, old, new)`. Returns the number of replaced keys; a key that
+    /// is not `old` any more is left alone.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn rewrap_person_keys(&self, keys: &[(PersonKeyId, Vec<u8>, Vec<u8>)]) -> Result<u64, LogError>;
 
-    /// The keys of all purposes.
+    /// The service's own keys, by purpose.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn purpose_keys(&self) -> Result<Vec<(String, Vec<u8>)>, LogError>;
 
-    /// Puts the key of a purpose in the place of the one that it was made from by wrapping it anew.
+    /// Replaces the wrapped key of a purpose by a rewrapped one, if it is still `old`.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn rewrap_purpose_key(&self, purpose: &str, old: &[u8], new: &[u8]) -> Result<(), LogError>;
 
-    /// All names and counts that the log keeps, and the heads up to which they were kept so: one snapshot.
+    /// All stored claims and counts with the heads that they are consistent with, in one snapshot.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn constrained(&self) -> Result<Snapshot, LogError>;
 
-    /// Changes what the log keeps of names and counts, under the locks of all partitions. `false`, and nothing is done, if
-    /// the heads are not these any more.
+    /// Repairs the stored claims and counts under the locks of all partitions. `false`, without effect, if the heads
+    /// moved.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn repair(&self, heads: &[Head], repair_of: &Repair) -> Result<bool, LogError>;
 
-    /// The key of a purpose of the service itself: the one that is stored, or else `wrapped`, which is stored then.
+    /// The service's own key for a purpose: the stored one, or else `wrapped`, which is then stored.
     ///
     /// # Errors
     /// If the log's database fails.

@@ -1,19 +1,19 @@
-//! The event-sourcing kernel: what commands, read models, reactors and jobs run on. It knows no noun; `infra` implements
-//! its ports.
+//! The event-sourcing kernel: commands, read models, reactors and jobs. It is independent of the domain's aggregates;
+//! `infra` implements its ports.
 //!
 //! | module | what it owns |
 //! |---|---|
 //! | [`log`] | the port of the event log |
-//! | [`ledger`] | the port of durable state that does not follow from events |
-//! | [`tasks`] | the port of what is left to be done because of events |
-//! | [`credential_activity`] | the port of when sessions and keys were last used |
-//! | [`ports`] | the ports of the outside world: mail |
+//! | [`ledger`] | the port of durable state that is not derived from events |
+//! | [`tasks`] | the port of reactor tasks and cursors |
+//! | [`credential_activity`] | the port of when sessions and API keys were last used |
+//! | [`ports`] | the ports of external systems: email |
 //! | [`execute`] | command execution: load, decide, append |
-//! | [`views`] | read models at work: tables that are folds of the log |
-//! | [`reactors`] | what is done beyond the log because of events |
-//! | [`jobs`] | long work that was requested |
-//! | [`constraints`] | unique names and bounded counters, verified against the events |
-//! | [`vault`] | keys: sealing and opening personal values, keyed hashes of names |
+//! | [`views`] | running read models: tables folded from the log |
+//! | [`reactors`] | side effects triggered by events |
+//! | [`jobs`] | long-running work that was requested |
+//! | [`constraints`] | uniqueness constraints and counters, verified against the events |
+//! | [`vault`] | keys: encryption of personal values, keyed hashes of names |
 
 pub mod constraints;
 pub mod credential_activity;
@@ -36,7 +36,7 @@ pub fn new_id<T: From<Uuid>>() -> T {
     Uuid::now_v7().into()
 }
 
-/// The id that a keyed hash makes: of the same things always the same.
+/// An id derived deterministically from a keyed hash.
 pub fn id_made_by<T: From<Uuid>>(hash: Hmac<Sha256>) -> T {
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.finalize().into_bytes()[..16]);

@@ -1,12 +1,12 @@
-//! Reactors: what is done beyond the log because something happened, as mail that is sent because somebody was invited.
+//! Reactors: side effects triggered by events, such as the email that an invitation sends.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `scheduler.rs` | from events to tasks: each event once, whichever nodes look at it |
-//! | `worker.rs` | from tasks to deeds: each at least once, tried again if it fails |
+//! | `scheduler.rs` | from events to tasks: exactly once, on any number of nodes |
+//! | `worker.rs` | runs tasks: at least once, with retries |
 //!
-//! The log is the outbox: whatever was appended is reacted to, also if the process ended right after. Reading the log anew,
-//! for read models or checks, triggers nothing.
+//! The log is the outbox: every appended event is reacted to, even if the process stops right after the append.
+//! Replaying the log for read models or verification triggers nothing.
 
 mod scheduler;
 mod worker;
@@ -38,47 +38,47 @@ use crate::{
     vault::VaultError,
 };
 
-/// Makes tasks of events, and carries them out.
+/// Derives tasks from events and runs them.
 #[async_trait]
 pub trait Reactor: Send + Sync + 'static {
-    /// Its name, which never changes: cursor and tasks are kept under it.
+    /// Its name, which must never change: cursors and tasks are stored under it.
     fn name(&self) -> &'static str;
 
-    /// Whether a reactor that is new to a log also reacts to what happened before.
+    /// Whether a reactor new to a log also processes the events recorded before.
     fn begins_at_the_first_event(&self) -> bool {
         false
     }
 
-    /// Whether it may react to events of this category at all.
+    /// Whether it can react to events of this stream category.
     fn covers(&self, category: &str) -> bool;
 
-    /// What is to be done because of an event. Decided from the event alone: nodes race for it, and one of them wins.
-    /// Personal values read as erased here; who needs them looks them up when the task is run.
+    /// The tasks that follow from an event. Must depend on the event alone: nodes race to schedule them, and one wins.
+    /// Personal values read as erased here; a task that needs them loads them when it runs.
     fn tasks(&self, event: &DomainEvent, recorded: &RecordedEvent) -> Vec<NewTask>;
 
-    /// Does it, perhaps again: who did it before may have ended before it was recorded.
+    /// Runs a task. It may have run before: a worker may stop before it records the outcome.
     ///
     /// # Errors
-    /// Why it was not done, and whether it is to be tried again. Without personal data.
+    /// Why it failed, and whether to retry. Without personal data.
     async fn run(&self, task: &Task) -> Result<TaskOutcome, TaskError>;
 }
 
-/// How a task was carried out.
+/// How a task that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskOutcome {
-    /// It was done.
+    /// Done.
     Done,
-    /// There was no reason to do it any more.
+    /// Skipped: the task no longer applies.
     Skipped,
 }
 
-/// Why a task was not carried out.
+/// Why a task failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TaskError {
-    /// It may work later.
+    /// Transient failure: a retry may succeed.
     #[error("{0}")]
     Temporary(String),
-    /// It will never work as things are.
+    /// Permanent failure: a retry cannot succeed.
     #[error("{0}")]
     Permanent(String),
 }
@@ -101,24 +101,24 @@ impl From<VaultError> for TaskError {
     }
 }
 
-/// How fast reactors go.
+/// Concurrency, timeouts and retries of reactors.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
-    /// How many tasks of a reactor a node carries out at a time.
+    /// Maximum number of concurrent tasks per reactor and node.
     pub at_once: usize,
-    /// How long a task may take; until then it is no other worker's.
+    /// How long a worker holds a task exclusively.
     pub lease: Duration,
-    /// How often to look for tasks that became due, or were scheduled by another node.
+    /// Poll interval for tasks that became due or were scheduled by other nodes.
     pub look_every: Duration,
-    /// How long to wait after the first failure; twice as long after each further one.
+    /// Delay after the first failure; doubles with each further one.
     pub first_retry: Duration,
-    /// The longest wait.
+    /// Maximum delay.
     pub longest_retry: Duration,
-    /// How often a task is tried before it is dead.
+    /// Attempts before a task is dead-lettered.
     pub attempts: u32,
 }
 
-/// Sixteen attempts within seven hours: long enough for a mail server to be repaired.
+/// Sixteen attempts within seven hours: long enough to repair a mail server.
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
@@ -132,7 +132,7 @@ impl Default for RetryPolicy {
     }
 }
 
-/// Reactors at work on a node.
+/// The reactors of a node.
 pub struct Reactors {
     database: Arc<dyn Database>,
     reactors: Vec<Arc<Served>>,
@@ -142,31 +142,31 @@ pub struct Reactors {
     running: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// How a reactor fares.
+/// The status of a reactor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Which one.
+    /// Its name.
     pub name: &'static str,
-    /// Tasks that this node has done.
+    /// Tasks done by this node.
     pub done: u64,
-    /// Tasks that had become skipped on this node.
+    /// Tasks skipped by this node.
     pub skipped: u64,
-    /// Attempts on this node that failed and are to be repeated.
+    /// Attempts on this node that failed and will be retried.
     pub retried: u64,
-    /// Tasks that died on this node.
+    /// Tasks dead-lettered by this node.
     pub died: u64,
-    /// What is left, of all nodes, as this node saw it last.
+    /// Remaining tasks across all nodes, as last counted by this node.
     pub left: TaskCounts,
-    /// Why it does nothing until it is released, if so.
+    /// Why the reactor is on hold until it is released, if it is.
     pub held: Option<String>,
 }
 
-/// A reactor, and how it fares on this node.
+/// A reactor and its status on this node.
 struct Served {
     reactor: Arc<dyn Reactor>,
-    /// By partition: why it is held.
+    /// Why it is on hold, by partition.
     held: Mutex<BTreeMap<PartitionId, String>>,
-    /// There may be tasks to carry out.
+    /// Signals that tasks may be due.
     wake: Notify,
     done: AtomicU64,
     skipped: AtomicU64,
@@ -177,7 +177,7 @@ struct Served {
 }
 
 impl Reactors {
-    /// Reactors of this log, not yet at work. What is appended from now on is reacted to.
+    /// Opens reactors on this log, which start with [`Reactors::run`]. Events appended from now on are processed.
     ///
     /// # Errors
     /// If the log's database fails.
@@ -198,7 +198,7 @@ impl Reactors {
                 }
             }
             if !one.is_held() {
-                // A partition that came after the reactor did is read from its first event.
+                // A partition added after the reactor started is read from its first event.
                 let from_the_first = reactor.begins_at_the_first_event() || !cursors.is_empty();
                 let at: Vec<Checkpoint> =
                     heads.iter().map(|head| begin_at(head, incarnation, from_the_first)).collect();
@@ -211,7 +211,7 @@ impl Reactors {
         Ok(Arc::new(Self { database, reactors: served, policy, partitions, stop, running }))
     }
 
-    /// Sets them to work.
+    /// Starts the reactors.
     pub fn run(&self) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         for partition in &self.partitions {
@@ -224,9 +224,9 @@ impl Reactors {
         }
     }
 
-    /// Begins nothing more, and waits until what is under way has ended; at most so long. Answers whether all has.
+    /// Stops the reactors and waits for running tasks, at most `grace`. Returns whether all of them ended.
     ///
-    /// What was cut off is carried out by whoever comes next, after its lease.
+    /// Aborted tasks are run again by another worker after their lease.
     pub async fn shutdown(&self, grace: Duration) -> bool {
         self.stop.send_replace(true);
         let until = Instant::now() + grace;
@@ -241,15 +241,15 @@ impl Reactors {
         all
     }
 
-    /// How each of them fares.
+    /// The status of each reactor.
     pub fn status(&self) -> Vec<Status> {
         self.reactors.iter().map(|served| served.status()).collect()
     }
 }
 
-/// Lets a reactor go on that is held since the log was put back from a copy: what happened until now is past.
+/// Releases a reactor that is on hold since the log was restored from a backup: it skips all events up to now.
 ///
-/// Tasks that were recorded before are carried out. Where the reactor is not held, it goes on from where it is.
+/// Tasks recorded before are still run. In partitions where the reactor is not on hold, its cursor stays.
 ///
 /// # Errors
 /// If the log's database fails.
@@ -271,7 +271,7 @@ pub async fn release(database: &Arc<dyn Database>, reactor: &str) -> Result<(), 
     database.put_cursors(reactor, &at).await
 }
 
-/// Why a reactor may not go on from a cursor, if so: the log is not the one that it was taken of.
+/// Why a reactor cannot continue from a cursor, if so: the log was restored from a backup.
 async fn why_held(database: &Arc<dyn Database>, cursor: Checkpoint) -> Result<Option<String>, LogError> {
     let log: Arc<dyn EventLog> = Arc::<dyn Database>::clone(database);
     match Follower::resume(log, cursor).await {
@@ -305,19 +305,19 @@ impl Served {
         self.reactor.name()
     }
 
-    /// Does nothing any more until it is released; says so once.
+    /// Puts the reactor on hold until it is released; logs this once.
     fn hold(&self, partition: PartitionId, why: &str) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.insert(partition, why.to_owned()).is_none() {
             let reactor = self.name();
-            tracing::warn!(reactor, %partition, why, "a reactor is held: `porttask tasks release` lets it go on");
+            tracing::warn!(reactor, %partition, why, "a reactor is on hold; `porttask tasks release` resumes it");
         }
     }
 
     fn go_on(&self, partition: PartitionId) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.remove(&partition).is_some() {
-            tracing::info!(reactor = self.name(), %partition, "a reactor goes on");
+            tracing::info!(reactor = self.name(), %partition, "a reactor was resumed");
         }
         self.wake.notify_one();
     }
@@ -340,7 +340,7 @@ impl Served {
     }
 }
 
-/// A failure that is told once, however often it is met until it is over.
+/// An outage that is logged once when it begins and once when it ends.
 #[derive(Default)]
 struct Outage {
     is_told: bool,
@@ -349,18 +349,18 @@ struct Outage {
 impl Outage {
     fn met(&mut self, error: &dyn std::fmt::Display) {
         if !std::mem::replace(&mut self.is_told, true) {
-            tracing::warn!(%error, "reactors wait for the log's database");
+            tracing::warn!(%error, "reactors are waiting for the log's database");
         }
     }
 
     fn is_over(&mut self) {
         if std::mem::take(&mut self.is_told) {
-            tracing::warn!("reactors have the log's database again");
+            tracing::warn!("the log's database is available to reactors again");
         }
     }
 }
 
-/// As long as a library that knows no standard durations has it.
+/// The duration as jiff's type.
 fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

@@ -1,8 +1,8 @@
-//! Tasks: what is left to be carried out because of events, and how far each reactor has made tasks of them.
+//! Port: tasks of reactors, and the cursors up to which events have been turned into tasks.
 //!
-//! A part of the ledger. Whoever makes tasks of events moves a cursor and records the tasks in one transaction, so that
-//! every event is made into tasks once, whichever nodes look at it. Whoever carries tasks out takes them for a time: who
-//! comes back later than that finds that somebody else has them.
+//! A part of the ledger. A scheduler moves a cursor and records tasks in one transaction, so that every event yields
+//! its tasks exactly once, on any number of nodes. A worker leases tasks: after the lease expires, another worker may
+//! take them, and the late worker's outcome is discarded.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::log::{Checkpoint, LogError};
 
-/// The identity of a task (UUIDv7).
+/// The id of a task (UUIDv7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub Uuid);
 
@@ -30,63 +30,63 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// A task to be recorded. Nothing personal and no secrets: whoever carries it out looks them up.
+/// A task to be recorded. No personal data and no secrets: the worker loads them when it runs the task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTask {
-    /// Its identity.
+    /// Its id.
     pub id: TaskId,
-    /// Where the event happened.
+    /// The organization of the event.
     pub organization: OrganizationId,
-    /// What is to be done, in a word.
+    /// The kind of task.
     pub kind: &'static str,
-    /// With what.
+    /// The aggregate that the task is about.
     pub subject: Uuid,
-    /// Which one of several, as the kind has it; at most 63 bits.
+    /// A number whose meaning depends on the kind; at most 63 bits.
     pub number: u64,
-    /// For whom: of one target, one task is carried out after the other.
+    /// The recipient: tasks of one target run in order.
     pub target: Uuid,
-    /// When to begin.
+    /// The earliest start.
     pub due_at: Timestamp,
 }
 
-/// A task as it is kept.
+/// A stored task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Task {
-    /// Its identity.
+    /// Its id.
     pub id: TaskId,
-    /// Whose task it is.
+    /// The reactor that it belongs to.
     pub reactor: String,
-    /// Where the event happened.
+    /// The organization of the event.
     pub organization: OrganizationId,
-    /// What is to be done, in a word.
+    /// The kind of task.
     pub kind: String,
-    /// With what.
+    /// The aggregate that the task is about.
     pub subject: Uuid,
-    /// Which one of several, as the kind has it.
+    /// A number whose meaning depends on the kind.
     pub number: u64,
-    /// For whom.
+    /// The recipient.
     pub target: Uuid,
-    /// When it is done next; while it is carried out, until when the worker may.
+    /// When it is due; while it runs, when the worker's lease ends.
     pub due_at: Timestamp,
-    /// How often it was handed out.
+    /// The number of attempts.
     pub attempts: u32,
-    /// Changes whenever the task is handed out or given back.
+    /// Fencing token: incremented whenever the task is leased or an attempt ends.
     pub epoch: u64,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
-    /// Nobody tries it any more, until it is revived.
+    /// Whether it is dead-lettered: not attempted again until it is retried by an operator.
     pub is_dead_lettered: bool,
 }
 
-/// Why an attempt failed, in at most 500 characters on one line, without mail addresses.
+/// Why an attempt failed, in at most 500 characters on one line, without email addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorText(String);
 
 impl ErrorText {
-    /// The longest text, in characters.
+    /// Maximum length, in characters.
     pub const MAX_CHARACTERS: usize = 500;
 
-    /// The text, cut to its length; every word that holds a mail address is left out.
+    /// The text, truncated; words that contain `@` are replaced by `[…]`.
     pub fn new(text: &str) -> Self {
         let words = text.split_whitespace().map(|word| if word.contains('@') { "[…]" } else { word });
         let line = words.collect::<Vec<_>>().join(" ");
@@ -103,35 +103,35 @@ impl ErrorText {
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing is left to do: the task is deleted.
+    /// Done: the task is deleted.
     Done,
-    /// It is to be tried again.
+    /// Failed: the task is retried.
     Retry {
-        /// When.
+        /// When to retry.
         at: Timestamp,
-        /// Why.
+        /// Why it failed.
         error: ErrorText,
     },
-    /// It is not tried any more.
+    /// Failed permanently: the task is dead-lettered.
     Dead {
-        /// Why.
+        /// Why it failed.
         error: ErrorText,
     },
 }
 
-/// Which tasks are listed.
+/// Selects the tasks to list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TaskFilter {
-    /// Only those that nobody tries any more.
+    /// Only dead-lettered tasks.
     pub only_dead: bool,
-    /// Only those of one organization.
+    /// Only tasks of one organization.
     pub organization: Option<OrganizationId>,
 }
 
-/// An attempt that has ended.
+/// A finished attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// At which task.
+    /// The task.
     pub id: TaskId,
     /// The task's epoch during the attempt.
     pub epoch: u64,
@@ -139,38 +139,38 @@ pub struct Attempt {
     pub outcome: Outcome,
 }
 
-/// How many tasks a reactor has left.
+/// The numbers of a reactor's remaining tasks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TaskCounts {
-    /// To be carried out, or being carried out.
+    /// Waiting or running.
     pub waiting: u64,
-    /// Not tried any more.
+    /// Dead-lettered.
     pub dead: u64,
 }
 
-/// Tasks and cursors. Implemented by every engine of the log, in the log's database.
+/// Port: storage of tasks and cursors. Implemented by every engine of the log, in the log's database.
 #[async_trait]
 pub trait Tasks: Send + Sync {
-    /// How far a reactor has come, by partition; nothing for one that never began.
+    /// The cursors of a reactor, by partition; none if it never started.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn cursors(&self, reactor: &str) -> Result<Vec<Checkpoint>, LogError>;
 
-    /// Begins at these places in the partitions in which the reactor has no cursor yet: all of them or none.
+    /// Sets the initial cursors in partitions where the reactor has none, atomically.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn begin(&self, reactor: &str, at: &[Checkpoint]) -> Result<(), LogError>;
 
-    /// Puts a reactor's cursors to these places, wherever they were.
+    /// Sets a reactor's cursors unconditionally.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn put_cursors(&self, reactor: &str, at: &[Checkpoint]) -> Result<(), LogError>;
 
     /// Moves a cursor from `before` to `after` of the same partition and records the tasks of the events between them,
-    /// in one transaction. `false`, and nothing is done, if the cursor is not at `before`: somebody else was faster.
+    /// in one transaction. `false`, without effect, if the cursor is not at `before`: another node was faster.
     ///
     /// # Errors
     /// If the log's database fails.
@@ -182,8 +182,8 @@ pub trait Tasks: Send + Sync {
         tasks: &[NewTask],
     ) -> Result<bool, LogError>;
 
-    /// Hands out tasks that are due, each to one caller alone until `lease_until`. A task is not handed out while an
-    /// older one of the same reactor and target is neither done nor dead.
+    /// Leases due tasks to the caller until `lease_until`. A task is not leased while an older one of the same reactor
+    /// and target is neither done nor dead-lettered.
     ///
     /// # Errors
     /// If the log's database fails.
@@ -195,8 +195,7 @@ pub trait Tasks: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Task>, LogError>;
 
-    /// Records how attempts ended. By attempt: `false`, and nothing is done, if the task was handed out again since, or
-    /// given back.
+    /// Records the outcome of attempts. For each: `false`, without effect, if the lease was lost.
     ///
     /// # Errors
     /// If the log's database fails; some may be recorded then.
@@ -208,13 +207,13 @@ pub trait Tasks: Send + Sync {
     /// If the log's database fails.
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError>;
 
-    /// How many tasks a reactor has left.
+    /// Counts a reactor's remaining tasks.
     ///
     /// # Errors
     /// If the log's database fails.
     async fn count_tasks(&self, reactor: &str) -> Result<TaskCounts, LogError>;
 
-    /// Makes a dead task due, as if it had never been tried. `false` if there is no such dead task.
+    /// Makes a dead-lettered task due, with its attempts reset. `false` if there is no such dead-lettered task.
     ///
     /// # Errors
     /// If the log's database fails.

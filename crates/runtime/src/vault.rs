@@ -1,14 +1,14 @@
-//! Keys: what personal values are sealed by, and under what names are hashed.
+//! Keys: encryption of personal values, keyed hashes of unique names.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `error.rs` | why not |
+//! | `error.rs` | errors |
 //! | `master.rs` | the master keys, which wrap all others |
-//! | `safe.rs` | what is sealed under a key of the service itself |
-//! | `sealed.rs` | the sealed form of a personal value, within the JSON of an event |
+//! | `safe.rs` | encryption under one of the service's own keys |
+//! | `sealed.rs` | the sealed form of personal values within the JSON of an event |
 //!
-//! Every person has two keys ([`Sealing`]); both enter the ledger in the transaction of the first event that is sealed by
-//! one of them. Without a master key nothing in the log that is personal can be read.
+//! Every person has two keys ([`Sealing`]); both are stored in the ledger in the transaction of the first event sealed
+//! under one of them. Without a master key, no personal data in the log can be read.
 
 mod error;
 mod master;
@@ -38,34 +38,34 @@ use crate::{
     log::{ClaimKey, EventId, EventType, NewEvent, NewPersonKey, PersonKeyId, RecordedEvent, StreamId},
 };
 
-/// How many keys are wrapped anew at a time.
+/// Keys rewrapped at a time.
 const ROTATION_PAGE: usize = 1_000;
-/// How many keys are kept in memory.
+/// Capacity of the key cache.
 const CACHED_KEYS: usize = 100_000;
 
-/// Events to be recorded, and the keys that enter the ledger with them.
+/// Events to be recorded, and new keys to be stored with them.
 #[derive(Debug)]
 pub struct SealedEvents {
-    /// In the order in which they were given.
+    /// The events, in the given order.
     pub events: Vec<NewEvent>,
-    /// Keys that were made for them.
+    /// The keys generated for them.
     pub keys: Vec<NewPersonKey>,
 }
 
-/// How many keys were wrapped anew.
+/// The numbers of rewrapped keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rotated {
     /// Keys of people.
     pub people: u64,
-    /// Keys of the service itself.
+    /// The service's own keys.
     pub purposes: u64,
 }
 
-/// Seals and opens.
+/// Seals and opens personal values.
 pub struct Vault {
     ledger: Arc<dyn Ledger>,
     master: MasterKeys,
-    /// `None`: destroyed.
+    /// `None`: the key is destroyed.
     cache: Cache<PersonKeyId, Option<PlainKey>>,
     names: Hmac<Sha256>,
 }
@@ -76,13 +76,13 @@ impl Vault {
     /// Opens the vault of a log.
     ///
     /// # Errors
-    /// If the master keys are not those of this log, or its database fails.
+    /// If the master keys do not match this log, or its database fails.
     pub async fn open(ledger: Arc<dyn Ledger>, master: MasterKeys) -> Result<Self, VaultError> {
         let names = purpose(ledger.as_ref(), &master, "names").await?;
         Ok(Self { ledger, master, cache: Cache::new(CACHED_KEYS), names })
     }
 
-    /// What authenticates under the key of a purpose of the service itself. The key is made when it is first asked for.
+    /// An HMAC under the service's own key for a purpose. The key is generated on first use.
     ///
     /// # Errors
     /// If the key was wrapped by another master key, or the log's database fails.
@@ -90,7 +90,7 @@ impl Vault {
         purpose(self.ledger.as_ref(), &self.master, name).await
     }
 
-    /// What seals under the key of a purpose of the service itself. The key is made when it is first asked for.
+    /// Encryption under the service's own key for a purpose. The key is generated on first use.
     ///
     /// # Errors
     /// If the key was wrapped by another master key, or the log's database fails.
@@ -98,7 +98,8 @@ impl Vault {
         Ok(Safe::new(name, &purpose_key(self.ledger.as_ref(), &self.master, name).await?))
     }
 
-    /// The key under which a unique name is claimed: a keyed hash, so that nobody can try names on a copy of the log.
+    /// The key under which a unique name is claimed: a keyed hash, so that names cannot be guessed from a copy of the
+    /// log.
     pub fn claim_key(&self, organization: OrganizationId, kind: &'static str, name: &str) -> ClaimKey {
         let mut hash = self.names.clone();
         for part in [organization.0.as_bytes(), kind.as_bytes(), name.as_bytes()] {
@@ -108,7 +109,7 @@ impl Vault {
         ClaimKey { organization, kind: kind.into(), hash: hash.finalize().into_bytes().into() }
     }
 
-    /// Facts as events to be recorded for an organization.
+    /// Encodes and seals domain events for an organization.
     ///
     /// # Errors
     /// If a key is damaged or the log's database fails.
@@ -145,7 +146,7 @@ impl Vault {
         Ok(SealedEvents { events, keys: born })
     }
 
-    /// What happened, in the order of the events; what was erased reads as erased.
+    /// Opens and decodes events, in order; values whose key is destroyed read as erased.
     ///
     /// # Errors
     /// If an event cannot be opened or read, or the log's database fails.
@@ -153,7 +154,7 @@ impl Vault {
         let mut opened = Vec::with_capacity(events.len());
         let mut wanted = HashSet::new();
         for event in events {
-            // Most events have nothing personal in their data.
+            // Most events contain no personal data.
             let sealed = sealed::mentions(&event.data).then(|| parsed(&event.data));
             if let Some(data) = &sealed {
                 let organization = event.stream.organization;
@@ -182,7 +183,7 @@ impl Vault {
         Ok(domain_events)
     }
 
-    /// Who did it, from where: the metas of events, opened, in their order.
+    /// Opens and decodes the metadata of events, in order.
     ///
     /// # Errors
     /// If it cannot be opened or read, or the log's database fails.
@@ -210,10 +211,11 @@ impl Vault {
         Ok(metas)
     }
 
-    /// From where a person came, sealed under their key for the ledger; `None` if they have no key, or not any more.
+    /// Seals a person's client address for the ledger under their trace key; `None` if they have no key or it is
+    /// destroyed.
     ///
     /// # Errors
-    /// If a key is damaged, there is no randomness, or the log's database fails.
+    /// If a key is damaged, randomness is unavailable, or the log's database fails.
     pub async fn seal_trace(
         &self,
         home: OrganizationId,
@@ -225,10 +227,10 @@ impl Vault {
         safe.map(|safe| safe.seal(plain, bound_to)).transpose()
     }
 
-    /// What was sealed so; `None` once it was erased.
+    /// Opens what [`Vault::seal_trace`] sealed; `None` if it was erased.
     ///
     /// # Errors
-    /// If it was changed, a key is damaged, or the log's database fails.
+    /// If it was tampered with, a key is damaged, or the log's database fails.
     pub async fn open_trace(
         &self,
         home: OrganizationId,
@@ -240,14 +242,14 @@ impl Vault {
         safe.map(|safe| safe.open(sealed, bound_to)).transpose()
     }
 
-    /// What seals under the trace key of a person.
+    /// Encryption under the trace key of a person.
     async fn safe_of(&self, organization: OrganizationId, person: PersonId) -> Result<Option<Safe>, VaultError> {
         let id = PersonKeyId { organization, person, sealing: Sealing::Trace };
         let mut keys = self.find(&HashSet::from([id])).await?;
         Ok(keys.remove(&id).flatten().map(|key| Safe::new("last uses", &key)))
     }
 
-    /// Destroys a person's keys: everything of theirs reads as erased from now on, here and wherever it is not in memory.
+    /// Destroys a person's keys: their values read as erased from now on, except on other nodes that still cache a key.
     ///
     /// # Errors
     /// If the log's database fails.
@@ -259,11 +261,11 @@ impl Vault {
         Ok(())
     }
 
-    /// Wraps everything that a former master key wraps by the current one; tells how many keys of people it has looked at.
-    /// Nothing stands still meanwhile, and it may be begun again at any time.
+    /// Rewraps all keys under the current master key; reports the number of keys of people processed so far. Does not
+    /// block other work, and may be interrupted and repeated at any time.
     ///
     /// # Errors
-    /// If a key is wrapped by a master key that is not given, or the log's database fails.
+    /// If a key is wrapped by a master key that is not configured, or the log's database fails.
     pub async fn rotate(&self, looked_at: &(dyn Fn(u64) + Sync)) -> Result<Rotated, VaultError> {
         let (mut rotated, mut after, mut count) = (Rotated::default(), None, 0);
         loop {
@@ -294,7 +296,7 @@ impl Vault {
         Ok(rotated)
     }
 
-    /// Looks a key up again the next time: somebody else has made or destroyed it.
+    /// Evicts a key from the cache: another node has created or destroyed it.
     pub(crate) fn forget(&self, id: &PersonKeyId) {
         self.cache.remove(id);
     }
@@ -324,7 +326,7 @@ impl Vault {
         Ok(keys)
     }
 
-    /// The keys that exist or existed, and new ones for people of `organization` who have none yet: always both.
+    /// The keys that exist or existed, and both new keys for people of `organization` who have none yet.
     async fn find_or_make(
         &self,
         organization: OrganizationId,
@@ -350,10 +352,10 @@ impl Vault {
     }
 }
 
-/// What happened, with all personal values as if they were erased: needs no key.
+/// Decodes an event with all personal values read as erased; needs no key.
 ///
 /// # Errors
-/// If the event cannot be read.
+/// If the event cannot be decoded.
 pub fn impersonal(event: &RecordedEvent) -> Result<DomainEvent, VaultError> {
     let name = event.event_type.as_str();
     let decoded = match sealed::mentions(&event.data) {
@@ -369,7 +371,7 @@ pub fn impersonal(event: &RecordedEvent) -> Result<DomainEvent, VaultError> {
 
 async fn purpose(ledger: &dyn Ledger, master: &MasterKeys, name: &str) -> Result<Hmac<Sha256>, VaultError> {
     let key = purpose_key(ledger, master, name).await?;
-    // HMAC takes keys of every length.
+    // HMAC accepts keys of any length.
     Hmac::new_from_slice(key.bytes()).map_err(|error| VaultError::NoRandomness(error.to_string()))
 }
 
@@ -379,12 +381,13 @@ async fn purpose_key(ledger: &dyn Ledger, master: &MasterKeys, name: &str) -> Re
     master.unwrap(&stored, name.as_bytes())
 }
 
-/// What binds a wrapped key to its person.
+/// Associated data that binds a wrapped key to its person.
 fn name_of(id: &PersonKeyId) -> Vec<u8> {
     [id.organization.0.as_bytes(), id.person.0.as_bytes(), id.sealing.name().as_bytes()].concat()
 }
 
-/// Where the people are whose personal values stand in a meta: at the home of the actor, or of the staff who acts.
+/// The organization of the people whose personal values a meta contains: the actor's, or the platform for staff who
+/// impersonate a user.
 fn home_of(actor: Actor, is_impersonated: bool, organization: OrganizationId) -> OrganizationId {
     match actor {
         _ if is_impersonated => OrganizationId::PLATFORM,
@@ -394,10 +397,10 @@ fn home_of(actor: Actor, is_impersonated: bool, organization: OrganizationId) ->
 }
 
 fn as_value(meta: &Meta) -> Value {
-    serde_json::to_value(meta).unwrap_or_else(|error| unreachable!("a meta that is no JSON: {error}"))
+    serde_json::to_value(meta).unwrap_or_else(|error| unreachable!("metadata cannot be serialized: {error}"))
 }
 
-/// JSON that this program wrote. Anything else is null, which no event is, and so is refused where it is decoded.
+/// Parses JSON. Invalid JSON yields null, which the decoder rejects.
 fn parsed(json: &[u8]) -> Value {
     serde_json::from_slice(json).unwrap_or_default()
 }

@@ -1,13 +1,13 @@
-//! Read models at work: tables that are folds of the log.
+//! Running read models: tables folded from the log.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `store.rs` | the port: tables, checkpoints, queries |
-//! | `batch.rs` | events as read models see them, and how far a table has come |
-//! | `runner.rs` | folding: reads the log, hands each batch to the models, stops what fails |
+//! | `batch.rs` | events as read models see them, and the progress of a table |
+//! | `runner.rs` | folding: reads the log, applies each batch to the models, stops a model that fails |
 //!
-//! A model's table and its checkpoint change in one transaction, so that every event is folded exactly once. The checkpoint
-//! counts the events and chains their leaf hashes: a skipped, doubled or foreign event would show.
+//! A model's table and its checkpoint change in one transaction, so that every event is folded exactly once. The
+//! checkpoint counts the events and chains their leaf hashes, which exposes a skipped, duplicated or foreign event.
 
 mod batch;
 mod runner;
@@ -39,10 +39,10 @@ use crate::{
     vault::Vault,
 };
 
-/// The events of a batch while a table is loaded that nobody reads yet: sorted writes of many rows pay.
+/// Events per batch when loading a table that does not serve yet: sorted writes of many rows are more efficient.
 const LOADING_BATCH: usize = 16_384;
 
-/// How often a new table tries to catch up with the one that it replaces.
+/// Maximum attempts of a new table to catch up with the one it replaces.
 const SWITCH_ATTEMPTS: u32 = 100;
 
 /// The read models of a node.
@@ -53,7 +53,7 @@ pub struct Views {
     runners: Mutex<JoinSet<()>>,
 }
 
-/// A model and the table that serves it.
+/// A model and its serving table.
 pub(crate) struct ServedModel {
     pub(crate) model: Arc<dyn Model>,
     table: Mutex<View>,
@@ -61,47 +61,47 @@ pub(crate) struct ServedModel {
     states: Vec<watch::Sender<State>>,
 }
 
-/// How a model stands in one partition, as this node knows.
+/// The state of a model in one partition, as known to this node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
-    /// Up to where its table has read.
+    /// The offset up to which its table is folded.
     pub offset: Offset,
-    /// Why it does not go on. It is tried again every few seconds.
+    /// Why it has stopped, if it has. Folding is retried every few seconds.
     pub failure: Option<String>,
 }
 
-/// How a model stands.
+/// The status of a model in one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// Its name.
     pub name: &'static str,
     /// Its version.
     pub version: u32,
-    /// Where.
+    /// The partition.
     pub partition: PartitionId,
-    /// How.
+    /// Its state there.
     pub state: State,
-    /// How many events it is behind the log, as this node knows.
+    /// The number of events it lags behind the log, as known to this node.
     pub lag: u64,
 }
 
-/// What a rebuild has come to.
+/// The progress of a rebuild.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loaded {
-    /// Which partition is being read.
+    /// The partition being read.
     pub partition: PartitionId,
-    /// How many of its events are folded.
+    /// The number of its events folded so far.
     pub folded: u64,
-    /// How many there are.
+    /// The total number of its events.
     pub of: u64,
 }
 
-/// What is not as it should be.
+/// A difference between a table and the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Discrepancy {
-    /// Where.
+    /// The partition.
     pub partition: PartitionId,
-    /// What.
+    /// What differs.
     pub what: String,
 }
 
@@ -112,7 +112,7 @@ impl fmt::Display for Discrepancy {
 }
 
 impl Views {
-    /// Opens the tables of these models, making those that are missing. Nothing is folded before [`Views::run`].
+    /// Opens the tables of these models, creating missing ones. Nothing is folded before [`Views::run`].
     ///
     /// # Errors
     /// If the log or the tables' database fails.
@@ -139,7 +139,7 @@ impl Views {
         Ok(Arc::new(Self { reader, store, served, runners: Mutex::default() }))
     }
 
-    /// Folds from now on what is recorded, until this value is dropped.
+    /// Starts folding; stops when this value is dropped.
     pub fn run(&self) {
         let mut runners = self.runners.lock().unwrap_or_else(PoisonError::into_inner);
         let partitions = self.served.first().map_or(0, |served| served.states.len());
@@ -150,7 +150,7 @@ impl Views {
         }
     }
 
-    /// Waits until a model has read up to a position; `false` if it has not by then.
+    /// Waits until a model has reached a position; `false` after a timeout.
     ///
     /// # Errors
     /// If there is no such model.
@@ -162,7 +162,7 @@ impl Views {
         Ok(matches!(reached.await, Ok(Ok(_))))
     }
 
-    /// Waits until a model has read, in all partitions, what is recorded now; at most so long.
+    /// Waits until a model has reached the current heads of all partitions, at most `patience` for each.
     ///
     /// # Errors
     /// If there is no such model, or the log fails.
@@ -178,7 +178,7 @@ impl Views {
         self.served.iter().map(|served| served.model.table().name).collect()
     }
 
-    /// How all models stand.
+    /// The status of all models.
     pub fn status(&self) -> Vec<Status> {
         let mut all = Vec::new();
         for served in &self.served {
@@ -208,14 +208,14 @@ impl Views {
     /// Rows of a model, typed.
     ///
     /// # Errors
-    /// As [`Views::select`]; if a row is not of the model's shape.
+    /// As [`Views::select`]; also if a row does not match the model's row type.
     pub async fn rows<M: ReadModel>(&self, query: &Query) -> Result<Vec<M::Row>, ViewError> {
         let foreign = || ViewError::Foreign { view: M::NAME.to_owned() };
         let rows = self.select(M::NAME, query).await?;
         rows.into_iter().map(|row| M::Row::from_values(row).ok_or_else(foreign)).collect()
     }
 
-    /// The row with a key, by its columns.
+    /// The row with a key, given by its columns.
     ///
     /// # Errors
     /// As [`Views::rows`].
@@ -229,15 +229,15 @@ impl Views {
         Ok(self.rows::<M>(&query).await?.pop())
     }
 
-    /// Builds the table of a model anew beside the one that serves, then switches. Nothing stands still meanwhile.
+    /// Rebuilds the table of a model beside the serving one, then switches. Blocks neither readers nor folding.
     ///
     /// # Errors
-    /// If there is no such model, an event cannot be folded, or a database fails. The old table serves on then.
+    /// If there is no such model, an event cannot be folded, or a database fails. The old table keeps serving then.
     pub async fn rebuild(&self, name: &str, loaded: &(dyn Fn(Loaded) + Sync)) -> Result<(), ViewError> {
         self.rebuild_these(&[self.served(name)?], loaded).await
     }
 
-    /// Builds the tables of all models anew, reading the log once.
+    /// Rebuilds the tables of all models, reading the log once.
     ///
     /// # Errors
     /// As [`Views::rebuild`].
@@ -281,7 +281,7 @@ impl Views {
         Ok(())
     }
 
-    /// What was recorded meanwhile is folded before the switch, so that nobody sees the past again.
+    /// Folds what was recorded meanwhile before the switch, so that readers never see an older state.
     async fn catch_up_and_switch(&self, served: &ServedModel, new: &FoldTarget) -> Result<(), ViewError> {
         for _ in 0..SWITCH_ATTEMPTS {
             self.load(std::slice::from_ref(new), None, &|_| ()).await?;
@@ -293,8 +293,8 @@ impl Views {
         Err(ViewError::Elsewhere(new.1.to_string()))
     }
 
-    /// Compares a model with the log: counts and digests, and its rows with those of a rebuild up to the same place.
-    /// Answers what differs.
+    /// Verifies a model against the log: counts and digests, and its rows against a rebuild up to the same position.
+    /// Returns what differs.
     ///
     /// # Errors
     /// If there is no such model, an event cannot be folded, or a database fails.
@@ -315,7 +315,7 @@ impl Views {
         loaded: &(dyn Fn(Loaded) + Sync),
     ) -> Result<Vec<Discrepancy>, ViewError> {
         let mut faults = Vec::new();
-        // A copy of the table as it stands: it is compared while the table goes on.
+        // Compare a snapshot, so that folding into the table continues meanwhile.
         let frozen = self.store.freeze(view).await?;
         let until: HashMap<PartitionId, Progress> =
             frozen.progress.iter().map(|it| (it.checkpoint.position.partition, *it)).collect();
@@ -325,19 +325,19 @@ impl Views {
             for kept in &frozen.progress {
                 let partition = kept.checkpoint.position.partition;
                 if !reached.contains(kept) {
-                    faults.push(Discrepancy { partition, what: "count or digest are not those of the log".to_owned() });
+                    faults.push(Discrepancy { partition, what: "count or digest differs from the log".to_owned() });
                 }
             }
             for (partition, rows) in self.store.differing_rows(&frozen.view, copy).await? {
-                faults.push(Discrepancy { partition, what: format!("{rows} rows are not those of a rebuild") });
+                faults.push(Discrepancy { partition, what: format!("{rows} rows differ from a rebuild") });
             }
         }
         self.store.drop_table(&frozen.view).await?;
         rebuilt.map(|()| faults)
     }
 
-    /// Folds into tables that nobody serves, partition by partition, to the head or to a given place. All stand at the
-    /// same place.
+    /// Folds into tables that do not serve yet, partition by partition, up to the heads or to given positions. All
+    /// tables must have the same progress.
     async fn load(
         &self,
         tables: &[FoldTarget],
@@ -391,7 +391,7 @@ impl ServedModel {
         *self.table.lock().unwrap_or_else(PoisonError::into_inner) = view;
     }
 
-    /// The table that serves now: another process may have replaced it.
+    /// Looks up the serving table again: another process may have replaced it.
     pub(crate) async fn look_again(&self, store: &dyn ViewStore) -> Result<View, ViewError> {
         let view = store.serving(&self.model.table()).await?;
         self.set_table(view);

@@ -1,10 +1,10 @@
--- Whoever appends to a partition locks its row until commit. The rows are never updated: a row that is updated at every
--- append dies under an open snapshot.
+-- An append locks its partition's row until commit. The rows are never updated: updating one at every append would
+-- accumulate dead row versions while a snapshot is open.
 CREATE TABLE log.heads (
     partition integer PRIMARY KEY
 );
 
--- The facts, only ever inserted. A stream is known by the offset of its first event.
+-- The events, insert-only. A stream is identified by the offset of its first event.
 CREATE TABLE log.events (
     partition    integer     NOT NULL,
     "offset"     bigint      NOT NULL,
@@ -31,7 +31,7 @@ CREATE TABLE log.streams (
     PRIMARY KEY (partition, organization, name)
 );
 
--- Where an organization lives, written when it is founded.
+-- The partition of each organization, assigned when it is created.
 CREATE TABLE log.registry (
     organization uuid    PRIMARY KEY,
     partition    integer NOT NULL

@@ -1,4 +1,4 @@
--- Results of requests with an idempotency key: a repetition is answered from here.
+-- Results of requests with an idempotency key, returned for repeated requests.
 CREATE TABLE ledger.idempotency_keys (
     partition    integer     NOT NULL,
     organization uuid        NOT NULL,
@@ -13,33 +13,33 @@ CREATE TABLE ledger.idempotency_keys (
 
 CREATE INDEX idempotency_keys_by_end ON ledger.idempotency_keys (expires_at);
 
--- What personal values are sealed by. A destroyed key leaves its row: nothing is ever sealed for that person again.
+-- Keys that seal personal values. A destroyed key keeps its row: nothing is ever sealed for that person again.
 CREATE TABLE ledger.person_keys (
     partition    integer NOT NULL,
     organization uuid    NOT NULL,
     person       uuid    NOT NULL,
     sealing      text    COLLATE "C" NOT NULL,  -- identity, trace
-    wrapped      bytea,                         -- by a master key; NULL once it is destroyed
+    wrapped      bytea,                         -- by a master key; NULL if destroyed
     PRIMARY KEY (partition, organization, person, sealing)
 );
 
--- Keys of the service itself: for guards, links, cursors. Wrapped by a master key too.
+-- The service's own keys: for constraints, links, cursors. Also wrapped by a master key.
 CREATE TABLE ledger.purpose_keys (
     purpose text  COLLATE "C" PRIMARY KEY,
     wrapped bytea NOT NULL
 );
 
--- By what somebody proves who they are: hashes, never the secrets themselves.
+-- Hashes of credentials, never the secrets themselves.
 CREATE TABLE ledger.secrets (
     partition    integer NOT NULL,
     organization uuid    NOT NULL,
-    owner        uuid    NOT NULL,                    -- the session
-    kind         text    COLLATE "C" NOT NULL,        -- session
+    owner        uuid    NOT NULL,                    -- the session, user or API key
+    kind         text    COLLATE "C" NOT NULL,        -- session, password, api_key
     hash         bytea   NOT NULL,
     PRIMARY KEY (partition, organization, owner, kind)
 );
 
--- How far each reactor has made tasks of events, by partition.
+-- The position up to which each reactor has scheduled tasks, by partition.
 CREATE TABLE ledger.cursors (
     partition   integer NOT NULL,
     reactor     text    COLLATE "C" NOT NULL,
@@ -49,7 +49,7 @@ CREATE TABLE ledger.cursors (
     PRIMARY KEY (partition, reactor)
 );
 
--- What is left to be carried out; a task that is done is deleted. Nothing personal and no secrets.
+-- Pending tasks; a task is deleted once it is done. No personal data and no secrets.
 CREATE TABLE ledger.tasks (
     partition    integer     NOT NULL,
     id           uuid        NOT NULL,
@@ -60,7 +60,7 @@ CREATE TABLE ledger.tasks (
     subject      uuid        NOT NULL,
     number       bigint      NOT NULL,
     target       uuid        NOT NULL,
-    due_at       timestamptz NOT NULL,  -- while it is carried out: until when the worker may
+    due_at       timestamptz NOT NULL,  -- while it runs: when the worker's lease ends
     attempts     integer     NOT NULL,
     epoch        bigint      NOT NULL,
     last_error   text,
@@ -73,7 +73,7 @@ CREATE INDEX tasks_by_time ON ledger.tasks (reactor, due_at, rank) WHERE NOT is_
 CREATE INDEX tasks_by_target ON ledger.tasks (partition, reactor, target, rank) WHERE NOT is_dead_lettered;
 CREATE INDEX dead_lettered_tasks ON ledger.tasks (id) WHERE is_dead_lettered;
 
--- Long work that somebody ordered. Nothing personal.
+-- Jobs: long-running work that was requested. No personal data.
 CREATE TABLE ledger.jobs (
     partition    integer     NOT NULL,
     organization uuid        NOT NULL,
@@ -81,15 +81,15 @@ CREATE TABLE ledger.jobs (
     kind         text        COLLATE "C" NOT NULL,
     actor        text        NOT NULL,  -- JSON, ids only
     is_dry_run   boolean     NOT NULL,
-    request_hash bytea       NOT NULL,  -- a keyed hash of the order
+    request_hash bytea       NOT NULL,  -- a keyed hash of the request
     state        text        COLLATE "C" NOT NULL,  -- waiting, running, done, failed
     done         bigint      NOT NULL,
     total        bigint      NOT NULL,
-    counts       text        NOT NULL,  -- JSON: how many parts ended how
+    counts       text        NOT NULL,  -- JSON: number of parts by outcome
     created_at   timestamptz NOT NULL,
     started_at   timestamptz,
     finished_at  timestamptz,
-    due_at       timestamptz NOT NULL,  -- while it runs: until when the node may
+    due_at       timestamptz NOT NULL,  -- while it runs: when the node's lease ends
     attempts     integer     NOT NULL,
     epoch        bigint      NOT NULL,
     failure      text,
@@ -102,7 +102,7 @@ CREATE INDEX open_jobs ON ledger.jobs (partition, organization, created_at, id) 
 CREATE UNIQUE INDEX running_jobs ON ledger.jobs (partition, organization) WHERE state = 'running';
 CREATE INDEX finished_jobs ON ledger.jobs (finished_at) WHERE finished_at IS NOT NULL;
 
--- What a job is done with, until it is finished, and what came of it: sealed.
+-- The input of a job, until it is finished, and its report, both sealed.
 CREATE TABLE ledger.job_payloads (
     partition    integer NOT NULL,
     organization uuid    NOT NULL,
@@ -112,16 +112,16 @@ CREATE TABLE ledger.job_payloads (
     PRIMARY KEY (partition, organization, job, what)
 );
 
--- When a session or a key was last used: to the minute.
+-- When a session or an API key was last used, to the minute.
 CREATE TABLE ledger.credential_activity (
     partition    integer     NOT NULL,
     organization uuid        NOT NULL,
-    owner        uuid        NOT NULL,              -- the session or the key
+    owner        uuid        NOT NULL,              -- the session or the API key
     kind         text        COLLATE "C" NOT NULL,  -- session, api_key
     used_at      timestamptz NOT NULL,
-    home         uuid        NOT NULL,              -- by whom: where their account is
-    person       uuid        NOT NULL,              -- and whose it is
-    trace        bytea,                             -- from which address: sealed under their key
+    home         uuid        NOT NULL,              -- the organization of the user's account
+    person       uuid        NOT NULL,              -- the user
+    trace        bytea,                             -- the client address, sealed under the user's key
     PRIMARY KEY (partition, organization, owner)
 );
 

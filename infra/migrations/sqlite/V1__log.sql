@@ -1,9 +1,9 @@
--- The facts. A stream is a chain: each event names the one before it, `ends` names the last. Nothing here is a
--- random index that grows with the log, so that a batch touches few pages (docs/adr/0003).
+-- The events. A stream is a linked list: each event refers to the previous one, `ends` to the last. No index with
+-- random keys grows with the log, so that a batch touches few pages (docs/adr/0003).
 CREATE TABLE events (
     offset       INTEGER PRIMARY KEY,
     stream       INTEGER NOT NULL,  -- the offset of the stream's first event
-    previous     INTEGER NOT NULL,  -- the offset of the stream's event before this one, 0 if there is none
+    previous     INTEGER NOT NULL,  -- the offset of the stream's previous event, 0 if there is none
     version      INTEGER NOT NULL,
     recorded_at  INTEGER NOT NULL,  -- microseconds since 1970
     event_id     BLOB NOT NULL,
@@ -18,18 +18,18 @@ CREATE TABLE events (
 CREATE TABLE streams (
     organization BLOB NOT NULL,
     name         TEXT NOT NULL,
-    first        INTEGER NOT NULL,  -- the offset of its first event: the stream's number
+    first        INTEGER NOT NULL,  -- the offset of its first event, which identifies the stream
     PRIMARY KEY (organization, name)
 ) STRICT, WITHOUT ROWID;
 
--- Where each stream ends: what every append changes, and nothing else, so that many fit on a page.
+-- The last event of each stream: only what every append changes, so that many rows fit on a page.
 CREATE TABLE ends (
     stream  INTEGER PRIMARY KEY,
     last    INTEGER NOT NULL,
     version INTEGER NOT NULL
 ) STRICT;
 
--- Every 64th event of a stream, so that its middle is found without walking the whole chain.
+-- Every 64th event of a stream, so that its middle is found without following the whole chain.
 CREATE TABLE marks (
     stream  INTEGER NOT NULL,
     version INTEGER NOT NULL,

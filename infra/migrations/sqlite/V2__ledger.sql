@@ -1,4 +1,4 @@
--- Results of requests with an idempotency key: a repetition is answered from here.
+-- Results of requests with an idempotency key, returned for repeated requests.
 CREATE TABLE ledger_idempotency_keys (
     organization BLOB NOT NULL,
     scope        TEXT NOT NULL,
@@ -12,31 +12,31 @@ CREATE TABLE ledger_idempotency_keys (
 
 CREATE INDEX ledger_idempotency_keys_by_end ON ledger_idempotency_keys (expires_at);
 
--- What personal values are sealed by. A destroyed key leaves its row: nothing is ever sealed for that person again.
+-- Keys that seal personal values. A destroyed key keeps its row: nothing is ever sealed for that person again.
 CREATE TABLE ledger_person_keys (
     organization BLOB NOT NULL,
     person       BLOB NOT NULL,
     sealing      TEXT NOT NULL,  -- identity, trace
-    wrapped      BLOB,           -- by a master key; NULL once it is destroyed
+    wrapped      BLOB,           -- by a master key; NULL if destroyed
     PRIMARY KEY (organization, person, sealing)
 ) STRICT, WITHOUT ROWID;
 
--- Keys of the service itself: for guards, links, cursors. Wrapped by a master key too.
+-- The service's own keys: for constraints, links, cursors. Also wrapped by a master key.
 CREATE TABLE ledger_purpose_keys (
     purpose TEXT NOT NULL PRIMARY KEY,
     wrapped BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- By what somebody proves who they are: hashes, never the secrets themselves.
+-- Hashes of credentials, never the secrets themselves.
 CREATE TABLE ledger_secrets (
     organization BLOB NOT NULL,
-    owner        BLOB NOT NULL,  -- the session
-    kind         TEXT NOT NULL,  -- session
+    owner        BLOB NOT NULL,  -- the session, user or API key
+    kind         TEXT NOT NULL,  -- session, password, api_key
     hash         BLOB NOT NULL,
     PRIMARY KEY (organization, owner, kind)
 ) STRICT, WITHOUT ROWID;
 
--- How far each reactor has made tasks of events.
+-- The position up to which each reactor has scheduled tasks.
 CREATE TABLE ledger_cursors (
     reactor     TEXT NOT NULL PRIMARY KEY,
     incarnation BLOB NOT NULL,
@@ -44,7 +44,7 @@ CREATE TABLE ledger_cursors (
     event_id    BLOB NOT NULL  -- nil at the start
 ) STRICT, WITHOUT ROWID;
 
--- What is left to be carried out; a task that is done is deleted. Nothing personal and no secrets.
+-- Pending tasks; a task is deleted once it is done. No personal data and no secrets.
 CREATE TABLE ledger_tasks (
     rank         INTEGER PRIMARY KEY AUTOINCREMENT,  -- in the order of their events
     id           BLOB NOT NULL UNIQUE,
@@ -54,7 +54,7 @@ CREATE TABLE ledger_tasks (
     subject      BLOB NOT NULL,
     number       INTEGER NOT NULL,
     target       BLOB NOT NULL,
-    due_at       INTEGER NOT NULL,  -- microseconds since 1970; while it is carried out: until when the worker may
+    due_at       INTEGER NOT NULL,  -- microseconds since 1970; while it runs: when the worker's lease ends
     attempts     INTEGER NOT NULL,
     epoch        INTEGER NOT NULL,
     last_error   TEXT,
@@ -65,22 +65,22 @@ CREATE INDEX ledger_tasks_by_time ON ledger_tasks (reactor, due_at, rank) WHERE 
 CREATE INDEX ledger_tasks_by_target ON ledger_tasks (reactor, target, rank) WHERE is_dead_lettered = 0;
 CREATE INDEX ledger_dead_lettered_tasks ON ledger_tasks (id) WHERE is_dead_lettered = 1;
 
--- Long work that somebody ordered. Nothing personal.
+-- Jobs: long-running work that was requested. No personal data.
 CREATE TABLE ledger_jobs (
     id           BLOB    NOT NULL PRIMARY KEY,
     organization BLOB    NOT NULL,
     kind         TEXT    NOT NULL,
     actor        TEXT    NOT NULL,  -- JSON, ids only
     is_dry_run   INTEGER NOT NULL,
-    request_hash BLOB    NOT NULL,  -- a keyed hash of the order
+    request_hash BLOB    NOT NULL,  -- a keyed hash of the request
     state        TEXT    NOT NULL,  -- waiting, running, done, failed
     done         INTEGER NOT NULL,
     total        INTEGER NOT NULL,
-    counts       TEXT    NOT NULL,  -- JSON: how many parts ended how
-    created_at   INTEGER NOT NULL,  -- microseconds since 1970, as all times
+    counts       TEXT    NOT NULL,  -- JSON: number of parts by outcome
+    created_at   INTEGER NOT NULL,  -- microseconds since 1970, like all times
     started_at   INTEGER,
     finished_at  INTEGER,
-    due_at       INTEGER NOT NULL,  -- while it runs: until when the node may
+    due_at       INTEGER NOT NULL,  -- while it runs: when the node's lease ends
     attempts     INTEGER NOT NULL,
     epoch        INTEGER NOT NULL,
     failure      TEXT
@@ -91,7 +91,7 @@ CREATE INDEX ledger_open_jobs ON ledger_jobs (organization, created_at, id) WHER
 CREATE UNIQUE INDEX ledger_running_jobs ON ledger_jobs (organization) WHERE state = 'running';
 CREATE INDEX ledger_finished_jobs ON ledger_jobs (finished_at) WHERE finished_at IS NOT NULL;
 
--- What a job is done with, until it is finished, and what came of it: sealed.
+-- The input of a job, until it is finished, and its report, both sealed.
 CREATE TABLE ledger_job_payloads (
     job   BLOB NOT NULL,
     what  TEXT NOT NULL,  -- input, report
@@ -99,15 +99,15 @@ CREATE TABLE ledger_job_payloads (
     PRIMARY KEY (job, what)
 ) STRICT;
 
--- When a session or a key was last used: to the minute.
+-- When a session or an API key was last used, to the minute.
 CREATE TABLE ledger_credential_activity (
     organization BLOB    NOT NULL,
-    owner        BLOB    NOT NULL,  -- the session or the key
+    owner        BLOB    NOT NULL,  -- the session or the API key
     kind         TEXT    NOT NULL,  -- session, api_key
     used_at      INTEGER NOT NULL,
-    home         BLOB    NOT NULL,  -- by whom: where their account is
-    person       BLOB    NOT NULL,  -- and whose it is
-    trace        BLOB,              -- from which address: sealed under their key
+    home         BLOB    NOT NULL,  -- the organization of the user's account
+    person       BLOB    NOT NULL,  -- the user
+    trace        BLOB,              -- the client address, sealed under the user's key
     PRIMARY KEY (organization, owner)
 ) STRICT, WITHOUT ROWID;
 

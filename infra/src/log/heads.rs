@@ -1,9 +1,9 @@
-//! The heads of the partitions as this node knows them, and the wake-ups of those who wait for more.
+//! The heads of the partitions as known to this node, with wake-ups for subscribers.
 
 use porttask_runtime::log::{Offset, PartitionId};
 use tokio::sync::watch;
 
-/// One watch per partition. Offsets only rise.
+/// One watch channel per partition. Offsets only increase.
 pub(super) struct Heads {
     partitions: Vec<watch::Sender<Offset>>,
 }
@@ -14,7 +14,7 @@ impl Heads {
         Self { partitions: (0..partitions).map(|_| watch::Sender::new(Offset::START)).collect() }
     }
 
-    /// Tells whoever waits that the partition reaches up to `offset`; no news wakes nobody.
+    /// Raises the head of a partition to `offset` and wakes its subscribers, unless it is known already.
     pub(super) fn publish(&self, partition: PartitionId, offset: Offset) {
         if let Some(head) = self.partitions.get(usize::from(partition.0)) {
             head.send_if_modified(|known| {
@@ -29,7 +29,7 @@ impl Heads {
         self.partitions.get(usize::from(partition.0)).map(watch::Sender::subscribe)
     }
 
-    /// Whether anybody waits, so that polling is of use.
+    /// Whether there are subscribers, so that polling is useful.
     pub(super) fn has_subscribers(&self) -> bool {
         self.partitions.iter().any(|head| head.receiver_count() > 0)
     }

@@ -1,7 +1,7 @@
-//! What a node remembers of a partition between two batches, so that a batch need not ask how far its streams have come.
+//! A node's cache of stream states of a partition, so that a batch need not query the versions of its streams.
 //!
-//! The memory is never believed by itself: under the partition's lock the next batch reads the event at the remembered
-//! head, which must be the same, and all events after it, which are those of other nodes.
+//! The cache is never trusted by itself: under the partition's lock, the next batch reads the event at the cached head,
+//! which must be the same, and all events after it, which other nodes have written.
 
 use hashbrown::{HashMap, HashSet};
 use porttask_runtime::log::{
@@ -9,21 +9,22 @@ use porttask_runtime::log::{
     admission::{StreamState, Writes, WrittenEvent},
 };
 
-/// The most streams that are remembered per partition; beyond, the memory starts anew.
+/// Maximum number of cached streams per partition; beyond that, the cache is cleared.
 const MAX_STREAMS: usize = 100_000;
 
-/// What of a batch stands in a partition. A batch is for organizations of one partition, and perhaps for the platform.
+/// The part of a batch that belongs to a partition. A batch is for organizations of one partition, and may also touch
+/// the platform.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Residents {
-    /// The batch is for partition 0, where the platform lives, alone or with others.
+    /// Everything: the batch is for partition 0, the platform's.
     All,
-    /// The batch's organizations.
+    /// The batch's organizations, without the platform.
     Organizations,
-    /// The platform, beside organizations of another partition.
+    /// Only the platform: the organizations belong to another partition.
     Platform,
 }
 
-/// The memory of one partition.
+/// The cache of one partition.
 pub(super) struct Memory {
     partition: PartitionId,
     residents: Residents,
@@ -33,13 +34,13 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// The memory of the partition that a batch is for.
+    /// The cache of a writer's own partition.
     pub(super) fn own(partition: PartitionId) -> Self {
         let is_platform = partition == PartitionId::PLATFORM;
         Self::empty(partition, if is_platform { Residents::All } else { Residents::Organizations })
     }
 
-    /// The memory of the platform's partition, for batches that are for another and touch it.
+    /// The cache of the platform's partition, for batches of another partition that touch the platform.
     pub(super) fn platform() -> Self {
         Self::empty(PartitionId::PLATFORM, Residents::Platform)
     }
@@ -52,7 +53,7 @@ impl Memory {
         self.partition
     }
 
-    /// Whether what belongs to `organization` stands in this partition.
+    /// Whether the data of `organization` is in this partition.
     pub(super) fn is_home_of(&self, organization: OrganizationId) -> bool {
         match self.residents {
             Residents::All => true,
@@ -73,13 +74,13 @@ impl Memory {
         self.firsts.contains_key(stream)
     }
 
-    /// Forgets everything.
+    /// Clears the cache.
     pub(super) fn forget(&mut self) {
         *self = Self::empty(self.partition, self.residents);
     }
 
-    /// Takes in the remembered head, as it was found, and the events after it. `false` if the head is another or there
-    /// are so many that some may be missing.
+    /// Applies the event found at the cached head and the events after it. `false` if the head is a different event, or
+    /// there are so many events that some may be missing.
     pub(super) fn catch_up(&mut self, news: impl Iterator<Item = (Head, Offset, Version)>, at_most: usize) -> bool {
         let mut news = news.peekable();
         if let Some(known) = self.head.filter(|head| head.position.offset > Offset::START)
@@ -101,7 +102,7 @@ impl Memory {
         count < at_most
     }
 
-    /// Makes room, between two batches: what a batch builds on must not be forgotten during it.
+    /// Evicts between two batches: a batch relies on the cache while it runs.
     pub(super) fn trim(&mut self) {
         if self.firsts.len() > MAX_STREAMS {
             self.firsts.clear();
@@ -109,7 +110,7 @@ impl Memory {
         }
     }
 
-    /// Takes in streams that were asked for and found.
+    /// Adds streams that were looked up.
     pub(super) fn learn(&mut self, found: impl Iterator<Item = (StreamId, StreamState)>) {
         for (stream, state) in found {
             self.lasts.insert(state.first, (state.last, state.version));
@@ -117,7 +118,7 @@ impl Memory {
         }
     }
 
-    /// Those of `streams` that exist in this partition.
+    /// Those of `streams` that are cached.
     pub(super) fn known<'a>(
         &'a self,
         streams: &'a HashSet<StreamId>,
@@ -125,14 +126,14 @@ impl Memory {
         streams.iter().filter_map(|stream| Some((stream.clone(), self.state(stream)?)))
     }
 
-    /// How far a stream has come, if it is remembered.
+    /// The state of a stream, if it is cached.
     pub(super) fn state(&self, stream: &StreamId) -> Option<StreamState> {
         let first = *self.firsts.get(stream)?;
         let (last, version) = *self.lasts.get(&first)?;
         Some(StreamState { first, last, version })
     }
 
-    /// Takes in what was written and committed.
+    /// Applies what was written.
     pub(super) fn advance(&mut self, writes: &Writes) {
         for WrittenEvent { event, first, .. } in &writes.events {
             if event.position.partition != self.partition {
@@ -164,7 +165,7 @@ mod tests {
         StreamId::new(OrganizationId(Uuid::from_u128(7)), "user-1").unwrap()
     }
 
-    /// A memory that has seen two events, the second being the first of a stream.
+    /// A cache that has seen two events, the second being the first of a stream.
     fn memory() -> Memory {
         let mut memory = Memory::own(PartitionId(1));
         assert!(memory.catch_up([(head(2, 22), Offset(2), Version(1))].into_iter(), 10));

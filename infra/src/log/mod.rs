@@ -1,7 +1,7 @@
 //! The engines of the event log.
 //!
-//! Both share the [queue](queue) in which appends wait, and the rules of `porttask_runtime::log::admission`; each owns only
-//! how the batch is locked, read and written.
+//! Both share the [queue](queue) of appends and the rules of `porttask_runtime::log::admission`; each owns only how a
+//! batch is locked, read and written.
 
 mod heads;
 mod memory;
@@ -15,19 +15,19 @@ use std::{path::PathBuf, sync::Arc};
 
 pub use queue::QueueLimits;
 
-/// Where the log is kept.
+/// Where the log is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Storage {
-    /// Embedded, in a folder.
+    /// Embedded, in a directory.
     Sqlite(PathBuf),
     /// On a PostgreSQL server, by its URL.
     Postgres(String),
 }
 
-/// Opens the log and its ledger, creating or migrating them if need be.
+/// Opens the log and its ledger, creating or migrating them as needed.
 ///
 /// # Errors
-/// If the store cannot be reached or used; the message names the remedy.
+/// If the store cannot be reached or used; the message says what to do.
 pub async fn open(storage: &Storage) -> Result<Arc<dyn Database>, LogError> {
     Ok(match storage {
         Storage::Sqlite(directory) => sqlite::SqliteLog::open(sqlite::SqliteOptions::new(directory)).await?,

@@ -1,13 +1,13 @@
-//! A page of events as it is read: few allocations, and an end when it is large enough.
+//! A page of events being read: few allocations, and a size limit.
 
 use std::collections::HashSet;
 
 use bytes::{Bytes, BytesMut};
 use porttask_runtime::log::{EventType, InvalidName, RecordedEvent};
 
-/// The bytes of data and meta after which a page ends early.
+/// Size of data and meta at which a page ends early, in bytes.
 const PAGE_BYTES: usize = 16 << 20;
-/// Data and meta of neighbours share blocks of this size, so that an event that is kept keeps little else in memory.
+/// Data and meta of adjacent events share blocks of this size, so that a retained event pins little other memory.
 const BLOCK_BYTES: usize = 64 << 10;
 
 #[derive(Default)]
@@ -46,7 +46,7 @@ impl Page {
         self.block.split().freeze()
     }
 
-    /// The type by this name; there are few different ones.
+    /// The interned event type with this name.
     pub(super) fn event_type(&mut self, name: &str) -> Result<EventType, InvalidName> {
         if let Some(known) = self.types.get(name) {
             return Ok(known.clone());

@@ -1,4 +1,4 @@
-//! Where appends wait for their partition, bounded in number and bytes.
+//! The queue of appends of a partition, bounded in number and bytes.
 
 use std::{
     sync::Arc,
@@ -11,12 +11,12 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
 };
 
-/// What may wait for one partition at a time; more is refused as overload.
+/// Limits of the queue of a partition; appends beyond them are rejected as overload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLimits {
-    /// The number of appends.
+    /// Maximum number of appends.
     pub appends: usize,
-    /// The bytes of their events.
+    /// Maximum size of the appends, in bytes.
     pub bytes: usize,
 }
 
@@ -26,18 +26,18 @@ impl Default for QueueLimits {
     }
 }
 
-/// The most appends of one batch.
+/// Maximum number of appends per batch.
 const MAX_BATCH: usize = 1024;
-/// So many are answered by the writer itself.
+/// Up to this many callers are answered by the writer itself.
 const FEW: usize = 8;
 /// A batch is complete when it has not grown for this long.
 const GATHERING_PAUSE: Duration = Duration::from_micros(50);
-/// How long a thread without a runtime looks for the next batch before it sleeps: waking it takes about as long.
+/// How long a thread without a runtime spins for the next batch before it sleeps: waking it takes about as long.
 const LINGERING: Duration = Duration::from_micros(100);
-/// What each event, expected version and constraint costs in memory beyond data and meta, roughly.
+/// Approximate memory overhead of each event, expected version and constraint beyond data and meta.
 const PART_OVERHEAD_BYTES: usize = 512;
 
-/// An append that waits, and where its answer goes.
+/// A queued append with the channel for its answer.
 pub(super) struct Job {
     pub(super) append: Append,
     answer: oneshot::Sender<Result<Appended, AppendError>>,
@@ -45,13 +45,13 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Answers the caller, who may have gone.
+    /// Answers the caller, who may have gone away.
     pub(super) fn answer(self, answer: Result<Appended, AppendError>) {
         _ = self.answer.send(answer);
     }
 }
 
-/// Answers all callers of a batch. Many are answered on their own runtime, where waking them is cheaper than from here.
+/// Answers all callers of a batch. Many are answered on their own runtime, where waking them is cheaper.
 pub(super) fn answer_all(callers: &Handle, batch: Vec<Job>, answers: Vec<Result<Appended, AppendError>>) {
     let are_few = batch.len() <= FEW;
     let answer = move || batch.into_iter().zip(answers).for_each(|(job, answer)| job.answer(answer));
@@ -72,7 +72,7 @@ pub(super) struct Queue {
 /// The writer's end of a queue.
 pub(super) struct Waiting {
     jobs: mpsc::Receiver<Job>,
-    /// Those who did not fit into the batch that was gathered.
+    /// Appends that did not fit into the last batch.
     held: Vec<Job>,
     /// The size of the last batch.
     last: usize,
@@ -95,13 +95,13 @@ impl Queue {
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| AppendError::Overloaded)?;
         let (answer, answered) = oneshot::channel();
         self.jobs.try_send(Job { append, answer, _room: room }).map_err(|_| AppendError::Overloaded)?;
-        // A writer that dropped the job without an answer has died in the middle of it.
+        // A writer that dropped the job without an answer has crashed while writing.
         answered.await.unwrap_or(Err(AppendError::OutcomeUnknown))
     }
 }
 
 impl Waiting {
-    /// Everything that waits, as soon as something does; `None` when the log is closed.
+    /// All queued appends, waiting for the first one; `None` when the log is closed.
     pub(super) async fn next_batch(&mut self) -> Option<Vec<Job>> {
         let mut batch = std::mem::take(&mut self.held);
         if batch.is_empty() {
@@ -124,8 +124,8 @@ impl Waiting {
         (!batch.is_empty()).then_some(batch)
     }
 
-    /// Those who came since a batch was begun that has grown to `size`; `None` when it is complete. For a thread without
-    /// a runtime, which has nothing else to do.
+    /// The appends that arrived since a batch of now `size` was started; `None` when it is complete. For a thread
+    /// without a runtime, which has nothing else to do.
     pub(super) fn blocking_more(&mut self, size: usize) -> Option<Vec<Job>> {
         let mut gathering = Gathering::default();
         let mut more = Vec::new();
@@ -147,7 +147,7 @@ impl Waiting {
         None
     }
 
-    /// Adds to a batch those who came since it was begun and fit into it.
+    /// Adds to a batch the appends that arrived since it was started and fit into it.
     pub(super) async fn gather(&mut self, batch: &mut Vec<Job>, fits: impl Fn(&Append) -> bool) {
         let mut gathering = Gathering::default();
         self.take(batch, &fits);
@@ -172,8 +172,8 @@ impl Waiting {
     }
 }
 
-/// Waiting for the callers of the last batch, who were all answered a moment ago and mostly come back together: without
-/// it, the first few of them would make a small batch of their own each time. A lone caller is never waited for.
+/// Waits for the callers of the last batch, who were all answered a moment ago and tend to return together: otherwise
+/// the first few of them would form a small batch of their own each time. Never delays a lone caller.
 #[derive(Default)]
 struct Gathering {
     size: usize,

@@ -1,6 +1,6 @@
-//! Mails in a folder, for whoever has no mail server: each a whole message that mail programs open.
+//! Writes emails to a folder, for installations without a mail server: each is a complete message file.
 //!
-//! They hold names, addresses and links that let people in: only the service's own account can read them.
+//! They contain names, addresses and links that grant access, so only the service's own account can read them.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -21,12 +21,12 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder if need be.
+    /// Creates the folder if it is missing.
     ///
     /// # Errors
-    /// If that is not possible.
+    /// If that fails.
     pub(super) fn open(path: PathBuf, sender: Sender) -> Result<Self, UnusableMail> {
-        make(&path).map_err(|error| UnusableMail(format!("no mail can be left in {}: {error}", path.display())))?;
+        make(&path).map_err(|error| UnusableMail(format!("cannot write emails to {}: {error}", path.display())))?;
         Ok(Self { path, sender })
     }
 }
@@ -37,7 +37,7 @@ impl MailTransport for Folder {
         let message = self.sender.message(mail)?.formatted();
         let (path, id) = (self.path.clone(), mail.id);
         let left = tokio::task::spawn_blocking(move || leave(&path, id, &message)).await;
-        let failed = |error: &dyn std::fmt::Display| MailError::Temporary(format!("the folder for mail: {error}"));
+        let failed = |error: &dyn std::fmt::Display| MailError::Temporary(format!("cannot write the email: {error}"));
         left.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
     }
 }
@@ -46,7 +46,7 @@ fn make(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Under its own name at once or not at all; the same mail again takes the place of the first.
+/// Writes the message atomically; a retry overwrites the earlier file.
 fn leave(folder: &Path, id: Uuid, message: &[u8]) -> io::Result<()> {
     make(folder)?;
     let unfinished = folder.join(format!(".{}.unfinished", Uuid::now_v7()));

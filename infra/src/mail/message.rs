@@ -1,4 +1,4 @@
-//! A mail as RFC 5322 has it. Names and subjects are encoded, never pasted: no text becomes a header of its own.
+//! An email as an RFC 5322 message. Names and subjects are encoded, never pasted, which prevents header injection.
 
 use lettre::{
     Address, Message,
@@ -11,40 +11,40 @@ use porttask_runtime::ports::mail::{Mail, MailError};
 
 use super::UnusableMail;
 
-/// Who mails are from.
+/// The sender of all emails.
 pub(super) struct Sender(Mailbox);
 
 impl Sender {
     /// # Errors
-    /// If it is no address.
+    /// If it is not an email address.
     pub(super) fn new(text: &str) -> Result<Self, UnusableMail> {
         let from = on_one_line(text).trim().parse::<Mailbox>();
         let from = from.map_err(|error| {
-            UnusableMail(format!("{text:?} is no sender: {error}; write PortTask <no-reply@example.com>"))
+            UnusableMail(format!("invalid sender {text:?}: {error}; expected e.g. PortTask <no-reply@example.com>"))
         })?;
         Ok(Self(from))
     }
 
-    /// The domain of their address.
+    /// The domain of the sender's address.
     pub(super) fn domain(&self) -> &str {
         self.0.email.domain()
     }
 
-    /// The message of a mail.
+    /// The message for an email.
     ///
     /// # Errors
-    /// If nothing can be sent to its address.
+    /// If its recipient's address is invalid.
     pub(super) fn message(&self, mail: &Mail) -> Result<Message, MailError> {
         let Mail { id, to_name, to_address, subject, text, html } = mail;
-        let no_address = || MailError::Permanent("no mail can be sent to the address".to_owned());
+        let no_address = || MailError::Permanent("the recipient's email address is invalid".to_owned());
         let (local, domain) = to_address.rsplit_once('@').ok_or_else(no_address)?;
         let to = Address::new(local, domain).map_err(|_| no_address())?;
-        // Programs show the last of them that they can. The same mail again is the same to the byte.
+        // Clients show the last part that they support. A fixed boundary makes retries byte-identical.
         let forms = MultiPart::builder().kind(MultiPartKind::Alternative).boundary(id.to_string()).build();
         let forms =
             forms.singlepart(part(text, ContentType::TEXT_PLAIN)).singlepart(part(html, ContentType::TEXT_HTML));
         let name = Some(on_one_line(to_name)).filter(|name| !name.is_empty());
-        // RFC 3834: so that out-of-office notes do not come back.
+        // RFC 3834: suppresses out-of-office replies.
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
         Message::builder()
             .message_id(Some(format!("<{id}@{}>", self.domain())))
@@ -54,7 +54,7 @@ impl Sender {
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
             .header(MIME_VERSION_1_0)
             .multipart(forms)
-            .map_err(|error| MailError::Permanent(format!("it makes no message: {error}")))
+            .map_err(|error| MailError::Permanent(format!("the message cannot be built: {error}")))
     }
 }
 
@@ -62,9 +62,9 @@ fn part(text: &str, content_type: ContentType) -> SinglePart {
     SinglePart::builder().header(content_type).body(body(text))
 }
 
-/// As it is, if that is allowed: so that links can be read also by whoever opens the file. Otherwise encoded.
+/// Unencoded if that is allowed, so that links are readable in the raw file; otherwise encoded.
 fn body(text: &str) -> Body {
-    /// The longest line (RFC 5322).
+    /// Maximum line length (RFC 5322).
     const LONGEST: usize = 998;
     let is_in_order = |character: &char| !character.is_control() || matches!(character, '\n' | '\t');
     let text: String = text.chars().filter(is_in_order).collect();
@@ -75,7 +75,7 @@ fn body(text: &str) -> Body {
     }
 }
 
-/// Without control characters, which no header can hold.
+/// Replaces control characters, which headers must not contain.
 fn on_one_line(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }

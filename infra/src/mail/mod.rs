@@ -1,10 +1,10 @@
-//! Ways for mail to leave: to a server by SMTP, or into a folder where no server is configured.
+//! Email transports: SMTP, or a folder if no server is configured.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `message.rs` | a mail as the standards have it |
-//! | `smtp.rs` | handing mails to a server |
-//! | `folder.rs` | leaving mails in a folder |
+//! | `message.rs` | an email as an RFC 5322 message |
+//! | `smtp.rs` | sends emails by SMTP |
+//! | `folder.rs` | writes emails to a folder |
 
 mod folder;
 mod message;
@@ -15,26 +15,26 @@ use std::{path::PathBuf, sync::Arc};
 
 use self::{folder::Folder, message::Sender, smtp::Smtp};
 
-/// How mail leaves.
+/// Settings of the email transport.
 #[derive(Clone)]
 pub struct MailSettings {
     /// The server: `smtps://user:password@host` or `smtp://user:password@host?tls=required`.
     pub smtp_url: Option<String>,
-    /// Who mails are from: an address, or a name and an address in angle brackets.
+    /// The sender: an email address, or a name and an address in angle brackets.
     pub from: String,
-    /// Where mails are left if there is no server.
+    /// The folder to which emails are written if there is no server.
     pub folder: PathBuf,
 }
 
-/// Why no mail could ever leave this way. No secret is in it.
+/// Why the settings are unusable. Contains no secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UnusableMail(String);
 
-/// Opens the way that is configured. A server is not asked yet whether it is there.
+/// Opens the configured transport. Does not connect to the server yet.
 ///
 /// # Errors
-/// If a setting has no meaning, or the folder cannot be made.
+/// If a setting is invalid, or the folder cannot be created.
 pub fn open(settings: &MailSettings) -> Result<Arc<dyn MailTransport>, UnusableMail> {
     let sender = Sender::new(&settings.from)?;
     Ok(match &settings.smtp_url {

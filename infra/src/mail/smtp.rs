@@ -1,4 +1,4 @@
-//! Handing mails to a server.
+//! Sends emails by SMTP.
 
 use std::{error::Error, time::Duration};
 
@@ -11,12 +11,12 @@ use porttask_runtime::ports::mail::{Mail, MailError, MailTransport};
 
 use super::{UnusableMail, message::Sender};
 
-/// How long the server may take for each answer.
+/// Timeout of each reply of the server.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// How the text of an answer begins that refuses the address or the mail itself (RFC 3463): the address, the mailbox, the
-/// content. All other refusals are about us, our server or its rules, and somebody may repair them.
+/// Prefixes of enhanced status codes (RFC 3463) that reject the email itself: address, mailbox, content. All other
+/// rejections concern the sender, the server or its policy, and may be resolved.
 const REFUSES_THE_MAIL: [&str; 3] = ["5.1.", "5.2.", "5.6."];
-/// The code of an answer that refuses an address, where the server says no more than that.
+/// Reply codes that reject an address, if the server sends no enhanced status code.
 const NO_SUCH_MAILBOX: [u16; 3] = [550, 551, 553];
 
 pub(super) struct Smtp {
@@ -26,17 +26,17 @@ pub(super) struct Smtp {
 
 impl Smtp {
     /// # Errors
-    /// If the URL has no meaning, or would send a password that others can read.
+    /// If the URL is invalid, or would send a password unencrypted.
     pub(super) fn open(url: &str, sender: Sender) -> Result<Self, UnusableMail> {
-        const FORM: &str = "write smtps://user:password@host or smtp://user:password@host?tls=required, \
-                            with %-escapes for what is special in user and password";
+        const FORM: &str = "expected smtps://user:password@host:port or smtp://user:password@host:port?tls=required, \
+                            with special characters in user and password percent-encoded";
         if sends_an_open_password(url) {
-            let remedy = "begin with smtps://, or end with ?tls=required";
+            let remedy = "use smtps://, or append ?tls=required";
             return Err(UnusableMail(format!("the SMTP URL would send its password unencrypted: {remedy}")));
         }
-        // What is wrong is said without the URL, in which there may be a password.
+        // The message omits the URL, which may contain a password.
         let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .map_err(|_| UnusableMail(format!("the SMTP URL has no meaning: {FORM}")))?;
+            .map_err(|_| UnusableMail(format!("invalid SMTP URL: {FORM}")))?;
         let server = match has_a_name_for_us(url) {
             true => builder,
             false => builder.hello_name(ClientId::Domain(sender.domain().to_owned())),
@@ -56,7 +56,7 @@ impl MailTransport for Smtp {
     }
 }
 
-/// Whether it may go later.
+/// Classifies an error as temporary or permanent.
 fn judged(error: &smtp::Error, mail: &Mail) -> MailError {
     let told = told(error);
     let refuses_the_mail = || match enhanced(&told) {
@@ -70,7 +70,7 @@ fn judged(error: &smtp::Error, mail: &Mail) -> MailError {
     }
 }
 
-/// The enhanced status in an answer, as in `5.1.1`.
+/// The enhanced status code in a reply, such as `5.1.1`.
 fn enhanced(told: &str) -> Option<&str> {
     told.split([' ', ':', '(', ')', ',']).find(|word| {
         let mut parts = word.split('.');
@@ -80,7 +80,7 @@ fn enhanced(told: &str) -> Option<&str> {
     })
 }
 
-/// The error and what it was caused by.
+/// The error with all its sources.
 fn told(error: &smtp::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -94,7 +94,7 @@ fn told(error: &smtp::Error) -> String {
     text
 }
 
-/// A password for another machine, on a way that others can read or can make readable.
+/// Whether a password would be sent to another host unencrypted, or with encryption that an attacker can disable.
 fn sends_an_open_password(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("smtp://") else { return false };
     let (authority, query) = rest.split_once(['/', '?']).unwrap_or((rest, ""));
@@ -105,7 +105,7 @@ fn sends_an_open_password(url: &str) -> bool {
     !is_here && !query.split(['?', '&']).any(|part| part == "tls=required")
 }
 
-/// Whether the URL says as what we introduce ourselves.
+/// Whether the URL gives the name for EHLO.
 fn has_a_name_for_us(url: &str) -> bool {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let rest = rest.split('?').next().unwrap_or_default();
@@ -137,11 +137,11 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_url_is_said_without_its_password() {
         for (bad, expected) in [
-            ("bob:hunter2@mail.example", "has no meaning"),
-            ("http://bob:hunter2@mail.example", "has no meaning"),
-            ("smtps://bob:hunter2@", "has no meaning"),
-            ("smtps://bob:hun#ter2@mail.example:x", "has no meaning"),
-            ("smtp://bob:hunter2@localhost?tls=hunter2", "has no meaning"),
+            ("bob:hunter2@mail.example", "invalid SMTP URL"),
+            ("http://bob:hunter2@mail.example", "invalid SMTP URL"),
+            ("smtps://bob:hunter2@", "invalid SMTP URL"),
+            ("smtps://bob:hun#ter2@mail.example:x", "invalid SMTP URL"),
+            ("smtp://bob:hunter2@localhost?tls=hunter2", "invalid SMTP URL"),
             ("smtp://bob:hunter2@mail.example", "password unencrypted"),
             ("smtp://bob:hunter2@mail.example?tls=opportunistic", "password unencrypted"),
             ("smtp://bob:hunter2@localhost.evil.example", "password unencrypted"),

@@ -1,10 +1,10 @@
-//! The tables of the read models, on both engines.
+//! The tables of the read models, for both engines.
 //!
 //! | file | what it owns |
 //! |---|---|
 //! | `sql.rs` | statements from a table's definition, for both dialects |
-//! | `sqlite.rs` | a file of its own beside the embedded log |
-//! | `postgres.rs` | the schema `views` of the log's database |
+//! | `sqlite/` | a separate file beside the embedded log |
+//! | `postgres/` | the schema `views` of the log's database |
 
 pub mod postgres;
 mod sql;
@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use crate::log::Storage;
 
-/// Opens the tables of the read models of a log that is open.
+/// Opens the tables of the read models of an open log.
 ///
 /// # Errors
-/// If they cannot be reached or made.
+/// If they cannot be reached or created.
 pub async fn open(storage: &Storage) -> Result<Arc<dyn ViewStore>, ViewError> {
     Ok(match storage {
         Storage::Sqlite(directory) => sqlite::SqliteViews::open(directory)?,

@@ -1,26 +1,26 @@
-//! Statements from the definition of a table. Both dialects understand `$1` and `ON CONFLICT`; they differ in types.
+//! Generates SQL from table definitions. Both dialects support `$1` and `ON CONFLICT`; they differ in types.
 
 use porttask_projections::{Column, Index, Kind, Value};
 use porttask_runtime::views::{Condition, Direction, Query, View, ViewError, Words};
 use std::collections::BTreeSet;
 
-/// What the engines call things.
+/// The differences between the engines.
 pub(super) struct Dialect {
-    /// Before the name of every table.
+    /// Prefix of every table name.
     pub(super) schema: &'static str,
-    /// After the columns of every table.
+    /// Suffix of every `CREATE TABLE`.
     pub(super) table_options: &'static str,
     pub(super) searched_table_options: &'static str,
     pub(super) kind: fn(Kind) -> &'static str,
-    /// After the name of a table from which rows are selected.
+    /// Suffix of the table name in `SELECT … FROM`.
     pub(super) found_by: &'static str,
-    /// Whether only the numbers of rows are sorted, and the rest of those that are left is read then.
+    /// Whether to sort only row numbers first, and read the other columns of the remaining rows afterwards.
     pub(super) sorts_numbers: bool,
-    /// Whether rows with one of several values are best found value by value, and merged in their order.
+    /// Whether `OneOf` is best evaluated value by value, merging the rows in sort order.
     pub(super) merges: bool,
 }
 
-/// Conditions that a row's text has certain words, each with its parameter; these are numbered on from the one given.
+/// Conditions that a row's text contains the searched words, each with its parameter; numbered from the given one.
 pub(super) type HasWords<'a> = &'a dyn Fn(usize) -> Vec<(String, String)>;
 
 /// A query as a statement.
@@ -29,7 +29,7 @@ pub(super) struct Select {
     pub(super) parameters: Vec<Value>,
 }
 
-/// The most values of one condition for each of which the rows are found apart.
+/// Maximum number of values of one condition that are evaluated value by value.
 const MERGED: usize = 32;
 
 impl Dialect {
@@ -37,7 +37,7 @@ impl Dialect {
         format!("{}{view}", self.schema)
     }
 
-    /// The table; `number` is a column before the others by which a search finds its row.
+    /// The `CREATE TABLE`; `number` is an additional first column by which a search finds its row.
     pub(super) fn create(&self, view: &View, number: Option<&str>) -> String {
         let mut columns = number.map(|number| format!("{number}, ")).unwrap_or_default();
         columns.push_str(&format!("partition {} NOT NULL", (self.kind)(Kind::Integer)));
@@ -62,7 +62,7 @@ impl Dialect {
         within.chain(view.table.cross_partition_indexes.iter().map(|index| statement(index, None))).collect()
     }
 
-    /// The rows that a query asks for; `has_words` if it asks for words.
+    /// The `SELECT` of a query; `has_words` yields the conditions of a full-text search.
     pub(super) fn select(&self, view: &View, query: &Query, has_words: HasWords<'_>) -> Result<Select, ViewError> {
         let mut filter = Filter::new(view, query);
         let after = query.after.as_ref().filter(|_| !query.conditions.iter().any(|it| narrows(it, query)));
@@ -113,7 +113,7 @@ impl Dialect {
         Ok(Select { sql, parameters: filter.parameters })
     }
 
-    /// How many rows of a partition stand in one table and not in the other.
+    /// Counts the rows that are in only one of the tables, by partition.
     pub(super) fn differing_rows(&self, one: &View, other: &View) -> String {
         let columns = list(&stored_columns(one));
         let (one, other) = (self.name(one), self.name(other));
@@ -126,7 +126,7 @@ impl Dialect {
         )
     }
 
-    /// Sets the columns that are not the key to those of the row that is inserted.
+    /// Overwrites the non-key columns of an existing row.
     pub(super) fn on_conflict(&self, view: &View) -> String {
         let rest = &view.table.columns[view.table.key..];
         let set: Vec<String> = rest.iter().map(|it| format!("{0} = excluded.{0}", quoted(it.name))).collect();
@@ -135,7 +135,7 @@ impl Dialect {
     }
 }
 
-/// The conditions of a query and their parameters, which are always bound.
+/// The conditions of a query with their parameters, which are always bound.
 struct Filter<'a> {
     view: &'a View,
     conditions: Vec<String>,
@@ -166,7 +166,7 @@ impl<'a> Filter<'a> {
         format!("${}", self.parameters.len())
     }
 
-    /// The parameter for a value that is compared with a column.
+    /// The parameter for a value compared with a column.
     fn compared(&mut self, name: &str, value: &Value) -> Result<String, ViewError> {
         if value.kind() != Some(self.defined(name)?.kind) {
             return Err(ViewError::WrongKind { view: self.view.to_string(), column: name.to_owned() });
@@ -191,8 +191,8 @@ impl<'a> Filter<'a> {
         Ok(())
     }
 
-    /// A condition for each value, so that the rows of each are found in their order by an index; none if there are too
-    /// few or too many for that, and an ordinary condition was added.
+    /// One condition per value, so that an index yields the rows of each in order; empty, with an ordinary condition
+    /// added, if there are too few or too many values.
     fn alternatives(&mut self, name: &'static str, values: &[Value]) -> Result<Vec<String>, ViewError> {
         let distinct: BTreeSet<&Value> = values.iter().collect();
         if !(2..=MERGED).contains(&distinct.len()) {
@@ -204,8 +204,8 @@ impl<'a> Filter<'a> {
     }
 }
 
-/// Where a bound of the first sorted column stands on the side from which a page goes on: engines search an index by one
-/// of the two, and it must be the narrower one.
+/// The bound of a condition and the page's start, if both limit the first sort column on the same side: engines search
+/// an index by only one of the two, which must be the narrower one.
 fn beside<'a>(condition: &'a Condition, query: &'a Query) -> Option<(&'a Value, &'a Value)> {
     let (sorted, place) = (query.sort.first()?, query.after.as_ref()?.first()?);
     match (condition, query.direction) {
@@ -217,7 +217,7 @@ fn beside<'a>(condition: &'a Condition, query: &'a Query) -> Option<(&'a Value, 
     }
 }
 
-/// Whether all rows from the place on meet a condition.
+/// Whether all rows after the page's start satisfy the condition.
 fn is_implied(condition: &Condition, query: &Query) -> bool {
     beside(condition, query).is_some_and(|(bound, place)| match query.direction {
         Direction::Ascending => bound <= place,
@@ -225,19 +225,19 @@ fn is_implied(condition: &Condition, query: &Query) -> bool {
     })
 }
 
-/// Whether all rows that meet a condition are from the place on.
+/// Whether all rows that satisfy the condition are after the page's start.
 fn narrows(condition: &Condition, query: &Query) -> bool {
     beside(condition, query).is_some() && !is_implied(condition, query)
 }
 
-/// The text of a row in which is full_text_columns, as an expression: as [`porttask_projections::Table::searched_text`].
+/// The full text of a row as an SQL expression, equal to [`porttask_projections::Table::searched_text`].
 pub(super) fn searched_text(view: &View) -> String {
     let columns: Vec<&str> =
         all_columns(view).into_iter().filter(|it| view.table.full_text_columns.contains(it)).collect();
     columns.into_iter().map(quoted).collect::<Vec<_>>().join(" || ' ' || ")
 }
 
-/// Names are words of ours, some of which SQL has taken.
+/// Quotes a name, which may be an SQL keyword.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{name}\"")
 }
@@ -246,20 +246,20 @@ pub(super) fn list(names: &[&str]) -> String {
     names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
 }
 
-/// The columns of the key, the partition first.
+/// The key columns, the partition first.
 pub(super) fn key_columns(view: &View) -> Vec<&'static str> {
     let key = view.table.columns[..view.table.key].iter().map(|column| column.name);
     std::iter::once("partition").chain(key).collect()
 }
 
-/// That a row has the key whose columns are the parameters, from the first.
+/// The condition that a row has a key, whose columns are parameters numbered from 1.
 pub(super) fn has_key(view: &View) -> String {
     let conditions =
         key_columns(view).into_iter().zip(1..).map(|(name, number)| format!("{} = ${number}", quoted(name)));
     conditions.collect::<Vec<_>>().join(" AND ")
 }
 
-/// The columns of a stored row: the partition, and those of the row.
+/// The columns of a stored row, with the partition.
 pub(super) fn stored_columns(view: &View) -> Vec<&'static str> {
     std::iter::once("partition").chain(all_columns(view)).collect()
 }

@@ -1,4 +1,4 @@
-//! Why nothing was done.
+//! Why a request was not executed.
 
 use porttask_domain::{Kind, Rejection, Violation};
 use std::fmt;
@@ -8,37 +8,37 @@ use crate::{
     vault::VaultError,
 };
 
-/// Why a request was not carried out.
+/// Why a request was not executed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExecuteError {
-    /// The rules do not let it happen.
+    /// A domain rule rejected the command.
     #[error("{0}")]
     Rejected(Rejected),
-    /// A name is taken, or a count is at its bound.
+    /// A unique name is taken, or a counter is at its bound.
     #[error("{1}")]
-    Constraint(ConstraintViolation, Rejected),
-    /// What the caller saw has changed: who they are, or what they want to change.
-    #[error("{0} has changed since it was read")]
+    Constraint(ConstraintViolation, Box<Rejected>),
+    /// A stream that the caller relied on has changed: their own account, or the aggregate that they want to change.
+    #[error("stream {0} has changed since it was read")]
     Outdated(StreamId),
-    /// The idempotency key was used for another request.
-    #[error("this idempotency key was used for another request: use a new key for a new request")]
+    /// The idempotency key was used for a different request.
+    #[error("this idempotency key was already used for a different request: use a new key")]
     AnotherRequest,
-    /// Others were faster, again and again.
-    #[error("too many others change the same thing: nothing was done, retry after a pause")]
+    /// Every attempt ended in a version conflict.
+    #[error("too many concurrent changes to the same resource: nothing was changed, retry later")]
     Contended,
-    /// More waits to be recorded than can be.
-    #[error("too much is waiting: nothing was done, retry after a pause")]
+    /// The append queue is full.
+    #[error("the service is overloaded: nothing was changed, retry later")]
     Overloaded,
-    /// The connection broke at commit.
-    #[error("the outcome is unknown: repeat the request with the same idempotency key")]
+    /// The connection broke during the commit.
+    #[error("the outcome is unknown: retry with the same idempotency key")]
     OutcomeUnknown,
-    /// A stream holds an event that does not belong there.
-    #[error("{0} holds an event of another kind")]
+    /// A stream contains an event of another aggregate type.
+    #[error("stream {0} contains an event of another aggregate type")]
     ForeignEvent(StreamId),
-    /// A request that the log does not take as it was made: a defect of this program.
+    /// The log refused the append as malformed: a bug in this program.
     #[error("{0}")]
     Malformed(String),
-    /// Something sealed cannot be opened, or an event cannot be read.
+    /// A value cannot be decrypted, or an event cannot be decoded.
     #[error(transparent)]
     Vault(#[from] VaultError),
     /// The log failed.
@@ -51,7 +51,7 @@ impl From<AppendError> for ExecuteError {
         match error {
             AppendError::Constraint(violation) => {
                 let rejected = Rejected::by_constraint(None, &violation);
-                Self::Constraint(violation, rejected)
+                Self::Constraint(violation, Box::new(rejected))
             }
             AppendError::Conflict { stream, .. } => Self::Outdated(stream),
             AppendError::AnotherRequest => Self::AnotherRequest,
@@ -68,7 +68,7 @@ impl From<AppendError> for ExecuteError {
             AppendError::OrganizationExists(_) => Self::Rejected(Rejected {
                 kind: Kind::Conflict,
                 slug: "organization-exists",
-                message: "an organization with this id exists already".to_owned(),
+                message: "an organization with this id already exists".to_owned(),
                 retry_after_seconds: None,
             }),
             AppendError::Malformed(_) => Self::Malformed(error.to_string()),
@@ -82,21 +82,21 @@ impl From<InvalidName> for ExecuteError {
     }
 }
 
-/// A rejection by a domain rule, whichever aggregate's.
+/// A rejection by a domain rule of any aggregate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
-    /// What it means for the caller.
+    /// The kind of rejection.
     pub kind: Kind,
-    /// Its stable name.
+    /// Its stable identifier.
     pub slug: &'static str,
-    /// For people.
+    /// The message for people.
     pub message: String,
-    /// After how many seconds a repetition may succeed, if time alone helps.
+    /// Seconds after which a retry may succeed, if waiting helps.
     pub retry_after_seconds: Option<u32>,
 }
 
 impl Rejected {
-    /// The answer of a constraint that would be violated.
+    /// The rejection for a constraint violation.
     pub(super) fn by_constraint(answer: Option<Violation>, violation: &ConstraintViolation) -> Self {
         let Some(Violation { kind, slug, message, retry_after_seconds }) = answer else {
             let (kind, slug, message) = (Kind::Conflict, "limit-reached", violation.to_string());

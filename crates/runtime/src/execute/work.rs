@@ -1,4 +1,4 @@
-//! The decisions of one request, and what they read and found.
+//! Unit of work: the decisions of one request, the state they read, the events they yield.
 
 use std::{any::Any, collections::HashMap, sync::Arc};
 
@@ -11,24 +11,24 @@ use crate::{
     log::{self, ConstraintViolation, EventType, Expected, Placed, StreamId, Version},
 };
 
-/// A state as it is cached between requests.
+/// The state of an aggregate, cached between requests.
 #[derive(Clone)]
 pub(super) struct CachedAggregate {
     pub(super) version: Version,
     pub(super) state: Arc<dyn Any + Send + Sync>,
 }
 
-/// A state that this request reads and perhaps changes.
+/// The state of an aggregate that this request reads and may change.
 struct Loaded {
     read: Version,
     state: Arc<dyn Any + Send + Sync>,
 }
 
-/// Why the decisions stopped.
+/// Why deciding stopped.
 pub enum Stop {
-    /// By the rules, as far as what was read still holds.
+    /// Rejected by a domain rule, provided that the state read is current.
     Rejected(Rejected),
-    /// By a failure.
+    /// Failed.
     Failed(ExecuteError),
 }
 
@@ -38,7 +38,7 @@ impl<E: Into<ExecuteError>> From<E> for Stop {
     }
 }
 
-/// A command and what it is for, whatever it is.
+/// A command for an aggregate of any type.
 #[async_trait]
 pub(super) trait Decide: Send + Sync {
     async fn decide(&self, work: &mut UnitOfWork<'_>) -> Result<(), Stop>;
@@ -48,7 +48,7 @@ pub(super) trait Decide: Send + Sync {
 pub(super) struct AggregateCommand<A: Registered> {
     pub(super) id: A::Id,
     pub(super) command: A::Command,
-    /// Whether it comes into being by the command.
+    /// Whether the command creates the aggregate.
     pub(super) is_new: bool,
 }
 
@@ -74,14 +74,14 @@ impl<A: Registered> Decide for AggregateCommand<A> {
     }
 }
 
-/// One attempt at a request.
+/// One attempt to execute a request.
 pub struct UnitOfWork<'a> {
     executor: &'a Executor,
     request: &'a Request,
     may_be_old: bool,
     loaded: HashMap<StreamId, Loaded>,
     events: Vec<(StreamId, DomainEvent)>,
-    /// Their types, once they were encoded.
+    /// The types of `events`, set once they are encoded.
     pub(super) event_types: Vec<EventType>,
     constraints: Vec<(String, Constraint)>,
 }
@@ -99,7 +99,7 @@ impl<'a> UnitOfWork<'a> {
         }
     }
 
-    /// Decides all commands, one after the other.
+    /// Decides all commands in order.
     pub(super) async fn decide(&mut self, commands: &[Box<dyn Decide>]) -> Result<(), Stop> {
         let (executor, request) = (self.executor, self.request);
         executor.precondition.check(request, self).await?;
@@ -109,7 +109,7 @@ impl<'a> UnitOfWork<'a> {
         Ok(())
     }
 
-    /// A state of the request's organization, as the commands before have left it.
+    /// The state of an aggregate of the request's organization, including the effects of earlier commands.
     ///
     /// # Errors
     /// If the log fails or cannot be read.
@@ -118,22 +118,22 @@ impl<'a> UnitOfWork<'a> {
         self.load(&stream).await
     }
 
-    /// What would happen or has happened.
+    /// The decided events.
     pub(super) fn events(&self) -> &[(StreamId, DomainEvent)] {
         &self.events
     }
 
-    /// Every stream that the decisions read, at the version at which they read it.
+    /// Every stream that was read, with the version at which it was read.
     pub(super) fn read_versions(&self) -> impl Iterator<Item = Expected> {
         self.loaded.iter().map(|(stream, loaded)| Expected { stream: stream.clone(), version: loaded.read })
     }
 
-    /// The constraints, in the log's terms.
+    /// The constraints in the log's representation.
     pub(super) fn constraints(&self) -> Vec<log::Constraint> {
         self.log_constraints().map(|(constraint, _)| self.limited(constraint)).collect()
     }
 
-    /// Each of them with the answer to a command that would violate it.
+    /// Each constraint with the rejection for a command that violates it.
     fn log_constraints(&self) -> impl Iterator<Item = (log::Constraint, Option<Violation>)> {
         let (vault, organization) = (&self.executor.vault, self.request.organization);
         self.constraints.iter().filter_map(move |(owner, constraint)| {
@@ -145,7 +145,7 @@ impl<'a> UnitOfWork<'a> {
         })
     }
 
-    /// The answer of the domain to a violation that the log found.
+    /// The domain's rejection for a violation that the log reported.
     pub(super) fn rejection_of(&self, violation: &ConstraintViolation) -> Rejected {
         let is_violated = |constraint: &log::Constraint| match (constraint, violation) {
             (log::Constraint::Claim(claim), ConstraintViolation::Taken { key, .. }) => claim.key == *key,
@@ -159,7 +159,7 @@ impl<'a> UnitOfWork<'a> {
         Rejected::by_constraint(answer, violation)
     }
 
-    /// The constraint with the limit that the request brings for what is counted.
+    /// The constraint with the limit that the request sets for its counter.
     fn limited(&self, constraint: log::Constraint) -> log::Constraint {
         let log::Constraint::Count(counter) = constraint else { return constraint };
         let counted = counter.key.name.split(' ').next();
@@ -167,7 +167,7 @@ impl<'a> UnitOfWork<'a> {
         log::Constraint::Count(log::Counter { maximum: limit.or(counter.maximum), ..counter })
     }
 
-    /// What would have happened, if nothing was recorded.
+    /// The outcome of a request that recorded nothing.
     pub(super) fn not_recorded(self) -> Outcome {
         let mut versions: HashMap<StreamId, Version> =
             self.loaded.into_iter().map(|(stream, loaded)| (stream, loaded.read)).collect();
@@ -179,7 +179,7 @@ impl<'a> UnitOfWork<'a> {
         Outcome { position: None, recorded_at: None, events: events.collect(), repeated: false }
     }
 
-    /// Caches the states that were recorded; returns what happened, and where.
+    /// Caches the new states; returns the recorded events with their versions.
     pub(super) fn cache(self, placed: &[Placed]) -> Vec<OutcomeEvent> {
         let mut last: HashMap<StreamId, Version> = HashMap::new();
         let mut events = Vec::with_capacity(self.events.len());
@@ -195,14 +195,14 @@ impl<'a> UnitOfWork<'a> {
         events
     }
 
-    /// Takes it that there is no such thing yet. If there is, the log says so, and the next attempt reads it.
+    /// Assumes that the aggregate does not exist. If it does, the append conflicts, and the next attempt loads it.
     fn assume_new<A: Registered>(&mut self, stream: &StreamId) {
         if self.may_be_old && !self.loaded.contains_key(stream) {
             self.loaded.insert(stream.clone(), Loaded { read: Version::NONE, state: Arc::new(A::default()) });
         }
     }
 
-    /// A state, as the commands before have left it.
+    /// The state of an aggregate, including the effects of earlier commands.
     async fn load<A: Registered>(&mut self, stream: &StreamId) -> Result<A, ExecuteError> {
         if !self.loaded.contains_key(stream) {
             let cached = self.executor.refreshed::<A>(stream, self.may_be_old).await?;

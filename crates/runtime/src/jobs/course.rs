@@ -1,4 +1,4 @@
-//! How far long work has come, and whether it is to stop: shared by those who do it and those who watch.
+//! Progress and cancellation of a running job, shared by the worker and its observers.
 
 use std::{
     collections::BTreeMap,
@@ -8,10 +8,10 @@ use std::{
     },
 };
 
-/// How many parts ended how, by words that the work chooses.
+/// The number of parts by outcome; the names of outcomes are up to the kind of work.
 pub type Counts = BTreeMap<String, u64>;
 
-/// The course of long work.
+/// Progress and cancellation of a running job.
 #[derive(Debug, Default)]
 pub struct Course {
     done: AtomicU64,
@@ -20,12 +20,12 @@ pub struct Course {
 }
 
 impl Course {
-    /// At its beginning.
+    /// No progress, not cancelled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One part more is done, and ended so.
+    /// Counts a finished part under each of its outcomes.
     pub fn one_more(&self, how: &[&str]) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         for word in how {
@@ -34,22 +34,22 @@ impl Course {
         self.done.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many parts are done.
+    /// The number of parts done.
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// How many of them ended how.
+    /// The number of parts by outcome.
     pub fn counts(&self) -> Counts {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Lets no other part begin.
+    /// Requests cancellation: no further part may start.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    /// Whether no other part may begin.
+    /// Whether cancellation was requested.
     pub fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Relaxed)
     }

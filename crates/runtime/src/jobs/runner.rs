@@ -1,4 +1,4 @@
-//! A node that takes jobs and does them.
+//! Takes jobs and runs them.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -16,70 +16,70 @@ use tokio::{
 use super::{Course, Job, JobEnd, JobProgress};
 use crate::{ledger::Database, log::LogError};
 
-/// How many jobs a node does at once, each of another organization.
+/// Maximum number of concurrent jobs of a node, each of another organization.
 const AT_ONCE: usize = 2;
-/// How long a node may be silent before another begins its job anew.
+/// Lease of a job: if it is not renewed in time, another node starts the job over.
 const LEASE: SignedDuration = SignedDuration::from_secs(15);
-/// How often a node says that it is at it, and how far it has come.
+/// Interval at which a node renews its lease and stores progress.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often to look for jobs of which nobody told: those of other nodes.
+/// Poll interval for jobs added by other nodes.
 const POLL: Duration = Duration::from_secs(5);
-/// How often a job is begun before it is given up.
+/// Maximum number of attempts.
 const ATTEMPTS: u32 = 10;
-/// How long a job rests after an attempt that failed.
+/// Delay after a failed attempt.
 const REST: SignedDuration = SignedDuration::from_secs(15);
-/// How long a finished job is kept.
+/// Retention of finished jobs.
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// How often those that are older are looked for.
+/// Interval at which expired jobs are deleted.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
-/// Why a job was not done.
+/// Why an attempt at a job failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WorkError {
-    /// It was told to stop.
+    /// The job was cancelled.
     #[error("stopped")]
     Stopped,
-    /// It may succeed a little later.
+    /// Transient failure: a later attempt may succeed.
     #[error("{0}")]
     Passing(String),
-    /// It will not succeed. The reason is told to whoever ordered it.
+    /// Permanent failure. The reason is shown to the requester.
     #[error("{0}")]
     Final(String),
 }
 
-/// What does jobs of a kind.
+/// Runs jobs of one kind.
 #[async_trait]
 pub trait Work: Send + Sync {
-    /// The kind, in a word.
+    /// The kind of job.
     fn kind(&self) -> &'static str;
 
-    /// Does a job, which may have been begun before; answers what came of it, sealed.
+    /// Runs a job, which may have been started before; returns its report, sealed.
     ///
     /// # Errors
-    /// Why it is not done.
+    /// If the attempt failed.
     async fn carry_out(&self, job: &Job, input: &[u8], course: &Course) -> Result<Vec<u8>, WorkError>;
 }
 
-/// Takes jobs and does them.
+/// Takes jobs and runs them.
 pub struct JobRunner {
     database: Arc<dyn Database>,
     works: Vec<Arc<dyn Work>>,
     wakeup: Notify,
     stopping: watch::Sender<bool>,
-    /// The courses of the jobs that are being done.
+    /// The progress of the running jobs.
     courses: Mutex<Vec<(JobId, Arc<Course>)>>,
-    /// All of them are free when nothing is done.
+    /// Slots for concurrent jobs; all are free when no job runs.
     places: Arc<Semaphore>,
 }
 
 impl JobRunner {
-    /// Of a node that knows how to do this. It does nothing before [`JobRunner::run`].
+    /// A runner for these kinds of work. Idle until [`JobRunner::run`].
     pub fn new(database: Arc<dyn Database>, works: Vec<Arc<dyn Work>>) -> Arc<Self> {
         let (wakeup, stopping, places) = (Notify::new(), watch::Sender::new(false), Arc::new(Semaphore::new(AT_ONCE)));
         Arc::new(Self { database, works, wakeup, stopping, courses: Mutex::default(), places })
     }
 
-    /// Begins to take jobs, until [`JobRunner::stop`].
+    /// Starts taking jobs, until [`JobRunner::stop`].
     pub fn run(self: &Arc<Self>) {
         for _ in 0..AT_ONCE {
             tokio::spawn(Arc::clone(self).take_turns());
@@ -87,19 +87,18 @@ impl JobRunner {
         tokio::spawn(Arc::clone(self).forget());
     }
 
-    /// Tells that there is a new job.
+    /// Signals that a job was added.
     pub fn wake(&self) {
         self.wakeup.notify_one();
     }
 
-    /// How far a job has come that this node is doing.
+    /// The progress of a job that this node is running.
     pub fn progress(&self, id: JobId) -> Option<JobProgress> {
         let courses = self.courses.lock().unwrap_or_else(PoisonError::into_inner);
         courses.iter().find(|(job, _)| *job == id).map(|(_, course)| progress(course))
     }
 
-    /// Takes no more jobs, and gives back those that are being done, so that another node or the next start goes on with
-    /// them.
+    /// Stops taking jobs and releases the running ones, so that another node or the next start continues with them.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
         for (_, course) in self.courses.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -107,7 +106,7 @@ impl JobRunner {
         }
     }
 
-    /// The same, and waits for it. Answers whether that was finished within `grace`.
+    /// Stops and waits for the running jobs. Returns whether they ended within `grace`.
     pub async fn shutdown(&self, grace: Duration) -> bool {
         self.stop();
         timeout(grace, self.places.acquire_many(AT_ONCE as u32)).await.is_ok()
@@ -117,7 +116,7 @@ impl JobRunner {
         *self.stopping.borrow()
     }
 
-    /// Waits for a time, and no longer when the node is told to stop.
+    /// Sleeps, unless the runner stops first.
     async fn rest(&self, time: Duration) {
         let mut stopping = self.stopping.subscribe();
         tokio::select! {
@@ -133,9 +132,9 @@ impl JobRunner {
             match taken {
                 Ok(Some((job, input))) => {
                     let this = Arc::clone(&self);
-                    // Apart, so that a job that panics takes nothing with it.
+                    // A task of its own isolates panics.
                     if let Err(error) = tokio::spawn(async move { this.carry_out(&job, &input).await }).await {
-                        tracing::error!(%error, "a job ended badly: it is begun anew");
+                        tracing::error!(%error, "a job panicked; it will be rerun");
                     }
                     drop(place);
                 }
@@ -148,7 +147,7 @@ impl JobRunner {
                 }
                 Err(error) => {
                     drop(place);
-                    tracing::warn!(%error, "jobs wait for the log");
+                    tracing::warn!(%error, "jobs cannot be taken: the log is unavailable");
                     self.rest(POLL).await;
                 }
             }
@@ -164,7 +163,7 @@ impl JobRunner {
     async fn carry_out(&self, job: &Job, input: &[u8]) {
         let course = Arc::new(Course::new());
         self.courses.lock().unwrap_or_else(PoisonError::into_inner).push((job.id, Arc::clone(&course)));
-        // Whoever told to stop before the line above did not see this course.
+        // A stop before the line above did not see this course.
         if self.is_stopping() {
             course.stop();
         }
@@ -174,12 +173,12 @@ impl JobRunner {
             Ok(report) => JobEnd::Done { report },
             Err(WorkError::Stopped) => JobEnd::Waiting { due_at: Timestamp::now(), counts_as_attempt: false },
             Err(WorkError::Passing(reason)) if job.attempts < ATTEMPTS => {
-                tracing::warn!(job = %job.id, %reason, "a job has to wait");
+                tracing::warn!(job = %job.id, %reason, "a job failed and will be retried");
                 JobEnd::Waiting { due_at: Timestamp::now() + REST, counts_as_attempt: true }
             }
             Err(WorkError::Passing(reason)) => {
-                tracing::error!(job = %job.id, %reason, "a job was given up");
-                JobEnd::Failed { reason: format!("given up after {ATTEMPTS} attempts: order it again") }
+                tracing::error!(job = %job.id, %reason, "a job failed permanently");
+                JobEnd::Failed { reason: format!("failed after {ATTEMPTS} attempts: request it again") }
             }
             Err(WorkError::Final(reason)) => JobEnd::Failed { reason },
         };
@@ -188,18 +187,18 @@ impl JobRunner {
             Ok(true) => {}
             Ok(false) => tracing::warn!(job = %job.id, "a job was taken over by another node"),
             Err(error) => {
-                tracing::error!(job = %job.id, %error, "the end of a job could not be recorded: it is begun anew")
+                tracing::error!(job = %job.id, %error, "the result of a job could not be recorded; it will be rerun")
             }
         }
     }
 
-    /// Does a job, and says meanwhile that this node is at it.
+    /// Runs a job and renews its lease meanwhile.
     async fn attempt(&self, job: &Job, input: &[u8], course: &Course) -> Result<Vec<u8>, WorkError> {
         if job.attempts > ATTEMPTS {
-            return Err(WorkError::Passing("its attempts ended without a word".to_owned()));
+            return Err(WorkError::Passing("its attempts ended without a result".to_owned()));
         }
         let work = self.works.iter().find(|work| work.kind() == job.kind);
-        let work = work.ok_or_else(|| WorkError::Final("this kind of job is not known any more".to_owned()))?;
+        let work = work.ok_or_else(|| WorkError::Final("this kind of job is no longer supported".to_owned()))?;
         let mut working = work.carry_out(job, input, course);
         loop {
             tokio::select! {
@@ -210,12 +209,12 @@ impl JobRunner {
             match self.database.keep_job(job.id, job.epoch, lease_until, &progress(course)).await {
                 Ok(true) => {}
                 Ok(false) => course.stop(),
-                Err(error) => tracing::warn!(job = %job.id, %error, "a job could not be kept"),
+                Err(error) => tracing::warn!(job = %job.id, %error, "the lease of a job could not be renewed"),
             }
         }
     }
 
-    /// Deletes what is old, until the node is told to stop.
+    /// Deletes expired jobs until the runner stops.
     async fn forget(self: Arc<Self>) {
         while !self.is_stopping() {
             match self.database.forget_jobs(Timestamp::now() - KEPT).await {

@@ -1,25 +1,25 @@
-//! How every engine stores who ordered a job and how its parts ended: as JSON.
+//! Stored representation of a job's actor and counts, for every engine: JSON.
 
 use porttask_domain::Actor;
 
 use super::Counts;
 
-/// Who ordered a job.
+/// Serializes the actor that requested a job.
 pub fn actor_text(actor: Actor) -> String {
-    serde_json::to_string(&actor).unwrap_or_else(|error| unreachable!("an actor that is no JSON: {error}"))
+    serde_json::to_string(&actor).unwrap_or_else(|error| unreachable!("an actor cannot be serialized: {error}"))
 }
 
-/// Who ordered a job, from what was stored.
+/// Parses a stored actor.
 pub fn actor(text: &str) -> Option<Actor> {
     serde_json::from_str(text).ok()
 }
 
-/// How the parts of a job ended.
+/// Serializes counts.
 pub fn counts_text(counts: &Counts) -> String {
-    serde_json::to_string(counts).unwrap_or_else(|error| unreachable!("counts that are no JSON: {error}"))
+    serde_json::to_string(counts).unwrap_or_else(|error| unreachable!("counts cannot be serialized: {error}"))
 }
 
-/// How the parts of a job ended, from what was stored.
+/// Parses stored counts.
 pub fn counts(text: &str) -> Option<Counts> {
     serde_json::from_str(text).ok()
 }

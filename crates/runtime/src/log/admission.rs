@@ -1,8 +1,8 @@
-//! Whether an append may happen: the pure rules that every engine shares.
+//! Admission of appends: the pure validation rules that every engine shares.
 //!
 //! An engine collects the appends that wait for a partition, takes the locks, answers the batch's [`Questions`] with
-//! what is [`Known`], and lets [`Admission::admit`] judge one append after the other. Each sees what the ones before
-//! it changed; one that is refused leaves no trace. [`Admission::into_writes`] is what remains to be written.
+//! what is [`Known`], and validates the appends one by one with [`Admission::admit`]. Each sees the changes of the ones
+//! before it; a rejected append has no effect. [`Admission::into_writes`] returns what is to be written.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -14,41 +14,41 @@ use super::{
     RecordedEvent, SecretId, StreamId, Version, encode_event,
 };
 
-/// The key of a `IdempotencyKey`: its scope and the caller's key.
+/// Identifies the record of an [`IdempotencyKey`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyRecordKey {
-    /// Whose request it was.
+    /// The organization of the request.
     pub organization: OrganizationId,
-    /// Within what the key is unique.
+    /// The scope within which the key is unique.
     pub scope: String,
     /// The caller's key.
     pub key: String,
 }
 
 impl IdempotencyRecordKey {
-    /// The key under which `idempotency_key` is kept for an organization.
+    /// Identifies the record of `idempotency_key` in an organization.
     pub fn of(organization: OrganizationId, idempotency_key: &IdempotencyKey) -> Self {
         Self { organization, scope: idempotency_key.scope.clone(), key: idempotency_key.key.clone() }
     }
 }
 
-/// What is kept of a `IdempotencyKey`.
+/// The stored record of an [`IdempotencyKey`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyRecord {
     /// The keyed hash of the request.
     pub request_hash: [u8; 32],
-    /// What the append was answered.
+    /// The position that the append returned.
     pub position: Position,
     /// When it was recorded.
     pub recorded_at: Timestamp,
-    /// Until when the record counts.
+    /// When the record expires.
     pub expires_at: Timestamp,
 }
 
-/// What an engine knows of a stream.
+/// The state of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StreamState {
-    /// The offset of its first event: the stream's number, unique within the partition.
+    /// The offset of its first event, which identifies the stream within the partition.
     pub first: Offset,
     /// The offset of its last event.
     pub last: Offset,
@@ -56,18 +56,18 @@ pub struct StreamState {
     pub version: Version,
 }
 
-/// What must be read, under the locks, before a batch can be judged.
+/// What must be read, under the locks, before a batch can be validated.
 #[derive(Debug, Default)]
 pub struct Questions {
-    /// How far these streams have come.
+    /// The state of these streams.
     pub streams: HashSet<StreamId>,
-    /// Who holds these names.
+    /// The owners of these names.
     pub claims: HashSet<ClaimKey>,
-    /// What these counts are.
+    /// The values of these counters.
     pub counters: HashSet<CounterKey>,
-    /// What was recorded under these keys.
+    /// The idempotency records under these keys.
     pub idempotency_keys: HashSet<IdempotencyRecordKey>,
-    /// Which of these keys the ledger has or had.
+    /// Which of these keys exist or existed in the ledger.
     pub person_keys: HashSet<PersonKeyId>,
     /// Which of these organizations exist.
     pub creations: HashSet<OrganizationId>,
@@ -100,7 +100,7 @@ impl Questions {
     }
 }
 
-/// The answers to [`Questions`]: what is not listed does not exist.
+/// The answers to [`Questions`]; what is missing does not exist.
 #[derive(Debug)]
 pub struct Known {
     /// The database's clock after the locks were taken.
@@ -109,20 +109,20 @@ pub struct Known {
     pub heads: Vec<Head>,
     /// The streams that exist.
     pub streams: HashMap<StreamId, StreamState>,
-    /// The names that are held, with their owners.
+    /// The claimed names, with their owners.
     pub claims: HashMap<ClaimKey, String>,
-    /// The counts that are not zero.
+    /// The nonzero counters.
     pub counters: HashMap<CounterKey, i64>,
-    /// What was recorded once.
+    /// The idempotency records.
     pub idempotency_keys: HashMap<IdempotencyRecordKey, IdempotencyRecord>,
-    /// The keys that the ledger has or had.
+    /// The keys that exist or existed in the ledger.
     pub person_keys: HashSet<PersonKeyId>,
     /// The organizations that exist.
     pub founded: HashSet<OrganizationId>,
 }
 
 impl Known {
-    /// A log without anything but these heads.
+    /// Nothing but these heads.
     pub fn nothing(now: Timestamp, heads: Vec<Head>) -> Self {
         Self {
             now,
@@ -137,33 +137,33 @@ impl Known {
     }
 }
 
-/// An event to be written, with what an engine may need to find its stream.
+/// An event to be written, with what an engine may need to link it to its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenEvent {
     /// The event.
     pub event: RecordedEvent,
-    /// The number of its stream: the offset of the stream's first event, which may be this one.
+    /// The offset of the stream's first event, which may be this one.
     pub first: Offset,
-    /// The offset of the event before it in its stream; [`Offset::START`] if there is none.
+    /// The offset of the previous event of the stream; [`Offset::START`] if there is none.
     pub previous: Offset,
 }
 
-/// All that the admitted appends of a batch change.
+/// All changes of the admitted appends of a batch.
 #[derive(Debug)]
 pub struct Writes {
-    /// The events, by partition contiguous from the head that was known.
+    /// The events, in each partition contiguous from the known head.
     pub events: Vec<WrittenEvent>,
-    /// The names that changed hands: the new owner, or none.
+    /// The names that changed owner; `None` if released.
     pub claims: HashMap<ClaimKey, Option<String>>,
-    /// The counts that changed.
+    /// The new values of changed counters.
     pub counters: HashMap<CounterKey, i64>,
-    /// What is recorded once.
+    /// The new idempotency records.
     pub idempotency_keys: HashMap<IdempotencyRecordKey, IdempotencyRecord>,
-    /// The keys that enter the ledger, wrapped.
+    /// The new keys of people, wrapped.
     pub person_keys: HashMap<PersonKeyId, Vec<u8>>,
-    /// The hashes of secrets that take the place of those before.
+    /// The hashes of new or replaced secrets.
     pub secrets: HashMap<SecretId, Vec<u8>>,
-    /// The organizations that were founded, all in the batch's partition.
+    /// The organizations created, all in the batch's partition.
     pub founded: HashSet<OrganizationId>,
 }
 
@@ -174,7 +174,7 @@ impl Writes {
     }
 }
 
-/// The judgement of one batch. All its organizations but the platform live in one partition.
+/// The validation of one batch. All its organizations except the platform are in one partition.
 #[derive(Debug)]
 pub struct Admission {
     partition: PartitionId,
@@ -183,7 +183,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// A batch for organizations of `partition`, under locks of that partition and, if any append touches the
+    /// A batch for organizations of `partition`, under the lock of that partition and, if any append touches the
     /// platform, of partition 0.
     pub fn new(partition: PartitionId, known: Known) -> Self {
         let writes = Writes {
@@ -198,10 +198,10 @@ impl Admission {
         Self { partition, known, writes }
     }
 
-    /// Judges one append and, if it may happen, takes it into the writes.
+    /// Validates one append and, if it is admitted, adds it to the writes.
     ///
     /// # Errors
-    /// Why it may not happen. Nothing has changed then.
+    /// If it is rejected; it has no effect then.
     pub fn admit(&mut self, append: &Append) -> Result<Appended, AppendError> {
         let idempotency_key = append
             .idempotency_key
@@ -226,7 +226,7 @@ impl Admission {
             let recorded_at = self.known.now.max(head.recorded_at);
             return Ok(Appended { position: head.position, events: Vec::new(), recorded_at, repeated: false });
         }
-        // From here on nothing can fail.
+        // Nothing below can fail.
         for (key, owner) in claims {
             match &owner {
                 Some(owner) => _ = self.known.claims.insert(key.clone(), owner.clone()),
@@ -266,7 +266,7 @@ impl Admission {
         Ok(appended)
     }
 
-    /// What remains to be written in the transaction.
+    /// What is to be written in the transaction.
     pub fn into_writes(self) -> Writes {
         self.writes
     }
@@ -370,7 +370,7 @@ impl Admission {
     fn head_mut(&mut self, partition: PartitionId) -> &mut Head {
         let heads = &mut self.known.heads;
         let index = heads.iter().position(|head| head.position.partition == partition);
-        // An engine that did not lock the partition would write an offset that is taken, and its transaction fails.
+        // If an engine did not lock the partition, the offset is taken and its transaction fails.
         let index = index.unwrap_or_else(|| {
             heads.push(Head::empty(partition));
             heads.len() - 1
@@ -381,7 +381,7 @@ impl Admission {
 
 type ConstraintChanges = (HashMap<ClaimKey, Option<String>>, HashMap<CounterKey, i64>);
 
-/// The count after a change, if it stays within the bounds that the change moves towards.
+/// The count after a change, unless it crosses the bound in the direction of the change.
 fn counted(counter: &Counter, value: i64) -> Result<i64, ConstraintViolation> {
     let changed = value.saturating_add(counter.by);
     if let Some(minimum) = counter.minimum.filter(|minimum| counter.by < 0 && changed < *minimum) {

@@ -1,4 +1,4 @@
-//! What is asked of the log, and what it answers.
+//! Appends: requests to the log and their results.
 
 use std::borrow::Cow;
 
@@ -8,33 +8,33 @@ use uuid::Uuid;
 
 use super::{NewEvent, OrganizationId, Position, StreamId, Version};
 
-/// Events of one organization, and where needed of the platform, that are recorded together or not at all.
+/// Events of one organization, and where needed of the platform, that are recorded atomically.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Append {
-    /// The organization on whose behalf the append is made. All streams and constraints are its own or the platform's.
+    /// The organization on whose behalf the append is made. All streams and constraints belong to it or the platform.
     pub organization: OrganizationId,
-    /// Whether this append founds the organization: it is then placed in a partition in the same transaction, and the
-    /// append is refused if it exists already. Otherwise the organization must exist.
+    /// Whether this append creates the organization: assigns it to a partition in the same transaction, and is rejected
+    /// if it already exists. Otherwise the organization must exist.
     pub creates_organization: bool,
-    /// The versions of *all* streams that the decision read, also of those that are not written to. A stream that is
-    /// written to and not listed is added to at whatever version it has.
+    /// The versions of *all* streams that the decision read, including those not written to. A stream that is written
+    /// to but not listed is appended to at any version.
     pub expected: Vec<Expected>,
-    /// The events, in the order in which they are recorded. Empty only together with `idempotency_key`.
+    /// The events, in order. Empty only together with `idempotency_key`.
     pub events: Vec<NewEvent>,
-    /// What must hold beyond versions, in order: each sees what the ones before it changed.
+    /// Further conditions, in order: each sees the changes of the ones before it.
     pub constraints: Vec<Constraint>,
-    /// Makes a repetition of this append harmless.
+    /// Makes retries of this append idempotent.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// The keys that are born with what these events seal by them.
+    /// New keys, under which values in these events are sealed.
     pub person_keys: Vec<NewPersonKey>,
-    /// The secrets that are given out with these events.
+    /// Secrets issued with these events.
     pub secrets: Vec<NewSecret>,
-    /// Whether it is judged like any other and then left: nothing is written.
+    /// Dry run: validate under the lock, write nothing.
     pub dry_run: bool,
 }
 
 impl Append {
-    /// An append for `organization` that records `events` and demands nothing.
+    /// An append of `events` for `organization`, without conditions.
     pub fn new(organization: OrganizationId, events: Vec<NewEvent>) -> Self {
         Self {
             organization,
@@ -49,49 +49,49 @@ impl Append {
         }
     }
 
-    /// The same append, demanding that `stream` is at `version`.
+    /// Requires `stream` to be at `version`.
     #[must_use]
     pub fn expecting(mut self, stream: StreamId, version: Version) -> Self {
         self.expected.push(Expected { stream, version });
         self
     }
 
-    /// The same append under a constraint.
+    /// Adds a constraint.
     #[must_use]
     pub fn constrained(mut self, constraint: Constraint) -> Self {
         self.constraints.push(constraint);
         self
     }
 
-    /// The same append, recorded at most once.
+    /// Sets the idempotency key: the append is recorded at most once.
     #[must_use]
     pub fn idempotency_key(mut self, idempotency_key: IdempotencyKey) -> Self {
         self.idempotency_key = Some(idempotency_key);
         self
     }
 
-    /// The same append, bringing a person's key into the ledger.
+    /// Adds a person's key to the ledger.
     #[must_use]
     pub fn with_person_key(mut self, key: NewPersonKey) -> Self {
         self.person_keys.push(key);
         self
     }
 
-    /// The same append, keeping the hash of a secret.
+    /// Stores the hash of a secret.
     #[must_use]
     pub fn with_secret(mut self, secret: NewSecret) -> Self {
         self.secrets.push(secret);
         self
     }
 
-    /// The same append, as a trial.
+    /// Makes it a dry run.
     #[must_use]
     pub fn as_dry_run(mut self) -> Self {
         self.dry_run = true;
         self
     }
 
-    /// The same append, creates_organization its organization.
+    /// Lets the append create its organization.
     #[must_use]
     pub fn creates_organization(mut self) -> Self {
         self.creates_organization = true;
@@ -99,29 +99,29 @@ impl Append {
     }
 }
 
-/// The version at which a decision read a stream; [`Version::NONE`] if it did not exist.
+/// The version at which a decision read a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
     /// The stream.
     pub stream: StreamId,
-    /// Its version then.
+    /// Its version; [`Version::NONE`] if it did not exist.
     pub version: Version,
 }
 
-/// An invariant over many streams, decided inside the append. Claims and counts are a pure function of the events;
-/// only the bounds come with the command.
+/// An invariant across streams, checked within the append. Claims and counts are a pure function of the events; only
+/// the bounds come with the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Constraint {
-    /// Take a name. Rejected while another owner holds it; taking one's own name again changes nothing.
+    /// Claim a name. Rejected while another owner holds it; idempotent for the same owner.
     Claim(Claim),
-    /// Give a name back. Rejected unless the owner holds it.
+    /// Release a name. Rejected unless the owner holds it.
     Release(Claim),
-    /// Count up or down.
+    /// Increase or decrease a counter.
     Count(Counter),
 }
 
 impl Constraint {
-    /// The organization whose constraint it is.
+    /// The organization that the constraint belongs to.
     pub fn organization(&self) -> OrganizationId {
         match self {
             Self::Claim(claim) | Self::Release(claim) => claim.key.organization,
@@ -130,96 +130,95 @@ impl Constraint {
     }
 }
 
-/// A name and who wants it.
+/// A name and its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// What is claimed.
+    /// The name.
     pub key: ClaimKey,
-    /// The id of the thing that holds the name; at most 200 bytes.
+    /// The id of the aggregate that owns the name; at most 200 bytes.
     pub owner: String,
 }
 
-/// A unique name: of an address, a domain. The name itself stays outside; the log sees a keyed hash of it.
+/// A unique name, such as an email address or a domain. The log sees only a keyed hash of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClaimKey {
-    /// Within which organization the name is unique.
+    /// The organization within which the name is unique.
     pub organization: OrganizationId,
-    /// What kind of name it is: `email`, `domain`. At most 50 bytes.
+    /// The kind of name, such as `email` or `domain`; at most 50 bytes.
     pub kind: Cow<'static, str>,
     /// The keyed hash of the name.
     pub hash: [u8; 32],
 }
 
-/// A count and how it changes.
+/// A change of a counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counter {
-    /// What is counted.
+    /// The counter.
     pub key: CounterKey,
-    /// By how much the count changes.
+    /// The change.
     pub by: i64,
-    /// A decrease below this is refused; an increase never is, so that a count that is too low can recover.
+    /// A decrease below this is rejected; an increase never is, so that a count below the minimum can recover.
     pub minimum: Option<i64>,
-    /// An increase above this is refused; a decrease never is, so that a count above a lowered limit can shrink.
+    /// An increase above this is rejected; a decrease never is, so that a count above a lowered limit can shrink.
     pub maximum: Option<i64>,
 }
 
-/// The name of a count.
+/// Identifies a counter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CounterKey {
-    /// Whose count it is.
+    /// The organization that the counter belongs to.
     pub organization: OrganizationId,
-    /// What is counted: `seats`, `active_admins`. At most 50 bytes.
+    /// What is counted, such as `seats` or `active_admins`; at most 50 bytes.
     pub name: Cow<'static, str>,
 }
 
-/// The mark that makes a repeated request harmless. It is recorded in the transaction of its append, with the
-/// organization's events; a refused append records none.
+/// Makes a repeated request idempotent. Recorded in the transaction of its append; a rejected append records none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
-    /// Within what the key is unique: actor, organization and operation. At most 200 bytes.
+    /// The scope within which the key is unique: actor, organization and operation; at most 200 bytes.
     pub scope: String,
-    /// The caller's key. At most 255 bytes.
+    /// The caller's key; at most 255 bytes.
     pub key: String,
-    /// A keyed hash of the whole request: the same key with another request is rejected.
+    /// A keyed hash of the whole request: reuse of the key for a different request is rejected.
     pub request_hash: [u8; 32],
-    /// Until when the mark is kept; later the key may be used again.
+    /// When the record expires; afterwards the key may be reused.
     pub expires_at: Timestamp,
 }
 
-/// Which of a person's keys.
+/// Identifies one of a person's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PersonKeyId {
-    /// Where the person is.
+    /// The person's organization.
     pub organization: OrganizationId,
-    /// Whose key it is.
+    /// The person.
     pub person: PersonId,
-    /// What it seals.
+    /// The class of values that it seals.
     pub sealing: Sealing,
 }
 
-/// A person's key that is to enter the ledger. Rejected if there is or was one: what is sealed by another key could never
-/// be opened.
+/// A new key of a person. Rejected if the key exists or was destroyed: values sealed under the wrong key could never be
+/// opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPersonKey {
-    /// Whose it is and what it seals.
+    /// Its id.
     pub id: PersonKeyId,
     /// The key, wrapped by a master key; at most 200 bytes.
     pub wrapped: Vec<u8>,
 }
 
-/// What a secret proves.
+/// The kind of credential that a secret belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SecretKind {
-    /// That a caller was given a session.
+    /// A session.
     Session,
-    /// That somebody is who they say: a password.
+    /// A password.
     Password,
-    /// That a program was given an API key.
+    /// An API key.
     ApiKey,
 }
 
 impl SecretKind {
-    /// As it is stored.
+    /// The stored name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Session => "session",
@@ -234,45 +233,45 @@ impl SecretKind {
     }
 }
 
-/// Which secret.
+/// Identifies a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SecretId {
-    /// Where it counts.
+    /// The organization in which it is valid.
     pub organization: OrganizationId,
-    /// What it is the secret of.
+    /// The id of its session, user or API key.
     pub owner: Uuid,
-    /// What it proves.
+    /// The kind of credential.
     pub kind: SecretKind,
 }
 
-/// The hash of a secret, which takes the place of the one before.
+/// The hash of a secret; replaces an earlier one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewSecret {
-    /// Which.
+    /// Its id.
     pub id: SecretId,
     /// Its hash; at most 200 bytes.
     pub hash: Vec<u8>,
 }
 
-/// The answer to an append that holds.
+/// The result of an admitted append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
-    /// The place up to which the organization's partition must be read to see this append. Without events of the
-    /// organization: the partition's head at that moment.
+    /// The position up to which the organization's partition must be read to see this append. Without events of the
+    /// organization: the partition's head at that time.
     pub position: Position,
-    /// Where each event stands, in the order of the events. Empty for a repetition and for a trial.
+    /// Position and version of each event, in order. Empty for a repeated request and for a dry run.
     pub events: Vec<Placed>,
     /// When it was recorded.
     pub recorded_at: Timestamp,
-    /// The same request was recorded before: this is its position, and nothing was written now.
+    /// The same request was recorded before: this is its position, and nothing was written.
     pub repeated: bool,
 }
 
-/// Where an event came to stand.
+/// Position and version of an appended event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placed {
-    /// Its place.
+    /// Its position.
     pub position: Position,
-    /// Its number within its stream.
+    /// Its version within the stream.
     pub version: Version,
 }

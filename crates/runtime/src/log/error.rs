@@ -1,101 +1,101 @@
-//! Why the log refused or failed. Every message says what is wrong and what to do.
+//! Errors of the log. Every message says what is wrong and what to do.
 
 use super::{ClaimKey, CounterKey, OrganizationId, PersonKeyId, StreamId, Version};
 
-/// Why an append was not acknowledged. Nothing of it was written, except perhaps after `OutcomeUnknown`.
+/// Why an append was not acknowledged. Nothing was written, except possibly after `OutcomeUnknown`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// A stream has moved on since it was read.
-    #[error("stream {stream} is at version {actual}, not {expected}: read it again and decide again")]
+    /// Version conflict: a stream has changed since it was read.
+    #[error("stream {stream} is at version {actual}, expected {expected}: reload and retry")]
     Conflict {
         /// The stream.
         stream: StreamId,
         /// The version that was expected.
         expected: Version,
-        /// The version that it has.
+        /// The actual version.
         actual: Version,
     },
-    /// A constraint does not hold.
+    /// A constraint is violated.
     #[error(transparent)]
     Constraint(#[from] ConstraintViolation),
-    /// The key of a `IdempotencyKey` was used before, for another request.
-    #[error("this idempotency key was used for another request: use a new key for a new request")]
+    /// The idempotency key was already used for a different request.
+    #[error("this idempotency key was already used for a different request: use a new key")]
     AnotherRequest,
-    /// No organization was founded by this id.
-    #[error("no organization {0}")]
+    /// No organization has this id.
+    #[error("organization {0} does not exist")]
     UnknownOrganization(OrganizationId),
-    /// The organization was founded before.
-    #[error("organization {0} exists already")]
+    /// The organization already exists.
+    #[error("organization {0} already exists")]
     OrganizationExists(OrganizationId),
-    /// The person has or had this key already.
-    #[error("{} has or had a key already: look it up and seal again", .0.person)]
+    /// The key exists or was destroyed.
+    #[error("a key of {} already exists or was destroyed: reload it and seal again", .0.person)]
     PersonKeyExists(PersonKeyId),
-    /// The append has not the form that it must have; it will never be accepted.
+    /// The append is malformed; it will never be accepted.
     #[error("malformed append: {0}")]
     Malformed(String),
-    /// Too many appends wait for the partition already.
+    /// The partition's queue is full.
     #[error("too many appends are waiting: nothing was written, retry after a pause")]
     Overloaded,
-    /// The connection broke at commit and the truth could not be learned in time.
-    #[error("the outcome is unknown: the append may have been recorded; repeat it with the same idempotency key")]
+    /// The connection broke during the commit, and the outcome could not be determined in time.
+    #[error("the outcome is unknown: the append may have been recorded; retry with the same idempotency key")]
     OutcomeUnknown,
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
-/// Which constraint does not hold.
+/// Which constraint is violated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConstraintViolation {
     /// Another owner holds the name.
-    #[error("this {} is taken", key.kind)]
+    #[error("this {} is already in use", key.kind)]
     Taken {
         /// The name.
         key: ClaimKey,
-        /// Who holds it.
+        /// Its owner.
         owner: String,
     },
-    /// The name to be given back is not held by the owner who gives it back.
-    #[error("this {} is not held by the one who gives it back", key.kind)]
+    /// The name to be released is not held by its supposed owner.
+    #[error("this {} cannot be released: another owner or nobody holds it", key.kind)]
     NotHeld {
         /// The name.
         key: ClaimKey,
     },
     /// The count would fall below its minimum.
-    #[error("{} would fall from {value} below {minimum}", key.name)]
+    #[error("{} must not fall below {minimum}; it is {value}", key.name)]
     BelowMinimum {
-        /// The count.
+        /// The counter.
         key: CounterKey,
-        /// What it is.
+        /// Its current value.
         value: i64,
-        /// What it must not fall below.
+        /// The minimum.
         minimum: i64,
     },
     /// The count would exceed its maximum.
-    #[error("{} would rise from {value} above {maximum}", key.name)]
+    #[error("{} must not exceed {maximum}; it is {value}", key.name)]
     AboveMaximum {
-        /// The count.
+        /// The counter.
         key: CounterKey,
-        /// What it is.
+        /// Its current value.
         value: i64,
-        /// What it must not exceed.
+        /// The maximum.
         maximum: i64,
     },
 }
 
-/// Why the log failed: not a matter of what was asked.
+/// A failure of the log, independent of the request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     /// The log cannot be reached now; a later attempt may succeed.
     #[error("the log cannot be reached: {0}")]
     Unavailable(String),
-    /// There is no room left.
+    /// The storage is full.
     #[error("the log's storage is full: {0}; nothing was written, make room and retry")]
     Full(String),
     /// The store is damaged.
     #[error("the log is damaged: {0}")]
     Damaged(String),
-    /// The store is not one that this program can use as it is configured.
+    /// This program cannot use the store as configured.
     #[error("{0}")]
     Unusable(String),
 }

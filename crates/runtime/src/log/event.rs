@@ -1,4 +1,4 @@
-//! An event, its identity and its place.
+//! An event, its identity and its position.
 
 use std::{borrow::Borrow, fmt, sync::Arc};
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::leaf::{LeafHash, encode_event};
 
-/// The identity of an event, given by whoever decided it (UUIDv7).
+/// The id of an event (UUIDv7), assigned by the caller who appends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId(pub Uuid);
 
@@ -26,7 +26,7 @@ impl fmt::Display for EventId {
     }
 }
 
-/// The number of a partition, from 0.
+/// The number of a partition, counted from 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartitionId(pub u16);
 
@@ -41,7 +41,7 @@ impl fmt::Display for PartitionId {
     }
 }
 
-/// The place of an event within its partition, from 1, without gaps. 0 is "before the first".
+/// The offset of an event within its partition, from 1, without gaps. 0 is before the first event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Offset(pub u64);
 
@@ -71,7 +71,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// Where an event stands. The order is total within one partition and says nothing across two.
+/// The position of an event. Positions are totally ordered within a partition and not comparable across partitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
     /// The partition.
@@ -94,14 +94,14 @@ impl std::str::FromStr for Position {
         let parsed = text.split_once(':').and_then(|(partition, offset)| {
             Some(Self { partition: PartitionId(partition.parse().ok()?), offset: Offset(offset.parse().ok()?) })
         });
-        parsed.ok_or_else(|| InvalidName(format!("`{text}` is no position: write partition:offset, as in 0:17")))
+        parsed.ok_or_else(|| InvalidName(format!("invalid position `{text}`: expected partition:offset, such as 0:17")))
     }
 }
 
 /// The end of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
-    /// The place of its last event; offset 0 in an empty partition.
+    /// The position of its last event; offset 0 in an empty partition.
     pub position: Position,
     /// The last event's id; nil in an empty partition.
     pub event_id: EventId,
@@ -117,7 +117,7 @@ impl Head {
     }
 }
 
-/// One life of the log. A log that is put back from a copy begins another one.
+/// Identifies an incarnation of the log. After a restore from a backup the log starts a new incarnation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Incarnation(pub Uuid);
 
@@ -127,29 +127,29 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// How far a reader of a partition has come: enough to tell later whether the log is still the one that it read.
+/// How far a reader of a partition has read, with what it takes to detect later that the log is a different one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The incarnation that was read.
     pub incarnation: Incarnation,
-    /// The place of the last event seen.
+    /// The position of the last event seen.
     pub position: Position,
     /// The id of the last event seen; nil at the start.
     pub event_id: EventId,
 }
 
-/// A name or position that does not have the form it must have.
+/// A malformed name or position.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidName(pub(super) String);
 
-/// The name of a stream within its organization, by convention `category-id`. Names are stored in the clear for ever:
-/// never personal data.
+/// The name of a stream within its organization, by convention `category-id`. Names are stored unencrypted forever:
+/// they must not contain personal data.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamName(Arc<str>);
 
 impl StreamName {
-    /// The longest name, in bytes.
+    /// Maximum length of a name, in bytes.
     pub const MAX_BYTES: usize = 200;
 
     /// # Errors
@@ -157,7 +157,7 @@ impl StreamName {
     pub fn new(name: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
         let name = name.into();
         if name.is_empty() || name.len() > Self::MAX_BYTES || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(InvalidName(format!("stream name {name:?}: needs 1 to 200 visible ASCII characters")));
+            return Err(InvalidName(format!("invalid stream name {name:?}: use 1 to 200 visible ASCII characters")));
         }
         Ok(Self(name))
     }
@@ -167,23 +167,23 @@ impl StreamName {
         &self.0
     }
 
-    /// What kind of thing it is the stream of: what stands before the first `-`.
+    /// The aggregate type: the part before the first `-`.
     pub fn category(&self) -> &str {
         self.0.split_once('-').map_or(self.as_str(), |(category, _)| category)
     }
 
-    /// The id of the thing whose stream it is: what stands after the category. Empty if the name is no such name.
+    /// The id of the aggregate: the part after the first `-`; empty if there is none.
     pub fn id(&self) -> &str {
         self.0.split_once('-').map_or("", |(_, id)| id)
     }
 }
 
-/// A stream: the events of one thing, with contiguous versions.
+/// Identifies a stream: the events of one aggregate, with contiguous versions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId {
-    /// Whose stream it is.
+    /// The organization it belongs to.
     pub organization: OrganizationId,
-    /// Its name there.
+    /// Its name within the organization.
     pub name: StreamName,
 }
 
@@ -202,7 +202,7 @@ impl fmt::Display for StreamId {
     }
 }
 
-/// The versioned name of what happened: `user.role_changed.v1`. A name is never used again for another shape.
+/// The versioned name of an event type, such as `user.role_changed.v1`. A name is never reused for another shape.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EventType(Arc<str>);
 
@@ -213,7 +213,7 @@ impl EventType {
     pub fn new(name: impl Into<Arc<str>>) -> Result<Self, InvalidName> {
         let name = name.into();
         if name.len() > 100 || !has_the_form_of_a_type(&name) {
-            return Err(InvalidName(format!("event type {name:?}: needs the form noun.verb.v1, at most 100 bytes")));
+            return Err(InvalidName(format!("invalid event type {name:?}: expected noun.verb.v1, at most 100 bytes")));
         }
         Ok(Self(name))
     }
@@ -224,7 +224,7 @@ impl EventType {
     }
 }
 
-/// So that a set of types can be asked for a name.
+/// Allows lookups by name in a set of types.
 impl Borrow<str> for EventType {
     fn borrow(&self) -> &str {
         &self.0
@@ -246,46 +246,46 @@ impl fmt::Display for EventType {
     }
 }
 
-/// A domain_event to be recorded. `data` and `meta` are opaque to the log and kept to the byte.
+/// An event to be recorded. `data` and `meta` are opaque to the log and stored byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// Its identity, which also tells the truth after a lost answer.
+    /// Its id; also tells whether it was recorded when a commit's outcome is in doubt.
     pub id: EventId,
-    /// The stream that it is added to.
+    /// The stream that it is appended to.
     pub stream: StreamId,
-    /// What happened.
+    /// Its type.
     pub event_type: EventType,
-    /// The domain_event itself.
+    /// The encoded domain event.
     pub data: Bytes,
-    /// Who did it, for whom, from where, because of what.
+    /// The encoded metadata: actor, impersonator, client, cause.
     pub meta: Bytes,
 }
 
-/// An event as the log keeps it. Never changed, except that the data and meta of a purged organization are blanked.
+/// A stored event. Immutable, except that data and meta of a purged organization are blanked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedEvent {
-    /// Its place.
+    /// Its position.
     pub position: Position,
-    /// Its identity.
+    /// Its id.
     pub id: EventId,
     /// Its stream.
     pub stream: StreamId,
-    /// Its number within the stream.
+    /// Its version within the stream.
     pub version: Version,
-    /// What happened.
+    /// Its type.
     pub event_type: EventType,
     /// When it was recorded: microseconds, never earlier than the event before it in the partition.
     pub recorded_at: Timestamp,
-    /// The domain_event itself.
+    /// The encoded domain event.
     pub data: Bytes,
-    /// Who did it, for whom, from where, because of what.
+    /// The encoded metadata: actor, impersonator, client, cause.
     pub meta: Bytes,
-    /// The hash of all of the above but the position: see `docs/event-encoding.md`.
+    /// The hash of all of the above except the position: see `docs/event-encoding.md`.
     pub leaf_hash: LeafHash,
 }
 
 impl RecordedEvent {
-    /// Whether the stored leaf hash is that of the stored content.
+    /// Whether the stored leaf hash matches the stored content.
     pub fn is_intact(&self) -> bool {
         LeafHash::of(&encode_event(self)) == self.leaf_hash
     }

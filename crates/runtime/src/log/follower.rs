@@ -1,4 +1,4 @@
-//! Reading a partition to its end and beyond, from a checkpoint.
+//! Following a partition from a checkpoint.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::{Checkpoint, EventLog, Head, Incarnation, LogError, Offset, PartitionId, Position, RecordedEvent};
 
-/// Reads a partition in order, every event exactly once: first what is there, then what comes, woken by the log.
+/// Reads a partition in order, every event exactly once: first the existing events, then new ones as they arrive.
 pub struct Follower {
     log: Arc<dyn EventLog>,
     checkpoint: Checkpoint,
@@ -16,7 +16,7 @@ pub struct Follower {
 /// Why a partition cannot be followed from a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FollowError {
-    /// The log began a new incarnation since.
+    /// The log has started a new incarnation since.
     #[error(
         "the checkpoint at {} belongs to incarnation {} of the log, which is now in incarnation {current}: \
          discard what was derived from it and read from the start",
@@ -28,10 +28,10 @@ pub enum FollowError {
         /// The incarnation of the log.
         current: Incarnation,
     },
-    /// The log does not contain the event that the checkpoint names: it was put back from an older copy.
+    /// The log does not contain the checkpoint's event: it was restored from an older backup.
     #[error(
-        "the log has no event {} at {}, where this reader left it: it was put back from an older copy; \
-         run `porttask events restored`, which begins a new incarnation, and read from the start",
+        "the log has no event {} at {}, where this reader left off: it was restored from an older backup; \
+         run `porttask events restored`, which starts a new incarnation, and read from the start",
         checkpoint.event_id, checkpoint.position
     )]
     Rewound {
@@ -55,7 +55,7 @@ impl Follower {
         Self::after(log, &Head::empty(partition)).await
     }
 
-    /// Follows a partition from the event that was its head.
+    /// Follows a partition from a former head.
     ///
     /// # Errors
     /// If there is no such partition, or the log fails.
@@ -64,10 +64,10 @@ impl Follower {
         Self::subscribed(log, Checkpoint { incarnation, position: head.position, event_id: head.event_id })
     }
 
-    /// Follows a partition from where an earlier reader left it.
+    /// Follows a partition from where an earlier reader left off.
     ///
     /// # Errors
-    /// If the log is not the one that the checkpoint was taken of: what was derived from it must not be continued.
+    /// If the checkpoint is of a different incarnation or a rewound log: what was derived from it must be discarded.
     pub async fn resume(log: Arc<dyn EventLog>, checkpoint: Checkpoint) -> Result<Self, FollowError> {
         let current = log.incarnation().await?;
         if current != checkpoint.incarnation {
@@ -84,7 +84,7 @@ impl Follower {
         Ok(Self { log, checkpoint, wakeups })
     }
 
-    /// How far this reader has come.
+    /// The position of this reader.
     pub fn checkpoint(&self) -> Checkpoint {
         self.checkpoint
     }
@@ -92,7 +92,7 @@ impl Follower {
     /// The next events, at most `limit`; empty at the end of the partition.
     ///
     /// # Errors
-    /// If the log fails or was rewound. The reader stays where it was and may try again.
+    /// If the log fails or was rewound. The reader keeps its position and may retry.
     pub async fn page(&mut self, limit: usize) -> Result<Vec<RecordedEvent>, FollowError> {
         let events = self.read(limit).await?;
         if let Some(last) = events.last() {
@@ -101,13 +101,13 @@ impl Follower {
         Ok(events)
     }
 
-    /// The next events, at most `limit`, waiting for the first of them.
+    /// The next events, at most `limit`; waits for the first of them.
     ///
     /// # Errors
-    /// If the log fails or was rewound. The reader stays where it was and may try again.
+    /// If the log fails or was rewound. The reader keeps its position and may retry.
     pub async fn next(&mut self, limit: usize) -> Result<Vec<RecordedEvent>, FollowError> {
         loop {
-            // Marked as seen before the read: what is committed after the read wakes us again.
+            // Marked as seen before the read, so that a commit after the read wakes us again.
             self.wakeups.mark_unchanged();
             let events = self.page(limit).await?;
             if !events.is_empty() {
@@ -119,7 +119,7 @@ impl Follower {
         }
     }
 
-    /// Reads on, from the last event seen, which must still be there: so a rewound log is never read on silently.
+    /// Reads on from the last event seen, which must still exist: this detects a rewound log.
     async fn read(&self, limit: usize) -> Result<Vec<RecordedEvent>, FollowError> {
         let Position { partition, offset } = self.checkpoint.position;
         let Some(before) = offset.0.checked_sub(1) else {

@@ -1,18 +1,18 @@
-//! The form that an append must have, checked before it is queued: what fails here could never be recorded.
+//! Static validation of an append, before it is queued: what fails here can never be recorded.
 
 use bytes::Bytes;
 
 use super::{Append, AppendError, Constraint, EventId, NewEvent, OrganizationId, StreamId};
 
-/// The most events of one append.
+/// Maximum number of events of one append.
 pub const MAX_EVENTS: usize = 1_000;
-/// The most bytes of one event's data.
+/// Maximum size of one event's data, in bytes.
 pub const MAX_DATA_BYTES: usize = 1 << 20;
-/// The most bytes of one event's meta.
+/// Maximum size of one event's meta, in bytes.
 pub const MAX_META_BYTES: usize = 1 << 16;
-/// The most bytes of data and meta of one append.
+/// Maximum size of all data and meta of one append, in bytes.
 pub const MAX_APPEND_BYTES: usize = 8 << 20;
-/// The most versions that one append expects, and the most constraints, keys and secrets that it carries.
+/// Maximum number of expected versions, and likewise of constraints, keys and secrets, of one append.
 pub const MAX_CONDITIONS: usize = 1_000;
 
 impl Append {
@@ -27,7 +27,7 @@ impl Append {
         self.creates_organization || self.owners().any(|owner| owner == OrganizationId::PLATFORM)
     }
 
-    /// Whose streams and constraints the append concerns.
+    /// The organizations whose streams, constraints, keys and secrets the append concerns.
     fn owners(&self) -> impl Iterator<Item = OrganizationId> {
         let streams = self.streams().map(|stream| stream.organization);
         let keys = self.person_keys.iter().map(|key| key.id.organization);
@@ -35,12 +35,12 @@ impl Append {
         streams.chain(self.constraints.iter().map(Constraint::organization)).chain(keys).chain(secrets)
     }
 
-    /// The bytes of data and meta.
+    /// The size of data and meta, in bytes.
     pub fn size_bytes(&self) -> usize {
         self.events.iter().map(|event| event.data.len() + event.meta.len()).sum()
     }
 
-    /// Whether the append has the form that it must have. Engines call this before they queue it.
+    /// Validates the append. Engines call this before they queue it.
     ///
     /// # Errors
     /// [`AppendError::Malformed`], saying what is wrong.
@@ -52,32 +52,32 @@ impl Append {
         let is_blank = |event: &&NewEvent| event.data.is_empty() || event.meta.is_empty();
         let is_foreign = |owner: OrganizationId| owner != self.organization && owner != OrganizationId::PLATFORM;
         if self.events.is_empty() && self.idempotency_key.is_none() {
-            return Some("it records nothing".to_owned());
+            return Some("nothing to record: events or an idempotency key are required".to_owned());
         }
         let brings_nothing = self.constraints.is_empty() && self.person_keys.is_empty() && self.secrets.is_empty();
         if self.events.is_empty() && (self.creates_organization || !brings_nothing) {
-            return Some("constraints, creations, keys and secrets follow from events, and it has none".to_owned());
+            return Some("constraints, creations, keys and secrets require at least one event".to_owned());
         }
         if self.creates_organization && self.organization == OrganizationId::PLATFORM {
-            return Some("the platform organization exists from the start".to_owned());
+            return Some("the platform organization always exists and cannot be created".to_owned());
         }
         if let Some(owner) = self.owners().find(|owner| is_foreign(*owner)) {
-            return Some(format!("it is for organization {} and concerns {owner}", self.organization));
+            return Some(format!("the append is for organization {} but also concerns {owner}", self.organization));
         }
         if self.events.len() > MAX_EVENTS || self.size_bytes() > MAX_APPEND_BYTES {
-            return Some(format!("it has more than {MAX_EVENTS} events or {MAX_APPEND_BYTES} bytes"));
+            return Some(format!("more than {MAX_EVENTS} events or {MAX_APPEND_BYTES} bytes"));
         }
         let counts = [self.expected.len(), self.constraints.len(), self.person_keys.len(), self.secrets.len()];
         if counts.iter().any(|count| *count > MAX_CONDITIONS) {
-            return Some(format!("it has more than {MAX_CONDITIONS} expected versions, constraints, keys or secrets"));
+            return Some(format!("more than {MAX_CONDITIONS} expected versions, constraints, keys or secrets"));
         }
         let keys = self.person_keys.iter().map(|key| &key.wrapped);
         let mut kept = keys.chain(self.secrets.iter().map(|secret| &secret.hash));
         if kept.any(|bytes| bytes.is_empty() || bytes.len() > 200) {
-            return Some("a wrapped key and the hash of a secret need 1 to 200 bytes".to_owned());
+            return Some("wrapped keys and hashes of secrets must have 1 to 200 bytes".to_owned());
         }
         if let Some(event) = self.events.iter().find(is_blank) {
-            return Some(format!("event {} has no data or no meta: blank means purged", event.id));
+            return Some(format!("event {} has empty data or meta: blank is reserved for purged events", event.id));
         }
         let is_large = |bytes: &Bytes, limit| bytes.len() > limit;
         let large = |event: &&NewEvent| is_large(&event.data, MAX_DATA_BYTES) || is_large(&event.meta, MAX_META_BYTES);
@@ -99,14 +99,14 @@ impl Append {
             Constraint::Count(counter) => is_bad(&counter.key.name, 50),
         };
         if self.constraints.iter().any(guard_is_bad) {
-            return Some("the names of a constraint need 1 to 50 bytes, its owner 1 to 200".to_owned());
+            return Some("the names of a constraint must have 1 to 50 bytes, its owner 1 to 200".to_owned());
         }
         if self
             .idempotency_key
             .as_ref()
             .is_some_and(|idempotency_key| is_bad(&idempotency_key.scope, 200) || is_bad(&idempotency_key.key, 255))
         {
-            return Some("the scope of a `IdempotencyKey` needs 1 to 200 bytes, its key 1 to 255".to_owned());
+            return Some("the scope of an `IdempotencyKey` must have 1 to 200 bytes, its key 1 to 255".to_owned());
         }
         None
     }

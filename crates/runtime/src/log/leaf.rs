@@ -1,4 +1,4 @@
-//! The bytes of an event and their hash, as `docs/event-encoding.md` describes them for strangers.
+//! Canonical encoding of an event and its hash, as specified in `docs/event-encoding.md`.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::RecordedEvent;
 
-/// The first field of every encoded event: what follows and in which form.
+/// The first field of every encoded event: identifies the encoding and its version.
 const MAGIC: &[u8] = b"porttask.event.v1";
 
 /// The RFC 6962 leaf hash of an event: SHA-256 over a zero byte and the encoded event.
@@ -35,8 +35,8 @@ impl fmt::Debug for LeafHash {
     }
 }
 
-/// The event as the bytes that are hashed: every field behind its length (4 bytes, big-endian), numbers as 8 bytes
-/// big-endian. Partition and offset are left out, so that the hash survives moves, exports and imports.
+/// The bytes that are hashed: every field prefixed by its length (4 bytes, big-endian), numbers as 8 bytes big-endian.
+/// Partition and offset are left out, so that the hash survives moves, exports and imports.
 pub fn encode_event(event: &RecordedEvent) -> Vec<u8> {
     let fields: [&[u8]; 9] = [
         MAGIC,

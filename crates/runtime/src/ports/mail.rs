@@ -1,52 +1,52 @@
-//! The port through which mail leaves.
+//! Port: sending email.
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::reactors::TaskError;
 
-/// A mail to one person. Who it is from is the transport's business.
+/// An email to one recipient. The sender is up to the transport.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mail {
-    /// Its identity: a mail that is sent again has the same, so that mail programs show it once.
+    /// Its id, the same for every delivery attempt, so that mail clients show duplicates once.
     pub id: Uuid,
-    /// What the person is called.
+    /// The recipient's name.
     pub to_name: String,
-    /// Where it goes.
+    /// The recipient's email address.
     pub to_address: String,
-    /// What it is about.
+    /// The subject.
     pub subject: String,
-    /// What it says, in plain text; lines end with `\n`.
+    /// The body in plain text; lines end with `\n`.
     pub text: String,
-    /// The same as HTML.
+    /// The body in HTML.
     pub html: String,
 }
 
-/// Nothing of the person is shown.
+/// Omits personal data.
 impl std::fmt::Debug for Mail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Mail").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-/// Why a mail was not taken over by anybody.
+/// Why an email was not sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MailError {
-    /// It may go later.
+    /// Transient failure: a retry may succeed.
     #[error("{0}")]
     Temporary(String),
-    /// It will never go as things are.
+    /// Permanent failure: a retry cannot succeed.
     #[error("{0}")]
     Permanent(String),
 }
 
-/// Takes mail over, to bring it to where it belongs.
+/// Sends email.
 #[async_trait]
 pub trait MailTransport: Send + Sync {
-    /// Sends a mail; ready once somebody else is responsible for it.
+    /// Sends an email; returns once the next system has accepted responsibility for it.
     ///
     /// # Errors
-    /// Why it was not taken over.
+    /// If it was not accepted.
     async fn send(&self, mail: &Mail) -> Result<(), MailError>;
 }
 

@@ -1,3 +1,3 @@
-//! Ports of the outside world, which `infra` implements. They speak of ids, amounts and bytes.
+//! Ports of external systems, implemented by `infra`. Their types are ids, amounts and bytes.
 
 pub mod mail;

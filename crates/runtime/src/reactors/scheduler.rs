@@ -1,7 +1,7 @@
 //! From events to tasks: follows one partition for all reactors of a node.
 //!
-//! Each reactor has a cursor of its own. It is written when there are tasks to be recorded, and otherwise now and then: reading
-//! on is cheaper than writing, and a node that starts again reads a little twice.
+//! Each reactor has its own cursor. It is stored together with new tasks, and otherwise only occasionally: reading is
+//! cheaper than writing, and after a restart a few events are read twice.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,14 +18,14 @@ use crate::{
     vault::{VaultError, impersonal},
 };
 
-/// The most events that are read at a time.
+/// Maximum events per read.
 const PAGE: usize = 1_000;
-/// After how many events the cursor is written though they made no tasks, and after how long.
+/// Number of events and time after which the cursor is stored even without tasks.
 const WRITE_AFTER_EVENTS: u64 = 10_000;
 const WRITE_AFTER: Duration = Duration::from_secs(30);
-/// How long more events may gather after those that were read last.
+/// How long to let events accumulate before the next read.
 const GATHER: Duration = Duration::from_millis(50);
-/// How long to leave a database that fails, or a reactor that is held.
+/// Pause after a database failure, and between checks of a reactor that is on hold.
 const PAUSE: Duration = Duration::from_secs(2);
 
 pub(super) struct Scheduler {
@@ -35,13 +35,13 @@ pub(super) struct Scheduler {
     outage: Outage,
 }
 
-/// A reactor that follows the partition, and up to where its tasks are recorded.
+/// A reactor that follows the partition, and the position up to which its tasks are recorded.
 struct Reading {
     served: Arc<Served>,
     cursor: Checkpoint,
 }
 
-/// Why the partition cannot be followed for now.
+/// Why the partition cannot be followed at present.
 struct Failed(String);
 
 impl From<LogError> for Failed {
@@ -83,8 +83,8 @@ impl Scheduler {
         }
     }
 
-    /// Follows the partition from the cursor that is furthest behind, until another node has moved one, or a reactor that is
-    /// held may go on.
+    /// Follows the partition from the cursor that is furthest behind, until another node has moved a cursor or a
+    /// reactor on hold may resume.
     async fn follow_from_cursors(&mut self) -> Result<(), Failed> {
         let (mut reading, held) = self.cursors().await?;
         self.outage.is_over();
@@ -125,7 +125,7 @@ impl Scheduler {
         }
     }
 
-    /// The reactors that can follow the partition, and those that are held.
+    /// The reactors that can follow the partition, and those on hold.
     async fn cursors(&self) -> Result<(Vec<Reading>, Vec<Arc<Served>>), Failed> {
         let (mut reading, mut held) = (Vec::new(), Vec::new());
         for served in &self.served {
@@ -143,11 +143,11 @@ impl Scheduler {
         Ok((reading, held))
     }
 
-    /// The cursor of a reactor, or why the reactor is held.
+    /// The cursor of a reactor, or why the reactor is on hold.
     async fn cursor(&self, served: &Served) -> Result<Result<Checkpoint, String>, Failed> {
         let cursors = self.database.cursors(served.name()).await?;
         let Some(cursor) = cursors.into_iter().find(|it| it.position.partition == self.partition) else {
-            return Ok(Err("it has no cursor in this partition".to_owned()));
+            return Ok(Err("the reactor has no cursor in this partition".to_owned()));
         };
         Ok(why_held(&self.database, cursor).await?.map_or(Ok(cursor), Err))
     }
@@ -161,8 +161,8 @@ impl Scheduler {
         Ok(false)
     }
 
-    /// Records the tasks of one reactor for the events behind its cursor, up to `here`; `false` if another node has moved the
-    /// cursor.
+    /// Records the tasks of one reactor for the events after its cursor, up to `here`; `false` if another node has
+    /// moved the cursor.
     async fn schedule(
         &self,
         reading: &mut Reading,

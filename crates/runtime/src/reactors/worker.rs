@@ -1,4 +1,4 @@
-//! From tasks to deeds: takes tasks that are due for a time, carries several out at once, and records how each ended.
+//! Runs tasks: leases due tasks, runs several concurrently, and records their outcomes.
 
 use std::{
     sync::{
@@ -23,11 +23,11 @@ use crate::{
     tasks::{self, ErrorText, Outcome, Task},
 };
 
-/// How long to leave a database that fails.
+/// Pause after a database failure.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How long more attempts may end after one that has.
+/// How long to let finished attempts accumulate before they are recorded.
 const GATHER: Duration = Duration::from_millis(10);
-/// How often to count what is left.
+/// Interval at which remaining tasks are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
 
 pub(super) struct Worker {
@@ -38,11 +38,11 @@ pub(super) struct Worker {
     counted: Option<Instant>,
 }
 
-/// How a round has ended.
+/// The result of a round.
 enum Round {
-    /// There may be more to do at once.
+    /// More tasks may be due now.
     Full,
-    /// Nothing more is due, or there is no room.
+    /// Nothing more is due, or all slots are busy.
     Idle,
 }
 
@@ -51,7 +51,7 @@ impl Worker {
         Self { database, served, policy, outage: Outage::default(), counted: None }
     }
 
-    /// Works until it is told to stop, and then ends what is under way.
+    /// Runs until stopped, then waits for running tasks.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut under_way = JoinSet::new();
         let mut ended = Vec::new();
@@ -83,8 +83,7 @@ impl Worker {
         }
     }
 
-    /// Records what has ended, and begins as many tasks as are due and have room: several at once where there are several,
-    /// because each statement has its price.
+    /// Records finished attempts, and starts as many due tasks as there are free slots: in batches, to save statements.
     async fn round(&mut self, under_way: &mut JoinSet<Ended>, ended: &mut Vec<Ended>) -> Result<Round, LogError> {
         if !ended.is_empty() {
             sleep(GATHER).await;
@@ -99,7 +98,7 @@ impl Worker {
             return Ok(Round::Idle);
         }
         let now = Timestamp::now();
-        // A little longer than the work may take, so that its end can be recorded.
+        // A little longer than the task may run, so that its outcome can be recorded.
         let lease_until = now.saturating_add(signed(self.policy.lease)).unwrap_or(Timestamp::MAX);
         let tasks = self.database.claim(self.served.name(), now, lease_until, room).await?;
         self.outage.is_over();
@@ -115,13 +114,15 @@ impl Worker {
         Ok(round)
     }
 
-    /// Records how attempts ended, while the tasks are this worker's. Those of which it could not be recorded are kept.
+    /// Records the outcome of attempts whose lease is still valid. On failure, they stay in `ended`.
     async fn record(&self, ended: &mut Vec<Ended>) -> Result<(), LogError> {
         let reactor = self.served.name();
         ended.retain(|end| {
             let is_ours = Instant::now() < end.ends_at;
             if !is_ours {
-                tracing::warn!(reactor, task = %end.attempt.id, "it was not recorded how a task ended");
+                tracing::warn!(
+                    reactor, task = %end.attempt.id, "the lease of a task expired before its outcome was recorded"
+                );
             }
             is_ours
         });
@@ -154,14 +155,14 @@ impl Worker {
 struct Attempt {
     served: Arc<Served>,
     policy: RetryPolicy,
-    /// When the task may become another worker's.
+    /// When the lease ends.
     ends_at: Instant,
 }
 
-/// What counts an attempt.
+/// The counter that an attempt increments.
 type Counter = fn(&Served) -> &AtomicU64;
 
-/// An attempt that has ended, and what counts it.
+/// A finished attempt and the counter that it increments.
 struct Ended {
     attempt: tasks::Attempt,
     counter: Counter,
@@ -171,24 +172,24 @@ struct Ended {
 impl Attempt {
     async fn make(self, task: Task) -> Ended {
         let result = match task.attempts > self.policy.attempts {
-            // Whoever began it never came back to say how it ended.
-            true => Err(TaskError::Permanent(format!("it was begun {} times and never ended", task.attempts - 1))),
+            // Every earlier worker stopped before it recorded an outcome.
+            true => Err(TaskError::Permanent(format!("started {} times without an outcome", task.attempts - 1))),
             false => self.run(&task).await,
         };
         let (outcome, counter) = self.outcome(&task, result);
         Ended { attempt: tasks::Attempt { id: task.id, epoch: task.epoch, outcome }, counter, ends_at: self.ends_at }
     }
 
-    /// Carries it out, within the time and whatever happens.
+    /// Runs the task with a timeout; isolates panics.
     async fn run(&self, task: &Task) -> Result<TaskOutcome, TaskError> {
         let (reactor, own) = (Arc::clone(&self.served.reactor), task.clone());
-        // In a set of its own: what panics ends alone, and what is cut off is ended.
+        // A set of its own isolates panics, and aborts the task on timeout.
         let mut alone = JoinSet::new();
         alone.spawn(async move { reactor.run(&own).await });
         match timeout(self.policy.lease.mul_f32(0.8), alone.join_next()).await {
             Ok(Some(Ok(result))) => result,
-            Ok(_) => Err(TaskError::Temporary("it broke off".to_owned())),
-            Err(_) => Err(TaskError::Temporary("it took too long".to_owned())),
+            Ok(_) => Err(TaskError::Temporary("the task panicked or was aborted".to_owned())),
+            Err(_) => Err(TaskError::Temporary("timed out".to_owned())),
         }
     }
 
@@ -197,25 +198,28 @@ impl Attempt {
         match result {
             Ok(TaskOutcome::Done) => (Outcome::Done, |served| &served.done),
             Ok(TaskOutcome::Skipped) => {
-                tracing::debug!(reactor, task = %id, "a task had become skipped");
+                tracing::debug!(reactor, task = %id, "a task was skipped");
                 (Outcome::Done, |served| &served.skipped)
             }
             Err(TaskError::Temporary(error)) if task.attempts < self.policy.attempts => {
                 let error = ErrorText::new(&error);
                 let wait = self.wait(task.attempts);
-                tracing::debug!(reactor, task = %id, error = error.as_str(), "a task failed and is tried again");
+                tracing::debug!(reactor, task = %id, error = error.as_str(), "a task failed and will be retried");
                 let at = Timestamp::now().saturating_add(signed(wait)).unwrap_or(Timestamp::MAX);
                 (Outcome::Retry { at, error }, |served| &served.retried)
             }
             Err(error) => {
                 let error = ErrorText::new(&error.to_string());
-                tracing::warn!(reactor, task = %id, error = error.as_str(), "a task is dead: `porttask tasks retry` tries it again");
+                tracing::warn!(
+                    reactor, task = %id, error = error.as_str(),
+                    "a task was dead-lettered; `porttask tasks retry` retries it"
+                );
                 (Outcome::Dead { error }, |served| &served.died)
             }
         }
     }
 
-    /// How long to wait after so many attempts: between three quarters and all of a time that doubles.
+    /// Exponential back-off with jitter: between three quarters and all of a delay that doubles with each attempt.
     fn wait(&self, attempts: u32) -> Duration {
         let doubled = self.policy.first_retry.saturating_mul(1 << attempts.saturating_sub(1).min(20));
         let share = f32::from(Uuid::now_v7().as_u64_pair().1 as u16) / f32::from(u16::MAX);

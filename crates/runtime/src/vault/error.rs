@@ -1,4 +1,4 @@
-//! Why not.
+//! Errors of the vault.
 
 use porttask_domain::{OrganizationId, PersonId, Undecodable};
 
@@ -7,37 +7,37 @@ use crate::log::{InvalidName, LogError, Position, RecordedEvent};
 /// Why something cannot be sealed, opened or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {
-    /// A stored key was wrapped by another master key.
+    /// A stored key was wrapped by an unknown master key.
     #[error(
-        "the keys in the ledger were wrapped by master key {0}, which is not among those given: \
-         set PORTTASK_MASTER_KEY to the key with which this log was begun"
+        "the keys in the ledger are wrapped by master key {0}, which is not configured: \
+         set PORTTASK_MASTER_KEY to the master key of this log"
     )]
     OtherMasterKey(String),
-    /// The ledger has lost a key, or something sealed by it was changed.
-    #[error("what belongs to {person} in {organization} cannot be opened: {what}; restore the ledger from a backup")]
+    /// The ledger has lost a key, or a sealed value was tampered with.
+    #[error("personal data of {person} in {organization} is unreadable: {what}; restore the ledger from a backup")]
     Damaged {
-        /// Where the person is.
+        /// The person's organization.
         organization: OrganizationId,
-        /// Whose it is.
+        /// The person.
         person: PersonId,
         /// What is wrong.
         what: &'static str,
     },
-    /// Something sealed under a key of the service itself was changed or moved.
-    #[error("what is sealed for {0} cannot be opened: restore the ledger from a backup")]
+    /// A value sealed under one of the service's own keys was tampered with or moved.
+    #[error("sealed data for {0} is unreadable: restore the ledger from a backup")]
     Spoiled(&'static str),
-    /// An event that this version cannot read.
+    /// An event that this version cannot decode.
     #[error("the event at {position} cannot be read: {cause}")]
     Undecodable {
-        /// Where it is.
+        /// Its position.
         position: Position,
         /// Why.
         cause: Undecodable,
     },
-    /// The operating system gives no random numbers.
-    #[error("the operating system gives no random numbers: {0}")]
+    /// The operating system provides no random numbers.
+    #[error("the operating system provides no random numbers: {0}")]
     NoRandomness(String),
-    /// An event has a name that the log does not take.
+    /// The log rejects the name of an event type or stream.
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// The log's database failed.
@@ -46,7 +46,7 @@ pub enum VaultError {
 }
 
 impl VaultError {
-    /// That a part of an event, `meta` or what the event is called, is not as it must be.
+    /// An error about a malformed part of an event: `meta`, or the event type for the data.
     pub(crate) fn undecodable(event: &RecordedEvent, part: &str, cause: &dyn std::fmt::Display) -> Self {
         let cause = Undecodable::Malformed { name: part.to_owned(), cause: cause.to_string() };
         Self::Undecodable { position: event.position, cause }

@@ -1,4 +1,4 @@
-//! The master keys, which wrap all other keys and stand in no database.
+//! The master keys, which wrap all other keys and are never stored in a database.
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305,
@@ -11,7 +11,7 @@ use super::{VaultError, sealed::PlainKey};
 const ID_BYTES: usize = 8;
 const NONCE_BYTES: usize = 24;
 
-/// A key that wraps keys: 32 bytes.
+/// A key that wraps other keys: 32 bytes.
 #[derive(Clone)]
 pub struct MasterKey {
     id: [u8; ID_BYTES],
@@ -27,13 +27,13 @@ impl MasterKey {
         Self { id, cipher: XChaCha20Poly1305::new(bytes.into()) }
     }
 
-    /// What tells it from others, and tells nothing else about it.
+    /// A fingerprint that identifies the key without revealing it.
     pub fn id(&self) -> String {
         hex(&self.id)
     }
 }
 
-/// The key that wraps from now on, and those by which older keys may be wrapped.
+/// The current master key, and former ones that may still wrap older keys.
 #[derive(Clone)]
 pub struct MasterKeys {
     current: MasterKey,
@@ -41,21 +41,21 @@ pub struct MasterKeys {
 }
 
 impl MasterKeys {
-    /// One key, and former ones.
+    /// The current key, and former ones.
     pub fn new(current: MasterKey, former: Vec<MasterKey>) -> Self {
         Self { current, former }
     }
 
-    /// Which key wraps from now on.
+    /// The id of the current key.
     pub fn current_id(&self) -> String {
         self.current.id()
     }
 
-    /// `id ‖ nonce ‖ sealed key`, bound to what the key is for.
+    /// `id ‖ nonce ‖ sealed key`, bound to `name` as associated data.
     pub(super) fn wrap(&self, key: &PlainKey, name: &[u8]) -> Result<Vec<u8>, VaultError> {
         let nonce: [u8; NONCE_BYTES] = random()?;
         let sealed = self.current.cipher.encrypt(&nonce.into(), Payload { msg: key.bytes(), aad: name });
-        // Encrypting fails only for texts of many gigabytes.
+        // Encryption fails only for plaintexts of many gigabytes.
         let sealed = sealed.unwrap_or_else(|error| unreachable!("a key cannot be wrapped: {error}"));
         Ok([&self.current.id[..], &nonce, &sealed].concat())
     }

@@ -1,4 +1,4 @@
-//! What is sealed under a key of the service itself: it stands in the ledger for a time, and nobody reads it there.
+//! Encryption under one of the service's own keys, for short-lived data in the ledger.
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305,
@@ -21,10 +21,10 @@ impl Safe {
         Self { purpose, cipher: XChaCha20Poly1305::new(key.bytes().into()) }
     }
 
-    /// `nonce ‖ sealed`, to be opened only by who names what it is bound to.
+    /// `nonce ‖ sealed`, with `bound_to` as associated data, which is needed to open it.
     ///
     /// # Errors
-    /// If the operating system gives no random numbers.
+    /// If the operating system provides no random numbers.
     pub fn seal(&self, plain: &[u8], bound_to: &[u8]) -> Result<Vec<u8>, VaultError> {
         let nonce: [u8; NONCE_BYTES] = random()?;
         let sealed = self.cipher.encrypt(&nonce.into(), Payload { msg: plain, aad: bound_to });
@@ -32,10 +32,10 @@ impl Safe {
         Ok([&nonce[..], &sealed].concat())
     }
 
-    /// What was sealed.
+    /// Opens a sealed value.
     ///
     /// # Errors
-    /// If it was changed, or is bound to something else.
+    /// If it was tampered with, or is bound to something else.
     pub fn open(&self, sealed: &[u8], bound_to: &[u8]) -> Result<Vec<u8>, VaultError> {
         let spoiled = || VaultError::Spoiled(self.purpose);
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(spoiled)?;

@@ -1,8 +1,8 @@
-//! The sealed form of a personal value, within the JSON of an event (docs/event-encoding.md).
+//! The sealed form of personal values within the JSON of an event (docs/event-encoding.md).
 //!
 //! `{"$personal": {"of", "sealing", "value"}}` becomes `{"$sealed": {"of", "sealing", "hash", "box"}}`: `hash` is
-//! SHA-256(salt ‖ value), by which a stranger can check an opened value against the event's hash; `box` holds the nonce
-//! and salt ‖ value, encrypted under the person's key and bound to organization, event and field.
+//! SHA-256(salt ‖ value), by which third parties can verify an opened value against the event's hash; `box` holds the
+//! nonce and salt ‖ value, encrypted under the person's key and bound to organization, event and field.
 
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use chacha20poly1305::{
@@ -16,15 +16,15 @@ use sha2::{Digest, Sha256};
 use super::{Keys, VaultError, master::random};
 use crate::log::{EventId, PersonKeyId};
 
-/// The mark of a value that is open.
+/// The JSON key that marks a personal value in plaintext.
 pub(super) const PERSONAL: &str = Personal::MARK;
-/// The mark of a value that is sealed.
+/// The JSON key that marks a sealed value.
 pub(super) const SEALED: &str = "$sealed";
 
 const NONCE_BYTES: usize = 24;
 const SALT_BYTES: usize = 16;
 
-/// A key in the open: never printed, never stored.
+/// A plaintext key: never printed, never stored.
 #[derive(Clone)]
 pub(super) struct PlainKey([u8; 32]);
 
@@ -42,22 +42,22 @@ impl PlainKey {
     }
 }
 
-/// Where a value stands, which it is bound to.
+/// Where a value is stored; the value is bound to it.
 pub(super) struct Place {
     pub(super) organization: OrganizationId,
     pub(super) event: EventId,
-    /// Where the people are whose values these are.
+    /// The organization of the people whose values these are.
     pub(super) home: OrganizationId,
     /// `data` or `meta`.
     pub(super) part: &'static str,
 }
 
-/// Whether there may be something sealed in this JSON.
+/// Whether this JSON may contain sealed values.
 pub(super) fn mentions(json: &[u8]) -> bool {
     json.windows(SEALED.len()).any(|window| window == SEALED.as_bytes())
 }
 
-/// Tells whose values with this mark are in there.
+/// Reports the owners of all values with this mark.
 pub(super) fn find(value: &Value, mark: &str, found: &mut impl FnMut(PersonId, Sealing)) {
     match value {
         Value::Object(members) => match members.get(mark) {
@@ -79,7 +79,7 @@ fn owner(content: &Value) -> Option<(PersonId, Sealing)> {
     Some((person, sealing))
 }
 
-/// Seals all personal values. Those of somebody whose keys are destroyed are not recorded at all.
+/// Seals all personal values. Those of people whose keys are destroyed are recorded as erased.
 pub(super) fn seal(value: &mut Value, place: &Place, keys: &Keys) -> Result<(), VaultError> {
     replace(value, PERSONAL, place.part.to_owned(), &mut |content, field| {
         let Some(plain) = content["value"].as_str() else { return Ok(None) };
@@ -89,7 +89,7 @@ pub(super) fn seal(value: &mut Value, place: &Place, keys: &Keys) -> Result<(), 
         let salted = [&salt, plain.as_bytes()].concat();
         let aad = bound_to(place, field);
         let encrypted = cipher(key).encrypt(&nonce.into(), Payload { msg: &salted, aad: &aad });
-        let encrypted = encrypted.map_err(|_| damaged(&id, "it is too long to be sealed"))?;
+        let encrypted = encrypted.map_err(|_| damaged(&id, "the value is too long to be sealed"))?;
         let hash = STANDARD_NO_PAD.encode(Sha256::digest(&salted));
         let sealed = STANDARD_NO_PAD.encode([&nonce[..], &encrypted].concat());
         Ok(Some(json!({SEALED: {"of": id.person, "sealing": id.sealing, "hash": hash, "box": sealed}})))
@@ -104,20 +104,20 @@ pub(super) fn open(value: &mut Value, place: &Place, keys: &Keys) -> Result<(), 
         let decoded = |member: &str| STANDARD_NO_PAD.decode(content[member].as_str().unwrap_or_default()).ok();
         let sealed = decoded("box").unwrap_or_default();
         let (nonce, encrypted) =
-            sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(|| damaged(&id, "it is cut off"))?;
+            sealed.split_first_chunk::<NONCE_BYTES>().ok_or_else(|| damaged(&id, "the value is truncated"))?;
         let aad = bound_to(place, field);
         let salted = cipher(key).decrypt(nonce.into(), Payload { msg: encrypted, aad: &aad });
-        let salted = salted.map_err(|_| damaged(&id, "it was changed, moved, or sealed by another key"))?;
+        let salted = salted.map_err(|_| damaged(&id, "the value was altered, moved, or sealed under another key"))?;
         if decoded("hash").as_deref() != Some(&Sha256::digest(&salted)[..]) {
-            return Err(damaged(&id, "it has not the hash beside it"));
+            return Err(damaged(&id, "the value does not match its hash"));
         }
         let plain = salted.get(SALT_BYTES..).and_then(|plain| std::str::from_utf8(plain).ok());
-        let plain = plain.ok_or_else(|| damaged(&id, "it is no text"))?;
+        let plain = plain.ok_or_else(|| damaged(&id, "the value is not text"))?;
         Ok(Some(json!({PERSONAL: {"of": id.person, "sealing": id.sealing, "value": plain}})))
     })
 }
 
-/// Lets all sealed values read as erased: for readers who need no personal values, and so no keys.
+/// Makes all sealed values read as erased, for readers that need no personal data and have no keys.
 pub(super) fn blank(value: &mut Value) {
     match value {
         Value::Object(members) => match members.get(SEALED).and_then(owner) {
@@ -133,7 +133,7 @@ fn erased(id: &PersonKeyId) -> Value {
     json!({PERSONAL: {"of": id.person, "sealing": id.sealing, "value": null}})
 }
 
-/// The key that concerns a value; `None` if it is destroyed.
+/// The key of a value; `None` if it is destroyed.
 fn key_of<'a>(
     content: &Value,
     place: &Place,
@@ -154,14 +154,14 @@ fn cipher(key: &PlainKey) -> XChaCha20Poly1305 {
     XChaCha20Poly1305::new(key.bytes().into())
 }
 
-/// What a value is bound to: it cannot be moved to another event or field.
+/// Associated data of a value, so that it cannot be moved to another event or field.
 fn bound_to(place: &Place, field: &str) -> Vec<u8> {
     [place.organization.0.as_bytes(), place.event.0.as_bytes(), field.as_bytes()].concat()
 }
 
 type Replacement = Result<Option<Value>, VaultError>;
 
-/// Puts something else in the place of every object with this mark; fields are named as in `data/from/name`.
+/// Replaces every object with this mark; fields are named by path, such as `data/from/name`.
 fn replace(
     value: &mut Value,
     mark: &str,

@@ -12,7 +12,7 @@ use crate::log::{
     admission::{IdempotencyRecord, IdempotencyRecordKey},
 };
 
-/// A ledger in memory.
+/// An in-memory ledger.
 #[derive(Default)]
 struct Shelf {
     persons: Mutex<HashMap<PersonKeyId, StoredKey>>,
@@ -81,7 +81,7 @@ impl Ledger for Shelf {
     }
 
     async fn constrained(&self) -> Result<Snapshot, LogError> {
-        Err(LogError::Unavailable("a shelf keeps keys only".to_owned()))
+        Err(LogError::Unavailable("this ledger stores only keys".to_owned()))
     }
 
     async fn repair(&self, _: &[Head], _: &Repair) -> Result<bool, LogError> {
@@ -126,7 +126,7 @@ fn invited() -> DomainEvent {
     })
 }
 
-/// The domain_event as the log would give it back, its keys in the ledger.
+/// Seals a domain event and stores its keys; returns it as the log would.
 async fn recorded(vault: &Vault, shelf: &Shelf, domain_event: DomainEvent) -> RecordedEvent {
     let stream = StreamId::new(acme(), "user-1").unwrap();
     let SealedEvents { mut events, keys } = vault.seal(acme(), &[(stream, domain_event)], &meta()).await.unwrap();
@@ -158,7 +158,7 @@ fn what_was_sealed_is_opened_by_any_node_and_stands_nowhere_in_the_open() {
         let event = recorded(&vault(&shelf).await, &shelf, invited()).await;
         let stored = String::from_utf8([&event.data[..], &event.meta[..]].concat()).unwrap();
         for secret in ["Ana", "Souza", "acme.example", "192.0.2.7"] {
-            assert!(!stored.contains(secret), "{secret} stands in {stored}");
+            assert!(!stored.contains(secret), "{secret} is in {stored}");
         }
         let other = vault(&shelf).await;
         assert_eq!(other.domain_events(std::slice::from_ref(&event)).await.unwrap(), [invited()]);
@@ -241,7 +241,7 @@ fn after_a_rotation_the_former_key_is_not_needed_any_more() {
         let both = open(MasterKeys::new(master(2), vec![master(1)])).await.unwrap();
         let rotated = both.rotate(&|_| ()).await.unwrap();
         assert_eq!((rotated.people, rotated.purposes), (2, 1));
-        assert_eq!(both.rotate(&|_| ()).await.unwrap(), Rotated::default(), "there is nothing left to be wrapped anew");
+        assert_eq!(both.rotate(&|_| ()).await.unwrap(), Rotated::default(), "nothing is left to rewrap");
         let only_new = open(MasterKeys::new(master(2), vec![])).await.unwrap();
         assert_eq!(only_new.domain_events(std::slice::from_ref(&event)).await.unwrap(), [invited()]);
         let only_old = open(MasterKeys::new(master(1), vec![])).await.err();

@@ -1,4 +1,4 @@
-//! Events as read models see them, and how far a table has come.
+//! Events as read models see them, and the progress of a table.
 
 use std::{fmt::Display, sync::Arc};
 
@@ -16,14 +16,14 @@ use crate::{
     vault::{Vault, VaultError},
 };
 
-/// How far a table has come in a partition, and the proof that nothing was skipped or doubled.
+/// The progress of a table in a partition, with evidence that no event was skipped or duplicated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// The last event that it holds.
+    /// The last event folded.
     pub checkpoint: Checkpoint,
-    /// How many events it holds.
+    /// The number of events folded.
     pub count: u64,
-    /// SHA-256 over the digest before and the leaf hash of the last event; zeroes at the start.
+    /// SHA-256 over the previous digest and the leaf hash of the last event; zeroes at the start.
     pub digest: [u8; 32],
 }
 
@@ -38,14 +38,14 @@ impl Progress {
     }
 }
 
-/// Neighbouring events of a partition.
+/// Consecutive events of a partition.
 #[derive(Debug)]
 pub struct Batch {
-    /// How far a table must have come to fold them.
+    /// The progress that a table must have to fold them.
     pub before: Progress,
-    /// What happened.
+    /// The events.
     pub events: Vec<Recorded>,
-    /// How far it has come then.
+    /// The progress afterwards.
     pub after: Progress,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Reader {
     vault: Arc<Vault>,
 }
 
-/// What of a meta read models need. The rest stays sealed.
+/// The metadata that read models need. The rest stays sealed.
 #[derive(Deserialize)]
 struct By {
     actor: Actor,
@@ -68,7 +68,7 @@ impl Reader {
         Self { log, vault }
     }
 
-    /// The beginning of a partition.
+    /// The start of a partition.
     pub(super) async fn start(&self, partition: PartitionId) -> Result<Progress, LogError> {
         let incarnation: Incarnation = self.log.incarnation().await?;
         let Head { position, event_id, .. } = Head::empty(partition);
@@ -79,7 +79,7 @@ impl Reader {
         self.log.heads().await
     }
 
-    /// The head of a partition as this node knows it.
+    /// The head of a partition as known to this node.
     pub(super) fn head(&self, partition: PartitionId) -> Offset {
         self.log.subscribe(partition).map_or(Offset::START, |head| *head.borrow())
     }
@@ -88,10 +88,10 @@ impl Reader {
         self.log.subscribe(partition).ok_or(FollowError::NoSuchPartition(partition))
     }
 
-    /// The events after `before`, at most `limit`. The last one that was seen must still be there, and the log must be
-    /// in the incarnation in which it was seen.
+    /// The events after `before`, at most `limit`. Fails if the log is in another incarnation, or no longer contains
+    /// the last event seen.
     ///
-    /// Where an event cannot be read, the batch ends before it; if it is the first one, that is the error.
+    /// The batch ends before the first event that cannot be read; if that is the first of all, its error is returned.
     pub(super) async fn read(&self, before: &Progress, limit: usize) -> Result<Batch, ViewError> {
         let Checkpoint { incarnation, position, event_id } = before.checkpoint;
         let current = self.log.incarnation().await?;
@@ -123,7 +123,7 @@ impl Reader {
         Ok(Batch { before: *before, events, after })
     }
 
-    /// The events before the first one that cannot be read, and why it cannot.
+    /// The events before the first one that cannot be read, and its error.
     async fn readable(&self, stored: &[RecordedEvent]) -> (Vec<Recorded>, Option<VaultError>) {
         let mut readable = Vec::new();
         for event in stored {
@@ -142,7 +142,7 @@ impl Reader {
             let By { actor, impersonator } =
                 serde_json::from_slice(&event.meta).map_err(|error| undecodable(&error))?;
             let subject = uuid_of(event.stream.name.id());
-            let subject = subject.ok_or_else(|| undecodable(&"its stream is not named after an id"))?;
+            let subject = subject.ok_or_else(|| undecodable(&"the name of its stream contains no id"))?;
             Ok(Recorded {
                 offset: event.position.offset.0,
                 organization: event.stream.organization,

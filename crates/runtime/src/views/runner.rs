@@ -1,7 +1,7 @@
 //! Folding: follows one partition for all models of a node.
 //!
-//! Models that stand at the same place share a batch, which is read and decoded once. A model that fails stops there,
-//! alone, says so, and is tried again.
+//! Models with the same progress share a batch, which is read and decoded once. A model that fails stops without
+//! affecting the others, reports the failure, and is retried.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,18 +16,18 @@ use crate::{
     vault::VaultError,
 };
 
-/// The most events of a batch for tables that serve. Only a table that is far behind meets so many.
+/// Maximum events per batch for serving tables. Only reached by a table that is far behind.
 const BATCH: usize = 16_384;
-/// The most events of a batch that is folded into all models in one transaction: of larger ones, the transaction does not
-/// count, and the rows of all models are much to hold.
+/// Maximum events of a batch folded into all models in one transaction: for larger ones, the cost of a transaction is
+/// negligible, and the rows of all models take much memory.
 const TOGETHER: usize = 1_024;
-/// How long a model rests that has failed.
+/// Pause of a model that has failed.
 const REST: Duration = Duration::from_secs(5);
-/// How long to leave the log that cannot be read.
+/// Pause when the log cannot be read.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long to leave a table to the node that is folding.
+/// Pause while another node folds.
 const YIELD: Duration = Duration::from_millis(20);
-/// How long at most to wait for a wake-up; a safety net.
+/// Maximum time to wait for a wake-up, as a safety net.
 const LOOK_AFTER: Duration = Duration::from_secs(30);
 
 pub(super) struct Runner {
@@ -35,20 +35,20 @@ pub(super) struct Runner {
     reader: Reader,
     store: Arc<dyn ViewStore>,
     served: Vec<Arc<ServedModel>>,
-    /// By model: where it stands, for which table.
+    /// The table and progress of each model, by index.
     places: HashMap<usize, (View, Progress)>,
     resting: HashMap<usize, Instant>,
 }
 
-/// How a round has ended.
+/// The result of a round.
 enum Round {
-    /// There may be more at once.
+    /// Folded; more may be waiting.
     Folded,
-    /// There may be a little more.
+    /// Folded into all models up to the head: pause before the next batch.
     FoldedAll,
-    /// Others are at it.
+    /// Another node holds a checkpoint lock.
     Elsewhere,
-    /// All is folded that can be.
+    /// Nothing left to fold.
     Idle,
 }
 
@@ -65,10 +65,10 @@ impl Runner {
     pub(super) async fn run(mut self) {
         let mut wakeups = match self.reader.subscribe(self.partition) {
             Ok(wakeups) => wakeups,
-            Err(error) => return tracing::error!(%error, "a partition cannot be followed"),
+            Err(error) => return tracing::error!(%error, "a partition cannot be followed by the read models"),
         };
         loop {
-            // Marked as seen before the round: what is committed after its reads wakes us again.
+            // Marked as seen before the round, so that a commit after its reads wakes us again.
             wakeups.mark_unchanged();
             let begun = Instant::now();
             match self.round().await {
@@ -83,7 +83,7 @@ impl Runner {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, partition = %self.partition, "the read models wait for the log");
+                    tracing::warn!(%error, partition = %self.partition, "the read models are waiting for the log");
                     self.places.clear();
                     sleep(PAUSE).await;
                 }
@@ -91,7 +91,7 @@ impl Runner {
         }
     }
 
-    /// Folds one batch into the models that stand furthest behind.
+    /// Folds one batch into the models that are furthest behind.
     async fn round(&mut self) -> Result<Round, ViewError> {
         let now = Instant::now();
         self.resting.retain(|_, until| *until > now);
@@ -136,7 +136,7 @@ impl Runner {
         })
     }
 
-    /// Learns where a model stands, unless that is known.
+    /// Loads the progress of a model, unless it is known.
     async fn find(&mut self, index: usize) -> Result<(), ViewError> {
         let view = self.served[index].table();
         if self.places.get(&index).is_some_and(|(known, _)| *known == view) {
@@ -153,14 +153,15 @@ impl Runner {
         Ok(())
     }
 
-    /// Folds a batch into several models at once; `false` if another node did or does one of them.
+    /// Folds a batch into several models in one transaction; `false` if another node folded or is folding into one of
+    /// them.
     async fn fold_together(&mut self, models: &[usize], batch: &Arc<Batch>) -> bool {
         let place = |index: &usize| self.places.get(index).map(|(view, _)| (*index, *view));
         let found: Vec<(usize, View)> = models.iter().filter_map(place).collect();
         let table = |(index, view): &(usize, View)| (Arc::clone(&self.served[*index].model), *view);
         let tables: Vec<FoldTarget> = found.iter().map(table).collect();
         let Ok(outcomes) = self.store.fold(&tables, batch).await else {
-            // One of them has failed: the others go on without it.
+            // One of them has failed: fold the others without it.
             return self.fold_each(models, batch).await;
         };
         let mut is_folded = true;
@@ -170,7 +171,7 @@ impl Runner {
         is_folded
     }
 
-    /// Folds a batch into models one by one; `false` if another node did or does one of them.
+    /// Folds a batch into models one by one; `false` if another node folded or is folding into one of them.
     async fn fold_each(&mut self, models: &[usize], batch: &Arc<Batch>) -> bool {
         let mut is_folded = true;
         for index in models {
@@ -179,7 +180,7 @@ impl Runner {
         is_folded
     }
 
-    /// `false` if another node did or does.
+    /// Takes note of the outcome of a fold; `false` if another node folded or is folding.
     fn came_out(&mut self, index: usize, view: View, outcome: FoldOutcome, batch: &Batch) -> bool {
         match outcome {
             FoldOutcome::Folded => {
@@ -194,7 +195,7 @@ impl Runner {
         }
     }
 
-    /// Folds a batch into a model; `false` if another node did or does.
+    /// Folds a batch into a model; `false` if another node folded or is folding.
     async fn fold(&mut self, index: usize, batch: &Arc<Batch>) -> bool {
         let served = Arc::clone(&self.served[index]);
         let Some((view, _)) = self.places.get(&index).copied() else { return false };
@@ -214,11 +215,11 @@ impl Runner {
         }
     }
 
-    /// The log was put back from a copy: what was derived from the other one is discarded.
+    /// The log was restored from a backup: discards what was derived from its previous incarnation.
     async fn begin_again(&mut self, models: &[usize], error: &FollowError) -> Result<Round, ViewError> {
         for index in models {
             if let Some((view, _)) = self.places.remove(index) {
-                tracing::warn!(%error, view = %view, partition = %self.partition, "a read model begins again");
+                tracing::warn!(%error, view = %view, partition = %self.partition, "a read model starts over");
                 self.store.clear(&view, self.partition).await?;
             }
         }
@@ -234,10 +235,12 @@ impl Runner {
         });
     }
 
-    /// Stops one model, loudly.
+    /// Stops one model and reports the failure.
     fn fail(&mut self, index: usize, error: &ViewError) {
         let served = &self.served[index];
-        tracing::error!(%error, model = served.model.table().name, partition = %self.partition, "a read model has stopped");
+        tracing::error!(
+            %error, model = served.model.table().name, partition = %self.partition, "a read model has stopped"
+        );
         let failure = error.to_string();
         served.set_state(self.partition, |state| {
             state.failure = Some(failure);

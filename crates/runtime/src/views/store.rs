@@ -1,4 +1,4 @@
-//! The port of the tables: made from definitions in Rust, filled by folds, disposable.
+//! Port: the tables of read models, created from definitions in Rust, filled by folds, disposable.
 
 use std::{
     fmt,
@@ -16,94 +16,94 @@ use crate::{
     vault::VaultError,
 };
 
-/// A table of a model: there may be several while one is rebuilt.
+/// A table of a model. There are several while one is rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
-    /// Its shape.
+    /// Its definition.
     pub table: Table,
-    /// Which of the tables of this model and version.
+    /// Distinguishes the tables of one model and version.
     pub generation: i64,
 }
 
-/// The name of its table in the database.
+/// The name of the table in the database.
 impl fmt::Display for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}_v{}_g{}", self.table.name, self.table.version, self.generation)
     }
 }
 
-/// A table, and the fold that fills it.
+/// A table and the model that fills it.
 pub type FoldTarget = (Arc<dyn Model>, View);
 
-/// A copy of a table at one moment.
+/// A consistent copy of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// The copy.
     pub view: View,
-    /// How far it had come.
+    /// The progress at the time of the copy.
     pub progress: Vec<Progress>,
 }
 
-/// What became of a batch.
+/// The result of folding a batch into a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FoldOutcome {
-    /// It is in the table, and so is the progress after it.
+    /// The batch was folded and the checkpoint moved.
     Folded,
-    /// Nothing was done: another node is folding, or has folded already.
+    /// Nothing was done: another node is folding or has already folded.
     Elsewhere,
 }
 
-/// Which rows, in which order.
+/// Selects rows, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
-    /// Only of this partition.
+    /// The partition to query.
     pub partition: PartitionId,
-    /// Only rows that meet all of these.
+    /// Conditions that all must hold.
     pub conditions: Vec<Condition>,
-    /// Whether rows of all partitions are asked for; `partition` does not count then.
+    /// Whether to query all partitions; `partition` is then ignored.
     pub is_everywhere: bool,
-    /// Only rows whose searched text contains all of these words, whatever their case and diacritics: anywhere, or, of a
-    /// word of one or two characters, at the beginning of a word.
+    /// Only rows whose full text contains all of these words, ignoring case and diacritics: anywhere, or, for words of
+    /// one or two characters, at the start of a word.
     pub text: Option<String>,
-    /// By which columns they are sorted; the last ones are the key, so that no two rows are alike.
+    /// The columns to sort by; the last ones are the key, so that the order is total.
     pub sort: Vec<&'static str>,
-    /// In which direction.
+    /// The sort direction.
     pub direction: Direction,
-    /// Only rows after these values of the sorted columns.
+    /// Only rows after these values of the sort columns.
     pub after: Option<Values>,
-    /// The most rows.
+    /// The maximum number of rows.
     pub limit: usize,
 }
 
 impl Query {
-    /// The longest text that people may search for, in characters.
+    /// Maximum length of a search text, in characters.
     pub const MAX_TEXT: usize = 200;
 }
 
-/// What must be so of a row. Values are compared as they are sorted.
+/// A condition on a row. Comparisons use the sort order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// The column has this value; nothing is a value, too.
+    /// The column equals this value; null equals null.
     Equal(&'static str, Value),
-    /// The column has this value or a greater one.
+    /// The column is greater than or equal to this value.
     AtLeast(&'static str, Value),
-    /// The column has a lesser value.
+    /// The column is less than this value.
     Below(&'static str, Value),
-    /// The column has one of these values. Of none, no row has one.
+    /// The column equals one of these values; an empty list matches no row.
     OneOf(&'static str, Vec<Value>),
 }
 
-/// The words of a search, folded.
+/// The words of a search, normalized.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Words {
-    /// Those that are found anywhere.
+    /// Words that match anywhere.
     pub anywhere: Vec<String>,
-    /// Those that are found at the beginning of a word: too short for an index of three characters.
+    /// Words that match at the start of a word: too short for a trigram index.
     pub beginning: Vec<String>,
 }
 
 impl Query {
-    /// The words that are searched for.
+    /// The words to search for.
     pub fn words(&self) -> Words {
         let folded = self.text.as_deref().map(normalized).unwrap_or_default();
         let words = folded.split_whitespace().map(str::to_owned);
@@ -112,20 +112,20 @@ impl Query {
     }
 }
 
-/// A direction of sorting.
+/// A sort direction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Direction {
-    /// Upwards.
+    /// Ascending.
     #[default]
     Ascending,
-    /// Downwards.
+    /// Descending.
     Descending,
 }
 
-/// Why a table cannot be filled or read.
+/// Why a table cannot be written or read.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ViewError {
-    /// There is no read model by this name.
+    /// No read model has this name.
     #[error("there is no read model {0}")]
     NoSuchModel(String),
     /// There is no such column.
@@ -136,24 +136,24 @@ pub enum ViewError {
         /// The column.
         column: String,
     },
-    /// A value cannot stand in the column that it is compared with.
-    #[error("the column {column} of {view} is compared with a value of another kind")]
+    /// A value has a different type than the column it is compared with.
+    #[error("column {column} of {view} is compared with a value of another type")]
     WrongKind {
         /// The table.
         view: String,
         /// The column.
         column: String,
     },
-    /// A row is not of its model's shape.
-    #[error("{view} holds a row that is not of its shape: rebuild it with `porttask views rebuild`")]
+    /// A row does not match its model's row type.
+    #[error("{view} contains a row that does not match its definition: rebuild it with `porttask views rebuild`")]
     Foreign {
         /// The table.
         view: String,
     },
-    /// The table was dropped: another one serves.
+    /// The table was dropped: another one serves now.
     #[error("{0} was replaced by another table")]
     Gone(String),
-    /// The fold of a model has a defect.
+    /// The fold of a model panicked.
     #[error("the fold of {view} panicked: {what}")]
     Panicked {
         /// The table.
@@ -161,13 +161,13 @@ pub enum ViewError {
         /// The panic's message.
         what: String,
     },
-    /// Somebody else fills a table that should be ours alone.
-    #[error("{0} is filled by another process")]
+    /// Another process writes to a table that should be written only here.
+    #[error("another process writes to {0}")]
     Elsewhere(String),
     /// The tables' database failed.
     #[error("the read models' database: {0}")]
     Database(String),
-    /// The log is not the one that the tables were made of.
+    /// The log is not the one that the tables were derived from.
     #[error(transparent)]
     Follow(#[from] FollowError),
     /// An event cannot be opened or read.
@@ -178,14 +178,15 @@ pub enum ViewError {
     Log(#[from] LogError),
 }
 
-/// The rows that change, `None` for those that are no more.
+/// The rows to write by key, `None` for rows to delete.
 pub type Changes = Vec<(Key, Option<Values>)>;
 
 impl View {
-    /// Folds the events of a batch into the rows that they touch. A defect in the fold is this model's alone.
+    /// Folds the events of a batch into the rows that they touch. Catches panics, so that a bug affects only this
+    /// model.
     ///
     /// # Errors
-    /// If a row is not of the model's shape, or the fold panics.
+    /// If a row does not match the model's row type, or the fold panics.
     pub fn fold(
         &self,
         model: &dyn Model,
@@ -207,46 +208,45 @@ impl View {
     }
 }
 
-/// The tables of all models. Disposable: whatever is lost is folded again.
+/// The tables of all models. Disposable: lost data is folded again.
 #[async_trait]
 pub trait ViewStore: Send + Sync {
-    /// How long at least from one small batch of a partition to the next. A batch costs a transaction, and
-    /// statements for each model, however small it is: under load, fewer and larger ones leave more of the machine to those who wait for them.
+    /// Minimum time from one small batch of a partition to the next. A batch costs a transaction and statements for
+    /// each model, however small it is: under load, fewer and larger batches leave more capacity to other work.
     fn pace(&self) -> Duration;
 
-    /// The table that serves models of this name and version; an empty one is made if there is none.
+    /// The serving table of this name and version; creates an empty one if there is none.
     async fn serving(&self, table: &Table) -> Result<View, ViewError>;
 
-    /// A further, empty table of this name and version, without indexes, that serves nobody. Others that serve nobody are
-    /// dropped: somebody was interrupted who built them, or gives way.
+    /// Creates another, empty table of this name and version, without indexes, that does not serve. Drops others that
+    /// do not serve: left over from an interrupted rebuild, or superseded.
     async fn begin(&self, table: &Table) -> Result<View, ViewError>;
 
     /// Builds the indexes of a table.
     async fn index(&self, view: &View) -> Result<(), ViewError>;
 
-    /// Lets `new` serve instead of the table that serves now, which is dropped. `false`, and nothing is done, if `new` has
-    /// not come as far.
+    /// Makes `new` the serving table and drops the old one. `false`, without effect, if `new` is behind the old one.
     async fn switch(&self, new: &View) -> Result<bool, ViewError>;
 
-    /// Drops a table that serves nobody.
+    /// Drops a table that does not serve.
     async fn drop_table(&self, view: &View) -> Result<(), ViewError>;
 
-    /// Empties a table and forgets how far it had come in a partition.
+    /// Deletes the rows and the progress of a table in a partition.
     async fn clear(&self, view: &View, partition: PartitionId) -> Result<(), ViewError>;
 
-    /// How far a table has come, in every partition in which it has begun.
+    /// The progress of a table in every partition that it has started.
     async fn progress(&self, view: &View) -> Result<Vec<Progress>, ViewError>;
 
-    /// Folds a batch into tables whose progress is the batch's `before`, in one transaction with the progress after it.
-    /// What became of each table; if one fails, nothing was done to any.
+    /// Folds a batch into the tables whose progress equals the batch's `before`, and moves their checkpoints, all in
+    /// one transaction. Returns the outcome for each table; an error of one leaves all unchanged.
     async fn fold(&self, tables: &[FoldTarget], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError>;
 
-    /// A copy of a table with the progress that it has, at one moment.
+    /// A consistent copy of a table with its progress.
     async fn freeze(&self, view: &View) -> Result<Snapshot, ViewError>;
 
-    /// How many rows stand in one table and not in the other, by partition; those without any are left out.
+    /// The number of rows that are in only one of the tables, by partition; partitions without any are omitted.
     async fn differing_rows(&self, one: &View, other: &View) -> Result<Vec<(PartitionId, u64)>, ViewError>;
 
-    /// Rows of a table.
+    /// The rows that a query selects.
     async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError>;
 }

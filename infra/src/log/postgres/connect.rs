@@ -1,4 +1,4 @@
-//! Connections to the server: what the URL says, and what every connection is told first.
+//! Connections to the server: parsing the URL, and the settings of every connection.
 
 use std::{
     future::poll_fn,
@@ -18,12 +18,12 @@ use super::{
     tls::{self, Verification},
 };
 
-/// How long a connection attempt may take, and how long data may stay unacknowledged.
+/// Timeout of a connection attempt, and of unacknowledged data.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whoever holds a partition's lock may stop it for 5 s at most, even frozen: between two statements the server waits
-/// 3 s, within one 5 s. No setting bounds how long it waits for the rest of a `COPY`; there the next in line helps
-/// itself ([`Connector::relieve`]).
+/// A node that holds a partition's lock blocks it for 5 s at most, even if it freezes: the server waits 3 s between two
+/// statements and 5 s within one. No setting bounds how long it waits for the rest of a `COPY`; there the next waiter
+/// terminates the holder ([`Connector::relieve`]).
 const APPEND_SETTINGS: &str = "
     SET statement_timeout = '5s';
     SET idle_in_transaction_session_timeout = '3s';
@@ -34,7 +34,8 @@ const APPEND_SETTINGS: &str = "
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') IN ('off', 'local');
 ";
 
-/// For statements that find their rows by an index, as all of the log do. A plan made while a table was small would scan it for ever.
+/// For statements that find their rows by an index, as all of the log do. A plan made while a table was small would
+/// keep scanning it.
 pub(crate) const PLAN_SETTINGS: &str = "
     SET plan_cache_mode = force_generic_plan;
     SET enable_seqscan = off;
@@ -53,7 +54,7 @@ const RELIEVE: &str = "
       AND pg_terminate_backend(pid)
 ";
 
-/// Opens connections to the one server.
+/// Opens connections to the server.
 #[derive(Clone)]
 pub(crate) struct Connector {
     pub(crate) config: Config,
@@ -63,14 +64,14 @@ pub(crate) struct Connector {
 /// A connection for appends.
 pub(super) struct AppendConnection {
     pub(super) client: Client,
-    /// Whether the server reported a commit that is durable on it alone and not, as configured, on its replicas.
+    /// Whether the server reported a commit that is durable locally but not, as configured, on its replicas.
     pub(super) is_unreplicated: Arc<AtomicBool>,
-    /// The server's process behind this connection.
+    /// The PID of the server process behind this connection.
     pub(super) backend: i32,
 }
 
 impl Connector {
-    /// Reads a URL as libpq would: `postgres://user:password@host/database?sslmode=…&sslrootcert=…`.
+    /// Parses a URL like libpq: `postgres://user:password@host/database?sslmode=…&sslrootcert=…`.
     pub(crate) fn new(url: &str) -> Result<Self, LogError> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         let mut root_file = None;
@@ -91,7 +92,7 @@ impl Connector {
             ("verify-full", _) => ("require", Verification::Full),
             _ => {
                 return Err(LogError::Unusable(format!(
-                    "DATABASE_URL: sslmode={mode} is none of disable, prefer, require, verify-ca, verify-full"
+                    "DATABASE_URL: invalid sslmode={mode}: expected disable, prefer, require, verify-ca or verify-full"
                 )));
             }
         };
@@ -99,7 +100,7 @@ impl Connector {
         others.push(&driver_mode);
         let mut config: Config = format!("{base}?{}", others.join("&"))
             .parse()
-            // The driver's message does not repeat the URL, so no password gets into a log.
+            // The driver's message does not contain the URL, so no password is logged.
             .map_err(|error| LogError::Unusable(format!("DATABASE_URL: {}", super::error::with_cause(&error))))?;
         config.connect_timeout(*config.get_connect_timeout().unwrap_or(&CONNECT_TIMEOUT));
         config.tcp_user_timeout(*config.get_tcp_user_timeout().unwrap_or(&CONNECT_TIMEOUT));
@@ -122,7 +123,7 @@ impl Connector {
         hosts.collect::<Vec<_>>().join(", ")
     }
 
-    /// A connection whose notifications go to `heard`.
+    /// A connection that passes notifications to `heard`.
     pub(super) async fn listening(
         &self,
         heard: impl Fn(&Notification) + Send + 'static,
@@ -139,18 +140,18 @@ impl Connector {
         Ok((client, driver))
     }
 
-    /// A connection for anything but appends.
+    /// A connection for anything except appends.
     pub(super) async fn plain(&self) -> Result<Client, LogError> {
         Ok(self.listening(|_| ()).await?.0)
     }
 
-    /// Ends those who keep `backend` waiting for a lock while they themselves have been waiting for their client for two
-    /// seconds: nodes that froze or vanished. What they had not committed is undone.
+    /// Terminates backends that block `backend` while idle for two seconds, waiting for their client: nodes that froze
+    /// or vanished. Their open transactions are rolled back.
     pub(super) async fn relieve(&self, backend: i32) -> Result<(), LogError> {
         let ended = self.plain().await?.query(RELIEVE, &[&backend]).await.map_err(|error| from_postgres(&error))?;
         for row in ended {
             let (pid, client): (i32, Option<String>) = (row.get(0), row.get(1));
-            tracing::warn!(pid, client, "ended the connection of a node that held a partition and did not go on");
+            tracing::warn!(pid, client, "terminated the connection of an unresponsive node that held a partition lock");
         }
         Ok(())
     }
@@ -163,12 +164,12 @@ impl Connector {
         let reported = Arc::clone(&is_unreplicated);
         tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-                // The only warning that a commit of ours can raise is "committed locally, but might not have been
-                // replicated"; its text depends on the server's language.
+                // The only warning that our commits can raise is "committed locally, but might not have been
+                // replicated"; its text depends on the server's locale.
                 if let AsyncMessage::Notice(notice) = message
                     && *notice.code() == SqlState::WARNING
                 {
-                    tracing::warn!(notice = notice.message(), "the database warns");
+                    tracing::warn!(notice = notice.message(), "warning from the database");
                     reported.store(true, Ordering::Release);
                 }
             }
@@ -182,7 +183,7 @@ impl Connector {
     }
 }
 
-/// `%41` as `A`. What is no escape stays as it is.
+/// Decodes percent escapes; anything else is kept.
 fn percent_decoded(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

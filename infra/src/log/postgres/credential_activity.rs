@@ -1,4 +1,4 @@
-//! Last activity of sessions and keys, beside the log.
+//! Last activity of sessions and API keys, beside the log.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{PostgresLog, error::from_postgres};
 
-/// Rows in the order of their keys, so that two nodes do not wait for each other.
+/// Rows in key order, so that concurrent nodes do not deadlock.
 const NOTE: &str =
     "INSERT INTO ledger.credential_activity AS old (partition, organization, owner, kind, used_at, home, person, trace)
     SELECT * FROM unnest($1::int4[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::uuid[], $7::uuid[],
@@ -55,7 +55,7 @@ impl LastSeen for PostgresLog {
     }
 }
 
-/// A stored use; `None` if it is of a kind that is not known here.
+/// A stored record; `None` if its kind is unknown.
 pub(super) fn stored(row: &Row, organization: OrganizationId) -> Option<ActivityRecord> {
     Some(ActivityRecord {
         organization,

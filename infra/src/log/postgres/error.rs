@@ -1,9 +1,9 @@
-//! What PostgreSQL's errors mean for the log.
+//! Mapping of PostgreSQL's errors to the log's errors.
 
 use porttask_runtime::log::LogError;
 use tokio_postgres::{Error, error::SqlState};
 
-/// The error for a caller who wanted to read or write.
+/// The error of a read or write.
 pub(super) fn from_postgres(error: &Error) -> LogError {
     let Some(rejection) = error.as_db_error() else {
         return LogError::Unavailable(with_cause(error));
@@ -15,12 +15,12 @@ pub(super) fn from_postgres(error: &Error) -> LogError {
             LogError::Unusable(format!("{text}: create it with `createdb`, or correct DATABASE_URL"))
         }
         Some("28") => LogError::Unusable(format!("{text}: check user and password in DATABASE_URL")),
-        Some("42") => LogError::Unusable(format!("{text}: is this database PortTask's, and the user its owner?")),
+        Some("42") => LogError::Unusable(format!("{text}: use a PortTask database that this user owns")),
         _ if [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(rejection.code()) => {
-            LogError::Damaged(format!("{text}; put back the latest backup, then run `porttask events restored`"))
+            LogError::Damaged(format!("{text}; restore the latest backup, then run `porttask events restored`"))
         }
         _ if *rejection.code() == SqlState::READ_ONLY_SQL_TRANSACTION => LogError::Unavailable(format!(
-            "{text}: is this a standby? add target_session_attrs=read-write and all hosts to DATABASE_URL"
+            "{text}: if this is a standby, add all hosts and target_session_attrs=read-write to DATABASE_URL"
         )),
         _ => LogError::Unavailable(text),
     }
@@ -31,7 +31,7 @@ pub(super) fn at_connect(server: &str, error: &Error) -> LogError {
     if error.as_db_error().is_some() {
         return from_postgres(error);
     }
-    // The driver does not tell these apart but by their text.
+    // The driver distinguishes these only by their text.
     let text = with_cause(error);
     if text.starts_with("error performing TLS handshake") {
         return LogError::Unusable(format!(
@@ -42,15 +42,15 @@ pub(super) fn at_connect(server: &str, error: &Error) -> LogError {
     if text.starts_with("invalid configuration") {
         return LogError::Unusable(format!("{server}: {text}; correct DATABASE_URL"));
     }
-    LogError::Unavailable(format!("{server}: {text}; does the server run there, and is DATABASE_URL right?"))
+    LogError::Unavailable(format!("{server}: {text}; check that the server is running and DATABASE_URL is correct"))
 }
 
-/// Whether the same statements may succeed on a new connection a little later.
+/// Whether the error is transient: a retry on a new connection may succeed.
 pub(super) fn is_passing(error: &LogError) -> bool {
     matches!(error, LogError::Unavailable(_))
 }
 
-/// The message with what lies below it: drivers say "error connecting" and keep the reason to themselves.
+/// The message with all its sources: drivers report "error connecting" and put the reason in a source.
 pub(crate) fn with_cause(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

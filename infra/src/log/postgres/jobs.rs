@@ -1,7 +1,7 @@
 //! Jobs, beside the log.
 //!
-//! Every change but the recording of a new job is one statement, so that a node that freezes keeps nobody waiting; that
-//! one waits only for others of the same organization.
+//! Every change except adding a job is one statement, so that a frozen node blocks no other. Adding a job blocks only
+//! jobs of the same organization.
 
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
@@ -15,12 +15,12 @@ use tokio_postgres::{Error, Row, error::SqlState, types::ToSql};
 
 use super::{PostgresLog, error::from_postgres};
 
-/// What is read of a job, in this order.
+/// The columns read of a job, in this order.
 const COLUMNS: &str = "job.id, job.organization, job.kind, job.actor, job.is_dry_run, job.state, job.done, job.total, \
                        job.counts, job.created_at, job.started_at, job.finished_at, job.failure, job.attempts, job.epoch";
 
-/// The job that is next (due, the oldest of its organization that is not finished, and no node is at it) is taken. Of two
-/// nodes that look at once, the second finds it locked or changed.
+/// Takes the next job: due, not leased, and the oldest unfinished one of its organization. Of two concurrent nodes, the
+/// second finds it locked or changed.
 const TAKE: &str = "WITH next AS (
         SELECT partition, organization, id FROM ledger.jobs AS job
         WHERE state IN ('waiting', 'running') AND due_at <= $1 AND kind = ANY($2)
@@ -65,12 +65,12 @@ const FORGET: &str = "WITH old AS (
     )
     SELECT count(*) FROM old";
 
-/// How many jobs of an organization wait, and how many were ordered since.
+/// The number of waiting jobs of an organization, and of jobs requested since.
 const COUNT: &str = "SELECT
     (SELECT count(*) FROM ledger.jobs WHERE partition = $1 AND organization = $2 AND state = 'waiting'),
     (SELECT count(*) FROM ledger.jobs WHERE partition = $1 AND organization = $2 AND created_at > $3)";
 
-/// Whoever freezes while others wait is undone.
+/// Rolls back a node that freezes while others wait.
 const IMPATIENT: &str = "SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL lock_timeout = '10s'";
 
 fn failed(error: Error) -> LogError {
@@ -159,7 +159,7 @@ impl Jobs for PostgresLog {
         let client = self.reader.client().await?;
         let statement = client.prepare_cached(&sql).await.map_err(failed)?;
         let taken = match client.query_opt(&statement, &[&now, &kinds, &lease_until]).await {
-            // Another node has taken another job of the same organization at this very moment.
+            // Another node took another job of the same organization at the same time.
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => None,
             taken => taken.map_err(failed)?,
         };
@@ -212,7 +212,7 @@ impl PostgresLog {
     }
 }
 
-/// Which of the limits are reached by the counts of [`COUNT`].
+/// The limit that the counts of [`COUNT`] reach, if any.
 fn reached(counts: &Row, limits: JobLimits) -> Option<ReachedLimit> {
     limits.reached(counts.get::<_, i64>(0) as u64, counts.get::<_, i64>(1) as u64)
 }
@@ -247,7 +247,7 @@ async fn insert(client: &Transaction<'_>, partition: i32, new: &NewJob) -> Resul
     client.query_one(&sql, &parameters).await
 }
 
-/// The columns of [`COLUMNS`].
+/// Decodes the columns of [`COLUMNS`].
 fn job(row: &Row) -> Result<Job, LogError> {
     let id = JobId(row.get(0));
     let damaged = |what: &str| LogError::Damaged(format!("{what} of {id} in ledger.jobs cannot be read"));

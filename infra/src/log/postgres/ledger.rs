@@ -1,4 +1,4 @@
-//! The ledger beside the log: durable state that does not follow from events.
+//! The ledger beside the log: durable state that is not derived from events.
 
 use async_trait::async_trait;
 use porttask_domain::PersonId;
@@ -112,7 +112,7 @@ impl Ledger for PostgresLog {
     async fn repair(&self, heads: &[Head], repair_of: &Repair) -> Result<bool, LogError> {
         let mut client = self.connector.plain().await?;
         let transaction = client.transaction().await.map_err(failed)?;
-        // Whoever appends waits; what they would decide by is being changed.
+        // Block appends: they depend on what is being changed.
         let lock = "SELECT partition FROM log.heads ORDER BY partition FOR UPDATE";
         transaction.query(lock, &[]).await.map_err(failed)?;
         if reader::heads(&transaction).await.map_err(failed)? != heads {
@@ -152,7 +152,7 @@ impl Ledger for PostgresLog {
 }
 
 impl PostgresLog {
-    /// The partition in which an organization's rows stand. Those of an unknown one stand nowhere, whichever is searched.
+    /// The partition of an organization's rows. An unknown organization has no rows in any partition.
     pub(super) async fn shelf_of(&self, organization: OrganizationId) -> Result<PartitionId, LogError> {
         Ok(self.partition_of(organization).await?.unwrap_or(PartitionId::PLATFORM))
     }

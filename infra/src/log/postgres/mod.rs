@@ -1,7 +1,7 @@
-//! The engine on PostgreSQL: partitions whose writers lock, learn, write and commit in two round trips.
+//! The PostgreSQL engine: each partition's writer locks, reads, writes and commits in two round trips.
 //!
-//! Any number of nodes may use one database. Writers and wake-ups run on one thread of their own: a batch is a chain of
-//! short waits, which hops between threads would lengthen by half (docs/adr/0004).
+//! Any number of nodes may use one database. Writers and wake-ups run on one dedicated thread: a batch is a chain of
+//! short waits, and switching threads would make them longer by half (docs/adr/0004).
 
 pub(crate) mod connect;
 mod credential_activity;
@@ -47,18 +47,18 @@ use super::{
 };
 use crate::gathering::Gathering;
 
-/// How the log on a PostgreSQL server is opened.
+/// Options of the log on a PostgreSQL server.
 #[derive(Clone)]
 pub struct PostgresOptions {
-    /// Where it is: `postgres://user:password@host/database?sslmode=…&sslrootcert=…`, as libpq understands it.
+    /// The URL in libpq's format: `postgres://user:password@host/database?sslmode=…&sslrootcert=…`.
     pub url: String,
-    /// How many partitions the log has at least; they are added when the log is opened and never taken away.
+    /// Minimum number of partitions; missing ones are added when the log is opened, and none is ever removed.
     pub partitions: u16,
-    /// How much may wait to be written, per partition.
+    /// Limits of the queue of each partition.
     pub queue: QueueLimits,
-    /// How often to look for appends that no notification told of, while somebody waits for them.
+    /// Poll interval for appends whose notification was lost, while there are subscribers.
     pub poll: Duration,
-    /// How long an append is tried again, or its outcome sought, while the server is away.
+    /// How long to retry an append, or to determine its outcome, while the server is unavailable.
     pub patience: Duration,
 }
 
@@ -81,17 +81,17 @@ pub struct PostgresLog {
     queues: Vec<Queue>,
     reader: Reader,
     versions: Gathering<Vec<PlacedStream>, Result<Vec<Version>, LogError>>,
-    /// For tasks: they may be made and done again.
+    /// For tasks, whose writes need not be durable at once: lost ones are scheduled and run again.
     tasks: Reader,
     heads: Arc<Heads>,
     registry: RwLock<HashMap<OrganizationId, PartitionId>>,
 }
 
 impl PostgresLog {
-    /// Opens the log, creating or migrating its tables if need be.
+    /// Opens the log, creating or migrating its tables as needed.
     ///
     /// # Errors
-    /// If the database cannot be reached or used; the message names the remedy.
+    /// If the database cannot be reached or used; the message says what to do.
     pub async fn open(options: PostgresOptions) -> Result<Arc<Self>, LogError> {
         let connector = Connector::new(&options.url)?;
         let mut client = connector.plain().await?;
@@ -107,7 +107,7 @@ impl PostgresLog {
         Ok(Arc::new(Self { connector, queues, reader, versions, tasks, heads, registry }))
     }
 
-    /// Where an organization lives or, if this append founds it, will live.
+    /// The partition of an organization, or the one assigned to it if this append creates it.
     async fn home(&self, append: &Append) -> Result<PartitionId, AppendError> {
         let organization = append.organization;
         match self.partition_of(organization).await? {
@@ -117,7 +117,7 @@ impl PostgresLog {
         }
     }
 
-    /// Spreads organizations over all partitions but the platform's, which every creates_organization locks.
+    /// Spreads organizations over all partitions except the platform's, which every creation of an organization locks.
     fn place(&self, organization: OrganizationId) -> PartitionId {
         let hash = Sha256::digest(organization.0.as_bytes());
         let number = hash.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
@@ -128,7 +128,7 @@ impl PostgresLog {
     }
 }
 
-/// The versions of the streams of all who ask at the same time, in one query.
+/// Batches concurrent lookups of stream versions into one query.
 fn versions(reader: Reader) -> Gathering<Vec<PlacedStream>, Result<Vec<Version>, LogError>> {
     Gathering::new(move |asked: Vec<Vec<PlacedStream>>| {
         let reader = reader.clone();
@@ -145,14 +145,14 @@ fn versions(reader: Reader) -> Gathering<Vec<PlacedStream>, Result<Vec<Version>,
     })
 }
 
-/// Starts the thread of the writers; it ends when the log is closed and all that waited is written.
+/// Starts the writers' thread; it ends when the log is closed and its queues are drained.
 fn start(
     connector: &Connector,
     options: &PostgresOptions,
     heads: &Arc<Heads>,
     waiting: Vec<Waiting>,
 ) -> Result<(), LogError> {
-    let failed = |error: std::io::Error| LogError::Unavailable(format!("no thread for the log: {error}"));
+    let failed = |error: std::io::Error| LogError::Unavailable(format!("cannot start a log thread: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let announcer = Arc::new(Announcer::default());
     runtime.spawn(Arc::clone(&announcer).run(connector.clone()));
@@ -185,7 +185,7 @@ impl EventLog for PostgresLog {
         let (organization, founds) = (append.organization, append.creates_organization && !append.dry_run);
         let partition = self.home(&append).await?;
         let queue = self.queues.get(usize::from(partition.0));
-        // Another node added partitions since this one started.
+        // Another node has added partitions since this one started.
         let missing = || LogError::Unavailable(format!("partition {partition} is new: restart this node"));
         let appended = queue.ok_or_else(missing)?.submit(append).await?;
         if founds {
@@ -209,7 +209,7 @@ impl EventLog for PostgresLog {
     async fn versions(&self, streams: &[StreamId]) -> Result<Vec<Version>, LogError> {
         let mut placed = Vec::with_capacity(streams.len());
         for stream in streams {
-            // A stream of an unknown organization is found nowhere, whichever partition is searched.
+            // An unknown organization has no streams in any partition.
             let partition = self.partition_of(stream.organization).await?.unwrap_or(PartitionId::PLATFORM);
             placed.push((partition, stream.clone()));
         }

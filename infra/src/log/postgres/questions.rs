@@ -1,4 +1,4 @@
-//! The part of a batch's questions that concerns one partition, in the form of query parameters.
+//! The part of a batch's [`Questions`] that concerns one partition, as query parameters.
 
 use porttask_runtime::log::{Head, OrganizationId, PartitionId, admission::Questions};
 use uuid::Uuid;
@@ -8,15 +8,15 @@ use crate::log::memory::Memory;
 /// Arrays of equal length, one per column.
 pub(super) struct PartitionQuestions<'a> {
     pub(super) partition: i32,
-    /// What this node knows of the partition's head; `None`: nothing.
+    /// The cached head of the partition; `None` if unknown.
     pub(super) head: Option<Head>,
-    /// The streams that this node does not remember.
+    /// The streams that are not cached.
     pub(super) streams: (Vec<Uuid>, Vec<&'a str>),
     pub(super) claims: (Vec<Uuid>, Vec<&'a str>, Vec<&'a [u8]>),
     pub(super) counters: (Vec<Uuid>, Vec<&'a str>),
     pub(super) idempotency_keys: (Vec<Uuid>, Vec<&'a str>, Vec<&'a str>),
     pub(super) person_keys: (Vec<Uuid>, Vec<Uuid>, Vec<&'static str>),
-    /// Asked of partition 0, which holds the registry.
+    /// Looked up only for partition 0, which holds the registry.
     pub(super) creations: Vec<Uuid>,
 }
 

@@ -1,4 +1,4 @@
-//! Reading the log, on pooled connections beside the writers.
+//! Reading the log, on pooled connections separate from the writers.
 
 use std::{collections::BTreeSet, pin::pin, time::Duration};
 
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 const PARTITION: &str = "SELECT partition, \"offset\", version, recorded_at, event_id, organization, stream_name, type, \
     leaf_hash, data, meta FROM log.events WHERE partition = $1 AND \"offset\" > $2 ORDER BY \"offset\" LIMIT $3";
-// One look-up for each, in the order asked: a list of offsets would be looked for along the whole partition.
+// One lookup per offset, in the requested order: a list of offsets would be planned as a scan of the partition.
 const AT: &str =
     "SELECT found.partition, found.\"offset\", version, recorded_at, event_id, organization, stream_name, type, \
     leaf_hash, data, meta FROM unnest($2::int8[]) AS asked (\"offset\") CROSS JOIN LATERAL (
@@ -69,10 +69,10 @@ const PERSON_KEYS: &str = "SELECT key.person IS NOT NULL, key.wrapped
     ) AS key ON true
     ORDER BY asked.number";
 
-/// A stream, and where its organization lives.
+/// A stream and the partition of its organization.
 pub(super) type PlacedStream = (PartitionId, StreamId);
 
-/// A pool of connections that only read.
+/// A pool of connections.
 #[derive(Clone)]
 pub(super) struct Reader {
     pool: Pool,
@@ -83,7 +83,7 @@ impl Reader {
         Self::with(connector, CONNECTIONS, &[PLAN_SETTINGS])
     }
 
-    /// Connections that also write what may be lost if the server fails: whatever it is is done again then.
+    /// Connections that also write data which may be lost if the server fails, because it is derived again.
     pub(super) fn lazily_writing(connector: &Connector) -> Result<Self, LogError> {
         Self::with(connector, LAZY_CONNECTIONS, &[PLAN_SETTINGS, "SET synchronous_commit = off"])
     }
@@ -116,8 +116,8 @@ impl Reader {
         })
     }
 
-    /// The rows of a statement, each taken in by `take` until it answers `false`. A connection that broke is not the
-    /// caller's concern: the statement is sent again on another, until all that were idle are gone and a new one breaks, too.
+    /// The rows of a statement, each passed to `take` until it returns `false`. On a broken connection, retries on
+    /// another one, until all idle connections are used up and a new one breaks too.
     async fn query<T: Default>(
         &self,
         sql: &str,
@@ -205,7 +205,7 @@ impl Reader {
         self.all(HEADS, &[], head).await
     }
 
-    /// Each key, `None` for one that never was, in one query.
+    /// Each key, `None` for one that never existed, in one query.
     pub(super) async fn person_keys(
         &self,
         keys: &[(PartitionId, &PersonKeyId)],
@@ -222,7 +222,7 @@ impl Reader {
         self.all(PERSON_KEYS, &parameters, stored).await
     }
 
-    /// What was recorded under a key, as long as it is kept.
+    /// The record of an idempotency key, unless it has expired.
     pub(super) async fn idempotency_record(
         &self,
         partition: PartitionId,
@@ -289,7 +289,7 @@ fn head(row: &Row) -> Head {
     Head { position, event_id: EventId(row.get(2)), recorded_at: row.get(3) }
 }
 
-/// Takes an event into a page. A stored value of another form than was written means damage.
+/// Adds an event to a page. A malformed stored value means that the store is damaged.
 fn take_event(page: &mut Page, row: &Row) -> Result<bool, LogError> {
     let position = Position { partition: PartitionId(row.get::<_, i32>(0) as u16), offset: rows::offset(row, 1) };
     let damaged = |what: &dyn std::fmt::Display| LogError::Damaged(format!("the event at {position}: {what}"));
@@ -310,7 +310,7 @@ fn take_event(page: &mut Page, row: &Row) -> Result<bool, LogError> {
     Ok(!page.is_full())
 }
 
-/// PostgreSQL counts with 63 bits.
+/// PostgreSQL's integers have 63 bits for nonnegative numbers.
 fn bound(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Rows of the log's tables as values.
+//! Decodes rows of the log's tables.
 
 use porttask_domain::{PersonId, Sealing};
 use porttask_runtime::log::{
@@ -8,12 +8,12 @@ use porttask_runtime::log::{
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-/// An offset as it is stored.
+/// A stored offset.
 pub(super) fn offset(row: &Row, column: usize) -> Offset {
     Offset(row.get::<_, i64>(column) as u64)
 }
 
-/// organization, name, first, last, version. A name of another form was not written by the log and matches no stream.
+/// organization, name, first, last, version. An invalid name was not written by the log and matches no stream.
 pub(super) fn stream(row: &Row) -> Option<(StreamId, StreamState)> {
     let name = StreamName::new(row.get::<_, &str>(1)).ok()?;
     let state =

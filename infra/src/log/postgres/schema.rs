@@ -1,4 +1,4 @@
-//! The tables of the log in a PostgreSQL database: made, migrated and checked when a node starts.
+//! The tables of the log in a PostgreSQL database: created, migrated and checked when a node starts.
 
 use porttask_runtime::log::{Incarnation, LogError};
 use refinery_core::{Migration, Runner, error::Kind};
@@ -7,25 +7,25 @@ use uuid::Uuid;
 
 use super::error::from_postgres;
 
-/// The oldest server that the log was tested with.
+/// The oldest supported server version.
 const OLDEST_SERVER: i32 = 150_000;
 /// "PortTask" in ASCII: the advisory lock under which one node at a time migrates.
 const MIGRATION_LOCK: i64 = 0x506f_7274_5461_736b;
 
-/// Whether the log is there, and whether something else is in its place.
+/// Whether the log exists, and whether its schemas contain anything.
 const FOUND: &str = "
     SELECT to_regclass('log.migrations') IS NOT NULL, EXISTS (
         SELECT FROM pg_class JOIN pg_namespace AS namespace ON namespace.oid = relnamespace
         WHERE nspname IN ('log', 'ledger')
     )";
 
-/// Brings the database up to date and answers how many partitions the log has.
+/// Migrates the database; returns the number of partitions.
 pub(super) async fn prepare(client: &mut Client, partitions: u16) -> Result<u16, LogError> {
     let failed = |error: tokio_postgres::Error| from_postgres(&error);
     let row = client.query_one("SELECT current_setting('server_version_num')::int4", &[]).await.map_err(failed)?;
     let version: i32 = row.get(0);
     if version < OLDEST_SERVER {
-        return Err(LogError::Unusable(format!("PostgreSQL {} is too old: 15 is the oldest", version / 10_000)));
+        return Err(LogError::Unusable(format!("PostgreSQL {} is too old: 15 or later is required", version / 10_000)));
     }
     client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(failed)?;
     let prepared = migrate_and_fill(client, partitions).await;
@@ -50,7 +50,7 @@ async fn migrate_and_fill(client: &mut Client, partitions: u16) -> Result<u16, L
             .map_err(failed)?;
     }
     migrate(client).await?;
-    // More partitions may be added for new organizations, none is ever taken away.
+    // Partitions may be added for new organizations; none is ever removed.
     let wanted = i32::from(partitions.max(1));
     client
         .execute("INSERT INTO log.heads SELECT generate_series(0, $1 - 1) ON CONFLICT DO NOTHING", &[&wanted])
@@ -71,7 +71,7 @@ async fn migrate(client: &mut Client) -> Result<(), LogError> {
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     let unusable = |error: refinery_core::Error| match error.kind() {
         Kind::MissingVersion(_) | Kind::DivergentVersion(..) => LogError::Unusable(
-            "the database was written by a newer version of PortTask: run that version, or put back a backup of \
+            "the database was written by a newer version of PortTask: run that version, or restore a backup of \
              this one"
                 .to_owned(),
         ),
@@ -82,7 +82,7 @@ async fn migrate(client: &mut Client) -> Result<(), LogError> {
     runner.run_async(client).await.map(drop).map_err(unusable)
 }
 
-/// Begins another life of the log.
+/// Starts a new incarnation of the log.
 pub(super) async fn begin_incarnation(client: &Client) -> Result<Incarnation, tokio_postgres::Error> {
     let incarnation = Uuid::now_v7();
     client.execute("INSERT INTO log.incarnations (id) VALUES ($1)", &[&incarnation]).await?;

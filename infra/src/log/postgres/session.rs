@@ -1,7 +1,7 @@
-//! One connection for appends and the two round trips of a batch: lock and learn, then write and commit.
+//! One connection for appends and the two round trips of a batch: lock and read, then write and commit.
 //!
-//! Statements are sent without waiting for the ones before them. The lock is a statement of its own, and whatever the
-//! judgement needs is read by later ones: a statement that locked and read would see the state before its wait.
+//! Statements are pipelined. The lock is a separate statement, and what admission needs is read by later ones: a single
+//! statement that locks and reads would see the state from before its wait.
 
 use std::{pin::pin, sync::atomic::Ordering};
 
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::log::memory::Memory;
 
-/// How many events of other nodes are read to catch up with them; beyond, the memory starts anew.
+/// Maximum events of other nodes to read in order to catch up; beyond that, the cache is cleared.
 const MAX_NEWS: i64 = 2_000;
 
 const COPY_TYPES: [Type; 12] = [
@@ -45,7 +45,7 @@ const COPY_TYPES: [Type; 12] = [
     Type::BYTEA,
 ];
 
-/// A connection with its statements.
+/// A connection with its prepared statements.
 pub(super) struct Session {
     connection: AppendConnection,
     begin: Statement,
@@ -64,27 +64,27 @@ pub(super) struct Session {
     writes: Vec<Statement>,
 }
 
-/// A batch whose partitions are locked, and what was read under the locks.
+/// A batch whose partitions are locked, with what was read under the locks.
 pub(super) struct Locked {
     pub(super) known: Known,
-    /// The `COPY` that was begun with the first round trip and takes the events in the second.
+    /// The `COPY` started in the first round trip, which receives the events in the second.
     copy: CopyInSink<Bytes>,
 }
 
-/// Why a batch did not come to a judgement. Nothing was written.
+/// Why a batch could not be locked and read. Nothing was written.
 pub(super) enum NotLocked {
     Failed(LogError),
-    /// What this node remembers is too old or of another log: it must be forgotten.
+    /// The cache is too old or of another log: it must be cleared.
     Outdated,
 }
 
 /// Why a batch is not known to be written.
 pub(super) enum NotCommitted {
-    /// It was not.
+    /// It was not written.
     Failed(LogError),
-    /// It may have been.
+    /// It may have been written.
     InDoubt(LogError),
-    /// It was, but not on the replicas that must have it.
+    /// It was written, but not confirmed by the required replicas.
     Unreplicated,
 }
 
@@ -102,7 +102,7 @@ impl Session {
         let mut prepared = prepared.map_err(|error| from_postgres(&error))?;
         let writes = prepared.split_off(STATEMENTS.len());
         let prepared: [Statement; STATEMENTS.len()] =
-            prepared.try_into().map_err(|_| LogError::Unavailable("statements were lost".to_owned()))?;
+            prepared.try_into().map_err(|_| LogError::Unavailable("a prepared statement is missing".to_owned()))?;
         let [
             begin,
             lock,
@@ -137,13 +137,13 @@ impl Session {
         })
     }
 
-    /// The server's process that waits when this session waits.
+    /// The PID of this session's server process.
     pub(super) fn backend(&self) -> i32 {
         self.connection.backend
     }
 
     /// First round trip: begins a transaction, locks the partitions of `memories`, which are in ascending order, and
-    /// answers the questions of the batch.
+    /// reads the answers to the batch's questions.
     pub(super) async fn lock(&self, memories: &mut [&mut Memory], questions: &Questions) -> Result<Locked, NotLocked> {
         memories.iter_mut().for_each(|memory| memory.trim());
         let asked: Vec<PartitionQuestions<'_>> =
@@ -231,7 +231,7 @@ impl Session {
         })
     }
 
-    /// Ends a transaction in which nothing is to be written.
+    /// Rolls back a transaction in which nothing is to be written.
     pub(super) async fn leave(&self, locked_copy: CopyInSink<Bytes>) -> Result<(), LogError> {
         drop(locked_copy);
         self.connection.client.execute(&self.rollback, &[]).await.map(drop).map_err(|error| from_postgres(&error))
@@ -257,7 +257,7 @@ impl Session {
         let ((copied, executed), committed) = join(writing, client.execute(&self.commit, &[])).await;
 
         for result in std::iter::once(copied).chain(executed) {
-            // What the server refused is not committed; what broke the connection may have been.
+            // After an error from the server nothing is committed; after a broken connection it may be.
             result.map_err(|error| match error.as_db_error() {
                 Some(_) => NotCommitted::Failed(from_postgres(&error)),
                 None => NotCommitted::InDoubt(from_postgres(&error)),
@@ -270,8 +270,8 @@ impl Session {
         Ok(())
     }
 
-    /// Whether `event` stands at `position`, decided under the lock of its partition, so that a commit that was still
-    /// under way is over.
+    /// Whether `event` is recorded at `position`, read under the lock of its partition, so that a commit still in
+    /// progress has ended.
     pub(super) async fn is_recorded(&self, position: Position, event: EventId) -> Result<bool, LogError> {
         let failed = |error: Error| from_postgres(&error);
         let client = &self.connection.client;
@@ -288,14 +288,14 @@ impl Session {
 }
 
 impl Locked {
-    /// The answers, and the `COPY` that waits for the events.
+    /// The answers, and the `COPY` that awaits the events.
     pub(super) fn into_parts(self) -> (Known, CopyInSink<Bytes>) {
         (self.known, self.copy)
     }
 }
 
-/// In the order of the fields of [`Session`]. A look-up per asked key, each with its `LIMIT`: joined plainly, they may
-/// be planned as a scan of all that there is.
+/// In the order of the fields of [`Session`]. One lookup per key, each with its own `LIMIT`: a plain join may be
+/// planned as a full scan.
 const STATEMENTS: [&str; 13] = [
     "BEGIN ISOLATION LEVEL READ COMMITTED",
     "SELECT partition FROM log.heads WHERE partition = $1 FOR UPDATE",
@@ -358,12 +358,12 @@ struct Answers {
     founded: Vec<Row>,
 }
 
-/// The database's clock, which comes with the head; without any, what is remembered is outdated.
+/// The database's clock, which comes with the head; without a row, the cache is outdated.
 fn now(news: &[Row]) -> Timestamp {
     news.first().map_or(Timestamp::UNIX_EPOCH, |row| row.get(0))
 }
 
-/// An event as news: its place and what it says of its stream.
+/// An event of another node: its position, the first offset of its stream, and its version.
 fn news(row: &Row) -> Option<(Head, Offset, Version)> {
     let partition: i32 = row.get::<_, Option<i32>>(1)?;
     let position = Position { partition: PartitionId(partition as u16), offset: rows::offset(row, 2) };

@@ -1,6 +1,6 @@
 //! Tasks and the cursors of reactors, beside the log.
 //!
-//! Every change is one statement, so that a node that freezes keeps nobody waiting.
+//! Every change is one statement, so that a frozen node blocks no other.
 
 use std::collections::HashSet;
 
@@ -23,7 +23,7 @@ const PUT: &str = "INSERT INTO ledger.cursors (partition, reactor, incarnation, 
     FROM unnest($2::int4[], $3::uuid[], $4::int8[], $5::uuid[]) AS at (partition, incarnation, \"offset\", event_id)
     ON CONFLICT (partition, reactor)";
 
-/// The cursor's row is locked first: of two nodes, the second finds it moved and adds nothing.
+/// The cursor's row is locked first: of two concurrent nodes, the second finds it moved and adds nothing.
 const SCHEDULE: &str = "WITH moved AS (
         UPDATE ledger.cursors SET incarnation = $6, \"offset\" = $7, event_id = $8
         WHERE partition = $1 AND reactor = $2 AND incarnation = $3 AND \"offset\" = $4 AND event_id = $5
@@ -40,7 +40,7 @@ const SCHEDULE: &str = "WITH moved AS (
     )
     SELECT count(*) FROM moved";
 
-/// What an engine reads of a task, in this order.
+/// The columns read of a task, in this order.
 macro_rules! columns {
     ($table:literal) => {
         concat!(
@@ -72,8 +72,8 @@ macro_rules! columns {
     };
 }
 
-/// The oldest of a target is looked up by its index: as an anti-join, planned while the table is empty, all tasks of the
-/// reactor would be read for each that is claimed.
+/// The oldest task of a target is looked up by index: an anti-join, planned while the table is empty, would read all
+/// tasks of the reactor for each claimed one.
 const CLAIM: &str = concat!(
     "WITH free AS (
         SELECT partition, id FROM ledger.tasks AS task

@@ -1,4 +1,4 @@
-//! Encryption of connections, with libpq's meaning of `sslmode`.
+//! TLS for connections, with libpq's semantics of `sslmode`.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How much of the server's certificate is checked.
+/// How the server's certificate is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verification {
-    /// Nothing: `disable`, `prefer` and, without a root certificate, `require`.
+    /// Not at all: `disable`, `prefer` and, without a root certificate, `require`.
     None,
-    /// That it was issued by a trusted authority: `verify-ca`.
+    /// Issued by a trusted authority: `verify-ca`.
     Authority,
-    /// That, and that it is the server's own: `verify-full`.
+    /// Issued by a trusted authority for this host name: `verify-full`.
     Full,
 }
 
-/// A TLS connector that checks as much as was asked, against the roots in a file or else those of the system.
+/// A TLS connector with this verification, against the root certificates in a file or else those of the system.
 pub(super) fn connector(verification: Verification, root_file: Option<&str>) -> Result<MakeRustlsConnect, LogError> {
     let provider = Arc::new(ring::default_provider());
     let unusable = |error: rustls::Error| LogError::Unusable(format!("TLS cannot be set up: {error}"));
@@ -62,7 +62,7 @@ fn roots(file: Option<&str>) -> Result<RootCertStore, LogError> {
     Ok(roots)
 }
 
-/// Encrypts without asking whose certificate it is, or without comparing the name in it.
+/// Encrypts without verifying the certificate, or without verifying the host name in it.
 #[derive(Debug)]
 struct Lenient {
     provider: Arc<CryptoProvider>,

@@ -1,4 +1,4 @@
-//! How nodes hear of each other's appends: notifications after the commit, never within it, and a slow poll.
+//! How nodes learn of each other's appends: notifications after the commit, never within it, and a slow poll.
 
 use std::{
     collections::BTreeMap,
@@ -14,11 +14,11 @@ use super::{connect::Connector, error::from_postgres, reader};
 use crate::log::heads::Heads;
 
 const CHANNEL: &str = "porttask_log";
-/// The least time between two notifications: appends in between share one.
+/// Minimum time between two notifications: appends in between share one.
 const COALESCED: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Collects what other nodes should hear of.
+/// Collects the heads to announce to other nodes.
 #[derive(Default)]
 pub(super) struct Announcer {
     news: Mutex<BTreeMap<PartitionId, Offset>>,
@@ -26,7 +26,7 @@ pub(super) struct Announcer {
 }
 
 impl Announcer {
-    /// Lets other nodes know, soon, that a partition reaches up to `position`.
+    /// Announces soon to other nodes that a partition's head is at `position`.
     pub(super) fn announce(&self, position: Position) {
         self.news.lock().unwrap_or_else(PoisonError::into_inner).insert(position.partition, position.offset);
         self.wake.notify_one();
@@ -36,7 +36,7 @@ impl Announcer {
         std::mem::take(&mut *self.news.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Sends notifications for ever, on a connection of its own. Those that get lost are made up for by the poll.
+    /// Sends notifications forever, on a dedicated connection. Lost ones are compensated by polling.
     pub(super) async fn run(self: Arc<Self>, connector: Connector) {
         let mut client = None;
         loop {
@@ -63,7 +63,7 @@ async fn notify(
         Some(connected) => connected,
         None => {
             let connected = connector.plain().await?;
-            // A lost notification is harmless, so nobody waits for the disk.
+            // A lost notification is harmless, so do not wait for the disk.
             connected.batch_execute("SET synchronous_commit = off").await.map_err(failed)?;
             let notify = connected.prepare("SELECT pg_notify($1, $2)").await.map_err(failed)?;
             (connected, notify)
@@ -73,13 +73,13 @@ async fn notify(
     connected.execute(&*notify, &[&CHANNEL, &payload]).await.map(drop).map_err(failed)
 }
 
-/// Hears notifications for ever and polls slowly while somebody waits; a broken connection is made anew.
+/// Receives notifications forever and polls slowly while there are subscribers; reconnects when the connection breaks.
 pub(super) async fn listen(connector: Connector, heads: Arc<Heads>, poll: Duration) {
     let mut pause = COALESCED;
     loop {
         match listen_once(&connector, &heads, poll, &mut pause).await {
-            Ok(()) => tracing::warn!("the connection that listens was lost"),
-            Err(error) => tracing::warn!(%error, "appends of other nodes cannot be heard"),
+            Ok(()) => tracing::warn!("the listening connection was lost"),
+            Err(error) => tracing::warn!(%error, "cannot listen for appends of other nodes"),
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
@@ -101,7 +101,7 @@ async fn listen_once(
     };
     let (client, mut driver) = connector.listening(heard).await?;
     client.batch_execute(&format!("LISTEN {CHANNEL}")).await.map_err(failed)?;
-    // What was committed before we listened.
+    // Catch up with commits from before the LISTEN.
     publish_all(&client, heads).await?;
     *pause = COALESCED;
     loop {

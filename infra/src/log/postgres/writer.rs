@@ -1,4 +1,4 @@
-//! The writer of one partition: it takes what waits, and does not let go before every caller has a true answer.
+//! The writer of one partition: takes queued appends, and retries until every caller has a definite answer.
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
@@ -24,9 +24,9 @@ use crate::log::{
     queue::{Job, Waiting, answer_all},
 };
 
-/// How long a round trip may take; the server gives up before, unless it or the network is frozen.
+/// Timeout of a round trip; the server times out earlier, unless it or the network is frozen.
 const STEP_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long to wait for a lock before looking at who holds it.
+/// How long to wait for a lock before checking its holder.
 const RELIEF_AFTER: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -38,7 +38,7 @@ pub(super) struct Writer {
     pub(super) heads: Arc<Heads>,
     pub(super) announcer: Arc<Announcer>,
     pub(super) waiting: Waiting,
-    /// The runtime of those who opened the log, and most likely of its callers.
+    /// The runtime on which the log was opened, most likely that of its callers.
     pub(super) callers: Handle,
     pub(super) session: Option<Session>,
     pub(super) own: Memory,
@@ -47,13 +47,13 @@ pub(super) struct Writer {
 
 type Answers = Vec<Result<Appended, AppendError>>;
 
-/// Why an attempt gave no answers.
+/// Why an attempt failed.
 enum Failure {
     /// Nothing was written.
     Log(LogError),
-    /// It may have been written: whether it was is told by this event.
+    /// It may have been written: to be determined by whether this event is recorded.
     InDoubt(LogError, Option<(Position, EventId)>, Answers),
-    /// It was written and is not as durable as configured.
+    /// It was written, but is less durable than configured.
     Unreplicated,
 }
 
@@ -71,8 +71,8 @@ impl Writer {
         self.partition != PartitionId::PLATFORM && append.touches_platform()
     }
 
-    /// Writes a batch, with the platform's partition locked too if `with_platform`, and answers all its callers. The
-    /// batch grows by those who come while it waits for its locks.
+    /// Writes a batch, with the platform's partition also locked if `with_platform`, and answers all its callers. The
+    /// batch grows by appends that arrive while it waits for its locks.
     async fn write(&mut self, mut batch: Vec<Job>, with_platform: bool) {
         if batch.is_empty() {
             return;
@@ -97,18 +97,18 @@ impl Writer {
                         None => break AppendError::OutcomeUnknown,
                     }
                 }
-                // Only marks of repetitions: writing them again finds those that were written.
+                // Only idempotency records: a retry finds those that were written.
                 Failure::InDoubt(error, None, _) => error,
                 Failure::Unreplicated => break AppendError::OutcomeUnknown,
             };
             if !is_passing(&error) || Instant::now() + pause > give_up {
                 break AppendError::Log(error);
             }
-            tracing::warn!(%error, partition = %self.partition, "appending again after a pause");
+            tracing::warn!(%error, partition = %self.partition, "an append failed and will be retried");
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         };
-        // What concerns one append must not fail its mates: each is tried alone.
+        // An error caused by one append must not fail the others of its batch: retry each alone.
         if batch.len() > 1 && matches!(error, AppendError::Log(LogError::Damaged(_) | LogError::Unusable(_))) {
             for job in batch {
                 Box::pin(self.write(vec![job], with_platform)).await;
@@ -168,8 +168,8 @@ impl Writer {
         Ok(answers)
     }
 
-    /// Lets those join the batch who came since it was begun and about whom nothing more must be read; answers what is
-    /// known of their streams.
+    /// Adds to the batch the appends that arrived since and need no further reads; returns the cached states of their
+    /// streams.
     async fn gather(&mut self, batch: &mut Vec<Job>) -> Vec<(StreamId, StreamState)> {
         let begun = batch.len();
         let (own, is_platform) = (&self.own, self.partition == PartitionId::PLATFORM);
@@ -207,8 +207,8 @@ impl Writer {
         }
     }
 
-    /// Learns whether a commit happened: by the event that it would have put at `position`. `None` if the server stays
-    /// away for too long.
+    /// Determines whether a commit took effect, by the event that it would have recorded at `position`. `None` if the
+    /// server stays unavailable for too long.
     async fn resolve(&mut self, position: Position, event: EventId) -> Option<bool> {
         let give_up = Instant::now() + self.patience;
         let mut pause = FIRST_PAUSE;
@@ -220,7 +220,7 @@ impl Writer {
             match looked_up.await {
                 Ok(is_recorded) => return Some(is_recorded),
                 Err(error) if Instant::now() + pause > give_up => {
-                    tracing::error!(%error, %position, "the outcome of a commit stays unknown");
+                    tracing::error!(%error, %position, "the outcome of a commit remains unknown");
                     return None;
                 }
                 Err(_) => sleep(pause).await,
@@ -230,12 +230,12 @@ impl Writer {
     }
 }
 
-/// Helps itself, as long as it waits, to a lock that somebody frozen holds.
+/// While waiting for a lock, repeatedly terminates holders that are frozen.
 async fn relieve(connector: &Connector, backend: i32) -> Infallible {
     loop {
         sleep(RELIEF_AFTER).await;
         if let Err(error) = connector.relieve(backend).await {
-            tracing::warn!(%error, "who holds the partition could not be looked up");
+            tracing::warn!(%error, "the holder of the partition's lock could not be checked");
         }
     }
 }

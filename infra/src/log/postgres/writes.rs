@@ -1,5 +1,5 @@
-//! What a batch writes beside its events: a statement for each table with an array for each column, so that it is
-//! prepared once, for however many rows. Together with the commit they share one round trip.
+//! What a batch writes beside its events: one statement per table with one array per column, so that it is prepared
+//! once for any number of rows. All of them share one round trip with the commit.
 
 use porttask_runtime::log::{OrganizationId, PartitionId, Version, admission::Writes};
 use tokio_postgres::types::ToSql;
@@ -34,17 +34,17 @@ pub(super) const WRITES: [&str; 8] = [
 /// The values of a column.
 type Array<'a> = Box<dyn ToSql + Sync + Send + 'a>;
 
-/// Rows by column; `None` of no rows.
+/// Rows as one array per column; `None` if there are no rows.
 macro_rules! by_column {
     ($rows:expr, |$row:pat_param| $($column:expr),+ $(,)?) => {{
         let rows: Vec<_> = $rows.collect();
-        #[allow(unused_variables, reason = "a column is of a part of the row")]
+        #[allow(unused_variables, reason = "a column uses only a part of the row")]
         let columns = || vec![$(Box::new(rows.iter().map(|$row| $column).collect::<Vec<_>>()) as Array<'_>),+];
         (!rows.is_empty()).then(columns)
     }};
 }
 
-/// What each of the statements writes.
+/// The parameters of each statement.
 pub(super) fn arrays(writes: &Writes, partition: PartitionId) -> [Option<Vec<Array<'_>>>; WRITES.len()] {
     let at = |organization: &OrganizationId| {
         let is_platform = *organization == OrganizationId::PLATFORM;

@@ -1,4 +1,4 @@
-//! Last activity of sessions and keys, beside the embedded log.
+//! Last activity of sessions and API keys, beside the embedded log.
 
 use async_trait::async_trait;
 use jiff::Timestamp;

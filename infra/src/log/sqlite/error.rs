@@ -1,11 +1,11 @@
-//! What SQLite's errors mean for the log.
+//! Mapping of SQLite's errors to the log's errors.
 
 use std::path::Path;
 
 use porttask_runtime::log::LogError;
 use rusqlite::{Error, ErrorCode};
 
-/// The error for a caller who wanted to read or write.
+/// The error of a read or write.
 pub(super) fn from_sqlite(error: &Error) -> LogError {
     let text = error.to_string();
     match error.sqlite_error_code() {
@@ -13,13 +13,13 @@ pub(super) fn from_sqlite(error: &Error) -> LogError {
         Some(ErrorCode::DatabaseCorrupt) => damaged(&text),
         Some(ErrorCode::NotADatabase) => LogError::Unusable(text),
         Some(_) => LogError::Unavailable(text),
-        // A stored value of another type than was written.
+        // A stored value of an unexpected type.
         None => damaged(&text),
     }
 }
 
 fn damaged(what: &str) -> LogError {
-    LogError::Damaged(format!("{what}; put back the latest backup, then run `porttask events restored`"))
+    LogError::Damaged(format!("{what}; restore the latest backup, then run `porttask events restored`"))
 }
 
 /// The error for a file that could not be opened as a log.
@@ -33,10 +33,10 @@ pub(super) fn at_open(path: &Path, error: &Error) -> LogError {
             "{path} cannot be opened for writing ({error}): check its owner and permissions"
         )),
         Some(ErrorCode::DatabaseCorrupt) => LogError::Damaged(format!(
-            "{path}: {error}; put back the latest backup, then run `porttask events restored`"
+            "{path}: {error}; restore the latest backup, then run `porttask events restored`"
         )),
         Some(ErrorCode::DatabaseBusy) => {
-            LogError::Unavailable(format!("{path} is locked by another process: stop it and try again"))
+            LogError::Unavailable(format!("{path} is locked by another process: stop that process and retry"))
         }
         Some(ErrorCode::DiskFull) => LogError::Full(format!("{path}: {error}")),
         _ => LogError::Unavailable(format!("{path}: {error}")),

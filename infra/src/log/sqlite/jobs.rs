@@ -16,7 +16,7 @@ use super::{
 
 const JOB: &str = "SELECT id, organization, kind, actor, is_dry_run, state, done, total, counts, created_at, started_at, \
                    finished_at, failure, attempts, epoch, request_hash FROM ledger_jobs";
-/// The job that is next: due, the oldest of its organization that is not finished, and no node is at it.
+/// The next job: due, not leased, and the oldest unfinished one of its organization.
 const NEXT: &str = "SELECT id FROM ledger_jobs AS job
     WHERE state IN ('waiting', 'running') AND due_at <= ?1 AND kind IN (SELECT value FROM json_each(?2))
     AND NOT EXISTS (
@@ -88,7 +88,7 @@ impl Jobs for SqliteLog {
     ) -> Result<Option<(Job, Vec<u8>)>, LogError> {
         let kinds = kinds.iter().map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>().join(",");
         let kinds = format!("[{kinds}]");
-        // Most often nothing is due: that is no reason to keep the writer waiting.
+        // Usually nothing is due: check without the write lock first.
         let is_any = self
             .readers
             .quickly(|connection| connection.prepare_cached(NEXT)?.exists(params![now.as_microsecond(), kinds]))?;
@@ -145,7 +145,7 @@ impl Jobs for SqliteLog {
     }
 }
 
-/// Which of the limits an organization has reached.
+/// The limit that an organization has reached, if any.
 fn reached(
     connection: &Connection,
     organization: OrganizationId,
@@ -260,13 +260,13 @@ fn put_payload(transaction: &Transaction<'_>, id: JobId, what: &str, bytes: &[u8
     transaction.execute(insert, params![id.0.as_bytes(), what, bytes]).map(drop)
 }
 
-/// A job with the hash of its order.
+/// A job with its request hash.
 fn by_id(connection: &Connection, id: JobId) -> rusqlite::Result<Option<(Job, [u8; 32])>> {
     let with_fingerprint = |row: &Row<'_>| Ok((job(row)?, row.get(15)?));
     connection.query_row(&format!("{JOB} WHERE id = ?1"), params![id.0.as_bytes()], with_fingerprint).optional()
 }
 
-/// The columns of [`JOB`].
+/// Decodes the columns of [`JOB`].
 fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
     let time = |column: usize| match row.get::<_, Option<i64>>(column)? {
         None => Ok(None),

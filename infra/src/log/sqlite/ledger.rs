@@ -1,4 +1,4 @@
-//! The ledger beside the embedded log: durable state that does not follow from events.
+//! The ledger beside the embedded log: durable state that is not derived from events.
 
 use porttask_domain::{PersonId, Sealing};
 use porttask_runtime::{
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::reader;
 
-/// What was recorded under a key, also if its time is over.
+/// The record of an idempotency key, even if it has expired.
 pub(super) fn idempotency_record(
     connection: &Connection,
     key: &IdempotencyRecordKey,
@@ -34,7 +34,7 @@ pub(super) fn idempotency_record(
     record.optional()
 }
 
-/// `None` if the person never had the key.
+/// The key, `None` if it never existed.
 pub(super) fn person_key(connection: &Connection, key: &PersonKeyId) -> rusqlite::Result<Option<StoredKey>> {
     let mut select = connection.prepare_cached(
         "SELECT wrapped FROM ledger_person_keys WHERE organization = ?1 AND person = ?2 AND sealing = ?3",
@@ -75,13 +75,13 @@ pub(super) fn put_secret(connection: &Connection, id: &SecretId, hash: &[u8]) ->
     put.execute(params![organization.0.as_bytes(), owner.as_bytes(), kind.name(), hash]).map(drop)
 }
 
-/// Destroys all keys of a person, for good.
+/// Destroys all keys of a person irrevocably.
 pub(super) fn destroy_person_keys(
     connection: &Connection,
     organization: OrganizationId,
     person: PersonId,
 ) -> rusqlite::Result<u64> {
-    // Overwritten in the file, not only let go.
+    // Overwrite the deleted content in the file.
     connection.pragma_update(None, "secure_delete", true)?;
     let destroyed = connection.execute(
         "UPDATE ledger_person_keys SET wrapped = NULL WHERE organization = ?1 AND person = ?2 AND wrapped IS NOT NULL",
@@ -90,7 +90,7 @@ pub(super) fn destroy_person_keys(
     Ok(destroyed as u64)
 }
 
-/// The key of a purpose: the one that is there, or else this one.
+/// The key of a purpose: the stored one, or else `wrapped`, which is then stored.
 pub(super) fn purpose_key(connection: &Connection, purpose: &str, wrapped: &[u8]) -> rusqlite::Result<Vec<u8>> {
     connection.execute(
         "INSERT INTO ledger_purpose_keys (purpose, wrapped) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
@@ -99,7 +99,7 @@ pub(super) fn purpose_key(connection: &Connection, purpose: &str, wrapped: &[u8]
     connection.query_row("SELECT wrapped FROM ledger_purpose_keys WHERE purpose = ?1", [purpose], |row| row.get(0))
 }
 
-/// All keys after `after`, in the order of their ids.
+/// At most `limit` keys after `after`, in order of their ids.
 pub(super) fn all_person_keys(
     connection: &Connection,
     after: Option<PersonKeyId>,
@@ -160,9 +160,9 @@ pub(super) fn rewrap_purpose_key(
     connection.execute(update, params![new, purpose, old]).map(drop)
 }
 
-/// All names and counts, with the head up to which they are kept.
+/// All claims and counts, with the head that they are consistent with.
 pub(super) fn constrained(connection: &Connection) -> rusqlite::Result<Snapshot> {
-    // One snapshot for all that follows.
+    // One snapshot for all reads below.
     let transaction = connection.unchecked_transaction()?;
     let mut kept = ConstraintState::default();
     let mut claims = transaction.prepare_cached("SELECT organization, kind, hash, owner FROM claims")?;
@@ -181,7 +181,7 @@ pub(super) fn constrained(connection: &Connection) -> rusqlite::Result<Snapshot>
     Ok(Snapshot { heads: vec![reader::head(&transaction)?], kept })
 }
 
-/// Changes names and counts, unless something was recorded since.
+/// Repairs claims and counts, unless the head has moved.
 pub(super) fn repair(connection: &mut Connection, heads: &[Head], repair_of: &Repair) -> rusqlite::Result<bool> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if heads != [reader::head(&transaction)?] {

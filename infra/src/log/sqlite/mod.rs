@@ -1,7 +1,7 @@
-//! The embedded engine: one SQLite file in WAL mode, one writer thread, readers beside it.
+//! The embedded engine: one SQLite file in WAL mode, one writer thread, concurrent readers.
 //!
-//! The log is one partition. Several processes may use the file at once: whoever writes holds SQLite's write lock, and
-//! all that a decision needs is read under it.
+//! The log has one partition. Several processes may use the file concurrently: a writer holds SQLite's write lock and
+//! reads everything that admission needs under it.
 
 mod credential_activity;
 mod error;
@@ -43,19 +43,19 @@ use super::{
     queue::{Queue, QueueLimits, queue},
 };
 
-/// How the embedded log is opened.
+/// Options of the embedded log.
 #[derive(Debug, Clone)]
 pub struct SqliteOptions {
-    /// The folder that holds `log.db`; made if missing.
+    /// The directory that contains `log.db`; created if missing.
     pub directory: PathBuf,
-    /// How much may wait to be written.
+    /// Limits of the append queue.
     pub queue: QueueLimits,
-    /// How often to look for appends of other processes while somebody waits for them.
+    /// Poll interval for appends of other processes while there are subscribers.
     pub poll: Duration,
 }
 
 impl SqliteOptions {
-    /// The defaults, in a folder.
+    /// The defaults, in a directory.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self { directory: directory.into(), queue: QueueLimits::default(), poll: Duration::from_millis(500) }
     }
@@ -70,10 +70,10 @@ pub struct SqliteLog {
 }
 
 impl SqliteLog {
-    /// Opens the log, creating or migrating its file if need be.
+    /// Opens the log, creating or migrating its file as needed.
     ///
     /// # Errors
-    /// If the file is not a log that this version can use; the message names the remedy.
+    /// If the file is not a log that this version can use; the message says what to do.
     pub async fn open(options: SqliteOptions) -> Result<Arc<Self>, LogError> {
         let file = options.directory.join("log.db");
         let opened = tokio::task::spawn_blocking(move || store::open(&options.directory));
@@ -88,7 +88,7 @@ impl SqliteLog {
     }
 }
 
-/// Looks for the appends of other processes, while somebody waits for them, until the log is closed.
+/// Polls for appends of other processes while there are subscribers, until the log is closed.
 async fn poll(log: std::sync::Weak<SqliteLog>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;

@@ -1,4 +1,4 @@
-//! Reading the embedded log, beside the writer.
+//! Reading the embedded log, concurrently with the writer.
 
 use std::{
     collections::BTreeSet,
@@ -19,29 +19,29 @@ use uuid::Uuid;
 use super::{error::from_sqlite, writer::MARK_EVERY};
 use crate::log::page::Page;
 
-/// How many pages are read at a time.
+/// Maximum number of concurrent page reads.
 const READERS: usize = 4;
-/// The page cache of each: 16 MiB.
+/// Page cache of each reader: 16 MiB.
 const CACHE_KIBIBYTES: i32 = 16_384;
 const EVENT: &str = "SELECT offset, version, recorded_at, event_id, organization, stream_name, type, leaf_hash, data, \
                      meta FROM events";
 
-/// Connections that only read.
+/// Connections for reads, and for writes other than appends.
 pub(super) struct Readers {
     file: PathBuf,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
-    /// Those that write beside the log's writer.
+    /// Connections that write beside the log's writer.
     writing: Mutex<Vec<Connection>>,
 }
 
-/// When a write is on the disk.
+/// When a write becomes durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durable {
-    /// Before it is answered.
+    /// Before the call returns.
     AtOnce,
-    /// With the next append, at the latest. If the machine fails before, it is as if it had not happened; nothing that came
-    /// after it is there then either.
+    /// With the next append at the latest. If the machine fails earlier, the write is lost together with everything after
+    /// it.
     Soon,
 }
 
@@ -51,7 +51,7 @@ impl Readers {
         Self { file, idle, permits: Semaphore::new(READERS), writing }
     }
 
-    /// Runs a look-up of a few microseconds on the calling thread: handing it to another would cost more.
+    /// Runs a lookup of a few microseconds on the calling thread: switching threads would cost more.
     pub(super) fn quickly<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LogError> {
         let mut connection = self.connection().map_err(|error| from_sqlite(&error))?;
         let result = read(&mut connection).map_err(|error| from_sqlite(&error));
@@ -70,7 +70,7 @@ impl Readers {
         page.await.map_err(|error| LogError::Unavailable(error.to_string()))?
     }
 
-    /// The rare write that is no append.
+    /// Runs a write other than an append on a thread that may block.
     pub(super) async fn run_writing<T: Send + 'static>(
         self: &Arc<Self>,
         durable: Durable,
@@ -110,13 +110,14 @@ impl Readers {
     }
 }
 
-/// The last event.
+/// The head of the log.
 pub(super) fn head(connection: &Connection) -> rusqlite::Result<Head> {
     let last = news(connection, None, 1)?.pop();
     Ok(last.map_or_else(|| Head::empty(PartitionId::PLATFORM), |(head, ..)| head))
 }
 
-/// The event at a remembered head and those after it, or without one the last event: each with its stream and version.
+/// The event at a known head and those after it, or without one the last event: each with the first offset of its
+/// stream and its version.
 pub(super) fn news(
     connection: &Connection,
     known: Option<Head>,
@@ -143,7 +144,7 @@ fn head_in(row: &Row<'_>) -> rusqlite::Result<Head> {
     Ok(Head { position, event_id: EventId(uuid(row, 1)?), recorded_at: timestamp(row, 2)? })
 }
 
-/// How far a stream has come; `None` if it does not exist.
+/// The state of a stream; `None` if it does not exist.
 pub(super) fn stream_state(connection: &Connection, stream: &StreamId) -> rusqlite::Result<Option<StreamState>> {
     let mut select = connection.prepare_cached(
         "SELECT stream, last, version FROM streams JOIN ends ON stream = first WHERE organization = ?1 AND name = ?2",
@@ -154,20 +155,20 @@ pub(super) fn stream_state(connection: &Connection, stream: &StreamId) -> rusqli
     state.optional()
 }
 
-/// The committed versions, in the order asked, as of one moment.
+/// The committed versions, in the requested order, in one snapshot.
 pub(super) fn versions(connection: &Connection, streams: &[StreamId]) -> rusqlite::Result<Vec<Version>> {
     let snapshot = connection.unchecked_transaction()?;
     let version = |stream| Ok(stream_state(&snapshot, stream)?.map_or(Version::NONE, |state| state.version));
     streams.iter().map(version).collect()
 }
 
-/// Whether an organization was founded.
+/// Whether an organization exists.
 pub(super) fn is_founded(connection: &Connection, organization: OrganizationId) -> rusqlite::Result<bool> {
     let mut select = connection.prepare_cached("SELECT 1 FROM registry WHERE organization = ?1")?;
     select.exists(params![organization.0.as_bytes()])
 }
 
-/// The present life of the log.
+/// The current incarnation of the log.
 pub(super) fn incarnation(connection: &Connection) -> rusqlite::Result<Incarnation> {
     let mut select = connection.prepare_cached("SELECT id FROM incarnations ORDER BY number DESC LIMIT 1")?;
     select.query_row([], |row| uuid(row, 0)).map(Incarnation)
@@ -191,7 +192,7 @@ pub(super) fn read_partition(
     Ok(page.into_events())
 }
 
-/// The events at offsets.
+/// The events at these offsets, in ascending order.
 pub(super) fn read_at(connection: &Connection, offsets: &[Offset]) -> rusqlite::Result<Vec<RecordedEvent>> {
     let snapshot = connection.unchecked_transaction()?;
     let mut select = snapshot.prepare_cached(&format!("{EVENT} WHERE offset = ?1"))?;
@@ -209,7 +210,7 @@ pub(super) fn read_at(connection: &Connection, offsets: &[Offset]) -> rusqlite::
     Ok(page.into_events())
 }
 
-/// The events of a stream above a version: finds the last of them through a mark and walks the chain back.
+/// The events of a stream above a version: finds the last of them through a mark and follows the chain backwards.
 pub(super) fn read_stream(
     connection: &Connection,
     stream: &StreamId,
@@ -288,7 +289,7 @@ fn unreadable(column: usize, error: impl std::error::Error + Send + Sync + 'stat
     rusqlite::Error::FromSqlConversionFailure(column, Type::Blob, Box::new(error))
 }
 
-/// SQLite counts with 63 bits.
+/// SQLite's integers have 63 bits for nonnegative numbers.
 fn bound(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

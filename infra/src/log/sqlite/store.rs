@@ -1,4 +1,4 @@
-//! The file of the embedded log: opening it, migrating it, refusing what is not one.
+//! The file of the embedded log: opening, migrating and validating it.
 
 use std::{
     error::Error as _,
@@ -16,19 +16,19 @@ use uuid::Uuid;
 
 use super::{error, reader};
 
-/// "PTlg": marks the file as ours (`PRAGMA application_id`).
+/// "PTlg": identifies the file as a PortTask log (`PRAGMA application_id`).
 const APPLICATION_ID: i32 = 0x5054_6c67;
-/// Larger pages than SQLite's 4096 take fewer writes per batch (docs/adr/0003).
+/// Pages larger than SQLite's default of 4096 bytes need fewer writes per batch (docs/adr/0003).
 const PAGE_BYTES: u32 = 8192;
-/// The writer's page cache, as SQLite counts it: 64 MiB.
+/// The writer's page cache: 64 MiB.
 const CACHE_KIBIBYTES: i32 = 65_536;
-/// How long to wait for another process that writes.
+/// How long to wait for another process's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Opens the log in `directory` for writing and answers the offset of its last event.
+/// Opens the log in `directory` for writing; also returns the offset of its last event.
 pub(super) fn open(directory: &Path) -> Result<(Connection, Offset), LogError> {
     fs::create_dir_all(directory).map_err(|error| no_folder(directory, &error))?;
-    // Two processes that start at once take turns; the lock ends with the file's handle.
+    // Serializes processes that start concurrently; the lock is released with the file handle.
     let lock_path = directory.join("log.lock");
     let lock = fs::OpenOptions::new().create(true).append(true).open(&lock_path);
     let mut lock = lock.map_err(|error| no_folder(directory, &error))?;
@@ -39,8 +39,8 @@ pub(super) fn open(directory: &Path) -> Result<(Connection, Offset), LogError> {
     let was_kept = lock.metadata().is_ok_and(|file| file.len() > 0);
     if is_empty && was_kept {
         return Err(LogError::Damaged(format!(
-            "{} is missing or empty, and a log was kept here: put back the latest backup and run `porttask events \
-             restored`, or remove {} to begin a new log",
+            "{} is missing or empty, but a log was stored here: restore the latest backup and run `porttask events \
+             restored`, or remove {} to start a new log",
             path.display(),
             lock_path.display()
         )));
@@ -58,17 +58,17 @@ pub(super) fn open(directory: &Path) -> Result<(Connection, Offset), LogError> {
     }
     let head = reader::head(&connection).map_err(at_open)?;
     if !was_kept {
-        lock.write_all(b"A log is kept in this folder.\n").map_err(|error| no_folder(directory, &error))?;
+        lock.write_all(b"A PortTask log is stored in this folder.\n").map_err(|error| no_folder(directory, &error))?;
     }
     Ok((connection, head.position.offset))
 }
 
 fn no_folder(directory: &Path, error: &io::Error) -> LogError {
     let folder = directory.display();
-    LogError::Unusable(format!("the data folder {folder} cannot be used ({error}): name a folder that can be written"))
+    LogError::Unusable(format!("the data folder {folder} cannot be used ({error}): choose a writable one"))
 }
 
-/// Marks an empty file as ours and refuses one that holds something else.
+/// Marks an empty file as a PortTask log; rejects a file of another program.
 fn claim_file(connection: &Connection, path: &Path) -> Result<(), LogError> {
     let at_open = |error: rusqlite::Error| error::at_open(path, &error);
     let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(at_open)?;
@@ -87,7 +87,7 @@ fn claim_file(connection: &Connection, path: &Path) -> Result<(), LogError> {
     }
 }
 
-/// Durable at every commit.
+/// Makes every commit durable.
 fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -96,17 +96,17 @@ fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Refuses a file that is shorter than it says. SQLite itself would notice only when it came to a missing page.
+/// Rejects a truncated file. SQLite itself would notice only on access to a missing page.
 fn check_length(connection: &Connection, path: &Path) -> Result<(), LogError> {
     let at_open = |error: rusqlite::Error| error::at_open(path, &error);
     let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(at_open)?;
     let said = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, u64>(0)).map_err(at_open);
     let (pages, page_bytes) = (said("PRAGMA page_count")?, said("PRAGMA page_size")?);
     let length = fs::metadata(path).map_err(|error| LogError::Unavailable(error.to_string()))?.len();
-    // While another process reads, pages may stand in the WAL alone; then that process has checked the file.
+    // While another process reads, pages may exist only in the WAL; that process has checked the file.
     if !busy && length < pages * page_bytes {
         return Err(LogError::Damaged(format!(
-            "{} has {length} bytes and should have {}: it was cut off; put back the latest backup, \
+            "{} has {length} bytes instead of {}: it was truncated; restore the latest backup, \
              then run `porttask events restored`",
             path.display(),
             pages * page_bytes
@@ -124,7 +124,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
     let migrated = migrations.and_then(|migrations| Runner::new(&migrations).run(connection));
     migrated.map(drop).map_err(|error| match error.kind() {
         Kind::MissingVersion(_) | Kind::DivergentVersion(..) => LogError::Unusable(format!(
-            "{} was written by a newer version of PortTask: run that version, or put back a backup of this one",
+            "{} was written by a newer version of PortTask: run that version, or restore a backup of this one",
             path.display()
         )),
         _ => match error.source().and_then(|cause| cause.downcast_ref::<rusqlite::Error>()) {
@@ -134,14 +134,14 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
     })
 }
 
-/// Begins another life of the log.
+/// Starts a new incarnation of the log.
 pub(super) fn begin_incarnation(connection: &mut Connection) -> rusqlite::Result<Incarnation> {
     let incarnation = Uuid::now_v7();
     connection.execute("INSERT INTO incarnations (id) VALUES (?1)", params![incarnation.as_bytes()])?;
     Ok(Incarnation(incarnation))
 }
 
-/// Forgets the `IdempotencyKey` records whose time is over.
+/// Deletes expired idempotency records.
 pub(super) fn forget_expired(connection: &mut Connection) -> rusqlite::Result<u64> {
     let now = Timestamp::now().as_microsecond();
     let forgotten = connection.execute("DELETE FROM ledger_idempotency_keys WHERE expires_at <= ?1", params![now])?;

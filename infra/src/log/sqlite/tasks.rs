@@ -15,13 +15,13 @@ use super::{
 
 const TASK: &str = "SELECT id, reactor, organization, kind, subject, number, target, due_at, attempts, epoch, \
                     last_error, is_dead_lettered FROM ledger_tasks";
-/// That a task may be handed out: it is due, and nothing older of its target is left.
+/// The condition that a task may be leased: it is due, and its target has no older task.
 const IS_FREE: &str = "reactor = ?1 AND is_dead_lettered = 0 AND due_at <= ?2 AND NOT EXISTS (
         SELECT 1 FROM ledger_tasks AS older WHERE older.reactor = ledger_tasks.reactor
         AND older.target = ledger_tasks.target AND older.rank < ledger_tasks.rank AND older.is_dead_lettered = 0
     )";
 
-// Tasks may be made and done again: none of this has to be on the disk before it is answered.
+// Lost writes are harmless, as tasks are scheduled and run again: none of this must be durable at once.
 #[async_trait]
 impl Tasks for SqliteLog {
     async fn cursors(&self, reactor: &str) -> Result<Vec<Checkpoint>, LogError> {
@@ -55,7 +55,7 @@ impl Tasks for SqliteLog {
         lease_until: Timestamp,
         limit: usize,
     ) -> Result<Vec<Task>, LogError> {
-        // Most often nothing is due: that is no reason to keep the writer waiting.
+        // Usually nothing is due: check without the write lock first.
         let is_any_free = self.readers.quickly(|connection| {
             let mut select =
                 connection.prepare_cached(&format!("SELECT 1 FROM ledger_tasks WHERE {IS_FREE} LIMIT 1"))?;

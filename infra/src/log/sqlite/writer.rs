@@ -1,4 +1,5 @@
-//! The one thread that writes: it takes what waits, judges it under SQLite's write lock and commits it as one.
+//! The writer thread: takes queued appends, validates them under SQLite's write lock and commits them in one
+//! transaction.
 
 use std::{sync::Arc, thread};
 
@@ -23,13 +24,13 @@ use crate::{
     write_back::WriteBack,
 };
 
-/// Every how many versions a stream's chain is marked.
+/// Interval of marks in a stream's chain, in versions.
 pub(super) const MARK_EVERY: u64 = 64;
 
-/// The WAL is written back whenever it has grown by so many pages: 16 MiB.
+/// The WAL is checkpointed whenever it has grown by this many pages: 16 MiB.
 const WRITTEN_BACK_PAGES: i32 = 2_048;
 
-/// How many events of other processes are read to catch up with them; beyond, the memory starts anew.
+/// Maximum events of other processes to read in order to catch up; beyond that, the cache is cleared.
 const MAX_NEWS: usize = 2_000;
 
 pub(super) struct Writer {
@@ -47,7 +48,7 @@ impl Writer {
 
     /// Starts the thread; it ends when the queue is closed and empty.
     pub(super) fn start(mut self, mut waiting: Waiting) -> Result<(), LogError> {
-        let no_thread = |error: std::io::Error| LogError::Unavailable(format!("no thread for the log: {error}"));
+        let no_thread = |error: std::io::Error| LogError::Unavailable(format!("cannot start a log thread: {error}"));
         let beside = Connection::open(self.connection.path().unwrap_or_default());
         let beside = beside.map_err(|error| from_sqlite(&error))?;
         let mut write_back = WriteBack::start(&self.connection, beside, WRITTEN_BACK_PAGES).map_err(no_thread)?;
@@ -61,7 +62,7 @@ impl Writer {
         started.map(drop).map_err(no_thread)
     }
 
-    /// Writes a batch, and `more` of it until there is none, and answers all its callers.
+    /// Writes a batch, extended by `more` until there is none, and answers all its callers.
     fn write(&mut self, mut batch: Vec<Job>, more: impl FnMut(usize) -> Option<Vec<Job>>) {
         let written = self.write_batch(&mut batch, more);
         if written.is_err() {
@@ -72,7 +73,7 @@ impl Writer {
                 self.heads.publish(PartitionId::PLATFORM, self.memory.head().position.offset);
                 answer_all(&self.callers, batch, answers);
             }
-            // What concerns one append must not fail its mates: each is tried alone.
+            // An error caused by one append must not fail the others of its batch: retry each alone.
             Err(AppendError::Log(LogError::Damaged(_))) if batch.len() > 1 => {
                 batch.into_iter().for_each(|job| self.write(vec![job], no_more));
             }
@@ -83,7 +84,7 @@ impl Writer {
         }
     }
 
-    /// One transaction, in portions: while one is judged and written, the callers of the next come back.
+    /// One transaction, in portions: while one is validated and written, the next appends arrive.
     fn write_batch(
         &mut self,
         batch: &mut Vec<Job>,
@@ -124,8 +125,8 @@ fn no_more(_size: usize) -> Option<Vec<Job>> {
     None
 }
 
-/// A commit that failed for lack of room or of the lock has written nothing. After any other failure of the disk the
-/// batch may come back when the file is next opened.
+/// A commit that failed because the disk is full or the file is locked has written nothing. After any other disk error,
+/// the batch may reappear when the file is next opened.
 fn at_commit(error: &rusqlite::Error) -> AppendError {
     match from_sqlite(error) {
         full @ LogError::Full(_) => AppendError::Log(full),
@@ -139,7 +140,7 @@ fn at_commit(error: &rusqlite::Error) -> AppendError {
     }
 }
 
-/// Learns, under the write lock, what other processes wrote.
+/// Reads, under the write lock, what other processes have written.
 fn catch_up(transaction: &Transaction<'_>, memory: &mut Memory) -> rusqlite::Result<()> {
     if !memory.catch_up(reader::news(transaction, memory.known_head(), MAX_NEWS)?.into_iter(), MAX_NEWS) {
         memory.forget();
@@ -148,7 +149,7 @@ fn catch_up(transaction: &Transaction<'_>, memory: &mut Memory) -> rusqlite::Res
     Ok(())
 }
 
-/// Answers the questions of a portion.
+/// Reads the answers to the questions of a portion.
 fn learn(transaction: &Transaction<'_>, questions: &Questions, memory: &mut Memory) -> rusqlite::Result<Known> {
     let mut known = Known::nothing(now(), vec![memory.head()]);
     known.streams.reserve(questions.streams.len());
@@ -279,7 +280,7 @@ fn record_events(transaction: &Transaction<'_>, writes: &Writes) -> rusqlite::Re
     Ok(())
 }
 
-/// Begins new streams and brings each to its last event in the portion.
+/// Creates new streams and advances each stream to its last event in the portion.
 fn record_streams(transaction: &Transaction<'_>, events: &[WrittenEvent]) -> rusqlite::Result<()> {
     let mut begin =
         transaction.prepare_cached("INSERT INTO streams (organization, name, first) VALUES (?1, ?2, ?3)")?;

@@ -1,4 +1,4 @@
-//! A batch in a transaction: load the rows that it touches, fold, write back what has changed, move the checkpoint.
+//! Folding a batch in one transaction: load the rows that it touches, fold, write the changes, move the checkpoint.
 
 use std::collections::HashSet;
 
@@ -19,13 +19,13 @@ use super::{
 };
 use crate::views::sql;
 
-/// Folds a batch into those of the tables that have come as far as the batch begins.
+/// Folds a batch into those of the tables whose progress is the start of the batch.
 pub(super) async fn fold(
     transaction: &Transaction<'_>,
     tables: &[FoldTarget],
     batch: &Batch,
 ) -> Result<Vec<FoldOutcome>, ViewError> {
-    // Sent together: each answer takes a round trip.
+    // Pipelined, to save round trips.
     let keys: Vec<Vec<Vec<Key>>> = tables.iter().map(|(model, _)| model.keys(&batch.events)).collect();
     let loading =
         tables.iter().zip(&keys).map(|((model, view), keys)| load(transaction, view, model.as_ref(), batch, keys));
@@ -66,7 +66,7 @@ async fn move_checkpoints(transaction: &Transaction<'_>, views: &[String], after
     Ok(())
 }
 
-/// Locks the checkpoints of tables. Those of which another node has it, or has moved it, are left out.
+/// Locks the checkpoints of tables; omits those that another node has locked or moved.
 async fn take_turns(
     transaction: &Transaction<'_>,
     tables: &[FoldTarget],
@@ -95,7 +95,7 @@ async fn take_turns(
     Ok(mine)
 }
 
-/// The rows that the events of a batch touch, as far as they exist: one query, a look-up by index for each.
+/// The existing rows that the events of a batch touch: one query, with one index lookup per key.
 async fn load(
     transaction: &Transaction<'_>,
     view: &View,
@@ -116,7 +116,7 @@ async fn load(
     Ok(found.into_iter().map(|(_, row)| row).collect())
 }
 
-/// Writes what has changed, in the order of the key: neighbours share pages, and two nodes lock in one order.
+/// Writes the changes in key order: adjacent rows share pages, and all nodes lock in the same order.
 async fn store(
     transaction: &Transaction<'_>,
     view: &View,

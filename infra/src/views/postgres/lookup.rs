@@ -1,4 +1,4 @@
-//! Rows by their keys: those of all who ask at the same time in one query for each table.
+//! Lookups of rows by key: concurrent ones are batched into one query per table.
 
 use deadpool_postgres::{GenericClient, Pool};
 use futures_util::future::join_all;
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{gathering::Gathering, views::sql};
 
-/// A row that is looked for.
+/// A lookup of one row by key.
 pub(super) struct Lookup {
     view: View,
     partition: PartitionId,
@@ -24,7 +24,7 @@ pub(super) struct Lookup {
 }
 
 impl Lookup {
-    /// The one row that a query can find, if it asks for a whole key and no more.
+    /// The lookup that a query is equivalent to, if its conditions are exactly a key.
     pub(super) fn of(view: &View, query: &Query) -> Option<Self> {
         let asks_more = query.is_everywhere || query.text.is_some() || query.after.is_some() || query.limit == 0;
         let keyed = &view.table.columns[..view.table.key];
@@ -44,10 +44,10 @@ impl Lookup {
     }
 }
 
-/// Where rows are looked for.
+/// Batches lookups.
 pub(super) type Lookups = Gathering<Lookup, Result<Option<Values>, ViewError>>;
 
-/// Looks for rows on the connections of a pool.
+/// Runs lookups on the connections of a pool.
 pub(super) fn lookups(pool: Pool) -> Lookups {
     Gathering::new(move |asked: Vec<Lookup>| {
         let pool = pool.clone();
@@ -63,7 +63,7 @@ pub(super) fn lookups(pool: Pool) -> Lookups {
                 }
             }
             let mut answers = vec![Ok(None); asked.len()];
-            // Sent together: each answer takes a round trip.
+            // Pipelined, to save round trips.
             let found = views.iter().map(|view| {
                 let (places, keys): (Vec<usize>, Vec<_>) = asked
                     .iter()
@@ -85,7 +85,7 @@ pub(super) fn lookups(pool: Pool) -> Lookups {
     })
 }
 
-/// The rows with these keys, as far as they exist, with the place of the key: one query, a look-up by index for each.
+/// The existing rows with these keys, with the index of the key: one query, with one index lookup per key.
 pub(super) async fn find(
     client: &impl GenericClient,
     view: &View,

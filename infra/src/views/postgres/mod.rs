@@ -1,12 +1,12 @@
-//! Read models in the schema `views` of the log's database. Their commits do not wait for the disk: whatever a crash takes
-//! is folded again. Nodes share the folding: whoever holds the lock of a checkpoint folds.
+//! Read models in the schema `views` of the log's database. Their commits do not wait for the disk: what a crash loses
+//! is folded again. Nodes share the folding: the node that holds the lock of a checkpoint folds.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `tables.rs` | the catalogue: making, indexing and dropping tables |
-//! | `fold.rs` | a batch in a transaction |
-//! | `lookup.rs` | rows by their keys |
-//! | `rows.rs` | values as PostgreSQL stores them |
+//! | `tables.rs` | the catalog: creating, indexing and dropping tables |
+//! | `fold.rs` | folding a batch in one transaction |
+//! | `lookup.rs` | lookups of rows by key |
+//! | `rows.rs` | conversion of values |
 
 mod fold;
 mod lookup;
@@ -40,24 +40,24 @@ use self::{
 use super::sql::Select;
 use crate::log::postgres::connect::{Connector, PLAN_SETTINGS};
 
-/// Each batch is several round trips to the server, for each partition.
+/// Each batch takes several round trips to the server, for each partition.
 const PACE: Duration = Duration::from_millis(30);
 const CONNECTIONS: usize = 16;
-/// How many texts are searched for at a time.
+/// Maximum number of concurrent full-text searches.
 const SEARCHES: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The read models' tables.
 pub struct PostgresViews {
-    /// For whole tables.
+    /// For operations on whole tables.
     pool: Pool,
-    /// For folds and look-ups, which find all rows by their keys.
+    /// For folds and lookups, which find all rows by key.
     folds: Pool,
-    /// For whoever looks for one row.
+    /// Batches lookups of single rows.
     lookups: Lookups,
-    /// For listings, which may not take long.
+    /// For listings, which have a statement timeout.
     listings: Pool,
-    /// Searches take long: others than these would wait for them.
+    /// Limits slow searches, so that they do not use up the connections.
     searches: Semaphore,
 }
 
@@ -65,10 +65,10 @@ impl PostgresViews {
     /// Opens the tables of the database with this URL.
     ///
     /// # Errors
-    /// If the database cannot be reached, or its schema `views` cannot be made.
+    /// If the database cannot be reached, or its schema `views` cannot be created.
     pub async fn open(url: &str) -> Result<Arc<Self>, ViewError> {
         let connector = Connector::new(url)?;
-        // Whatever of the tables is lost is folded again.
+        // What a crash loses is folded again.
         let folds = pool(&connector, format!("SET synchronous_commit = off; {PLAN_SETTINGS}"))?;
         let views = Self {
             pool: pool(&connector, "SET synchronous_commit = off".to_owned())?,
@@ -94,7 +94,7 @@ async fn client_of(pool: &Pool) -> Result<Object, ViewError> {
     pool.get().await.map_err(|error| ViewError::Database(error.to_string()))
 }
 
-/// A pool of connections that begin with a statement.
+/// A pool of connections initialized with a statement.
 fn pool(connector: &Connector, first: String) -> Result<Pool, ViewError> {
     let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(connector.config.clone(), connector.tls.clone(), config);
@@ -170,7 +170,7 @@ impl ViewStore for PostgresViews {
         let transaction = client.transaction().await.map_err(failed)?;
         lock_catalog(&transaction).await?;
         if let Some(old) = served(&transaction, &new.table).await? {
-            // Whoever folds into the old table waits, and finds it gone.
+            // Nodes that fold into the old table wait, and find it dropped.
             let lock = "SELECT FROM views.checkpoints WHERE view = $1 FOR UPDATE";
             transaction.query(lock, &[&old.to_string()]).await.map_err(failed)?;
             let behind = "SELECT EXISTS (
@@ -249,7 +249,7 @@ impl ViewStore for PostgresViews {
 
     async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError> {
         if let Some(lookup) = Lookup::of(view, query) {
-            let gone = || Err(ViewError::Database("a row could not be looked for".to_owned()));
+            let gone = || Err(ViewError::Database("a row could not be looked up".to_owned()));
             return self.lookups.ask(lookup).await.unwrap_or_else(gone).map(Vec::from_iter);
         }
         let words = query.words();
@@ -265,8 +265,8 @@ impl ViewStore for PostgresViews {
         let client = client_of(&self.listings).await?;
         let is_one_of = |condition: &Condition| matches!(condition, Condition::OneOf(..));
         let found = if query.text.is_some() || query.conditions.iter().any(is_one_of) {
-            // A plan is made for these very values: a common word and a rare one want different ones, and statements that
-            // differ in how many values they have are too many to be kept.
+            // Planned for these values, not cached: common and rare words need different plans, and there would be a
+            // statement for each number of values.
             client.query_typed(&sql, &parameters).await
         } else {
             let statement = client.prepare_cached(&sql).await.map_err(in_view(view))?;

@@ -1,4 +1,4 @@
-//! Values as PostgreSQL stores them.
+//! Conversion of values from and to PostgreSQL.
 
 use porttask_projections::{Column, Kind, Value, Values};
 use porttask_runtime::{
@@ -12,7 +12,7 @@ use tokio_postgres::{
 
 use super::tables::{DIALECT, VIEW};
 
-/// A value with its type.
+/// A value with its PostgreSQL type.
 pub(super) type Parameter = (Box<dyn ToSql + Sync + Send>, Type);
 /// The values of one column.
 pub(super) type Array = Box<dyn ToSql + Sync + Send>;
@@ -27,7 +27,7 @@ pub(super) fn progress_of(row: &Row) -> Result<Progress, ViewError> {
     Ok(Progress { checkpoint, count: row.get::<_, i64>(4) as u64, digest })
 }
 
-/// A value with its type.
+/// A value with its PostgreSQL type.
 pub(super) fn parameter(value: &Value) -> Parameter {
     match value {
         Value::Null => (Box::new(None::<String>), Type::TEXT),
@@ -55,8 +55,8 @@ pub(super) fn values_of(view: &View, row: &Row) -> Result<Values, ViewError> {
     view.table.columns.iter().enumerate().map(value).collect()
 }
 
-/// Rows, or keys, as an array of partitions and one for each column, so that a statement is the same however many there
-/// are. Their parameters begin with the first.
+/// Rows, or keys, as an array of partitions and one array per column, so that a statement is the same for any number of
+/// them. Their parameters are numbered from 1.
 pub(super) struct Arrays {
     pub(super) values: Vec<Array>,
     pub(super) unnested: String,
@@ -81,7 +81,7 @@ pub(super) fn parameters(values: &[Array]) -> Vec<&(dyn ToSql + Sync)> {
     values.iter().map(|it| &**it as _).collect()
 }
 
-/// What is of another kind, or nothing, is nothing.
+/// Values of another kind become null.
 fn array<'a>(kind: Kind, values: impl Iterator<Item = &'a Value>) -> Array {
     macro_rules! of {
         ($kind:path) => {

@@ -1,4 +1,4 @@
-//! The catalogue of tables: which there are, and which serve.
+//! The catalog of tables: which exist, and which serve.
 
 use porttask_projections::{Kind, Table};
 use porttask_runtime::views::{View, ViewError, Words};
@@ -23,7 +23,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     },
 };
 
-/// Nodes that start at once take turns.
+/// The lock serializes nodes that start concurrently.
 pub(super) const TABLES: &str = "
     SELECT pg_advisory_xact_lock(x'506f727456696577'::bigint);
     CREATE SCHEMA IF NOT EXISTS views;
@@ -49,14 +49,14 @@ pub(super) const TABLES: &str = "
 
 pub(super) const PROGRESS: &str =
     "SELECT partition, incarnation, \"offset\", event_id, count, digest, view FROM views.checkpoints";
-/// Which column of that has the name of the table.
+/// The column of [`PROGRESS`] with the name of the table.
 pub(super) const VIEW: usize = 6;
 
 fn version(table: &Table) -> i32 {
     table.version as i32
 }
 
-/// What rows are found by; texts are found by their parts of three characters.
+/// The indexes of a table; full-text columns have a trigram index.
 pub(super) fn indexes(view: &View) -> Vec<String> {
     let mut all = DIALECT.indexes(view);
     if !view.table.full_text_columns.is_empty() {
@@ -66,29 +66,29 @@ pub(super) fn indexes(view: &View) -> Vec<String> {
     all
 }
 
-/// Conditions that a row's text has these words.
+/// Conditions that a row's text contains these words.
 pub(super) fn has_words(view: &View, words: &Words, parameter: usize) -> Vec<(String, String)> {
     let text = sql::searched_text(view);
     let mut conditions = Vec::new();
     for word in &words.anywhere {
         let (whole, rare) = (format!("%{}%", escaped(word)), format!("%{}%", escaped(rarest_part(word))));
         if rare != whole {
-            // What the planner knows nothing of, it takes for rare, and no index is asked for it.
+            // The concatenation hides the expression from the index; the planner assumes that it is selective.
             conditions.push((format!("({text} || '') LIKE ${}", parameter + conditions.len()), whole));
         }
         conditions.push((format!("({text}) LIKE ${}", parameter + conditions.len()), rare));
     }
     for word in &words.beginning {
         let number = parameter + conditions.len();
-        // Both are found by the index: it has blanks before each word.
+        // The trigram index supports both: it pads each word with blanks.
         let condition = format!("(({text}) LIKE ${number} || '%' OR ({text}) LIKE '% ' || ${number} || '%')");
         conditions.push((condition, escaped(word)));
     }
     conditions
 }
 
-/// The part of a word by which the index is asked for it: of an address, what few have. The index reads what it knows of
-/// every three characters, and those of domains are in very many rows.
+/// The part of a word to search by index: of an email address, the rare part. The index reads the posting list of every
+/// trigram, and those of domains are very long.
 fn rarest_part(word: &str) -> &str {
     let is_rare = |part: &&str| part.chars().count() > RARE;
     let local = word.find('@').map(|at| &word[..=at]);
@@ -96,27 +96,27 @@ fn rarest_part(word: &str) -> &str {
     local.filter(is_rare).or(host.filter(is_rare)).unwrap_or(word)
 }
 
-/// More characters than these few have in common.
+/// Parts longer than this many characters are rare.
 const RARE: usize = 8;
 
-/// A word as it stands, in a pattern.
+/// Escapes a word for a `LIKE` pattern.
 fn escaped(word: &str) -> String {
     word.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
 }
 
-/// Tables are made and dropped by one node at a time.
+/// Serializes nodes that create or drop tables.
 pub(super) async fn lock_catalog(transaction: &Transaction<'_>) -> Result<(), ViewError> {
     transaction.batch_execute("LOCK TABLE views.catalog IN SHARE ROW EXCLUSIVE MODE").await.map_err(failed)
 }
 
-/// The table that serves.
+/// The serving table.
 pub(super) async fn served(transaction: &Transaction<'_>, table: &Table) -> Result<Option<View>, ViewError> {
     let find = "SELECT generation FROM views.catalog WHERE name = $1 AND version = $2 AND serves";
     let found = transaction.query_opt(find, &[&table.name, &version(table)]).await.map_err(failed)?;
     Ok(found.map(|row| View { table: *table, generation: row.get(0) }))
 }
 
-/// Makes the next table of a model.
+/// Creates the next table of a model.
 pub(super) async fn add(transaction: &Transaction<'_>, table: &Table, serves: bool) -> Result<View, ViewError> {
     let next = "INSERT INTO views.catalog (name, version, generation, serves)
                 SELECT $1, $2, coalesce(max(generation), 0) + 1, $3 FROM views.catalog WHERE name = $1 AND version = $2
@@ -127,7 +127,7 @@ pub(super) async fn add(transaction: &Transaction<'_>, table: &Table, serves: bo
     Ok(view)
 }
 
-/// Drops a table. Its place in the catalogue stays, so that no later one has its name.
+/// Drops a table. Its catalog entry stays, so that its name is never reused.
 pub(super) async fn remove(transaction: &Transaction<'_>, view: &View) -> Result<(), ViewError> {
     let drop = format!("DROP TABLE IF EXISTS {}", DIALECT.name(view));
     transaction.batch_execute(&drop).await.map_err(failed)?;
@@ -139,7 +139,7 @@ pub(super) async fn remove(transaction: &Transaction<'_>, view: &View) -> Result
     Ok(())
 }
 
-/// The tables of a model that serve nobody.
+/// The tables of a model that do not serve.
 pub(super) async fn idle(transaction: &Transaction<'_>, table: &Table) -> Result<Vec<View>, ViewError> {
     let find = "SELECT generation FROM views.catalog WHERE name = $1 AND version = $2 AND NOT serves
                 AND to_regclass('views.' || name || '_v' || version || '_g' || generation) IS NOT NULL";
@@ -147,7 +147,7 @@ pub(super) async fn idle(transaction: &Transaction<'_>, table: &Table) -> Result
     Ok(rows.iter().map(|row| View { table: *table, generation: row.get(0) }).collect())
 }
 
-/// Lets a table serve.
+/// Marks a table as serving.
 pub(super) async fn serve(transaction: &Transaction<'_>, view: &View) -> Result<(), ViewError> {
     let serve = "UPDATE views.catalog SET serves = true WHERE name = $1 AND version = $2 AND generation = $3";
     let key: [&(dyn ToSql + Sync); 3] = [&view.table.name, &version(&view.table), &view.generation];

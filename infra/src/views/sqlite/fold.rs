@@ -1,4 +1,4 @@
-//! A batch in a transaction: load the rows that it touches, fold, write back what has changed, move the checkpoint.
+//! Folding a batch in one transaction: load the rows that it touches, fold, write the changes, move the checkpoint.
 
 use std::{
     cell::RefCell,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::views::sql;
 
-/// Folds a batch into a table that has come as far as the batch begins.
+/// Folds a batch into a table whose progress is the start of the batch.
 pub(super) fn fold(
     transaction: &Transaction<'_>,
     view: &View,
@@ -54,7 +54,7 @@ pub(super) fn fold(
     Ok(FoldOutcome::Folded)
 }
 
-/// The rows that the events of a batch touch, as far as they exist.
+/// The existing rows that the events of a batch touch.
 fn load(
     transaction: &Transaction<'_>,
     view: &View,
@@ -83,8 +83,8 @@ struct Writer<'a> {
     view: &'a View,
     partition: Value,
     is_searchable: bool,
-    /// What is to be found otherwise. Written after the rows: between them, each row's statement would make the index of
-    /// texts write what it has gathered.
+    /// Pending changes of the full-text index. Written after the rows: interleaved, each row's statement would make the
+    /// index flush its buffer.
     texts: RefCell<Vec<(i64, Option<String>)>>,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// Writes what has changed, in the order of the key: neighbours share pages. `before` are the rows that exist.
+    /// Writes the changes in key order: adjacent rows share pages. `before` contains the existing rows.
     fn store(&self, mut rows: Changes, before: &HashMap<Key, Values>) -> Result<(), Failure> {
         rows.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (key, row) in &rows {
@@ -129,7 +129,7 @@ impl<'a> Writer<'a> {
         self.change(&put, std::iter::once(&self.partition).chain(row), Some(row))
     }
 
-    /// Only the columns that have another value: an index of columns that stay is not touched.
+    /// Updates only the columns that changed, so that indexes on other columns are not touched.
     fn update(&self, key: &Key, before: &Values, row: &Values) -> Result<(), Failure> {
         let columns = self.view.table.columns.iter().zip(before.iter().zip(row));
         let changed: Vec<_> = columns.filter(|(_, (before, value))| before != value).collect();
@@ -156,7 +156,7 @@ impl<'a> Writer<'a> {
         self.change(&delete, std::iter::once(&self.partition).chain(key), None)
     }
 
-    /// Carries out a change by which a row is found otherwise, or not any more.
+    /// Executes a change that affects the full-text index; `None` removes the row from it.
     fn change<'v>(
         &self,
         sql: &str,
@@ -184,7 +184,7 @@ impl<'a> Writer<'a> {
         conditions.collect::<Vec<_>>().join(" AND ")
     }
 
-    /// Lets a row be found by this text, or not at all.
+    /// Indexes a row's text, or removes it from the index.
     fn index_text(&self, number: i64, text: Option<&str>) -> Result<(), Failure> {
         let view = self.view;
         match text {

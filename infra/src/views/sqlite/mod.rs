@@ -1,12 +1,12 @@
-//! Read models in a file of their own, `views.db`, beside the embedded log: not as durable as the log, because whatever a
-//! crash takes is folded again.
+//! Read models in a separate file, `views.db`, beside the embedded log: less durable than the log, because what a crash
+//! loses is folded again.
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `tables.rs` | the catalogue: making, indexing and dropping tables |
-//! | `fold.rs` | a batch in a transaction |
-//! | `select.rs` | the rows that a query asks for |
-//! | `rows.rs` | values as SQLite stores them |
+//! | `tables.rs` | the catalog: creating, indexing and dropping tables |
+//! | `fold.rs` | folding a batch in one transaction |
+//! | `select.rs` | queries |
+//! | `rows.rs` | conversion of values |
 
 mod fold;
 mod rows;
@@ -36,22 +36,22 @@ use self::{
 use super::sql;
 use crate::write_back::WriteBack;
 
-/// The writer's page cache: 64 MiB. Rows are touched at random.
+/// The writer's page cache: 64 MiB. Rows are accessed at random.
 const WRITER_CACHE_KIBIBYTES: i32 = 65_536;
-/// Each model has a few of its own, and one for each set of columns that change together.
+/// Cached statements: a few for each model, and one for each set of columns that change together.
 const STATEMENTS: usize = 256;
-/// The WAL is written back whenever it has grown by so many pages: 32 MiB.
+/// The WAL is checkpointed whenever it has grown by this many pages: 32 MiB.
 const WRITTEN_BACK_PAGES: i32 = 4_096;
 const READER_CACHE_KIBIBYTES: i32 = 16_384;
 const PACE: Duration = Duration::from_millis(10);
-/// How many texts are searched for at a time.
+/// Maximum number of concurrent full-text searches.
 const SEARCHES: usize = 4;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The read models' file.
 pub struct SqliteViews {
     shared: Arc<Shared>,
-    /// Searches take long, each a thread and a connection.
+    /// Limits slow searches, each of which takes a thread and a connection.
     searches: Semaphore,
 }
 
@@ -62,10 +62,10 @@ struct Shared {
 }
 
 impl SqliteViews {
-    /// Opens the file in the folder of the embedded log.
+    /// Opens the file in the directory of the embedded log.
     ///
     /// # Errors
-    /// If it cannot be opened or is none of ours; it may simply be removed then.
+    /// If it cannot be opened or is not a PortTask file; it may simply be removed then.
     pub fn open(directory: &Path) -> Result<Arc<Self>, ViewError> {
         let file = directory.join("views.db");
         let open = || {
@@ -82,11 +82,11 @@ impl SqliteViews {
             Ok((writer, Connection::open(&file)?))
         };
         let (connection, beside) = open().map_err(|error: rusqlite::Error| {
-            ViewError::Database(format!("{}: {error}; it holds nothing but copies: remove it", file.display()))
+            ViewError::Database(format!("{}: {error}; it contains only derived data: remove it", file.display()))
         })?;
         let write_back = WriteBack::start(&connection, beside, WRITTEN_BACK_PAGES);
         let write_back =
-            write_back.map_err(|error| ViewError::Database(format!("no thread for the views: {error}")))?;
+            write_back.map_err(|error| ViewError::Database(format!("cannot start a views thread: {error}")))?;
         let writer = Writer { connection, write_back };
         let shared = Shared { file, writer: Mutex::new(writer), idle: Mutex::default() };
         Ok(Arc::new(Self { shared: Arc::new(shared), searches: Semaphore::new(SEARCHES) }))
@@ -125,7 +125,7 @@ impl Shared {
         Ok(connection)
     }
 
-    /// A look-up on the calling thread: rows of a page are found by an index in microseconds, unless texts are searched.
+    /// Reads on the calling thread: an index finds the rows of a page in microseconds, except for full-text searches.
     fn read<T>(&self, view: &View, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, ViewError> {
         let connection = self.reader().map_err(|error| Failure::from(error).in_view(Some(*view)))?;
         let result = work(&connection).map_err(|failure| failure.in_view(Some(*view)));
@@ -155,7 +155,7 @@ impl Failure {
     fn in_view(self, view: Option<View>) -> ViewError {
         match (self, view) {
             (Self::View(error), _) => error,
-            // SQLite has no code of its own for it.
+            // SQLite has no specific error code for this.
             (Self::Sqlite(error), Some(view)) if error.to_string().contains("no such table") => {
                 ViewError::Gone(view.to_string())
             }

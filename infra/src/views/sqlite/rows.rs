@@ -1,4 +1,4 @@
-//! Values as SQLite stores them.
+//! Conversion of values from and to SQLite.
 
 use jiff::Timestamp;
 use porttask_projections::{Column, Kind, Value, Values};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::Failure;
 
-/// A value as SQLite stores it.
+/// Binds a value as SQLite stores it.
 pub(super) struct Stored<'a>(pub(super) &'a Value);
 
 impl ToSql for Stored<'_> {
@@ -37,7 +37,7 @@ pub(super) fn values_of(view: &View, row: &Row<'_>) -> Result<Values, Failure> {
             (ValueRef::Integer(number), Kind::Integer) => Value::Integer(number),
             (ValueRef::Integer(number), Kind::Boolean) => Value::Boolean(number != 0),
             (ValueRef::Integer(number), Kind::Time) => {
-                // Unlike `from_microsecond`, this reaches to the end of time.
+                // Unlike `from_microsecond`, this covers the full range of timestamps.
                 let nanoseconds = number.rem_euclid(1_000_000) as i32 * 1_000;
                 let time = Timestamp::new(number.div_euclid(1_000_000), nanoseconds);
                 Value::Time(time.map_err(|_| foreign())?)

@@ -1,4 +1,4 @@
-//! The rows that a query asks for.
+//! Executes queries.
 
 use porttask_projections::Values;
 use porttask_runtime::views::{Query, View, Words};
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::views::sql::{self, Select};
 
-/// How many rows are looked up and sorted within 10 ms.
+/// Number of rows that can be looked up and sorted within 10 ms.
 const FEW_ROWS: usize = 4_096;
 
-/// Rows with rare words are found by the index of texts, all others by those of the table.
+/// Finds rows with rare words by the full-text index, all others by the table's indexes.
 pub(super) fn select(connection: &Connection, view: &View, query: &Query) -> Result<Vec<Values>, Failure> {
     let words = query.words();
     let is_searched = words != Words::default() && !view.table.full_text_columns.is_empty();
@@ -27,7 +27,7 @@ pub(super) fn select(connection: &Connection, view: &View, query: &Query) -> Res
         None => DIALECT.select(view, query, &|parameter| has_words(view, &words, parameter)),
     };
     let Select { sql, parameters } = selected.map_err(Failure::View)?;
-    // Of `$2`, SQLite takes 2 as a name, and counts parameters as they come; the values are all bound.
+    // SQLite treats `$2` as a named parameter, `?2` as a numbered one. All values are bound.
     let mut statement = connection.prepare_cached(&sql.replace('$', "?"))?;
     let mut rows = statement.query(params_from_iter(parameters.iter().map(Stored)))?;
     let mut found = Vec::new();
@@ -37,8 +37,8 @@ pub(super) fn select(connection: &Connection, view: &View, query: &Query) -> Res
     Ok(found)
 }
 
-/// The numbers of the rows with these words, if they are so few that it pays to look at all of them. The index of texts is
-/// not sorted as rows are: where many have them, a page is filled sooner by looking at rows in their order.
+/// The numbers of the rows with these words, if there are few enough to load them all. The full-text index is not in
+/// sort order: if many rows match, scanning rows in sort order fills a page sooner.
 fn with_rare_words(connection: &Connection, view: &View, words: &Words) -> rusqlite::Result<Option<Vec<i64>>> {
     let sql = format!("SELECT rowid FROM {view}_search WHERE {view}_search MATCH $1 LIMIT {FEW_ROWS}");
     let mut search = connection.prepare_cached(&sql)?;
@@ -46,8 +46,8 @@ fn with_rare_words(connection: &Connection, view: &View, words: &Words) -> rusql
     Ok((numbers.len() < FEW_ROWS).then_some(numbers))
 }
 
-/// What the index of texts is asked for words that are found anywhere, and for those that begin one: the index has two
-/// blanks before each word, so that even one character makes three with them.
+/// The full-text query. Words that match at the start of a word are prefixed by two blanks, as in the indexed text, so
+/// that even a single character forms a trigram.
 fn phrases(words: &Words) -> String {
     let quoted = |before: &str, word: &String| format!("\"{before}{}\"", word.replace('"', "\"\""));
     let anywhere = words.anywhere.iter().map(|word| quoted("", word));
@@ -55,7 +55,7 @@ fn phrases(words: &Words) -> String {
     phrases.collect::<Vec<_>>().join(" AND ")
 }
 
-/// As one parameter, so that the statement is the same however many there are.
+/// One parameter for all numbers, so that the statement is the same for any number of them.
 fn is_one_of(numbers: &[i64], parameter: usize) -> (String, String) {
     let list: Vec<String> = numbers.iter().map(ToString::to_string).collect();
     (format!("number IN (SELECT value FROM json_each(${parameter}))"), format!("[{}]", list.join(",")))

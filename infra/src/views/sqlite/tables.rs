@@ -1,4 +1,4 @@
-//! The catalogue of tables: which there are, which serve, how far each has come.
+//! The catalog of tables: which exist, which serve, and the progress of each.
 
 use porttask_projections::{Kind, Table};
 use porttask_runtime::{
@@ -25,11 +25,11 @@ pub(super) const DIALECT: Dialect = Dialect {
     },
 };
 
-/// Rows are found by their numbers, and by no other index.
+/// Finds rows only by their numbers, by no other index.
 pub(super) const BY_NUMBERS: Dialect =
     Dialect { found_by: " NOT INDEXED", sorts_numbers: true, merges: false, ..DIALECT };
 
-/// A text as it stands in the index of texts.
+/// A text as stored in the full-text index: two blanks before each word.
 pub(super) fn indexed(text: &str) -> String {
     format!("  {}", text.replace(' ', "  "))
 }
@@ -54,14 +54,14 @@ pub(super) const TABLES: &str = "
         PRIMARY KEY (view, partition)
     ) STRICT, WITHOUT ROWID;";
 
-/// The table that serves.
+/// The serving table.
 pub(super) fn served(transaction: &Transaction<'_>, table: Table) -> rusqlite::Result<Option<View>> {
     let find = "SELECT generation FROM catalog WHERE name = $1 AND version = $2 AND serves";
     let found = transaction.query_row(find, params![table.name, table.version], |row| row.get(0)).optional()?;
     Ok(found.map(|generation| View { table, generation }))
 }
 
-/// Makes the next table of a model.
+/// Creates the next table of a model.
 pub(super) fn add(transaction: &Transaction<'_>, table: Table, serves: bool) -> Result<View, Failure> {
     let generation = transaction.query_row(
         "INSERT INTO catalog (name, version, generation, serves)
@@ -76,7 +76,7 @@ pub(super) fn add(transaction: &Transaction<'_>, table: Table, serves: bool) -> 
     Ok(view)
 }
 
-/// Builds what rows are found by; texts are found by their parts of three characters.
+/// Builds the indexes of a table; full-text columns have a trigram index.
 pub(super) fn build_indexes(transaction: &Transaction<'_>, view: &View) -> Result<(), Failure> {
     DIALECT.indexes(view).iter().try_for_each(|index| transaction.execute_batch(index))?;
     if !view.table.full_text_columns.is_empty() && !is_searchable(transaction, view)? {
@@ -92,13 +92,13 @@ pub(super) fn build_indexes(transaction: &Transaction<'_>, view: &View) -> Resul
     Ok(())
 }
 
-/// Whether the index of texts is there, so that it must be kept.
+/// Whether the full-text index exists and must be maintained.
 pub(super) fn is_searchable(connection: &Connection, view: &View) -> rusqlite::Result<bool> {
     let mut find = connection.prepare_cached("SELECT count(*) FROM sqlite_schema WHERE name = $1 || '_search'")?;
     find.query_row([view.to_string()], |row| row.get(0))
 }
 
-/// The tables of a model that serve nobody.
+/// The tables of a model that do not serve.
 pub(super) fn idle(transaction: &Transaction<'_>, table: &Table) -> rusqlite::Result<Vec<i64>> {
     let mut idle = transaction.prepare(
         "SELECT generation FROM catalog JOIN sqlite_schema AS made ON made.name = $1 || '_v' || $2 || '_g' || generation
@@ -108,7 +108,7 @@ pub(super) fn idle(transaction: &Transaction<'_>, table: &Table) -> rusqlite::Re
     rows.collect()
 }
 
-/// Drops a table. Its place in the catalogue stays, so that no later one has its name.
+/// Drops a table. Its catalog entry stays, so that its name is never reused.
 pub(super) fn remove(transaction: &Transaction<'_>, view: &View) -> Result<(), Failure> {
     let name = DIALECT.name(view);
     transaction.execute_batch(&format!("DROP TABLE IF EXISTS {view}_search; DROP TABLE IF EXISTS {name}"))?;

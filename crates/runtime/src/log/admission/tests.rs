@@ -101,7 +101,7 @@ fn a_count_is_refused_only_in_the_direction_of_its_bound() {
     }
     let above = admission.admit(&append("a").constrained(count(1, None, Some(3)))).unwrap_err();
     assert!(matches!(above, AppendError::Constraint(ConstraintViolation::AboveMaximum { value: 3, maximum: 3, .. })));
-    // The limit was lowered to 1: the count may still fall towards it.
+    // The limit was lowered to 1: the count may still decrease towards it.
     admission.admit(&append("a").constrained(count(-1, Some(1), Some(1)))).unwrap();
     let below = admission.admit(&append("a").constrained(count(-2, Some(1), None))).unwrap_err();
     assert!(matches!(below, AppendError::Constraint(ConstraintViolation::BelowMinimum { value: 2, minimum: 1, .. })));
