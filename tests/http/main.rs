@@ -7,7 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod mailbox;
-mod operations;
+mod openapi;
 mod service;
 mod shared;
 

@@ -6,7 +6,7 @@ use porttask_tests::{Engine, Store, by, on_both_engines, signal};
 use serde_json::{Value, json};
 
 use crate::{
-    operations::{PLATFORM, UNKNOWN_ORGANIZATION},
+    openapi::{PLATFORM, UNKNOWN_ORGANIZATION},
     service::{ADMIN, Caller, Service},
     shared::SharedService,
 };

@@ -6,7 +6,7 @@ use porttask_tests::{Store, by, on_both_engines};
 use serde_json::{Value, json};
 
 use crate::{
-    operations::{PLATFORM, UNKNOWN_USER, operations},
+    openapi::{PLATFORM, UNKNOWN_USER, operations},
     service::{Answer, Caller, PASSWORD, Service},
     shared::SharedService,
 };

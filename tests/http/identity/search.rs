@@ -4,7 +4,7 @@ use porttask_tests::{Store, on_both_engines};
 use serde_json::json;
 
 use crate::{
-    operations::{PLATFORM, UNKNOWN_ORGANIZATION},
+    openapi::{PLATFORM, UNKNOWN_ORGANIZATION},
     service::{Caller, Service},
 };
 

@@ -6,7 +6,7 @@ use porttask_tests::{Store, by, on_both_engines};
 use serde_json::{Value, json};
 
 use crate::{
-    operations::UNKNOWN_SESSION,
+    openapi::UNKNOWN_SESSION,
     service::{ADMIN, Caller, PASSWORD, Service},
     shared::SharedService,
 };

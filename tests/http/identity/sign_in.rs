@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     mailbox::DataDirectory,
-    operations::UNKNOWN_ORGANIZATION,
+    openapi::UNKNOWN_ORGANIZATION,
     service::{ADMIN, Answer, PASSWORD, Service},
     shared::SharedService,
 };

@@ -5,7 +5,7 @@ use porttask_tests::{Store, on_both_engines};
 use serde_json::{Value, json};
 
 use crate::{
-    operations::{PLATFORM, UNKNOWN_ORGANIZATION},
+    openapi::{PLATFORM, UNKNOWN_ORGANIZATION},
     service::{Caller, PASSWORD, Service, porttask},
     shared::SharedService,
 };

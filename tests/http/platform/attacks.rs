@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     mailbox::DataDirectory,
-    operations::{Operation, SNAPSHOT, UNKNOWN_SESSION, UNKNOWN_USER, operations},
+    openapi::{Operation, SNAPSHOT, UNKNOWN_SESSION, UNKNOWN_USER, operations},
     service::{ADMIN, Answer, Caller, PASSWORD, Service},
     shared::SharedService,
 };

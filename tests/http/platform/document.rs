@@ -5,7 +5,7 @@ use porttask_tests::{Engine, Store, on_both_engines};
 use serde_json::Value;
 
 use crate::{
-    operations::{PLATFORM, SNAPSHOT, UNKNOWN_ORGANIZATION, operations},
+    openapi::{PLATFORM, SNAPSHOT, UNKNOWN_ORGANIZATION, operations},
     service::porttask,
     shared::SharedService,
 };

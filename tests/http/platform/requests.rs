@@ -6,7 +6,7 @@ use porttask_tests::{Engine, Store, on_both_engines, signal};
 use serde_json::json;
 
 use crate::{
-    operations::UNKNOWN_USER,
+    openapi::UNKNOWN_USER,
     service::{Service, porttask},
     shared::SharedService,
 };
