@@ -205,6 +205,7 @@ aggregates! {
     compliance::denial::Denials,
     compliance::staff_access::StaffAccess,
     compliance::export::Export,
+    operations::vendor::Vendor,
 }
 
 fn step<A: Aggregate>(

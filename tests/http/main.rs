@@ -32,6 +32,10 @@ mod identity {
     mod user;
 }
 
+mod operations {
+    mod vendor;
+}
+
 mod platform {
     mod attacks;
     mod connections;

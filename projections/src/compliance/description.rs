@@ -83,6 +83,7 @@ fn describe_event(event: &DomainEvent, sink: &mut dyn DescriptionSink) {
         DomainEvent::Denials(event) => denial::describe(event, sink),
         DomainEvent::StaffAccess(event) => staff_access::describe(event, sink),
         DomainEvent::Export(event) => export::describe(event, sink),
+        DomainEvent::Vendor(event) => crate::operations::vendor::describe(event, sink),
     }
 }
 

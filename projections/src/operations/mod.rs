@@ -1,8 +1,10 @@
 //! Operational records.
 
-use crate::Model;
+pub mod vendor;
+
+use crate::{Model, model};
 
 /// The read models of the module.
 pub(crate) fn models() -> Vec<Box<dyn Model>> {
-    vec![]
+    vec![model::<vendor::Vendors>()]
 }

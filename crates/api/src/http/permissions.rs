@@ -126,6 +126,10 @@ permissions! {
     /// Read and export the audit log: only Admins and Auditors.
     ReadAuditLog = "audit_log:read", Keys::OrScope(KeyScope::ReadAuditLog), |caller|
         matches!(caller.role, Role::Admin | Role::Auditor) && caller.permissions.administration >= Access::Read;
+    /// Read vendors.
+    ReadVendors = "vendors:read", Keys::Never, |_caller| true;
+    /// Create, change and archive vendors: only Admins and Agents.
+    WriteVendors = "vendors:write", Keys::Never, |caller| matches!(caller.role, Role::Admin | Role::Agent);
     /// Impersonate users: only staff of the platform.
     Impersonate = "users:impersonate", Keys::Never, |_caller| false;
     /// Search users in all organizations: only staff and keys of the platform.

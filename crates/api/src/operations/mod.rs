@@ -1,10 +1,12 @@
 //! Operational records.
 
+mod vendor;
+
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::app::App;
 
 /// The routes of the module.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+    vendor::routes()
 }

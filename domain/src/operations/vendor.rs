@@ -1,0 +1,472 @@
+//! Vendors: companies whose services an organization orders.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Aggregate, InvalidText, Kind, PersonId, PersonName, Personal, identity::EmailAddress, text};
+
+crate::ids! {
+    /// A company whose services an organization orders.
+    VendorId = "vnd";
+    /// A contact person of a vendor.
+    ContactId = "vct";
+}
+
+/// The personal data of a contact belongs to the contact.
+impl From<ContactId> for PersonId {
+    fn from(contact: ContactId) -> Self {
+        Self(contact.0)
+    }
+}
+
+/// The email address for orders belongs to the vendor.
+impl From<VendorId> for PersonId {
+    fn from(vendor: VendorId) -> Self {
+        Self(vendor.0)
+    }
+}
+
+crate::texts! {
+    /// A service that a vendor offers.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+    pub enum Service {
+        /// Tugs.
+        Towage = "towage",
+        /// Pilots.
+        Pilotage = "pilotage",
+        /// Line handling.
+        Mooring = "mooring",
+        /// Fuel.
+        Bunkering = "bunkering",
+        /// Food, stores, spare parts.
+        Supplies = "supplies",
+        /// Loading and unloading.
+        Stevedoring = "stevedoring",
+        /// Repair and maintenance.
+        Repair = "repair",
+        /// Disposal of waste and slops.
+        Waste = "waste",
+        /// Surveys and inspections.
+        Survey = "survey",
+        /// Crew changes, transport, medical care.
+        Crew = "crew",
+        /// Anything else.
+        Other = "other",
+    }
+
+    /// The status of a vendor.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = VendorStatus))]
+    pub enum Status {
+        /// Can be ordered from.
+        Active = "active",
+        /// Kept for the record.
+        Archived = "archived",
+    }
+}
+
+/// The most contacts of a vendor.
+pub const MAX_CONTACTS: usize = 20;
+
+/// What can be asked of a vendor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Create it.
+    Create {
+        /// The new vendor.
+        vendor: VendorId,
+        /// Its name.
+        name: VendorName,
+        /// What it offers.
+        services: BTreeSet<Service>,
+        /// Its contacts.
+        contacts: Vec<NewContact>,
+        /// The email address to which orders are sent.
+        order_email: Option<EmailAddress>,
+    },
+    /// Change its name.
+    Rename {
+        /// The new name.
+        name: VendorName,
+    },
+    /// Change what it offers.
+    ChangeServices {
+        /// What it offers now.
+        services: BTreeSet<Service>,
+    },
+    /// Replace its contacts. One with the same name and email address as before stays the same contact.
+    ChangeContacts {
+        /// All contacts.
+        contacts: Vec<NewContact>,
+    },
+    /// Change the email address to which orders are sent.
+    ChangeOrderEmail {
+        /// The vendor.
+        vendor: VendorId,
+        /// The new address.
+        order_email: Option<EmailAddress>,
+    },
+    /// Archive it.
+    Archive,
+    /// Restore it from the archive.
+    Restore,
+}
+
+/// A contact person in a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewContact {
+    /// The id if the contact is new.
+    pub id: ContactId,
+    /// The full name.
+    pub name: PersonName,
+    /// The email address.
+    pub email: EmailAddress,
+}
+
+/// A contact person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contact {
+    /// The id.
+    pub id: ContactId,
+    /// The full name.
+    pub name: Personal,
+    /// The email address.
+    pub email: Personal,
+}
+
+/// What can happen to a vendor. Stored forever: never reuse a name; a new shape is a new `.vN`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", deny_unknown_fields)]
+pub enum Event {
+    /// It was created.
+    #[serde(rename = "vendor.created.v1")]
+    Created {
+        /// Its name.
+        name: String,
+        /// What it offers.
+        services: BTreeSet<Service>,
+        /// Its contacts.
+        contacts: Vec<Contact>,
+        /// The email address to which orders are sent.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        order_email: Option<Personal>,
+    },
+    /// Its name changed.
+    #[serde(rename = "vendor.renamed.v1")]
+    Renamed {
+        /// The former name.
+        from: String,
+        /// The new name.
+        to: String,
+    },
+    /// What it offers changed.
+    #[serde(rename = "vendor.services_changed.v1")]
+    ServicesChanged {
+        /// The former services.
+        from: BTreeSet<Service>,
+        /// The new services.
+        to: BTreeSet<Service>,
+    },
+    /// Its contacts changed.
+    #[serde(rename = "vendor.contacts_changed.v1")]
+    ContactsChanged {
+        /// The former contacts.
+        from: Vec<Contact>,
+        /// The new contacts.
+        to: Vec<Contact>,
+    },
+    /// The email address to which orders are sent changed.
+    #[serde(rename = "vendor.order_email_changed.v1")]
+    OrderEmailChanged {
+        /// The former address.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        from: Option<Personal>,
+        /// The new address.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        to: Option<Personal>,
+    },
+    /// It was archived.
+    #[serde(rename = "vendor.archived.v1")]
+    Archived {},
+    /// It was restored from the archive.
+    #[serde(rename = "vendor.restored.v1")]
+    Restored {},
+}
+
+/// Why a command to a vendor is rejected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It does not exist.
+    #[error("there is no such vendor")]
+    NotFound,
+    /// Another vendor has this id.
+    #[error("a vendor with this id exists already")]
+    Exists,
+    /// It is archived.
+    #[error("the vendor is archived: restore it first")]
+    Archived,
+    /// It offers nothing.
+    #[error("a vendor needs at least one service")]
+    NoServices,
+    /// There are too many contacts.
+    #[error("a vendor has at most {MAX_CONTACTS} contacts")]
+    TooManyContacts,
+}
+
+impl crate::Rejection for Rejection {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::NotFound => Kind::NotFound,
+            Self::Exists | Self::Archived => Kind::Conflict,
+            Self::NoServices | Self::TooManyContacts => Kind::Invalid,
+        }
+    }
+
+    fn slug(&self) -> &'static str {
+        match self {
+            Self::NotFound => "vendor-not-found",
+            Self::Exists => "vendor-exists",
+            Self::Archived => "vendor-archived",
+            Self::NoServices => "vendor-without-services",
+            Self::TooManyContacts => "vendor-too-many-contacts",
+        }
+    }
+}
+
+/// The name of a vendor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VendorName(String);
+
+text::entered!(VendorName);
+
+impl VendorName {
+    /// # Errors
+    /// If it is empty, longer than 200 characters, has control or invisible characters, or looks like a link.
+    pub fn new(text: &str) -> Result<Self, InvalidText> {
+        text::name(text, 200).map(Self)
+    }
+}
+
+/// A vendor, as far as decisions need it.
+#[derive(Debug, Clone, Default)]
+pub struct Vendor(Option<Existing>);
+
+#[derive(Debug, Clone)]
+struct Existing {
+    name: String,
+    services: BTreeSet<Service>,
+    contacts: Vec<Contact>,
+    order_email: Option<Personal>,
+    is_archived: bool,
+}
+
+impl Aggregate for Vendor {
+    const CATEGORY: &'static str = "vendor";
+    const CONSTRAINTS_NEED_STATE: bool = false;
+    type Id = VendorId;
+    type Command = Command;
+    type Event = Event;
+    type Rejection = Rejection;
+
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        match (&self.0, command) {
+            (Some(existing), command) => existing.decide(command),
+            (None, Command::Create { vendor, name, services, contacts, order_email }) => Ok(vec![Event::Created {
+                name: name.0.clone(),
+                services: offered(services)?,
+                contacts: named(&[], contacts)?,
+                order_email: address(*vendor, order_email.as_ref()),
+            }]),
+            (None, _) => Err(Rejection::NotFound),
+        }
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        if let Event::Created { name, services, contacts, order_email } = event {
+            let (name, services, contacts) = (name.clone(), services.clone(), contacts.clone());
+            let order_email = order_email.clone();
+            self.0 = Some(Existing { name, services, contacts, order_email, is_archived: false });
+        } else if let Some(existing) = &mut self.0 {
+            existing.evolve(event);
+        }
+    }
+}
+
+impl Existing {
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        match command {
+            Command::Create { vendor, name, services, contacts, order_email } => {
+                let is_same = self.name == name.0
+                    && self.services == *services
+                    && named(&self.contacts, contacts)? == self.contacts
+                    && self.order_email == address(*vendor, order_email.as_ref());
+                if is_same { Ok(vec![]) } else { Err(Rejection::Exists) }
+            }
+            Command::Archive => Ok(if self.is_archived { vec![] } else { vec![Event::Archived {}] }),
+            Command::Restore => Ok(if self.is_archived { vec![Event::Restored {}] } else { vec![] }),
+            Command::Rename { .. }
+            | Command::ChangeServices { .. }
+            | Command::ChangeContacts { .. }
+            | Command::ChangeOrderEmail { .. }
+                if self.is_archived =>
+            {
+                Err(Rejection::Archived)
+            }
+            Command::Rename { name } => {
+                let (from, to) = (self.name.clone(), name.0.clone());
+                Ok(if from == to { vec![] } else { vec![Event::Renamed { from, to }] })
+            }
+            Command::ChangeServices { services } => {
+                let (from, to) = (self.services.clone(), offered(services)?);
+                Ok(if from == to { vec![] } else { vec![Event::ServicesChanged { from, to }] })
+            }
+            Command::ChangeContacts { contacts } => {
+                let (from, to) = (self.contacts.clone(), named(&self.contacts, contacts)?);
+                Ok(if from == to { vec![] } else { vec![Event::ContactsChanged { from, to }] })
+            }
+            Command::ChangeOrderEmail { vendor, order_email } => {
+                let (from, to) = (self.order_email.clone(), address(*vendor, order_email.as_ref()));
+                Ok(if from == to { vec![] } else { vec![Event::OrderEmailChanged { from, to }] })
+            }
+        }
+    }
+
+    fn evolve(&mut self, event: &Event) {
+        match event {
+            Event::Created { .. } => {}
+            Event::Renamed { to, .. } => self.name.clone_from(to),
+            Event::ServicesChanged { to, .. } => self.services.clone_from(to),
+            Event::ContactsChanged { to, .. } => self.contacts.clone_from(to),
+            Event::OrderEmailChanged { to, .. } => self.order_email.clone_from(to),
+            Event::Archived {} => self.is_archived = true,
+            Event::Restored {} => self.is_archived = false,
+        }
+    }
+}
+
+fn offered(services: &BTreeSet<Service>) -> Result<BTreeSet<Service>, Rejection> {
+    if services.is_empty() { Err(Rejection::NoServices) } else { Ok(services.clone()) }
+}
+
+/// The contacts, those that are known under their ids.
+fn named(known: &[Contact], contacts: &[NewContact]) -> Result<Vec<Contact>, Rejection> {
+    if contacts.len() > MAX_CONTACTS {
+        return Err(Rejection::TooManyContacts);
+    }
+    let contact = |NewContact { id, name, email }: &NewContact| {
+        let (name, email) = (name.as_str(), email.to_string());
+        let is_same = |it: &&Contact| it.name.value() == Some(name) && it.email.value() == Some(email.as_str());
+        known.iter().find(is_same).cloned().unwrap_or_else(|| Contact {
+            id: *id,
+            name: Personal::identity(*id, name),
+            email: Personal::identity(*id, email.as_str()),
+        })
+    };
+    Ok(contacts.iter().map(contact).collect())
+}
+
+fn address(vendor: VendorId, email: Option<&EmailAddress>) -> Option<Personal> {
+    email.map(|email| Personal::identity(vendor, email.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::testing::given;
+
+    const VENDOR: VendorId = VendorId(Uuid::from_u128(21));
+
+    fn name(text: &str) -> VendorName {
+        VendorName::new(text).unwrap()
+    }
+
+    fn email(text: &str) -> EmailAddress {
+        EmailAddress::new(text).unwrap()
+    }
+
+    fn contact(id: u128, name: &str) -> NewContact {
+        let (id, name) = (ContactId(Uuid::from_u128(id)), PersonName::new(name).unwrap());
+        NewContact { id, name, email: email("tugs@svitzer.example") }
+    }
+
+    fn recorded(id: u128, name: &str) -> Contact {
+        let id = ContactId(Uuid::from_u128(id));
+        let email = Personal::identity(id, "tugs@svitzer.example");
+        Contact { id, name: Personal::identity(id, name), email }
+    }
+
+    fn create() -> Command {
+        Command::Create {
+            vendor: VENDOR,
+            name: name("Svitzer"),
+            services: [Service::Towage].into(),
+            contacts: vec![contact(1, "Jens Holm")],
+            order_email: Some(email("orders@svitzer.example")),
+        }
+    }
+
+    fn created() -> Event {
+        Event::Created {
+            name: "Svitzer".to_owned(),
+            services: [Service::Towage].into(),
+            contacts: vec![recorded(1, "Jens Holm")],
+            order_email: Some(Personal::identity(VENDOR, "orders@svitzer.example")),
+        }
+    }
+
+    #[test]
+    fn a_vendor_is_created_once() {
+        given::<Vendor>([]).when(create()).then([created()]);
+        given::<Vendor>([created()]).when(create()).then([]);
+        let Command::Create { vendor, services, contacts, order_email, .. } = create() else { unreachable!() };
+        let other = Command::Create { vendor, name: name("Boluda"), services, contacts, order_email };
+        given::<Vendor>([created()]).when(other).then_rejected(Rejection::Exists);
+    }
+
+    #[test]
+    fn a_vendor_needs_a_service_and_has_few_contacts() {
+        let services = BTreeSet::new();
+        given::<Vendor>([created()]).when(Command::ChangeServices { services }).then_rejected(Rejection::NoServices);
+        let contacts = (0..21).map(|id| contact(id, "Jens Holm")).collect();
+        given::<Vendor>([created()])
+            .when(Command::ChangeContacts { contacts })
+            .then_rejected(Rejection::TooManyContacts);
+    }
+
+    #[test]
+    fn changes_say_from_what_to_what() {
+        given::<Vendor>([created()])
+            .when(Command::Rename { name: name("Boluda") })
+            .then([Event::Renamed { from: "Svitzer".to_owned(), to: "Boluda".to_owned() }]);
+        let to: BTreeSet<Service> = [Service::Towage, Service::Mooring].into();
+        given::<Vendor>([created()])
+            .when(Command::ChangeServices { services: to.clone() })
+            .then([Event::ServicesChanged { from: [Service::Towage].into(), to }]);
+        given::<Vendor>([created()]).when(Command::ChangeOrderEmail { vendor: VENDOR, order_email: None }).then([
+            Event::OrderEmailChanged { from: Some(Personal::identity(VENDOR, "orders@svitzer.example")), to: None },
+        ]);
+    }
+
+    #[test]
+    fn a_contact_stays_the_same_contact() {
+        let contacts = vec![contact(7, "Jens Holm"), contact(8, "Ida Berg")];
+        given::<Vendor>([created()]).when(Command::ChangeContacts { contacts }).then([Event::ContactsChanged {
+            from: vec![recorded(1, "Jens Holm")],
+            to: vec![recorded(1, "Jens Holm"), recorded(8, "Ida Berg")],
+        }]);
+    }
+
+    #[test]
+    fn an_archived_vendor_is_only_restored() {
+        given::<Vendor>([created()]).when(Command::Archive).then([Event::Archived {}]);
+        let archived = || [created(), Event::Archived {}];
+        given::<Vendor>(archived()).when(Command::Archive).then([]);
+        given::<Vendor>(archived()).when(Command::Rename { name: name("Boluda") }).then_rejected(Rejection::Archived);
+        given::<Vendor>(archived()).when(Command::Restore).then([Event::Restored {}]);
+        given::<Vendor>([created()]).when(Command::Restore).then([]);
+        given::<Vendor>([]).when(Command::Archive).then_rejected(Rejection::NotFound);
+    }
+}
