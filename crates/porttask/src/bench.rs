@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use porttask_bench::{Options, table};
 
-use crate::cli::Error;
+use crate::error::Error;
 
 /// Benchmarks start a private PostgreSQL server, which must be installed; `--engine sqlite` does not need it.
 #[derive(Args)]

@@ -8,7 +8,7 @@ use porttask_api::{Connections, Rates};
 use porttask_app::identity::{attempts::AttemptLimits, credential_activity::SessionLimits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::cli::Error;
+use crate::error::Error;
 
 /// File descriptors reserved for the log, its readers, password hashing and email.
 const OTHER_FILES: u64 = 200;

@@ -5,12 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, config::Effective, constraints, events, export, import, keys, service::ServiceArgs, storage::StorageArgs,
-    tasks, views,
+    bench, config::Effective, constraints, error::Error, events, export, import, keys, service::ServiceArgs,
+    storage::StorageArgs, tasks, views,
 };
-
-/// Why a command failed, as printed to the user.
-pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The administration platform of PortTask.
 ///

@@ -18,18 +18,14 @@ use std::{
 };
 
 use clap::{
-    Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches,
+    Arg, ArgMatches, Args, Command, Parser,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
 
 use self::file::File;
 pub(crate) use self::show::Effective;
-use crate::{
-    cli::{Cli, Error},
-    service::ServiceArgs,
-    storage::StorageArgs,
-};
+use crate::{error::Error, service::ServiceArgs, storage::StorageArgs};
 
 /// The default configuration file.
 const FILE: &str = "porttask.toml";
@@ -60,8 +56,8 @@ impl Setting {
 ///
 /// # Errors
 /// If the file or the command line is invalid.
-pub(crate) fn read(arguments: Vec<OsString>) -> Result<(Cli, Effective), Error> {
-    let command = command();
+pub(crate) fn read<C: Parser>(arguments: Vec<OsString>) -> Result<(C, Effective), Error> {
+    let command = command::<C>();
     let settings = settings(&command);
     let file = match path(&command, &arguments) {
         Some(path) => Some(File::read(&path, &settings)?),
@@ -76,15 +72,15 @@ pub(crate) fn read(arguments: Vec<OsString>) -> Result<(Cli, Effective), Error> 
         let weaker = weaker_forms(&settings, used, file.as_ref());
         if weaker.is_subset(&ignored) {
             let effective = Effective::of(settings, used, file);
-            return Ok((Cli::from_arg_matches(&matches)?, effective));
+            return Ok((C::from_arg_matches(&matches)?, effective));
         }
         ignored.extend(weaker);
     }
 }
 
 /// The command line. `porttask config` accepts the options that it reports on.
-fn command() -> Command {
-    Cli::command().mut_subcommand("config", |config| ServiceArgs::augment_args(StorageArgs::augment_args(config)))
+fn command<C: Parser>() -> Command {
+    C::command().mut_subcommand("config", |config| ServiceArgs::augment_args(StorageArgs::augment_args(config)))
 }
 
 /// The settings, in the order of the help.
@@ -196,8 +192,8 @@ mod tests {
 
     #[test]
     fn options_are_named_alike_everywhere() {
-        command().debug_assert();
-        let settings = settings(&command());
+        command::<crate::cli::Cli>().debug_assert();
+        let settings = settings(&command::<crate::cli::Cli>());
         assert!(settings.len() > 20);
         for setting in &settings {
             assert_eq!(setting.key, setting.argument.get_id().as_str());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::Subcommand;
 use porttask_runtime::constraints::{ConstraintChecker, Discrepancy};
 
-use crate::{cli::Error, node::Node, storage::StorageArgs};
+use crate::{error::Error, node::Node, storage::StorageArgs};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use crate::{cli::Error, storage::StorageArgs};
+use crate::{error::Error, storage::StorageArgs};
 
 /// Events per read.
 const PAGE: usize = 500;

@@ -29,7 +29,7 @@ use porttask_runtime::{
     new_id,
 };
 
-use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
+use crate::{error::Error, node::Node, progress::Progress, storage::StorageArgs};
 
 /// Maximum time for the read models to catch up with the recorded export.
 const PATIENCE: Duration = Duration::from_secs(3_600);

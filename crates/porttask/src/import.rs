@@ -21,7 +21,7 @@ use porttask_runtime::{execute::Executor, jobs::Course};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
+use crate::{error::Error, node::Node, progress::Progress, storage::StorageArgs};
 
 /// The maximum size of a file.
 const MAX_BYTES: u64 = 100 * 1024 * 1024;

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
+use crate::{error::Error, node::Node, progress::Progress, storage::StorageArgs};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

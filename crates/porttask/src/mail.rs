@@ -6,7 +6,7 @@ use clap::Args;
 use porttask_infra::mail::MailSettings;
 use porttask_runtime::ports::mail::MailTransport;
 
-use crate::{cli::Error, secret, storage::StorageArgs};
+use crate::{error::Error, secret, storage::StorageArgs};
 
 #[derive(Args)]
 pub(crate) struct MailArgs {

@@ -5,6 +5,7 @@ mod bounds;
 mod cli;
 mod config;
 mod constraints;
+mod error;
 mod events;
 mod export;
 mod import;
@@ -27,7 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match config::read(std::env::args_os().collect()) {
+    let done = match config::read::<cli::Cli>(std::env::args_os().collect()) {
         Ok((cli, configuration)) => match start_logging(&cli.log) {
             Ok(()) => cli.run(&configuration).await,
             Err(error) => Err(error),
@@ -52,7 +53,7 @@ async fn main() -> ExitCode {
 }
 
 /// Logs to standard error, filtered as configured.
-fn start_logging(wanted: &str) -> Result<(), cli::Error> {
+fn start_logging(wanted: &str) -> Result<(), error::Error> {
     let filter = tracing_subscriber::EnvFilter::try_new(wanted)
         .map_err(|error| format!("PORTTASK_LOG={wanted}: {error}; expected warn, info or debug, or module=level"))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();

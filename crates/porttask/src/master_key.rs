@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use porttask_infra::log::Storage;
 use porttask_runtime::vault::{MasterKey, MasterKeys};
 
-use crate::{cli::Error, storage::StorageArgs};
+use crate::{error::Error, storage::StorageArgs};
 
 const VARIABLE: &str = "PORTTASK_MASTER_KEY";
 const FILE: &str = "master.key";

@@ -8,7 +8,7 @@ use porttask_runtime::{
 };
 use std::sync::Arc;
 
-use crate::{cli::Error, master_key::Given, storage::StorageArgs};
+use crate::{error::Error, master_key::Given, storage::StorageArgs};
 
 /// An open log whose personal values can be decrypted.
 pub(crate) struct Node {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::cli::Error;
+use crate::error::Error;
 
 /// A secret that is set directly or by the path of a file that contains it; `None` if it is empty or unset.
 ///

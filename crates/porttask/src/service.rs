@@ -28,7 +28,7 @@ use porttask_runtime::{
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 
-use crate::{bounds::BoundsArgs, cli::Error, mail::MailArgs, node::Node, secret, storage::StorageArgs};
+use crate::{bounds::BoundsArgs, error::Error, mail::MailArgs, node::Node, secret, storage::StorageArgs};
 
 /// Maximum time for the last writes after all requests have ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -6,7 +6,7 @@ use clap::Args;
 use porttask_infra::log::Storage;
 use porttask_runtime::ledger::Database;
 
-use crate::{cli::Error, secret};
+use crate::{error::Error, secret};
 
 #[derive(Args)]
 pub(crate) struct StorageArgs {

@@ -9,7 +9,7 @@ use porttask_runtime::{
 };
 use uuid::Uuid;
 
-use crate::{cli::Error, storage::StorageArgs};
+use crate::{error::Error, storage::StorageArgs};
 
 /// Tasks per read.
 const PAGE: usize = 1_000;

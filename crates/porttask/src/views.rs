@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use porttask_runtime::views::{Loaded, Status, Views};
 use serde::Serialize;
 
-use crate::{cli::Error, node::Node, progress::Progress, storage::StorageArgs};
+use crate::{error::Error, node::Node, progress::Progress, storage::StorageArgs};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {

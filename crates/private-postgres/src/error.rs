@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::{fmt, io};
 
+/// The oldest supported major version of PostgreSQL.
+pub(crate) const OLDEST_VERSION: u32 = 15;
+
 /// Why a private server could not be started, used or stopped.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
@@ -11,7 +14,7 @@ pub enum Error {
     #[error(
         "no PostgreSQL {} or newer in {looked}: run `make setup`, which installs Debian's `postgresql` package, \
          or set PORTTASK_PG_BIN to the directory that contains `postgres` and `initdb`",
-        crate::programs::OLDEST_VERSION
+        OLDEST_VERSION
     )]
     NoServerPrograms {
         /// The places that were searched.
@@ -21,7 +24,7 @@ pub enum Error {
     #[error(
         "PORTTASK_PG_BIN is {bin:?}, which does not contain `postgres` {} or newer and `initdb`: correct it, or unset \
          it and run `make setup`",
-        crate::programs::OLDEST_VERSION
+        OLDEST_VERSION
     )]
     UnusableDirectory {
         /// The value of the variable.

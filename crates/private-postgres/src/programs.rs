@@ -1,12 +1,9 @@
 //! Finds the PostgreSQL server programs.
 
-use crate::error::Error;
+use crate::error::{Error, OLDEST_VERSION};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
-
-/// The oldest major version that is accepted.
-pub(crate) const OLDEST_VERSION: u32 = 15;
 
 /// The parent of the directories that Debian installs for each major version.
 const DEBIAN_DIRECTORY: &str = "/usr/lib/postgresql";

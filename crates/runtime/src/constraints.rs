@@ -7,8 +7,8 @@ use porttask_domain::{Constraint, ConstraintReplay, OrganizationId, Scope, uuid_
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
-    ledger::Database,
-    log::{self, Claim, ClaimKey, Counter, CounterKey, Head, LogError, Offset, PartitionId, Position},
+    ledger::{ConstraintRepair, ConstraintState, Database},
+    log::{self, Claim, Counter, CounterKey, Head, LogError, Offset, PartitionId, Position},
     vault::{Vault, VaultError},
 };
 
@@ -16,33 +16,6 @@ use crate::{
 const PAGE: usize = 4_096;
 /// Maximum attempts of a repair while appends interfere.
 const ATTEMPTS: u32 = 100;
-
-/// Claims and counts, either as stored or as derived from the events.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ConstraintState {
-    /// The owner of each claimed name.
-    pub claims: BTreeMap<ClaimKey, String>,
-    /// The nonzero counts.
-    pub counts: BTreeMap<CounterKey, i64>,
-}
-
-/// The stored state, and the heads it is consistent with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The last event of every partition at the time of the snapshot.
-    pub heads: Vec<Head>,
-    /// The state stored at that time.
-    pub kept: ConstraintState,
-}
-
-/// The changes that make the stored state match the events.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Repair {
-    /// Names with their owner; `None` releases the name.
-    pub claims: BTreeMap<ClaimKey, Option<String>>,
-    /// Counts with their new value.
-    pub counts: BTreeMap<CounterKey, i64>,
-}
 
 /// A stored value that differs from what the events imply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,22 +87,22 @@ impl ConstraintChecker {
             let snapshot = self.database.constrained().await?;
             self.read_to(&snapshot.heads).await?;
             let faults = faults(&snapshot.kept, &self.expected);
-            if faults.is_empty() || self.database.repair(&snapshot.heads, &self.repair_of(&snapshot.kept)).await? {
+            if faults.is_empty() || self.database.repair(&snapshot.heads, &self.repair(&snapshot.kept)).await? {
                 return Ok(faults);
             }
         }
         Err(ConstraintsError::Busy)
     }
 
-    fn repair_of(&self, kept: &ConstraintState) -> Repair {
-        let mut repair_of = Repair::default();
+    fn repair(&self, kept: &ConstraintState) -> ConstraintRepair {
+        let mut repair = ConstraintRepair::default();
         for (key, expected, _) in differences(&kept.claims, &self.expected.claims) {
-            repair_of.claims.insert(key.clone(), expected.cloned());
+            repair.claims.insert(key.clone(), expected.cloned());
         }
         for (key, expected, _) in differences(&kept.counts, &self.expected.counts) {
-            repair_of.counts.insert(key.clone(), expected.copied().unwrap_or_default());
+            repair.counts.insert(key.clone(), expected.copied().unwrap_or_default());
         }
-        repair_of
+        repair
     }
 
     async fn read_to(&mut self, heads: &[Head]) -> Result<(), ConstraintsError> {

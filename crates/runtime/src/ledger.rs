@@ -3,15 +3,16 @@
 //! What belongs to an append is written to the ledger in its transaction ([`Append`](crate::log::Append)); this port
 //! reads it, and makes the changes that no event records.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use porttask_domain::{OrganizationId, PersonId};
 
 use crate::{
-    constraints::{Repair, Snapshot},
     credential_activity::LastSeen,
     jobs::Jobs,
     log::{
-        ClaimKey, EventLog, Head, LogError, PersonKeyId, SecretId,
+        ClaimKey, CounterKey, EventLog, Head, LogError, PersonKeyId, SecretId,
         admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
     tasks::Tasks,
@@ -24,6 +25,33 @@ pub enum StoredKey {
     Wrapped(Vec<u8>),
     /// Destroyed: everything sealed under it is erased.
     Destroyed,
+}
+
+/// Claims and counts, either as stored or as derived from the events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConstraintState {
+    /// The owner of each claimed name.
+    pub claims: BTreeMap<ClaimKey, String>,
+    /// The nonzero counts.
+    pub counts: BTreeMap<CounterKey, i64>,
+}
+
+/// The stored state, and the heads it is consistent with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConstraintSnapshot {
+    /// The last event of every partition at the time of the snapshot.
+    pub heads: Vec<Head>,
+    /// The state stored at that time.
+    pub kept: ConstraintState,
+}
+
+/// The changes that make the stored state match the events.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConstraintRepair {
+    /// Names with their owner; `None` releases the name.
+    pub claims: BTreeMap<ClaimKey, Option<String>>,
+    /// Counts with their new value.
+    pub counts: BTreeMap<CounterKey, i64>,
 }
 
 /// All ports of an engine: the log, and in the same database the ledger with tasks, jobs and last activity.
@@ -97,14 +125,14 @@ pub trait Ledger: Send + Sync {
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn constrained(&self) -> Result<Snapshot, LogError>;
+    async fn constrained(&self) -> Result<ConstraintSnapshot, LogError>;
 
     /// Repairs the stored claims and counts under the locks of all partitions. `false`, without effect, if the heads
     /// moved.
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn repair(&self, heads: &[Head], repair_of: &Repair) -> Result<bool, LogError>;
+    async fn repair(&self, heads: &[Head], repair: &ConstraintRepair) -> Result<bool, LogError>;
 
     /// The service's own key for a purpose: the stored one, or else `wrapped`, which is then stored.
     ///

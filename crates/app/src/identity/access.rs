@@ -12,14 +12,13 @@
 mod seen;
 mod token;
 
-use std::{collections::BTreeSet, net::IpAddr, ops::Range, sync::Arc};
+use std::{net::IpAddr, ops::Range, sync::Arc};
 
 use jiff::Timestamp;
 use porttask_domain::{
-    Actor, ApiKeyId, Impersonator, Meta, OrganizationId, SessionId, UserId,
+    ApiKeyId, Meta, OrganizationId, SessionId, UserId,
     identity::{
-        Permissions, Role, Session, User,
-        api_key::KeyScope,
+        Session, User,
         session::{self, SessionEpoch},
     },
 };
@@ -29,7 +28,8 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use self::seen::Seen;
-pub use self::token::{Credential, InvalidToken, Token};
+pub use self::token::{InvalidToken, Token};
+pub use super::caller::{Caller, Credential};
 use crate::identity::credential_activity::{CredentialActivity, SessionLimits};
 use porttask_runtime::{
     execute::{Commands, ExecuteError, Executor, Rejected, Request, stream_of},
@@ -49,27 +49,6 @@ pub struct Access {
     executor: Arc<Executor>,
     activity: Arc<CredentialActivity>,
     secrets: Cache<SecretId, [u8; 32]>,
-}
-
-/// An authenticated user, or a program with an API key, with current permissions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    /// The organization of their account.
-    pub organization: OrganizationId,
-    /// The user; for a key, its owner.
-    pub user: UserId,
-    /// What they authenticated with.
-    pub credential: Credential,
-    /// Their role.
-    pub role: Role,
-    /// Their permissions; for a key, never more than those of its owner.
-    pub permissions: Permissions,
-    /// The scopes of a platform key; `None` for all other callers.
-    pub scopes: Option<BTreeSet<KeyScope>>,
-    /// The staff member who impersonates this user.
-    pub impersonator: Option<Impersonator>,
-    /// The stream versions that this is based on.
-    seen: Vec<Expected>,
 }
 
 /// What is needed to start a session.
@@ -108,48 +87,6 @@ pub enum AccessError {
 impl From<LogError> for AccessError {
     fn from(error: LogError) -> Self {
         Self::Failed(error.into())
-    }
-}
-
-impl Caller {
-    /// A request by the caller. If the caller's permissions or status change before it is recorded, it is rejected as
-    /// outdated.
-    pub fn request(&self, meta: Meta) -> Request {
-        let mut request = Request::new(self.organization, meta);
-        request.expected.clone_from(&self.seen);
-        request
-    }
-
-    /// Metadata with the caller as actor.
-    pub fn meta(&self) -> Meta {
-        let (organization, user, impersonator) = (self.organization, self.user, self.impersonator);
-        match self.credential {
-            Credential::Session(session) => {
-                Meta { impersonator, session: Some(session), ..Meta::by(Actor::User { organization, user }) }
-            }
-            Credential::Key { key, .. } => Meta::by(Actor::ApiKey { organization, key }),
-        }
-    }
-
-    /// The user who sent the request: the staff member if the caller is impersonated.
-    pub fn person(&self) -> UserId {
-        self.impersonator.map_or(self.user, |staff| staff.user)
-    }
-
-    /// The session that the caller authenticated with, if any.
-    pub fn session(&self) -> Option<SessionId> {
-        match self.credential {
-            Credential::Session(session) => Some(session),
-            Credential::Key { .. } => None,
-        }
-    }
-
-    /// The id of the actor: a user or a key.
-    pub fn doer(&self) -> String {
-        match self.credential {
-            Credential::Session(_) => self.user.to_string(),
-            Credential::Key { key, .. } => key.to_string(),
-        }
     }
 }
 

@@ -18,7 +18,7 @@ use porttask_runtime::{
 };
 use uuid::Uuid;
 
-use crate::identity::access::{Caller, Credential};
+use crate::identity::caller::{Caller, Credential};
 
 /// The coarsest resolution of the times in the ledger.
 const RESOLUTION: SignedDuration = SignedDuration::from_secs(60);

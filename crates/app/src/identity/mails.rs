@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `user.rs` | mails to a user about the account |
 //! | `reminder.rs` | a mail that lists the accounts with an email address |
-//! | `texts.rs`, `english.rs` | their texts |
+//! | `message.rs` | what a mail says, independent of language |
+//! | `texts.rs`, `english.rs` | its text |
 
 mod english;
+mod message;
 mod reminder;
 mod texts;
 mod user;

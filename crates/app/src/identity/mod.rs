@@ -3,6 +3,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`account_reminders`] | mails that list the accounts with an email address |
+//! | `caller` | who calls: a user with a session, or a program with an API key |
 //! | [`access`] | from a token to the caller's current permissions |
 //! | [`accounts`] | lookup of accounts by email address |
 //! | [`credential_activity`] | when and from where sessions and keys were last used |
@@ -22,6 +23,7 @@ pub mod access;
 pub mod account_reminders;
 pub mod accounts;
 pub mod attempts;
+mod caller;
 pub mod credential_activity;
 pub mod import;
 pub mod invitations;

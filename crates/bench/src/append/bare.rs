@@ -1,12 +1,12 @@
 //! The engine without the log, as a baseline.
 
-use std::{cell::Cell, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::load::STREAMS;
+use super::load::{STREAMS, random};
 use crate::Error;
 
 /// Direct access to a store that the log has created.
@@ -75,17 +75,4 @@ impl Rows {
     pub(super) fn take(&mut self, count: usize) -> Vec<BareRow> {
         (0..count).map(|_| self.next()).collect()
     }
-}
-
-/// A pseudo-random number below `bound` (xorshift).
-pub(super) fn random(bound: usize) -> usize {
-    thread_local!(static STATE: Cell<u64> = Cell::new(Uuid::now_v7().as_u64_pair().1 | 1));
-    STATE.with(|state| {
-        let mut x = state.get();
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        state.set(x);
-        (x % bound as u64) as usize
-    })
 }

@@ -1,6 +1,7 @@
 //! Callers that append through the log, each as fast as it gets responses.
 
 use std::{
+    cell::Cell,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -10,8 +11,9 @@ use porttask_runtime::log::{
     Append, EventId, EventLog, EventType, NewEvent, Offset, OrganizationId, PartitionId, StreamId, Version,
 };
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
-use super::{bare::random, head};
+use super::head;
 use crate::{Error, report::percentile_ms};
 
 /// The number of streams over which events are distributed at random.
@@ -176,4 +178,17 @@ pub(super) async fn scan(log: &dyn EventLog, partition: PartitionId, time: Durat
         count += page.len();
     }
     Ok(count as f64 / start.elapsed().as_secs_f64())
+}
+
+/// A pseudo-random number below `bound` (xorshift).
+pub(super) fn random(bound: usize) -> usize {
+    thread_local!(static STATE: Cell<u64> = Cell::new(Uuid::now_v7().as_u64_pair().1 | 1));
+    STATE.with(|state| {
+        let mut x = state.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        state.set(x);
+        (x % bound as u64) as usize
+    })
 }

@@ -10,7 +10,7 @@ use std::{
 use toml::de::{DeTable, DeValue};
 
 use super::Setting;
-use crate::cli::Error;
+use crate::error::Error;
 
 /// A parsed configuration file.
 pub(super) struct File {

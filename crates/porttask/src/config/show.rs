@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{File, Setting, source, told};
-use crate::cli::Error;
+use crate::error::Error;
 
 /// The maximum width of a comment, in bytes.
 const WIDTH: usize = 100;

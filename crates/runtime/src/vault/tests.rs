@@ -6,7 +6,7 @@ use porttask_domain::{Personal, UserId, identity::user};
 use uuid::Uuid;
 
 use super::*;
-use crate::constraints::{Repair, Snapshot};
+use crate::ledger::{ConstraintRepair, ConstraintSnapshot};
 use crate::log::{
     Head, LeafHash, LogError, Offset, PartitionId, Position, SecretId, Version,
     admission::{IdempotencyRecord, IdempotencyRecordKey},
@@ -80,11 +80,11 @@ impl Ledger for Shelf {
         Ok(None)
     }
 
-    async fn constrained(&self) -> Result<Snapshot, LogError> {
+    async fn constrained(&self) -> Result<ConstraintSnapshot, LogError> {
         Err(LogError::Unavailable("this ledger stores only keys".to_owned()))
     }
 
-    async fn repair(&self, _: &[Head], _: &Repair) -> Result<bool, LogError> {
+    async fn repair(&self, _: &[Head], _: &ConstraintRepair) -> Result<bool, LogError> {
         Ok(false)
     }
 

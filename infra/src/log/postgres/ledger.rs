@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use porttask_domain::PersonId;
 use porttask_runtime::{
-    constraints::{ConstraintState, Repair, Snapshot},
+    ledger::{ConstraintRepair, ConstraintSnapshot, ConstraintState},
     ledger::{Ledger, StoredKey},
     log::{
         ClaimKey, EventLog, Head, LogError, OrganizationId, PartitionId, PersonKeyId, SecretId,
@@ -96,7 +96,7 @@ impl Ledger for PostgresLog {
         client.execute(sql, &[&new, &purpose, &old]).await.map(drop).map_err(failed)
     }
 
-    async fn constrained(&self) -> Result<Snapshot, LogError> {
+    async fn constrained(&self) -> Result<ConstraintSnapshot, LogError> {
         let mut client = self.connector.plain().await?;
         let snapshot = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
         let transaction = snapshot.start().await.map_err(failed)?;
@@ -106,10 +106,10 @@ impl Ledger for PostgresLog {
         kept.claims.extend(claims.map_err(failed)?.iter().filter_map(rows::claim));
         let counters = "SELECT organization, name, value FROM log.counters WHERE value <> 0";
         kept.counts.extend(transaction.query(counters, &[]).await.map_err(failed)?.iter().map(rows::counter));
-        Ok(Snapshot { heads, kept })
+        Ok(ConstraintSnapshot { heads, kept })
     }
 
-    async fn repair(&self, heads: &[Head], repair_of: &Repair) -> Result<bool, LogError> {
+    async fn repair(&self, heads: &[Head], repair: &ConstraintRepair) -> Result<bool, LogError> {
         let mut client = self.connector.plain().await?;
         let transaction = client.transaction().await.map_err(failed)?;
         // Block appends: they depend on what is being changed.
@@ -118,7 +118,7 @@ impl Ledger for PostgresLog {
         if reader::heads(&transaction).await.map_err(failed)? != heads {
             return Ok(false);
         }
-        for (key, owner) in &repair_of.claims {
+        for (key, owner) in &repair.claims {
             let partition = i32::from(self.shelf_of(key.organization).await?.0);
             let name: [&(dyn ToSql + Sync); 4] = [&partition, &key.organization.0, &&*key.kind, &&key.hash[..]];
             let delete =
@@ -131,7 +131,7 @@ impl Ledger for PostgresLog {
                 transaction.execute(insert, &[partition, organization, kind, hash, owner]).await.map_err(failed)?;
             }
         }
-        for (key, value) in &repair_of.counts {
+        for (key, value) in &repair.counts {
             let partition = i32::from(self.shelf_of(key.organization).await?.0);
             let replace = "INSERT INTO log.counters (partition, organization, name, value) VALUES ($1, $2, $3, $4)
                            ON CONFLICT (partition, organization, name) DO UPDATE SET value = excluded.value";

@@ -2,8 +2,8 @@
 
 use porttask_domain::{PersonId, Sealing};
 use porttask_runtime::{
-    constraints::{ConstraintState, Repair, Snapshot},
     ledger::StoredKey,
+    ledger::{ConstraintRepair, ConstraintSnapshot, ConstraintState},
     log::{
         ClaimKey, CounterKey, Head, Offset, OrganizationId, PartitionId, PersonKeyId, Position, SecretId,
         admission::{IdempotencyRecord, IdempotencyRecordKey},
@@ -161,7 +161,7 @@ pub(super) fn rewrap_purpose_key(
 }
 
 /// All claims and counts, with the head that they are consistent with.
-pub(super) fn constrained(connection: &Connection) -> rusqlite::Result<Snapshot> {
+pub(super) fn constrained(connection: &Connection) -> rusqlite::Result<ConstraintSnapshot> {
     // One snapshot for all reads below.
     let transaction = connection.unchecked_transaction()?;
     let mut kept = ConstraintState::default();
@@ -178,16 +178,16 @@ pub(super) fn constrained(connection: &Connection) -> rusqlite::Result<Snapshot>
         let name = row.get::<_, String>(1)?.into();
         kept.counts.insert(CounterKey { organization: OrganizationId(id(row, 0)?), name }, row.get(2)?);
     }
-    Ok(Snapshot { heads: vec![reader::head(&transaction)?], kept })
+    Ok(ConstraintSnapshot { heads: vec![reader::head(&transaction)?], kept })
 }
 
 /// Repairs claims and counts, unless the head has moved.
-pub(super) fn repair(connection: &mut Connection, heads: &[Head], repair_of: &Repair) -> rusqlite::Result<bool> {
+pub(super) fn repair(connection: &mut Connection, heads: &[Head], repair: &ConstraintRepair) -> rusqlite::Result<bool> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if heads != [reader::head(&transaction)?] {
         return Ok(false);
     }
-    for (key, owner) in &repair_of.claims {
+    for (key, owner) in &repair.claims {
         let organization = key.organization.0.as_bytes();
         let delete = "DELETE FROM claims WHERE organization = ?1 AND kind = ?2 AND hash = ?3";
         transaction.execute(delete, params![organization, key.kind, key.hash])?;
@@ -196,7 +196,7 @@ pub(super) fn repair(connection: &mut Connection, heads: &[Head], repair_of: &Re
             transaction.execute(insert, params![organization, key.kind, key.hash, owner])?;
         }
     }
-    for (key, value) in &repair_of.counts {
+    for (key, value) in &repair.counts {
         let replace = "INSERT OR REPLACE INTO counters (organization, name, value) VALUES (?1, ?2, ?3)";
         transaction.execute(replace, params![key.organization.0.as_bytes(), key.name, value])?;
     }

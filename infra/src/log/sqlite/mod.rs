@@ -23,7 +23,7 @@ use hashbrown::HashSet;
 use jiff::Timestamp;
 use porttask_domain::PersonId;
 use porttask_runtime::{
-    constraints::{Repair, Snapshot},
+    ledger::{ConstraintRepair, ConstraintSnapshot},
     ledger::{Ledger, StoredKey},
     log::{
         Append, AppendError, Appended, ClaimKey, EventLog, Head, Incarnation, LogError, Offset, OrganizationId,
@@ -234,14 +234,12 @@ impl Ledger for SqliteLog {
         self.readers.run_writing(Durable::AtOnce, rewrap).await
     }
 
-    async fn constrained(&self) -> Result<Snapshot, LogError> {
+    async fn constrained(&self) -> Result<ConstraintSnapshot, LogError> {
         self.readers.run(ledger::constrained).await
     }
 
-    async fn repair(&self, heads: &[Head], repair_of: &Repair) -> Result<bool, LogError> {
-        let (heads, repair_of) = (heads.to_vec(), repair_of.clone());
-        self.readers
-            .run_writing(Durable::AtOnce, move |connection| ledger::repair(connection, &heads, &repair_of))
-            .await
+    async fn repair(&self, heads: &[Head], repair: &ConstraintRepair) -> Result<bool, LogError> {
+        let (heads, repair) = (heads.to_vec(), repair.clone());
+        self.readers.run_writing(Durable::AtOnce, move |connection| ledger::repair(connection, &heads, &repair)).await
     }
 }

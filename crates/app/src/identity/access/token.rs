@@ -9,35 +9,13 @@ use porttask_runtime::vault::VaultError;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::identity::caller::Credential;
+
 const SESSION: &str = "pts_";
 const KEY: &str = "ptk_";
 const CHECKSUM_BYTES: usize = 4;
 /// The maximum length: that of a key, which includes the generation of its secret.
 const MOST_BYTES: usize = 16 + 16 + 4 + 32 + CHECKSUM_BYTES;
-
-/// What a caller authenticated with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Credential {
-    /// A session.
-    Session(SessionId),
-    /// An API key.
-    Key {
-        /// The key.
-        key: ApiKeyId,
-        /// The number of its secret: 1, 2, …
-        generation: u32,
-    },
-}
-
-impl Credential {
-    /// The UUID of the session or key.
-    pub fn id(&self) -> Uuid {
-        match self {
-            Self::Session(session) => session.0,
-            Self::Key { key, .. } => key.0,
-        }
-    }
-}
 
 /// A bearer token. [`Token::reveal`] is the only way to print it: its `Debug` omits the secret.
 #[derive(Clone, PartialEq, Eq)]

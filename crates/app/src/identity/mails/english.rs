@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use porttask_domain::identity::Role;
 
-use super::texts::{Message, Offer};
+use super::message::{Message, Offer};
 use crate::mail::{
     language::Reader,
     letter::{Letter, Paragraph},

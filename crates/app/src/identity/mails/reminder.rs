@@ -10,10 +10,7 @@ use porttask_domain::{
 };
 use porttask_runtime::{execute::Executor, reactors::TaskError, tasks::Task};
 
-use super::{
-    PLATFORM_NAME,
-    texts::{Message, letter},
-};
+use super::{PLATFORM_NAME, message::Message, texts::letter};
 use crate::{
     identity::accounts::{Accounts, AccountsError},
     mail::{

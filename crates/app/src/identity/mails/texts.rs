@@ -1,63 +1,10 @@
-//! The contents of the mails of the module, independent of language.
+//! The mails of the module in all languages.
 
-use jiff::Timestamp;
-use porttask_domain::identity::Role;
-
-use super::english;
+use super::{english, message::Message};
 use crate::mail::{
     language::{Language, Reader},
     letter::Letter,
 };
-
-/// The content of a mail.
-pub(super) enum Message<'a> {
-    /// An invitation.
-    Invitation {
-        /// The name of the inviter, if it is to be disclosed.
-        inviter: Option<&'a str>,
-        /// The role of the invited person.
-        role: Role,
-        /// The link to accept it.
-        link: Offer<'a>,
-    },
-    /// A password reset.
-    PasswordReset {
-        /// The name of the requester, if it is somebody else and to be disclosed.
-        by: Option<&'a str>,
-        /// The link to set a new password.
-        link: Offer<'a>,
-    },
-    /// A notice that the password was changed.
-    PasswordChanged {
-        /// When it was changed.
-        at: Timestamp,
-        /// The IP address from which it was changed, if known.
-        ip: Option<&'a str>,
-    },
-    /// A request to confirm a new email address.
-    AddressConfirmation {
-        /// The link to confirm it.
-        link: Offer<'a>,
-    },
-    /// A list of accounts with this email address.
-    Accounts {
-        /// Names and domains of their organizations.
-        organizations: &'a [(String, String)],
-    },
-    /// A notice to the old address that the email address was changed.
-    AddressChanged {
-        /// When it was changed.
-        at: Timestamp,
-    },
-}
-
-/// A link with its expiry.
-pub(super) struct Offer<'a> {
-    /// Its URL.
-    pub(super) address: &'a str,
-    /// When it expires.
-    pub(super) expires_at: Timestamp,
-}
 
 /// A mail in a language.
 pub(super) fn letter(language: Language, message: &Message<'_>, reader: &Reader<'_>) -> Letter {

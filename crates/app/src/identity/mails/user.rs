@@ -19,7 +19,8 @@ use porttask_runtime::{
 
 use super::{
     PLATFORM_NAME,
-    texts::{Message, Offer, letter},
+    message::{Message, Offer},
+    texts::letter,
 };
 use crate::{
     identity::links::{Link, Links, Purpose},
