@@ -4,6 +4,10 @@ use jiff::Timestamp;
 use porttask_domain::{
     ApiKeyId, PersonName, UserId,
     identity::{ApiKey, EmailAddress, Role, Session, api_key, organization, session, user},
+    operations::{
+        Vendor,
+        vendor::{self, Service, VendorId, VendorName},
+    },
 };
 use porttask_runtime::new_id;
 
@@ -20,13 +24,14 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
         let acme = node.found(&domain).await;
         // So that every read model has something to tell, however the dice fall.
         make_key(node, &acme, acme.admin, Role::Admin).await;
+        work_with_vendor(node, &acme, 0).await;
         organizations.push((acme, Vec::<UserId>::new()));
     }
     for _ in 0..steps {
         let (acme, people) = &mut organizations[dice.below(3) as usize];
         let someone = people.get(dice.below(people.len().max(1) as u32) as usize).copied().unwrap_or(acme.admin);
         let role = ROLES[dice.below(4) as usize];
-        match dice.below(15) {
+        match dice.below(16) {
             0 | 1 => {
                 let user = new_id();
                 let email = format!("{}@people.example", new_id::<UserId>().0.simple());
@@ -70,6 +75,7 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
                 };
                 _ = node.executor.execute::<ApiKey>(key, next, &acme.request()).await;
             }
+            14 => work_with_vendor(node, acme, dice.below(4) as usize).await,
             _ => {
                 let (session, method) = (new_id(), session::Method::Password);
                 let (started_at, expires_at, session_epoch) =
@@ -83,6 +89,33 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
         }
     }
     organizations.into_iter().map(|(acme, _)| acme).collect()
+}
+
+/// Creates a vendor, and does as many things to it.
+async fn work_with_vendor(node: &Node, acme: &Acme, changes: usize) {
+    let id: VendorId = new_id();
+    let email = EmailAddress::new("orders@svitzer.example").unwrap();
+    let contact = |name: &str| {
+        let name = PersonName::new(name).unwrap();
+        vendor::NewContact { id: new_id(), name, email: email.clone() }
+    };
+    let create = vendor::Command::Create {
+        vendor: id,
+        name: VendorName::new("Svitzer").unwrap(),
+        services: [Service::Towage].into(),
+        contacts: vec![contact("Rui Prado")],
+        order_email: Some(email.clone()),
+    };
+    let changes = [
+        vendor::Command::Rename { name: VendorName::new("Svitzer Santos").unwrap() },
+        vendor::Command::ChangeContacts { contacts: vec![contact("Rui Prado"), contact("Ida Lund")] },
+        vendor::Command::Archive,
+    ]
+    .into_iter()
+    .take(changes);
+    for command in std::iter::once(create).chain(changes) {
+        _ = node.executor.execute::<Vendor>(id, command, &acme.request()).await;
+    }
 }
 
 /// Makes a key in somebody's name, if the organization lets.
