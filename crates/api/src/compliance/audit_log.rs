@@ -78,7 +78,7 @@ pub(crate) struct AuditEntry {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditActor {
     /// `user`; `api_key`, a program; `operator`, from the command line; `system`, the platform itself; `anonymous`,
-    /// somebody who was not authenticated.
+    /// a caller who was not authenticated.
     #[schema(example = "user")]
     pub(super) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]

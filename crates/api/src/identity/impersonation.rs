@@ -33,8 +33,8 @@ const MAX_MINUTES: u32 = 60;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImpersonationRequest {
     /// The reason, which the organization reads in its audit log.
-    #[schema(example = "ticket 4711: the settings cannot be saved", max_length = 500)]
-    reason: String,
+    #[schema(value_type = String, example = "ticket 4711: the settings cannot be saved", max_length = 500)]
+    reason: Reason,
     /// The maximum duration in minutes: 1 to 60; default 60.
     #[schema(minimum = 1, maximum = 60)]
     minutes: Option<u32>,
@@ -111,7 +111,7 @@ async fn command(
     user: UserId,
 ) -> Result<Impersonation, Problem> {
     let ImpersonationRequest { reason, minutes } = &request.body;
-    let reason = Reason::new(reason).map_err(|it| Problem::invalid("/reason", it.to_string()))?;
+    let reason = reason.clone();
     let minutes = minutes.unwrap_or(MAX_MINUTES);
     if !(1..=MAX_MINUTES).contains(&minutes) {
         return Err(Problem::invalid("/minutes", format!("must be 1 to {MAX_MINUTES}")));

@@ -110,8 +110,8 @@ pub(crate) struct FirstAdmin {
 #[serde(deny_unknown_fields)]
 pub(crate) struct StatusChange {
     /// Recorded in the audit log; up to 500 characters.
-    #[schema(example = "unpaid for three months", max_length = 500)]
-    reason: String,
+    #[schema(value_type = String, example = "unpaid for three months", max_length = 500)]
+    reason: Reason,
 }
 
 /// A change of an organization: a JSON merge patch (RFC 7396) whose objects are replaced whole.
@@ -224,7 +224,7 @@ pub(crate) async fn suspend_organization(
     State(app): State<App>,
     request: CommandRequest<WriteOrganizations, StatusChange>,
 ) -> Result<CommandResult, Problem> {
-    let command = Command::Suspend { organization: request.caller.organization, reason: reason(&request.body)? };
+    let command = Command::Suspend { organization: request.caller.organization, reason: request.body.reason.clone() };
     change(&app, &request, [command], Capability::ChangeStatus).await
 }
 
@@ -249,12 +249,9 @@ pub(crate) async fn deactivate_organization(
     State(app): State<App>,
     request: CommandRequest<WriteOrganizations, StatusChange>,
 ) -> Result<CommandResult, Problem> {
-    let command = Command::Deactivate { organization: request.caller.organization, reason: reason(&request.body)? };
+    let command =
+        Command::Deactivate { organization: request.caller.organization, reason: request.body.reason.clone() };
     change(&app, &request, [command], Capability::ChangeStatus).await
-}
-
-fn reason(change: &StatusChange) -> Result<Reason, Problem> {
-    Reason::new(&change.reason).map_err(|it| Problem::invalid("/reason", it.to_string()))
 }
 
 /// Executes commands on an existing organization, whose status must allow them.
