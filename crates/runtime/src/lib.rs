@@ -4,6 +4,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | [`log`] | the port of the event log |
+//! | [`clock`] | the only source of the current time |
 //! | [`ledger`] | the port of durable state that is not derived from events |
 //! | [`tasks`] | the port of reactor tasks and cursors |
 //! | [`credential_activity`] | the port of when sessions and API keys were last used |
@@ -15,6 +16,7 @@
 //! | [`constraints`] | uniqueness constraints and counters, verified against the events |
 //! | [`vault`] | keys: encryption of personal values, keyed hashes of names |
 
+pub mod clock;
 pub mod constraints;
 pub mod credential_activity;
 pub mod execute;
