@@ -108,8 +108,10 @@ pub enum Constraint {
         /// The name in its comparable form; `None` if it was erased, which also released its claim.
         name: Option<String>,
     },
-    /// A counter of the organization changes.
+    /// A counter changes.
     Count {
+        /// Whose counter it is.
+        scope: Scope,
         /// What is counted; optionally followed by a space and a part with its own counter, such as a day.
         name: Cow<'static, str>,
         /// By how much.

@@ -12,7 +12,7 @@ use porttask_domain::{
     identity::{Role, Session, User, organization, session, user},
 };
 use porttask_runtime::{
-    execute::ExecuteError,
+    execute::{Request, Tx},
     log::{LogError, SecretId, SecretKind},
     new_id,
 };
@@ -36,7 +36,8 @@ fn now() -> Timestamp {
 
 fn access(node: &Node) -> Access {
     let limits = SessionLimits { longest: SignedDuration::from_hours(12), idle: None };
-    let activity = Arc::new(CredentialActivity::new(node.log.clone(), node.vault.clone(), limits));
+    let activity =
+        Arc::new(CredentialActivity::new((node.log.clone(), node.vault.clone()), node.clock.clone(), limits));
     Access::new(node.log.clone(), node.executor.clone(), activity)
 }
 
@@ -161,22 +162,31 @@ async fn what_changes_while_a_command_is_under_way_beats_it(store: Store) {
     let (one, two) = (Node::on(&store).await, Node::on(&store).await);
     let acme = one.acme().await;
     let bob = one.joined(&acme, "bob@acme.example", Role::Admin).await;
-    let access = access(&one);
-    let command = |caller: &Caller| (become_role(Role::Agent), caller.request(caller.meta()));
+    let access = &access(&one);
+    let (command, admin) = (&become_role(Role::Agent), acme.admin);
 
-    let token = sign_in(&one, &acme, bob).await;
-    let caller = access.authenticate(&token, now()).await.unwrap();
-    revoke(&two, &acme, &token).await;
-    let (demote, request) = command(&caller);
-    let late = one.executor.execute::<User>(acme.admin, demote, &request).await;
-    assert!(matches!(late, Err(ExecuteError::Outdated(_))), "after a revocation: {late:?}");
+    let token = &sign_in(&one, &acme, bob).await;
+    let caller = access.authenticate(token, now()).await.unwrap();
+    revoke(&two, &acme, token).await;
+    // This node still has the session in memory, as it was before.
+    let request = Request::new(acme.organization, caller.meta());
+    let demote = move |tx: Tx| async move {
+        access.identify_again(&tx, token, None).await?;
+        Ok::<_, AccessError>(tx.decide::<User>(admin, command).await?)
+    };
+    assert_eq!(one.executor.transact(&request, demote).await, Err(AccessError::Unknown));
 
-    let token = sign_in(&one, &acme, bob).await;
-    let caller = access.authenticate(&token, now()).await.unwrap();
+    let token = &sign_in(&one, &acme, bob).await;
+    let caller = access.authenticate(token, now()).await.unwrap();
     two.user(&acme, bob, become_role(Role::Agent)).await.unwrap();
-    let (demote, request) = command(&caller);
-    let late = one.executor.execute::<User>(acme.admin, demote, &request).await;
-    assert!(matches!(late, Err(ExecuteError::Outdated(_))), "after a demotion: {late:?}");
+    let request = Request::new(acme.organization, caller.meta());
+    let demote = move |tx: Tx| async move {
+        match access.identify_again(&tx, token, None).await?.role {
+            Role::Admin => Ok(tx.decide::<User>(admin, command).await?),
+            _ => Err(AccessError::Unknown),
+        }
+    };
+    assert_eq!(one.executor.transact(&request, demote).await, Err(AccessError::Unknown));
 }
 
 async fn nobody_gets_in_by_another_token(store: Store) {

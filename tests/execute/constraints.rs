@@ -6,7 +6,7 @@ use porttask_domain::{
     identity::{Access, Organization, Permissions, Role, User, user},
 };
 use porttask_runtime::{
-    execute::{Commands, ExecuteError, Request},
+    execute::{ExecuteError, Request},
     log::ConstraintViolation,
     new_id,
 };
@@ -58,12 +58,7 @@ async fn an_address_is_unique_within_an_organization(store: Store) {
     let taken = node.user(&acme, bob, invite(acme.organization, bob, "ANA@Acme.example", Role::Agent)).await;
     assert!(matches!(&taken, Err(ExecuteError::Constraint(ConstraintViolation::Taken { .. }, _))), "{taken:?}");
 
-    let (other, ana) = (new_id(), new_id());
-    let commands = Commands::new()
-        .on::<Organization>(other, create("other.example"))
-        .on::<User>(ana, invite(other, ana, "ana@acme.example", Role::Admin));
-    let request = Request::new(other, Meta::by(Actor::Operator)).creates_organization();
-    node.executor.execute_all(&commands, &request).await.unwrap();
+    node.create(new_id(), create("other.example"), new_id(), Role::Admin).await.unwrap();
 }
 
 #[track_caller]

@@ -8,3 +8,4 @@ mod import;
 mod memory;
 mod personal;
 mod requests;
+mod units;

@@ -2,12 +2,12 @@
 
 use futures_util::future::join_all;
 use porttask_domain::{
-    DomainEvent,
+    DomainEvent, UserId,
     identity::{Role, Session, User, organization, session, user},
 };
 use porttask_runtime::{
-    execute::{Commands, ExecuteError, Request},
-    log::{Expected, Version},
+    execute::{ExecuteError, Outcome, Request, Tx},
+    log::Version,
     new_id,
 };
 use porttask_tests::{Node, assert_refused, become_role, invite};
@@ -78,16 +78,23 @@ async fn what_is_said_to_be_new_is_met_as_it_is(store: Store) {
     let invite = || invite(acme.organization, bob, "bob@acme.example", Role::Agent);
     let request = Request::new(acme.organization, acme.meta());
     for (node, domain_events) in [(&one, 1), (&two, 0), (&one, 0)] {
-        let commands = Commands::new().on_new::<User>(bob, invite());
-        let done = node.executor.execute_all(&commands, &request).await.unwrap();
+        let done = decide_new(node, &request, bob, invite()).await.unwrap();
         assert_eq!(done.events.len(), domain_events);
     }
-    let commands = Commands::new().on_new::<User>(bob, become_role(Role::Auditor));
-    let done = two.executor.execute_all(&commands, &request).await.unwrap();
+    let done = decide_new(&two, &request, bob, become_role(Role::Auditor)).await.unwrap();
     assert_eq!(done.events[0].version, Version(2), "after the invitation");
-    let commands = Commands::new().on_new::<User>(new_id(), become_role(Role::Auditor));
-    let refused = two.executor.execute_all(&commands, &request).await;
+    let refused = decide_new(&two, &request, new_id(), become_role(Role::Auditor)).await;
     assert_refused(&refused, "user-not-found");
+}
+
+async fn decide_new(
+    node: &Node,
+    request: &Request,
+    user: UserId,
+    command: user::Command,
+) -> Result<Outcome, ExecuteError> {
+    let command = &command;
+    node.executor.transact(request, move |tx: Tx| async move { tx.decide_new::<User>(user, command).await }).await
 }
 
 async fn a_revoked_session_beats_a_command_under_way(store: Store) {
@@ -103,20 +110,28 @@ async fn a_revoked_session_beats_a_command_under_way(store: Store) {
     };
     one.executor.execute::<Session>(session, start, &acme.request()).await.unwrap();
 
-    // The caller is known by this session, at this version, when the command sets out.
-    let stream = porttask_runtime::execute::stream_of::<Session>(acme.organization, session).unwrap();
-    let (_, version) = one.executor.load::<Session>(acme.organization, session).await.unwrap();
-    let request = || {
-        let mut request = acme.request();
-        request.expected.push(Expected { stream: stream.clone(), version });
-        request
-    };
     let bob = one.joined(&acme, "bob@acme.example", Role::Agent).await;
-    one.executor.execute::<User>(bob, become_role(Role::ReadOnly), &request()).await.unwrap();
+    let (executor, home) = (&one.executor, acme.organization);
+    let request = acme.request();
+    let as_holder = |command: user::Command| {
+        let request = &request;
+        async move {
+            let command = &command;
+            let work = move |tx: Tx| async move {
+                match tx.join::<Session>(home, session).await?.holder_at(tx.now()) {
+                    Some(_) => tx.decide::<User>(bob, command).await,
+                    None => Err(ExecuteError::Malformed("the session has ended".to_owned())),
+                }
+            };
+            executor.transact(request, work).await
+        }
+    };
+    as_holder(become_role(Role::ReadOnly)).await.unwrap();
     two.executor.execute::<Session>(session, session::Command::Revoke, &acme.request()).await.unwrap();
+    // This node still has the session in memory, as it was before.
     for command in [become_role(Role::Admin), become_role(Role::ReadOnly)] {
-        let late = one.executor.execute::<User>(bob, command, &request()).await;
-        assert_eq!(late, Err(ExecuteError::Outdated(stream.clone())));
+        let late = as_holder(command).await;
+        assert_eq!(late, Err(ExecuteError::Malformed("the session has ended".to_owned())));
     }
 }
 

@@ -5,7 +5,7 @@ use porttask_domain::{
     identity::{Capability, Organization, Role, User, organization, user},
 };
 use porttask_runtime::{
-    execute::{Commands, ExecuteError, Request},
+    execute::{ExecuteError, Request, Tx},
     new_id,
 };
 use porttask_tests::{Node, assert_refused, become_role, create, invite};
@@ -24,11 +24,8 @@ async fn commands_are_carried_out_together_or_not_at_all(store: Store) {
     let node = Node::on(&store).await;
     let (organization, admin) = (new_id(), new_id());
     // The role does not exist in this organization.
-    let commands = Commands::new()
-        .on::<Organization>(organization, create("acme.example"))
-        .on::<User>(admin, invite(organization, admin, "ana@acme.example", Role::SuperAdmin));
-    let request = Request::new(organization, Meta::by(Actor::Operator)).creates_organization();
-    assert_refused(&node.executor.execute_all(&commands, &request).await, "role-not-here");
+    let done = node.create(organization, create("acme.example"), admin, Role::SuperAdmin).await;
+    assert_refused(&done, "role-not-here");
     assert_eq!(node.log.partition_of(organization).await.unwrap(), None);
     // The domain was not claimed either.
     node.acme().await;
@@ -38,10 +35,9 @@ async fn a_later_command_sees_what_an_earlier_one_changed(store: Store) {
     let node = Node::on(&store).await;
     let acme = node.acme().await;
     let bob: UserId = new_id();
-    let commands = Commands::new()
-        .on::<User>(bob, invite(acme.organization, bob, "bob@acme.example", Role::Agent))
-        .on::<User>(bob, become_role(Role::ReadOnly));
-    let done = node.executor.execute_all(&commands, &acme.request()).await.unwrap();
+    let commands = &[invite(acme.organization, bob, "bob@acme.example", Role::Agent), become_role(Role::ReadOnly)];
+    let work = move |tx: Tx| async move { tx.decide_all::<User>(bob, commands).await };
+    let done = node.executor.transact(&acme.request(), work).await.unwrap();
     let versions: Vec<u64> = done.events.iter().map(|it| it.version.0).collect();
     assert_eq!(versions, [1, 2, 3], "invited, another role, narrower permissions");
     assert_eq!(node.user(&acme, bob, become_role(Role::ReadOnly)).await.unwrap().events, []);

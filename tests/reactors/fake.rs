@@ -88,7 +88,7 @@ pub(crate) async fn mailer(node: &Node, transport: &Arc<Fake>) -> Mailer {
     let transport: Arc<dyn MailTransport> = Arc::<Fake>::clone(transport);
     let views = node.views(models()).await;
     let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&node.vault), views);
-    Mailer::new(mails(database, Arc::clone(&node.vault), executor, links, accounts), transport)
+    Mailer::new(mails(database, Arc::clone(&node.vault), executor, links, accounts), transport, node.clock.clone())
 }
 
 /// A node's reactors, not yet at work.

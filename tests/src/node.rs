@@ -11,8 +11,9 @@ use porttask_domain::{
 use porttask_infra::views::{postgres::PostgresViews, sqlite::SqliteViews};
 use porttask_projections::Model;
 use porttask_runtime::{
+    clock::Clock,
     constraints::{ConstraintChecker, ConstraintsError, Discrepancy},
-    execute::{Commands, ExecuteError, Executor, Outcome, Request},
+    execute::{ExecuteError, Executor, Outcome, Request, Tx},
     ledger::Database,
     new_id,
     vault::{MasterKey, MasterKeys, Vault},
@@ -30,6 +31,8 @@ pub struct Node {
     pub log: Arc<dyn Database>,
     /// Opens what is sealed.
     pub vault: Arc<Vault>,
+    /// The current time.
+    pub clock: Arc<Clock>,
     /// Carries out commands.
     pub executor: Arc<Executor>,
     /// Where read models are kept.
@@ -43,9 +46,9 @@ impl Node {
         let master = MasterKeys::new(MasterKey::new(b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), vec![]);
         let ledger: Arc<dyn Database> = Arc::clone(&log);
         let vault = Arc::new(Vault::open(ledger, master).await.unwrap());
-        let executor =
-            Arc::new(Executor::new(Arc::<dyn Database>::clone(&log), Arc::clone(&vault), Arc::new(StatusAllows)));
-        Self { log, vault, executor, place: (store.engine(), store.place().to_owned()) }
+        let (database, clock) = (Arc::<dyn Database>::clone(&log), Arc::new(Clock::new()));
+        let executor = Executor::new(database, Arc::clone(&vault), Arc::new(StatusAllows), Arc::clone(&clock));
+        Self { log, vault, clock, executor, place: (store.engine(), store.place().to_owned()) }
     }
 
     /// What checks and mends names and counts.
@@ -82,14 +85,27 @@ impl Node {
     /// Makes an organization with this domain and invites its first admin, who accepts.
     pub async fn found(&self, domain: &str) -> Acme {
         let (organization, admin) = (new_id(), new_id());
-        let commands = Commands::new()
-            .on::<Organization>(organization, create(domain))
-            .on::<User>(admin, invite(organization, admin, "ana@acme.example", Role::Admin));
-        let request = Request::new(organization, Meta::by(Actor::Operator)).creates_organization();
-        self.executor.execute_all(&commands, &request).await.unwrap();
+        self.create(organization, create(domain), admin, Role::Admin).await.unwrap();
         let acme = Acme { organization, admin };
         self.user(&acme, admin, accept()).await.unwrap();
         acme
+    }
+
+    /// Makes an organization and invites its first user, in one unit of work.
+    pub async fn create(
+        &self,
+        organization: OrganizationId,
+        create: organization::Command,
+        admin: UserId,
+        role: Role,
+    ) -> Result<Outcome, ExecuteError> {
+        let (create, invite) = (&create, &invite(organization, admin, "ana@acme.example", role));
+        let request = Request::new(organization, Meta::by(Actor::Operator)).creates_organization();
+        let work = move |tx: Tx| async move {
+            tx.decide::<Organization>(organization, create).await?;
+            tx.decide::<User>(admin, invite).await
+        };
+        self.executor.transact(&request, work).await
     }
 
     /// A command to a user, by the first admin.

@@ -10,7 +10,6 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use porttask_app::identity::organizations::StatusAllows;
 use porttask_app::{
     compliance::audit_log::{Asked, AuditLog},
     identity::organizations,
@@ -24,10 +23,7 @@ use porttask_domain::{
     identity::Capability,
 };
 use porttask_projections::{ReadModel, compliance::audit_log as view, identity::user::Users};
-use porttask_runtime::{
-    execute::{Executor, Request},
-    new_id,
-};
+use porttask_runtime::{execute::Request, new_id};
 
 use crate::{error::Error, node::Node, progress::Progress, storage::StorageArgs};
 
@@ -103,10 +99,9 @@ impl Audit {
 
         let mut out = self.output()?;
         let format = Format::from(self.format);
-        let executor = Executor::new(Arc::clone(&node.database), Arc::clone(&node.vault), Arc::new(StatusAllows));
         let command = export::Command::TakeAuditLog { format, selection: filter.recorded(organization) };
         let request = Request::new(organization, Meta::by(Actor::Operator)).needing(Capability::Settle);
-        let done = executor.execute::<Export>(new_id(), command, &request).await?;
+        let done = node.executor().execute::<Export>(new_id(), command, &request).await?;
         let position = done.position.ok_or("the export was not recorded, so nothing is written")?;
 
         let views = node.views(storage).await?;

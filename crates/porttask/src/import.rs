@@ -10,14 +10,13 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use jiff::{SignedDuration, Timestamp};
-use porttask_app::identity::organizations::StatusAllows;
+use jiff::SignedDuration;
 use porttask_app::identity::{
     import::{Fault, Import, ImportRequest, Line, LineReport, LineResult, read, role_named},
     organizations,
 };
 use porttask_domain::{Actor, Meta, OrganizationId, identity::Role};
-use porttask_runtime::{execute::Executor, jobs::Course};
+use porttask_runtime::jobs::Course;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -105,15 +104,14 @@ impl Users {
         lines: Vec<Line>,
     ) -> Result<Vec<LineReport>, Error> {
         let (database, vault) = (Arc::clone(&node.database), Arc::clone(&node.vault));
-        let executor = Arc::new(Executor::new(Arc::clone(&database), Arc::clone(&vault), Arc::new(StatusAllows)));
-        let import = Import::open(database, vault, executor).await?;
+        let import = Import::open(database, vault, node.executor()).await?;
         let request_id = Some(format!("imp_{}", Uuid::now_v7().simple()));
         let order = ImportRequest {
             organization,
             meta: Meta { request_id, ..Meta::by(Actor::Operator) },
             is_retry: false,
             send_invitations: self.send_invitations,
-            invitations_expire_at: Timestamp::now() + SignedDuration::from_hours(24 * i64::from(self.invitation_days)),
+            invitations_expire_at: node.clock.now() + SignedDuration::from_hours(24 * i64::from(self.invitation_days)),
             invitations_per_day: self.invitations_per_day,
             dry_run: self.dry_run,
         };

@@ -1,7 +1,10 @@
 //! What commands operate on: the log, its keys and its read models.
 
+use porttask_app::identity::organizations::StatusAllows;
 use porttask_projections::models;
 use porttask_runtime::{
+    clock::Clock,
+    execute::Executor,
     ledger::Database,
     vault::{Vault, VaultError},
     views::Views,
@@ -14,6 +17,7 @@ use crate::{error::Error, master_key::Given, storage::StorageArgs};
 pub(crate) struct Node {
     pub(crate) database: Arc<dyn Database>,
     pub(crate) vault: Arc<Vault>,
+    pub(crate) clock: Arc<Clock>,
 }
 
 impl Node {
@@ -23,7 +27,7 @@ impl Node {
         match Vault::open(Arc::<dyn Database>::clone(&database), given.keys.clone()).await {
             Ok(vault) => {
                 given.in_force()?;
-                Ok(Self { database, vault: Arc::new(vault) })
+                Ok(Self { database, vault: Arc::new(vault), clock: Arc::new(Clock::new()) })
             }
             Err(error) => {
                 // After any other error, a key that was just generated may be in use.
@@ -33,6 +37,12 @@ impl Node {
                 Err(error.into())
             }
         }
+    }
+
+    /// Executes commands.
+    pub(crate) fn executor(&self) -> Arc<Executor> {
+        let (database, vault) = (Arc::clone(&self.database), Arc::clone(&self.vault));
+        Executor::new(database, vault, Arc::new(StatusAllows), Arc::clone(&self.clock))
     }
 
     /// The read models, without background folding.

@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use porttask_api::{App, Settings};
-use porttask_app::identity::{mails::mails, organizations::StatusAllows};
+use porttask_app::identity::mails::mails;
 use porttask_app::{
     identity::{
         accounts::Accounts,
@@ -22,7 +22,6 @@ use porttask_domain::{
 };
 use porttask_infra::log::Storage;
 use porttask_runtime::{
-    execute::Executor,
     ports::mail::MailTransport,
     reactors::{Reactors, RetryPolicy},
 };
@@ -96,7 +95,7 @@ impl ServiceArgs {
         self.begin(&node, &passwords, &links).await?;
         views.run();
         let (database, vault) = (Arc::clone(&node.database), Arc::clone(&node.vault));
-        let app = App::open(database, vault, views, passwords, links, settings).await?;
+        let app = App::open(database, vault, views, passwords, links, Arc::clone(&node.clock), settings).await?;
         let reactors = reactors(&app, transport).await?;
         app.count(&reactors);
         reactors.run();
@@ -139,16 +138,16 @@ impl ServiceArgs {
 
     /// Initializes the platform; returns whether a super admin was created or a link printed.
     async fn begin(&self, node: &Node, passwords: &Passwords, links: &Links) -> Result<bool, Error> {
-        let executor = Executor::new(Arc::clone(&node.database), Arc::clone(&node.vault), Arc::new(StatusAllows));
+        let executor = node.executor();
         setup::make_platform(&executor, OrganizationName::new("PortTask")?, self.domain()?).await?;
         if let Some(admin) = self.first_super_admin()? {
             let email = admin.email.to_string();
-            if setup::first_super_admin(&executor, passwords, admin, Timestamp::now()).await? {
+            if setup::first_super_admin(&executor, passwords, admin, node.clock.now()).await? {
                 eprintln!("Created the first super admin {email}.");
                 return Ok(true);
             }
         }
-        let Some(link) = setup::link(&executor, Timestamp::now()).await? else { return Ok(false) };
+        let Some(link) = setup::link(&executor, node.clock.now()).await? else { return Ok(false) };
         eprintln!("Use this link within an hour to create the first super admin; `porttask init` prints a new one:");
         println!("{}", links.address(&link));
         eprintln!("The link has no page yet: send the token after #token= to POST /v1/setup (see /docs).");
@@ -226,7 +225,7 @@ async fn reactors(app: &App, transport: Arc<dyn MailTransport>) -> Result<Arc<Re
     let (database, vault, executor) = (Arc::clone(&app.database), Arc::clone(&app.vault), Arc::clone(&app.executor));
     let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&app.views));
     let mails = mails(Arc::clone(&database), vault, executor, app.links.clone(), accounts);
-    let mailer = Mailer::new(mails, transport);
+    let mailer = Mailer::new(mails, transport, Arc::clone(&app.clock));
     Ok(Reactors::open(database, vec![Arc::new(mailer)], RetryPolicy::default()).await?)
 }
 

@@ -154,12 +154,13 @@ pub(crate) fn to_log_constraint(
     owner: &str,
     constraint: &Constraint,
 ) -> Option<log::Constraint> {
+    let within = |scope: Scope| match scope {
+        Scope::Organization => organization,
+        Scope::Platform => OrganizationId::PLATFORM,
+    };
     let claim = |scope: Scope, kind, name: &str| {
-        let within = match scope {
-            Scope::Organization => organization,
-            Scope::Platform => OrganizationId::PLATFORM,
-        };
-        Claim { key: vault.claim_key(within, kind, name), owner: owner.to_owned() }
+        let key = vault.claim_key(within(scope), kind, name);
+        Claim { key, owner: owner.to_owned() }
     };
     match constraint {
         Constraint::Claim { scope, kind, name, violation: _ } => {
@@ -168,8 +169,8 @@ pub(crate) fn to_log_constraint(
         Constraint::Release { scope, kind, name } => {
             Some(log::Constraint::Release(claim(*scope, kind, name.as_deref()?)))
         }
-        Constraint::Count { name, by, minimum, maximum, violation: _ } => {
-            let key = CounterKey { organization, name: name.clone() };
+        Constraint::Count { scope, name, by, minimum, maximum, violation: _ } => {
+            let key = CounterKey { organization: within(*scope), name: name.clone() };
             Some(log::Constraint::Count(Counter { key, by: *by, minimum: *minimum, maximum: *maximum }))
         }
     }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{event::Event, rejection::Rejection};
 use super::role::Permissions;
-use crate::{Aggregate, ApiKeyId, Constraint, InvalidText, Kind, OrganizationId, UserId, Violation, text};
+use crate::{Aggregate, ApiKeyId, Constraint, InvalidText, Kind, OrganizationId, Scope, UserId, Violation, text};
 
 /// The counter of an organization's keys that are not revoked.
 pub const API_KEYS: &str = "api_keys";
@@ -203,7 +203,14 @@ impl Aggregate for ApiKey {
             Event::Revoked {} => -1,
             Event::Rotated { .. } | Event::Adopted { .. } => return Vec::new(),
         };
-        vec![Constraint::Count { name: API_KEYS.into(), by, minimum: None, maximum: None, violation: TOO_MANY_KEYS }]
+        vec![Constraint::Count {
+            scope: Scope::Organization,
+            name: API_KEYS.into(),
+            by,
+            minimum: None,
+            maximum: None,
+            violation: TOO_MANY_KEYS,
+        }]
     }
 }
 

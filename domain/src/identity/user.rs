@@ -317,6 +317,7 @@ impl Aggregate for User {
         };
         if by != 0 {
             constraints.push(Constraint::Count {
+                scope: Scope::Organization,
                 name: ACTIVE_ADMINS.into(),
                 by,
                 minimum: Some(1),
@@ -364,6 +365,7 @@ fn comparable(email: &Personal) -> Option<String> {
 fn invitation(expires_at: Timestamp) -> Constraint {
     let day = day(expires_at);
     Constraint::Count {
+        scope: Scope::Organization,
         name: format!("{INVITATIONS} {day}").into(),
         by: 1,
         minimum: None,

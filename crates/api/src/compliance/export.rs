@@ -18,7 +18,7 @@ use porttask_domain::{
 };
 use porttask_projections::{ReadModel, compliance::audit_log as view};
 use porttask_runtime::{
-    execute::{Commands, stream_of},
+    execute::{Tx, stream_of},
     log::Position,
 };
 use serde::Deserialize;
@@ -62,16 +62,17 @@ pub(crate) async fn export_audit_log(
     State(app): State<App>,
     request: CommandRequest<ReadAuditLog, ExportRequest>,
 ) -> Result<Response, Problem> {
+    let request = request.needing(Capability::Settle);
     let ExportRequest { format, selection } = &request.body;
     let filter = selection.filter(&app, &request.caller).await?;
     let organization = request.caller.organization;
     let id: ExportId = request.new_id(&app);
     let subject = stream_of::<Export>(organization, id)?;
-    let command = Command::TakeAuditLog { format: *format, selection: filter.recorded(organization) };
-    let commands = Commands::new().on_new::<Export>(id, command);
-    let outcome = request.execute(&app, &subject, &commands, |it| it.needing(Capability::Settle)).await?;
+    let take = &Command::TakeAuditLog { format: *format, selection: filter.recorded(organization) };
+    let work = move |tx: Tx| async move { Ok(tx.decide_new::<Export>(id, take).await?) };
+    let outcome = request.transact(&app, &subject, work).await?;
     let Some(position) = outcome.position.filter(|_| !request.dry_run) else {
-        return Ok(CommandResult::of(&app, outcome, &subject, request.dry_run).await?.into_response());
+        return Ok(CommandResult::of(&app, &outcome, &subject, request.dry_run).await?.into_response());
     };
     request.caller.shows(&app, view::AuditLog::NAME, position).await?;
     let taking = app.audit_log.take(organization, &filter, position, is_staff(&request.caller.identity));

@@ -24,6 +24,7 @@ use porttask_app::{
 };
 use porttask_domain::OrganizationId;
 use porttask_runtime::{
+    clock::Clock,
     execute::Executor,
     jobs::JobRunner,
     ledger::Database,
@@ -62,6 +63,8 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// The log and the ledger.
     pub database: Arc<dyn Database>,
+    /// The current time.
+    pub clock: Arc<Clock>,
     /// Encryption keys.
     pub vault: Arc<Vault>,
     /// Executes commands.
@@ -151,10 +154,16 @@ impl App {
         views: Arc<Views>,
         passwords: Arc<Passwords>,
         links: Links,
+        clock: Arc<Clock>,
         settings: Settings,
     ) -> Result<Self, VaultError> {
-        let executor = Arc::new(Executor::new(Arc::clone(&database), Arc::clone(&vault), Arc::new(StatusAllows)));
-        let activity = Arc::new(CredentialActivity::new(Arc::clone(&database), Arc::clone(&vault), settings.sessions));
+        let (status_allows, now) = (Arc::new(StatusAllows), Arc::clone(&clock));
+        let executor = Executor::new(Arc::clone(&database), Arc::clone(&vault), status_allows, now);
+        let activity = Arc::new(CredentialActivity::new(
+            (Arc::clone(&database), Arc::clone(&vault)),
+            Arc::clone(&clock),
+            settings.sessions,
+        ));
         let access = Arc::new(Access::new(Arc::clone(&database), Arc::clone(&executor), Arc::clone(&activity)));
         let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
         let denial_log = Arc::new(DenialLog::open(Arc::clone(&executor), &vault).await?);
@@ -179,6 +188,7 @@ impl App {
         let metrics = Metrics::new(Arc::clone(&views), Arc::clone(&passwords), sign_in.outcomes());
         Ok(Self(Arc::new(Parts {
             database,
+            clock,
             vault,
             executor,
             access,

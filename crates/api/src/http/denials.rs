@@ -11,7 +11,6 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
 use porttask_app::compliance::denial_log::{Denied, What};
 use porttask_domain::{Meta, OrganizationId, UserId};
 use utoipa::openapi::{OpenApi, PathItem, path::Operation};
@@ -97,7 +96,7 @@ pub(crate) async fn record(
         let Known { organization, user, meta } = known.clone();
         let problem = problem.slug().to_owned();
         let what = What::Operation { operation, problem };
-        app.denial_log.record(Denied { organization, user, what, meta }, Timestamp::now());
+        app.denial_log.record(Denied { organization, user, what, meta }, app.clock.now());
     }
     if let (true, true, Some(known), Some(operation)) = (
         is_reading,
@@ -107,7 +106,7 @@ pub(crate) async fn record(
     ) {
         let Known { organization, user, meta } = known.clone();
         let what = What::StaffAccess { operation };
-        if !app.denial_log.record_first(Denied { organization, user, what, meta }, Timestamp::now()).await {
+        if !app.denial_log.record_first(Denied { organization, user, what, meta }, app.clock.now()).await {
             let detail = "Access by staff could not be recorded, so nothing is shown. Retry after a pause.";
             return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", detail).after(1).into_response();
         }

@@ -52,14 +52,19 @@ impl CommandResult {
     ///
     /// # Errors
     /// If the event of the first execution cannot be read.
-    pub(crate) async fn of(app: &App, outcome: Outcome, subject: &StreamId, dry_run: bool) -> Result<Self, Problem> {
+    pub(crate) async fn of<T>(
+        app: &App,
+        outcome: &Outcome<T>,
+        subject: &StreamId,
+        dry_run: bool,
+    ) -> Result<Self, Problem> {
         let (stream, version) = match (outcome.repeated, outcome.position) {
             (true, Some(position)) => match recorded_at(app, position).await? {
                 // It was created together with other aggregates: its id is derived from the idempotency key.
                 (stream, _) if stream.name.category() != subject.name.category() => (subject.clone(), Version(1)),
                 recorded => recorded,
             },
-            _ => (subject.clone(), version_of(app, &outcome, subject).await?),
+            _ => (subject.clone(), version_of(app, outcome, subject).await?),
         };
         let own = outcome.events.iter().filter(|event| event.stream == stream);
         let events = own.map(|event| action(event.event_type.as_str()).to_owned());
@@ -126,7 +131,7 @@ pub(crate) fn etag(version: u64) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{version}\"")).ok()
 }
 
-async fn version_of(app: &App, outcome: &Outcome, subject: &StreamId) -> Result<Version, Problem> {
+async fn version_of<T>(app: &App, outcome: &Outcome<T>, subject: &StreamId) -> Result<Version, Problem> {
     if let Some(event) = outcome.events.iter().rev().find(|event| event.stream == *subject) {
         return Ok(event.version);
     }

@@ -21,10 +21,7 @@ use porttask_domain::{
     },
 };
 use porttask_projections::{ColumnType, identity::api_key as view};
-use porttask_runtime::{
-    execute::{self, Commands, stream_of},
-    log::NewSecret,
-};
+use porttask_runtime::execute::{self, Tx, stream_of};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -136,18 +133,23 @@ pub(crate) async fn create_api_key(
 ) -> Result<Response, Problem> {
     request.must_be_real()?;
     must_be_own_organization(&request.caller)?;
-    must_have_keys(&app, request.caller.organization).await?;
-    let create = creation(&request.caller, &request.body)?;
+    let create = creation(&app, &request.caller, &request.body)?;
     if let Command::Create { grant: Grant::Permissions(permissions), .. } = &create {
         request.caller.grant(*permissions)?;
     }
     let (organization, key) = (request.caller.organization, request.new_id(&app));
     let (token, secret) = Access::key_secret(organization, key, 1)?;
     let subject = stream_of::<ApiKey>(organization, key)?;
-    let commands = Commands::new().on_new::<ApiKey>(key, create);
-    let outcome = request.execute(&app, &subject, &commands, with_secret(secret)).await?;
+    let (create, secret) = (&create, &secret);
+    let work = move |tx: Tx| async move {
+        must_have_keys(&tx).await?;
+        tx.secret(secret.clone());
+        tx.limit(API_KEYS, MAX_KEYS);
+        Ok(tx.decide_new::<ApiKey>(key, create).await?)
+    };
+    let outcome = request.transact(&app, &subject, work).await?;
     let is_new = !outcome.events.is_empty();
-    let result = CommandResult::of(&app, outcome, &subject, false).await?;
+    let result = CommandResult::of(&app, &outcome, &subject, false).await?;
     let (status, place) = (result.status(), format!("{}/api-keys/{key}", place_of(organization)));
     Ok(created(status, &place, shown_once(&app, result, token, is_new)))
 }
@@ -168,13 +170,17 @@ pub(crate) async fn rotate_api_key(
     let (state, _) = app.executor.load::<ApiKey>(organization, key).await?;
     let generation = state.generation().ok_or_else(Id::<ApiKey>::not_found)? + 1;
     let (token, secret) = Access::key_secret(organization, key, generation)?;
-    let (subject, now) = (stream_of::<ApiKey>(organization, key)?, Timestamp::now());
-    let commands = Commands::new().on::<ApiKey>(key, Command::Rotate { generation, now, former_until: now + overlap });
-    let outcome = request.execute(&app, &subject, &commands, with_secret(secret)).await?;
+    let (subject, secret) = (stream_of::<ApiKey>(organization, key)?, &secret);
+    let work = move |tx: Tx| async move {
+        let (now, former_until) = (tx.now(), tx.now() + overlap);
+        tx.secret(secret.clone());
+        Ok(tx.decide::<ApiKey>(key, &Command::Rotate { generation, now, former_until }).await?)
+    };
+    let outcome = request.transact(&app, &subject, work).await?;
     let is_new = !outcome.events.is_empty();
     // It was rotated concurrently: only the other caller has the secret.
     if !is_new && !outcome.repeated { Err(Problem::outdated()) } else { Ok(()) }?;
-    Ok(shown_once(&app, CommandResult::of(&app, outcome, &subject, false).await?, token, is_new))
+    Ok(shown_once(&app, CommandResult::of(&app, &outcome, &subject, false).await?, token, is_new))
 }
 
 /// Revoke an API key for good.
@@ -199,18 +205,21 @@ pub(crate) async fn revoke_api_key(
 pub(crate) async fn adopt_api_key(
     State(app): State<App>,
     key: Id<ApiKey>,
-    mut request: CommandRequest<WriteKeys, EmptyBody>,
+    request: CommandRequest<WriteKeys, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
     must_be_own_organization(&request.caller)?;
-    let (state, _) = app.executor.load::<ApiKey>(request.caller.organization, key.get()?).await?;
-    if let Some(Grant::Permissions(permissions)) = state.grant() {
-        request.caller.grant(*permissions)?;
-    }
-    request.change::<ApiKey>(&app, &key, Command::Adopt { by: request.caller.identity.user }).await
+    let (app, caller, key) = (&app, &request.caller, key.get()?);
+    let work = move |tx: Tx| async move {
+        if let Some(Grant::Permissions(permissions)) = tx.read::<ApiKey>(key).await?.grant() {
+            caller.may_grant(app, &tx, *permissions).await?;
+        }
+        Ok(tx.decide::<ApiKey>(key, &Command::Adopt { by: caller.identity.user }).await?)
+    };
+    request.run::<ApiKey, _>(app, key, work).await
 }
 
 /// The command that creates a key.
-fn creation<P: Permission>(caller: &Authorized<P>, body: &NewApiKey) -> Result<Command, Problem> {
+fn creation<P: Permission>(app: &App, caller: &Authorized<P>, body: &NewApiKey) -> Result<Command, Problem> {
     let NewApiKey { name, permissions, scopes, networks, expires_at } = body;
     let name = KeyName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
     let networks = networks.iter().enumerate().map(|(index, text)| network(index, text)).collect::<Result<_, _>>()?;
@@ -220,7 +229,7 @@ fn creation<P: Permission>(caller: &Authorized<P>, body: &NewApiKey) -> Result<C
         (Some(_), Some(_)) => return Err(Problem::invalid("", "specify permissions or scopes, not both")),
     };
     let (organization, owner, expires_at) = (caller.organization, caller.identity.user, *expires_at);
-    Ok(Command::Create { organization, owner, name, grant, networks, now: Timestamp::now(), expires_at })
+    Ok(Command::Create { organization, owner, name, grant, networks, now: app.clock.now(), expires_at })
 }
 
 fn network(index: usize, text: &str) -> Result<IpNet, Problem> {
@@ -238,14 +247,6 @@ fn overlap(rotation: &Rotation) -> Result<SignedDuration, Problem> {
     }
 }
 
-fn with_secret(secret: NewSecret) -> impl Fn(execute::Request) -> execute::Request {
-    move |mut request| {
-        request.secrets.push(secret.clone());
-        request.limits.push((API_KEYS, MAX_KEYS));
-        request
-    }
-}
-
 /// Secrets are only for users of the organization.
 fn must_be_own_organization<P: Permission>(caller: &Authorized<P>) -> Result<(), Problem> {
     match caller.identity.organization == caller.organization {
@@ -257,12 +258,12 @@ fn must_be_own_organization<P: Permission>(caller: &Authorized<P>) -> Result<(),
     }
 }
 
-async fn must_have_keys(app: &App, organization: OrganizationId) -> Result<(), Problem> {
+async fn must_have_keys(tx: &Tx) -> Result<(), Problem> {
+    let organization = tx.request().organization;
     if organization == OrganizationId::PLATFORM {
         return Ok(());
     }
-    let (state, _) = app.executor.load::<Organization>(organization, organization).await?;
-    match state.has_api_keys() {
+    match tx.read::<Organization>(organization).await?.has_api_keys() {
         true => Ok(()),
         false => Err(Problem::new(StatusCode::FORBIDDEN, "plan-without-api-keys", "Your plan includes no API keys.")),
     }

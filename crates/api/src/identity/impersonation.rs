@@ -2,12 +2,12 @@
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use jiff::{SignedDuration, Timestamp};
-use porttask_app::identity::access::{AccessError, Beginning, Token};
+use porttask_app::identity::access::{Access, AccessError, Token};
 use porttask_domain::{
     Impersonator, OrganizationId, Reason, SessionId, UserId,
     identity::{Session, User, session::Command, user},
 };
-use porttask_runtime::execute::{self, Commands, stream_of};
+use porttask_runtime::execute::{self, Tx, stream_of};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -72,57 +72,57 @@ pub(crate) async fn impersonate_user(
     request.must_be_real()?;
     let (organization, user, session) = (request.caller.organization, user.get()?, request.new_id(&app));
     must_not_be_staff(organization)?;
-    let command = command(&app, &request, user).await?;
-    let Beginning { token, secret, session_epoch, seen } = beginning(&app, session, organization, user).await?;
-    let commands = Commands::new().on_new::<Session>(session, command.in_epoch(session_epoch));
-    let prepare = |mut request: execute::Request| {
-        request.secrets.push(secret.clone());
-        request.expected.extend(seen.iter().cloned());
-        request
+    let minutes = minutes(&request.body)?;
+    let parent = request.caller.session()?;
+    let (token, secret) = Access::session_secret(organization, session)?;
+    let (subject, app, request, secret) = (stream_of::<Session>(organization, session)?, &app, &request, &secret);
+    let work = move |tx: Tx| async move {
+        tx.secret(secret.clone());
+        let command = command(&tx, app, request, (user, parent), minutes).await?;
+        Ok(tx.decide_new::<Session>(session, &command).await?)
     };
-    let subject = stream_of::<Session>(organization, session)?;
-    let outcome = request.execute(&app, &subject, &commands, prepare).await?;
+    let outcome = request.transact(app, &subject, work).await?;
     let token = Some(token).filter(|_| !outcome.events.is_empty());
-    let result = CommandResult::of(&app, outcome, &subject, false).await?;
-    response(&app, &request, result, (session, user), token).await
+    let result = CommandResult::of(app, &outcome, &subject, false).await?;
+    response(app, request, result, (session, user), token).await
 }
 
-/// An impersonation that is not bound to an epoch yet.
-struct Impersonation {
-    organization: OrganizationId,
-    user: UserId,
-    impersonator: Impersonator,
-    reason: Reason,
-    started_at: Timestamp,
-    expires_at: Timestamp,
-}
-
-impl Impersonation {
-    fn in_epoch(self, session_epoch: porttask_domain::identity::session::SessionEpoch) -> Command {
-        let Self { organization, user, impersonator, reason, started_at, expires_at } = self;
-        Command::Impersonate { organization, user, impersonator, reason, started_at, expires_at, session_epoch }
+fn minutes(ImpersonationRequest { minutes, .. }: &ImpersonationRequest) -> Result<SignedDuration, Problem> {
+    let minutes = minutes.unwrap_or(MAX_MINUTES);
+    match (1..=MAX_MINUTES).contains(&minutes) {
+        true => Ok(SignedDuration::from_mins(minutes.into())),
+        false => Err(Problem::invalid("/minutes", format!("must be 1 to {MAX_MINUTES}"))),
     }
 }
 
 /// The requested impersonation, which ends with the caller's own session at the latest.
 async fn command(
+    tx: &Tx,
     app: &App,
     request: &CommandRequest<Impersonate, ImpersonationRequest>,
-    user: UserId,
-) -> Result<Impersonation, Problem> {
-    let ImpersonationRequest { reason, minutes } = &request.body;
-    let reason = reason.clone();
-    let minutes = minutes.unwrap_or(MAX_MINUTES);
-    if !(1..=MAX_MINUTES).contains(&minutes) {
-        return Err(Problem::invalid("/minutes", format!("must be 1 to {MAX_MINUTES}")));
-    }
-    let (parent, started_at) = (request.caller.session()?, Timestamp::now());
-    let (own, _) = app.executor.load::<Session>(request.caller.identity.organization, parent).await?;
+    (user, parent): (UserId, SessionId),
+    minutes: SignedDuration,
+) -> Result<Command, Problem> {
+    let (caller, organization, started_at) = (&request.caller.identity, request.caller.organization, tx.now());
+    let own: Session = tx.join(caller.organization, parent).await?;
     let latest = own.times().map_or(started_at, |(_, expires_at)| expires_at);
-    let expires_at = latest.min(started_at + SignedDuration::from_mins(minutes.into()));
-    let impersonator = Impersonator { user: request.caller.identity.user, session: parent };
-    let organization = request.caller.organization;
-    Ok(Impersonation { organization, user, impersonator, reason, started_at, expires_at })
+    let expires_at = latest.min(started_at + minutes);
+    let impersonator = Impersonator { user: caller.user, session: parent };
+    let session_epoch = match app.access.session_epoch(tx, user).await {
+        Err(AccessError::Unknown) => return Err(not_impersonable(tx.read::<User>(user).await?.status())),
+        found => found?,
+    };
+    let reason = request.body.reason.clone();
+    Ok(Command::Impersonate { organization, user, impersonator, reason, started_at, expires_at, session_epoch })
+}
+
+/// Why a user who cannot sign in cannot be impersonated.
+fn not_impersonable(status: Option<user::Status>) -> Problem {
+    match status {
+        None => Id::<User>::not_found(),
+        Some(user::Status::Deactivated) => execute::Rejected::from(user::Rejection::Deactivated).into(),
+        Some(_) => execute::Rejected::from(user::Rejection::NotActive).into(),
+    }
 }
 
 async fn response(
@@ -153,25 +153,5 @@ fn must_not_be_staff(organization: OrganizationId) -> Result<(), Problem> {
             Err(Problem::new(StatusCode::FORBIDDEN, "staff-not-impersonable", detail))
         }
         false => Ok(()),
-    }
-}
-
-/// What the session needs to start, or why this user cannot be impersonated.
-async fn beginning(
-    app: &App,
-    session: SessionId,
-    organization: OrganizationId,
-    user: UserId,
-) -> Result<Beginning, Problem> {
-    match app.access.beginning(session, organization, user).await {
-        Err(AccessError::Unknown) => {
-            let (state, _) = app.executor.load::<User>(organization, user).await?;
-            Err(match state.status() {
-                None => Id::<User>::not_found(),
-                Some(user::Status::Deactivated) => execute::Rejected::from(user::Rejection::Deactivated).into(),
-                Some(_) => execute::Rejected::from(user::Rejection::NotActive).into(),
-            })
-        }
-        found => Ok(found?),
     }
 }

@@ -8,7 +8,6 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
 use porttask_app::identity::import::{Fault, IMPORT_USERS, LineReport, LineResult, RequestedImport, Unreadable, count};
 use porttask_domain::{JobId, UserId, identity::Role};
 use porttask_runtime::jobs::{Job, JobState, NewJob};
@@ -83,7 +82,7 @@ fn job(app: &App, upload: &Upload<WriteUsers, ImportParameters>, id: JobId, tota
     let (actor, request_hash) = (meta.actor, upload.request_hash());
     let requested = RequestedImport { meta, default_role, send_invitations };
     let input = app.imports.input(id, &requested, &upload.bytes).map_err(|error| Problem::unavailable(&error))?;
-    let (organization, created_at) = (upload.caller.organization, Timestamp::now());
+    let (organization, created_at) = (upload.caller.organization, app.clock.now());
     Ok(NewJob { id, organization, kind: IMPORT_USERS, actor, is_dry_run, total, created_at, request_hash, input })
 }
 

@@ -5,7 +5,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
 use porttask_app::identity::links::Purpose;
 use porttask_domain::{
     UserId,
@@ -14,7 +13,6 @@ use porttask_domain::{
         user::{Command, Rejection},
     },
 };
-use porttask_runtime::execute::Commands;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -73,11 +71,11 @@ pub(crate) async fn accept_invitation(
     client: Client,
     Body(Acceptance { token, password }): Body<Acceptance>,
 ) -> Result<Account, Problem> {
-    let now = Timestamp::now();
+    let now = app.clock.now();
     let link = read(&app, &token, Purpose::Invitation, now)?;
     let user = UserId(link.subject);
     let (state, _) = app.executor.load::<User>(link.organization, user).await?;
-    let commands = Commands::new().on::<User>(user, Command::Accept { invitation: link.generation, now });
+    let commands = [Command::Accept { invitation: link.generation, now }];
     redeem(&app, &client, &link, (&password, &own_words(&state)), &commands, Rejection::Accepted).await
 }
 
@@ -91,13 +89,13 @@ pub(crate) async fn set_up(
     client: Client,
     Body(Setup { token, name, email, password }): Body<Setup>,
 ) -> Result<Response, Problem> {
-    let now = Timestamp::now();
+    let now = app.clock.now();
     let link = read(&app, &token, Purpose::Setup, now)?;
     let (organization, user) = (link.organization, UserId(link.subject));
     let fields = ((&*name, "/name"), (&*email, "/email"));
     let invitation = invite(fields.0, fields.1, Role::SuperAdmin, None, organization, user, expiry(&app))?;
     let accept = Command::Accept { invitation: 1, now };
-    let commands = Commands::new().on::<User>(user, invitation).on::<User>(user, accept);
+    let commands = [invitation, accept];
     let account = redeem(&app, &client, &link, (&password, &[name, email]), &commands, Rejection::Accepted).await?;
     Ok((StatusCode::CREATED, account).into_response())
 }

@@ -9,10 +9,7 @@ use porttask_domain::{
         user::{Command, INVITATIONS},
     },
 };
-use porttask_runtime::{
-    execute::{Commands, Request},
-    new_id,
-};
+use porttask_runtime::{execute::Tx, new_id};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -174,19 +171,22 @@ async fn invite_one<B>(
 ) -> Result<CommandResult, Problem> {
     let (organization, user) = (request.caller.organization, new_id());
     request.caller.grant(new.permissions.unwrap_or(new.role.ceiling()))?;
-    let commands = Commands::new().on_new::<User>(user, new.invite(organization, user, expiry(app))?);
-    request.run::<User>(app, user, &commands, limited(app)).await
+    let invite = &new.invite(organization, user, expiry(app))?;
+    let work = move |tx: Tx| async move {
+        limit(app, &tx);
+        Ok(tx.decide_new::<User>(user, invite).await?)
+    };
+    request.run::<User, _>(app, user, work).await
 }
 
 /// When an invitation sent now expires.
 pub(super) fn expiry(app: &App) -> Timestamp {
-    Timestamp::now() + app.settings.invitations.lifetime
+    app.clock.now() + app.settings.invitations.lifetime
 }
 
-/// Adds the limit of invitations per day.
-pub(super) fn limited(app: &App) -> impl Fn(Request) -> Request + use<> {
-    let limit = i64::from(app.settings.invitations.per_day);
-    move |request| Request { limits: vec![(INVITATIONS, limit)], ..request }
+/// Sets the limit of invitations per day.
+pub(super) fn limit(app: &App, tx: &Tx) {
+    tx.limit(INVITATIONS, i64::from(app.settings.invitations.per_day));
 }
 
 /// Send or resend an invitation.
@@ -201,8 +201,12 @@ pub(crate) async fn send_invitation(
     request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
     let user = user.get()?;
-    let commands = Commands::new().on::<User>(user, Command::SendInvitation { expires_at: expiry(&app) });
-    request.run::<User>(&app, user, &commands, limited(&app)).await
+    let (app, send) = (&app, &Command::SendInvitation { expires_at: expiry(&app) });
+    let work = move |tx: Tx| async move {
+        limit(app, &tx);
+        Ok(tx.decide::<User>(user, send).await?)
+    };
+    request.run::<User, _>(app, user, work).await
 }
 
 /// Revoke an invitation.

@@ -12,10 +12,13 @@ use porttask_app::identity::{
 };
 use porttask_domain::{
     Actor, Meta, OrganizationId, UserId,
-    identity::{User, user::Rejection},
+    identity::{
+        User,
+        user::{Command, Rejection},
+    },
 };
 use porttask_runtime::{
-    execute::{Commands, Outcome, Rejected, Request},
+    execute::{Outcome, Rejected, Request, Tx},
     log::Position,
 };
 use serde::Serialize;
@@ -82,15 +85,18 @@ pub(super) async fn redeem(
     client: &Client,
     link: &Link,
     (password, own): (&str, &[String]),
-    commands: &Commands,
+    commands: &[Command],
     used: Rejection,
 ) -> Result<Account, Problem> {
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
     let password = NewPassword::new(password, &own).map_err(|it| Problem::invalid("/password", it.to_string()))?;
     let (organization, user) = (link.organization, UserId(link.subject));
-    let mut request = request_of(client, link);
-    request.secrets.push(app.passwords.secret(organization, user, password).await?);
-    let outcome = app.executor.execute_all(commands, &request).await?;
+    let secret = &app.passwords.secret(organization, user, password).await?;
+    let work = move |tx: Tx| async move {
+        tx.secret(secret.clone());
+        tx.decide_all::<User>(user, commands).await
+    };
+    let outcome = app.executor.transact(&request_of(client, link), work).await?;
     Account::of(link, &outcome, used)
 }
 

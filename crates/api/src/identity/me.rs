@@ -1,7 +1,6 @@
 //! The current user's account.
 
 use axum::{Json, extract::State};
-use jiff::Timestamp;
 use porttask_app::identity::links::{ADDRESS_CHANGE, Purpose};
 use porttask_domain::{
     OrganizationId, PersonName, UserId,
@@ -12,7 +11,6 @@ use porttask_domain::{
     },
 };
 use porttask_projections::{ColumnType, identity::user as view};
-use porttask_runtime::execute::Commands;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -121,15 +119,15 @@ pub(crate) async fn change_me(
     request: CommandRequest<SignedIn, MePatch>,
 ) -> Result<CommandResult, Problem> {
     let (user, MePatch { name, locale }) = (request.caller.identity.user, &request.body);
-    let mut commands = Commands::new();
+    let mut commands = Vec::new();
     if let Some(name) = name {
         let name = PersonName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
-        commands = commands.on::<User>(user, Command::Rename { name });
+        commands.push(Command::Rename { name });
     }
     if let Some(locale) = locale {
-        commands = commands.on::<User>(user, Command::ChangeLocale { locale: locale.clone() });
+        commands.push(Command::ChangeLocale { locale: locale.clone() });
     }
-    request.run::<User>(&app, user, &commands, |it| it).await
+    request.change_all::<User>(&app, user, &commands).await
 }
 
 /// Request a change of the current user's email address.
@@ -146,7 +144,7 @@ pub(crate) async fn change_my_address(
     let NewAddress { email, current_password } = &request.body;
     let email = EmailAddress::new(email).map_err(|it| Problem::invalid("/email", it.to_string()))?;
     prove(&app, &request, current_password).await?;
-    let (user, expires_at) = (Id::known(request.caller.identity.user), Timestamp::now() + ADDRESS_CHANGE);
+    let (user, expires_at) = (Id::known(request.caller.identity.user), app.clock.now() + ADDRESS_CHANGE);
     request.change::<User>(&app, &user, Command::RequestAddressChange { email, expires_at }).await
 }
 
@@ -160,10 +158,9 @@ pub(crate) async fn confirm_address(
     client: Client,
     Body(Confirmation { token }): Body<Confirmation>,
 ) -> Result<Account, Problem> {
-    let now = Timestamp::now();
+    let now = app.clock.now();
     let link = read(&app, &token, Purpose::AddressChange, now)?;
     let command = Command::ConfirmAddress { request: link.generation, now };
-    let commands = Commands::new().on::<User>(UserId(link.subject), command);
-    let outcome = app.executor.execute_all(&commands, &request_of(&client, &link)).await?;
+    let outcome = app.executor.execute::<User>(UserId(link.subject), command, &request_of(&client, &link)).await?;
     Account::of(&link, &outcome, Rejection::LinkReplaced)
 }

@@ -11,11 +11,7 @@ use porttask_domain::{
     },
 };
 use porttask_projections::{ColumnType, identity::organization as view};
-use porttask_runtime::{
-    execute::{Commands, Request},
-    new_id,
-    views::Condition,
-};
+use porttask_runtime::{execute::Tx, new_id, views::Condition};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -152,7 +148,7 @@ impl Listed for view::Organizations {
     request_body = NewOrganization, responses((status = 201, body = CommandResult)))]
 pub(crate) async fn create_organization(
     State(app): State<App>,
-    mut request: CommandRequest<WriteOrganizations, NewOrganization>,
+    request: CommandRequest<WriteOrganizations, NewOrganization>,
 ) -> Result<Response, Problem> {
     let (organization, admin): (OrganizationId, UserId) = (request.new_id(&app), new_id());
     let NewOrganization { name, domain, first_admin } = &request.body;
@@ -160,10 +156,13 @@ pub(crate) async fn create_organization(
     let domain = DomainName::new(domain).map_err(|it| Problem::invalid("/domain", it.to_string()))?;
     let fields = ((&*first_admin.name, "/first_admin/name"), (&*first_admin.email, "/first_admin/email"));
     let invitation = invite(fields.0, fields.1, Role::Admin, None, organization, admin, expiry(&app))?;
-    let create = Command::Create { name, domain, trial_ends_at: Timestamp::now() + TRIAL };
-    let commands = Commands::new().on_new::<Organization>(organization, create).on_new::<User>(admin, invitation);
-    request.caller.organization = organization;
-    request.create_with::<Organization>(&app, organization, &commands, Request::creates_organization).await
+    let create = Command::Create { name, domain, trial_ends_at: app.clock.now() + TRIAL };
+    let (create, invitation) = (&create, &invitation);
+    let work = move |tx: Tx| async move {
+        tx.decide_new::<Organization>(organization, create).await?;
+        Ok(tx.decide_new::<User>(admin, invitation).await?)
+    };
+    request.creating(organization).create_with::<Organization, _>(&app, organization, work).await
 }
 
 /// List all organizations.
@@ -212,7 +211,7 @@ pub(crate) async fn change_organization(
     ];
     let is_by_staff = request.caller.identity.organization != request.caller.organization;
     let capability = if is_by_staff { Capability::BeAdministered } else { Capability::Use };
-    change(&app, &request, changes.into_iter().flatten(), capability).await
+    change(&app, request.needing(capability), changes.into_iter().flatten().collect()).await
 }
 
 /// Suspend an organization.
@@ -225,7 +224,7 @@ pub(crate) async fn suspend_organization(
     request: CommandRequest<WriteOrganizations, StatusChange>,
 ) -> Result<CommandResult, Problem> {
     let command = Command::Suspend { organization: request.caller.organization, reason: request.body.reason.clone() };
-    change(&app, &request, [command], Capability::ChangeStatus).await
+    change(&app, request.needing(Capability::ChangeStatus), vec![command]).await
 }
 
 /// Reactivate a suspended organization.
@@ -237,7 +236,7 @@ pub(crate) async fn reactivate_organization(
     State(app): State<App>,
     request: CommandRequest<WriteOrganizations, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
-    change(&app, &request, [Command::Reactivate], Capability::ChangeStatus).await
+    change(&app, request.needing(Capability::ChangeStatus), vec![Command::Reactivate]).await
 }
 
 /// Deactivate an organization for good.
@@ -251,17 +250,15 @@ pub(crate) async fn deactivate_organization(
 ) -> Result<CommandResult, Problem> {
     let command =
         Command::Deactivate { organization: request.caller.organization, reason: request.body.reason.clone() };
-    change(&app, &request, [command], Capability::ChangeStatus).await
+    change(&app, request.needing(Capability::ChangeStatus), vec![command]).await
 }
 
-/// Executes commands on an existing organization, whose status must allow them.
+/// Executes commands on an existing organization.
 async fn change<P: Permission, B>(
     app: &App,
-    request: &CommandRequest<P, B>,
-    changes: impl IntoIterator<Item = Command>,
-    capability: Capability,
+    request: CommandRequest<P, B>,
+    changes: Vec<Command>,
 ) -> Result<CommandResult, Problem> {
     let organization = request.caller.organization;
-    let commands = changes.into_iter().fold(Commands::new(), |all, one| all.on::<Organization>(organization, one));
-    request.run::<Organization>(app, organization, &commands, |request| request.needing(capability)).await
+    request.change_all::<Organization>(app, organization, &changes).await
 }

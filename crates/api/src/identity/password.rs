@@ -6,7 +6,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
 use porttask_app::identity::{
     attempts::Look,
     links::{PASSWORD_RESET, Purpose},
@@ -21,7 +20,7 @@ use porttask_domain::{
         user::{Command, Rejection},
     },
 };
-use porttask_runtime::execute::{Commands, Request, stream_of};
+use porttask_runtime::execute::{Tx, stream_of};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -98,7 +97,7 @@ pub(crate) async fn request_password_reset(
     Body(PasswordResetRequest { email, organization }): Body<PasswordResetRequest>,
 ) -> Response {
     let (ip, user_agent, request_id) = (client.ip.map(|ip| ip.to_string()), client.user_agent, Some(client.request_id));
-    app.password_resets.take(Forgetful { email, organization, ip, user_agent, request_id }, Timestamp::now());
+    app.password_resets.take(Forgetful { email, organization, ip, user_agent, request_id }, app.clock.now());
     let detail = "If such an account exists, an email with a link is sent to it.";
     (StatusCode::ACCEPTED, Json(Accepted { detail })).into_response()
 }
@@ -113,11 +112,11 @@ pub(crate) async fn complete_password_reset(
     client: Client,
     Body(PasswordReset { token, password }): Body<PasswordReset>,
 ) -> Result<Account, Problem> {
-    let now = Timestamp::now();
+    let now = app.clock.now();
     let link = read(&app, &token, Purpose::PasswordReset, now)?;
     let user = UserId(link.subject);
     let (state, _) = app.executor.load::<User>(link.organization, user).await?;
-    let commands = Commands::new().on::<User>(user, Command::ResetPassword { request: link.generation, now });
+    let commands = [Command::ResetPassword { request: link.generation, now }];
     redeem(&app, &client, &link, (&password, &own_words(&state)), &commands, Rejection::LinkReplaced).await
 }
 
@@ -131,7 +130,7 @@ pub(crate) async fn reset_password(
     user: Id<User>,
     request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
-    let now = Timestamp::now();
+    let now = app.clock.now();
     let command = Command::RequestPasswordReset { now, expires_at: now + PASSWORD_RESET };
     request.change::<User>(&app, &user, command).await
 }
@@ -165,15 +164,17 @@ pub(crate) async fn change_password(
     let (state, _) = app.executor.load::<User>(organization, user).await?;
     let new = new_password(&request.body, &state)?;
     prove(&app, &request, &request.body.current_password).await?;
-    let secret = app.passwords.secret(organization, user, new).await?;
-    let with_secret = |it: Request| Request { secrets: vec![secret.clone()], ..it };
+    let secret = &app.passwords.secret(organization, user, new).await?;
     let (session_epoch, keeping) = (state.session_epoch(), request.caller.identity.session());
-    let commands = Commands::new().on::<User>(user, Command::ChangePassword { session_epoch, keeping });
     let subject = stream_of::<User>(organization, user)?;
-    let outcome = request.execute(&app, &subject, &commands, with_secret).await?;
+    let work = move |tx: Tx| async move {
+        tx.secret(secret.clone());
+        Ok(tx.decide::<User>(user, &Command::ChangePassword { session_epoch, keeping }).await?)
+    };
+    let outcome = request.transact(&app, &subject, work).await?;
     // The password was changed concurrently.
     if outcome.events.is_empty() && !outcome.repeated { Err(Problem::outdated()) } else { Ok(()) }?;
-    CommandResult::of(&app, outcome, &subject, request.dry_run).await
+    CommandResult::of(&app, &outcome, &subject, request.dry_run).await
 }
 
 fn new_password(change: &PasswordChange, user: &User) -> Result<NewPassword, Problem> {
@@ -194,7 +195,7 @@ pub(super) async fn prove<P: Permission, B>(
     let caller = &request.caller.identity;
     // The session may be stolen, so attempts are limited.
     let trying = app.attempts.by(&caller.user.to_string(), None, request.caller.ip());
-    if let Look::After(pause) = app.attempts.begin(trying, true, 0, Timestamp::now()) {
+    if let Look::After(pause) = app.attempts.begin(trying, true, 0, app.clock.now()) {
         return Err(SignInError::TooOften(pause.as_secs() as u32 + 1).into());
     }
     let looked_at = app.passwords.is_right(Some((caller.organization, caller.user)), password).await;

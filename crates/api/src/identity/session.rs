@@ -14,6 +14,7 @@ use porttask_domain::{
     OrganizationId, SessionId, UserId,
     identity::{Permissions, Role, Session, User, session::Command, user},
 };
+use porttask_runtime::execute::Tx;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -104,7 +105,7 @@ pub(crate) async fn sign_in(
 ) -> Result<Response, Problem> {
     let (ip, user_agent, request_id) = (client.ip, client.user_agent, Some(client.request_id));
     let attempt = Attempt { email, password, organization, device_token, ip, user_agent, request_id };
-    let signed_in = app.sign_in.sign_in(attempt, Timestamp::now()).await?;
+    let signed_in = app.sign_in.sign_in(attempt, app.clock.now()).await?;
     let (id, organization) = (signed_in.session, signed_in.token.organization());
     let (token, user, expires_at) = (signed_in.token.reveal(), signed_in.user, signed_in.expires_at);
     app.limits.know(&token);
@@ -208,11 +209,14 @@ async fn revoke<P: Permission>(
     user: UserId,
     session: &Id<Session>,
 ) -> Result<CommandResult, Problem> {
-    let (state, _) = app.executor.load::<Session>(request.caller.organization, session.get()?).await?;
-    if state.user() != Some(user) {
-        return Err(Id::<Session>::not_found());
-    }
-    request.change::<Session>(app, session, Command::Revoke).await
+    let session = session.get()?;
+    let work = move |tx: Tx| async move {
+        if tx.read::<Session>(session).await?.user() != Some(user) {
+            return Err(Id::<Session>::not_found());
+        }
+        Ok(tx.decide::<Session>(session, &Command::Revoke).await?)
+    };
+    request.run::<Session, _>(app, session, work).await
 }
 
 /// Revoke all sessions of a user.

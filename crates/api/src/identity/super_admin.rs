@@ -11,7 +11,7 @@ use porttask_domain::{
 };
 use porttask_projections::identity::user as view;
 use porttask_runtime::{
-    execute::{Commands, Rejected},
+    execute::{Rejected, Tx, stream_of},
     new_id,
 };
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    invite::{expiry, invite, limited},
+    invite::{expiry, invite, limit},
     user::{DeactivatedUser, UserResponse, deactivate},
 };
 use crate::http::{
@@ -77,23 +77,45 @@ pub(crate) async fn promote_super_admin(
     request: CommandRequest<WriteStaff, Promotion>,
 ) -> Result<Response, Problem> {
     let platform = OrganizationId::PLATFORM;
-    let (name, email) = person(&app, &request.body).await?;
-    let address = EmailAddress::new(&email).map_err(|it| Problem::invalid("/user", it.to_string()))?;
-    let known = organizations::user_with(&*app.database, &app.vault, platform, &address).await;
-    let known: Option<UserId> = known.map_err(|error| Problem::unavailable(&error))?;
-    let staff = known.unwrap_or_else(new_id);
-    let command = promotion(&app, staff, (&name, &email)).await?;
-    let commands = Commands::new().on::<User>(staff, command);
-    let result = request.run::<User>(&app, staff, &commands, limited(&app)).await?;
+    let (app, promoted) = (&app, &promoted(&app, &request.body).await?);
+    let subject = stream_of::<User>(platform, new_id())?;
+    let outcome = request.transact(app, &subject, move |tx| promote(tx, app, promoted)).await?;
+    let subject = outcome.value.map_or(Ok(subject), |staff| stream_of::<User>(platform, staff))?;
+    let result = CommandResult::of(app, &outcome, &subject, request.dry_run).await?;
     Ok(result.created(&format!("/v1/organizations/{platform}/users")))
 }
 
-/// Name and email address of an active user; others have not verified their address.
-async fn person(app: &App, Promotion { organization, user }: &Promotion) -> Result<(String, String), Problem> {
+/// The user to promote, of an existing organization.
+async fn promoted(
+    app: &App,
+    Promotion { organization, user }: &Promotion,
+) -> Result<(OrganizationId, UserId), Problem> {
     let organization = organization.parse().map_err(|_| Problem::not_found("organization"))?;
     app.partition(organization).await?;
-    let user = user.parse().map_err(|_| Id::<User>::not_found())?;
-    let (person, _) = app.executor.load::<User>(organization, user).await?;
+    Ok((organization, user.parse().map_err(|_| Id::<User>::not_found())?))
+}
+
+/// Promotes a user, depending on the status of their account of the platform; returns that account.
+async fn promote(tx: Tx, app: &App, (organization, user): &(OrganizationId, UserId)) -> Result<UserId, Problem> {
+    let platform = OrganizationId::PLATFORM;
+    let (name, email) = person(&tx.read_in(*organization, *user).await?)?;
+    let address = EmailAddress::new(&email).map_err(|it| Problem::invalid("/user", it.to_string()))?;
+    let known = organizations::user_with(&*app.database, &app.vault, platform, &address).await;
+    let known: Option<UserId> = known.map_err(|error| Problem::unavailable(&error))?;
+    let staff = known.unwrap_or_else(|| tx.new_id());
+    let command = match tx.read::<User>(staff).await?.status() {
+        None => invite((&name, "/user"), (&email, "/user"), Role::SuperAdmin, None, platform, staff, expiry(app))?,
+        Some(Status::Registered) => Command::SendInvitation { expires_at: expiry(app) },
+        // It has no effect on active or invited users.
+        Some(Status::Deactivated | Status::Invited | Status::Active) => Command::Reactivate,
+    };
+    limit(app, &tx);
+    tx.decide::<User>(staff, &command).await?;
+    Ok(staff)
+}
+
+/// Name and email address of an active user; others have not verified their address.
+fn person(person: &User) -> Result<(String, String), Problem> {
     match person.status() {
         None => return Err(Id::<User>::not_found()),
         Some(Status::Active) => {}
@@ -102,18 +124,6 @@ async fn person(app: &App, Promotion { organization, user }: &Promotion) -> Resu
     }
     let (name, email) = person.person().ok_or_else(Id::<User>::not_found)?;
     Ok((name.value().unwrap_or_default().to_owned(), email.value().unwrap_or_default().to_owned()))
-}
-
-/// The command that promotes a user, depending on the status of their account of the platform.
-async fn promotion(app: &App, staff: UserId, (name, email): (&str, &str)) -> Result<Command, Problem> {
-    let platform = OrganizationId::PLATFORM;
-    let (state, _) = app.executor.load::<User>(platform, staff).await?;
-    match state.status() {
-        None => invite((name, "/user"), (email, "/user"), Role::SuperAdmin, None, platform, staff, expiry(app)),
-        Some(Status::Registered) => Ok(Command::SendInvitation { expires_at: expiry(app) }),
-        // It has no effect on active or invited users.
-        Some(Status::Deactivated | Status::Invited | Status::Active) => Ok(Command::Reactivate),
-    }
 }
 
 /// Demote a super admin.

@@ -90,7 +90,7 @@ pub(crate) async fn change_vendor(
     request: CommandRequest<WriteVendors, VendorPatch>,
 ) -> Result<CommandResult, Problem> {
     let vendor = vendor.get()?;
-    request.run::<Vendor>(&app, vendor, &request.body.commands(vendor), |it| it).await
+    request.change_all::<Vendor>(&app, vendor, &request.body.commands(vendor)).await
 }
 
 /// Archive a vendor.

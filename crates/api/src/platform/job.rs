@@ -157,7 +157,7 @@ pub(crate) async fn request_job(app: &App, job: NewJob) -> Result<Response, Prob
 /// Rejects a job early if the organization has too many. A repetition of an accepted request is not rejected.
 pub(crate) async fn must_have_room(app: &App, organization: OrganizationId, id: JobId) -> Result<(), Problem> {
     let failed = |error| Problem::unavailable(&error);
-    let reached = app.database.reached_job_limit(organization, Timestamp::now(), LIMITS).await.map_err(failed)?;
+    let reached = app.database.reached_job_limit(organization, app.clock.now(), LIMITS).await.map_err(failed)?;
     match reached {
         Some(limit) if app.database.job(organization, id).await.map_err(failed)?.is_none() => Err(full(limit)),
         _ => Ok(()),

@@ -135,7 +135,7 @@ impl DenialLog {
     pub async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(Duration::from_secs(60)).await;
-            self.settle(Some(Timestamp::now())).await;
+            self.settle(Some(self.executor.clock().now())).await;
         }
     }
 

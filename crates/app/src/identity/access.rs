@@ -3,13 +3,14 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `token.rs` | the format of a token |
-//! | `seen.rs` | the state read to identify a caller |
+//! | `identify.rs` | from the state of a session or key to a caller |
 //!
-//! Authentication works like command execution: session or key, user and organization are cached, and one query
-//! confirms their versions. So a revocation, change or suspension on any node takes effect on the next request; and
-//! because the caller's commands expect these versions, it also rejects commands in flight.
+//! Authentication is a unit of work: session or key, user and organization are cached, and one query confirms their
+//! versions. So a revocation, change or suspension on any node takes effect on the next request. A command identifies
+//! its caller once more in its own unit of work, whose append expects these versions: so it also stops commands in
+//! flight.
 
-mod seen;
+mod identify;
 mod token;
 
 use std::{net::IpAddr, ops::Range, sync::Arc};
@@ -18,7 +19,7 @@ use jiff::Timestamp;
 use porttask_domain::{
     ApiKeyId, Meta, OrganizationId, SessionId, UserId,
     identity::{
-        Session, User,
+        Organization, Session, User,
         session::{self, SessionEpoch},
     },
 };
@@ -27,21 +28,18 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use self::seen::Seen;
 pub use self::token::{InvalidToken, Token};
 pub use super::caller::{Caller, Credential};
 use crate::identity::credential_activity::{CredentialActivity, SessionLimits};
 use porttask_runtime::{
-    execute::{Commands, ExecuteError, Executor, Rejected, Request, stream_of},
+    execute::{ExecuteError, Executor, Rejected, Request, Tx},
     ledger::Database,
-    log::{Expected, LogError, NewSecret, SecretId, SecretKind, StreamId, Version},
+    log::{LogError, NewSecret, SecretId, SecretKind},
     new_id,
 };
 
 /// Maximum cached secret hashes. A hash never changes.
 const KEPT_SECRETS: usize = 100_000;
-/// Maximum attempts after version conflicts.
-const ATTEMPTS: u32 = 5;
 
 /// Authenticates callers.
 pub struct Access {
@@ -49,19 +47,6 @@ pub struct Access {
     executor: Arc<Executor>,
     activity: Arc<CredentialActivity>,
     secrets: Cache<SecretId, [u8; 32]>,
-}
-
-/// What is needed to start a session.
-#[derive(Debug, Clone)]
-pub struct Beginning {
-    /// The token of the session.
-    pub token: Token,
-    /// The hash of its secret, to be stored together with its event.
-    pub secret: NewSecret,
-    /// The epoch in which it starts.
-    pub session_epoch: SessionEpoch,
-    /// The stream versions that its append must expect.
-    pub seen: Vec<Expected>,
 }
 
 /// Why a caller is not authenticated.
@@ -113,61 +98,49 @@ impl Access {
         lasts: Range<Timestamp>,
         meta: Meta,
     ) -> Result<(SessionId, Token), AccessError> {
-        for attempt in 0..ATTEMPTS {
-            let session: SessionId = new_id();
-            let beginning = match self.begin(session, organization, user, attempt == 0).await {
-                // The cached state may be stale.
-                Err(AccessError::Unknown) if attempt == 0 => continue,
-                beginning => beginning?,
-            };
-            let Beginning { token, secret, session_epoch, seen } = beginning;
-            let mut request = Request::new(organization, Meta { session: Some(session), ..meta.clone() });
-            request.expected = seen;
-            request.secrets.push(secret);
-            let Range { start: started_at, end: expires_at } = lasts;
+        let session: SessionId = new_id();
+        let (token, secret) = Self::session_secret(organization, session)?;
+        let request = Request::new(organization, Meta { session: Some(session), ..meta });
+        let (secret, Range { start: started_at, end: expires_at }) = (&secret, lasts);
+        let start = move |tx: Tx| async move {
+            let session_epoch = self.session_epoch(&tx, user).await?;
+            tx.secret(secret.clone());
             let start = session::Command::Start { user, method, started_at, expires_at, session_epoch };
-            let commands = Commands::new().on_new::<Session>(session, start);
-            match self.executor.execute_all(&commands, &request).await {
-                Ok(_) => return Ok((session, token)),
-                Err(ExecuteError::Rejected(rejected)) => return Err(AccessError::Rejected(rejected)),
-                // User or organization changed concurrently, and may be deactivated now.
-                Err(ExecuteError::Outdated(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
+            Ok::<_, AccessError>(tx.decide_new::<Session>(session, &start).await?)
+        };
+        match self.executor.transact(&request, start).await {
+            Ok(_) => Ok((session, token)),
+            Err(AccessError::Failed(ExecuteError::Rejected(rejected))) => Err(AccessError::Rejected(rejected)),
+            Err(error) => Err(error),
         }
-        Err(ExecuteError::Contended.into())
     }
 
-    /// Prepares a session of a user. Its token is returned once; only its hash is stored.
+    /// The epoch in which a session of a user of the request's organization starts.
     ///
     /// # Errors
-    /// [`AccessError::Unknown`] if this user cannot sign in; if the log or the random number generator fails.
-    pub async fn beginning(
-        &self,
-        session: SessionId,
-        organization: OrganizationId,
-        user: UserId,
-    ) -> Result<Beginning, AccessError> {
-        self.begin(session, organization, user, false).await
-    }
-
-    /// Prepares a session. If `may_be_old`, from cached state, whose versions the append then verifies.
-    async fn begin(
-        &self,
-        session: SessionId,
-        organization: OrganizationId,
-        user: UserId,
-        may_be_old: bool,
-    ) -> Result<Beginning, AccessError> {
-        let token = Token::generate(organization, Credential::Session(session)).map_err(ExecuteError::from)?;
-        let mut seen = Seen::new(self, may_be_old);
-        let state: User = seen.look(stream_of::<User>(organization, user)?).await?;
+    /// [`AccessError::Unknown`] if this user cannot sign in; if the log fails.
+    pub async fn session_epoch(&self, tx: &Tx, user: UserId) -> Result<SessionEpoch, AccessError> {
+        let organization = tx.request().organization;
+        let state: User = tx.read(user).await?;
         if state.rights().is_none() {
             return Err(AccessError::Unknown);
         }
-        let session_epoch =
-            SessionEpoch { user: state.session_epoch(), organization: seen.session_epoch_of(organization).await? };
-        Ok(Beginning { secret: kept(&token), token, session_epoch, seen: seen.versions })
+        let of_organization = match organization == OrganizationId::PLATFORM {
+            true => 0,
+            false => tx.read::<Organization>(organization).await?.session_epoch(),
+        };
+        Ok(SessionEpoch { user: state.session_epoch(), organization: of_organization })
+    }
+
+    /// Generates the secret of a session, to be stored together with its event. The token is returned once; only its
+    /// hash is stored.
+    ///
+    /// # Errors
+    /// If the random number generator fails.
+    pub fn session_secret(organization: OrganizationId, session: SessionId) -> Result<(Token, NewSecret), AccessError> {
+        let token = Token::generate(organization, Credential::Session(session)).map_err(ExecuteError::from)?;
+        let secret = kept(&token);
+        Ok((token, secret))
     }
 
     /// Generates a secret of a key, to be stored together with its event. The token is returned once; only its hash is
@@ -206,21 +179,18 @@ impl Access {
     ) -> Result<Caller, AccessError> {
         let token: Token = token.parse().map_err(|InvalidToken| AccessError::Unknown)?;
         self.check_secret(&token).await?;
-        for attempt in 0..ATTEMPTS {
-            let mut seen = Seen::new(self, attempt == 0);
-            let found = match token.credential() {
-                Credential::Session(session) => seen.session(token.organization(), session, now).await?,
-                Credential::Key { key, generation } => {
-                    seen.key(token.organization(), (key, generation), (ip, now)).await?
-                }
-            };
-            let streams: Vec<StreamId> = seen.versions.iter().map(|it| it.stream.clone()).collect();
-            let confirmed: Vec<Version> = self.database.versions(&streams).await?;
-            if seen.versions.iter().zip(&confirmed).all(|(seen, actual)| seen.version == *actual) {
-                return found.map(|caller| Caller { seen: seen.versions, ..caller });
-            }
-        }
-        Err(ExecuteError::Contended.into())
+        let token = &token;
+        let identify = move |tx: Tx| async move { self.identify(&tx, token, ip, now).await };
+        self.executor.snapshot(token.organization(), identify).await
+    }
+
+    /// The caller with a token that was accepted before, on the state that a unit of work reads.
+    ///
+    /// # Errors
+    /// Why they are not authenticated.
+    pub async fn identify_again(&self, tx: &Tx, token: &str, ip: Option<IpAddr>) -> Result<Caller, AccessError> {
+        let token: Token = token.parse().map_err(|InvalidToken| AccessError::Unknown)?;
+        self.identify(tx, &token, ip, tx.now()).await
     }
 
     async fn check_secret(&self, token: &Token) -> Result<(), AccessError> {

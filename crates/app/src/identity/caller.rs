@@ -6,7 +6,6 @@ use porttask_domain::{
     Actor, ApiKeyId, Impersonator, Meta, OrganizationId, SessionId, UserId,
     identity::{Permissions, Role, api_key::KeyScope},
 };
-use porttask_runtime::{execute::Request, log::Expected};
 use uuid::Uuid;
 
 /// What a caller authenticated with.
@@ -50,19 +49,9 @@ pub struct Caller {
     pub scopes: Option<BTreeSet<KeyScope>>,
     /// The staff member who impersonates this user.
     pub impersonator: Option<Impersonator>,
-    /// The stream versions that this is based on.
-    pub(super) seen: Vec<Expected>,
 }
 
 impl Caller {
-    /// A request by the caller. If the caller's permissions or status change before it is recorded, it is rejected as
-    /// outdated.
-    pub fn request(&self, meta: Meta) -> Request {
-        let mut request = Request::new(self.organization, meta);
-        request.expected.clone_from(&self.seen);
-        request
-    }
-
     /// Metadata with the caller as actor.
     pub fn meta(&self) -> Meta {
         let (organization, user, impersonator) = (self.organization, self.user, self.impersonator);

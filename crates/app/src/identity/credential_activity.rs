@@ -11,6 +11,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{OrganizationId, PersonId};
 use porttask_runtime::{
+    clock::Clock,
     credential_activity::ActivityRecord,
     ledger::Database,
     log::{LogError, SecretKind},
@@ -49,6 +50,7 @@ pub struct LastUse {
 pub struct CredentialActivity {
     database: Arc<dyn Database>,
     vault: Arc<Vault>,
+    clock: Arc<Clock>,
     limits: SessionLimits,
     known: Mutex<HashMap<Key, Known>>,
 }
@@ -69,8 +71,8 @@ struct Known {
 
 impl CredentialActivity {
     /// Creates the recorder of this node.
-    pub fn new(database: Arc<dyn Database>, vault: Arc<Vault>, limits: SessionLimits) -> Self {
-        Self { database, vault, limits, known: Mutex::default() }
+    pub fn new((database, vault): (Arc<dyn Database>, Arc<Vault>), clock: Arc<Clock>, limits: SessionLimits) -> Self {
+        Self { database, vault, clock, limits, known: Mutex::default() }
     }
 
     /// The limits on the duration of a session.
@@ -157,7 +159,7 @@ impl CredentialActivity {
         let mut cleaned = Timestamp::UNIX_EPOCH;
         loop {
             tokio::time::sleep(self.pace()).await;
-            let now = Timestamp::now();
+            let now = self.clock.now();
             if let Err(error) = self.write(Some(now)).await {
                 tracing::warn!(%error, "last activity could not be written: will retry");
             }

@@ -6,7 +6,7 @@ use porttask_domain::{
     identity::{DomainName, EmailAddress, Organization},
 };
 use porttask_runtime::{
-    execute::{Precondition, Request, Stop, UnitOfWork},
+    execute::{ExecuteError, Precondition, Request, Tx},
     ledger::Database,
     log::LogError,
     vault::Vault,
@@ -18,12 +18,12 @@ pub struct StatusAllows;
 
 #[async_trait]
 impl Precondition for StatusAllows {
-    async fn check(&self, request: &Request, work: &mut UnitOfWork<'_>) -> Result<(), Stop> {
+    async fn check(&self, request: &Request, tx: &Tx) -> Result<(), ExecuteError> {
         if request.organization == OrganizationId::PLATFORM || request.creates_organization {
             return Ok(());
         }
-        let organization: Organization = work.read::<Organization>(request.organization).await?;
-        organization.allow(request.capability).map_err(|rejection| Stop::Rejected(rejection.into()))
+        let organization: Organization = tx.read(request.organization).await?;
+        organization.allow(request.capability).map_err(|rejection| ExecuteError::Rejected(rejection.into()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Setup of an installation: the platform's own organization, and its first super admin.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
     Actor, Meta, OrganizationId, PersonName, UserId,
@@ -9,7 +11,7 @@ use porttask_domain::{
         user,
     },
 };
-use porttask_runtime::execute::{Commands, ExecuteError, Executor, Request};
+use porttask_runtime::execute::{ExecuteError, Executor, Request, Tx};
 
 use crate::identity::{
     links::{Link, Purpose},
@@ -45,18 +47,21 @@ pub enum SetupError {
 /// # Errors
 /// If it cannot be recorded.
 pub async fn make_platform(
-    executor: &Executor,
+    executor: &Arc<Executor>,
     name: OrganizationName,
     domain: DomainName,
 ) -> Result<(), ExecuteError> {
-    let (organization, _) = executor.load::<Organization>(OrganizationId::PLATFORM, OrganizationId::PLATFORM).await?;
-    if organization.status().is_some() {
-        return Ok(());
-    }
     // The platform has no trial.
-    let create = organization::Command::Create { name, domain, trial_ends_at: Timestamp::MAX };
+    let create = &organization::Command::Create { name, domain, trial_ends_at: Timestamp::MAX };
     let request = Request::new(OrganizationId::PLATFORM, Meta::by(Actor::Operator));
-    executor.execute::<Organization>(OrganizationId::PLATFORM, create, &request).await.map(drop)
+    let create_once = move |tx: Tx| async move {
+        let platform: Organization = tx.read(OrganizationId::PLATFORM).await?;
+        match platform.status() {
+            Some(_) => Ok(()),
+            None => tx.decide::<Organization>(OrganizationId::PLATFORM, create).await,
+        }
+    };
+    executor.transact(&request, create_once).await.map(drop)
 }
 
 /// A link to become the first super admin; `None` if there already is one.
@@ -81,7 +86,7 @@ pub async fn link(executor: &Executor, now: Timestamp) -> Result<Option<Link>, E
 /// # Errors
 /// If it cannot be recorded.
 pub async fn first_super_admin(
-    executor: &Executor,
+    executor: &Arc<Executor>,
     passwords: &Passwords,
     admin: FirstSuperAdmin,
     now: Timestamp,
@@ -94,9 +99,13 @@ pub async fn first_super_admin(
     let (role, permissions) = (Role::SuperAdmin, Role::SuperAdmin.ceiling());
     let invite = user::Command::Invite { organization, user, name, email, role, permissions, expires_at: now + LINK };
     let accept = user::Command::Accept { invitation: 1, now };
-    let mut request = Request::new(organization, Meta::by(Actor::Operator));
-    request.secrets.push(passwords.secret(organization, user, password).await?);
-    let commands = Commands::new().on::<User>(user, invite).on::<User>(user, accept);
-    let done = executor.execute_all(&commands, &request).await?;
+    let request = Request::new(organization, Meta::by(Actor::Operator));
+    let secret = &passwords.secret(organization, user, password).await?;
+    let commands = &[invite, accept];
+    let create = move |tx: Tx| async move {
+        tx.secret(secret.clone());
+        tx.decide_all::<User>(user, commands).await
+    };
+    let done = executor.transact(&request, create).await?;
     Ok(!done.events.is_empty())
 }

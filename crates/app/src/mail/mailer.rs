@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use porttask_domain::{DomainEvent, Source, TextEnum, uuid_of};
 use porttask_runtime::{
+    clock::Clock,
     log::RecordedEvent,
     ports::mail::{Mail, MailTransport},
     reactors::{Reactor, TaskError, TaskOutcome},
@@ -97,6 +98,7 @@ impl<M: Mails> AnyMails for Boxed<M> {
 pub struct Mailer {
     mails: Vec<Box<dyn AnyMails>>,
     transport: Arc<dyn MailTransport>,
+    clock: Arc<Clock>,
 }
 
 impl Mailer {
@@ -104,8 +106,8 @@ impl Mailer {
     pub const NAME: &'static str = "mail";
 
     /// Sends these mails with this transport.
-    pub fn new(mails: Vec<Box<dyn AnyMails>>, transport: Arc<dyn MailTransport>) -> Self {
-        Self { mails, transport }
+    pub fn new(mails: Vec<Box<dyn AnyMails>>, transport: Arc<dyn MailTransport>, clock: Arc<Clock>) -> Self {
+        Self { mails, transport, clock }
     }
 }
 
@@ -139,7 +141,7 @@ impl Reactor for Mailer {
             // Recorded by a newer version of the program, which will run again.
             return Err(TaskError::Temporary(format!("this version does not know the mail kind {:?}", task.kind)));
         };
-        let Some(Draft { to_name, to_address, language, letter }) = mails.compose(task, Timestamp::now()).await? else {
+        let Some(Draft { to_name, to_address, language, letter }) = mails.compose(task, self.clock.now()).await? else {
             return Ok(TaskOutcome::Skipped);
         };
         let (text, html) = (letter.text(), letter.html(language.tag()));

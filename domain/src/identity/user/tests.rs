@@ -47,7 +47,14 @@ fn accepted() -> Event {
 }
 
 fn admins(by: i64) -> Constraint {
-    Constraint::Count { name: ACTIVE_ADMINS.into(), by, minimum: Some(1), maximum: None, violation: LAST_ADMIN }
+    Constraint::Count {
+        scope: Scope::Organization,
+        name: ACTIVE_ADMINS.into(),
+        by,
+        minimum: Some(1),
+        maximum: None,
+        violation: LAST_ADMIN,
+    }
 }
 
 #[test]
@@ -56,6 +63,7 @@ fn an_invitation_claims_the_address() {
     let name = Some("ana@acme.example".to_owned());
     let claim = Constraint::Claim { scope: Scope::Organization, kind: "email", name, violation: EMAIL_TAKEN };
     let one_more = Constraint::Count {
+        scope: Scope::Organization,
         name: "invitations 1970-01-01".into(),
         by: 1,
         minimum: None,

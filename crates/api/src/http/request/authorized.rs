@@ -7,14 +7,13 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
-use jiff::Timestamp;
 use porttask_app::identity::access::{AccessError, Caller};
 use porttask_domain::{
     Meta, OrganizationId, SessionId,
     identity::{Access, Permissions},
 };
 use porttask_runtime::{
-    execute::Request,
+    execute::Tx,
     log::{PartitionId, Position},
 };
 
@@ -50,7 +49,7 @@ impl<R: Permission> FromRequestParts<App> for Authorized<R> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let token = bearer(&parts.headers).ok_or_else(Problem::unauthenticated)?.to_owned();
         let Ok(client) = parts.extract_with_state::<Client, _>(app).await;
-        let caller = match app.access.authenticate_from(&token, client.ip, Timestamp::now()).await {
+        let caller = match app.access.authenticate_from(&token, client.ip, app.clock.now()).await {
             Err(AccessError::Elsewhere(caller)) => {
                 note(parts, &client.mark(caller.meta(), caller.person()), &caller);
                 return Err(AccessError::Elsewhere(caller).into());
@@ -59,7 +58,7 @@ impl<R: Permission> FromRequestParts<App> for Authorized<R> {
         };
         let meta = client.mark(caller.meta(), caller.person());
         note(parts, &meta, &caller);
-        app.activity.note(&caller, client.ip, Timestamp::now());
+        app.activity.note(&caller, client.ip, app.clock.now());
         let path = parts.extract::<Path<HashMap<String, String>>>().await;
         let named = path.ok().and_then(|Path(names)| names.get("org").cloned());
         let organization = match named.as_deref() {
@@ -98,13 +97,6 @@ impl<R: Permission> Authorized<R> {
         self.identity.session().ok_or_else(|| Problem::forbidden(R::NAME))
     }
 
-    /// A request of this caller, in the organization in the path.
-    pub(crate) fn request_of(&self, caller: &Caller) -> Request {
-        let mut request = caller.request(self.meta.clone());
-        request.organization = self.organization;
-        request
-    }
-
     /// Checks that the caller holds the permissions they grant: now, and again if their state changes before the
     /// append. Callers from the platform may grant any in other organizations.
     ///
@@ -112,37 +104,55 @@ impl<R: Permission> Authorized<R> {
     /// If the permissions exceed the caller's own, or an API key grants administration.
     pub(crate) fn grant(&mut self, permissions: Permissions) -> Result<(), Problem> {
         self.grants = Some(permissions);
-        self.holds_what_is_granted(&self.identity)
+        self.holds(&self.identity, permissions)
     }
 
-    fn holds_what_is_granted(&self, caller: &Caller) -> Result<(), Problem> {
+    fn holds(&self, caller: &Caller, granted: Permissions) -> Result<(), Problem> {
         let is_at_home = caller.organization == self.organization;
-        match self.grants {
-            // A stolen key must not be able to create admins.
-            Some(granted) if caller.session().is_none() && granted.administration == Access::Write => {
-                let detail = "API keys cannot grant write access to administration. A user must do this.";
-                Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail))
-            }
-            Some(granted) if is_at_home && !granted.is_within(caller.permissions) => {
-                let detail = "You cannot grant permissions that exceed your own.";
-                Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail))
-            }
-            Some(_) | None => Ok(()),
+        // A stolen key must not be able to create admins.
+        if caller.session().is_none() && granted.administration == Access::Write {
+            let detail = "API keys cannot grant write access to administration. A user must do this.";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail));
         }
+        if is_at_home && !granted.is_within(caller.permissions) {
+            let detail = "You cannot grant permissions that exceed your own.";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail));
+        }
+        Ok(())
     }
 
     /// Authenticates the caller again, and checks the permission again.
     ///
     /// # Errors
     /// If the credential is no longer accepted, or the permission was lost.
-    pub(crate) async fn authenticate_again(&self, app: &App) -> Result<Caller, Problem> {
-        let caller = app.access.authenticate_from(&self.token, self.ip, Timestamp::now()).await?;
-        if !R::is_held(&caller, self.organization) {
+    pub(crate) async fn authenticate_again(&self, app: &App) -> Result<(), Problem> {
+        let caller = app.access.authenticate_from(&self.token, self.ip, app.clock.now()).await?;
+        self.check(&caller)
+    }
+
+    /// Identifies the caller in a unit of work, and checks the permission on the state that the append expects.
+    ///
+    /// # Errors
+    /// If the credential is no longer accepted, or the permission was lost.
+    pub(crate) async fn authorize(&self, app: &App, tx: &Tx) -> Result<(), Problem> {
+        let caller = app.access.identify_again(tx, &self.token, self.ip).await?;
+        self.check(&caller)
+    }
+
+    /// Checks that a caller holds permissions that they grant.
+    ///
+    /// # Errors
+    /// If the permissions exceed the caller's own, or an API key grants administration.
+    pub(crate) async fn may_grant(&self, app: &App, tx: &Tx, granted: Permissions) -> Result<(), Problem> {
+        self.holds(&app.access.identify_again(tx, &self.token, self.ip).await?, granted)
+    }
+
+    fn check(&self, caller: &Caller) -> Result<(), Problem> {
+        if !R::is_held(caller, self.organization) {
             return Err(Problem::forbidden(R::NAME));
         }
-        must_be_themselves::<R>(&caller)?;
-        self.holds_what_is_granted(&caller)?;
-        Ok(caller)
+        must_be_themselves::<R>(caller)?;
+        self.grants.map_or(Ok(()), |granted| self.holds(caller, granted))
     }
 
     /// Waits until a view includes the position that the caller requires, and the caller's own last change, if they

@@ -7,13 +7,12 @@ use axum::{
     response::Response,
 };
 use hmac::Mac;
-use jiff::{SignedDuration, Timestamp};
-use porttask_app::identity::access::Caller;
-use porttask_domain::Registered;
+use jiff::SignedDuration;
+use porttask_domain::{Capability, OrganizationId, Registered};
 use porttask_runtime::{
-    execute::{self, Commands, ExecuteError, Outcome, stream_of},
+    execute::{self, Outcome, Tx, stream_of},
     id_made_by,
-    log::{Expected, IdempotencyKey, StreamId, Version},
+    log::{IdempotencyKey, StreamId, Version},
     new_id,
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -26,9 +25,6 @@ use crate::http::{app::App, permissions::Permission, problem::Problem, response:
 /// How long an idempotency key is remembered.
 const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 
-/// Maximum attempts if the state of the caller changes concurrently.
-const ATTEMPTS: u32 = 4;
-
 /// A command by a caller with this permission.
 pub(crate) struct CommandRequest<R, B> {
     pub(crate) caller: Authorized<R>,
@@ -38,6 +34,9 @@ pub(crate) struct CommandRequest<R, B> {
     /// Which part of a bulk request is being executed.
     part: Option<usize>,
     pub(crate) dry_run: bool,
+    /// What the organization's status must allow.
+    capability: Capability,
+    creates_organization: bool,
     /// The route; for a creation, the path of the collection.
     collection: String,
 }
@@ -66,7 +65,18 @@ impl<R: Permission, B: DeserializeOwned> FromRequest<App> for CommandRequest<R, 
         let if_match = if_match(&parts.headers)?;
         let body = body::parse(&parts.headers, &bytes)?;
         let collection = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
-        Ok(Self { caller, body, if_match, idempotency_key, part: None, dry_run, collection })
+        let (part, capability, creates_organization) = (None, Capability::Use, false);
+        Ok(Self {
+            caller,
+            body,
+            if_match,
+            idempotency_key,
+            part,
+            dry_run,
+            capability,
+            creates_organization,
+            collection,
+        })
     }
 }
 
@@ -91,6 +101,19 @@ impl<R: Permission, B> CommandRequest<R, B> {
         })
     }
 
+    /// Requires another capability of the organization.
+    pub(crate) fn needing(mut self, capability: Capability) -> Self {
+        self.capability = capability;
+        self
+    }
+
+    /// Lets the request create its organization.
+    pub(crate) fn creating(mut self, organization: OrganizationId) -> Self {
+        self.caller.organization = organization;
+        self.creates_organization = true;
+        self
+    }
+
     /// Rejects dry runs: for operations that check passwords or create secrets.
     ///
     /// # Errors
@@ -112,24 +135,21 @@ impl<R: Permission, B> CommandRequest<R, B> {
         id: A::Id,
         command: A::Command,
     ) -> Result<Response, Problem> {
-        let commands = Commands::new().on_new::<A>(id, command);
-        self.create_with::<A>(app, id, &commands, |it| it).await
+        let command = &command;
+        self.create_with::<A, _>(app, id, move |tx| async move { Ok(tx.decide_new::<A>(id, command).await?) }).await
     }
 
-    /// Creates an aggregate with several commands, under further conditions. `Location` is the collection and the id.
+    /// Creates an aggregate in a unit of work. `Location` is the collection and the id.
     ///
     /// # Errors
     /// If the request is rejected or fails.
-    pub(crate) async fn create_with<A: Registered>(
+    pub(crate) async fn create_with<A: Registered, F: Future<Output = Result<(), Problem>>>(
         &self,
         app: &App,
         id: A::Id,
-        commands: &Commands,
-        prepare: impl Fn(execute::Request) -> execute::Request,
+        body: impl Fn(Tx) -> F,
     ) -> Result<Response, Problem> {
-        let result = self.run::<A>(app, id, commands, prepare).await?;
-        let place = self.collection.replace("/{org}", &format!("/{}", self.caller.organization));
-        Ok(result.created(&place))
+        Ok(self.run::<A, F>(app, id, body).await?.created(&self.place()))
     }
 
     /// Changes an aggregate with one command.
@@ -142,63 +162,77 @@ impl<R: Permission, B> CommandRequest<R, B> {
         id: &Id<A>,
         command: A::Command,
     ) -> Result<CommandResult, Problem> {
-        let id = id.get()?;
-        self.run::<A>(app, id, &Commands::new().on::<A>(id, command), |it| it).await
+        self.change_all::<A>(app, id.get()?, &[command]).await
     }
 
-    /// Executes commands, and returns their result for one aggregate.
+    /// Changes an aggregate with several commands.
     ///
     /// # Errors
     /// If the request is rejected or fails.
-    pub(crate) async fn run<A: Registered>(
+    pub(crate) async fn change_all<A: Registered>(
         &self,
         app: &App,
         id: A::Id,
-        commands: &Commands,
-        prepare: impl Fn(execute::Request) -> execute::Request,
+        commands: &[A::Command],
     ) -> Result<CommandResult, Problem> {
-        let subject = stream_of::<A>(self.caller.organization, id)?;
-        let outcome = self.execute(app, &subject, commands, prepare).await?;
-        CommandResult::of(app, outcome, &subject, self.dry_run).await
+        self.run::<A, _>(app, id, move |tx| async move { Ok(tx.decide_all::<A>(id, commands).await?) }).await
     }
 
-    /// Executes commands; `If-Match` applies to `subject`. If the state of the caller changes concurrently, they are
-    /// authenticated again: revocations take effect at once.
-    pub(crate) async fn execute(
+    /// Executes a unit of work, and returns its result for one aggregate.
+    ///
+    /// # Errors
+    /// If the request is rejected or fails.
+    pub(crate) async fn run<A: Registered, F: Future<Output = Result<(), Problem>>>(
+        &self,
+        app: &App,
+        id: A::Id,
+        body: impl Fn(Tx) -> F,
+    ) -> Result<CommandResult, Problem> {
+        let subject = stream_of::<A>(self.caller.organization, id)?;
+        let outcome = self.transact(app, &subject, body).await?;
+        CommandResult::of(app, &outcome, &subject, self.dry_run).await
+    }
+
+    /// Executes a unit of work; `If-Match` applies to `subject`. The caller is identified in it, so that revocations take
+    /// effect at once.
+    ///
+    /// # Errors
+    /// If the request is rejected or fails.
+    pub(crate) async fn transact<T, F: Future<Output = Result<T, Problem>>>(
         &self,
         app: &App,
         subject: &StreamId,
-        commands: &Commands,
-        prepare: impl Fn(execute::Request) -> execute::Request,
-    ) -> Result<Outcome, Problem> {
-        let mut caller = self.caller.identity.clone();
-        for _ in 0..ATTEMPTS {
-            let request = prepare(self.request(&caller, subject));
-            match app.executor.execute_all(commands, &request).await {
-                Err(ExecuteError::Outdated(stream)) if self.if_match.is_none() || stream != *subject => {
-                    caller = self.caller.authenticate_again(app).await?;
-                }
-                done => {
-                    let done = done?;
-                    if let Some(position) = done.position {
-                        app.last_changes.insert(caller.credential.id(), position);
-                    }
-                    return Ok(done);
-                }
+        body: impl Fn(Tx) -> F,
+    ) -> Result<Outcome<T>, Problem> {
+        let body = &body;
+        let work = move |tx: Tx| async move {
+            if let Some(version) = self.if_match {
+                tx.require(subject.clone(), version);
             }
+            self.caller.authorize(app, &tx).await?;
+            body(tx).await
+        };
+        let outcome = app.executor.transact(&self.request(), work).await?;
+        if let Some(position) = outcome.position {
+            app.last_changes.insert(self.caller.identity.credential.id(), position);
         }
-        Err(ExecuteError::Contended.into())
+        Ok(outcome)
     }
 
-    fn request(&self, caller: &Caller, subject: &StreamId) -> execute::Request {
-        let mut request = self.caller.request_of(caller);
-        request.idempotency_key = self.key();
-        request.dry_run = self.dry_run;
-        if let Some(version) = self.if_match {
-            request.expected.retain(|it| it.stream != *subject);
-            request.expected.push(Expected { stream: subject.clone(), version });
+    /// The path of the collection.
+    pub(crate) fn place(&self) -> String {
+        self.collection.replace("/{org}", &format!("/{}", self.caller.organization))
+    }
+
+    fn request(&self) -> execute::Request {
+        let request = execute::Request::new(self.caller.organization, self.caller.meta.clone());
+        execute::Request {
+            capability: self.capability,
+            creates_organization: self.creates_organization,
+            idempotency_key: self.key(),
+            dry_run: self.dry_run,
+            ..request
         }
-        request
     }
 }
 
@@ -232,7 +266,7 @@ pub(super) fn idempotency_key<R: Permission>(
         scope: format!("{} {} {operation}", caller.identity.doer(), parts.method),
         key: key.to_owned(),
         request_hash: seal.finalize().into_bytes().into(),
-        expires_at: Timestamp::now() + KEY_LIFETIME,
+        expires_at: app.clock.now() + KEY_LIFETIME,
     }))
 }
 

@@ -131,7 +131,7 @@ pub(crate) async fn owned_by<P: Permission>(
     let conditions = key.map(|(column, value)| Condition::Equal(column, value)).into();
     let (sort, limit) = (vec!["created_at", "key"], MAX_KEYS as usize);
     let mut query = views::Query { partition: caller.partition, conditions, sort, limit, ..Default::default() };
-    let (mut keys, now) = (Vec::new(), Timestamp::now());
+    let (mut keys, now) = (Vec::new(), app.clock.now());
     loop {
         let rows = app.views.rows::<view::ApiKeys>(&query).await?;
         let is_valid = |row: &&view::ApiKey| row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end);

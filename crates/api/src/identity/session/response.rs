@@ -179,7 +179,7 @@ pub(super) async fn sessions_of<P: Permission>(
     let ids: Vec<_> = rows.iter().map(|row| row.session.0).collect();
     let uses = app.activity.of(caller.organization, &ids).await;
     let mut uses = uses.map_err(|error| Problem::unavailable(&error))?;
-    let seen_by = (caller.identity.session(), Timestamp::now());
+    let seen_by = (caller.identity.session(), app.clock.now());
     let items = rows.into_iter().map(|row| {
         let (last_use, started) = (uses.remove(&row.session.0), starts.get(&row.offset));
         let staff = started.and_then(|meta| staff_in(caller.organization, meta));

@@ -6,13 +6,10 @@ use jiff::Timestamp;
 use porttask_domain::{
     PersonName, TextEnum,
     identity::EmailAddress,
-    operations::{
-        Vendor,
-        vendor::{Command, ContactId, NewContact, Service, Status, VendorId, VendorName},
-    },
+    operations::vendor::{Command, ContactId, NewContact, Service, Status, VendorId, VendorName},
 };
 use porttask_projections::operations::vendor as view;
-use porttask_runtime::{execute::Commands, new_id};
+use porttask_runtime::new_id;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -127,14 +124,14 @@ pub(crate) struct VendorPatch {
 }
 
 impl VendorPatch {
-    pub(super) fn commands(&self, vendor: VendorId) -> Commands {
+    pub(super) fn commands(&self, vendor: VendorId) -> Vec<Command> {
         let changes = [
             self.name.clone().map(|name| Command::Rename { name }),
             self.services.clone().map(|services| Command::ChangeServices { services }),
             self.contacts.as_deref().map(|it| Command::ChangeContacts { contacts: contacts(it) }),
             self.order_email.clone().map(|order_email| Command::ChangeOrderEmail { vendor, order_email }),
         ];
-        changes.into_iter().flatten().fold(Commands::new(), |all, one| all.on::<Vendor>(vendor, one))
+        changes.into_iter().flatten().collect()
     }
 }
 

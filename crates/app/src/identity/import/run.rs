@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -12,7 +12,7 @@ use hmac::{Hmac, Mac};
 use porttask_domain::{
     Actor, DomainEvent, OrganizationId, UserId,
     identity::{
-        Access, Capability, EmailAddress, Organization, Permissions, Role, User,
+        Access, Capability, EmailAddress, Organization, Role, User,
         user::{Command, Event, INVITATIONS, Rejection, Status},
     },
 };
@@ -21,11 +21,11 @@ use tokio::task::JoinSet;
 
 use super::{Column, Fault, ImportRequest, Line, LineReport, LineResult, Person};
 use porttask_runtime::{
-    execute::{Commands, ExecuteError, Executor, Outcome, Rejected, Request, stream_of},
+    execute::{ExecuteError, Executor, Outcome, Rejected, Request, Tx, stream_of},
     id_made_by,
     jobs::Course,
     ledger::Database,
-    log::{ConstraintViolation, Expected, LogError, Version},
+    log::{ConstraintViolation, LogError, Version},
     vault::{Vault, VaultError},
 };
 
@@ -89,8 +89,7 @@ impl Import {
         let (organization, _) = self.executor.load::<Organization>(order.organization, order.organization).await?;
         let allowed = organization.allow(Capability::Use);
         allowed.map_err(|rejection| ImportError::Rejected(rejection.into()))?;
-        let mandate = Mutex::new(self.mandate(&order).await?);
-        let run = Arc::new(Run { import: self.clone(), order, mandate, limit_is_reached: AtomicBool::new(false) });
+        let run = Arc::new(Run { import: self.clone(), order, limit_is_reached: AtomicBool::new(false) });
         let (mut reports, mut tasks) = (Vec::with_capacity(lines.len()), JoinSet::new());
         for Line { number, content } in lines {
             if course.is_stopping() {
@@ -125,51 +124,26 @@ impl Import {
         let key = self.ids.clone().chain_update(organization.0.as_bytes()).chain_update([turn]);
         id_made_by(key.chain_update(address))
     }
-
-    /// The current permissions of the user who requested the import.
-    async fn mandate(&self, order: &ImportRequest) -> Result<Mandate, ExecuteError> {
-        let (organization, user) = match order.meta.actor {
-            Actor::User { organization, user } => (organization, user),
-            Actor::Operator | Actor::System => {
-                return Ok(Mandate { is_held: true, most: None, expected: Vec::new() });
-            }
-            // Neither API keys nor anonymous callers can request imports.
-            Actor::ApiKey { .. } | Actor::Anonymous => {
-                return Ok(Mandate { is_held: false, most: None, expected: Vec::new() });
-            }
-        };
-        let stream = stream_of::<User>(organization, user)?;
-        let (state, version) = self.executor.load::<User>(organization, user).await?;
-        let (is_held, most) = match state.rights() {
-            // Outside the platform's organization, super admins hold all permissions.
-            Some((Role::SuperAdmin, permissions)) if organization == OrganizationId::PLATFORM => {
-                (true, (order.organization == organization).then_some(permissions))
-            }
-            Some((_, permissions)) if organization == order.organization => {
-                (permissions.administration == Access::Write, Some(permissions))
-            }
-            _ => (false, None),
-        };
-        Ok(Mandate { is_held, most, expected: vec![Expected { stream, version }] })
-    }
 }
 
-/// The permissions of the user who requested an import.
-#[derive(Debug, Clone)]
-struct Mandate {
-    /// Whether they may create users.
-    is_held: bool,
-    /// The maximum that they may grant; `None` means no limit.
-    most: Option<Permissions>,
-    /// The stream versions that this is based on.
-    expected: Vec<Expected>,
+/// Why a line is not recorded.
+enum LineError {
+    /// The line is rejected.
+    Fault(Fault),
+    /// Recording failed.
+    Execute(ExecuteError),
+}
+
+impl From<ExecuteError> for LineError {
+    fn from(error: ExecuteError) -> Self {
+        Self::Execute(error)
+    }
 }
 
 /// A running import.
 struct Run {
     import: Import,
     order: ImportRequest,
-    mandate: Mutex<Mandate>,
     limit_is_reached: AtomicBool,
 }
 
@@ -196,85 +170,119 @@ impl Run {
         let key = self.import.vault.claim_key(organization, "email", &person.email.comparable());
         let mut turn = 0;
         for _ in 0..TURNS {
-            let mandate = self.mandate.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(fault) = mandate.fault(person) {
-                return Ok(LineReport::rejected(number, vec![fault]));
-            }
-            if let Some(holder) = self.import.database.holder(&key).await? {
-                return match holder.parse() {
-                    Ok(user) => self.there(number, user, &mandate, is_again).await,
-                    Err(_) => Err(ExecuteError::Malformed("an email address is claimed by an invalid id".to_owned())),
-                };
-            }
-            let user = self.import.id(organization, &person.email, turn);
-            match self.register(user, person, &mandate).await {
-                Ok(done) => return Ok(self.report(number, user, &done)),
+            let done = match self.import.database.holder(&key).await? {
+                Some(holder) => match holder.parse() {
+                    Ok(user) => self.there(number, (user, person), is_again).await,
+                    Err(_) => Err(ExecuteError::Malformed("an email address has an invalid owner".to_owned()).into()),
+                },
+                None => {
+                    let user = self.import.id(organization, &person.email, turn);
+                    self.register(user, person).await.map(|done| self.report(number, user, &done))
+                }
+            };
+            match done {
+                Ok(report) => return Ok(report),
+                Err(LineError::Fault(fault)) => return Ok(LineReport::rejected(number, vec![fault])),
                 // Claimed concurrently: the next attempt finds the account.
-                Err(ExecuteError::Constraint(ConstraintViolation::Taken { .. }, _)) => {}
+                Err(LineError::Execute(ExecuteError::Constraint(ConstraintViolation::Taken { .. }, _))) => {}
                 // The id belongs to an account whose address was changed or erased, or was taken concurrently.
-                Err(ExecuteError::Rejected(rejected)) if rejected == Rejected::from(Rejection::Exists) => turn += 1,
-                Err(ExecuteError::Outdated(_)) => self.look_again().await?,
-                Err(ExecuteError::Constraint(ConstraintViolation::AboveMaximum { .. }, _)) => self.reach_limit(),
-                Err(ExecuteError::Rejected(rejected)) => {
+                Err(LineError::Execute(ExecuteError::Rejected(it))) if it == Rejected::from(Rejection::Exists) => {
+                    turn += 1;
+                }
+                Err(LineError::Execute(ExecuteError::Constraint(ConstraintViolation::AboveMaximum { .. }, _))) => {
+                    self.limit_is_reached.store(true, Ordering::Relaxed);
+                }
+                Err(LineError::Execute(ExecuteError::Rejected(rejected))) => {
                     return Ok(LineReport::rejected(number, vec![fault_of(&rejected)]));
                 }
-                Err(error) => return Err(error),
+                Err(LineError::Execute(error)) => return Err(error),
             }
         }
         Err(ExecuteError::Contended)
     }
 
     /// Creates the account and, if requested and within the limit, invites the person.
-    async fn register(&self, user: UserId, person: &Person, mandate: &Mandate) -> Result<Outcome, ExecuteError> {
+    async fn register(&self, user: UserId, person: &Person) -> Result<Outcome, LineError> {
         let Person { name, email, role, permissions } = person.clone();
         let organization = self.order.organization;
-        let mut commands =
-            Commands::new().on::<User>(user, Command::Register { organization, user, name, email, role, permissions });
+        let mut commands = vec![Command::Register { organization, user, name, email, role, permissions }];
         if self.order.send_invitations && !self.limit_is_reached() {
-            commands = commands.on::<User>(user, self.invitation());
+            commands.push(self.invitation());
         }
-        self.import.executor.execute_all(&commands, &self.request(mandate)).await
+        let commands = &commands;
+        let register = move |tx: Tx| async move {
+            self.may_import(&tx, person).await?;
+            tx.limit(INVITATIONS, i64::from(self.order.invitations_per_day));
+            Ok(tx.decide_all::<User>(user, commands).await?)
+        };
+        self.import.executor.transact(&self.request(), register).await
     }
 
     /// Handles an existing account: invites the person, if requested and not done yet.
     async fn there(
         &self,
         number: u64,
-        user: UserId,
-        mandate: &Mandate,
+        (user, person): (UserId, &Person),
         is_again: bool,
-    ) -> Result<LineReport, ExecuteError> {
+    ) -> Result<LineReport, LineError> {
         let mut report = LineReport { result: LineResult::Unchanged, ..LineReport::rejected(number, Vec::new()) };
         report.user = Some(user);
         if is_again && self.is_own(user).await? {
             report.result = LineResult::Registered;
         }
-        if !self.order.send_invitations {
-            return Ok(report);
-        }
-        let (state, _) = self.import.executor.load::<User>(self.order.organization, user).await?;
-        let is_own_invitation = |(_, expires_at)| expires_at == self.order.invitations_expire_at;
-        report.invited = state.invitation().is_some_and(is_own_invitation);
-        if state.status() != Some(Status::Registered) {
-            return Ok(report);
-        }
-        if !self.limit_is_reached() {
-            let request = self.request(mandate);
-            match self.import.executor.execute::<User>(user, self.invitation(), &request).await {
-                Ok(_) => report.invited = true,
-                Err(ExecuteError::Constraint(ConstraintViolation::AboveMaximum { .. }, _)) => self.reach_limit(),
-                Err(ExecuteError::Outdated(_)) => {
-                    self.look_again().await?;
-                    return Err(ExecuteError::Contended);
-                }
-                Err(ExecuteError::Rejected(rejected)) => report.not_invited = Some(rejected.message),
-                Err(error) => return Err(error),
+        let invite = move |tx: Tx| async move {
+            self.may_import(&tx, person).await?;
+            let state: User = tx.read(user).await?;
+            let is_open = self.order.send_invitations && state.status() == Some(Status::Registered);
+            if is_open && !self.limit_is_reached() {
+                tx.limit(INVITATIONS, i64::from(self.order.invitations_per_day));
+                tx.decide::<User>(user, &self.invitation()).await?;
             }
-        }
-        if self.limit_is_reached() && !report.invited {
-            report.not_invited = Some(self.limit());
+            let is_own_invitation = |(_, expires_at)| expires_at == self.order.invitations_expire_at;
+            Ok((is_open, state.invitation().is_some_and(is_own_invitation)))
+        };
+        match self.import.executor.transact(&self.request(), invite).await {
+            Ok(done) => {
+                let (is_open, was_invited) = done.value.unwrap_or_default();
+                report.invited = self.order.send_invitations && (was_invited || !done.events.is_empty());
+                if is_open && !report.invited && self.limit_is_reached() {
+                    report.not_invited = Some(self.limit());
+                }
+            }
+            Err(LineError::Execute(ExecuteError::Rejected(rejected))) => report.not_invited = Some(rejected.message),
+            Err(error) => return Err(error),
         }
         Ok(report)
+    }
+
+    /// Checks what the user who requested the import may do now.
+    async fn may_import(&self, tx: &Tx, person: &Person) -> Result<(), LineError> {
+        let gone = || LineError::Fault(Fault::of_line("the user who requested this import may no longer invite users"));
+        let (organization, user) = match self.order.meta.actor {
+            Actor::User { organization, user } => (organization, user),
+            Actor::Operator | Actor::System => return Ok(()),
+            // Neither API keys nor anonymous callers can request imports.
+            Actor::ApiKey { .. } | Actor::Anonymous => return Err(gone()),
+        };
+        let state: User = tx.join(organization, user).await?;
+        let most = match state.rights() {
+            // Outside the platform's organization, super admins hold all permissions.
+            Some((Role::SuperAdmin, permissions)) if organization == OrganizationId::PLATFORM => {
+                (self.order.organization == organization).then_some(permissions)
+            }
+            Some((_, permissions))
+                if organization == self.order.organization && permissions.administration == Access::Write =>
+            {
+                Some(permissions)
+            }
+            _ => return Err(gone()),
+        };
+        if most.is_some_and(|most| !person.permissions.is_within(most)) {
+            let reason =
+                "exceeds the permissions of the user who requested this import: users cannot grant more than they hold";
+            return Err(LineError::Fault(Fault::at(Column::Role, reason)));
+        }
+        Ok(())
     }
 
     /// The report on a processed line.
@@ -300,19 +308,9 @@ impl Run {
         Ok(by.is_some() && by == self.order.meta.request_id)
     }
 
-    /// Reloads the permissions of the user who requested the import.
-    async fn look_again(&self) -> Result<(), ExecuteError> {
-        let mandate = self.import.mandate(&self.order).await?;
-        *self.mandate.lock().unwrap_or_else(PoisonError::into_inner) = mandate;
-        Ok(())
-    }
-
-    fn request(&self, mandate: &Mandate) -> Request {
-        let mut request = Request::new(self.order.organization, self.order.meta.clone());
-        request.expected.clone_from(&mandate.expected);
-        request.limits = vec![(INVITATIONS, i64::from(self.order.invitations_per_day))];
-        request.dry_run = self.order.dry_run;
-        request
+    fn request(&self) -> Request {
+        let request = Request::new(self.order.organization, self.order.meta.clone());
+        Request { dry_run: self.order.dry_run, ..request }
     }
 
     fn invitation(&self) -> Command {
@@ -323,28 +321,9 @@ impl Run {
         self.limit_is_reached.load(Ordering::Relaxed)
     }
 
-    fn reach_limit(&self) {
-        self.limit_is_reached.store(true, Ordering::Relaxed);
-    }
-
     fn limit(&self) -> String {
         let limit = self.order.invitations_per_day;
         format!("at most {limit} invitations can be sent per day: import the same file again tomorrow")
-    }
-}
-
-impl Mandate {
-    /// Why they may not create this account.
-    fn fault(&self, person: &Person) -> Option<Fault> {
-        if !self.is_held {
-            return Some(Fault::of_line("the user who requested this import may no longer invite users"));
-        }
-        let is_beyond = self.most.is_some_and(|most| !person.permissions.is_within(most));
-        is_beyond.then(|| {
-            let reason =
-                "exceeds the permissions of the user who requested this import: users cannot grant more than they hold";
-            Fault::at(Column::Role, reason)
-        })
     }
 }
 
