@@ -25,6 +25,7 @@ on_both_engines! {
     an_error_is_returned_only_if_it_is_based_on_current_state,
     every_attempt_has_the_same_ids_and_the_same_time,
     a_required_version_is_not_retried,
+    an_organization_does_not_read_another_one,
     sixty_four_callers_change_one_stream,
     a_repeated_request_has_no_value,
 }
@@ -167,6 +168,17 @@ async fn a_required_version_is_not_retried(store: Store) {
         let late = node.executor.transact(&acme.request(), change(version, role)).await;
         assert_eq!(late, Err(ExecuteError::Outdated(stream.clone())), "{role:?}");
     }
+}
+
+async fn an_organization_does_not_read_another_one(store: Store) {
+    let node = Node::on(&store).await;
+    let (acme, other) = (node.acme().await, node.found("other.example").await);
+    let (home, admin) = (other.organization, other.admin);
+    let read = move |tx: Tx| async move { tx.read_in::<User>(home, admin).await.map(drop) };
+    let refused = node.executor.transact(&acme.request(), read).await;
+    assert!(matches!(refused, Err(ExecuteError::Malformed(_))), "{refused:?}");
+    let platform = Request::new(OrganizationId::PLATFORM, Meta::by(Actor::Operator));
+    node.executor.transact(&platform, read).await.unwrap();
 }
 
 async fn sixty_four_callers_change_one_stream(store: Store) {

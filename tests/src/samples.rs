@@ -1,9 +1,7 @@
 //! Appends and their parts, in few words.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use porttask_runtime::log::{
     Append, AppendError, Claim, ClaimKey, Constraint, ConstraintViolation, Counter, CounterKey, EventId, EventLog,
     EventType, IdempotencyKey, NewEvent, Offset, OrganizationId, PartitionId, RecordedEvent, StreamId,
@@ -103,7 +101,7 @@ pub fn idempotency_key(key: impl Into<String>, request: &str) -> IdempotencyKey 
         scope: "tests".to_owned(),
         key: key.into(),
         request_hash: request_hash(request),
-        expires_at: Timestamp::now() + Duration::from_secs(86_400),
+        kept_for: SignedDuration::from_hours(24),
     }
 }
 

@@ -86,6 +86,12 @@ pub trait Ledger: Send + Sync {
     /// If the log's database fails.
     async fn holder(&self, key: &ClaimKey) -> Result<Option<String>, LogError>;
 
+    /// The value of a counter.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn count(&self, key: &CounterKey) -> Result<i64, LogError>;
+
     /// Destroys a person's keys irrevocably; returns the number of destroyed keys.
     ///
     /// # Errors

@@ -8,12 +8,11 @@ use porttask_runtime::log::{
     OrganizationId, Position, Version,
 };
 use porttask_tests::{
-    History, Store, claim, count, event, found, holder_of, idempotency_key, on_both_engines, page_to_end,
-    platform_stream, simple, stream, value_of,
+    History, Store, claim, count, event, found, holder_of, on_both_engines, page_to_end, platform_stream, simple,
+    stream, value_of,
 };
 
 on_both_engines! {
-    a_trial_is_judged_like_any_other_and_leaves_no_trace,
     an_event_is_kept_to_the_byte,
     an_append_answers_where_each_event_stands,
     the_offsets_of_a_partition_are_taken_in_order_from_one,
@@ -358,35 +357,4 @@ async fn times_never_run_back(store: Store) {
         let recorded_at = answer.unwrap().recorded_at;
         assert!(began - hour < recorded_at && recorded_at < began + hour, "{recorded_at} is not the time");
     }
-}
-
-async fn a_trial_is_judged_like_any_other_and_leaves_no_trace(store: Store) {
-    let log = store.open().await;
-    let organization = found(&*log).await;
-    let ana = || claim(organization, "ana", "1");
-    let trial = || simple(organization, "a").constrained(ana()).as_dry_run();
-    let before = History::of(&*log).await;
-    for _ in 0..2 {
-        let judged = log.append(trial().idempotency_key(idempotency_key("k", "request"))).await.unwrap();
-        assert_eq!((judged.events, judged.repeated), (vec![], false));
-    }
-    let nowhere = porttask_runtime::new_id::<OrganizationId>();
-    log.append(simple(nowhere, "organization").creates_organization().as_dry_run()).await.unwrap();
-    assert_eq!(log.partition_of(nowhere).await.unwrap(), None);
-    assert_eq!(History::of(&*log).await, before);
-    assert_eq!(holder_of(&*log, organization, "ana").await, None);
-
-    log.append(
-        simple(organization, "a")
-            .constrained(claim(organization, "ana", "2"))
-            .idempotency_key(idempotency_key("k", "request")),
-    )
-    .await
-    .unwrap();
-    assert!(matches!(log.append(trial()).await, Err(AppendError::Constraint(_))));
-    let late = simple(organization, "a").expecting(stream(organization, "a"), Version::NONE).as_dry_run();
-    assert!(matches!(log.append(late).await, Err(AppendError::Conflict { .. })));
-    assert!(log.append(trial().idempotency_key(idempotency_key("k", "request"))).await.unwrap().repeated);
-    let stranger = simple(nowhere, "a").as_dry_run();
-    assert_eq!(log.append(stranger).await, Err(AppendError::UnknownOrganization(nowhere)));
 }

@@ -1,9 +1,7 @@
 //! Repetitions made harmless.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use porttask_runtime::log::{Append, AppendError, Appended, IdempotencyKey, OrganizationId, Version};
 use porttask_tests::{
     History, Store, claim, event, found, idempotency_key, on_both_engines, platform_stream, simple, stream, value_of,
@@ -28,12 +26,8 @@ fn repetition_of(first: &Appended) -> Appended {
     Appended { events: vec![], repeated: true, ..first.clone() }
 }
 
-fn until(key: &str, expires_at: Timestamp) -> IdempotencyKey {
-    IdempotencyKey { expires_at, ..idempotency_key(key, "request") }
-}
-
-fn past() -> Timestamp {
-    Timestamp::now() - Duration::from_secs(3_600)
+fn expired(key: &str) -> IdempotencyKey {
+    IdempotencyKey { kept_for: SignedDuration::from_hours(-1), ..idempotency_key(key, "request") }
 }
 
 async fn a_repeated_request_is_recorded_once_and_answered_alike(store: Store) {
@@ -127,7 +121,7 @@ async fn keys_differ_by_organization_and_scope(store: Store) {
 async fn a_mark_counts_until_its_time_is_over(store: Store) {
     let log = store.open().await;
     let organization = found(&*log).await;
-    let expired = || simple(organization, "a").idempotency_key(until("k", past()));
+    let expired = || simple(organization, "a").idempotency_key(expired("k"));
     for _ in 0..3 {
         assert!(!log.append(expired()).await.unwrap().repeated);
     }
@@ -141,14 +135,14 @@ async fn expired_marks_are_forgotten_and_others_kept(store: Store) {
     let organization = found(&*log).await;
     for number in 0..5 {
         let key = format!("old-{number}");
-        log.append(simple(organization, "a").idempotency_key(until(&key, past()))).await.unwrap();
+        log.append(simple(organization, "a").idempotency_key(expired(&key))).await.unwrap();
     }
     let kept = log.append(simple(organization, "a").idempotency_key(idempotency_key("new", "request"))).await.unwrap();
     assert_eq!(log.forget_expired().await.unwrap(), 5);
     assert_eq!(log.forget_expired().await.unwrap(), 0);
     let again = log.append(simple(organization, "a").idempotency_key(idempotency_key("new", "request"))).await.unwrap();
     assert_eq!(again, repetition_of(&kept));
-    assert!(!log.append(simple(organization, "a").idempotency_key(until("old-1", past()))).await.unwrap().repeated);
+    assert!(!log.append(simple(organization, "a").idempotency_key(expired("old-1"))).await.unwrap().repeated);
 }
 
 async fn a_decision_without_events_is_marked_too(store: Store) {

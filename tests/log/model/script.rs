@@ -1,8 +1,6 @@
 //! Random appends over a few organizations, streams, names, counts and keys, so that they meet often.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use porttask_runtime::log::{Append, Constraint, IdempotencyKey, OrganizationId, StreamId, Version};
 use porttask_tests::{claim, count, event, idempotency_key, release, stream};
 use proptest::collection::vec;
@@ -78,7 +76,7 @@ impl Step {
         if let Some((key, request, is_over)) = self.idempotency_key {
             let mut idempotency_key: IdempotencyKey = idempotency_key(names.name(key), &request.to_string());
             if is_over {
-                idempotency_key.expires_at = Timestamp::now() - Duration::from_secs(3_600);
+                idempotency_key.kept_for = SignedDuration::from_hours(-1);
             }
             append = append.idempotency_key(idempotency_key);
         }

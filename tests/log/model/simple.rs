@@ -106,7 +106,7 @@ impl Model {
         let events = append.events.iter().map(|event| self.record(&event.stream, event.id)).collect();
         let position = self.end(organization);
         if let Some(idempotency_key) = &append.idempotency_key {
-            let counts = idempotency_key.expires_at > jiff::Timestamp::now();
+            let counts = idempotency_key.kept_for.is_positive();
             let mark = Mark { request_hash: idempotency_key.request_hash, position, counts };
             self.marks.insert((organization, idempotency_key.key.clone()), mark);
         }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use porttask_domain::{Constraint, Violation};
 
 use super::{
@@ -15,8 +16,8 @@ use super::{
 use crate::{
     constraints::to_log_constraint,
     log::{
-        self, Append, AppendError, Appended, ConstraintViolation, Expected, StreamId, Version,
-        admission::IdempotencyRecordKey,
+        self, Append, AppendError, Appended, Claim, ConstraintViolation, EventType, Expected, StreamId, Version,
+        admission::{IdempotencyRecordKey, Known},
     },
     vault::{SealedEvents, Vault},
 };
@@ -82,9 +83,12 @@ impl Run {
     pub(super) async fn finish(&mut self, tx: &Tx) -> Result<Option<Outcome>, ExecuteError> {
         let Shared { executor, request, .. } = &*self.shared;
         let state = std::mem::take(&mut *tx.state());
-        if state.events.is_empty() && (request.dry_run || request.idempotency_key.is_none()) {
+        if request.dry_run {
+            return preview(executor, request, state).await;
+        }
+        if state.events.is_empty() && request.idempotency_key.is_none() {
             let holds = holds(executor, &state).await?;
-            return Ok(holds.then(|| not_recorded(state, Vec::new())));
+            return Ok(holds.then(|| not_recorded(state)));
         }
         let open = state.unconfirmed(request.organization);
         if !open.is_empty() && !are_current(executor, &open).await? {
@@ -95,7 +99,6 @@ impl Run {
         let types = events.iter().map(|event| event.event_type.clone()).collect();
         let mut append = Append::new(request.organization, events);
         append.creates_organization = request.creates_organization;
-        append.dry_run = request.dry_run;
         append.expected = state.required.iter().cloned().chain(state.expected(request.organization)).collect();
         append.constraints = constraints(&executor.vault, &state);
         append.idempotency_key.clone_from(&request.idempotency_key);
@@ -104,7 +107,6 @@ impl Run {
             append.secrets.clone_from(&state.secrets);
         }
         match executor.log.append(append).await {
-            Ok(appended) if request.dry_run && !appended.repeated => Ok(Some(not_recorded(state, types))),
             Ok(appended) => Ok(Some(recorded(executor, state, types, appended))),
             Err(AppendError::Conflict { stream, .. }) if state.required.iter().any(|it| it.stream == stream) => {
                 Err(ExecuteError::Outdated(stream))
@@ -191,11 +193,47 @@ fn limited(state: &State, constraint: log::Constraint) -> log::Constraint {
     log::Constraint::Count(log::Counter { maximum: limit.or(counter.maximum), ..counter })
 }
 
+/// Judges a dry run on committed state, without locks. `None`: something that it read has changed.
+async fn preview(executor: &Executor, request: &Request, state: State) -> Result<Option<Outcome>, ExecuteError> {
+    let is_there = executor.log.partition_of(request.organization).await?.is_some();
+    match (request.creates_organization, is_there) {
+        (true, true) => return Err(AppendError::OrganizationExists(request.organization).into()),
+        (false, false) => return Err(AppendError::UnknownOrganization(request.organization).into()),
+        _ => {}
+    }
+    let constraints = constraints(&executor.vault, &state);
+    let mut known = Known::nothing(Timestamp::UNIX_EPOCH, Vec::new());
+    for constraint in &constraints {
+        match constraint {
+            log::Constraint::Claim(Claim { key, .. }) | log::Constraint::Release(Claim { key, .. }) => {
+                let owner = executor.log.holder(key).await?;
+                known.claims.extend(owner.map(|owner| (key.clone(), owner)));
+            }
+            log::Constraint::Count(counter) => {
+                let value = executor.log.count(&counter.key).await?;
+                known.counters.insert(counter.key.clone(), value);
+            }
+        }
+    }
+    let checked = known.check(&constraints);
+    if !holds(executor, &state).await? {
+        return Ok(None);
+    }
+    match checked {
+        Ok(_) => Ok(Some(not_recorded(state))),
+        Err(violation) => {
+            let rejected = rejection_of(&executor.vault, &state, &violation);
+            Err(ExecuteError::Constraint(violation, Box::new(rejected)))
+        }
+    }
+}
+
 /// The outcome of a unit of work that recorded nothing.
-fn not_recorded(state: State, types: Vec<log::EventType>) -> Outcome {
+fn not_recorded(state: State) -> Outcome {
     let mut versions: HashMap<StreamId, Version> = HashMap::new();
     let mut events = Vec::with_capacity(state.events.len());
-    for ((stream, event), event_type) in state.events.iter().zip(types) {
+    for (stream, event) in &state.events {
+        let Ok(event_type) = EventType::new(event.encode().0) else { continue };
         let version = versions.entry(stream.clone()).or_insert_with(|| state.version_of(stream));
         version.0 += 1;
         events.push(OutcomeEvent { stream: stream.clone(), version: *version, event_type, event: event.clone() });
@@ -204,7 +242,7 @@ fn not_recorded(state: State, types: Vec<log::EventType>) -> Outcome {
 }
 
 /// The outcome of an acknowledged append, whose new states are cached now.
-fn recorded(executor: &Executor, mut state: State, types: Vec<log::EventType>, appended: Appended) -> Outcome {
+fn recorded(executor: &Executor, mut state: State, types: Vec<EventType>, appended: Appended) -> Outcome {
     let Appended { position, recorded_at, repeated, events: placed } = appended;
     let (mut events, mut last) = (Vec::new(), HashMap::new());
     if !repeated {

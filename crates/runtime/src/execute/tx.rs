@@ -106,20 +106,21 @@ impl Tx {
         self.load(stream_of::<A>(self.request().organization, id)?, Reliance::Joined).await
     }
 
-    /// The state of an aggregate of the platform, or of the request's organization. The append expects the version of a
-    /// stream of the platform only if it writes to the platform anyway; otherwise it is confirmed to be current at some
-    /// time after the command began, without a lock.
+    /// The state of an aggregate of the request's organization or of the platform; for requests of the platform, of any
+    /// organization. The append expects the version of a stream of the platform only if it writes to the platform anyway.
+    /// Otherwise the version is confirmed to be current at some time after the command began, without a lock: so a
+    /// decision on a stream that others confirm must not read a tenant's.
     ///
     /// # Errors
-    /// If the log fails or cannot be read, or the aggregate belongs to a third organization.
+    /// If the log fails or cannot be read, or the aggregate belongs to another tenant.
     pub async fn read_in<A: Registered>(&self, organization: OrganizationId, id: A::Id) -> Result<A, ExecuteError> {
-        let stream = stream_of::<A>(organization, id)?;
-        if organization == self.request().organization {
-            self.load(stream, Reliance::Joined).await
-        } else if organization == OrganizationId::PLATFORM {
-            self.load(stream, Reliance::Confirmed).await
-        } else {
-            Err(ExecuteError::Malformed(format!("a decision on {} reads {stream}", self.request().organization)))
+        let (stream, own) = (stream_of::<A>(organization, id)?, self.request().organization);
+        match organization {
+            _ if organization == own => self.load(stream, Reliance::Joined).await,
+            _ if [own, organization].contains(&OrganizationId::PLATFORM) => {
+                self.load(stream, Reliance::Confirmed).await
+            }
+            _ => Err(ExecuteError::Malformed(format!("a decision of {own} reads {stream}"))),
         }
     }
 

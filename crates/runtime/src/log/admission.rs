@@ -135,6 +135,40 @@ impl Known {
             founded: HashSet::new(),
         }
     }
+
+    /// The changes of claims and counters by these constraints, in order.
+    ///
+    /// # Errors
+    /// If one of them is violated.
+    pub(crate) fn check(&self, constraints: &[Constraint]) -> Result<ConstraintChanges, ConstraintViolation> {
+        let mut claims: HashMap<ClaimKey, Option<String>> = HashMap::new();
+        let mut counters: HashMap<CounterKey, i64> = HashMap::new();
+        for constraint in constraints {
+            match constraint {
+                Constraint::Claim(Claim { key, owner }) => match self.holder(&claims, key) {
+                    Some(holder) if holder == owner => {}
+                    Some(holder) => return Err(ConstraintViolation::Taken { key: key.clone(), owner: holder.clone() }),
+                    None => _ = claims.insert(key.clone(), Some(owner.clone())),
+                },
+                Constraint::Release(Claim { key, owner }) => {
+                    if self.holder(&claims, key) != Some(owner) {
+                        return Err(ConstraintViolation::NotHeld { key: key.clone() });
+                    }
+                    claims.insert(key.clone(), None);
+                }
+                Constraint::Count(counter) => {
+                    let known = || self.counters.get(&counter.key).copied().unwrap_or_default();
+                    let value = counters.get(&counter.key).copied().unwrap_or_else(known);
+                    counters.insert(counter.key.clone(), counted(counter, value)?);
+                }
+            }
+        }
+        Ok((claims, counters))
+    }
+
+    fn holder<'a>(&'a self, changed: &'a HashMap<ClaimKey, Option<String>>, key: &ClaimKey) -> Option<&'a String> {
+        changed.get(key).map_or_else(|| self.claims.get(key), Option::as_ref)
+    }
 }
 
 /// An event to be written, with what an engine may need to link it to its stream.
@@ -219,13 +253,7 @@ impl Admission {
         if let Some(key) = append.person_keys.iter().find(|key| self.known.person_keys.contains(&key.id)) {
             return Err(AppendError::PersonKeyExists(key.id));
         }
-        let (claims, counters) = self.check_constraints(&append.constraints)?;
-
-        if append.dry_run {
-            let head = self.head(self.partition_of(append.organization));
-            let recorded_at = self.known.now.max(head.recorded_at);
-            return Ok(Appended { position: head.position, events: Vec::new(), recorded_at, repeated: false });
-        }
+        let (claims, counters) = self.known.check(&append.constraints)?;
         // Nothing below can fail.
         for (key, owner) in claims {
             match &owner {
@@ -258,7 +286,7 @@ impl Admission {
                 request_hash: idempotency_key.request_hash,
                 position: appended.position,
                 recorded_at,
-                expires_at: idempotency_key.expires_at,
+                expires_at: recorded_at.saturating_add(idempotency_key.kept_for).unwrap_or(Timestamp::MAX),
             };
             self.known.idempotency_keys.insert(key.clone(), record.clone());
             self.writes.idempotency_keys.insert(key, record);
@@ -293,36 +321,6 @@ impl Admission {
             }
         }
         Ok(())
-    }
-
-    fn check_constraints(&self, constraints: &[Constraint]) -> Result<ConstraintChanges, ConstraintViolation> {
-        let mut claims: HashMap<ClaimKey, Option<String>> = HashMap::new();
-        let mut counters: HashMap<CounterKey, i64> = HashMap::new();
-        for constraint in constraints {
-            match constraint {
-                Constraint::Claim(Claim { key, owner }) => match self.holder(&claims, key) {
-                    Some(holder) if holder == owner => {}
-                    Some(holder) => return Err(ConstraintViolation::Taken { key: key.clone(), owner: holder.clone() }),
-                    None => _ = claims.insert(key.clone(), Some(owner.clone())),
-                },
-                Constraint::Release(Claim { key, owner }) => {
-                    if self.holder(&claims, key) != Some(owner) {
-                        return Err(ConstraintViolation::NotHeld { key: key.clone() });
-                    }
-                    claims.insert(key.clone(), None);
-                }
-                Constraint::Count(counter) => {
-                    let known = || self.known.counters.get(&counter.key).copied().unwrap_or_default();
-                    let value = counters.get(&counter.key).copied().unwrap_or_else(known);
-                    counters.insert(counter.key.clone(), counted(counter, value)?);
-                }
-            }
-        }
-        Ok((claims, counters))
-    }
-
-    fn holder<'a>(&'a self, changed: &'a HashMap<ClaimKey, Option<String>>, key: &ClaimKey) -> Option<&'a String> {
-        changed.get(key).map_or_else(|| self.known.claims.get(key), Option::as_ref)
     }
 
     fn place(&mut self, new: &NewEvent) -> Placed {
@@ -379,7 +377,7 @@ impl Admission {
     }
 }
 
-type ConstraintChanges = (HashMap<ClaimKey, Option<String>>, HashMap<CounterKey, i64>);
+pub(crate) type ConstraintChanges = (HashMap<ClaimKey, Option<String>>, HashMap<CounterKey, i64>);
 
 /// The count after a change, unless it crosses the bound in the direction of the change.
 fn counted(counter: &Counter, value: i64) -> Result<i64, ConstraintViolation> {

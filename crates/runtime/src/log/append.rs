@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{PersonId, Sealing};
 use uuid::Uuid;
 
@@ -29,8 +29,6 @@ pub struct Append {
     pub person_keys: Vec<NewPersonKey>,
     /// Secrets issued with these events.
     pub secrets: Vec<NewSecret>,
-    /// Dry run: validate under the lock, write nothing.
-    pub dry_run: bool,
 }
 
 impl Append {
@@ -45,7 +43,6 @@ impl Append {
             idempotency_key: None,
             person_keys: Vec::new(),
             secrets: Vec::new(),
-            dry_run: false,
         }
     }
 
@@ -81,13 +78,6 @@ impl Append {
     #[must_use]
     pub fn with_secret(mut self, secret: NewSecret) -> Self {
         self.secrets.push(secret);
-        self
-    }
-
-    /// Makes it a dry run.
-    #[must_use]
-    pub fn as_dry_run(mut self) -> Self {
-        self.dry_run = true;
         self
     }
 
@@ -181,8 +171,8 @@ pub struct IdempotencyKey {
     pub key: String,
     /// A keyed hash of the whole request: reuse of the key for a different request is rejected.
     pub request_hash: [u8; 32],
-    /// When the record expires; afterwards the key may be reused.
-    pub expires_at: Timestamp,
+    /// How long the record is kept, from the time of the append; afterwards the key may be reused.
+    pub kept_for: SignedDuration,
 }
 
 /// Identifies one of a person's keys.
@@ -259,7 +249,7 @@ pub struct Appended {
     /// The position up to which the organization's partition must be read to see this append. Without events of the
     /// organization: the partition's head at that time.
     pub position: Position,
-    /// Position and version of each event, in order. Empty for a repeated request and for a dry run.
+    /// Position and version of each event, in order. Empty for a repeated request.
     pub events: Vec<Placed>,
     /// When it was recorded.
     pub recorded_at: Timestamp,

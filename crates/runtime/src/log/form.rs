@@ -144,7 +144,7 @@ mod tests {
             scope: "test".into(),
             key: "a\0b".into(),
             request_hash: [1; 32],
-            expires_at: jiff::Timestamp::UNIX_EPOCH,
+            kept_for: jiff::SignedDuration::ZERO,
         };
         for (malformed, reason) in [
             (Append::new(OrganizationId::PLATFORM, vec![event()]), "concerns"),

@@ -65,7 +65,7 @@ pub trait EventLog: Send + Sync {
     /// Records the events of `append`, or rejects it.
     ///
     /// Appends that wait for the same partition share one durable transaction. Dropping the returned future does not
-    /// cancel the append: it may still be recorded. A dry run is validated under the same locks and records nothing.
+    /// cancel the append: it may still be recorded.
     ///
     /// # Errors
     /// Nothing was written, except possibly after [`AppendError::OutcomeUnknown`].

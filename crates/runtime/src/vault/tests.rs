@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::ledger::{ConstraintRepair, ConstraintSnapshot};
 use crate::log::{
-    Head, LeafHash, LogError, Offset, PartitionId, Position, SecretId, Version,
+    CounterKey, Head, LeafHash, LogError, Offset, PartitionId, Position, SecretId, Version,
     admission::{IdempotencyRecord, IdempotencyRecordKey},
 };
 
@@ -24,6 +24,10 @@ impl Ledger for Shelf {
     async fn person_keys(&self, ids: &[PersonKeyId]) -> Result<Vec<Option<StoredKey>>, LogError> {
         let persons = self.persons.lock().unwrap();
         Ok(ids.iter().map(|id| persons.get(id).cloned()).collect())
+    }
+
+    async fn count(&self, _: &CounterKey) -> Result<i64, LogError> {
+        unreachable!()
     }
 
     async fn holder(&self, _: &ClaimKey) -> Result<Option<String>, LogError> {

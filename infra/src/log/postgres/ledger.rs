@@ -6,7 +6,7 @@ use porttask_runtime::{
     ledger::{ConstraintRepair, ConstraintSnapshot, ConstraintState},
     ledger::{Ledger, StoredKey},
     log::{
-        ClaimKey, EventLog, Head, LogError, OrganizationId, PartitionId, PersonKeyId, SecretId,
+        ClaimKey, CounterKey, EventLog, Head, LogError, OrganizationId, PartitionId, PersonKeyId, SecretId,
         admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
 };
@@ -38,6 +38,10 @@ impl Ledger for PostgresLog {
 
     async fn holder(&self, key: &ClaimKey) -> Result<Option<String>, LogError> {
         self.reader.holder(self.shelf_of(key.organization).await?, key).await
+    }
+
+    async fn count(&self, key: &CounterKey) -> Result<i64, LogError> {
+        self.reader.count(self.shelf_of(key.organization).await?, key).await
     }
 
     async fn destroy_person_keys(&self, organization: OrganizationId, person: PersonId) -> Result<u64, LogError> {

@@ -182,7 +182,7 @@ fn start(
 impl EventLog for PostgresLog {
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         append.check()?;
-        let (organization, founds) = (append.organization, append.creates_organization && !append.dry_run);
+        let (organization, founds) = (append.organization, append.creates_organization);
         let partition = self.home(&append).await?;
         let queue = self.queues.get(usize::from(partition.0));
         // Another node has added partitions since this one started.

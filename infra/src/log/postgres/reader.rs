@@ -10,8 +10,8 @@ use porttask_runtime::{
     credential_activity::ActivityRecord,
     ledger::StoredKey,
     log::{
-        ClaimKey, EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId, PersonKeyId,
-        Position, RecordedEvent, SecretId, StreamId, Version,
+        ClaimKey, CounterKey, EventId, Head, Incarnation, LeafHash, LogError, Offset, OrganizationId, PartitionId,
+        PersonKeyId, Position, RecordedEvent, SecretId, StreamId, Version,
         admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
 };
@@ -262,6 +262,12 @@ impl Reader {
         let ClaimKey { organization, kind, hash } = key;
         let asked: [&(dyn ToSql + Sync); 4] = [&i32::from(partition.0), &organization.0, &kind.as_ref(), &&hash[..]];
         Ok(self.all(sql, &asked, |row| row.get(0)).await?.pop())
+    }
+
+    pub(super) async fn count(&self, partition: PartitionId, key: &CounterKey) -> Result<i64, LogError> {
+        let sql = "SELECT value FROM log.counters WHERE partition = $1 AND organization = $2 AND name = $3";
+        let asked: [&(dyn ToSql + Sync); 3] = [&i32::from(partition.0), &key.organization.0, &key.name.as_ref()];
+        Ok(self.all(sql, &asked, |row| row.get(0)).await?.pop().unwrap_or_default())
     }
 
     pub(super) async fn registered(&self, organization: OrganizationId) -> Result<Option<PartitionId>, LogError> {

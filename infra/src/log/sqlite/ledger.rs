@@ -67,6 +67,12 @@ pub(super) fn holder(connection: &Connection, key: &ClaimKey) -> rusqlite::Resul
     select.query_row(params![key.organization.0.as_bytes(), key.kind, key.hash], |row| row.get(0)).optional()
 }
 
+pub(super) fn count(connection: &Connection, key: &CounterKey) -> rusqlite::Result<i64> {
+    let mut select = connection.prepare_cached("SELECT value FROM counters WHERE organization = ?1 AND name = ?2")?;
+    let found = select.query_row(params![key.organization.0.as_bytes(), key.name], |row| row.get(0)).optional()?;
+    Ok(found.unwrap_or_default())
+}
+
 pub(super) fn put_secret(connection: &Connection, id: &SecretId, hash: &[u8]) -> rusqlite::Result<()> {
     let mut put = connection.prepare_cached(
         "INSERT OR REPLACE INTO ledger_secrets (organization, owner, kind, hash) VALUES (?1, ?2, ?3, ?4)",

@@ -26,8 +26,8 @@ use porttask_runtime::{
     ledger::{ConstraintRepair, ConstraintSnapshot},
     ledger::{Ledger, StoredKey},
     log::{
-        Append, AppendError, Appended, ClaimKey, EventLog, Head, Incarnation, LogError, Offset, OrganizationId,
-        PartitionId, PersonKeyId, RecordedEvent, SecretId, StreamId, Version,
+        Append, AppendError, Appended, ClaimKey, CounterKey, EventLog, Head, Incarnation, LogError, Offset,
+        OrganizationId, PartitionId, PersonKeyId, RecordedEvent, SecretId, StreamId, Version,
         admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
 };
@@ -197,6 +197,10 @@ impl Ledger for SqliteLog {
 
     async fn holder(&self, key: &ClaimKey) -> Result<Option<String>, LogError> {
         self.readers.quickly(|connection| ledger::holder(connection, key))
+    }
+
+    async fn count(&self, key: &CounterKey) -> Result<i64, LogError> {
+        self.readers.quickly(|connection| ledger::count(connection, key))
     }
 
     async fn destroy_person_keys(&self, organization: OrganizationId, person: PersonId) -> Result<u64, LogError> {

@@ -266,7 +266,7 @@ pub(super) fn idempotency_key<R: Permission>(
         scope: format!("{} {} {operation}", caller.identity.doer(), parts.method),
         key: key.to_owned(),
         request_hash: seal.finalize().into_bytes().into(),
-        expires_at: app.clock.now() + KEY_LIFETIME,
+        kept_for: KEY_LIFETIME,
     }))
 }
 

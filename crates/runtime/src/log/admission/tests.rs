@@ -49,7 +49,12 @@ fn count(by: i64, minimum: Option<i64>, maximum: Option<i64>) -> Constraint {
 }
 
 fn idempotency_key(request_hash: u8) -> IdempotencyKey {
-    IdempotencyKey { scope: "test".into(), key: "k".into(), request_hash: [request_hash; 32], expires_at: at(2_000) }
+    IdempotencyKey {
+        scope: "test".into(),
+        key: "k".into(),
+        request_hash: [request_hash; 32],
+        kept_for: jiff::SignedDuration::from_secs(1_000),
+    }
 }
 
 #[test]
