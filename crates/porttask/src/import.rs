@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use porttask_app::identity::organizations::StatusAllows;
 use porttask_app::identity::{
     import::{Fault, Import, ImportRequest, Line, LineReport, LineResult, read, role_named},
@@ -113,7 +113,7 @@ impl Users {
             meta: Meta { request_id, ..Meta::by(Actor::Operator) },
             is_retry: false,
             send_invitations: self.send_invitations,
-            invitations_expire_at: Timestamp::now() + SignedDuration::from_hours(24 * i64::from(self.invitation_days)),
+            invitations_expire_at: node.clock.now() + SignedDuration::from_hours(24 * i64::from(self.invitation_days)),
             invitations_per_day: self.invitations_per_day,
             dry_run: self.dry_run,
         };

@@ -2,6 +2,7 @@
 
 use porttask_projections::models;
 use porttask_runtime::{
+    clock::{self, Clock},
     ledger::Database,
     vault::{Vault, VaultError},
     views::Views,
@@ -13,6 +14,8 @@ use crate::{error::Error, master_key::Given, storage::StorageArgs};
 /// An open log whose personal values can be decrypted.
 pub(crate) struct Node {
     pub(crate) database: Arc<dyn Database>,
+    /// Synchronized once; a node that serves must run it.
+    pub(crate) clock: Arc<Clock>,
     pub(crate) vault: Arc<Vault>,
 }
 
@@ -23,7 +26,9 @@ impl Node {
         match Vault::open(Arc::<dyn Database>::clone(&database), given.keys.clone()).await {
             Ok(vault) => {
                 given.in_force()?;
-                Ok(Self { database, vault: Arc::new(vault) })
+                let clock = Arc::new(Clock::new());
+                clock::synchronize(&*database, &clock).await?;
+                Ok(Self { database, clock, vault: Arc::new(vault) })
             }
             Err(error) => {
                 // After any other error, a key that was just generated may be in use.

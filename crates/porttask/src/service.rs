@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use porttask_api::{App, Settings};
 use porttask_app::identity::{mails::mails, organizations::StatusAllows};
 use porttask_app::{
@@ -22,6 +22,7 @@ use porttask_domain::{
 };
 use porttask_infra::log::Storage;
 use porttask_runtime::{
+    clock,
     execute::Executor,
     ports::mail::MailTransport,
     reactors::{Reactors, RetryPolicy},
@@ -96,7 +97,8 @@ impl ServiceArgs {
         self.begin(&node, &passwords, &links).await?;
         views.run();
         let (database, vault) = (Arc::clone(&node.database), Arc::clone(&node.vault));
-        let app = App::open(database, vault, views, passwords, links, settings).await?;
+        let app = App::open(database, vault, views, passwords, links, settings, Arc::clone(&node.clock)).await?;
+        let synchronizing = tokio::spawn(clock::run(Arc::clone(&node.database), Arc::clone(&node.clock)));
         let reactors = reactors(&app, transport).await?;
         app.count(&reactors);
         reactors.run();
@@ -115,6 +117,7 @@ impl ServiceArgs {
         if !tasks_ended.await.unwrap_or(true) {
             eprintln!("Some tasks or jobs were aborted: they will be executed again.");
         }
+        synchronizing.abort();
         settling.abort();
         noting.abort();
         if !activity.shutdown(LAST_WORDS).await {
@@ -126,9 +129,14 @@ impl ServiceArgs {
         Ok(())
     }
 
-    /// Creates the platform's organization, and its first super admin or a link to create one.
-    pub(crate) async fn init(self, storage: &StorageArgs) -> Result<(), Error> {
+    /// Creates the platform's organization, and its first super admin or a link to create one; in a log with a simulated
+    /// clock if `is_simulated`.
+    pub(crate) async fn init(self, storage: &StorageArgs, is_simulated: bool) -> Result<(), Error> {
         let node = Node::open(storage).await?;
+        if is_simulated {
+            node.database.simulate_clock().await?;
+            eprintln!("The clock of this log is simulated: `porttask clock advance` advances it.");
+        }
         let passwords = Passwords::new(Arc::clone(&node.database));
         let links = Links::open(&node.vault, &self.public_url(self.listen)).await?;
         if !self.begin(&node, &passwords, &links).await? {
@@ -143,12 +151,12 @@ impl ServiceArgs {
         setup::make_platform(&executor, OrganizationName::new("PortTask")?, self.domain()?).await?;
         if let Some(admin) = self.first_super_admin()? {
             let email = admin.email.to_string();
-            if setup::first_super_admin(&executor, passwords, admin, Timestamp::now()).await? {
+            if setup::first_super_admin(&executor, passwords, admin, node.clock.now()).await? {
                 eprintln!("Created the first super admin {email}.");
                 return Ok(true);
             }
         }
-        let Some(link) = setup::link(&executor, Timestamp::now()).await? else { return Ok(false) };
+        let Some(link) = setup::link(&executor, node.clock.now()).await? else { return Ok(false) };
         eprintln!("Use this link within an hour to create the first super admin; `porttask init` prints a new one:");
         println!("{}", links.address(&link));
         eprintln!("The link has no page yet: send the token after #token= to POST /v1/setup (see /docs).");

@@ -24,6 +24,7 @@ use porttask_app::{
 };
 use porttask_domain::OrganizationId;
 use porttask_runtime::{
+    clock::Clock,
     execute::Executor,
     jobs::JobRunner,
     ledger::Database,
@@ -62,6 +63,8 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// The log and the ledger.
     pub database: Arc<dyn Database>,
+    /// The clock; must be run.
+    pub clock: Arc<Clock>,
     /// Encryption keys.
     pub vault: Arc<Vault>,
     /// Executes commands.
@@ -152,6 +155,7 @@ impl App {
         passwords: Arc<Passwords>,
         links: Links,
         settings: Settings,
+        clock: Arc<Clock>,
     ) -> Result<Self, VaultError> {
         let executor = Arc::new(Executor::new(Arc::clone(&database), Arc::clone(&vault), Arc::new(StatusAllows)));
         let activity = Arc::new(CredentialActivity::new(Arc::clone(&database), Arc::clone(&vault), settings.sessions));
@@ -179,6 +183,7 @@ impl App {
         let metrics = Metrics::new(Arc::clone(&views), Arc::clone(&passwords), sign_in.outcomes());
         Ok(Self(Arc::new(Parts {
             database,
+            clock,
             vault,
             executor,
             access,
