@@ -1,6 +1,6 @@
 //! `porttask clock`: the clock of the log.
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use jiff::{SignedDuration, Span, Timestamp, tz::TimeZone};
 use porttask_runtime::{clock::Advance, ledger::Database};
 use serde_json::json;
@@ -18,9 +18,9 @@ pub(crate) enum Command {
     /// Advance the clock of a log that was created by `porttask init --simulated`.
     ///
     /// Running nodes follow within two seconds. The clock never goes back.
+    #[command(group(ArgGroup::new("target").required(true).args(["by", "to"])))]
     Advance {
         /// By how much, such as 30d, "1 month 12h", or P30D (ISO 8601).
-        #[arg(required_unless_present = "to", conflicts_with = "to")]
         by: Option<Span>,
         /// To this instant, such as 2027-01-01T00:00:00Z.
         #[arg(long)]

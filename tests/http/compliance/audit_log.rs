@@ -155,7 +155,7 @@ async fn entries_are_found_by_when_they_happened(store: Store) {
     let times = ["2024-01-03T00:00:00Z", "2024-01-01T00:00:00.000001Z", "2024-01-04T00:00:00Z", "2024-01-02T00:00:00Z"];
     for (number, time) in times.iter().enumerate() {
         let meta = Meta { occurred_at: Some(time.parse().unwrap()), ..Meta::by(Actor::Operator) };
-        let name = OrganizationName::new(format!("Acme {number}")).unwrap();
+        let name = OrganizationName::new(&format!("Acme {number}")).unwrap();
         let request = Request::new(organization, meta).needing(Capability::BeAdministered);
         node.executor.execute::<Organization>(organization, Command::Rename { name }, &request).await.unwrap();
     }

@@ -2,8 +2,9 @@
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
-use porttask_runtime::clock::{Advance, Clock, ClockError, synchronize};
-use porttask_tests::{Settings, Store, found, on_both_engines};
+use porttask_runtime::clock::{self, Advance, Clock, ClockError, synchronize};
+use porttask_tests::{Settings, Store, by, found, on_both_engines};
+use std::{sync::Arc, time::Duration};
 
 on_both_engines! {
     the_clock_of_a_log_is_real_unless_it_was_created_otherwise,
@@ -11,6 +12,7 @@ on_both_engines! {
     a_simulated_clock_advances_on_all_nodes_and_never_goes_back,
     of_advances_at_once_none_is_lost,
     a_node_shows_the_time_of_its_log,
+    a_running_node_follows_a_simulated_clock,
 }
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -82,4 +84,18 @@ async fn a_node_shows_the_time_of_its_log(store: Store) {
     assert!(clock.difference().abs() < SignedDuration::from_secs(1), "the server runs on this machine");
     let ahead = clock.now().duration_since(log.database_time().await.unwrap());
     assert!((ahead - DAY).abs() < SignedDuration::from_secs(5), "{ahead:?}");
+}
+
+async fn a_running_node_follows_a_simulated_clock(store: Store) {
+    let [node, other] =
+        [store.open_database(Settings::default()).await, store.open_database(Settings::default()).await];
+    node.simulate_clock().await.unwrap();
+    let clock = Arc::new(Clock::new());
+    synchronize(&*node, &clock).await.unwrap();
+    let running = tokio::spawn(clock::run(node, Arc::clone(&clock)));
+    assert_eq!(clock.occurred_at(), None);
+    other.advance_clock(Advance::By(DAY)).await.unwrap();
+    by(Duration::from_secs(5), "the offset is followed", async || clock.offset() == DAY).await;
+    assert!(clock.occurred_at().unwrap() > Timestamp::now() + SignedDuration::from_hours(23));
+    running.abort();
 }
