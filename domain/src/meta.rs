@@ -1,6 +1,8 @@
 //! Who acted, on whose behalf, from where and in which request.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{ApiKeyId, OrganizationId, Personal, SessionId, UserId};
 
@@ -25,6 +27,16 @@ pub struct Meta {
     /// The id of the request or job.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub request_id: Option<String>,
+    /// When it happened, in microseconds. Only where this differs by design from when it was recorded: a simulated
+    /// clock, an import, a status reported later, a delayed record.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub occurred_at: Option<Timestamp>,
+    /// The correlation id, if it is not the request id: see [`Meta::correlation_id`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub correlation_id: Option<String>,
+    /// The id of the event that caused this one; only on events of reactors, timers and jobs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub causation_id: Option<Uuid>,
 }
 
 /// Who acted.
@@ -66,6 +78,66 @@ pub struct Impersonator {
 impl Meta {
     /// Metadata with an actor and nothing else.
     pub fn by(actor: Actor) -> Self {
-        Self { actor, impersonator: None, session: None, ip: None, user_agent: None, request_id: None }
+        Self {
+            actor,
+            impersonator: None,
+            session: None,
+            ip: None,
+            user_agent: None,
+            request_id: None,
+            occurred_at: None,
+            correlation_id: None,
+            causation_id: None,
+        }
+    }
+
+    /// The id that all events share which follow from the same request: the explicit one, otherwise the request id.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.correlation_id.as_deref().or(self.request_id.as_deref())
+    }
+
+    /// With this correlation id, which is not stored a second time if it is the request id.
+    #[must_use]
+    pub fn correlated(self, id: impl Into<String>) -> Self {
+        let id = id.into();
+        let correlation_id = Some(id).filter(|id| Some(id) != self.request_id.as_ref());
+        Self { correlation_id, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(meta: &Meta) -> serde_json::Value {
+        let stored = serde_json::to_value(meta).unwrap();
+        assert_eq!(serde_json::from_value::<Meta>(stored.clone()).unwrap(), *meta);
+        stored
+    }
+
+    #[test]
+    fn the_request_id_is_the_correlation_id_and_is_stored_once() {
+        let request = Meta { request_id: Some("req-1".to_owned()), ..Meta::by(Actor::System) };
+        for meta in [request.clone(), request.clone().correlated("req-1")] {
+            assert_eq!(meta.correlation_id(), Some("req-1"));
+            assert_eq!(stored(&meta), serde_json::json!({"actor": {"kind": "system"}, "request_id": "req-1"}));
+        }
+        assert_eq!(request.correlated("req-0").correlation_id(), Some("req-0"));
+        assert_eq!(Meta::by(Actor::System).correlation_id(), None);
+    }
+
+    #[test]
+    fn a_time_and_a_cause_are_stored_only_if_given() {
+        assert_eq!(stored(&Meta::by(Actor::System)), serde_json::json!({"actor": {"kind": "system"}}));
+        let meta = Meta {
+            occurred_at: Some("2026-12-02T09:00:00.000001Z".parse().unwrap()),
+            causation_id: Some(Uuid::from_u128(7)),
+            ..Meta::by(Actor::System)
+        };
+        let expected = serde_json::json!({
+            "actor": {"kind": "system"}, "occurred_at": "2026-12-02T09:00:00.000001Z",
+            "causation_id": "00000000-0000-0000-0000-000000000007",
+        });
+        assert_eq!(stored(&meta), expected);
     }
 }

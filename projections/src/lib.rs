@@ -21,7 +21,7 @@ mod table;
 mod text;
 
 pub use model::{Change, EventOf, Key, Model, NotARow, ReadModel, Values, model};
-pub use recorded::Recorded;
+pub use recorded::{Recorded, Times};
 pub use table::{Column, ColumnType, Index, Kind, Row, Table, Value};
 pub use text::normalized;
 

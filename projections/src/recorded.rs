@@ -17,12 +17,54 @@ pub struct Recorded {
     pub version: u64,
     /// The versioned event type.
     pub event_type: String,
-    /// When it was recorded.
-    pub recorded_at: Timestamp,
+    /// Its times: read models use [`Recorded::time`].
+    pub times: Times,
     /// The event itself.
     pub event: DomainEvent,
     /// Who acted.
     pub actor: Actor,
     /// Whether the platform's staff acted on behalf of the actor.
     pub is_impersonated: bool,
+}
+
+impl Recorded {
+    /// The time of the event.
+    pub fn time(&self) -> Timestamp {
+        self.times.time()
+    }
+}
+
+/// When an event was recorded, and when it happened. The fields are private so that nothing folds the time of recording
+/// by mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    recorded_at: Timestamp,
+    occurred_at: Option<Timestamp>,
+}
+
+impl Times {
+    /// The times of an event; `occurred_at` is `None` unless it differs by design from `recorded_at`.
+    pub fn new(recorded_at: Timestamp, occurred_at: Option<Timestamp>) -> Self {
+        Self { recorded_at, occurred_at }
+    }
+
+    /// The time of the event, in microseconds: when it happened, otherwise when it was recorded.
+    pub fn time(self) -> Timestamp {
+        let time = self.occurred_at.unwrap_or(self.recorded_at);
+        // Tables store microseconds.
+        Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_an_event_is_when_it_happened() {
+        let at = |microsecond| Timestamp::from_microsecond(microsecond).unwrap();
+        assert_eq!(Times::new(at(5), None).time(), at(5));
+        assert_eq!(Times::new(at(5), Some(at(3))).time(), at(3));
+        assert_eq!(Times::new(at(5), Some(Timestamp::from_nanosecond(7_999).unwrap())).time(), at(7));
+    }
 }

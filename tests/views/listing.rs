@@ -27,7 +27,7 @@ on_both_engines! {
 
 /// The time and the place of an entry, by which the audit log is sorted.
 fn place(entry: &Entry) -> Vec<Value> {
-    vec![Value::Time(entry.recorded_at), Value::Integer(entry.offset as i64)]
+    vec![Value::Time(entry.occurred_at), Value::Integer(entry.offset as i64)]
 }
 
 fn of(organization: OrganizationId) -> Condition {
@@ -35,7 +35,7 @@ fn of(organization: OrganizationId) -> Condition {
 }
 
 fn query(partition: PartitionId, conditions: Vec<Condition>) -> Query {
-    Query { partition, conditions, sort: vec!["recorded_at", "offset"], limit: 10_000, ..Query::default() }
+    Query { partition, conditions, sort: vec!["occurred_at", "offset"], limit: 10_000, ..Query::default() }
 }
 
 async fn entries(views: &Views, query: &Query) -> Vec<Entry> {
@@ -65,7 +65,7 @@ async fn busy_organization(node: &Node, views: &Views) -> (PartitionId, Vec<Entr
     let busiest = all.iter().map(|it| it.organization).max_by_key(|it| count(*it)).unwrap();
     let partition = node.log.partition_of(busiest).await.unwrap().unwrap();
     let mut its: Vec<Entry> = all.into_iter().filter(|it| it.organization == busiest).collect();
-    its.sort_by_key(|it| (it.recorded_at, it.offset));
+    its.sort_by_key(|it| (it.occurred_at, it.offset));
     assert!(its.len() > 20, "{} entries", its.len());
     (partition, its)
 }
@@ -76,8 +76,8 @@ async fn conditions_and_words_choose_the_same_rows_in_every_order_and_page(store
     views.run();
     let (partition, all) = busy_organization(&node, &views).await;
     let (first, last) = (&all[all.len() / 4], &all[all.len() * 3 / 4]);
-    let since = Condition::AtLeast("recorded_at", Value::Time(first.recorded_at));
-    let until = Condition::Below("recorded_at", Value::Time(last.recorded_at));
+    let since = Condition::AtLeast("occurred_at", Value::Time(first.occurred_at));
+    let until = Condition::Below("occurred_at", Value::Time(last.occurred_at));
     let action = |action: &str| Value::Text(action.to_owned());
     let actors = || all.iter().map(|it| Value::Id(it.actor)).collect::<Vec<_>>();
     let targets = || all.iter().map(|it| Value::Id(it.target)).collect::<Vec<_>>();
@@ -86,7 +86,7 @@ async fn conditions_and_words_choose_the_same_rows_in_every_order_and_page(store
         vec![since.clone()],
         vec![until.clone()],
         vec![since.clone(), until.clone()],
-        vec![until.clone(), Condition::Below("recorded_at", Value::Time(first.recorded_at))],
+        vec![until.clone(), Condition::Below("occurred_at", Value::Time(first.occurred_at))],
         vec![Condition::Equal("actor", Value::Id(last.actor)), since.clone(), until.clone()],
         vec![Condition::AtLeast("action", action("user.")), Condition::Below("action", action("user/"))],
         vec![Condition::OneOf("action", vec![action("user.role_changed"), action("user.invited"), action("no.such")])],
@@ -133,8 +133,8 @@ async fn a_page_goes_on_from_a_place_beyond_the_bounds(store: Store) {
     let (partition, all) = busy_organization(&node, &views).await;
     let (early, first, last, late) = (&all[2], &all[all.len() / 3], &all[all.len() / 2], &all[all.len() - 2]);
     let range = vec![
-        Condition::AtLeast("recorded_at", Value::Time(first.recorded_at)),
-        Condition::Below("recorded_at", Value::Time(last.recorded_at)),
+        Condition::AtLeast("occurred_at", Value::Time(first.occurred_at)),
+        Condition::Below("occurred_at", Value::Time(last.occurred_at)),
         of(first.organization),
     ];
     let expected: Vec<&Entry> = all.iter().filter(|it| range.iter().all(|one| meets(it, one))).collect();
@@ -201,8 +201,8 @@ async fn a_comparison_that_makes_no_sense_is_refused(store: Store) {
     let text = || Value::Text("0".to_owned());
     for condition in [
         Condition::Equal("actor", text()),
-        Condition::AtLeast("recorded_at", text()),
-        Condition::Below("recorded_at", Value::Null),
+        Condition::AtLeast("occurred_at", text()),
+        Condition::Below("occurred_at", Value::Null),
         Condition::OneOf("target", vec![Value::Id(uuid::Uuid::nil()), Value::Integer(1)]),
     ] {
         let refused = views.select("audit_log", &query(PartitionId(0), vec![condition.clone()])).await;

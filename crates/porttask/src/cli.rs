@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, config::Effective, constraints, error::Error, events, export, import, keys, service::ServiceArgs,
+    bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, service::ServiceArgs,
     storage::StorageArgs, tasks, views,
 };
 
@@ -39,6 +39,10 @@ enum Command {
     /// The link can be used once, within an hour; run the command again for a new one. If PORTTASK_ADMIN_EMAIL and
     /// PORTTASK_ADMIN_PASSWORD are set, the super admin is created without a link.
     Init {
+        /// Create the log with a simulated clock, which `porttask clock advance` advances: for demonstrations and tests.
+        /// It can never become a real one.
+        #[arg(long)]
+        simulated: bool,
         #[command(flatten)]
         storage: StorageArgs,
         #[command(flatten)]
@@ -61,6 +65,13 @@ enum Command {
         storage: StorageArgs,
         #[command(subcommand)]
         command: events::Command,
+    },
+    /// Show the clock of the log, or advance a simulated one.
+    Clock {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: clock::Command,
     },
     /// List, verify or rebuild the read models: the tables behind listings and dashboards.
     Views {
@@ -118,13 +129,14 @@ impl Cli {
             Command::Config { example: true, .. } => configuration.show_example(),
             Command::Config { json, .. } => configuration.show(json),
             Command::Serve { storage, service } => service.serve(&storage).await,
-            Command::Init { storage, service } => service.init(&storage).await,
+            Command::Init { simulated, storage, service } => service.init(&storage, simulated).await,
             Command::Openapi => {
                 use std::io::Write;
                 Ok(writeln!(std::io::stdout(), "{}", porttask_api::document())?)
             }
             Command::Events { storage, command } => command.run(&storage).await,
             Command::Export { storage, command } => command.run(&storage).await,
+            Command::Clock { storage, command } => command.run(&storage).await,
             Command::Views { storage, command } => command.run(&storage).await,
             Command::Tasks { storage, command } => command.run(&storage).await,
             Command::Constraints { storage, command } => command.run(&storage).await,

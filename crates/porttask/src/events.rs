@@ -7,8 +7,9 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use porttask_runtime::log::{EventLog, Follower, Head, Offset, PartitionId, Position, RecordedEvent};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::{sync::mpsc, task::JoinSet};
 
@@ -153,6 +154,9 @@ impl Show {
             println!("organization  {}", event.stream.organization);
             println!("stream        {} v{}", event.stream.name.as_str(), event.version);
             println!("recorded      {:.6}", event.recorded_at);
+            if let Some(time) = occurred_at(&event.meta) {
+                println!("occurred      {time:.6}");
+            }
             println!("leaf hash     {}", event.leaf_hash);
             println!("data          {}", readable(&event.data));
             println!("meta          {}", readable(&event.meta));
@@ -206,6 +210,15 @@ fn as_json(event: &RecordedEvent) -> Result<String, serde_json::Error> {
         data: verbatim(&event.data),
         meta: verbatim(&event.meta),
     })
+}
+
+/// When it happened, if that differs from when it was recorded.
+fn occurred_at(meta: &[u8]) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    struct Times {
+        occurred_at: Option<Timestamp>,
+    }
+    serde_json::from_slice::<Times>(meta).ok()?.occurred_at
 }
 
 /// Single-line JSON verbatim, anything else as text.

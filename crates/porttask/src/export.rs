@@ -55,10 +55,10 @@ pub(crate) struct Audit {
     /// Only entries with this target: an id, or the email address of a user.
     #[arg(long)]
     target: Option<String>,
-    /// Only entries recorded at or after this time, such as 2026-01-01T00:00:00Z.
+    /// Only entries that happened at or after this time, such as 2026-01-01T00:00:00Z.
     #[arg(long)]
     from: Option<Timestamp>,
-    /// Only entries recorded before this time.
+    /// Only entries that happened before this time.
     #[arg(long)]
     until: Option<Timestamp>,
     /// Only entries that contain all of these words. Names of people are not searched.

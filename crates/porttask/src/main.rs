@@ -3,6 +3,7 @@
 mod bench;
 mod bounds;
 mod cli;
+mod clock;
 mod config;
 mod constraints;
 mod error;

@@ -3,7 +3,7 @@
 use porttask_app::identity::organizations::StatusAllows;
 use porttask_projections::models;
 use porttask_runtime::{
-    clock::Clock,
+    clock::{self, Clock},
     execute::Executor,
     ledger::Database,
     vault::{Vault, VaultError},
@@ -16,8 +16,9 @@ use crate::{error::Error, master_key::Given, storage::StorageArgs};
 /// An open log whose personal values can be decrypted.
 pub(crate) struct Node {
     pub(crate) database: Arc<dyn Database>,
-    pub(crate) vault: Arc<Vault>,
+    /// Synchronized once; a node that serves must run it.
     pub(crate) clock: Arc<Clock>,
+    pub(crate) vault: Arc<Vault>,
 }
 
 impl Node {
@@ -27,7 +28,9 @@ impl Node {
         match Vault::open(Arc::<dyn Database>::clone(&database), given.keys.clone()).await {
             Ok(vault) => {
                 given.in_force()?;
-                Ok(Self { database, vault: Arc::new(vault), clock: Arc::new(Clock::new()) })
+                let clock = Arc::new(Clock::new());
+                clock::synchronize(&*database, &clock).await?;
+                Ok(Self { database, clock, vault: Arc::new(vault) })
             }
             Err(error) => {
                 // After any other error, a key that was just generated may be in use.

@@ -22,6 +22,7 @@ use porttask_domain::{
 };
 use porttask_infra::log::Storage;
 use porttask_runtime::{
+    clock,
     ports::mail::MailTransport,
     reactors::{Reactors, RetryPolicy},
 };
@@ -96,6 +97,7 @@ impl ServiceArgs {
         views.run();
         let (database, vault) = (Arc::clone(&node.database), Arc::clone(&node.vault));
         let app = App::open(database, vault, views, passwords, links, Arc::clone(&node.clock), settings).await?;
+        let synchronizing = tokio::spawn(clock::run(Arc::clone(&node.database), Arc::clone(&node.clock)));
         let reactors = reactors(&app, transport).await?;
         app.count(&reactors);
         reactors.run();
@@ -114,6 +116,7 @@ impl ServiceArgs {
         if !tasks_ended.await.unwrap_or(true) {
             eprintln!("Some tasks or jobs were aborted: they will be executed again.");
         }
+        synchronizing.abort();
         settling.abort();
         noting.abort();
         if !activity.shutdown(LAST_WORDS).await {
@@ -125,9 +128,14 @@ impl ServiceArgs {
         Ok(())
     }
 
-    /// Creates the platform's organization, and its first super admin or a link to create one.
-    pub(crate) async fn init(self, storage: &StorageArgs) -> Result<(), Error> {
+    /// Creates the platform's organization, and its first super admin or a link to create one; in a log with a simulated
+    /// clock if `is_simulated`.
+    pub(crate) async fn init(self, storage: &StorageArgs, is_simulated: bool) -> Result<(), Error> {
         let node = Node::open(storage).await?;
+        if is_simulated {
+            node.database.simulate_clock().await?;
+            eprintln!("The clock of this log is simulated: `porttask clock advance` advances it.");
+        }
         let passwords = Passwords::new(Arc::clone(&node.database));
         let links = Links::open(&node.vault, &self.public_url(self.listen)).await?;
         if !self.begin(&node, &passwords, &links).await? {

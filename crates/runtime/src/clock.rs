@@ -1,11 +1,20 @@
 //! The clock: the only source of the current time for commands, timers and reactors.
 
+mod log_clock;
+mod synchronization;
+
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
     time::{Duration, SystemTime},
 };
 
 use jiff::{SignedDuration, Timestamp};
+
+pub use log_clock::{Advance, ClockError, LogClock};
+pub use synchronization::{run, synchronize};
+
+/// The largest difference to the database with which a node is ready and carries out timers.
+pub const MAX_DIFFERENCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// The time of the log's database, plus an offset that is zero except for simulated logs. Cheap to ask: a node measures
 /// its difference to the database from time to time and adds it.
@@ -15,6 +24,7 @@ pub struct Clock {
     difference: AtomicI64,
     /// The simulated time minus the database's, in microseconds.
     offset: AtomicI64,
+    is_simulated: AtomicBool,
 }
 
 impl Clock {
@@ -25,10 +35,35 @@ impl Clock {
 
     /// The current time, in microseconds.
     pub fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
         let correction = self.difference.load(Ordering::Relaxed).saturating_add(self.offset.load(Ordering::Relaxed));
-        Timestamp::from_microsecond(micros.saturating_add(correction)).unwrap_or(Timestamp::MAX)
+        Timestamp::from_microsecond(machine_micros().saturating_add(correction)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The time to record as that of an event (`Meta::occurred_at`): the current time while it is simulated, `None` while
+    /// it is the time of recording anyway.
+    pub fn occurred_at(&self) -> Option<Timestamp> {
+        (self.offset.load(Ordering::Relaxed) != 0).then(|| self.now())
+    }
+
+    /// The database's time minus this machine's.
+    pub fn difference(&self) -> SignedDuration {
+        SignedDuration::from_micros(self.difference.load(Ordering::Relaxed))
+    }
+
+    /// Whether this machine's clock is close enough to the database's to carry out timers.
+    pub fn is_trusted(&self) -> bool {
+        self.difference().abs() <= MAX_DIFFERENCE
+    }
+
+    /// Whether the log was created with a simulated clock.
+    pub fn is_simulated(&self) -> bool {
+        self.is_simulated.load(Ordering::Relaxed)
+    }
+
+    /// Takes over the offset of a simulated clock, as in the ledger; `None` if the clock is real.
+    pub fn simulate(&self, offset: Option<SignedDuration>) {
+        self.is_simulated.store(offset.is_some(), Ordering::Relaxed);
+        self.set_offset(offset.unwrap_or_default());
     }
 
     /// Sets the difference of the database's time to this machine's.
@@ -45,6 +80,12 @@ impl Clock {
     pub fn offset(&self) -> SignedDuration {
         SignedDuration::from_micros(self.offset.load(Ordering::Relaxed))
     }
+}
+
+/// This machine's time, in microseconds since 1970.
+fn machine_micros() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn micros(duration: SignedDuration) -> i64 {

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use porttask_domain::{OrganizationId, PersonId};
 
 use crate::{
+    clock::LogClock,
     credential_activity::LastSeen,
     jobs::Jobs,
     log::{
@@ -54,10 +55,11 @@ pub struct ConstraintRepair {
     pub counts: BTreeMap<CounterKey, i64>,
 }
 
-/// All ports of an engine: the log, and in the same database the ledger with tasks, jobs and last activity.
-pub trait Database: EventLog + Ledger + Tasks + Jobs + LastSeen {}
+/// All ports of an engine: the log with its clock, and in the same database the ledger with tasks, jobs and last
+/// activity.
+pub trait Database: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen {}
 
-impl<T: EventLog + Ledger + Tasks + Jobs + LastSeen> Database for T {}
+impl<T: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen> Database for T {}
 
 /// The ledger. Implemented by every engine of the log.
 #[async_trait]

@@ -17,8 +17,8 @@ row! {
         row {
             /// The organization of the entry.
             organization: OrganizationId,
-            /// When it was recorded.
-            recorded_at: Timestamp,
+            /// When it happened: the time of the event.
+            occurred_at: Timestamp,
             /// Who acted; the nil id for the operator, the platform itself and unauthenticated clients.
             actor: Uuid,
             /// The event type without its version: `user.role_changed`.
@@ -36,13 +36,15 @@ pub struct AuditLog;
 
 impl ReadModel for AuditLog {
     const NAME: &'static str = "audit_log";
-    const VERSION: u32 = 4;
-    // Time before offset, although both have the same order: a time range is then a range of each index.
+    const VERSION: u32 = 5;
+    // Entries are sorted by offset. Their times need not rise with it, so a time range is a range of `by_time` only; the
+    // others contain the time as well, to filter without reading the rows.
     const INDEXES: &'static [Index] = &[
-        Index { name: "by_time", columns: &["organization", "recorded_at", "offset"] },
-        Index { name: "by_actor", columns: &["organization", "actor", "recorded_at", "offset"] },
-        Index { name: "by_target", columns: &["organization", "target", "recorded_at", "offset"] },
-        Index { name: "by_action", columns: &["organization", "action", "recorded_at", "offset"] },
+        Index { name: "by_position", columns: &["organization", "offset"] },
+        Index { name: "by_time", columns: &["organization", "occurred_at", "offset"] },
+        Index { name: "by_actor", columns: &["organization", "actor", "offset", "occurred_at"] },
+        Index { name: "by_target", columns: &["organization", "target", "offset", "occurred_at"] },
+        Index { name: "by_action", columns: &["organization", "action", "offset", "occurred_at"] },
     ];
     const FULL_TEXT_COLUMNS: &'static [&'static str] = &["text"];
     const APPEND_ONLY: bool = true;
@@ -62,7 +64,7 @@ impl ReadModel for AuditLog {
         Change::Put(Entry {
             offset: recorded.offset,
             organization: recorded.organization,
-            recorded_at: recorded.recorded_at,
+            occurred_at: recorded.time(),
             actor,
             action: action(&recorded.event_type).to_owned(),
             target: target_of(event, recorded.subject),

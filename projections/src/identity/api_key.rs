@@ -75,7 +75,7 @@ impl ReadModel for ApiKeys {
     type Row = ApiKey;
 
     fn project(row: Option<ApiKey>, event: &Event, recorded: &Recorded) -> Change<ApiKey> {
-        let (version, now) = (recorded.version, recorded.recorded_at);
+        let (version, now) = (recorded.version, recorded.time());
         if let Event::Created { owner, name, grant, networks, expires_at } = event {
             let Permissions { tickets, invoices, reports, administration } = permissions(grant);
             return Change::Put(ApiKey {

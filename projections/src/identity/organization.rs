@@ -81,7 +81,7 @@ impl ReadModel for Organizations {
                 status: OrganizationStatus::Active,
                 plan: plan.clone(),
                 trial_ends_at: *trial_ends_at,
-                created_at: recorded.recorded_at,
+                created_at: recorded.time(),
                 version,
             }),
             Event::Renamed { to, .. } => {

@@ -65,7 +65,7 @@ impl ReadModel for Sessions {
                 started(recorded, *user, *expires_at, *session_epoch)
             }
             Event::Ended { by } => row.map_or(Change::Keep, |row| {
-                Change::Put(Session { ended_at: Some(recorded.recorded_at), ended_by: Some(*by), ..row })
+                Change::Put(Session { ended_at: Some(recorded.time()), ended_by: Some(*by), ..row })
             }),
         }
     }
@@ -76,7 +76,7 @@ fn started(recorded: &Recorded, user: UserId, expires_at: Timestamp, session_epo
         organization: recorded.organization,
         session: SessionId(recorded.subject),
         user,
-        started_at: recorded.recorded_at,
+        started_at: recorded.time(),
         expires_at,
         ended_at: None,
         ended_by: None,

@@ -105,7 +105,7 @@ impl ReadModel for Users {
                 invoices,
                 reports,
                 administration,
-                created_at: recorded.recorded_at,
+                created_at: recorded.time(),
                 invitation_expires_at: None,
                 accepted_at: None,
                 sessions_ended_at: None,
@@ -127,9 +127,7 @@ impl ReadModel for Users {
             Event::InvitationSent { expires_at } => {
                 User { status: Status::Invited, invitation_expires_at: Some(*expires_at), ..row }
             }
-            Event::InvitationAccepted {} => {
-                User { status: Status::Active, accepted_at: Some(recorded.recorded_at), ..row }
-            }
+            Event::InvitationAccepted {} => User { status: Status::Active, accepted_at: Some(recorded.time()), ..row },
             // Users who had not accepted yet return to their previous status.
             Event::Reactivated {} => {
                 let status = match (row.accepted_at, row.invitation_expires_at) {
@@ -174,7 +172,7 @@ fn shown(value: &Personal) -> (Option<String>, String) {
 }
 
 fn sessions_ended(row: User, kept_session: Option<SessionId>, recorded: &Recorded) -> User {
-    User { session_epoch: row.session_epoch + 1, sessions_ended_at: Some(recorded.recorded_at), kept_session, ..row }
+    User { session_epoch: row.session_epoch + 1, sessions_ended_at: Some(recorded.time()), kept_session, ..row }
 }
 
 /// Describes an event for the audit log.

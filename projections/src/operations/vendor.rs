@@ -73,7 +73,7 @@ impl ReadModel for Vendors {
                 contacts: json(contacts),
                 order_email: open(order_email.as_ref()),
                 status: Status::Active,
-                created_at: recorded.recorded_at,
+                created_at: recorded.time(),
                 version,
             });
         }

@@ -2,7 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use porttask_tests::{Engine, Store, by, on_both_engines, signal};
+use porttask_domain::{
+    Actor, Capability, Meta, OrganizationId,
+    identity::{
+        Organization,
+        organization::{Command, OrganizationName},
+    },
+};
+use porttask_runtime::execute::Request;
+use porttask_tests::{Engine, Node, Store, by, on_both_engines, signal};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,6 +23,7 @@ on_both_engines!(
     entries_say_who_did_what_from_where,
     entries_are_filtered,
     pages_neither_lose_nor_repeat_entries,
+    entries_are_found_by_when_they_happened,
     denials_are_aggregated,
     staff_is_anonymous_to_organizations,
     nothing_personal_is_in_the_files,
@@ -135,6 +144,50 @@ async fn pages_neither_lose_nor_repeat_entries(service: &'static SharedService) 
     assert_eq!(paged, whole);
     let other = bob.get(&format!("{LOG}?q=renamed&limit=3&sort=recorded_at{cursor}"));
     other.refused(422, "invalid-fields");
+}
+
+/// Times that do not rise with the position, as those of imports and late reports.
+async fn entries_are_found_by_when_they_happened(store: Store) {
+    let service = Service::start(&store);
+    let (organization, bob) = service.found(&store, "acme.example").await;
+    let organization: OrganizationId = organization.parse().unwrap();
+    let node = Node::on(&store).await;
+    let times = ["2024-01-03T00:00:00Z", "2024-01-01T00:00:00.000001Z", "2024-01-04T00:00:00Z", "2024-01-02T00:00:00Z"];
+    for (number, time) in times.iter().enumerate() {
+        let meta = Meta { occurred_at: Some(time.parse().unwrap()), ..Meta::by(Actor::Operator) };
+        let name = OrganizationName::new(&format!("Acme {number}")).unwrap();
+        let request = Request::new(organization, meta).needing(Capability::BeAdministered);
+        node.executor.execute::<Organization>(organization, Command::Rename { name }, &request).await.unwrap();
+    }
+    let renamed = || items(&bob, "?action=organization.renamed");
+    by(Duration::from_secs(10), "what another node recorded is in the log", async || renamed().len() == 4).await;
+    let of = |entries: &[Value]| entries.iter().map(|it| it["occurred_at"].clone()).collect::<Vec<_>>();
+    let [first, second, third, fourth] = times.map(|time| json!(time));
+    // The order is that of recording.
+    assert_eq!(of(&renamed()), [&fourth, &third, &second, &first].map(Clone::clone));
+    assert!(renamed().iter().all(|it| it["recorded_at"].as_str().unwrap() > "2026"));
+    for (range, expected) in [
+        ("from=2024-01-02T00:00:00Z&until=2024-01-04T00:00:00Z", vec![&fourth, &first]),
+        ("until=2024-01-01T00:00:00.000002Z", vec![&second]),
+        ("from=2024-01-03T00:00:00Z&until=2025-01-01T00:00:00Z", vec![&third, &first]),
+    ] {
+        for filter in ["", "&action=organization.renamed", "&actor=platform", &format!("&target={organization}")] {
+            let (mut paged, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let page = bob.get(&format!("{LOG}?limit=1&{range}{filter}{cursor}")).is(200).body;
+                paged.extend(of(page["items"].as_array().unwrap()));
+                let Some(next) = page["next_cursor"].as_str() else { break };
+                cursor = format!("&cursor={next}");
+            }
+            assert_eq!(paged.iter().collect::<Vec<_>>(), expected, "{range}{filter}");
+        }
+    }
+    let selection = json!({"until": "2024-01-04T00:00:00Z"});
+    for (format, times) in [("json", "\"occurred_at\":\"2024-01-0"), ("csv", ",2024-01-0")] {
+        let body = json!({"format": format, "selection": selection});
+        let text = bob.post(&format!("{LOG}/export"), &body).is(200).body;
+        assert_eq!(text.as_str().unwrap().matches(times).count(), 3, "{text}");
+    }
 }
 
 async fn denials_are_aggregated(store: Store) {

@@ -28,7 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     tagged("audit log", "Who did what, to what, when, from where.").routes(routes!(list_audit_log))
 }
 
-const SORTS: &[Sort] = &[("-recorded_at", &["recorded_at", "offset"])];
+const SORTS: &[Sort] = &[("-recorded_at", &["offset"])];
 
 /// An entry of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,6 +39,9 @@ pub(crate) struct AuditEntry {
     /// Its position in the log.
     #[schema(example = "0:1234")]
     pub(super) position: String,
+    /// When it happened. Differs from `recorded_at` for what was recorded later, or with a simulated clock.
+    pub(super) occurred_at: Timestamp,
+    /// When it was recorded: the order of the entries.
     pub(super) recorded_at: Timestamp,
     /// What happened.
     #[schema(example = "user.role_changed")]
@@ -148,8 +151,8 @@ type AuditEntryPage = Page<AuditEntry>;
 
 impl From<Entry> for AuditEntry {
     fn from(entry: Entry) -> Self {
-        let Entry { position, id, recorded_at, meta, description, actor: doer, number, impersonator, target: person } =
-            entry;
+        let Entry { position, id, occurred_at, recorded_at, meta, description, number, impersonator, .. } = entry;
+        let (doer, person) = (entry.actor, entry.target);
         let Person { name, email } = doer.unwrap_or_default();
         let (kind, account) = match meta.actor {
             Actor::User { organization, user } => ("user", Some((user.to_string(), organization))),
@@ -173,6 +176,7 @@ impl From<Entry> for AuditEntry {
         Self {
             id: id.0,
             position: position.to_string(),
+            occurred_at,
             recorded_at,
             action: description.action,
             actor,
@@ -200,9 +204,9 @@ pub(crate) struct Selection {
     pub(super) action: Option<String>,
     /// The target: an id, or the email address of a user.
     pub(super) target: Option<String>,
-    /// Not before this instant.
+    /// Happened at or after this instant.
     pub(super) from: Option<Timestamp>,
-    /// Before this instant.
+    /// Happened before this instant.
     pub(super) until: Option<Timestamp>,
     /// Full-text search in summaries and changed values, not in names: entries with all of these words.
     #[schema(max_length = 200)]
@@ -222,14 +226,14 @@ pub(crate) struct AuditLogFilter {
     action: Option<String>,
     /// The target: an id, or the email address of a user.
     target: Option<String>,
-    /// Not before this instant.
+    /// Happened at or after this instant.
     from: Option<Timestamp>,
-    /// Before this instant.
+    /// Happened before this instant.
     until: Option<Timestamp>,
     /// Full-text search in summaries and changed values, not in names: entries with all of these words.
     #[param(max_length = 200)]
     q: Option<String>,
-    /// Sort order: `-recorded_at`, the latest first (default), or `recorded_at`.
+    /// Sort order: `-recorded_at`, the last recorded first (default), or `recorded_at`.
     #[param(example = "-recorded_at", pattern = "^-?recorded_at$")]
     sort: Option<String>,
     /// Maximum number of entries: 1 to 200; default 50.

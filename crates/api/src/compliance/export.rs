@@ -163,7 +163,7 @@ fn json_lines(entries: impl Iterator<Item = AuditEntry>) -> Result<Vec<u8>, std:
     Ok(lines)
 }
 
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "recorded_at",
     "position",
     "id",
@@ -186,6 +186,7 @@ const NAMES: [&str; 22] = [
     "actor_staff_number",
     "impersonator_staff_number",
     "impersonator_id",
+    "occurred_at",
 ];
 
 fn csv(entries: impl Iterator<Item = AuditEntry>, names_first: bool) -> Result<Vec<u8>, std::io::Error> {
@@ -197,6 +198,7 @@ fn csv(entries: impl Iterator<Item = AuditEntry>, names_first: bool) -> Result<V
         let AuditEntry {
             id,
             position,
+            occurred_at,
             recorded_at,
             action,
             actor,
@@ -232,6 +234,7 @@ fn csv(entries: impl Iterator<Item = AuditEntry>, names_first: bool) -> Result<V
             text(actor.staff_number),
             text(by_staff),
             text(staff.flatten().map(|id| id.to_string())),
+            occurred_at.to_string(),
         ];
         writer.write_record(fields.map(harmless))?;
     }

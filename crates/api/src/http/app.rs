@@ -63,7 +63,7 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// The log and the ledger.
     pub database: Arc<dyn Database>,
-    /// The current time.
+    /// The clock; must be run.
     pub clock: Arc<Clock>,
     /// Encryption keys.
     pub vault: Arc<Vault>,

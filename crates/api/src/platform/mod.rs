@@ -41,6 +41,9 @@ const MOST_BEHIND: u64 = 10_000;
 pub(crate) struct Readiness {
     /// Whether requests should be sent to this node.
     ready: bool,
+    /// The reasons why not.
+    #[schema(example = json!(["the log's database does not respond"]))]
+    reasons: Vec<String>,
     /// The state of the read models.
     views: Vec<ViewState>,
 }
@@ -67,7 +70,8 @@ pub(crate) async fn healthz() -> &'static str {
 
 /// Check readiness.
 ///
-/// A node is ready when the log's database responds and no read model has failed or is far behind.
+/// A node is ready when the log's database responds, its clock differs from the database's by at most 30 s, and no read
+/// model has failed or is far behind.
 #[utoipa::path(get, path = "/readyz", tag = "platform", operation_id = "get_readiness", security(()),
     responses((status = 200, description = "The node is ready.", body = Readiness),
         (status = 503, description = "The node is not ready: send requests to another one.", body = Readiness)))]
@@ -83,8 +87,27 @@ pub(crate) async fn readyz(State(app): State<App>) -> Response {
             failed: status.state.failure.is_some(),
         })
         .collect();
-    let is_reachable = app.database.incarnation().await.is_ok();
-    let ready = is_reachable && views.iter().all(|view| !view.failed && view.events_behind <= MOST_BEHIND);
+    let reasons = reasons(&app, &views).await;
+    let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, views })).into_response()
+    (status, Json(Readiness { ready, reasons, views })).into_response()
+}
+
+/// Why the node is not ready.
+async fn reasons(app: &App, views: &[ViewState]) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if app.database.incarnation().await.is_err() {
+        reasons.push("the log's database does not respond".to_owned());
+    }
+    if !app.clock.is_trusted() {
+        let seconds = app.clock.difference().as_secs().abs();
+        reasons.push(format!("the clock of this node differs from the database's by {seconds} s"));
+    }
+    if views.iter().any(|view| view.failed) {
+        reasons.push("a read model has failed: see `views`".to_owned());
+    }
+    if views.iter().any(|view| view.events_behind > MOST_BEHIND) {
+        reasons.push(format!("a read model is more than {MOST_BEHIND} events behind: see `views`"));
+    }
+    reasons
 }

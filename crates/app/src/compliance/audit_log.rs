@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 use jiff::Timestamp;
 use porttask_domain::{Actor, Meta, OrganizationId, Personal, UserId, compliance::export::Selection};
 use porttask_projections::{
-    ColumnType, Value,
+    ColumnType, Times, Value,
     compliance::{
         audit_log as view,
         description::{Description, describe},
@@ -49,9 +49,9 @@ pub struct Filter {
     pub action: Option<String>,
     /// What they did it to: its UUID and its public id.
     pub target: Option<(Uuid, String)>,
-    /// Recorded at or after this time.
+    /// Happened at or after this time.
     pub from: Option<Timestamp>,
-    /// Recorded before this time.
+    /// Happened before this time.
     pub until: Option<Timestamp>,
     /// Search words.
     pub text: Option<String>,
@@ -64,6 +64,8 @@ pub struct Entry {
     pub position: Position,
     /// The id of its event.
     pub id: EventId,
+    /// When it happened: the time of its event.
+    pub occurred_at: Timestamp,
     /// When it was recorded.
     pub recorded_at: Timestamp,
     /// Who acted, and from where.
@@ -142,8 +144,8 @@ impl Filter {
             ]),
             None => {}
         }
-        conditions.extend(self.from.map(|from| Condition::AtLeast("recorded_at", Value::Time(from))));
-        conditions.extend(self.until.map(|until| Condition::Below("recorded_at", Value::Time(until))));
+        conditions.extend(self.from.map(|from| Condition::AtLeast("occurred_at", Value::Time(from))));
+        conditions.extend(self.until.map(|until| Condition::Below("occurred_at", Value::Time(until))));
         conditions
     }
 }
@@ -194,7 +196,7 @@ impl AuditLog {
     ) -> Taking {
         let mut conditions = filter.conditions(organization);
         conditions.push(Condition::Below("offset", Value::Integer(until.offset.0 as i64 + 1)));
-        let (partition, text, sort) = (until.partition, filter.text.clone(), vec!["recorded_at", "offset"]);
+        let (partition, text, sort) = (until.partition, filter.text.clone(), vec!["offset"]);
         let query = Query { partition, conditions, text, sort, limit: BATCH, ..Query::default() };
         Taking { log: Arc::clone(self), query, is_for_staff, is_over: false }
     }
@@ -211,6 +213,7 @@ impl AuditLog {
         let mut entries = Vec::with_capacity(events.len());
         let mut people: HashMap<(OrganizationId, UserId), Option<Person>> = HashMap::new();
         for ((event, domain_event), mut meta) in events.iter().zip(&domain_events).zip(metas) {
+            let occurred_at = Times::new(event.recorded_at, meta.occurred_at).time();
             let is_by_staff =
                 meta.impersonator.is_some() || actor_of(&meta).is_some_and(|(home, _)| home != organization);
             if !is_for_staff && is_by_staff {
@@ -226,7 +229,18 @@ impl AuditLog {
             people.extend(user_of(organization, &description).map(|target| (target, None)));
             let (position, id, recorded_at) = (event.position, event.id, event.recorded_at);
             let (actor, number, impersonator, target) = (None, None, None, None);
-            entries.push(Entry { position, id, recorded_at, meta, description, actor, number, impersonator, target });
+            entries.push(Entry {
+                position,
+                id,
+                occurred_at,
+                recorded_at,
+                meta,
+                description,
+                actor,
+                number,
+                impersonator,
+                target,
+            });
         }
         for (home, at) in [(organization, partition), (OrganizationId::PLATFORM, PartitionId::PLATFORM)] {
             if home == organization || is_for_staff {
@@ -288,7 +302,7 @@ impl Taking {
         }
         let rows = self.log.views.rows::<view::AuditLog>(&self.query).await?;
         self.is_over = rows.len() < BATCH;
-        self.query.after = rows.last().map(|last| vec![last.recorded_at.to_value(), last.offset.to_value()]);
+        self.query.after = rows.last().map(|last| vec![last.offset.to_value()]);
         self.log.entries(self.query.partition, &rows, self.is_for_staff).await.map(Some)
     }
 }

@@ -94,8 +94,8 @@ impl Run {
         if !open.is_empty() && !are_current(executor, &open).await? {
             return Ok(None);
         }
-        let SealedEvents { events, keys } =
-            executor.vault.seal(request.organization, &state.events, &request.meta).await?;
+        let sealed = executor.vault.seal(request.organization, &state.events, &self.shared.meta()).await?;
+        let SealedEvents { events, keys } = sealed;
         let types = events.iter().map(|event| event.event_type.clone()).collect();
         let mut append = Append::new(request.organization, events);
         append.creates_organization = request.creates_organization;

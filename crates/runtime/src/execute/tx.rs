@@ -1,12 +1,13 @@
 //! One attempt of a unit of work: the state it reads, the events it decides.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
-use porttask_domain::{Constraint, DomainEvent, OrganizationId, Registered};
+use porttask_domain::{Constraint, DomainEvent, Meta, OrganizationId, Registered};
 use uuid::Uuid;
 
 use super::{CachedAggregate, ExecuteError, Executor, Request, hot::Turn, stream_of};
@@ -28,6 +29,16 @@ impl Shared {
     pub(super) fn new(executor: Arc<Executor>, request: Request) -> Self {
         let now = executor.clock.now();
         Self { executor, request, now, ids: Mutex::default(), turn: Mutex::default() }
+    }
+
+    /// The metadata of the events: with the time of the command, unless it is that of recording anyway.
+    pub(super) fn meta(&self) -> Cow<'_, Meta> {
+        let meta = &self.request.meta;
+        if meta.occurred_at.is_none() && self.executor.clock.occurred_at().is_some() {
+            Cow::Owned(Meta { occurred_at: Some(self.now), ..meta.clone() })
+        } else {
+            Cow::Borrowed(meta)
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::{fmt::Display, sync::Arc};
 
+use jiff::Timestamp;
 use porttask_domain::{Actor, uuid_of};
-use porttask_projections::Recorded;
+use porttask_projections::{Recorded, Times};
 use serde::{Deserialize, de::IgnoredAny};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -61,6 +62,7 @@ pub(super) struct Reader {
 struct By {
     actor: Actor,
     impersonator: Option<IgnoredAny>,
+    occurred_at: Option<Timestamp>,
 }
 
 impl Reader {
@@ -139,7 +141,7 @@ impl Reader {
         let domain_events = self.vault.domain_events(stored).await?;
         let recorded = stored.iter().zip(domain_events).map(|(event, domain_event)| {
             let undecodable = |cause: &dyn Display| VaultError::undecodable(event, event.event_type.as_str(), cause);
-            let By { actor, impersonator } =
+            let By { actor, impersonator, occurred_at } =
                 serde_json::from_slice(&event.meta).map_err(|error| undecodable(&error))?;
             let subject = uuid_of(event.stream.name.id());
             let subject = subject.ok_or_else(|| undecodable(&"the name of its stream contains no id"))?;
@@ -149,7 +151,7 @@ impl Reader {
                 subject,
                 version: event.version.0,
                 event_type: event.event_type.as_str().to_owned(),
-                recorded_at: event.recorded_at,
+                times: Times::new(event.recorded_at, occurred_at),
                 event: domain_event,
                 actor,
                 is_impersonated: impersonator.is_some(),

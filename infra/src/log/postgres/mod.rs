@@ -3,6 +3,7 @@
 //! Any number of nodes may use one database. Writers and wake-ups run on one dedicated thread: a batch is a chain of
 //! short waits, and switching threads would make them longer by half (docs/adr/0004).
 
+mod clock;
 pub(crate) mod connect;
 mod credential_activity;
 pub(crate) mod error;

@@ -6,6 +6,7 @@ use deadpool_postgres::{
     ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
 };
 use futures_util::TryStreamExt;
+use jiff::{SignedDuration, Timestamp};
 use porttask_runtime::{
     credential_activity::ActivityRecord,
     ledger::StoredKey,
@@ -19,6 +20,7 @@ use tokio_postgres::{Error, GenericClient, Row, types::ToSql};
 use uuid::Uuid;
 
 use super::{
+    clock,
     connect::{Connector, PLAN_SETTINGS},
     credential_activity,
     error::from_postgres,
@@ -220,6 +222,18 @@ impl Reader {
             row.get::<_, bool>(0).then(|| wrapped.map_or(StoredKey::Destroyed, StoredKey::Wrapped))
         };
         self.all(PERSON_KEYS, &parameters, stored).await
+    }
+
+    /// The server's time.
+    pub(super) async fn time(&self) -> Result<Timestamp, LogError> {
+        let read = self.all("SELECT clock_timestamp()", &[], |row| row.get(0)).await?.pop();
+        read.ok_or_else(|| LogError::Unavailable("the server did not tell its time".to_owned()))
+    }
+
+    /// The offset of a simulated clock.
+    pub(super) async fn clock_offset(&self) -> Result<Option<SignedDuration>, LogError> {
+        let read = self.all(clock::OFFSET, &[], clock::offset).await?.pop();
+        read.ok_or_else(|| LogError::Damaged("ledger.clock has no row".to_owned()))
     }
 
     /// The record of an idempotency key, unless it has expired.

@@ -119,6 +119,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
     let migrations = [
         Migration::unapplied("V1__log", include_str!("../../../migrations/sqlite/V1__log.sql")),
         Migration::unapplied("V2__ledger", include_str!("../../../migrations/sqlite/V2__ledger.sql")),
+        Migration::unapplied("V3__clock", include_str!("../../../migrations/sqlite/V3__clock.sql")),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     let migrated = migrations.and_then(|migrations| Runner::new(&migrations).run(connection));

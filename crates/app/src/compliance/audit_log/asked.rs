@@ -19,9 +19,9 @@ pub struct Asked {
     pub action: Option<String>,
     /// What they did it to: an id, or the email address of a user.
     pub target: Option<String>,
-    /// Recorded at or after this time.
+    /// Happened at or after this time.
     pub from: Option<Timestamp>,
-    /// Recorded before this time.
+    /// Happened before this time.
     pub until: Option<Timestamp>,
     /// Search words.
     pub text: Option<String>,

@@ -8,6 +8,7 @@ use porttask_domain::{
     Actor, Aggregate, OrganizationId, UserId,
     identity::{Capability, Organization, User, user::Event},
 };
+use porttask_projections::Times;
 use porttask_runtime::{
     execute::{ExecuteError, Executor, stream_of},
     ledger::Database,
@@ -111,7 +112,7 @@ impl Mails for UserMails {
         let address = link.map(|link| self.links.address(&link));
         let offer = link.zip(address.as_deref());
         let offer = offer.map(|(link, address)| Offer { address, expires_at: link.expires_at });
-        let at = event.recorded_at;
+        let at = Times::new(event.recorded_at, meta.and_then(|meta| meta.occurred_at)).time();
         let message = match (kind, offer) {
             (Kind::Invitation, Some(link)) => {
                 let Some(role) = account.now.role() else { return Ok(None) };
