@@ -42,7 +42,7 @@ use self::{
 };
 use super::{
     heads::Heads,
-    memory::Memory,
+    memory::{MAX_STREAMS, Memory},
     queue::{Queue, QueueLimits, Waiting, queue},
 };
 use crate::gathering::Gathering;
@@ -169,8 +169,8 @@ fn start(
             waiting,
             callers: Handle::current(),
             session: None,
-            own: Memory::own(partition),
-            platform: Memory::platform(),
+            own: Memory::own(partition, MAX_STREAMS),
+            platform: Memory::platform(MAX_STREAMS),
         };
         writers.spawn_on(writer.run(), runtime.handle());
     }

@@ -172,7 +172,7 @@ impl Writer {
     /// streams.
     async fn gather(&mut self, batch: &mut Vec<Job>) -> Vec<(StreamId, StreamState)> {
         let begun = batch.len();
-        let (own, is_platform) = (&self.own, self.partition == PartitionId::PLATFORM);
+        let (own, is_platform) = (&mut self.own, self.partition == PartitionId::PLATFORM);
         let fits = |append: &Append| {
             let asks_nothing = append.constraints.is_empty()
                 && append.idempotency_key.is_none()
