@@ -20,7 +20,12 @@ mod wakeups;
 mod writer;
 mod writes;
 
-use std::{collections::HashMap, sync::Arc, thread, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use porttask_runtime::log::{
@@ -188,7 +193,7 @@ fn start(
         sessions
     });
     let mut writers = JoinSet::new();
-    let mut start_writer = |sessions: &Arc<Sessions>, own: Memory, platform: Option<Memory>| {
+    let mut start_writer = |sessions: &Arc<Sessions>, waits: &Arc<AtomicBool>, own: Memory, platform| {
         let (queue, waiting) = queue(options.queue);
         let writer = Writer {
             connector: connector.clone(),
@@ -201,17 +206,22 @@ fn start(
             callers: Handle::current(),
             own,
             platform,
+            ordinary_waits: Arc::clone(waits),
+            held: Duration::ZERO,
             idle_limit: options.idle,
         };
         writers.spawn_on(writer.run(), runtime.handle());
         queue
     };
-    let queues = (0..partitions).map(PartitionId).map(|partition| Queues {
-        ordinary: start_writer(&ordinary, Memory::own(partition, MAX_STREAMS), None),
-        two_partition: (partition != PartitionId::PLATFORM).then(|| {
-            let own = Memory::own(partition, FEW_STREAMS);
-            start_writer(&two_partition, own, Some(Memory::platform(FEW_STREAMS)))
-        }),
+    let queues = (0..partitions).map(PartitionId).map(|partition| {
+        let waits = Arc::new(AtomicBool::new(false));
+        let with_platform = (partition != PartitionId::PLATFORM).then(|| Memory::platform(FEW_STREAMS));
+        Queues {
+            ordinary: start_writer(&ordinary, &waits, Memory::own(partition, MAX_STREAMS), None),
+            two_partition: with_platform.map(|platform| {
+                start_writer(&two_partition, &waits, Memory::own(partition, FEW_STREAMS), Some(platform))
+            }),
+        }
     });
     let queues = queues.collect();
     let thread = thread::Builder::new().name("log-writer".to_owned());

@@ -4,7 +4,15 @@
 //! platform, so that only the latter wait for the platform's lock. Two writers of a partition meet only in the database,
 //! like writers of two nodes.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::{Either, select};
 use porttask_runtime::log::{
@@ -35,6 +43,10 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(8);
 const RELIEF_AFTER: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// While ordinary appends wait, a writer of two-partition appends pauses for this many times as long as it held the
+/// locks.
+const YIELD_FACTOR: u32 = 5;
+const LONGEST_YIELD: Duration = Duration::from_millis(100);
 
 pub(super) struct Writer {
     pub(super) connector: Connector,
@@ -49,6 +61,10 @@ pub(super) struct Writer {
     pub(super) own: Memory,
     /// The cache of the platform's partition, if this writer is for appends that touch the platform too.
     pub(super) platform: Option<Memory>,
+    /// Whether the partition's writer of ordinary appends has a batch to write.
+    pub(super) ordinary_waits: Arc<AtomicBool>,
+    /// How long the last batch held the locks.
+    pub(super) held: Duration,
     /// How long to keep the caches while there are no appends.
     pub(super) idle_limit: Duration,
 }
@@ -70,10 +86,27 @@ impl Writer {
     pub(super) async fn run(mut self) {
         loop {
             match timeout(self.idle_limit, self.waiting.next_batch()).await {
-                Ok(Some(batch)) => self.write(batch).await,
+                Ok(Some(batch)) if self.platform.is_some() => {
+                    self.write(batch).await;
+                    self.yield_to_ordinary().await;
+                }
+                Ok(Some(batch)) => {
+                    self.ordinary_waits.store(true, Ordering::Relaxed);
+                    self.write(batch).await;
+                    self.ordinary_waits.store(false, Ordering::Relaxed);
+                }
                 Ok(None) => return,
                 Err(_) => self.forget(),
             }
+        }
+    }
+
+    /// Leaves the lock to ordinary appends for several times as long as it was held. Otherwise the two writers would
+    /// alternate, however few the two-partition appends; meanwhile, these gather into a larger batch.
+    async fn yield_to_ordinary(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        if self.ordinary_waits.load(Ordering::Relaxed) {
+            sleep((held * YIELD_FACTOR).min(LONGEST_YIELD)).await;
         }
     }
 
@@ -142,6 +175,7 @@ impl Writer {
                 }
             }
         };
+        let locked_at = Instant::now();
         let (mut known, copy) = locked.into_parts();
         known.streams.extend(self.gather(batch).await);
         let mut admission = Admission::new(self.partition, known);
@@ -159,6 +193,7 @@ impl Writer {
                 Err(_) => return Err(Failure::InDoubt(no_answer(), evidence, answers)),
             }
         }
+        self.held = locked_at.elapsed();
         session.give_back();
         Ok(answers)
     }
