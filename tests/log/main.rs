@@ -9,4 +9,5 @@ mod failure;
 mod model;
 mod page_cache;
 mod race;
+mod two_partitions;
 mod vectors;

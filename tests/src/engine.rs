@@ -37,6 +37,8 @@ pub struct Settings {
     pub poll: Option<Duration>,
     /// How long an append is retried while the server is away. PostgreSQL only.
     pub patience: Option<Duration>,
+    /// How long an append session is kept that is not used. PostgreSQL only.
+    pub idle: Option<Duration>,
     /// How many partitions a new log gets. PostgreSQL only.
     pub partitions: Option<u16>,
 }
@@ -114,6 +116,7 @@ impl Store {
                 options.queue = settings.queue.unwrap_or(options.queue);
                 options.poll = settings.poll.unwrap_or(options.poll);
                 options.patience = settings.patience.unwrap_or(options.patience);
+                options.idle = settings.idle.unwrap_or(options.idle);
                 options.partitions = settings.partitions.unwrap_or(options.partitions);
                 PostgresLog::open(options).await?
             }

@@ -1,4 +1,4 @@
-//! The queue of appends of a partition, bounded in number and bytes.
+//! The queue of appends of a writer, bounded in number and bytes.
 
 use std::{
     sync::Arc,
@@ -11,7 +11,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
 };
 
-/// Limits of the queue of a partition; appends beyond them are rejected as overload.
+/// Limits of the queue of a partition's writer; appends beyond them are rejected as overload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLimits {
     /// Maximum number of appends.
@@ -78,7 +78,7 @@ pub(super) struct Waiting {
     last: usize,
 }
 
-/// A queue for one partition.
+/// A queue for one writer.
 pub(super) fn queue(limits: QueueLimits) -> (Queue, Waiting) {
     let (sender, receiver) = mpsc::channel(limits.appends.max(1));
     let room = Arc::new(Semaphore::new(limits.bytes.min(Semaphore::MAX_PERMITS)));
@@ -106,6 +106,8 @@ impl Waiting {
         let mut batch = std::mem::take(&mut self.held);
         if batch.is_empty() {
             self.jobs.recv_many(&mut batch, MAX_BATCH).await;
+        } else {
+            self.take(&mut batch, |_| true);
         }
         (!batch.is_empty()).then_some(batch)
     }

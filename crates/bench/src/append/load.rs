@@ -18,6 +18,8 @@ use crate::{Error, report::percentile_ms};
 
 /// The number of streams over which events are distributed at random.
 pub(super) const STREAMS: usize = 10_000;
+/// The number of pairs of streams for appends to two partitions.
+const PAIRS: usize = 1_000;
 /// The data and metadata of an event, 300 bytes together.
 pub(super) const DATA: &[u8] = &[b'd'; 200];
 pub(super) const META: &[u8] = &[b'm'; 100];
@@ -54,7 +56,23 @@ pub(super) fn median(values: &mut [f64]) -> f64 {
 
 struct Stream {
     id: StreamId,
+    /// A stream of the platform that is always appended to together with this one.
+    platform: Option<StreamId>,
     version: Version,
+}
+
+impl Stream {
+    fn new(organization: OrganizationId, number: usize) -> Result<Self, Error> {
+        Ok(Self { id: StreamId::new(organization, stream_name(number))?, platform: None, version: Version::NONE })
+    }
+
+    /// The next event of the stream, and of the platform's stream.
+    fn append(&self) -> Result<Append, Error> {
+        let streams = || std::iter::once(&self.id).chain(&self.platform);
+        let events: Result<Vec<NewEvent>, Error> = streams().map(|stream| event(stream.clone())).collect();
+        let append = Append::new(self.id.organization, events?);
+        Ok(streams().fold(append, |append, stream| append.expecting(stream.clone(), self.version)))
+    }
 }
 
 /// The streams of a store, with their versions. Each caller has its own streams, so that there are no conflicts.
@@ -79,10 +97,19 @@ impl Load {
         }
         let mut streams = Vec::with_capacity(STREAMS);
         for number in 0..STREAMS {
-            let organization = homes[number % homes.len()].1;
-            streams.push(Stream { id: StreamId::new(organization, stream_name(number))?, version: Version::NONE });
+            streams.push(Stream::new(homes[number % homes.len()].1, number)?);
         }
         Ok(Self { log, partition: homes[0].0, streams })
+    }
+
+    /// Appends to two partitions: to other streams of the same organizations, each together with one of the platform.
+    pub(super) fn two_partitions(&self) -> Result<Self, Error> {
+        let mut streams = Vec::with_capacity(PAIRS);
+        for (number, stream) in (STREAMS..).zip(self.streams.iter().take(PAIRS)) {
+            let platform = Some(StreamId::new(OrganizationId::PLATFORM, stream_name(number))?);
+            streams.push(Stream { platform, ..Stream::new(stream.id.organization, number)? });
+        }
+        Ok(Self { log: Arc::clone(&self.log), partition: self.partition, streams })
     }
 
     pub(super) fn partition(&self) -> PartitionId {
@@ -141,9 +168,7 @@ async fn call(
         }
         let chosen = random(streams.len());
         let stream = &mut streams[chosen];
-        let append = Append::new(stream.id.organization, vec![event(stream.id.clone())?])
-            .expecting(stream.id.clone(), stream.version);
-        log.append(append).await?;
+        log.append(stream.append()?).await?;
         stream.version.0 += 1;
         latencies.push(begun.elapsed());
     }

@@ -6,7 +6,9 @@
 mod bare;
 mod bare_postgres;
 mod bare_sqlite;
+mod delay;
 mod load;
+mod two_partitions;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -71,6 +73,9 @@ impl Bench<'_> {
         }
         if self.engine == "postgres" && self.wants("append_4_partitions") {
             self.partitions().await?;
+        }
+        if self.engine == "postgres" {
+            self.two_partitions().await?;
         }
         if !self.options.quick && self.wants("append_million read_partition_million") {
             self.million().await?;

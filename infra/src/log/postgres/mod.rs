@@ -14,6 +14,7 @@ mod reader;
 mod rows;
 mod schema;
 mod session;
+mod sessions;
 mod tasks;
 mod tls;
 mod wakeups;
@@ -22,7 +23,7 @@ mod writes;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     thread,
     time::Duration,
 };
@@ -43,15 +44,24 @@ use self::{
     connect::Connector,
     error::from_postgres,
     reader::{PlacedStream, Reader},
+    sessions::Sessions,
     wakeups::Announcer,
     writer::Writer,
 };
 use super::{
     heads::Heads,
-    memory::Memory,
-    queue::{Queue, QueueLimits, Waiting, queue},
+    memory::{MAX_STREAMS, Memory},
+    queue::{Queue, QueueLimits, queue},
 };
 use crate::gathering::Gathering;
+
+/// Maximum number of sessions for ordinary appends.
+const ORDINARY_SESSIONS: usize = 8;
+/// Maximum number of sessions for two-partition appends. One commits while the next waits: they take turns at the
+/// platform's lock anyway.
+const TWO_PARTITION_SESSIONS: usize = 4;
+/// Maximum number of streams in each of the two caches of a writer of two-partition appends.
+const FEW_STREAMS: usize = 10_000;
 
 /// Options of the log on a PostgreSQL server.
 #[derive(Clone)]
@@ -66,6 +76,8 @@ pub struct PostgresOptions {
     pub poll: Duration,
     /// How long to retry an append, or to determine its outcome, while the server is unavailable.
     pub patience: Duration,
+    /// How long to keep an append session that is not used.
+    pub idle: Duration,
 }
 
 impl PostgresOptions {
@@ -77,14 +89,28 @@ impl PostgresOptions {
             queue: QueueLimits::default(),
             poll: Duration::from_secs(2),
             patience: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
         }
+    }
+}
+
+/// The queues of a partition.
+struct Queues {
+    ordinary: Queue,
+    /// For appends that also touch the platform; `None` for the platform's own partition.
+    two_partition: Option<Queue>,
+}
+
+impl Queues {
+    fn of(&self, append: &Append) -> &Queue {
+        self.two_partition.as_ref().filter(|_| append.touches_platform()).unwrap_or(&self.ordinary)
     }
 }
 
 /// The event log on PostgreSQL.
 pub struct PostgresLog {
     connector: Connector,
-    queues: Vec<Queue>,
+    queues: Vec<Queues>,
     reader: Reader,
     versions: Gathering<Vec<PlacedStream>, Result<Vec<Version>, LogError>>,
     /// For tasks, whose writes need not be durable at once: lost ones are scheduled and run again.
@@ -108,8 +134,7 @@ impl PostgresLog {
         for head in reader::heads(&client).await.map_err(|error| from_postgres(&error))? {
             heads.publish(head.position.partition, head.position.offset);
         }
-        let (queues, waiting): (Vec<Queue>, Vec<Waiting>) = (0..partitions).map(|_| queue(options.queue)).unzip();
-        start(&connector, &options, &heads, waiting)?;
+        let queues = start(&connector, &options, &heads, partitions)?;
         let (reader, tasks) = (Reader::new(&connector)?, Reader::lazily_writing(&connector)?);
         let (versions, registry, last_targets) = (versions(reader.clone()), RwLock::default(), Mutex::default());
         Ok(Arc::new(Self { connector, queues, reader, versions, tasks, last_targets, heads, registry }))
@@ -158,32 +183,53 @@ fn start(
     connector: &Connector,
     options: &PostgresOptions,
     heads: &Arc<Heads>,
-    waiting: Vec<Waiting>,
-) -> Result<(), LogError> {
+    partitions: u16,
+) -> Result<Vec<Queues>, LogError> {
     let failed = |error: std::io::Error| LogError::Unavailable(format!("cannot start a log thread: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let announcer = Arc::new(Announcer::default());
     runtime.spawn(Arc::clone(&announcer).run(connector.clone()));
     runtime.spawn(wakeups::listen(connector.clone(), Arc::clone(heads), options.poll));
+    let [ordinary, two_partition] = [ORDINARY_SESSIONS, TWO_PARTITION_SESSIONS].map(|max| {
+        let sessions = Sessions::new(connector.clone(), max);
+        runtime.spawn(Arc::clone(&sessions).close_idle(options.idle));
+        sessions
+    });
     let mut writers = JoinSet::new();
-    for (number, waiting) in (0..).zip(waiting) {
-        let partition = PartitionId(number);
+    let mut start_writer = |sessions: &Arc<Sessions>, waits: &Arc<AtomicBool>, own: Memory, platform| {
+        let (queue, waiting) = queue(options.queue);
         let writer = Writer {
             connector: connector.clone(),
-            partition,
+            sessions: Arc::clone(sessions),
+            partition: own.partition(),
             patience: options.patience,
             heads: Arc::clone(heads),
             announcer: Arc::clone(&announcer),
             waiting,
             callers: Handle::current(),
-            session: None,
-            own: Memory::own(partition),
-            platform: Memory::platform(),
+            own,
+            platform,
+            ordinary_waits: Arc::clone(waits),
+            held: Duration::ZERO,
+            idle_limit: options.idle,
         };
         writers.spawn_on(writer.run(), runtime.handle());
-    }
+        queue
+    };
+    let queues = (0..partitions).map(PartitionId).map(|partition| {
+        let waits = Arc::new(AtomicBool::new(false));
+        let with_platform = (partition != PartitionId::PLATFORM).then(|| Memory::platform(FEW_STREAMS));
+        Queues {
+            ordinary: start_writer(&ordinary, &waits, Memory::own(partition, MAX_STREAMS), None),
+            two_partition: with_platform.map(|platform| {
+                start_writer(&two_partition, &waits, Memory::own(partition, FEW_STREAMS), Some(platform))
+            }),
+        }
+    });
+    let queues = queues.collect();
     let thread = thread::Builder::new().name("log-writer".to_owned());
-    thread.spawn(move || runtime.block_on(writers.join_all())).map(drop).map_err(failed)
+    thread.spawn(move || runtime.block_on(writers.join_all())).map_err(failed)?;
+    Ok(queues)
 }
 
 #[async_trait]
@@ -192,10 +238,10 @@ impl EventLog for PostgresLog {
         append.check()?;
         let (organization, founds) = (append.organization, append.creates_organization);
         let partition = self.home(&append).await?;
-        let queue = self.queues.get(usize::from(partition.0));
+        let queues = self.queues.get(usize::from(partition.0));
         // Another node has added partitions since this one started.
         let missing = || LogError::Unavailable(format!("partition {partition} is new: restart this node"));
-        let appended = queue.ok_or_else(missing)?.submit(append).await?;
+        let appended = queues.ok_or_else(missing)?.of(&append).submit(append).await?;
         if founds {
             self.registry.write().await.insert(organization, partition);
         }

@@ -142,6 +142,11 @@ impl Session {
         self.connection.backend
     }
 
+    /// Whether the connection was lost.
+    pub(super) fn is_closed(&self) -> bool {
+        self.connection.client.is_closed()
+    }
+
     /// First round trip: begins a transaction, locks the partitions of `memories`, which are in ascending order, and
     /// reads the answers to the batch's questions.
     pub(super) async fn lock(&self, memories: &mut [&mut Memory], questions: &Questions) -> Result<Locked, NotLocked> {

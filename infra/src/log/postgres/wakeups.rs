@@ -28,7 +28,11 @@ pub(super) struct Announcer {
 impl Announcer {
     /// Announces soon to other nodes that a partition's head is at `position`.
     pub(super) fn announce(&self, position: Position) {
-        self.news.lock().unwrap_or_else(PoisonError::into_inner).insert(position.partition, position.offset);
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        // A partition has two writers, which may announce their commits in another order.
+        let head = news.entry(position.partition).or_default();
+        *head = position.offset.max(*head);
+        drop(news);
         self.wake.notify_one();
     }
 

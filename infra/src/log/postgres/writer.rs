@@ -1,11 +1,23 @@
-//! The writer of one partition: takes queued appends, and retries until every caller has a definite answer.
+//! A writer of one partition: takes queued appends, and retries until every caller has a definite answer.
+//!
+//! A partition other than the platform's has two: one for ordinary appends, and one for those that also touch the
+//! platform, so that only the latter wait for the platform's lock. Two writers of a partition meet only in the database,
+//! like writers of two nodes.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::future::{Either, select};
 use porttask_runtime::log::{
     Append, AppendError, Appended, EventId, LogError, PartitionId, Position, StreamId,
-    admission::{Admission, Questions, StreamState, Writes},
+    admission::{Admission, Questions, StreamState},
 };
 use tokio::{
     runtime::Handle,
@@ -16,6 +28,7 @@ use super::{
     connect::Connector,
     error::is_passing,
     session::{Locked, NotCommitted, NotLocked, Session},
+    sessions::Sessions,
     wakeups::Announcer,
 };
 use crate::log::{
@@ -30,9 +43,14 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(8);
 const RELIEF_AFTER: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// While ordinary appends wait, a writer of two-partition appends pauses for this many times as long as it held the
+/// locks.
+const YIELD_FACTOR: u32 = 5;
+const LONGEST_YIELD: Duration = Duration::from_millis(100);
 
 pub(super) struct Writer {
     pub(super) connector: Connector,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) partition: PartitionId,
     pub(super) patience: Duration,
     pub(super) heads: Arc<Heads>,
@@ -40,9 +58,15 @@ pub(super) struct Writer {
     pub(super) waiting: Waiting,
     /// The runtime on which the log was opened, most likely that of its callers.
     pub(super) callers: Handle,
-    pub(super) session: Option<Session>,
     pub(super) own: Memory,
-    pub(super) platform: Memory,
+    /// The cache of the platform's partition, if this writer is for appends that touch the platform too.
+    pub(super) platform: Option<Memory>,
+    /// Whether the partition's writer of ordinary appends has a batch to write.
+    pub(super) ordinary_waits: Arc<AtomicBool>,
+    /// How long the last batch held the locks.
+    pub(super) held: Duration,
+    /// How long to keep the caches while there are no appends.
+    pub(super) idle_limit: Duration,
 }
 
 type Answers = Vec<Result<Appended, AppendError>>;
@@ -60,39 +84,50 @@ enum Failure {
 impl Writer {
     /// Writes until the queue is closed and empty.
     pub(super) async fn run(mut self) {
-        while let Some(batch) = self.waiting.next_batch().await {
-            let (both, own): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(|job| self.needs_both(&job.append));
-            self.write(own, false).await;
-            self.write(both, true).await;
+        loop {
+            match timeout(self.idle_limit, self.waiting.next_batch()).await {
+                Ok(Some(batch)) if self.platform.is_some() => {
+                    self.write(batch).await;
+                    self.yield_to_ordinary().await;
+                }
+                Ok(Some(batch)) => {
+                    self.ordinary_waits.store(true, Ordering::Relaxed);
+                    self.write(batch).await;
+                    self.ordinary_waits.store(false, Ordering::Relaxed);
+                }
+                Ok(None) => return,
+                Err(_) => self.forget(),
+            }
         }
     }
 
-    fn needs_both(&self, append: &Append) -> bool {
-        self.partition != PartitionId::PLATFORM && append.touches_platform()
+    /// Leaves the lock to ordinary appends for several times as long as it was held. Otherwise the two writers would
+    /// alternate, however few the two-partition appends; meanwhile, these gather into a larger batch.
+    async fn yield_to_ordinary(&mut self) {
+        let held = std::mem::take(&mut self.held);
+        if self.ordinary_waits.load(Ordering::Relaxed) {
+            sleep((held * YIELD_FACTOR).min(LONGEST_YIELD)).await;
+        }
     }
 
-    /// Writes a batch, with the platform's partition also locked if `with_platform`, and answers all its callers. The
-    /// batch grows by appends that arrive while it waits for its locks.
-    async fn write(&mut self, mut batch: Vec<Job>, with_platform: bool) {
-        if batch.is_empty() {
-            return;
-        }
+    /// Writes a batch and answers all its callers. The batch grows by appends that arrive while it waits for its locks.
+    async fn write(&mut self, mut batch: Vec<Job>) {
         let give_up = Instant::now() + self.patience;
         let mut pause = FIRST_PAUSE;
         let error = loop {
-            let failure = match self.attempt(&mut batch, with_platform).await {
-                Ok(answers) => return self.answer(batch, answers, with_platform),
+            let failure = match self.attempt(&mut batch).await {
+                Ok(answers) => return self.answer(batch, answers),
                 Err(failure) => failure,
             };
-            self.session = None;
-            self.own.forget();
-            self.platform.forget();
+            // What broke one session may have broken all.
+            self.sessions.clear();
+            self.forget();
             let error = match failure {
                 Failure::Log(error) => error,
                 Failure::InDoubt(error, Some((position, event)), answers) => {
                     tracing::warn!(%error, %position, "a commit is in doubt");
                     match self.resolve(position, event).await {
-                        Some(true) => return self.answer(batch, answers, with_platform),
+                        Some(true) => return self.answer(batch, answers),
                         Some(false) => error,
                         None => break AppendError::OutcomeUnknown,
                     }
@@ -111,7 +146,7 @@ impl Writer {
         // An error caused by one append must not fail the others of its batch: retry each alone.
         if batch.len() > 1 && matches!(error, AppendError::Log(LogError::Damaged(_) | LogError::Unusable(_))) {
             for job in batch {
-                Box::pin(self.write(vec![job], with_platform)).await;
+                Box::pin(self.write(vec![job])).await;
             }
             return;
         }
@@ -119,36 +154,30 @@ impl Writer {
         batch.into_iter().for_each(|job| job.answer(Err(error.clone())));
     }
 
-    fn answer(&self, batch: Vec<Job>, answers: Answers, with_platform: bool) {
-        let platform = with_platform.then(|| self.platform.head());
-        for head in [Some(self.own.head()), platform].into_iter().flatten() {
+    fn answer(&self, batch: Vec<Job>, answers: Answers) {
+        for head in self.platform.iter().chain([&self.own]).map(Memory::head) {
             self.heads.publish(head.position.partition, head.position.offset);
             self.announcer.announce(head.position);
         }
         answer_all(&self.callers, batch, answers);
     }
 
-    async fn attempt(&mut self, batch: &mut Vec<Job>, with_platform: bool) -> Result<Answers, Failure> {
+    async fn attempt(&mut self, batch: &mut Vec<Job>) -> Result<Answers, Failure> {
         let questions = Questions::of(batch.iter().map(|job| &job.append));
-        let mut session = match self.session.take() {
-            Some(session) => session,
-            None => in_time(Session::open(&self.connector)).await.map_err(Failure::Log)?,
-        };
+        let mut session = in_time(self.sessions.lease()).await.map_err(Failure::Log)?;
         let locked = loop {
-            match self.lock(&session, &questions, with_platform).await {
+            match self.lock(&session, &questions).await {
                 Ok(locked) => break locked,
                 Err(NotLocked::Failed(error)) => return Err(Failure::Log(error)),
                 Err(NotLocked::Outdated) => {
-                    self.own.forget();
-                    self.platform.forget();
-                    session = in_time(Session::open(&self.connector)).await.map_err(Failure::Log)?;
+                    self.forget();
+                    in_time(session.renew()).await.map_err(Failure::Log)?;
                 }
             }
         };
+        let locked_at = Instant::now();
         let (mut known, copy) = locked.into_parts();
-        if !with_platform {
-            known.streams.extend(self.gather(batch).await);
-        }
+        known.streams.extend(self.gather(batch).await);
         let mut admission = Admission::new(self.partition, known);
         let answers: Answers = batch.iter().map(|job| admission.admit(&job.append)).collect();
         let writes = admission.into_writes();
@@ -157,14 +186,15 @@ impl Writer {
         } else {
             let evidence = writes.events.first().map(|written| (written.event.position, written.event.id));
             match timeout(STEP_TIMEOUT, session.commit(copy, &writes, self.partition)).await {
-                Ok(Ok(())) => self.advance(&writes, with_platform),
+                Ok(Ok(())) => self.memories().for_each(|memory| memory.advance(&writes)),
                 Ok(Err(NotCommitted::Failed(error))) => return Err(Failure::Log(error)),
                 Ok(Err(NotCommitted::InDoubt(error))) => return Err(Failure::InDoubt(error, evidence, answers)),
                 Ok(Err(NotCommitted::Unreplicated)) => return Err(Failure::Unreplicated),
                 Err(_) => return Err(Failure::InDoubt(no_answer(), evidence, answers)),
             }
         }
-        self.session = Some(session);
+        self.held = locked_at.elapsed();
+        session.give_back();
         Ok(answers)
     }
 
@@ -172,39 +202,35 @@ impl Writer {
     /// streams.
     async fn gather(&mut self, batch: &mut Vec<Job>) -> Vec<(StreamId, StreamState)> {
         let begun = batch.len();
-        let (own, is_platform) = (&self.own, self.partition == PartitionId::PLATFORM);
+        let (own, platform) = (&self.own, &self.platform);
         let fits = |append: &Append| {
             let asks_nothing = append.constraints.is_empty()
                 && append.idempotency_key.is_none()
                 && append.person_keys.is_empty()
                 && !append.creates_organization;
-            asks_nothing && (is_platform || !append.touches_platform()) && append.streams().all(|it| own.remembers(it))
+            let is_known = |stream| platform.iter().chain([own]).any(|memory| memory.remembers(stream));
+            asks_nothing && append.streams().all(is_known)
         };
         self.waiting.gather(batch, fits).await;
         let joined = Questions::of(batch.iter().skip(begun).map(|job| &job.append));
-        own.known(&joined.streams).collect()
+        self.memories().flat_map(|memory| memory.known(&joined.streams)).collect()
     }
 
-    async fn lock(
-        &mut self,
-        session: &Session,
-        questions: &Questions,
-        with_platform: bool,
-    ) -> Result<Locked, NotLocked> {
-        let mut memories = Vec::with_capacity(2);
-        memories.extend(with_platform.then_some(&mut self.platform));
-        memories.push(&mut self.own);
+    /// The caches of the partitions to lock, in ascending order.
+    fn memories(&mut self) -> impl Iterator<Item = &mut Memory> {
+        self.platform.iter_mut().chain([&mut self.own])
+    }
+
+    fn forget(&mut self) {
+        self.memories().for_each(Memory::forget);
+    }
+
+    async fn lock(&mut self, session: &Session, questions: &Questions) -> Result<Locked, NotLocked> {
+        let mut memories: Vec<&mut Memory> = self.platform.iter_mut().chain([&mut self.own]).collect();
         let relief = pin!(relieve(&self.connector, session.backend()));
         let lock = pin!(timeout(STEP_TIMEOUT, session.lock(&mut memories, questions)));
         let Either::Left((locked, _)) = select(lock, relief).await;
         locked.unwrap_or_else(|_| Err(NotLocked::Failed(no_answer())))
-    }
-
-    fn advance(&mut self, writes: &Writes, with_platform: bool) {
-        self.own.advance(writes);
-        if with_platform {
-            self.platform.advance(writes);
-        }
     }
 
     /// Determines whether a commit took effect, by the event that it would have recorded at `position`. `None` if the

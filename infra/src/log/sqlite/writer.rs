@@ -18,7 +18,7 @@ use super::{error::from_sqlite, ledger, reader};
 use crate::{
     log::{
         heads::Heads,
-        memory::Memory,
+        memory::{MAX_STREAMS, Memory},
         queue::{Job, Waiting, answer_all},
     },
     write_back::WriteBack,
@@ -43,7 +43,8 @@ pub(super) struct Writer {
 impl Writer {
     /// A writer whose callers live on the current runtime.
     pub(super) fn new(connection: Connection, heads: Arc<Heads>) -> Self {
-        Self { connection, heads, memory: Memory::own(PartitionId::PLATFORM), callers: Handle::current() }
+        let memory = Memory::own(PartitionId::PLATFORM, MAX_STREAMS);
+        Self { connection, heads, memory, callers: Handle::current() }
     }
 
     /// Starts the thread; it ends when the queue is closed and empty.
