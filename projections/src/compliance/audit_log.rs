@@ -40,7 +40,7 @@ impl ReadModel for AuditLog {
     // Entries are sorted by offset. Their times need not rise with it, so a time range is a range of `by_time` only; the
     // others contain the time as well, to filter without reading the rows.
     const INDEXES: &'static [Index] = &[
-        Index { name: "by_position", columns: &["organization", "offset"] },
+        Index { name: "by_position", columns: &["organization", "offset", "occurred_at"] },
         Index { name: "by_time", columns: &["organization", "occurred_at", "offset"] },
         Index { name: "by_actor", columns: &["organization", "actor", "offset", "occurred_at"] },
         Index { name: "by_target", columns: &["organization", "target", "offset", "occurred_at"] },

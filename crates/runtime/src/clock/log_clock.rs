@@ -11,7 +11,7 @@ use crate::log::LogError;
 /// ever becomes the other.
 #[async_trait]
 pub trait LogClock: Send + Sync {
-    /// The time of the database; of this machine, if the log is embedded.
+    /// The time of the database, in microseconds; of this machine, if the log is embedded.
     ///
     /// # Errors
     /// If the log's database fails.

@@ -16,7 +16,7 @@ use super::{
 #[async_trait]
 impl LogClock for SqliteLog {
     async fn database_time(&self) -> Result<Timestamp, LogError> {
-        Ok(Timestamp::now())
+        Ok(now())
     }
 
     async fn clock_offset(&self) -> Result<Option<SignedDuration>, LogError> {
@@ -30,6 +30,12 @@ impl LogClock for SqliteLog {
     async fn advance_clock(&self, by: Advance) -> Result<SignedDuration, ClockError> {
         self.readers.run_writing(Durable::AtOnce, move |connection| advance(connection, by)).await?
     }
+}
+
+/// This machine's time, in microseconds.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 /// The offset of a simulated clock.
@@ -55,7 +61,7 @@ fn simulate(connection: &mut Connection) -> rusqlite::Result<Result<(), ClockErr
 fn advance(connection: &mut Connection, by: Advance) -> rusqlite::Result<Result<SignedDuration, ClockError>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let Some(offset) = offset(&transaction)? else { return Ok(Err(ClockError::Real)) };
-    let advanced = match by.offset(Timestamp::now(), offset) {
+    let advanced = match by.offset(now(), offset) {
         Ok(advanced) => advanced,
         Err(error) => return Ok(Err(error)),
     };
