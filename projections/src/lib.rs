@@ -8,6 +8,7 @@
 //! | `identity` | organizations, users, sessions, API keys |
 //! | `compliance` | the audit log |
 //! | `operations` | what organizations do on PortTask |
+//! | `platform` | timers |
 
 #![deny(clippy::wildcard_enum_match_arm)]
 
@@ -16,6 +17,7 @@ pub mod compliance;
 pub mod identity;
 mod model;
 pub mod operations;
+pub mod platform;
 mod recorded;
 mod table;
 mod text;
@@ -27,5 +29,5 @@ pub use text::normalized;
 
 /// All read models.
 pub fn models() -> Vec<Box<dyn Model>> {
-    [identity::models(), compliance::models(), operations::models()].into_iter().flatten().collect()
+    [identity::models(), compliance::models(), operations::models(), platform::models()].into_iter().flatten().collect()
 }

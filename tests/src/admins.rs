@@ -38,6 +38,10 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
                 _ = node.user(acme, user, invite(acme.organization, user, &email, role)).await;
                 people.push(user);
             }
+            2 if dice.below(3) == 0 => {
+                let link = [user::Link::Invitation, user::Link::AddressChange][dice.below(2) as usize];
+                _ = node.user(acme, someone, user::Command::ExpireLink { link, now: Timestamp::MAX }).await;
+            }
             2 => {
                 _ = node.user(acme, someone, user::Command::Accept { invitation: 1, now: Timestamp::UNIX_EPOCH }).await
             }

@@ -131,6 +131,13 @@ pub enum Command {
         /// The session to keep; all others end.
         keeping: Option<SessionId>,
     },
+    /// Void the last link for a purpose, if its time is over.
+    ExpireLink {
+        /// What it is for.
+        link: Link,
+        /// The current time.
+        now: Timestamp,
+    },
     /// Unlock an account with too many failed sign-in attempts.
     Unlock {
         /// The number of previous unlocks.
@@ -171,6 +178,18 @@ crate::texts! {
         Active = "active",
         /// Cannot sign in.
         Deactivated = "deactivated",
+    }
+}
+
+crate::texts! {
+    /// What a link in a mail to a user is for.
+    pub enum Link {
+        /// Accepting an invitation.
+        Invitation = "invitation",
+        /// Confirming a new email address.
+        AddressChange = "address_change",
+        /// Setting a new password.
+        PasswordReset = "password_reset",
     }
 }
 
@@ -310,6 +329,7 @@ impl Aggregate for User {
             | Event::LocaleChanged { .. }
             | Event::AddressChangeRequested { .. }
             | Event::PasswordResetRequested { .. }
+            | Event::LinkExpired { .. }
             | Event::PasswordReset {}
             | Event::Unlocked {}
             | Event::PasswordChanged { .. }

@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 use porttask_domain::{
     OrganizationId, Personal, SessionId, TextEnum, UserId,
-    identity::{Access, Permissions, Role, settings::Locale, user::Event, user::Status},
+    identity::{
+        Access, Permissions, Role,
+        settings::Locale,
+        user::{Event, Link, Status},
+    },
 };
 
 use crate::{
@@ -138,7 +142,14 @@ impl ReadModel for Users {
                 User { status, ..row }
             }
             Event::Deactivated {} => sessions_ended(User { status: Status::Deactivated, ..row }, None, recorded),
-            Event::InvitationRevoked {} => User { status: Status::Registered, invitation_expires_at: None, ..row },
+            Event::InvitationRevoked {} | Event::LinkExpired { link: Link::Invitation }
+                if row.status == Status::Deactivated =>
+            {
+                User { invitation_expires_at: None, ..row }
+            }
+            Event::InvitationRevoked {} | Event::LinkExpired { link: Link::Invitation } => {
+                User { status: Status::Registered, invitation_expires_at: None, ..row }
+            }
             Event::Renamed { to, .. } => {
                 let (name, normalized_name) = shown(to);
                 User { name, normalized_name, ..row }
@@ -148,7 +159,10 @@ impl ReadModel for Users {
                 User { email, normalized_email, ..row }
             }
             Event::LocaleChanged { to, .. } => User { locale: to.as_ref().map(ToString::to_string), ..row },
-            Event::AddressChangeRequested { .. } | Event::PasswordResetRequested { .. } | Event::Unlocked {} => row,
+            Event::LinkExpired { link: Link::AddressChange | Link::PasswordReset }
+            | Event::AddressChangeRequested { .. }
+            | Event::PasswordResetRequested { .. }
+            | Event::Unlocked {} => row,
             Event::PasswordReset {} => sessions_ended(row, None, recorded),
             Event::PasswordChanged { keeping } | Event::SessionsEnded { keeping } => {
                 sessions_ended(row, *keeping, recorded)
@@ -242,6 +256,14 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
             sink.change("expires_at", None, Some(DisplayValue::Filtered(expires_at)));
         }
         Event::PasswordReset {} => sink.words("reset the password; all sessions ended"),
+        Event::LinkExpired { link } => {
+            sink.words(match link {
+                Link::Invitation => "the invitation expired",
+                Link::AddressChange => "the change of the email address expired without confirmation",
+                Link::PasswordReset => "the link to reset the password expired",
+            });
+            sink.change("link", None, Some(DisplayValue::Text(link.as_str())));
+        }
         Event::Unlocked {} => sink.words("unlocked the account"),
         Event::PasswordChanged { keeping } => describe_sessions_ended("changed the password", keeping.as_ref(), sink),
         Event::SessionsEnded { keeping } => describe_sessions_ended("revoked the sessions", keeping.as_ref(), sink),

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Link;
 use crate::{
     Personal, SessionId,
     identity::{
@@ -132,6 +133,12 @@ pub enum Event {
         /// The session that was kept.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         keeping: Option<SessionId>,
+    },
+    /// The last link for a purpose expired without having been used.
+    #[serde(rename = "user.link_expired.v1")]
+    LinkExpired {
+        /// What it was for.
+        link: Link,
     },
     /// Failed sign-in attempts were reset.
     #[serde(rename = "user.unlocked.v1")]

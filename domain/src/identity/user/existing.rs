@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, civil::Date};
 
-use super::{ADDRESSES_PER_DAY, BETWEEN_RESETS, Command, Event, Rejection, Status, day, within};
+use super::{ADDRESSES_PER_DAY, BETWEEN_RESETS, Command, Event, Link, Rejection, Status, day, within};
 use crate::{
     Personal, SessionId,
     identity::{
@@ -47,6 +47,8 @@ pub(super) struct Links {
     expires_at: Option<Timestamp>,
     /// The number of the link that was used last.
     used: Option<u64>,
+    /// The number of the link that expired last.
+    expired: Option<u64>,
 }
 
 impl Links {
@@ -56,6 +58,11 @@ impl Links {
 
     fn take_up(&mut self) {
         self.used = Some(self.sent);
+        self.void();
+    }
+
+    fn expire(&mut self) {
+        self.expired = Some(self.sent);
         self.void();
     }
 
@@ -74,6 +81,7 @@ impl Links {
             Some((sent, expires_at)) if sent == number && now < expires_at => Ok(vec![event]),
             Some((sent, _)) if sent == number => Err(Rejection::LinkExpired),
             Some(_) | None if self.used == Some(number) => Ok(vec![]),
+            Some(_) | None if self.expired == Some(number) => Err(Rejection::LinkExpired),
             Some(_) | None => Err(Rejection::LinkReplaced),
         }
     }
@@ -173,6 +181,10 @@ impl Existing {
                 let is_fresh = last.is_some_and(|last| *now < last && expires_at.duration_since(last) < BETWEEN_RESETS);
                 Ok(if is_fresh { vec![] } else { vec![Event::PasswordResetRequested { expires_at: *expires_at }] })
             }
+            Command::ExpireLink { link, now } => {
+                let is_over = self.links(*link).open().is_some_and(|(_, expires_at)| expires_at <= *now);
+                Ok(if is_over { vec![Event::LinkExpired { link: *link }] } else { vec![] })
+            }
             Command::ResetPassword { request, now } => {
                 self.must_be_active()?;
                 self.resets.answer(*request, *now, Event::PasswordReset {})
@@ -211,7 +223,9 @@ impl Existing {
     }
 
     fn accept(&self, invitation: u64, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        let is_expired = self.invitations.expired == Some(invitation);
         match (self.status, self.invitations.open()) {
+            (Status::Registered | Status::Invited, _) if is_expired => Err(Rejection::InvitationExpired),
             (Status::Registered, _) if self.invitations.sent == invitation => Err(Rejection::InvitationRevoked),
             (Status::Invited, Some((sent, expires_at))) if sent == invitation => match now < expires_at {
                 true => Ok(vec![Event::InvitationAccepted {}]),
@@ -220,6 +234,14 @@ impl Existing {
             (Status::Registered | Status::Invited, _) => Err(Rejection::InvitationReplaced),
             (Status::Active, _) => Ok(vec![]),
             (Status::Deactivated, _) => Err(Rejection::Deactivated),
+        }
+    }
+
+    fn links(&self, link: Link) -> &Links {
+        match link {
+            Link::Invitation => &self.invitations,
+            Link::AddressChange => &self.address_changes,
+            Link::PasswordReset => &self.resets,
         }
     }
 
@@ -246,7 +268,10 @@ impl Existing {
                 self.status = Status::Invited;
                 self.invitations.send(*expires_at);
             }
-            Event::InvitationAccepted {} => (self.status, self.has_accepted) = (Status::Active, true),
+            Event::InvitationAccepted {} => {
+                (self.status, self.has_accepted) = (Status::Active, true);
+                self.invitations.take_up();
+            }
             Event::InvitationRevoked {} => {
                 self.status = Status::Registered;
                 self.invitations.void();
@@ -283,6 +308,14 @@ impl Existing {
                 self.resets.void();
             }
             Event::PasswordResetRequested { expires_at } => self.resets.send(*expires_at),
+            Event::LinkExpired { link: Link::Invitation } => {
+                self.invitations.expire();
+                if self.status == Status::Invited {
+                    self.status = Status::Registered;
+                }
+            }
+            Event::LinkExpired { link: Link::AddressChange } => self.address_changes.expire(),
+            Event::LinkExpired { link: Link::PasswordReset } => self.resets.expire(),
             Event::Unlocked {} => self.unlocks += 1,
             // Access to the mailbox proves identity, so failed attempts no longer count.
             Event::PasswordReset {} => {

@@ -196,6 +196,32 @@ fn a_revoked_invitation_cannot_be_accepted_but_a_later_one_can() {
 }
 
 #[test]
+fn a_link_expires_once_its_time_is_over() {
+    let expire = |link, now| Command::ExpireLink { link, now: second(now) };
+    let expired = |link| Event::LinkExpired { link };
+    let invited = || vec![invited(Role::Agent), Event::InvitationSent { expires_at: second(2_000) }];
+    given::<User>(invited()).when(expire(Link::Invitation, 1_999)).then([]);
+    given::<User>(invited()).when(expire(Link::Invitation, 2_000)).then([expired(Link::Invitation)]);
+    let over = || invited().into_iter().chain([expired(Link::Invitation)]);
+    given::<User>(over()).when(expire(Link::Invitation, 9_000)).then([]);
+    assert_eq!(User::after(&over().collect::<Vec<_>>()).status(), Some(Status::Registered));
+    let accept = |invitation| Command::Accept { invitation, now: second(1) };
+    given::<User>(over()).when(accept(1)).then_rejected(Rejection::InvitationReplaced);
+    given::<User>(over()).when(accept(2)).then_rejected(Rejection::InvitationExpired);
+    let again = over().chain([Event::InvitationSent { expires_at: second(5_000) }]);
+    given::<User>(again).when(accept(3)).then([accepted()]);
+    given::<User>(active()).when(expire(Link::Invitation, 90_000)).then([]);
+
+    let asked = || after([Event::PasswordResetRequested { expires_at: second(2_000) }]);
+    given::<User>(asked()).when(expire(Link::PasswordReset, 2_000)).then([expired(Link::PasswordReset)]);
+    given::<User>(asked()).when(expire(Link::AddressChange, 2_000)).then([]);
+    let late = Command::ResetPassword { request: 1, now: second(2_001) };
+    given::<User>(asked()).when(late.clone()).then_rejected(Rejection::LinkExpired);
+    let over = asked().into_iter().chain([expired(Link::PasswordReset)]);
+    given::<User>(over).when(late).then_rejected(Rejection::LinkExpired);
+}
+
+#[test]
 fn a_name_is_changed_once() {
     let (from, to) = (Personal::identity(ana(), "Ana Souza"), Personal::identity(ana(), "Ana Lima"));
     let rename = || Command::Rename { name: PersonName::new("Ana Lima").unwrap() };
@@ -335,6 +361,8 @@ fn commands() -> impl Strategy<Value = Command> {
         Just(Command::Deactivate),
         Just(Command::Reactivate),
         Just(Command::RevokeInvitation),
+        (0..9_000_i64, prop::sample::select(vec![Link::Invitation, Link::AddressChange, Link::PasswordReset]))
+            .prop_map(|(now, link)| Command::ExpireLink { link, now: second(now) }),
         (0..9_000_i64).prop_map(|expires_at| Command::SendInvitation { expires_at: second(expires_at) }),
         (0..3_i64).prop_map(|number| want(&format!("ana{number}@acme.example"), 5_000 + number)),
         (1..3_u64).prop_map(|request| Command::ConfirmAddress { request, now: second(1) }),

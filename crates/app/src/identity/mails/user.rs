@@ -91,7 +91,8 @@ impl Mails for UserMails {
             | Event::Renamed { .. }
             | Event::LocaleChanged { .. }
             | Event::Unlocked {}
-            | Event::SessionsEnded { .. } => None,
+            | Event::SessionsEnded { .. }
+            | Event::LinkExpired { .. } => None,
         }
     }
 

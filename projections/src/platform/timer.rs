@@ -1,0 +1,118 @@
+//! Timers: what becomes due for an aggregate, and when.
+//!
+//! A timer is a fold of events, so a withdrawn schedule vanishes, a rebuild loses none, and a new kind also exists for
+//! what was recorded before it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use porttask_domain::{
+    OrganizationId, TextEnum,
+    identity::user::{Event, Link},
+};
+use uuid::Uuid;
+
+use crate::{Change, Index, ReadModel, Recorded, row, text_columns};
+
+porttask_domain::texts! {
+    /// What a timer does.
+    pub enum Kind {
+        /// Voids an invitation that was not accepted.
+        InvitationExpiry = "invitation_expiry",
+        /// Voids a change of an email address that was not confirmed.
+        AddressChangeExpiry = "address_change_expiry",
+        /// Voids a link to reset a password that was not used.
+        PasswordResetExpiry = "password_reset_expiry",
+    }
+}
+
+text_columns!(Kind);
+
+row! {
+    /// The timer of an aggregate: the earliest of what is due for it.
+    pub struct Timer {
+        key {
+            /// The organization.
+            organization: OrganizationId,
+            /// The aggregate.
+            subject: Uuid,
+        }
+        row {
+            /// What is due first.
+            kind: Kind,
+            /// When it is due.
+            due_at: Timestamp,
+            /// The lane in which timers are carried out one by one; null for none.
+            lane: Option<String>,
+            /// All that is open, as a JSON object from kinds to times.
+            open: String,
+        }
+    }
+}
+
+/// What is due next?
+pub struct Timers;
+
+impl ReadModel for Timers {
+    const NAME: &'static str = "timers";
+    const VERSION: u32 = 1;
+    const INDEXES: &'static [Index] = &[Index { name: "by_time", columns: &["due_at", "organization", "subject"] }];
+    const CROSS_PARTITION_INDEXES: &'static [Index] =
+        &[Index { name: "all_by_time", columns: &["due_at", "organization", "subject"] }];
+    type Source = Event;
+    type Row = Timer;
+
+    fn project(row: Option<Timer>, event: &Event, recorded: &Recorded) -> Change<Timer> {
+        let known = row.as_ref().and_then(|row| serde_json::from_str(&row.open).ok()).unwrap_or_default();
+        let mut open: BTreeMap<String, Timestamp> = known;
+        for (kind, due_at) in changes(event) {
+            match due_at {
+                Some(due_at) => _ = open.insert(kind.as_str().to_owned(), due_at),
+                None => _ = open.remove(kind.as_str()),
+            }
+        }
+        let first = open.iter().min_by_key(|(_, due_at)| **due_at);
+        match first.and_then(|(kind, due_at)| Some((Kind::from_text(kind)?, *due_at))) {
+            Some((kind, due_at)) => Change::Put(Timer {
+                organization: recorded.organization,
+                subject: recorded.subject,
+                kind,
+                due_at,
+                lane: None,
+                open: serde_json::json!(open).to_string(),
+            }),
+            None if row.is_some() => Change::Delete,
+            None => Change::Keep,
+        }
+    }
+}
+
+/// What an event sets (with its time) or clears.
+fn changes(event: &Event) -> Vec<(Kind, Option<Timestamp>)> {
+    use Kind::{AddressChangeExpiry, InvitationExpiry, PasswordResetExpiry};
+    match event {
+        Event::Invited { expires_at, .. } | Event::InvitationSent { expires_at } => {
+            vec![(InvitationExpiry, Some(*expires_at))]
+        }
+        Event::InvitationAccepted {} | Event::InvitationRevoked {} => vec![(InvitationExpiry, None)],
+        Event::AddressChangeRequested { expires_at, .. } => vec![(AddressChangeExpiry, Some(*expires_at))],
+        Event::AddressChanged { .. } | Event::Deactivated {} => {
+            vec![(AddressChangeExpiry, None), (PasswordResetExpiry, None)]
+        }
+        Event::PasswordResetRequested { expires_at } => vec![(PasswordResetExpiry, Some(*expires_at))],
+        Event::PasswordReset {} | Event::PasswordChanged { .. } => vec![(PasswordResetExpiry, None)],
+        Event::LinkExpired { link } => match link {
+            Link::Invitation => vec![(InvitationExpiry, None)],
+            Link::AddressChange => vec![(AddressChangeExpiry, None)],
+            Link::PasswordReset => vec![(PasswordResetExpiry, None)],
+        },
+        Event::Registered { .. }
+        | Event::RoleChanged { .. }
+        | Event::PermissionsChanged { .. }
+        | Event::Reactivated {}
+        | Event::Renamed { .. }
+        | Event::LocaleChanged { .. }
+        | Event::Unlocked {}
+        | Event::SessionsEnded { .. } => Vec::new(),
+    }
+}
