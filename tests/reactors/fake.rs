@@ -11,10 +11,13 @@ use porttask_app::{
     identity::{accounts::Accounts, links::Links, mails::mails},
     mail::Mailer,
 };
+use porttask_domain::UserId;
 use porttask_projections::models;
 use porttask_runtime::{
     execute::Executor,
+    lease::Holder,
     ledger::Database,
+    new_id,
     ports::mail::{Mail, MailError, MailTransport},
     reactors::{Reactors, RetryPolicy},
 };
@@ -26,6 +29,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 /// In a hurry.
 pub(crate) const POLICY: RetryPolicy = RetryPolicy {
     at_once: 4,
+    attempt_timeout: Duration::from_millis(1_600),
     lease: Duration::from_secs(2),
     look_every: Duration::from_millis(50),
     first_retry: Duration::from_millis(20),
@@ -47,6 +51,8 @@ pub(crate) enum Answer {
     Panic,
     /// Never.
     Nothing,
+    /// Taken after this time.
+    Slow(Duration),
 }
 
 impl Fake {
@@ -75,6 +81,10 @@ impl MailTransport for Fake {
             Some(Answer::Rejected) => return Err(MailError::Permanent("550 no such user".to_owned())),
             Some(Answer::Panic) => panic!("the transport is broken"),
             Some(Answer::Nothing) => std::future::pending().await,
+            Some(Answer::Slow(time)) => {
+                tokio::time::sleep(time).await;
+                self.taken.lock().unwrap().push(mail.clone());
+            }
         }
         Ok(())
     }
@@ -97,9 +107,14 @@ pub(crate) async fn reactors(node: &Node, transport: &Arc<Fake>, policy: RetryPo
     Reactors::open(Arc::<dyn Database>::clone(&node.log), vec![Arc::new(mailer)], policy).await.unwrap()
 }
 
+/// A node that did not run before.
+pub(crate) fn any_node() -> Holder {
+    Holder::new(new_id::<UserId>().to_string())
+}
+
 /// A node's reactors at work.
 pub(crate) async fn mailing(node: &Node, transport: &Arc<Fake>) -> Arc<Reactors> {
     let reactors = reactors(node, transport, POLICY).await;
-    reactors.run();
+    reactors.run(&any_node());
     reactors
 }

@@ -53,6 +53,7 @@ async fn task_of(node: &Node, mailer: &Mailer, organization: OrganizationId, use
         number: last.number,
         target: last.target,
         due_at: last.due_at,
+        leased_until: None,
         attempts: 1,
         epoch: 1,
         last_error: None,

@@ -10,6 +10,7 @@ use porttask_domain::{
 };
 use porttask_projections::models;
 use porttask_runtime::{
+    lease::{Holder, Lease},
     ledger::Database,
     new_id,
     reactors::{Reactors, RetryPolicy, Status, release},
@@ -17,7 +18,7 @@ use porttask_runtime::{
 };
 use porttask_tests::{Acme, Engine, Node, Settings, Store, by, invite, on_both_engines, run_on};
 
-use super::fake::{Answer, Fake, POLICY, SOON, mailing, reactors};
+use super::fake::{Answer, Fake, POLICY, SOON, any_node, mailing, reactors};
 
 on_both_engines! {
     whoever_is_invited_gets_one_mail,
@@ -32,6 +33,9 @@ on_both_engines! {
     releasing_what_is_not_held_passes_nothing_over,
     a_stop_waits_for_what_is_under_way,
     what_was_cut_off_is_carried_out_by_the_next,
+    a_restarted_node_takes_over_at_once,
+    a_lease_is_renewed_while_a_task_runs,
+    a_worker_that_lost_its_lease_stops_and_records_nothing,
 }
 
 async fn invited(node: &Node, acme: &Acme, count: usize) -> BTreeSet<String> {
@@ -114,7 +118,7 @@ async fn what_is_refused_is_dead_until_it_is_revived(store: Store) {
     let dead = tasks(&node).await.remove(0);
     assert_eq!((dead.last_error.as_deref(), dead.attempts), (Some("550 no such user"), 1));
     assert_eq!(node.log.count_tasks(Mailer::NAME).await.unwrap(), TaskCounts { waiting: 0, dead: 1 });
-    assert!(node.log.retry(dead.id, Timestamp::now()).await.unwrap());
+    assert!(node.log.retry(dead.id).await.unwrap());
     assert_eq!(fake.mails(1).await[0].id, dead.id.0);
     nothing_is_left(&node).await;
     assert!(reactors.shutdown(SOON).await);
@@ -159,7 +163,7 @@ async fn what_happened_before_a_reactor_began_is_past(store: Store) {
     // It begins when it is opened, not when it runs.
     let reactors = reactors(&node, &fake, POLICY).await;
     let expected = invited(&node, &acme, 2).await;
-    reactors.run();
+    reactors.run(&any_node());
     fake.mails(2).await;
     nothing_is_left(&node).await;
     assert_eq!(addresses(&fake), Vec::from_iter(expected));
@@ -248,6 +252,65 @@ async fn what_was_cut_off_is_carried_out_by_the_next(store: Store) {
     assert!(next.shutdown(SOON).await);
 }
 
+/// With leases that last longer than the test waits.
+const LONG_LEASES: RetryPolicy = RetryPolicy { lease: Lease::MAX_DURATION, ..POLICY };
+
+async fn a_restarted_node_takes_over_at_once(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let fake = Fake::answering([Answer::Nothing]);
+    let before = reactors(&node, &fake, LONG_LEASES).await;
+    before.run(&Holder::new("one"));
+    invited(&node, &acme, 1).await;
+    by(SOON, "it is begun", || async { tasks(&node).await.first().is_some_and(|task| task.attempts == 1) }).await;
+    assert!(!before.shutdown(Duration::from_millis(50)).await);
+    let next = reactors(&Node::on(&store).await, &fake, LONG_LEASES).await;
+    next.run(&Holder::new("one"));
+    fake.mails(1).await;
+    nothing_is_left(&node).await;
+    assert!(next.shutdown(SOON).await);
+}
+
+async fn a_lease_is_renewed_while_a_task_runs(store: Store) {
+    const POLICY_OF_LONG_TASKS: RetryPolicy = RetryPolicy { attempt_timeout: SOON, ..POLICY };
+    let nodes = [Node::on(&store).await, Node::on(&store).await];
+    let acme = nodes[0].acme().await;
+    // A second attempt would be answered at once.
+    let fake = Fake::answering([Answer::Slow(2 * POLICY.lease)]);
+    let first = reactors(&nodes[0], &fake, POLICY_OF_LONG_TASKS).await;
+    let second = reactors(&nodes[1], &fake, POLICY_OF_LONG_TASKS).await;
+    first.run(&any_node());
+    second.run(&any_node());
+    invited(&nodes[0], &acme, 1).await;
+    fake.mails(1).await;
+    nothing_is_left(&nodes[0]).await;
+    by(SOON, "it is counted", || async { status(&first).done + status(&second).done == 1 }).await;
+    assert_eq!(fake.taken().len(), 1);
+    assert!(first.shutdown(SOON).await && second.shutdown(SOON).await);
+}
+
+/// Two nodes that were given the same name: the second takes over from the first, which still runs.
+async fn a_worker_that_lost_its_lease_stops_and_records_nothing(store: Store) {
+    const POLICY_OF_LONG_TASKS: RetryPolicy = RetryPolicy { attempt_timeout: Duration::from_secs(60), ..POLICY };
+    let nodes = [Node::on(&store).await, Node::on(&store).await];
+    let acme = nodes[0].acme().await;
+    let fake = Fake::answering([Answer::Nothing]);
+    let first = reactors(&nodes[0], &fake, POLICY_OF_LONG_TASKS).await;
+    first.run(&Holder::new("one"));
+    invited(&nodes[0], &acme, 1).await;
+    by(SOON, "it is begun", || async { tasks(&nodes[0]).await.first().is_some_and(|task| task.attempts == 1) }).await;
+    let second = reactors(&nodes[1], &fake, POLICY_OF_LONG_TASKS).await;
+    second.run(&Holder::new("one"));
+    fake.mails(1).await;
+    nothing_is_left(&nodes[0]).await;
+    // It would end after a minute if it had not noticed.
+    assert!(first.shutdown(SOON).await && second.shutdown(SOON).await);
+    // Either node may have claimed it again, but the first attempt has no outcome.
+    let outcomes = |it: &Reactors| (status(it).done, status(it).retried + status(it).died);
+    let (first, second) = (outcomes(&first), outcomes(&second));
+    assert_eq!((first.0 + second.0, first.1 + second.1), (1, 0));
+}
+
 #[test]
 fn people_in_all_partitions_get_their_mail() {
     run_on(Engine::Postgres, async |store: Store| {
@@ -257,7 +320,7 @@ fn people_in_all_partitions_get_their_mail() {
         let node = Node::on(&store).await;
         let fake = Fake::answering([]);
         let reactors = reactors(&node, &fake, RetryPolicy { at_once: 1, ..POLICY }).await;
-        reactors.run();
+        reactors.run(&any_node());
         // Each founds an organization and invites its first admin, who accepts at once: perhaps before the mail.
         let mut expected = BTreeSet::new();
         for number in 0..12 {
@@ -281,7 +344,7 @@ fn of_one_person_only_the_last_invitation_is_mailed() {
         node.user(&acme, bob, invite(acme.organization, bob, "bob@acme.example", Role::Agent)).await.unwrap();
         let expires_at = Timestamp::now() + Duration::from_secs(3_600);
         node.user(&acme, bob, user::Command::SendInvitation { expires_at }).await.unwrap();
-        reactors.run();
+        reactors.run(&any_node());
         fake.mails(1).await;
         nothing_is_left(&node).await;
         by(SOON, "both are counted", || async { (status(&reactors).done, status(&reactors).skipped) == (1, 1) }).await;

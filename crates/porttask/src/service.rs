@@ -23,6 +23,7 @@ use porttask_domain::{
 use porttask_infra::log::Storage;
 use porttask_runtime::{
     execute::Executor,
+    lease::Holder,
     ports::mail::MailTransport,
     reactors::{Reactors, RetryPolicy},
 };
@@ -54,6 +55,10 @@ pub(crate) struct ServiceArgs {
     /// Days until an invitation expires.
     #[arg(long, env = "PORTTASK_INVITATION_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
     invitation_days: u32,
+    /// The name of this node, which must stay the same when it is restarted and differ from that of every other node: a
+    /// node that starts takes over the tasks and jobs that it left unfinished. Default: host name and listening port.
+    #[arg(long, env = "PORTTASK_NODE_NAME")]
+    node_name: Option<String>,
     #[command(flatten)]
     mail: MailArgs,
     #[command(flatten)]
@@ -88,6 +93,7 @@ impl ServiceArgs {
         let settings = self.settings()?;
         let listener = TcpListener::bind(self.listen).await.map_err(|error| format!("{}: {error}", self.listen))?;
         let address = listener.local_addr()?;
+        let holder = Holder::new(self.node_name(address));
         let node = Node::open(storage).await?;
         let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
@@ -99,12 +105,12 @@ impl ServiceArgs {
         let app = App::open(database, vault, views, passwords, links, settings).await?;
         let reactors = reactors(&app, transport).await?;
         app.count(&reactors);
-        reactors.run();
+        reactors.run(&holder);
         eprintln!("{}", storage.place()?);
         eprintln!("{}", self.mail.way(storage)?);
         eprintln!("Listening on http://{address}; API documentation at http://{address}/docs");
         let grace = Duration::from_secs(self.grace_seconds);
-        app.jobs.run();
+        app.jobs.run(&holder);
         let (stop, tasks_ended) = stopping(told_to_stop()?, &app, reactors, grace);
         let (denial_log, activity) = (Arc::clone(&app.denial_log), Arc::clone(&app.activity));
         let settling = tokio::spawn(Arc::clone(&denial_log).run());
@@ -196,6 +202,12 @@ impl ServiceArgs {
         })
     }
 
+    /// The name of this node, under which it holds leases. Two nodes of one host have different ports.
+    fn node_name(&self, address: SocketAddr) -> String {
+        let given = self.node_name.as_deref().map(str::trim).filter(|name| !name.is_empty());
+        given.map_or_else(|| default_node_name(address), str::to_owned)
+    }
+
     fn public_url(&self, address: SocketAddr) -> String {
         self.public_url.clone().filter(|url| !url.is_empty()).unwrap_or_else(|| format!("http://{address}"))
     }
@@ -219,6 +231,10 @@ impl ServiceArgs {
             None => DomainName::new(NO_DOMAIN)?,
         })
     }
+}
+
+fn default_node_name(address: SocketAddr) -> String {
+    format!("{}:{}", rustix::system::uname().nodename().to_string_lossy(), address.port())
 }
 
 /// The reactors of this node.

@@ -1,7 +1,6 @@
 //! `porttask tasks`: background tasks that events have triggered.
 
 use clap::Subcommand;
-use jiff::Timestamp;
 use porttask_app::mail::Mailer;
 use porttask_runtime::{
     reactors,
@@ -62,7 +61,7 @@ impl Command {
                 }
             }
             Self::Retry { id } => {
-                if !database.retry(TaskId(id), Timestamp::now()).await? {
+                if !database.retry(TaskId(id)).await? {
                     return Err(format!("no dead-lettered task {id}: see `porttask tasks list --dead`").into());
                 }
                 println!("Task {id} will be retried.");
@@ -79,17 +78,23 @@ impl Command {
 
 fn say(task: &Task, json: bool) -> Result<(), Error> {
     use std::io::Write;
-    let Task { id, reactor, organization, kind, subject, due_at, attempts, last_error, is_dead_lettered, .. } = task;
+    let Task { id, reactor, organization, kind, subject, due_at, leased_until, .. } = task;
+    let Task { attempts, last_error, is_dead_lettered, .. } = task;
     let error = last_error.as_deref();
     let mut out = std::io::stdout().lock();
     if json {
         let line = serde_json::json!({
             "id": id.to_string(), "reactor": reactor, "kind": kind, "organization": organization.to_string(),
-            "subject": subject, "dead": is_dead_lettered, "attempts": attempts, "due_at": due_at, "last_error": error,
+            "subject": subject, "dead": is_dead_lettered, "attempts": attempts, "due_at": due_at,
+            "leased_until": leased_until, "last_error": error,
         });
         return Ok(writeln!(out, "{line}")?);
     }
-    let state = if *is_dead_lettered { "dead-lettered".to_owned() } else { format!("due {due_at:.0}") };
+    let state = match leased_until {
+        _ if *is_dead_lettered => "dead-lettered".to_owned(),
+        Some(until) => format!("running, leased until {until:.0}"),
+        None => format!("due {due_at:.0}"),
+    };
     let error = error.map(|error| format!("\n    {error}")).unwrap_or_default();
     Ok(writeln!(out, "{id}  {reactor} {kind}  {organization}  {state}  {attempts} attempts{error}")?)
 }

@@ -7,11 +7,13 @@
 //! | `stored.rs` | stored representation of actor and counts |
 //!
 //! A node holds a job under a lease that it renews while the job runs. If the lease expires, another node starts the
-//! job over: whatever a job does must be idempotent.
+//! job over: whatever a job does must be idempotent. Due times and leases are judged by the database's clock.
 
 mod course;
 mod runner;
 pub mod stored;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -22,7 +24,10 @@ pub use self::{
     course::{Counts, Course},
     runner::{JobRunner, Work, WorkError},
 };
-use crate::log::LogError;
+use crate::{
+    lease::{Holder, Lease},
+    log::LogError,
+};
 
 /// Limits on the jobs of an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,21 +188,21 @@ pub enum JobEnd {
     },
     /// The job is to be started again.
     Waiting {
-        /// The earliest time.
-        due_at: Timestamp,
+        /// The delay before the next attempt.
+        delay: Duration,
         /// Whether the attempt counts towards the maximum.
         counts_as_attempt: bool,
     },
 }
 
 impl JobEnd {
-    /// What is stored: the state, when it is due, how many attempts to subtract, why it failed.
-    pub fn recorded(&self, now: Timestamp) -> (JobState, Timestamp, u32, Option<&str>) {
+    /// What is stored: the state, the delay until it is due, how many attempts to subtract, why it failed.
+    pub fn recorded(&self) -> (JobState, Duration, u32, Option<&str>) {
         match self {
-            Self::Done { .. } => (JobState::Done, now, 0, None),
-            Self::Failed { reason } => (JobState::Failed, now, 0, Some(reason)),
-            Self::Waiting { due_at, counts_as_attempt } => {
-                (JobState::Waiting, *due_at, u32::from(!counts_as_attempt), None)
+            Self::Done { .. } => (JobState::Done, Duration::ZERO, 0, None),
+            Self::Failed { reason } => (JobState::Failed, Duration::ZERO, 0, Some(reason)),
+            Self::Waiting { delay, counts_as_attempt } => {
+                (JobState::Waiting, *delay, u32::from(!counts_as_attempt), None)
             }
         }
     }
@@ -255,44 +260,31 @@ pub trait Jobs: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Job>, LogError>;
 
-    /// Leases a job of one of these kinds, with its input, to the caller until `lease_until`. Eligible is the oldest
-    /// unfinished job of each organization, if it is due and not leased.
+    /// Leases a job of one of these kinds, with its input, to the caller. Eligible is the oldest unfinished job of each
+    /// organization, if it is due and not leased.
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn take_job(
-        &self,
-        kinds: &[&str],
-        now: Timestamp,
-        lease_until: Timestamp,
-    ) -> Result<Option<(Job, Vec<u8>)>, LogError>;
+    async fn take_job(&self, kinds: &[&str], lease: &Lease) -> Result<Option<(Job, Vec<u8>)>, LogError>;
 
-    /// Extends the lease of a job to `lease_until` and stores its progress. `false`, without effect, if the lease was
-    /// lost.
+    /// Renews the lease of a running job and stores its progress. `false`, without effect, if the lease was lost.
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn keep_job(
-        &self,
-        id: JobId,
-        epoch: u64,
-        lease_until: Timestamp,
-        progress: &JobProgress,
-    ) -> Result<bool, LogError>;
+    async fn keep_job(&self, id: JobId, epoch: u64, lease: &Lease, progress: &JobProgress) -> Result<bool, LogError>;
+
+    /// Makes due what former runs of the holder's node were running; returns the number of jobs.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn take_over_jobs(&self, holder: &Holder) -> Result<u64, LogError>;
 
     /// Records how an attempt ended; deletes the input if the job is finished. `false`, without effect, if the lease is
     /// lost.
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn end_job(
-        &self,
-        id: JobId,
-        epoch: u64,
-        now: Timestamp,
-        progress: &JobProgress,
-        end: &JobEnd,
-    ) -> Result<bool, LogError>;
+    async fn end_job(&self, id: JobId, epoch: u64, progress: &JobProgress, end: &JobEnd) -> Result<bool, LogError>;
 
     /// Deletes the jobs that finished before an instant; returns the number of deleted jobs.
     ///

@@ -7,6 +7,7 @@
 //! | [`clock`] | the only source of the current time |
 //! | [`ledger`] | the port of durable state that is not derived from events |
 //! | [`tasks`] | the port of reactor tasks and cursors |
+//! | [`lease`] | temporary ownership of tasks and jobs |
 //! | [`credential_activity`] | the port of when sessions and API keys were last used |
 //! | [`ports`] | the ports of external systems: email |
 //! | [`execute`] | command execution: load, decide, append |
@@ -21,6 +22,7 @@ pub mod constraints;
 pub mod credential_activity;
 pub mod execute;
 pub mod jobs;
+pub mod lease;
 pub mod ledger;
 pub mod log;
 pub mod ports;

@@ -21,7 +21,6 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jiff::SignedDuration;
 use porttask_domain::DomainEvent;
 use tokio::{
     sync::{Notify, watch},
@@ -32,6 +31,7 @@ use tokio::{
 use self::{scheduler::Scheduler, worker::Worker};
 use crate::{
     execute::ExecuteError,
+    lease::{Holder, Lease},
     ledger::Database,
     log::{Checkpoint, EventLog, FollowError, Follower, Head, Incarnation, LogError, PartitionId, RecordedEvent},
     tasks::{NewTask, Task, TaskCounts},
@@ -106,7 +106,9 @@ impl From<VaultError> for TaskError {
 pub struct RetryPolicy {
     /// Maximum number of concurrent tasks per reactor and node.
     pub at_once: usize,
-    /// How long a worker holds a task exclusively.
+    /// How long a task may run.
+    pub attempt_timeout: Duration,
+    /// The lease of a task, renewed while the task runs; at most [`Lease::MAX_DURATION`].
     pub lease: Duration,
     /// Poll interval for tasks that became due or were scheduled by other nodes.
     pub look_every: Duration,
@@ -123,7 +125,8 @@ impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             at_once: 8,
-            lease: Duration::from_secs(120),
+            attempt_timeout: Duration::from_secs(96),
+            lease: Lease::MAX_DURATION,
             look_every: Duration::from_secs(5),
             first_retry: Duration::from_secs(10),
             longest_retry: Duration::from_secs(3_600),
@@ -211,22 +214,22 @@ impl Reactors {
         Ok(Arc::new(Self { database, reactors: served, policy, partitions, stop, running }))
     }
 
-    /// Starts the reactors.
-    pub fn run(&self) {
+    /// Starts the reactors, which first take over what former runs of this node were running.
+    pub fn run(&self, holder: &Holder) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         for partition in &self.partitions {
             let scheduler = Scheduler::new(Arc::clone(&self.database), self.reactors.clone(), *partition);
             running.push(tokio::spawn(scheduler.run(self.stop.subscribe())));
         }
         for served in &self.reactors {
-            let worker = Worker::new(Arc::clone(&self.database), Arc::clone(served), self.policy);
+            let worker = Worker::new(Arc::clone(&self.database), Arc::clone(served), self.policy, holder.clone());
             running.push(tokio::spawn(worker.run(self.stop.subscribe())));
         }
     }
 
     /// Stops the reactors and waits for running tasks, at most `grace`. Returns whether all of them ended.
     ///
-    /// Aborted tasks are run again by another worker after their lease.
+    /// Aborted tasks are run again: by the next run of this node, or by another one once their lease has expired.
     pub async fn shutdown(&self, grace: Duration) -> bool {
         self.stop.send_replace(true);
         let until = Instant::now() + grace;
@@ -358,9 +361,4 @@ impl Outage {
             tracing::warn!("the log's database is available to reactors again");
         }
     }
-}
-
-/// The duration as jiff's type.
-fn signed(duration: Duration) -> SignedDuration {
-    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

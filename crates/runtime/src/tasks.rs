@@ -2,16 +2,22 @@
 //!
 //! A part of the ledger. A scheduler moves a cursor and records tasks in one transaction, so that every event yields
 //! its tasks exactly once, on any number of nodes. A worker leases tasks: after the lease expires, another worker may
-//! take them, and the late worker's outcome is discarded.
+//! take them, and the late worker's outcome is discarded. Due times and leases are judged by the database's clock.
+//!
+//! Of the tasks of one reactor and target, at most one runs at a time, and of those that are due the oldest is next. One
+//! that is due later, or waits for a retry, does not hold back the others.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use porttask_domain::OrganizationId;
 use uuid::Uuid;
 
-use crate::log::{Checkpoint, LogError};
+use crate::{
+    lease::{Holder, Lease},
+    log::{Checkpoint, LogError},
+};
 
 /// The id of a task (UUIDv7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,7 +49,7 @@ pub struct NewTask {
     pub subject: Uuid,
     /// A number whose meaning depends on the kind; at most 63 bits.
     pub number: u64,
-    /// The recipient: tasks of one target run in order.
+    /// The recipient: tasks of one target run one after the other.
     pub target: Uuid,
     /// The earliest start.
     pub due_at: Timestamp,
@@ -66,8 +72,10 @@ pub struct Task {
     pub number: u64,
     /// The recipient.
     pub target: Uuid,
-    /// When it is due; while it runs, when the worker's lease ends.
+    /// When it is or was due.
     pub due_at: Timestamp,
+    /// While it runs: when the worker's lease ends unless it is renewed.
+    pub leased_until: Option<Timestamp>,
     /// The number of attempts.
     pub attempts: u32,
     /// Fencing token: incremented whenever the task is leased or an attempt ends.
@@ -107,8 +115,8 @@ pub enum Outcome {
     Done,
     /// Failed: the task is retried.
     Retry {
-        /// When to retry.
-        at: Timestamp,
+        /// The delay before the next attempt.
+        delay: Duration,
         /// Why it failed.
         error: ErrorText,
     },
@@ -182,20 +190,26 @@ pub trait Tasks: Send + Sync {
         tasks: &[NewTask],
     ) -> Result<bool, LogError>;
 
-    /// Leases due tasks to the caller until `lease_until`. A task is not leased while an older one of the same reactor
-    /// and target is neither done nor dead-lettered.
+    /// Leases due tasks to the caller: at most one per target, none of a target of which a task is running, and of the
+    /// due ones of a target the oldest. Targets take turns.
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn claim(
-        &self,
-        reactor: &str,
-        now: Timestamp,
-        lease_until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Task>, LogError>;
+    async fn claim(&self, reactor: &str, lease: &Lease, limit: usize) -> Result<Vec<Task>, LogError>;
 
-    /// Records the outcome of attempts. For each: `false`, without effect, if the lease was lost.
+    /// Renews the lease of a running task. `false`, without effect, if the lease was lost.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn renew(&self, id: TaskId, epoch: u64, lease: &Lease) -> Result<bool, LogError>;
+
+    /// Makes due what former runs of the holder's node were running; returns the number of tasks.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn take_over_tasks(&self, reactor: &str, holder: &Holder) -> Result<u64, LogError>;
+
+    /// Records the outcome of attempts. For each: `false`, without effect, if the task was leased again since.
     ///
     /// # Errors
     /// If the log's database fails; some may be recorded then.
@@ -217,7 +231,7 @@ pub trait Tasks: Send + Sync {
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn retry(&self, id: TaskId, now: Timestamp) -> Result<bool, LogError>;
+    async fn retry(&self, id: TaskId) -> Result<bool, LogError>;
 }
 
 #[cfg(test)]

@@ -60,18 +60,24 @@ CREATE TABLE ledger.tasks (
     subject      uuid        NOT NULL,
     number       bigint      NOT NULL,
     target       uuid        NOT NULL,
-    due_at       timestamptz NOT NULL,  -- while it runs: when the worker's lease ends
+    state        text        COLLATE "C" NOT NULL,  -- scheduled (due later), due, running, dead_lettered
+    due_at       timestamptz NOT NULL,
+    leased_until timestamptz,                       -- while it runs, like the next two
+    holder       text        COLLATE "C",           -- the node's name
+    holder_run   uuid,                              -- the run of the node
     attempts     integer     NOT NULL,
-    epoch        bigint      NOT NULL,
+    epoch        bigint      NOT NULL,              -- fencing token: discards outcomes of lost leases
     last_error   text,
-    is_dead_lettered      boolean     NOT NULL,
     PRIMARY KEY (partition, id)
 );
 
 CREATE INDEX tasks_by_id ON ledger.tasks (id);
-CREATE INDEX tasks_by_time ON ledger.tasks (reactor, due_at, rank) WHERE NOT is_dead_lettered;
-CREATE INDEX tasks_by_target ON ledger.tasks (partition, reactor, target, rank) WHERE NOT is_dead_lettered;
-CREATE INDEX dead_lettered_tasks ON ledger.tasks (id) WHERE is_dead_lettered;
+-- The oldest due task of each target is the first of its entries here: claiming skips from target to target.
+CREATE INDEX due_tasks ON ledger.tasks (reactor, partition, target, rank) WHERE state = 'due';
+CREATE INDEX scheduled_tasks ON ledger.tasks (reactor, due_at) WHERE state = 'scheduled';
+-- At most one task of a target runs at a time.
+CREATE UNIQUE INDEX running_tasks ON ledger.tasks (reactor, partition, target) WHERE state = 'running';
+CREATE INDEX dead_lettered_tasks ON ledger.tasks (id) WHERE state = 'dead_lettered';
 
 -- Jobs: long-running work that was requested. No personal data.
 CREATE TABLE ledger.jobs (
@@ -89,7 +95,10 @@ CREATE TABLE ledger.jobs (
     created_at   timestamptz NOT NULL,
     started_at   timestamptz,
     finished_at  timestamptz,
-    due_at       timestamptz NOT NULL,  -- while it runs: when the node's lease ends
+    due_at       timestamptz NOT NULL,
+    leased_until timestamptz,           -- while it runs, like the next two
+    holder       text        COLLATE "C",  -- the node's name
+    holder_run   uuid,                  -- the run of the node
     attempts     integer     NOT NULL,
     epoch        bigint      NOT NULL,
     failure      text,

@@ -54,16 +54,22 @@ CREATE TABLE ledger_tasks (
     subject      BLOB NOT NULL,
     number       INTEGER NOT NULL,
     target       BLOB NOT NULL,
-    due_at       INTEGER NOT NULL,  -- microseconds since 1970; while it runs: when the worker's lease ends
+    state        TEXT NOT NULL,     -- scheduled (due later), due, running, dead_lettered
+    due_at       INTEGER NOT NULL,  -- microseconds since 1970, like all times
+    leased_until INTEGER,           -- while it runs, like the next two
+    holder       TEXT,              -- the node's name
+    holder_run   BLOB,              -- the run of the node
     attempts     INTEGER NOT NULL,
-    epoch        INTEGER NOT NULL,
-    last_error   TEXT,
-    is_dead_lettered      INTEGER NOT NULL
+    epoch        INTEGER NOT NULL,  -- fencing token: discards outcomes of lost leases
+    last_error   TEXT
 ) STRICT;
 
-CREATE INDEX ledger_tasks_by_time ON ledger_tasks (reactor, due_at, rank) WHERE is_dead_lettered = 0;
-CREATE INDEX ledger_tasks_by_target ON ledger_tasks (reactor, target, rank) WHERE is_dead_lettered = 0;
-CREATE INDEX ledger_dead_lettered_tasks ON ledger_tasks (id) WHERE is_dead_lettered = 1;
+-- The oldest due task of each target is the first of its entries here: claiming skips from target to target.
+CREATE INDEX ledger_due_tasks ON ledger_tasks (reactor, target, rank) WHERE state = 'due';
+CREATE INDEX ledger_scheduled_tasks ON ledger_tasks (reactor, due_at) WHERE state = 'scheduled';
+-- At most one task of a target runs at a time.
+CREATE UNIQUE INDEX ledger_running_tasks ON ledger_tasks (reactor, target) WHERE state = 'running';
+CREATE INDEX ledger_dead_lettered_tasks ON ledger_tasks (id) WHERE state = 'dead_lettered';
 
 -- Jobs: long-running work that was requested. No personal data.
 CREATE TABLE ledger_jobs (
@@ -77,10 +83,13 @@ CREATE TABLE ledger_jobs (
     done         INTEGER NOT NULL,
     total        INTEGER NOT NULL,
     counts       TEXT    NOT NULL,  -- JSON: number of parts by outcome
-    created_at   INTEGER NOT NULL,  -- microseconds since 1970, like all times
+    created_at   INTEGER NOT NULL,
     started_at   INTEGER,
     finished_at  INTEGER,
-    due_at       INTEGER NOT NULL,  -- while it runs: when the node's lease ends
+    due_at       INTEGER NOT NULL,
+    leased_until INTEGER,           -- while it runs, like the next two
+    holder       TEXT,              -- the node's name
+    holder_run   BLOB,              -- the run of the node
     attempts     INTEGER NOT NULL,
     epoch        INTEGER NOT NULL,
     failure      TEXT

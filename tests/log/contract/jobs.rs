@@ -1,17 +1,19 @@
 //! Jobs: kept until they are done, done by one node at a time, in their order.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use porttask_domain::{Actor, JobId, UserId};
 use porttask_runtime::{
     jobs::{Added, Job, JobEnd, JobLimits, JobProgress, JobState, NewJob, ReachedLimit},
+    lease::{Holder, Lease},
     ledger::Database,
     log::OrganizationId,
     new_id,
 };
-use porttask_tests::{Settings, Store, found, on_both_engines};
+use porttask_tests::{Settings, Store, by, found, on_both_engines};
+use tokio::time::sleep;
 
 on_both_engines! {
     a_job_is_kept_as_it_was_ordered,
@@ -20,7 +22,9 @@ on_both_engines! {
     so_many_jobs_of_an_organization_are_ordered_in_a_day_and_no_more,
     jobs_of_an_organization_are_done_one_after_the_other,
     a_job_is_taken_by_one_node,
-    who_was_silent_too_long_has_lost_the_job,
+    a_node_whose_lease_expired_has_lost_the_job,
+    a_renewed_lease_does_not_expire,
+    a_node_that_starts_takes_over_what_its_former_run_held,
     a_job_that_was_given_back_is_due_when_it_says,
     a_finished_job_has_a_report_and_no_input,
     jobs_are_listed_the_latest_first,
@@ -28,6 +32,8 @@ on_both_engines! {
 }
 
 const KIND: &str = "test";
+/// Much longer than a test takes.
+const LONG: Duration = Duration::from_secs(3_600);
 const LIMITS: JobLimits = JobLimits { waiting: 5, per_day: 100 };
 
 fn at(second: i64) -> Timestamp {
@@ -59,9 +65,29 @@ async fn add(log: &dyn Database, organization: OrganizationId, second: i64) -> J
     }
 }
 
-/// Takes a job at a second, for ten.
-async fn take(log: &dyn Database, second: i64) -> Option<(Job, Vec<u8>)> {
-    log.take_job(&["other", KIND], at(second), at(second) + SignedDuration::from_secs(10)).await.unwrap()
+/// A lease of another node each time.
+fn lease(duration: Duration) -> Lease {
+    Lease::new(Holder::new(new_id::<JobId>().to_string()), duration)
+}
+
+async fn take(log: &dyn Database) -> Option<(Job, Vec<u8>)> {
+    take_as(log, &lease(LONG)).await
+}
+
+async fn take_as(log: &dyn Database, lease: &Lease) -> Option<(Job, Vec<u8>)> {
+    log.take_job(&["other", KIND], lease).await.unwrap()
+}
+
+/// Takes a job once there is one to take.
+async fn take_soon(log: &dyn Database) -> (Job, Vec<u8>) {
+    let taken = tokio::sync::Mutex::new(None);
+    by(Duration::from_secs(20), "a job can be taken", async || {
+        let mut taken = taken.lock().await;
+        *taken = take(log).await;
+        taken.is_some()
+    })
+    .await;
+    taken.into_inner().unwrap()
 }
 
 fn progress(done: u64) -> JobProgress {
@@ -113,7 +139,7 @@ async fn an_order_that_is_repeated_finds_its_job(store: Store) {
     let another = NewJob { request_hash: [0; 32], ..new.clone() };
     assert_eq!(log.add_job(another, LIMITS).await.unwrap(), Added::Another);
     assert_eq!(log.add_job(NewJob { organization: there, ..new.clone() }, LIMITS).await.unwrap(), Added::Another);
-    assert_eq!(take(&*log, 2).await.unwrap().1, b"input 1");
+    assert_eq!(take(&*log).await.unwrap().1, b"input 1");
 }
 
 async fn so_many_jobs_of_an_organization_wait_and_no_more(store: Store) {
@@ -125,7 +151,7 @@ async fn so_many_jobs_of_an_organization_wait_and_no_more(store: Store) {
     assert_eq!(added.iter().filter(|it| matches!(it, Added::Full(ReachedLimit::Waiting))).count(), 7);
     add(&*one, there, 1).await;
     // One that is being done does not wait.
-    assert_eq!(take(&*one, 20).await.unwrap().0.state, JobState::Running);
+    assert_eq!(take(&*one).await.unwrap().0.state, JobState::Running);
     add(&*one, here, 20).await;
     assert_eq!(one.add_job(order(here, 21), LIMITS).await.unwrap(), Added::Full(ReachedLimit::Waiting));
     assert_eq!(one.reached_job_limit(here, at(21), LIMITS).await.unwrap(), Some(ReachedLimit::Waiting));
@@ -148,8 +174,8 @@ async fn so_many_jobs_of_an_organization_are_ordered_in_a_day_and_no_more(store:
     assert_eq!(one.reached_job_limit(there, at(8 * HOUR), limits).await.unwrap(), None);
     // Also those count that are finished, done or not.
     for end in [done(), JobEnd::Failed { reason: "no".to_owned() }] {
-        let (job, _) = take(&*one, 8 * HOUR).await.unwrap();
-        assert!(one.end_job(job.id, job.epoch, at(8 * HOUR), &progress(12), &end).await.unwrap());
+        let (job, _) = take(&*one).await.unwrap();
+        assert!(one.end_job(job.id, job.epoch, &progress(12), &end).await.unwrap());
     }
     assert_eq!(two.add_job(order(here, 9 * HOUR), limits).await.unwrap(), Added::Full(ReachedLimit::PerDay));
     // All of them were ordered more than a day before.
@@ -161,20 +187,20 @@ async fn jobs_of_an_organization_are_done_one_after_the_other(store: Store) {
     let log = open(&store).await;
     let (here, there) = (found(&*log).await, found(&*log).await);
     let (second, first, other) = (add(&*log, here, 2).await, add(&*log, here, 1).await, add(&*log, there, 3).await);
-    assert_eq!(log.take_job(&["other"], at(5), at(6)).await.unwrap(), None, "of another kind");
-    let (taken, input) = take(&*log, 5).await.unwrap();
+    assert_eq!(log.take_job(&["other"], &lease(LONG)).await.unwrap(), None, "of another kind");
+    let (taken, input) = take(&*log).await.unwrap();
     assert_eq!((taken.id, input), (first, b"input 1".to_vec()));
-    assert_eq!((taken.state, taken.started_at, taken.attempts), (JobState::Running, Some(at(5)), 1));
-    assert_eq!(take(&*log, 5).await.unwrap().0.id, other);
-    assert_eq!(take(&*log, 5).await, None);
+    assert_eq!((taken.state, taken.started_at.is_some(), taken.attempts), (JobState::Running, true, 1));
+    assert_eq!(take(&*log).await.unwrap().0.id, other);
+    assert_eq!(take(&*log).await, None);
     // Also one that is older and came late has to wait.
     let late = add(&*log, here, 0).await;
-    assert_eq!(take(&*log, 6).await, None);
-    assert!(log.end_job(first, taken.epoch, at(7), &progress(12), &done()).await.unwrap());
-    let (taken, _) = take(&*log, 7).await.unwrap();
+    assert_eq!(take(&*log).await, None);
+    assert!(log.end_job(first, taken.epoch, &progress(12), &done()).await.unwrap());
+    let (taken, _) = take(&*log).await.unwrap();
     assert_eq!(taken.id, late);
-    assert!(log.end_job(late, taken.epoch, at(7), &progress(12), &done()).await.unwrap());
-    assert_eq!(take(&*log, 8).await.unwrap().0.id, second);
+    assert!(log.end_job(late, taken.epoch, &progress(12), &done()).await.unwrap());
+    assert_eq!(take(&*log).await.unwrap().0.id, second);
 }
 
 async fn a_job_is_taken_by_one_node(store: Store) {
@@ -185,52 +211,82 @@ async fn a_job_is_taken_by_one_node(store: Store) {
             add(&*nodes[0], here, turn * 10 + second).await;
         }
         for _ in 0..3 {
-            let takers = (0..8).map(|taker| take(&*nodes[taker % 2], 100));
+            let takers = (0..8).map(|taker| take(&*nodes[taker % 2]));
             let taken: Vec<_> = join_all(takers).await.into_iter().flatten().collect();
             let [(job, _)] = &taken[..] else { panic!("{} took one", taken.len()) };
-            assert!(nodes[1].end_job(job.id, job.epoch, at(100), &progress(1), &done()).await.unwrap());
+            assert!(nodes[1].end_job(job.id, job.epoch, &progress(1), &done()).await.unwrap());
         }
     }
 }
 
-async fn who_was_silent_too_long_has_lost_the_job(store: Store) {
+async fn a_node_whose_lease_expired_has_lost_the_job(store: Store) {
     let (one, two) = (open(&store).await, open(&store).await);
     let here = found(&*one).await;
     let id = add(&*one, here, 1).await;
-    let (first, _) = take(&*one, 10).await.unwrap();
-    assert!(one.keep_job(id, first.epoch, at(30), &progress(3)).await.unwrap());
+    let short = lease(Duration::from_millis(1));
+    let (first, _) = take_as(&*one, &short).await.unwrap();
+    let (second, input) = take_soon(&*two).await;
+    assert_eq!((second.id, second.attempts, second.started_at), (id, 2, first.started_at));
+    assert_eq!((second.done, input), (0, b"input 1".to_vec()));
+    assert!(!one.keep_job(id, first.epoch, &lease(LONG), &progress(4)).await.unwrap());
+    assert!(!one.end_job(id, first.epoch, &progress(4), &done()).await.unwrap());
+    assert_eq!(one.job_report(here, id).await.unwrap(), None);
+    assert!(two.end_job(id, second.epoch, &progress(12), &done()).await.unwrap());
+    assert!(!two.end_job(id, second.epoch, &progress(12), &done()).await.unwrap(), "once");
+}
+
+async fn a_renewed_lease_does_not_expire(store: Store) {
+    let (one, two) = (open(&store).await, open(&store).await);
+    let here = found(&*one).await;
+    let id = add(&*one, here, 1).await;
+    let short = Duration::from_millis(300);
+    let (job, _) = take_as(&*one, &lease(short)).await.unwrap();
+    assert!(one.keep_job(id, job.epoch, &lease(LONG), &progress(3)).await.unwrap());
+    sleep(2 * short).await;
+    assert_eq!(take(&*two).await, None);
     let kept = two.job(here, id).await.unwrap().unwrap();
     assert_eq!((kept.done, kept.counts.get("good")), (3, Some(&3)));
-    assert_eq!(take(&*two, 29).await, None);
-    let (second, input) = take(&*two, 30).await.unwrap();
-    assert_eq!((second.id, second.attempts, second.started_at), (id, 2, Some(at(10))));
-    assert_eq!((second.done, input), (0, b"input 1".to_vec()));
-    assert!(!one.keep_job(id, first.epoch, at(60), &progress(4)).await.unwrap());
-    assert!(!one.end_job(id, first.epoch, at(31), &progress(4), &done()).await.unwrap());
-    assert_eq!(one.job_report(here, id).await.unwrap(), None);
-    assert!(two.end_job(id, second.epoch, at(32), &progress(12), &done()).await.unwrap());
-    assert!(!two.end_job(id, second.epoch, at(32), &progress(12), &done()).await.unwrap(), "once");
+}
+
+async fn a_node_that_starts_takes_over_what_its_former_run_held(store: Store) {
+    let log = open(&store).await;
+    let (here, there) = (found(&*log).await, found(&*log).await);
+    let (id, other) = (add(&*log, here, 1).await, add(&*log, there, 2).await);
+    let [former, elsewhere] = ["one", "two"].map(|node| Lease::new(Holder::new(node), LONG));
+    let (job, _) = take_as(&*log, &former).await.unwrap();
+    assert_eq!((job.id, take_as(&*log, &elsewhere).await.unwrap().0.id), (id, other));
+    let now = Holder::new("one");
+    assert_eq!(log.take_over_jobs(&Holder::new("three")).await.unwrap(), 0);
+    assert_eq!(log.take_over_jobs(&now).await.unwrap(), 1);
+    assert!(!log.keep_job(id, job.epoch, &former, &progress(4)).await.unwrap(), "the former run has lost it");
+    let (again, input) = take_as(&*log, &Lease::new(now.clone(), LONG)).await.unwrap();
+    assert_eq!((again.id, again.attempts, input), (id, 2, b"input 1".to_vec()));
+    assert!(!log.end_job(id, job.epoch, &progress(12), &done()).await.unwrap());
+    assert_eq!(log.take_over_jobs(&now).await.unwrap(), 0, "nothing of its own run");
+    assert!(log.end_job(id, again.epoch, &progress(12), &done()).await.unwrap());
 }
 
 async fn a_job_that_was_given_back_is_due_when_it_says(store: Store) {
     let log = open(&store).await;
     let here = found(&*log).await;
     let (id, next) = (add(&*log, here, 1).await, add(&*log, here, 2).await);
-    let (job, _) = take(&*log, 10).await.unwrap();
-    let stopped = JobEnd::Waiting { due_at: at(10), counts_as_attempt: false };
-    assert!(log.end_job(id, job.epoch, at(10), &progress(4), &stopped).await.unwrap());
+    let (job, _) = take(&*log).await.unwrap();
+    let stopped = JobEnd::Waiting { delay: Duration::ZERO, counts_as_attempt: false };
+    assert!(log.end_job(id, job.epoch, &progress(4), &stopped).await.unwrap());
     let waiting = log.job(here, id).await.unwrap().unwrap();
     assert_eq!((waiting.state, waiting.done, waiting.attempts, waiting.finished_at), (JobState::Waiting, 4, 0, None));
-    let (job, input) = take(&*log, 11).await.unwrap();
+    let (job, input) = take(&*log).await.unwrap();
     assert_eq!((job.id, job.attempts, input), (id, 1, b"input 1".to_vec()));
-    let failed = JobEnd::Waiting { due_at: at(50), counts_as_attempt: true };
-    assert!(log.end_job(id, job.epoch, at(12), &progress(4), &failed).await.unwrap());
-    assert_eq!(take(&*log, 49).await, None, "the next one does not overtake");
-    let (job, _) = take(&*log, 50).await.unwrap();
-    assert_eq!((job.id, job.attempts), (id, 2));
+    let failed = JobEnd::Waiting { delay: Duration::from_millis(500), counts_as_attempt: true };
+    assert!(log.end_job(id, job.epoch, &progress(4), &failed).await.unwrap());
+    let (job, _) = take_soon(&*log).await;
+    assert_eq!((job.id, job.attempts), (id, 2), "the next one does not overtake");
+    let failed = JobEnd::Waiting { delay: LONG, counts_as_attempt: true };
+    assert!(log.end_job(id, job.epoch, &progress(4), &failed).await.unwrap());
+    assert_eq!(take(&*log).await, None, "nor does it later");
     let given_up = JobEnd::Failed { reason: "no".to_owned() };
-    assert!(log.end_job(id, job.epoch, at(51), &progress(5), &given_up).await.unwrap());
-    assert_eq!(take(&*log, 51).await.unwrap().0.id, next);
+    assert!(!log.end_job(id, job.epoch, &progress(5), &given_up).await.unwrap(), "the attempt has ended");
+    assert_eq!(log.job(here, next).await.unwrap().unwrap().attempts, 0);
 }
 
 async fn a_finished_job_has_a_report_and_no_input(store: Store) {
@@ -238,19 +294,20 @@ async fn a_finished_job_has_a_report_and_no_input(store: Store) {
     let (here, there) = (found(&*log).await, found(&*log).await);
     let (good, bad) = (add(&*log, here, 1).await, add(&*log, there, 2).await);
     for _ in 0..2 {
-        let (job, _) = take(&*log, 10).await.unwrap();
+        let (job, _) = take(&*log).await.unwrap();
         let end = if job.id == good { done() } else { JobEnd::Failed { reason: "no".to_owned() } };
         assert_eq!(log.job_report(job.organization, job.id).await.unwrap(), None);
-        assert!(log.end_job(job.id, job.epoch, at(11), &progress(12), &end).await.unwrap());
+        assert!(log.end_job(job.id, job.epoch, &progress(12), &end).await.unwrap());
     }
     let job = log.job(here, good).await.unwrap().unwrap();
-    assert_eq!((job.state, job.done, job.finished_at, job.failure), (JobState::Done, 12, Some(at(11)), None));
+    assert_eq!((job.state, job.done, job.failure), (JobState::Done, 12, None));
+    assert!(job.finished_at >= job.started_at && job.finished_at.is_some());
     assert_eq!(log.job_report(here, good).await.unwrap().unwrap(), b"report");
     assert_eq!(log.job_report(there, good).await.unwrap(), None, "of another organization");
     let job = log.job(there, bad).await.unwrap().unwrap();
     assert_eq!((job.state, job.failure.as_deref()), (JobState::Failed, Some("no")));
     assert_eq!(log.job_report(there, bad).await.unwrap(), None);
-    assert_eq!(take(&*log, 1_000).await, None);
+    assert_eq!(take(&*log).await, None);
     assert_eq!(papers(&store).await, ["report"]);
 }
 
@@ -291,11 +348,14 @@ async fn old_jobs_are_forgotten(store: Store) {
     let log = open(&store).await;
     let here = found(&*log).await;
     let (old, young, waiting) = (add(&*log, here, 1).await, add(&*log, here, 2).await, add(&*log, here, 3).await);
-    for second in [10, 20] {
-        let (job, _) = take(&*log, second).await.unwrap();
-        assert!(log.end_job(job.id, job.epoch, at(second), &progress(12), &done()).await.unwrap());
+    for _ in 0..2 {
+        let (job, _) = take(&*log).await.unwrap();
+        assert!(log.end_job(job.id, job.epoch, &progress(12), &done()).await.unwrap());
+        // The two end at different times.
+        sleep(Duration::from_millis(2)).await;
     }
-    assert_eq!(log.forget_jobs(at(20)).await.unwrap(), 1);
+    let finished_at = log.job(here, young).await.unwrap().unwrap().finished_at.unwrap();
+    assert_eq!(log.forget_jobs(finished_at).await.unwrap(), 1);
     assert_eq!(log.job(here, old).await.unwrap(), None);
     assert_eq!(log.job_report(here, old).await.unwrap(), None);
     assert!(log.job_report(here, young).await.unwrap().is_some());

@@ -14,12 +14,16 @@ use tokio::{
 };
 
 use super::{Course, Job, JobEnd, JobProgress};
-use crate::{ledger::Database, log::LogError};
+use crate::{
+    lease::{Holder, Lease},
+    ledger::Database,
+    log::LogError,
+};
 
 /// Maximum number of concurrent jobs of a node, each of another organization.
 const AT_ONCE: usize = 2;
 /// Lease of a job: if it is not renewed in time, another node starts the job over.
-const LEASE: SignedDuration = SignedDuration::from_secs(15);
+const LEASE: Duration = Duration::from_secs(15);
 /// Interval at which a node renews its lease and stores progress.
 const EVERY: Duration = Duration::from_secs(1);
 /// Poll interval for jobs added by other nodes.
@@ -27,7 +31,7 @@ const POLL: Duration = Duration::from_secs(5);
 /// Maximum number of attempts.
 const ATTEMPTS: u32 = 10;
 /// Delay after a failed attempt.
-const REST: SignedDuration = SignedDuration::from_secs(15);
+const REST: Duration = Duration::from_secs(15);
 /// Retention of finished jobs.
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Interval at which expired jobs are deleted.
@@ -79,11 +83,15 @@ impl JobRunner {
         Arc::new(Self { database, works, wakeup, stopping, courses: Mutex::default(), places })
     }
 
-    /// Starts taking jobs, until [`JobRunner::stop`].
-    pub fn run(self: &Arc<Self>) {
-        for _ in 0..AT_ONCE {
-            tokio::spawn(Arc::clone(self).take_turns());
-        }
+    /// Starts taking jobs, until [`JobRunner::stop`]; first takes over those of former runs of this node.
+    pub fn run(self: &Arc<Self>, holder: &Holder) {
+        let (this, lease) = (Arc::clone(self), Lease::new(holder.clone(), LEASE));
+        tokio::spawn(async move {
+            this.take_over(&lease.holder).await;
+            for _ in 0..AT_ONCE {
+                tokio::spawn(Arc::clone(&this).take_turns(lease.clone()));
+            }
+        });
         tokio::spawn(Arc::clone(self).forget());
     }
 
@@ -125,15 +133,15 @@ impl JobRunner {
         }
     }
 
-    async fn take_turns(self: Arc<Self>) {
+    async fn take_turns(self: Arc<Self>, lease: Lease) {
         while !self.is_stopping() {
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
-            let taken = if self.is_stopping() { Ok(None) } else { self.take().await };
+            let taken = if self.is_stopping() { Ok(None) } else { self.take(&lease).await };
             match taken {
                 Ok(Some((job, input))) => {
-                    let this = Arc::clone(&self);
+                    let (this, lease) = (Arc::clone(&self), lease.clone());
                     // A task of its own isolates panics.
-                    if let Err(error) = tokio::spawn(async move { this.carry_out(&job, &input).await }).await {
+                    if let Err(error) = tokio::spawn(async move { this.carry_out(&job, &input, &lease).await }).await {
                         tracing::error!(%error, "a job panicked; it will be rerun");
                     }
                     drop(place);
@@ -154,27 +162,34 @@ impl JobRunner {
         }
     }
 
-    async fn take(&self) -> Result<Option<(Job, Vec<u8>)>, LogError> {
-        let kinds: Vec<&str> = self.works.iter().map(|work| work.kind()).collect();
-        let now = Timestamp::now();
-        self.database.take_job(&kinds, now, now + LEASE).await
+    /// Makes due what former runs of this node were running, or leaves it until its leases expire.
+    async fn take_over(&self, holder: &Holder) {
+        match self.database.take_over_jobs(holder).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "jobs of this node's former run are run again"),
+            Err(error) => tracing::warn!(%error, "jobs of this node's former run could not be taken over"),
+        }
     }
 
-    async fn carry_out(&self, job: &Job, input: &[u8]) {
-        let course = Arc::new(Course::new());
-        self.courses.lock().unwrap_or_else(PoisonError::into_inner).push((job.id, Arc::clone(&course)));
+    async fn take(&self, lease: &Lease) -> Result<Option<(Job, Vec<u8>)>, LogError> {
+        let kinds: Vec<&str> = self.works.iter().map(|work| work.kind()).collect();
+        self.database.take_job(&kinds, lease).await
+    }
+
+    async fn carry_out(&self, job: &Job, input: &[u8], lease: &Lease) {
+        let running = Running::new(self, job.id);
+        let course = &*running.course;
         // A stop before the line above did not see this course.
         if self.is_stopping() {
             course.stop();
         }
-        let ended = self.attempt(job, input, &course).await;
-        self.courses.lock().unwrap_or_else(PoisonError::into_inner).retain(|(id, _)| *id != job.id);
+        let ended = self.attempt(job, input, course, lease).await;
         let end = match ended {
             Ok(report) => JobEnd::Done { report },
-            Err(WorkError::Stopped) => JobEnd::Waiting { due_at: Timestamp::now(), counts_as_attempt: false },
+            Err(WorkError::Stopped) => JobEnd::Waiting { delay: Duration::ZERO, counts_as_attempt: false },
             Err(WorkError::Passing(reason)) if job.attempts < ATTEMPTS => {
                 tracing::warn!(job = %job.id, %reason, "a job failed and will be retried");
-                JobEnd::Waiting { due_at: Timestamp::now() + REST, counts_as_attempt: true }
+                JobEnd::Waiting { delay: REST, counts_as_attempt: true }
             }
             Err(WorkError::Passing(reason)) => {
                 tracing::error!(job = %job.id, %reason, "a job failed permanently");
@@ -182,8 +197,9 @@ impl JobRunner {
             }
             Err(WorkError::Final(reason)) => JobEnd::Failed { reason },
         };
-        let now = Timestamp::now();
-        match self.database.end_job(job.id, job.epoch, now, &progress(&course), &end).await {
+        let progress = progress(course);
+        drop(running);
+        match self.database.end_job(job.id, job.epoch, &progress, &end).await {
             Ok(true) => {}
             Ok(false) => tracing::warn!(job = %job.id, "a job was taken over by another node"),
             Err(error) => {
@@ -193,7 +209,7 @@ impl JobRunner {
     }
 
     /// Runs a job and renews its lease meanwhile.
-    async fn attempt(&self, job: &Job, input: &[u8], course: &Course) -> Result<Vec<u8>, WorkError> {
+    async fn attempt(&self, job: &Job, input: &[u8], course: &Course, lease: &Lease) -> Result<Vec<u8>, WorkError> {
         if job.attempts > ATTEMPTS {
             return Err(WorkError::Passing("its attempts ended without a result".to_owned()));
         }
@@ -205,8 +221,7 @@ impl JobRunner {
                 ended = &mut working => return ended,
                 () = sleep(EVERY) => {}
             }
-            let lease_until = Timestamp::now() + LEASE;
-            match self.database.keep_job(job.id, job.epoch, lease_until, &progress(course)).await {
+            match self.database.keep_job(job.id, job.epoch, lease, &progress(course)).await {
                 Ok(true) => {}
                 Ok(false) => course.stop(),
                 Err(error) => tracing::warn!(job = %job.id, %error, "the lease of a job could not be renewed"),
@@ -224,6 +239,28 @@ impl JobRunner {
             }
             self.rest(FORGET_EVERY).await;
         }
+    }
+}
+
+/// A running job, listed with its progress until this is dropped: also if the job panics.
+struct Running<'a> {
+    runner: &'a JobRunner,
+    job: JobId,
+    course: Arc<Course>,
+}
+
+impl<'a> Running<'a> {
+    fn new(runner: &'a JobRunner, job: JobId) -> Self {
+        let course = Arc::new(Course::new());
+        runner.courses.lock().unwrap_or_else(PoisonError::into_inner).push((job, Arc::clone(&course)));
+        Self { runner, job, course }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut courses = self.runner.courses.lock().unwrap_or_else(PoisonError::into_inner);
+        courses.retain(|(id, course)| *id != self.job || !Arc::ptr_eq(course, &self.course));
     }
 }
 

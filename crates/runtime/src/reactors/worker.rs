@@ -1,4 +1,4 @@
-//! Runs tasks: leases due tasks, runs several concurrently, and records their outcomes.
+//! Runs tasks: leases due tasks, runs several concurrently, renews their leases, and records their outcomes.
 
 use std::{
     sync::{
@@ -8,16 +8,16 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use uuid::Uuid;
 
-use super::{Outage, RetryPolicy, Served, TaskError, TaskOutcome, signed};
+use super::{Outage, RetryPolicy, Served, TaskError, TaskOutcome};
 use crate::{
+    lease::{Holder, Lease},
     ledger::Database,
     log::LogError,
     tasks::{self, ErrorText, Outcome, Task},
@@ -34,6 +34,9 @@ pub(super) struct Worker {
     database: Arc<dyn Database>,
     served: Arc<Served>,
     policy: RetryPolicy,
+    lease: Lease,
+    /// Whether tasks of former runs of this node were taken over.
+    has_taken_over: bool,
     outage: Outage,
     counted: Option<Instant>,
 }
@@ -47,8 +50,9 @@ enum Round {
 }
 
 impl Worker {
-    pub(super) fn new(database: Arc<dyn Database>, served: Arc<Served>, policy: RetryPolicy) -> Self {
-        Self { database, served, policy, outage: Outage::default(), counted: None }
+    pub(super) fn new(database: Arc<dyn Database>, served: Arc<Served>, policy: RetryPolicy, holder: Holder) -> Self {
+        let lease = Lease::new(holder, policy.lease);
+        Self { database, served, policy, lease, has_taken_over: false, outage: Outage::default(), counted: None }
     }
 
     /// Runs until stopped, then waits for running tasks.
@@ -62,7 +66,7 @@ impl Worker {
                     tokio::select! {
                         _ = stop.wait_for(|stop| *stop) => {}
                         () = self.served.wake.notified() => {}
-                        Some(end) = under_way.join_next() => ended.extend(end),
+                        Some(end) = under_way.join_next() => ended.extend(end.ok().flatten()),
                         () = sleep(self.policy.look_every) => {}
                     }
                 }
@@ -76,7 +80,7 @@ impl Worker {
             }
         }
         while let Some(end) = under_way.join_next().await {
-            ended.extend(end);
+            ended.extend(end.ok().flatten());
         }
         while self.record(&mut ended).await.is_err() {
             sleep(PAUSE).await;
@@ -84,12 +88,17 @@ impl Worker {
     }
 
     /// Records finished attempts, and starts as many due tasks as there are free slots: in batches, to save statements.
-    async fn round(&mut self, under_way: &mut JoinSet<Ended>, ended: &mut Vec<Ended>) -> Result<Round, LogError> {
+    async fn round(
+        &mut self,
+        under_way: &mut JoinSet<Option<Ended>>,
+        ended: &mut Vec<Ended>,
+    ) -> Result<Round, LogError> {
+        self.take_over().await?;
         if !ended.is_empty() {
             sleep(GATHER).await;
         }
         while let Some(end) = under_way.try_join_next() {
-            ended.extend(end);
+            ended.extend(end.ok().flatten());
         }
         self.record(ended).await?;
         self.count().await?;
@@ -97,35 +106,39 @@ impl Worker {
         if room == 0 || self.served.is_held() {
             return Ok(Round::Idle);
         }
-        let now = Timestamp::now();
-        // A little longer than the task may run, so that its outcome can be recorded.
-        let lease_until = now.saturating_add(signed(self.policy.lease)).unwrap_or(Timestamp::MAX);
-        let tasks = self.database.claim(self.served.name(), now, lease_until, room).await?;
+        let claimed_at = Instant::now();
+        let tasks = self.database.claim(self.served.name(), &self.lease, room).await?;
         self.outage.is_over();
         let round = if tasks.len() < room { Round::Idle } else { Round::Full };
         for task in tasks {
             let attempt = Attempt {
+                database: Arc::clone(&self.database),
                 served: Arc::clone(&self.served),
                 policy: self.policy,
-                ends_at: Instant::now() + self.policy.lease,
+                lease: self.lease.clone(),
+                claimed_at,
             };
             under_way.spawn(attempt.make(task));
         }
         Ok(round)
     }
 
-    /// Records the outcome of attempts whose lease is still valid. On failure, they stay in `ended`.
-    async fn record(&self, ended: &mut Vec<Ended>) -> Result<(), LogError> {
+    /// Makes due what former runs of this node were running, once.
+    async fn take_over(&mut self) -> Result<(), LogError> {
+        if self.has_taken_over {
+            return Ok(());
+        }
         let reactor = self.served.name();
-        ended.retain(|end| {
-            let is_ours = Instant::now() < end.ends_at;
-            if !is_ours {
-                tracing::warn!(
-                    reactor, task = %end.attempt.id, "the lease of a task expired before its outcome was recorded"
-                );
-            }
-            is_ours
-        });
+        let count = self.database.take_over_tasks(reactor, &self.lease.holder).await?;
+        if count > 0 {
+            tracing::info!(reactor, count, "tasks of this node's former run are run again");
+        }
+        self.has_taken_over = true;
+        Ok(())
+    }
+
+    /// Records the outcome of attempts. On failure, they stay in `ended`.
+    async fn record(&self, ended: &mut Vec<Ended>) -> Result<(), LogError> {
         if ended.is_empty() {
             return Ok(());
         }
@@ -134,6 +147,9 @@ impl Worker {
         for (end, is_recorded) in ended.drain(..).zip(recorded) {
             if is_recorded {
                 (end.counter)(&self.served).fetch_add(1, Ordering::Relaxed);
+            } else {
+                let (reactor, task) = (self.served.name(), end.attempt.id);
+                tracing::warn!(reactor, %task, "the outcome of a task was discarded: another worker leased the task");
             }
         }
         Ok(())
@@ -153,10 +169,12 @@ impl Worker {
 
 /// One attempt at a task.
 struct Attempt {
+    database: Arc<dyn Database>,
     served: Arc<Served>,
     policy: RetryPolicy,
-    /// When the lease ends.
-    ends_at: Instant,
+    lease: Lease,
+    /// Just before the task was leased.
+    claimed_at: Instant,
 }
 
 /// The counter that an attempt increments.
@@ -166,18 +184,47 @@ type Counter = fn(&Served) -> &AtomicU64;
 struct Ended {
     attempt: tasks::Attempt,
     counter: Counter,
-    ends_at: Instant,
 }
 
 impl Attempt {
-    async fn make(self, task: Task) -> Ended {
+    /// Makes the attempt; `None` if the lease was lost, and with it the right to an outcome.
+    async fn make(self, task: Task) -> Option<Ended> {
         let result = match task.attempts > self.policy.attempts {
             // Every earlier worker stopped before it recorded an outcome.
             true => Err(TaskError::Permanent(format!("started {} times without an outcome", task.attempts - 1))),
-            false => self.run(&task).await,
+            false => tokio::select! {
+                result = self.run(&task) => result,
+                () = self.lose_lease(&task) => {
+                    let (reactor, task) = (self.served.name(), task.id);
+                    tracing::warn!(reactor, %task, "a task was aborted: its lease was lost");
+                    return None;
+                }
+            },
         };
         let (outcome, counter) = self.outcome(&task, result);
-        Ended { attempt: tasks::Attempt { id: task.id, epoch: task.epoch, outcome }, counter, ends_at: self.ends_at }
+        Some(Ended { attempt: tasks::Attempt { id: task.id, epoch: task.epoch, outcome }, counter })
+    }
+
+    /// Renews the lease until it is lost: because another worker leased the task, or because no renewal succeeded for
+    /// as long as the lease lasts. The latter only measures durations: the database judges when the lease ends.
+    async fn lose_lease(&self, task: &Task) {
+        let mut renewed_at = self.claimed_at;
+        let mut next = renewed_at + self.lease.renewal_interval();
+        loop {
+            let ends_at = renewed_at + self.lease.duration();
+            sleep_until(next.min(ends_at)).await;
+            let asked_at = Instant::now();
+            let renewed = tokio::select! {
+                renewed = self.database.renew(task.id, task.epoch, &self.lease) => renewed,
+                () = sleep_until(ends_at) => return,
+            };
+            match renewed {
+                Ok(true) => renewed_at = asked_at,
+                Ok(false) => return,
+                Err(error) => tracing::debug!(task = %task.id, %error, "the lease of a task could not be renewed"),
+            }
+            next = asked_at + self.lease.renewal_interval();
+        }
     }
 
     /// Runs the task with a timeout; isolates panics.
@@ -186,7 +233,7 @@ impl Attempt {
         // A set of its own isolates panics, and aborts the task on timeout.
         let mut alone = JoinSet::new();
         alone.spawn(async move { reactor.run(&own).await });
-        match timeout(self.policy.lease.mul_f32(0.8), alone.join_next()).await {
+        match timeout(self.policy.attempt_timeout, alone.join_next()).await {
             Ok(Some(Ok(result))) => result,
             Ok(_) => Err(TaskError::Temporary("the task panicked or was aborted".to_owned())),
             Err(_) => Err(TaskError::Temporary("timed out".to_owned())),
@@ -203,10 +250,9 @@ impl Attempt {
             }
             Err(TaskError::Temporary(error)) if task.attempts < self.policy.attempts => {
                 let error = ErrorText::new(&error);
-                let wait = self.wait(task.attempts);
+                let delay = self.delay(task.attempts);
                 tracing::debug!(reactor, task = %id, error = error.as_str(), "a task failed and will be retried");
-                let at = Timestamp::now().saturating_add(signed(wait)).unwrap_or(Timestamp::MAX);
-                (Outcome::Retry { at, error }, |served| &served.retried)
+                (Outcome::Retry { delay, error }, |served| &served.retried)
             }
             Err(error) => {
                 let error = ErrorText::new(&error.to_string());
@@ -220,7 +266,7 @@ impl Attempt {
     }
 
     /// Exponential back-off with jitter: between three quarters and all of a delay that doubles with each attempt.
-    fn wait(&self, attempts: u32) -> Duration {
+    fn delay(&self, attempts: u32) -> Duration {
         let doubled = self.policy.first_retry.saturating_mul(1 << attempts.saturating_sub(1).min(20));
         let share = f32::from(Uuid::now_v7().as_u64_pair().1 as u16) / f32::from(u16::MAX);
         doubled.min(self.policy.longest_retry).mul_f32(0.75 + share / 4.0)

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use porttask_domain::JobId;
 use porttask_runtime::{
     jobs::{Added, Job, JobEnd, JobLimits, JobProgress, JobState, Jobs, NewJob, ReachedLimit, stored},
+    lease::{Holder, Lease},
     log::{EventLog, LogError, OrganizationId},
 };
 use tokio_postgres::{Error, Row, error::SqlState, types::ToSql};
@@ -23,7 +24,8 @@ const COLUMNS: &str = "job.id, job.organization, job.kind, job.actor, job.is_dry
 /// second finds it locked or changed.
 const TAKE: &str = "WITH next AS (
         SELECT partition, organization, id FROM ledger.jobs AS job
-        WHERE state IN ('waiting', 'running') AND due_at <= $1 AND kind = ANY($2)
+        WHERE (state = 'waiting' AND due_at <= clock_timestamp() OR state = 'running' AND leased_until <= clock_timestamp())
+        AND state IN ('waiting', 'running') AND kind = ANY($1)
         AND NOT EXISTS (
             SELECT FROM ledger.jobs AS older
             WHERE older.partition = job.partition AND older.organization = job.organization
@@ -35,22 +37,32 @@ const TAKE: &str = "WITH next AS (
         )
         ORDER BY created_at, id LIMIT 1 FOR UPDATE OF job SKIP LOCKED
     ), job AS (
-        UPDATE ledger.jobs AS job SET state = 'running', due_at = $3, started_at = coalesce(started_at, $1),
+        UPDATE ledger.jobs AS job SET state = 'running', leased_until = clock_timestamp() + make_interval(secs => $2),
+            holder = $3, holder_run = $4, started_at = coalesce(started_at, clock_timestamp()),
             attempts = attempts + 1, epoch = epoch + 1, done = 0, counts = '{}'
         FROM next
         WHERE job.partition = next.partition AND job.organization = next.organization AND job.id = next.id
         RETURNING job.*
     )";
 
+const KEEP: &str = "UPDATE ledger.jobs SET leased_until = clock_timestamp() + make_interval(secs => $3), holder = $4,
+        holder_run = $5, done = $6, counts = $7
+    WHERE id = $1 AND epoch = $2 AND state = 'running' RETURNING id";
+
+const TAKE_OVER: &str = "UPDATE ledger.jobs SET state = 'waiting', due_at = clock_timestamp(), leased_until = NULL,
+        holder = NULL, holder_run = NULL
+    WHERE state = 'running' AND holder = $1 AND holder_run <> $2 RETURNING id";
+
 const END: &str = "WITH ended AS (
-        UPDATE ledger.jobs SET state = $3, due_at = $4, attempts = attempts - $5, failure = $6, finished_at = $7,
-            done = $8, counts = $9, epoch = epoch + 1
+        UPDATE ledger.jobs SET state = $3, due_at = clock_timestamp() + make_interval(secs => $4),
+            leased_until = NULL, holder = NULL, holder_run = NULL, attempts = attempts - $5, failure = $6,
+            finished_at = CASE WHEN $7 THEN clock_timestamp() END, done = $8, counts = $9, epoch = epoch + 1
         WHERE id = $1 AND epoch = $2 AND state = 'running'
         RETURNING partition, organization, id
     ), gone AS (
         DELETE FROM ledger.job_payloads AS paper USING ended
         WHERE paper.partition = ended.partition AND paper.organization = ended.organization AND paper.job = ended.id
-        AND paper.what = 'input' AND $7::timestamptz IS NOT NULL
+        AND paper.what = 'input' AND $7
     ), reported AS (
         INSERT INTO ledger.job_payloads (partition, organization, job, what, bytes)
         SELECT partition, organization, id, 'report', $10 FROM ended WHERE $10::bytea IS NOT NULL
@@ -145,12 +157,7 @@ impl Jobs for PostgresLog {
         self.job_rows(&sql, &[&partition, &organization.0, &after, &limit]).await?.iter().map(job).collect()
     }
 
-    async fn take_job(
-        &self,
-        kinds: &[&str],
-        now: Timestamp,
-        lease_until: Timestamp,
-    ) -> Result<Option<(Job, Vec<u8>)>, LogError> {
+    async fn take_job(&self, kinds: &[&str], lease: &Lease) -> Result<Option<(Job, Vec<u8>)>, LogError> {
         let sql = format!(
             "{TAKE} SELECT {COLUMNS}, paper.bytes FROM job JOIN ledger.job_payloads AS paper
              ON paper.partition = job.partition AND paper.organization = job.organization AND paper.job = job.id
@@ -158,7 +165,8 @@ impl Jobs for PostgresLog {
         );
         let client = self.reader.client().await?;
         let statement = client.prepare_cached(&sql).await.map_err(failed)?;
-        let taken = match client.query_opt(&statement, &[&now, &kinds, &lease_until]).await {
+        let Holder { node, run } = &lease.holder;
+        let taken = match client.query_opt(&statement, &[&kinds, &lease.duration().as_secs_f64(), node, run]).await {
             // Another node took another job of the same organization at the same time.
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => None,
             taken => taken.map_err(failed)?,
@@ -166,34 +174,26 @@ impl Jobs for PostgresLog {
         taken.map(|row| Ok((job(&row)?, row.get(15)))).transpose()
     }
 
-    async fn keep_job(
-        &self,
-        id: JobId,
-        epoch: u64,
-        lease_until: Timestamp,
-        progress: &JobProgress,
-    ) -> Result<bool, LogError> {
-        let sql = "UPDATE ledger.jobs SET due_at = $3, done = $4, counts = $5
-                   WHERE id = $1 AND epoch = $2 AND state = 'running' RETURNING id";
+    async fn keep_job(&self, id: JobId, epoch: u64, lease: &Lease, progress: &JobProgress) -> Result<bool, LogError> {
+        let (Holder { node, run }, seconds) = (&lease.holder, lease.duration().as_secs_f64());
         let (done, counts) = (progress.done as i64, stored::counts_text(&progress.counts));
-        Ok(!self.job_rows(sql, &[&id.0, &(epoch as i64), &lease_until, &done, &counts]).await?.is_empty())
+        let kept = self.job_rows(KEEP, &[&id.0, &(epoch as i64), &seconds, node, run, &done, &counts]).await?;
+        Ok(!kept.is_empty())
     }
 
-    async fn end_job(
-        &self,
-        id: JobId,
-        epoch: u64,
-        now: Timestamp,
-        progress: &JobProgress,
-        end: &JobEnd,
-    ) -> Result<bool, LogError> {
-        let (state, due_at, spared, failure) = end.recorded(now);
+    async fn take_over_jobs(&self, holder: &Holder) -> Result<u64, LogError> {
+        Ok(self.job_rows(TAKE_OVER, &[&holder.node, &holder.run]).await?.len() as u64)
+    }
+
+    async fn end_job(&self, id: JobId, epoch: u64, progress: &JobProgress, end: &JobEnd) -> Result<bool, LogError> {
+        let (state, delay, spared, failure) = end.recorded();
+        let delay = delay.as_secs_f64();
         let spared = spared as i32;
         let report = if let JobEnd::Done { report } = end { Some(report) } else { None };
-        let finished_at = state.is_finished().then_some(now);
+        let is_finished = state.is_finished();
         let (epoch, done, counts) = (epoch as i64, progress.done as i64, stored::counts_text(&progress.counts));
         let parameters: [&(dyn ToSql + Sync); 10] =
-            [&id.0, &epoch, &state.name(), &due_at, &spared, &failure, &finished_at, &done, &counts, &report];
+            [&id.0, &epoch, &state.name(), &delay, &spared, &failure, &is_finished, &done, &counts, &report];
         let ended = self.job_rows(END, &parameters).await?;
         Ok(ended.first().is_some_and(|row| row.get::<_, i64>(0) == 1))
     }
@@ -223,7 +223,7 @@ async fn insert(client: &Transaction<'_>, partition: i32, new: &NewJob) -> Resul
         "WITH job AS (
             INSERT INTO ledger.jobs AS job (partition, organization, id, kind, actor, is_dry_run, request_hash, state,
                 done, total, counts, created_at, due_at, attempts, epoch)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', 0, $8, '{{}}', $9, $9, 0, 0)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', 0, $8, '{{}}', $9, clock_timestamp(), 0, 0)
             RETURNING job.*
         ), paper AS (
             INSERT INTO ledger.job_payloads (partition, organization, job, what, bytes)

@@ -19,7 +19,12 @@ mod wakeups;
 mod writer;
 mod writes;
 
-use std::{collections::HashMap, sync::Arc, thread, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use porttask_runtime::log::{
@@ -83,6 +88,8 @@ pub struct PostgresLog {
     versions: Gathering<Vec<PlacedStream>, Result<Vec<Version>, LogError>>,
     /// For tasks, whose writes need not be durable at once: lost ones are scheduled and run again.
     tasks: Reader,
+    /// By reactor, the target where the next claim of tasks continues.
+    last_targets: Mutex<HashMap<String, tasks::Target>>,
     heads: Arc<Heads>,
     registry: RwLock<HashMap<OrganizationId, PartitionId>>,
 }
@@ -103,8 +110,8 @@ impl PostgresLog {
         let (queues, waiting): (Vec<Queue>, Vec<Waiting>) = (0..partitions).map(|_| queue(options.queue)).unzip();
         start(&connector, &options, &heads, waiting)?;
         let (reader, tasks) = (Reader::new(&connector)?, Reader::lazily_writing(&connector)?);
-        let (versions, registry) = (versions(reader.clone()), RwLock::default());
-        Ok(Arc::new(Self { connector, queues, reader, versions, tasks, heads, registry }))
+        let (versions, registry, last_targets) = (versions(reader.clone()), RwLock::default(), Mutex::default());
+        Ok(Arc::new(Self { connector, queues, reader, versions, tasks, last_targets, heads, registry }))
     }
 
     /// The partition of an organization, or the one assigned to it if this append creates it.

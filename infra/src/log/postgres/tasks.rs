@@ -2,15 +2,16 @@
 //!
 //! Every change is one statement, so that a frozen node blocks no other.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use porttask_runtime::{
+    lease::{Holder, Lease},
     log::{Checkpoint, EventId, Incarnation, LogError, OrganizationId, PartitionId, Position},
     tasks::{Attempt, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, Tasks},
 };
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::{Error, Row, error::SqlState, types::ToSql};
 use uuid::Uuid;
 
 use super::{PostgresLog, error::from_postgres, rows};
@@ -29,10 +30,10 @@ const SCHEDULE: &str = "WITH moved AS (
         WHERE partition = $1 AND reactor = $2 AND incarnation = $3 AND \"offset\" = $4 AND event_id = $5
         RETURNING partition
     ), added AS (
-        INSERT INTO ledger.tasks (partition, reactor, id, organization, kind, subject, number, target, due_at, attempts,
-            epoch, is_dead_lettered)
+        INSERT INTO ledger.tasks (partition, reactor, id, organization, kind, subject, number, target, state, due_at,
+            attempts, epoch)
         SELECT moved.partition, $2, task.id, task.organization, task.kind, task.subject, task.number, task.target,
-            task.due_at, 0, 0, false
+            CASE WHEN task.due_at <= clock_timestamp() THEN 'due' ELSE 'scheduled' END, task.due_at, 0, 0
         FROM moved, unnest($9::uuid[], $10::uuid[], $11::text[], $12::uuid[], $13::int8[], $14::uuid[],
             $15::timestamptz[]) WITH ORDINALITY
             AS task (id, organization, kind, subject, number, target, due_at, place)
@@ -61,38 +62,115 @@ macro_rules! columns {
             $table,
             ".due_at, ",
             $table,
+            ".leased_until, ",
+            $table,
             ".attempts, ",
             $table,
             ".epoch, ",
             $table,
             ".last_error, ",
             $table,
-            ".is_dead_lettered"
+            ".state = 'dead_lettered', ",
+            $table,
+            ".partition"
         )
     };
 }
 
-/// The oldest task of a target is looked up by index: an anti-join, planned while the table is empty, would read all
-/// tasks of the reactor for each claimed one.
-const CLAIM: &str = concat!(
-    "WITH free AS (
-        SELECT partition, id FROM ledger.tasks AS task
-        WHERE reactor = $1 AND NOT is_dead_lettered AND due_at <= $2 AND rank = (
-            SELECT rank FROM ledger.tasks AS oldest
-            WHERE oldest.partition = task.partition AND oldest.reactor = task.reactor AND oldest.target = task.target
-            AND NOT oldest.is_dead_lettered ORDER BY rank LIMIT 1
-        )
-        ORDER BY due_at, rank LIMIT $4 FOR UPDATE OF task SKIP LOCKED
+/// Ends a lease.
+macro_rules! no_lease {
+    () => {
+        "leased_until = NULL, holder = NULL, holder_run = NULL"
+    };
+}
+
+/// Makes tasks due whose time has come or whose lease has expired: so the oldest due task of a target is found without
+/// reading those that wait. Skips what another node is changing at the moment.
+const MAKE_DUE: &str = concat!(
+    "WITH waited AS (
+        SELECT partition, id FROM ledger.tasks
+        WHERE reactor = $1 AND state = 'scheduled' AND due_at <= (SELECT clock_timestamp()) FOR UPDATE SKIP LOCKED
+    ), expired AS (
+        SELECT partition, id FROM ledger.tasks
+        WHERE reactor = $1 AND state = 'running' AND leased_until <= (SELECT clock_timestamp()) FOR UPDATE SKIP LOCKED
     )
-    UPDATE ledger.tasks AS task SET due_at = $3, attempts = attempts + 1, epoch = epoch + 1
-    FROM free WHERE task.partition = free.partition AND task.id = free.id
+    UPDATE ledger.tasks AS task SET state = 'due', ",
+    no_lease!(),
+    "
+    FROM (SELECT partition, id FROM waited UNION ALL SELECT partition, id FROM expired) AS due
+    WHERE task.partition = due.partition AND task.id = due.id"
+);
+
+/// Skips from target to target in the index of due tasks, whose first entry of a target is the oldest. Reads one row for
+/// each claimed task and each running one, however many are due. The comparison by a subquery cannot be planned as a
+/// join, which would read all targets.
+const CLAIM: &str = concat!(
+    "WITH RECURSIVE oldest (partition, target, id) AS (
+        (
+            SELECT task.partition, task.target, task.id FROM ledger.tasks AS task
+            WHERE reactor = $1 AND state = 'due' AND (task.partition, task.target) > ($2, $3)
+            ORDER BY task.partition, task.target, task.rank LIMIT 1
+        )
+        UNION ALL
+        SELECT next.partition, next.target, next.id FROM oldest AS last CROSS JOIN LATERAL (
+            SELECT task.partition, task.target, task.id FROM ledger.tasks AS task
+            WHERE reactor = $1 AND state = 'due' AND (task.partition, task.target) > (last.partition, last.target)
+            ORDER BY task.partition, task.target, task.rank LIMIT 1
+        ) AS next
+    ), free AS MATERIALIZED (
+        SELECT partition, id FROM oldest
+        WHERE (
+            SELECT count(*) FROM ledger.tasks AS running
+            WHERE running.reactor = $1 AND running.partition = oldest.partition AND running.target = oldest.target
+            AND running.state = 'running'
+        ) = 0
+        LIMIT $4
+    ), locked AS MATERIALIZED (
+        SELECT task.partition, task.id FROM free
+        JOIN ledger.tasks AS task ON task.partition = free.partition AND task.id = free.id
+        WHERE task.state = 'due' FOR UPDATE OF task SKIP LOCKED
+    )
+    UPDATE ledger.tasks AS task SET state = 'running', leased_until = clock_timestamp() + make_interval(secs => $5),
+        holder = $6, holder_run = $7, attempts = attempts + 1, epoch = epoch + 1
+    FROM locked WHERE task.partition = locked.partition AND task.id = locked.id
     RETURNING ",
     columns!("task")
 );
 
+const RENEW: &str = "UPDATE ledger.tasks SET leased_until = clock_timestamp() + make_interval(secs => $3), holder = $4,
+        holder_run = $5
+    WHERE id = $1 AND epoch = $2 AND state = 'running'";
+
+const TAKE_OVER: &str = concat!(
+    "UPDATE ledger.tasks SET state = 'due', ",
+    no_lease!(),
+    " WHERE reactor = $1 AND state = 'running' AND holder = $2 AND holder_run <> $3"
+);
+
+const POSTPONE: &str = concat!(
+    "UPDATE ledger.tasks SET state = 'scheduled', epoch = epoch + 1, last_error = $4,
+        due_at = clock_timestamp() + make_interval(secs => $3), ",
+    no_lease!(),
+    " WHERE id = $1 AND epoch = $2 AND state <> 'dead_lettered'"
+);
+
+const DEAD_LETTER: &str = concat!(
+    "UPDATE ledger.tasks SET state = 'dead_lettered', epoch = epoch + 1, last_error = $3, ",
+    no_lease!(),
+    " WHERE id = $1 AND epoch = $2 AND state <> 'dead_lettered'"
+);
+
+/// Where claiming begins if it continues nowhere: before every target.
+const BEGIN: Target = (-1, Uuid::nil());
+/// How often a claim is repeated because another node claimed a task of the same target at the same time.
+const CLAIM_ATTEMPTS: u32 = 3;
+
+/// The partition and the target of a task.
+pub(super) type Target = (i32, Uuid);
+
 const DONE: &str = "DELETE FROM ledger.tasks AS task
     USING unnest($1::uuid[], $2::int8[]) AS done (id, epoch)
-    WHERE task.id = done.id AND task.epoch = done.epoch AND NOT task.is_dead_lettered RETURNING task.id";
+    WHERE task.id = done.id AND task.epoch = done.epoch AND task.state <> 'dead_lettered' RETURNING task.id";
 
 const TASKS: &str = concat!(
     "SELECT ",
@@ -101,11 +179,12 @@ const TASKS: &str = concat!(
     WHERE id > $1 AND ($2::uuid IS NULL OR organization = $2)"
 );
 
-const COUNTS: &str = "SELECT count(*) FILTER (WHERE NOT is_dead_lettered), count(*) FILTER (WHERE is_dead_lettered)
+const COUNTS: &str = "SELECT count(*) FILTER (WHERE state <> 'dead_lettered'),
+        count(*) FILTER (WHERE state = 'dead_lettered')
     FROM ledger.tasks WHERE reactor = $1";
 
-const RETRY: &str = "UPDATE ledger.tasks SET is_dead_lettered = false, due_at = $2, attempts = 0, epoch = epoch + 1
-    WHERE id = $1 AND is_dead_lettered";
+const RETRY: &str = "UPDATE ledger.tasks SET state = 'due', due_at = clock_timestamp(), attempts = 0, epoch = epoch + 1
+    WHERE id = $1 AND state = 'dead_lettered'";
 
 #[async_trait]
 impl Tasks for PostgresLog {
@@ -161,19 +240,39 @@ impl Tasks for PostgresLog {
         Ok(moved.first().is_some_and(|row| row.get::<_, i64>(0) == 1))
     }
 
-    async fn claim(
-        &self,
-        reactor: &str,
-        now: Timestamp,
-        lease_until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Task>, LogError> {
-        let claimed = self.rows(CLAIM, &[&reactor, &now, &lease_until, &(limit as i64)]).await?;
-        Ok(claimed.iter().map(task).collect())
+    async fn claim(&self, reactor: &str, lease: &Lease, limit: usize) -> Result<Vec<Task>, LogError> {
+        self.changed(MAKE_DUE, &[&reactor]).await?;
+        let last = self.last_targets.lock().unwrap_or_else(PoisonError::into_inner).get(reactor).copied();
+        let last = last.unwrap_or(BEGIN);
+        let (mut claimed, mut reached) = self.claim_after(reactor, last, lease, limit).await?;
+        if claimed.len() < limit && last != BEGIN {
+            match self.claim_after(reactor, BEGIN, lease, limit - claimed.len()).await {
+                Ok((others, at)) => {
+                    claimed.extend(others);
+                    reached = at;
+                }
+                Err(error) if claimed.is_empty() => return Err(error),
+                // What is leased must be run.
+                Err(_) => {}
+            }
+        }
+        // Targets take turns: the next claim continues after the last target, or from the first if there were no more.
+        let next = reached.filter(|_| claimed.len() == limit).unwrap_or(BEGIN);
+        self.last_targets.lock().unwrap_or_else(PoisonError::into_inner).insert(reactor.to_owned(), next);
+        Ok(claimed)
+    }
+
+    async fn renew(&self, id: TaskId, epoch: u64, lease: &Lease) -> Result<bool, LogError> {
+        let Holder { node, run } = &lease.holder;
+        let (epoch, seconds) = (epoch as i64, lease.duration().as_secs_f64());
+        Ok(self.changed(RENEW, &[&id.0, &epoch, &seconds, node, run]).await? == 1)
+    }
+
+    async fn take_over_tasks(&self, reactor: &str, holder: &Holder) -> Result<u64, LogError> {
+        self.changed(TAKE_OVER, &[&reactor, &holder.node, &holder.run]).await
     }
 
     async fn finish(&self, attempts: &[Attempt]) -> Result<Vec<bool>, LogError> {
-        const WHOSE: &str = "WHERE id = $1 AND epoch = $2 AND NOT is_dead_lettered";
         let done = attempts.iter().filter(|attempt| attempt.outcome == Outcome::Done);
         let (ids, epochs): (Vec<Uuid>, Vec<i64>) = done.map(|it| (it.id.0, it.epoch as i64)).unzip();
         let removed = if ids.is_empty() { Vec::new() } else { self.rows(DONE, &[&ids, &epochs]).await? };
@@ -183,16 +282,10 @@ impl Tasks for PostgresLog {
             let epoch = *epoch as i64;
             finished.push(match outcome {
                 Outcome::Done => removed.contains(&id.0),
-                Outcome::Retry { at, error } => {
-                    let set = "epoch = epoch + 1, due_at = $3, last_error = $4";
-                    let sql = format!("UPDATE ledger.tasks SET {set} {WHOSE}");
-                    self.changed(&sql, &[&id.0, &epoch, at, &error.as_str()]).await? == 1
+                Outcome::Retry { delay, error } => {
+                    self.changed(POSTPONE, &[&id.0, &epoch, &delay.as_secs_f64(), &error.as_str()]).await? == 1
                 }
-                Outcome::Dead { error } => {
-                    let set = "epoch = epoch + 1, is_dead_lettered = true, last_error = $3";
-                    let sql = format!("UPDATE ledger.tasks SET {set} {WHOSE}");
-                    self.changed(&sql, &[&id.0, &epoch, &error.as_str()]).await? == 1
-                }
+                Outcome::Dead { error } => self.changed(DEAD_LETTER, &[&id.0, &epoch, &error.as_str()]).await? == 1,
             });
         }
         Ok(finished)
@@ -201,7 +294,7 @@ impl Tasks for PostgresLog {
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError> {
         let after = after.map_or(Uuid::nil(), |after| after.0);
         let organization = filter.organization.map(|organization| organization.0);
-        let dead = if filter.only_dead { "AND is_dead_lettered" } else { "" };
+        let dead = if filter.only_dead { "AND state = 'dead_lettered'" } else { "" };
         let sql = format!("{TASKS} {dead} ORDER BY id LIMIT $3");
         let found = self.rows(&sql, &[&after, &organization, &(limit as i64)]).await?;
         Ok(found.iter().map(task).collect())
@@ -214,16 +307,47 @@ impl Tasks for PostgresLog {
         Ok(counted.first().map(counts).unwrap_or_default())
     }
 
-    async fn retry(&self, id: TaskId, now: Timestamp) -> Result<bool, LogError> {
-        Ok(self.changed(RETRY, &[&id.0, &now]).await? == 1)
+    async fn retry(&self, id: TaskId) -> Result<bool, LogError> {
+        Ok(self.changed(RETRY, &[&id.0]).await? == 1)
     }
 }
 
 impl PostgresLog {
-    async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, LogError> {
+    /// Claims tasks of the targets after one; returns them and the last of their targets.
+    async fn claim_after(
+        &self,
+        reactor: &str,
+        (partition, target): Target,
+        lease: &Lease,
+        limit: usize,
+    ) -> Result<(Vec<Task>, Option<Target>), LogError> {
+        let (Holder { node, run }, limit) = (&lease.holder, limit as i64);
+        let seconds = lease.duration().as_secs_f64();
+        let parameters: [&(dyn ToSql + Sync); 7] = [&reactor, &partition, &target, &limit, &seconds, node, run];
+        for _ in 0..CLAIM_ATTEMPTS {
+            match self.query(CLAIM, &parameters).await? {
+                Ok(rows) => {
+                    let last = rows.iter().map(|row| (row.get(13), row.get(6))).max();
+                    return Ok((rows.iter().map(task).collect(), last));
+                }
+                // Another node claimed another task of one of the targets: one that has just become due.
+                Err(error)
+                    if matches!(error.code(), Some(&SqlState::UNIQUE_VIOLATION | &SqlState::T_R_DEADLOCK_DETECTED)) => {
+                }
+                Err(error) => return Err(from_postgres(&error)),
+            }
+        }
+        Ok((Vec::new(), None))
+    }
+
+    async fn query(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Result<Vec<Row>, Error>, LogError> {
         let client = self.tasks.client().await?;
         let statement = client.prepare_cached(sql).await.map_err(|error| from_postgres(&error))?;
-        client.query(&statement, parameters).await.map_err(|error| from_postgres(&error))
+        Ok(client.query(&statement, parameters).await)
+    }
+
+    async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, LogError> {
+        self.query(sql, parameters).await?.map_err(|error| from_postgres(&error))
     }
 
     async fn changed(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, LogError> {
@@ -258,9 +382,10 @@ fn task(row: &Row) -> Task {
         number: row.get::<_, i64>(5) as u64,
         target: row.get(6),
         due_at: row.get(7),
-        attempts: row.get::<_, i32>(8) as u32,
-        epoch: row.get::<_, i64>(9) as u64,
-        last_error: row.get(10),
-        is_dead_lettered: row.get(11),
+        leased_until: row.get(8),
+        attempts: row.get::<_, i32>(9) as u32,
+        epoch: row.get::<_, i64>(10) as u64,
+        last_error: row.get(11),
+        is_dead_lettered: row.get(12),
     }
 }

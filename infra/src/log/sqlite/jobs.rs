@@ -1,24 +1,28 @@
 //! Jobs, beside the embedded log.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use porttask_domain::JobId;
 use porttask_runtime::{
     jobs::{Added, Job, JobEnd, JobLimits, JobProgress, JobState, Jobs, NewJob, ReachedLimit, stored},
+    lease::{Holder, Lease},
     log::{LogError, OrganizationId},
 };
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params, types::Type};
 
 use super::{
     SqliteLog,
-    reader::{self, Durable, uuid},
+    reader::{self, Durable, from_now, uuid},
 };
 
 const JOB: &str = "SELECT id, organization, kind, actor, is_dry_run, state, done, total, counts, created_at, started_at, \
                    finished_at, failure, attempts, epoch, request_hash FROM ledger_jobs";
 /// The next job: due, not leased, and the oldest unfinished one of its organization.
 const NEXT: &str = "SELECT id FROM ledger_jobs AS job
-    WHERE state IN ('waiting', 'running') AND due_at <= ?1 AND kind IN (SELECT value FROM json_each(?2))
+    WHERE state IN ('waiting', 'running') AND (CASE state WHEN 'waiting' THEN due_at ELSE leased_until END) <= ?1
+    AND kind IN (SELECT value FROM json_each(?2))
     AND NOT EXISTS (
         SELECT 1 FROM ledger_jobs AS older WHERE older.organization = job.organization
         AND older.state IN ('waiting', 'running') AND (older.created_at, older.id) < (job.created_at, job.id)
@@ -80,53 +84,46 @@ impl Jobs for SqliteLog {
         self.readers.run(select).await
     }
 
-    async fn take_job(
-        &self,
-        kinds: &[&str],
-        now: Timestamp,
-        lease_until: Timestamp,
-    ) -> Result<Option<(Job, Vec<u8>)>, LogError> {
+    async fn take_job(&self, kinds: &[&str], lease: &Lease) -> Result<Option<(Job, Vec<u8>)>, LogError> {
         let kinds = kinds.iter().map(|kind| format!("\"{kind}\"")).collect::<Vec<_>>().join(",");
         let kinds = format!("[{kinds}]");
         // Usually nothing is due: check without the write lock first.
-        let is_any = self
-            .readers
-            .quickly(|connection| connection.prepare_cached(NEXT)?.exists(params![now.as_microsecond(), kinds]))?;
+        let now = from_now(Duration::ZERO);
+        let is_any = self.readers.quickly(|connection| connection.prepare_cached(NEXT)?.exists(params![now, kinds]))?;
         if !is_any {
             return Ok(None);
         }
-        self.readers.run_writing(Durable::AtOnce, move |connection| take(connection, &kinds, now, lease_until)).await
+        let lease = lease.clone();
+        self.readers.run_writing(Durable::AtOnce, move |connection| take(connection, &kinds, &lease)).await
     }
 
-    async fn keep_job(
-        &self,
-        id: JobId,
-        epoch: u64,
-        lease_until: Timestamp,
-        progress: &JobProgress,
-    ) -> Result<bool, LogError> {
-        let (done, counts) = (progress.done, stored::counts_text(&progress.counts));
+    async fn keep_job(&self, id: JobId, epoch: u64, lease: &Lease, progress: &JobProgress) -> Result<bool, LogError> {
+        let (lease, done, counts) = (lease.clone(), progress.done, stored::counts_text(&progress.counts));
         let keep = move |connection: &mut Connection| {
-            let sql = "UPDATE ledger_jobs SET due_at = ?3, done = ?4, counts = ?5
+            let sql = "UPDATE ledger_jobs SET leased_until = ?3, holder = ?4, holder_run = ?5, done = ?6, counts = ?7
                        WHERE id = ?1 AND epoch = ?2 AND state = 'running'";
-            let kept = params![id.0.as_bytes(), epoch, lease_until.as_microsecond(), done, counts];
+            let (until, Holder { node, run }) = (from_now(lease.duration()), &lease.holder);
+            let kept = params![id.0.as_bytes(), epoch, until, node, run.as_bytes(), done, counts];
             Ok(connection.execute(sql, kept)? == 1)
         };
         self.readers.run_writing(Durable::AtOnce, keep).await
     }
 
-    async fn end_job(
-        &self,
-        id: JobId,
-        epoch: u64,
-        now: Timestamp,
-        progress: &JobProgress,
-        end: &JobEnd,
-    ) -> Result<bool, LogError> {
+    async fn take_over_jobs(&self, holder: &Holder) -> Result<u64, LogError> {
+        let Holder { node, run } = holder.clone();
+        let take_over = move |connection: &mut Connection| {
+            let sql = "UPDATE ledger_jobs SET state = 'waiting', due_at = ?3, leased_until = NULL, holder = NULL,
+                            holder_run = NULL
+                       WHERE state = 'running' AND holder = ?1 AND holder_run <> ?2";
+            Ok(connection.execute(sql, params![node, run.as_bytes(), from_now(Duration::ZERO)])? as u64)
+        };
+        self.readers.run_writing(Durable::AtOnce, take_over).await
+    }
+
+    async fn end_job(&self, id: JobId, epoch: u64, progress: &JobProgress, end: &JobEnd) -> Result<bool, LogError> {
         let (progress, end) = (progress.clone(), end.clone());
-        self.readers
-            .run_writing(Durable::AtOnce, move |connection| finish(connection, id, epoch, now, &progress, &end))
-            .await
+        let finish = move |connection: &mut Connection| finish(connection, id, epoch, &progress, &end);
+        self.readers.run_writing(Durable::AtOnce, finish).await
     }
 
     async fn forget_jobs(&self, finished_before: Timestamp) -> Result<u64, LogError> {
@@ -173,7 +170,7 @@ fn add(connection: &mut Connection, new: &NewJob, limits: JobLimits) -> rusqlite
     transaction.execute(
         "INSERT INTO ledger_jobs (id, organization, kind, actor, is_dry_run, request_hash, state, done, total, counts,
             created_at, due_at, attempts, epoch)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', 0, ?7, '{}', ?8, ?8, 0, 0)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', 0, ?7, '{}', ?8, ?9, 0, 0)",
         params![
             new.id.0.as_bytes(),
             new.organization.0.as_bytes(),
@@ -183,6 +180,7 @@ fn add(connection: &mut Connection, new: &NewJob, limits: JobLimits) -> rusqlite
             new.request_hash,
             new.total,
             new.created_at.as_microsecond(),
+            from_now(Duration::ZERO),
         ],
     )?;
     put_payload(&transaction, new.id, "input", &new.input)?;
@@ -192,20 +190,17 @@ fn add(connection: &mut Connection, new: &NewJob, limits: JobLimits) -> rusqlite
     Ok(Added::There(Box::new(job)))
 }
 
-fn take(
-    connection: &mut Connection,
-    kinds: &str,
-    now: Timestamp,
-    lease_until: Timestamp,
-) -> rusqlite::Result<Option<(Job, Vec<u8>)>> {
+fn take(connection: &mut Connection, kinds: &str, lease: &Lease) -> rusqlite::Result<Option<(Job, Vec<u8>)>> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let next = transaction.query_row(NEXT, params![now.as_microsecond(), kinds], |row| uuid(row, 0));
+    let now = from_now(Duration::ZERO);
+    let next = transaction.query_row(NEXT, params![now, kinds], |row| uuid(row, 0));
     let Some(id) = next.optional()?.map(JobId) else { return Ok(None) };
+    let Holder { node, run } = &lease.holder;
     transaction.execute(
-        "UPDATE ledger_jobs SET state = 'running', due_at = ?2, started_at = coalesce(started_at, ?3),
-            attempts = attempts + 1, epoch = epoch + 1, done = 0, counts = '{}'
+        "UPDATE ledger_jobs SET state = 'running', leased_until = ?2, holder = ?3, holder_run = ?4,
+            started_at = coalesce(started_at, ?5), attempts = attempts + 1, epoch = epoch + 1, done = 0, counts = '{}'
          WHERE id = ?1",
-        params![id.0.as_bytes(), lease_until.as_microsecond(), now.as_microsecond()],
+        params![id.0.as_bytes(), from_now(lease.duration()), node, run.as_bytes(), now],
     )?;
     let taken = by_id(&transaction, id)?;
     let sql = "SELECT bytes FROM ledger_job_payloads WHERE job = ?1 AND what = 'input'";
@@ -218,22 +213,21 @@ fn finish(
     connection: &mut Connection,
     id: JobId,
     epoch: u64,
-    now: Timestamp,
     progress: &JobProgress,
     end: &JobEnd,
 ) -> rusqlite::Result<bool> {
-    let (state, due_at, spared, failure) = end.recorded(now);
-    let finished_at = state.is_finished().then(|| now.as_microsecond());
+    let (state, delay, spared, failure) = end.recorded();
+    let finished_at = state.is_finished().then(|| from_now(Duration::ZERO));
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let changed = transaction.execute(
-        "UPDATE ledger_jobs SET state = ?3, due_at = ?4, attempts = attempts - ?5, failure = ?6, finished_at = ?7,
-            done = ?8, counts = ?9, epoch = epoch + 1
+        "UPDATE ledger_jobs SET state = ?3, due_at = ?4, leased_until = NULL, holder = NULL, holder_run = NULL,
+            attempts = attempts - ?5, failure = ?6, finished_at = ?7, done = ?8, counts = ?9, epoch = epoch + 1
          WHERE id = ?1 AND epoch = ?2 AND state = 'running'",
         params![
             id.0.as_bytes(),
             epoch,
             state.name(),
-            due_at.as_microsecond(),
+            from_now(delay),
             spared,
             failure,
             finished_at,
@@ -268,10 +262,6 @@ fn by_id(connection: &Connection, id: JobId) -> rusqlite::Result<Option<(Job, [u
 
 /// Decodes the columns of [`JOB`].
 fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
-    let time = |column: usize| match row.get::<_, Option<i64>>(column)? {
-        None => Ok(None),
-        Some(_) => reader::timestamp(row, column).map(Some),
-    };
     let unreadable =
         |column: usize, name: &str| rusqlite::Error::InvalidColumnType(column, name.to_owned(), Type::Text);
     let (actor, state, counts): (String, String, String) = (row.get(3)?, row.get(5)?, row.get(8)?);
@@ -286,8 +276,8 @@ fn job(row: &Row<'_>) -> rusqlite::Result<Job> {
         total: row.get(7)?,
         counts: stored::counts(&counts).ok_or_else(|| unreadable(8, "counts"))?,
         created_at: reader::timestamp(row, 9)?,
-        started_at: time(10)?,
-        finished_at: time(11)?,
+        started_at: reader::timestamp_if_any(row, 10)?,
+        finished_at: reader::timestamp_if_any(row, 11)?,
         failure: row.get(12)?,
         attempts: row.get(13)?,
         epoch: row.get(14)?,

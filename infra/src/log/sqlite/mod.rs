@@ -13,8 +13,9 @@ mod tasks;
 mod writer;
 
 use std::{
+    collections::HashMap,
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -67,6 +68,8 @@ pub struct SqliteLog {
     readers: Arc<Readers>,
     heads: Arc<Heads>,
     founded: RwLock<HashSet<OrganizationId>>,
+    /// By reactor, the target where the next claim of tasks continues.
+    last_targets: Mutex<HashMap<String, tasks::Target>>,
 }
 
 impl SqliteLog {
@@ -82,7 +85,8 @@ impl SqliteLog {
         heads.publish(PartitionId::PLATFORM, head);
         let (queue, waiting) = queue(options.queue);
         Writer::new(connection, Arc::clone(&heads)).start(waiting)?;
-        let log = Arc::new(Self { queue, readers: Arc::new(Readers::new(file)), heads, founded: RwLock::default() });
+        let (readers, founded, last_targets) = (Arc::new(Readers::new(file)), RwLock::default(), Mutex::default());
+        let log = Arc::new(Self { queue, readers, heads, founded, last_targets });
         tokio::spawn(poll(Arc::downgrade(&log), options.poll));
         Ok(log)
     }

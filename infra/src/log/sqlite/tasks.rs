@@ -1,8 +1,12 @@
 //! Tasks and the cursors of reactors, beside the embedded log.
+//!
+//! The clock of this machine is the database's: all processes that use the file run here.
+
+use std::{sync::PoisonError, time::Duration};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use porttask_runtime::{
+    lease::{Holder, Lease},
     log::{Checkpoint, EventId, Incarnation, LogError, Offset, OrganizationId, PartitionId, Position},
     tasks::{Attempt, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, Tasks},
 };
@@ -10,16 +14,22 @@ use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
 use super::{
     SqliteLog,
-    reader::{self, Durable, uuid},
+    reader::{self, Durable, from_now, uuid},
 };
 
-const TASK: &str = "SELECT id, reactor, organization, kind, subject, number, target, due_at, attempts, epoch, \
-                    last_error, is_dead_lettered FROM ledger_tasks";
-/// The condition that a task may be leased: it is due, and its target has no older task.
-const IS_FREE: &str = "reactor = ?1 AND is_dead_lettered = 0 AND due_at <= ?2 AND NOT EXISTS (
-        SELECT 1 FROM ledger_tasks AS older WHERE older.reactor = ledger_tasks.reactor
-        AND older.target = ledger_tasks.target AND older.rank < ledger_tasks.rank AND older.is_dead_lettered = 0
-    )";
+const TASK: &str = "SELECT id, reactor, organization, kind, subject, number, target, due_at, leased_until, attempts, \
+                    epoch, last_error, state = 'dead_lettered' FROM ledger_tasks";
+/// Tasks whose time has come, and tasks whose lease has expired.
+const WAITED: &str = "reactor = ?1 AND state = 'scheduled' AND due_at <= ?2";
+const EXPIRED: &str = "reactor = ?1 AND state = 'running' AND leased_until <= ?2";
+/// The oldest due task of the next target.
+const NEXT: &str = "SELECT rank, target FROM ledger_tasks WHERE reactor = ?1 AND state = 'due' AND target > ?2 \
+                    ORDER BY target, rank LIMIT 1";
+const RUNNING: &str = "SELECT 1 FROM ledger_tasks WHERE reactor = ?1 AND state = 'running' AND target = ?2";
+const NO_LEASE: &str = "leased_until = NULL, holder = NULL, holder_run = NULL";
+
+/// The target of a task. The empty one is before every other.
+pub(super) type Target = Vec<u8>;
 
 // Lost writes are harmless, as tasks are scheduled and run again: none of this must be durable at once.
 #[async_trait]
@@ -48,26 +58,40 @@ impl Tasks for SqliteLog {
         self.readers.run_writing(Durable::Soon, schedule).await
     }
 
-    async fn claim(
-        &self,
-        reactor: &str,
-        now: Timestamp,
-        lease_until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Task>, LogError> {
+    async fn claim(&self, reactor: &str, lease: &Lease, limit: usize) -> Result<Vec<Task>, LogError> {
         // Usually nothing is due: check without the write lock first.
-        let is_any_free = self.readers.quickly(|connection| {
-            let mut select =
-                connection.prepare_cached(&format!("SELECT 1 FROM ledger_tasks WHERE {IS_FREE} LIMIT 1"))?;
-            select.exists(params![reactor, now.as_microsecond()])
-        })?;
-        if !is_any_free {
+        if !self.readers.quickly(|connection| may_claim(connection, reactor))? {
             return Ok(Vec::new());
         }
-        let reactor = reactor.to_owned();
-        self.readers
-            .run_writing(Durable::Soon, move |connection| claim(connection, &reactor, now, lease_until, limit))
-            .await
+        let last = self.last_targets.lock().unwrap_or_else(PoisonError::into_inner).get(reactor).cloned();
+        let (own, lease) = (reactor.to_owned(), lease.clone());
+        let claim = move |connection: &mut Connection| claim(connection, &own, &lease, last.unwrap_or_default(), limit);
+        let (tasks, next) = self.readers.run_writing(Durable::Soon, claim).await?;
+        self.last_targets.lock().unwrap_or_else(PoisonError::into_inner).insert(reactor.to_owned(), next);
+        Ok(tasks)
+    }
+
+    async fn renew(&self, id: TaskId, epoch: u64, lease: &Lease) -> Result<bool, LogError> {
+        let lease = lease.clone();
+        let renew = move |connection: &mut Connection| {
+            let sql = "UPDATE ledger_tasks SET leased_until = ?3, holder = ?4, holder_run = ?5
+                       WHERE id = ?1 AND epoch = ?2 AND state = 'running'";
+            let (until, Holder { node, run }) = (from_now(lease.duration()), &lease.holder);
+            Ok(connection.execute(sql, params![id.0.as_bytes(), epoch, until, node, run.as_bytes()])? == 1)
+        };
+        self.readers.run_writing(Durable::Soon, renew).await
+    }
+
+    async fn take_over_tasks(&self, reactor: &str, holder: &Holder) -> Result<u64, LogError> {
+        let (reactor, Holder { node, run }) = (reactor.to_owned(), holder.clone());
+        let take_over = move |connection: &mut Connection| {
+            let sql = format!(
+                "UPDATE ledger_tasks SET state = 'due', {NO_LEASE}
+                 WHERE reactor = ?1 AND state = 'running' AND holder = ?2 AND holder_run <> ?3"
+            );
+            Ok(connection.execute(&sql, params![reactor, node, run.as_bytes()])? as u64)
+        };
+        self.readers.run_writing(Durable::Soon, take_over).await
     }
 
     async fn finish(&self, attempts: &[Attempt]) -> Result<Vec<bool>, LogError> {
@@ -84,7 +108,7 @@ impl Tasks for SqliteLog {
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError> {
         let TaskFilter { only_dead, organization } = *filter;
         let select = move |connection: &Connection| {
-            let dead = if only_dead { "AND is_dead_lettered = 1" } else { "" };
+            let dead = if only_dead { "AND state = 'dead_lettered'" } else { "" };
             let sql = format!("{TASK} WHERE id > ?1 AND (?2 IS NULL OR organization = ?2) {dead} ORDER BY id LIMIT ?3");
             let after = after.map_or_else(Vec::new, |after| after.0.as_bytes().to_vec());
             let organization = organization.map(|it| it.0.as_bytes().to_vec());
@@ -97,18 +121,19 @@ impl Tasks for SqliteLog {
     async fn count_tasks(&self, reactor: &str) -> Result<TaskCounts, LogError> {
         self.readers.quickly(|connection| {
             let mut count = connection.prepare_cached(
-                "SELECT count(*) FILTER (WHERE is_dead_lettered = 0), count(*) FILTER (WHERE is_dead_lettered = 1)
+                "SELECT count(*) FILTER (WHERE state <> 'dead_lettered'),
+                    count(*) FILTER (WHERE state = 'dead_lettered')
                  FROM ledger_tasks WHERE reactor = ?1",
             )?;
             count.query_row([reactor], |row| Ok(TaskCounts { waiting: row.get(0)?, dead: row.get(1)? }))
         })
     }
 
-    async fn retry(&self, id: TaskId, now: Timestamp) -> Result<bool, LogError> {
+    async fn retry(&self, id: TaskId) -> Result<bool, LogError> {
         let retry = move |connection: &mut Connection| {
-            let sql = "UPDATE ledger_tasks SET is_dead_lettered = 0, due_at = ?2, attempts = 0, epoch = epoch + 1
-                       WHERE id = ?1 AND is_dead_lettered = 1";
-            Ok(connection.execute(sql, params![id.0.as_bytes(), now.as_microsecond()])? == 1)
+            let sql = "UPDATE ledger_tasks SET state = 'due', due_at = ?2, attempts = 0, epoch = epoch + 1
+                       WHERE id = ?1 AND state = 'dead_lettered'";
+            Ok(connection.execute(sql, params![id.0.as_bytes(), from_now(Duration::ZERO)])? == 1)
         };
         self.readers.run_writing(Durable::Soon, retry).await
     }
@@ -158,56 +183,109 @@ fn schedule(
     )?;
     for task in tasks {
         let mut insert = transaction.prepare_cached(
-            "INSERT INTO ledger_tasks (id, reactor, organization, kind, subject, number, target, due_at, attempts,
-             epoch, is_dead_lettered) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0)",
+            "INSERT INTO ledger_tasks (id, reactor, organization, kind, subject, number, target, due_at, state, attempts,
+             epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, iif(?8 <= ?9, 'due', 'scheduled'), 0, 0)",
         )?;
         let NewTask { id, organization, kind, subject, number, target, due_at } = task;
         let (id, organization, subject) = (id.0.as_bytes(), organization.0.as_bytes(), subject.as_bytes());
         let (target, due_at) = (target.as_bytes(), due_at.as_microsecond());
-        insert.execute(params![id, reactor, organization, kind, subject, number, target, due_at])?;
+        let now = from_now(Duration::ZERO);
+        insert.execute(params![id, reactor, organization, kind, subject, number, target, due_at, now])?;
     }
     transaction.commit()?;
     Ok(true)
 }
 
+/// Whether there is a task to claim, or one to make due.
+fn may_claim(connection: &Connection, reactor: &str) -> rusqlite::Result<bool> {
+    let now = from_now(Duration::ZERO);
+    for condition in [WAITED, EXPIRED] {
+        let mut select = connection.prepare_cached(&format!("SELECT 1 FROM ledger_tasks WHERE {condition} LIMIT 1"))?;
+        if select.exists(params![reactor, now])? {
+            return Ok(true);
+        }
+    }
+    Ok(!free(connection, reactor, Target::new(), 1)?.is_empty())
+}
+
+/// The oldest due tasks of up to `limit` targets after `last` of which no task is running, by rank. Reads one row for
+/// each of them and each running task, however many are due.
+fn free(
+    connection: &Connection,
+    reactor: &str,
+    mut last: Target,
+    limit: usize,
+) -> rusqlite::Result<Vec<(i64, Target)>> {
+    let mut next = connection.prepare_cached(NEXT)?;
+    let mut running = connection.prepare_cached(RUNNING)?;
+    let mut found = Vec::new();
+    while found.len() < limit {
+        let oldest = next.query_row(params![reactor, last], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((rank, target)) = oldest else { break };
+        if !running.exists(params![reactor, target])? {
+            found.push((rank, Target::clone(&target)));
+        }
+        last = target;
+    }
+    Ok(found)
+}
+
+/// Leases due tasks, starting with the targets after `last`; also returns the target where the next claim continues, so
+/// that targets take turns.
 fn claim(
     connection: &mut Connection,
     reactor: &str,
-    now: Timestamp,
-    lease_until: Timestamp,
+    lease: &Lease,
+    last: Target,
     limit: usize,
-) -> rusqlite::Result<Vec<Task>> {
+) -> rusqlite::Result<(Vec<Task>, Target)> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut tasks: Vec<Task> = {
-        let mut select = transaction.prepare(&format!("{TASK} WHERE {IS_FREE} ORDER BY due_at, rank LIMIT ?3"))?;
-        let free = select.query_map(params![reactor, now.as_microsecond(), limit as u64], task)?;
-        free.collect::<Result<_, _>>()?
-    };
-    let lease_until = Timestamp::from_microsecond(lease_until.as_microsecond()).unwrap_or(lease_until);
-    for task in &mut tasks {
-        (task.due_at, task.attempts, task.epoch) = (lease_until, task.attempts + 1, task.epoch + 1);
-        transaction.execute(
-            "UPDATE ledger_tasks SET due_at = ?2, attempts = ?3, epoch = ?4 WHERE id = ?1",
-            params![task.id.0.as_bytes(), lease_until.as_microsecond(), task.attempts, task.epoch],
-        )?;
+    let now = from_now(Duration::ZERO);
+    for condition in [WAITED, EXPIRED] {
+        let sql = format!("UPDATE ledger_tasks SET state = 'due', {NO_LEASE} WHERE {condition}");
+        transaction.execute(&sql, params![reactor, now])?;
+    }
+    let mut claimed = Vec::new();
+    let mut next = Target::new();
+    for start in [last, Target::new()] {
+        for (rank, target) in free(&transaction, reactor, start, limit - claimed.len())? {
+            claimed.push(lease_task(&transaction, rank, lease)?);
+            next = target;
+        }
+    }
+    if claimed.len() < limit {
+        next = Target::new();
     }
     transaction.commit()?;
-    Ok(tasks)
+    Ok((claimed, next))
+}
+
+fn lease_task(connection: &Connection, rank: i64, lease: &Lease) -> rusqlite::Result<Task> {
+    let Holder { node, run } = &lease.holder;
+    connection.execute(
+        "UPDATE ledger_tasks SET state = 'running', leased_until = ?2, holder = ?3, holder_run = ?4,
+            attempts = attempts + 1, epoch = epoch + 1
+         WHERE rank = ?1",
+        params![rank, from_now(lease.duration()), node, run.as_bytes()],
+    )?;
+    connection.query_row(&format!("{TASK} WHERE rank = ?1"), [rank], task)
 }
 
 fn finish(connection: &Connection, Attempt { id, epoch, outcome }: &Attempt) -> rusqlite::Result<bool> {
-    const WHOSE: &str = "WHERE id = ?1 AND epoch = ?2 AND is_dead_lettered = 0";
+    const WHOSE: &str = "WHERE id = ?1 AND epoch = ?2 AND state <> 'dead_lettered'";
     let id = id.0.as_bytes();
     let changed = match outcome {
         Outcome::Done => connection.execute(&format!("DELETE FROM ledger_tasks {WHOSE}"), params![id, epoch])?,
-        Outcome::Retry { at, error } => connection.execute(
-            &format!("UPDATE ledger_tasks SET epoch = epoch + 1, due_at = ?3, last_error = ?4 {WHOSE}"),
-            params![id, epoch, at.as_microsecond(), error.as_str()],
-        )?,
-        Outcome::Dead { error } => connection.execute(
-            &format!("UPDATE ledger_tasks SET epoch = epoch + 1, is_dead_lettered = 1, last_error = ?3 {WHOSE}"),
-            params![id, epoch, error.as_str()],
-        )?,
+        Outcome::Retry { delay, error } => {
+            let set = "state = 'scheduled', epoch = epoch + 1, due_at = ?3, last_error = ?4";
+            let sql = format!("UPDATE ledger_tasks SET {set}, {NO_LEASE} {WHOSE}");
+            connection.execute(&sql, params![id, epoch, from_now(*delay), error.as_str()])?
+        }
+        Outcome::Dead { error } => {
+            let set = "state = 'dead_lettered', epoch = epoch + 1, last_error = ?3";
+            let sql = format!("UPDATE ledger_tasks SET {set}, {NO_LEASE} {WHOSE}");
+            connection.execute(&sql, params![id, epoch, error.as_str()])?
+        }
     };
     Ok(changed == 1)
 }
@@ -222,9 +300,74 @@ fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
         number: row.get(5)?,
         target: uuid(row, 6)?,
         due_at: reader::timestamp(row, 7)?,
-        attempts: row.get(8)?,
-        epoch: row.get(9)?,
-        last_error: row.get(10)?,
-        is_dead_lettered: row.get(11)?,
+        leased_until: reader::timestamp_if_any(row, 8)?,
+        attempts: row.get(9)?,
+        epoch: row.get(10)?,
+        last_error: row.get(11)?,
+        is_dead_lettered: row.get(12)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use porttask_runtime::new_id;
+    use rusqlite::StatementStatus;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// However many tasks of a target are due or scheduled, claiming reads a few rows: counted in steps of SQLite's
+    /// virtual machine.
+    #[test]
+    fn claiming_does_not_read_the_tasks_that_wait() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../../migrations/sqlite/V2__ledger.sql")).unwrap();
+        let (before, after) = (checkpoint(0), checkpoint(1));
+        put_cursor(&connection, &before);
+        let due_at = |number: u64| if number.is_multiple_of(2) { Timestamp::UNIX_EPOCH } else { Timestamp::MAX };
+        let tasks: Vec<NewTask> = (0..20_000).map(|number| task_of_one_target(number, due_at(number))).collect();
+        assert!(schedule(&mut connection, "mail", &before, &after, &tasks).unwrap());
+        let lease = Lease::new(Holder::new("a"), Lease::MAX_DURATION);
+        let (claimed, _) = claim(&mut connection, "mail", &lease, Target::new(), 8).unwrap();
+        assert_eq!(claimed.iter().map(|task| task.number).collect::<Vec<_>>(), [0]);
+        let nothing = claim(&mut connection, "mail", &lease, Target::new(), 8).unwrap();
+        assert_eq!(nothing.0, [], "a task of the target is running");
+        let now = from_now(Duration::ZERO);
+        for (sql, parameter) in [
+            (NEXT.to_owned(), rusqlite::types::Value::Blob(Vec::new())),
+            (RUNNING.to_owned(), Uuid::nil().as_bytes().to_vec().into()),
+            (format!("SELECT 1 FROM ledger_tasks WHERE {WAITED}"), now.into()),
+            (format!("SELECT 1 FROM ledger_tasks WHERE {EXPIRED}"), now.into()),
+        ] {
+            let mut statement = connection.prepare(&sql).unwrap();
+            let rows = statement.query(params!["mail", parameter]).unwrap();
+            _ = rows.mapped(|_| Ok(())).count();
+            let steps = statement.get_status(StatementStatus::VmStep);
+            assert!(steps < 100, "{sql}: {steps} steps");
+        }
+    }
+
+    fn checkpoint(offset: u64) -> Checkpoint {
+        let position = Position { partition: PartitionId::PLATFORM, offset: Offset(offset) };
+        Checkpoint { incarnation: Incarnation(Uuid::nil()), position, event_id: EventId(Uuid::nil()) }
+    }
+
+    fn put_cursor(connection: &Connection, at: &Checkpoint) {
+        let sql = "INSERT INTO ledger_cursors (reactor, incarnation, offset, event_id) VALUES ('mail', ?1, ?2, ?3)";
+        let values = params![at.incarnation.0.as_bytes(), at.position.offset.0, at.event_id.0.as_bytes()];
+        connection.execute(sql, values).unwrap();
+    }
+
+    fn task_of_one_target(number: u64, due_at: Timestamp) -> NewTask {
+        NewTask {
+            id: TaskId::generate(),
+            organization: new_id(),
+            kind: "invitation",
+            subject: Uuid::nil(),
+            number,
+            target: Uuid::nil(),
+            due_at,
+        }
+    }
 }
