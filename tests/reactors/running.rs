@@ -272,12 +272,11 @@ async fn a_restarted_node_takes_over_at_once(store: Store) {
 }
 
 async fn a_lease_is_renewed_while_a_task_runs(store: Store) {
-    const POLICY_OF_LONG_TASKS: RetryPolicy =
-        RetryPolicy { attempt_timeout: SOON, lease: Duration::from_millis(900), ..POLICY };
+    const POLICY_OF_LONG_TASKS: RetryPolicy = RetryPolicy { attempt_timeout: SOON, ..POLICY };
     let nodes = [Node::on(&store).await, Node::on(&store).await];
     let acme = nodes[0].acme().await;
     // A second attempt would be answered at once.
-    let fake = Fake::answering([Answer::Slow(Duration::from_secs(3))]);
+    let fake = Fake::answering([Answer::Slow(2 * POLICY.lease)]);
     let first = reactors(&nodes[0], &fake, POLICY_OF_LONG_TASKS).await;
     let second = reactors(&nodes[1], &fake, POLICY_OF_LONG_TASKS).await;
     first.run(&any_node());
@@ -306,8 +305,10 @@ async fn a_worker_that_lost_its_lease_stops_and_records_nothing(store: Store) {
     nothing_is_left(&nodes[0]).await;
     // It would end after a minute if it had not noticed.
     assert!(first.shutdown(SOON).await && second.shutdown(SOON).await);
-    let first = status(&first);
-    assert_eq!((first.done, first.retried, first.died), (0, 0, 0));
+    // Either node may have claimed it again, but the first attempt has no outcome.
+    let outcomes = |it: &Reactors| (status(it).done, status(it).retried + status(it).died);
+    let (first, second) = (outcomes(&first), outcomes(&second));
+    assert_eq!((first.0 + second.0, first.1 + second.1), (1, 0));
 }
 
 #[test]
