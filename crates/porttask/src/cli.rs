@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, service::ServiceArgs,
-    storage::StorageArgs, tasks, views,
+    storage::StorageArgs, tasks, timers, views,
 };
 
 /// The administration platform of PortTask.
@@ -90,6 +90,13 @@ enum Command {
         #[command(subcommand)]
         command: tasks::Command,
     },
+    /// List what is due next, such as the expiry of invitations, and retry what failed.
+    Timers {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: timers::Command,
+    },
     /// Verify or rebuild uniqueness constraints and counters.
     #[command(alias = "guards")]
     Constraints {
@@ -139,6 +146,7 @@ impl Cli {
             Command::Clock { storage, command } => command.run(&storage).await,
             Command::Views { storage, command } => command.run(&storage).await,
             Command::Tasks { storage, command } => command.run(&storage).await,
+            Command::Timers { storage, command } => command.run(&storage).await,
             Command::Constraints { storage, command } => command.run(&storage).await,
             Command::Keys { storage, command } => command.run(&storage).await,
             Command::Import { storage, command } => command.run(&storage).await,

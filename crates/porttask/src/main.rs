@@ -19,6 +19,7 @@ mod secret;
 mod service;
 mod storage;
 mod tasks;
+mod timers;
 mod views;
 
 use std::process::ExitCode;

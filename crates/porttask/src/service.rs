@@ -107,6 +107,7 @@ impl ServiceArgs {
         let reactors = reactors(&app, transport).await?;
         app.count(&reactors);
         reactors.run(&holder);
+        app.timers.run(&holder).await?;
         eprintln!("{}", storage.place()?);
         eprintln!("{}", self.mail.way(storage)?);
         eprintln!("Listening on http://{address}; API documentation at http://{address}/docs");
@@ -262,12 +263,13 @@ fn stopping(
     grace: Duration,
 ) -> (impl Future<Output = ()> + Send + 'static, oneshot::Receiver<bool>) {
     let (ended, tasks_ended) = oneshot::channel();
-    let jobs = Arc::clone(&app.jobs);
+    let (jobs, timers) = (Arc::clone(&app.jobs), Arc::clone(&app.timers));
     let stop = async move {
         stop.await;
         tokio::spawn(async move {
-            let (tasks, jobs) = tokio::join!(reactors.shutdown(grace), jobs.shutdown(grace));
-            ended.send(tasks && jobs)
+            let (tasks, jobs, timers) =
+                tokio::join!(reactors.shutdown(grace), jobs.shutdown(grace), timers.shutdown(grace));
+            ended.send(tasks && jobs && timers)
         });
     };
     (stop, tasks_ended)

@@ -75,6 +75,8 @@ pub struct Request {
     pub idempotency_key: Option<IdempotencyKey>,
     /// Dry run: validate, record nothing.
     pub dry_run: bool,
+    /// What new ids derive from, so that a repetition meets what is there; `None`: random ones.
+    pub ids_from: Option<Vec<u8>>,
 }
 
 impl Request {
@@ -87,6 +89,7 @@ impl Request {
             creates_organization: false,
             idempotency_key: None,
             dry_run: false,
+            ids_from: None,
         }
     }
 
@@ -101,6 +104,13 @@ impl Request {
     #[must_use]
     pub fn creates_organization(mut self) -> Self {
         self.creates_organization = true;
+        self
+    }
+
+    /// Derives new ids from this.
+    #[must_use]
+    pub fn deriving_ids(mut self, ids_from: Vec<u8>) -> Self {
+        self.ids_from = Some(ids_from);
         self
     }
 
@@ -157,6 +167,11 @@ impl Executor {
         clock: Arc<Clock>,
     ) -> Arc<Self> {
         Arc::new(Self { log, vault, precondition, clock, cache: AggregateCache::default(), hot: HotStreams::default() })
+    }
+
+    /// The log and the ledger.
+    pub fn database(&self) -> &Arc<dyn Database> {
+        &self.log
     }
 
     /// The clock.

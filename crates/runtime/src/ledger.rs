@@ -17,6 +17,7 @@ use crate::{
         admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
     tasks::Tasks,
+    timers::TimerLedger,
 };
 
 /// A stored key.
@@ -57,9 +58,9 @@ pub struct ConstraintRepair {
 
 /// All ports of an engine: the log with its clock, and in the same database the ledger with tasks, jobs and last
 /// activity.
-pub trait Database: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen {}
+pub trait Database: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen + TimerLedger {}
 
-impl<T: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen> Database for T {}
+impl<T: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen + TimerLedger> Database for T {}
 
 /// The ledger. Implemented by every engine of the log.
 #[async_trait]

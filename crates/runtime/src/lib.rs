@@ -13,6 +13,7 @@
 //! | [`execute`] | command execution: load, decide, append |
 //! | [`views`] | running read models: tables folded from the log |
 //! | [`reactors`] | side effects triggered by events |
+//! | [`timers`] | what becomes due, carried out at its time |
 //! | [`jobs`] | long-running work that was requested |
 //! | [`constraints`] | uniqueness constraints and counters, verified against the events |
 //! | [`vault`] | keys: encryption of personal values, keyed hashes of names |
@@ -28,6 +29,7 @@ pub mod log;
 pub mod ports;
 pub mod reactors;
 pub mod tasks;
+pub mod timers;
 pub mod vault;
 pub mod views;
 

@@ -135,3 +135,24 @@ CREATE TABLE ledger.credential_activity (
 );
 
 CREATE INDEX credential_activity_by_time ON ledger.credential_activity (kind, used_at);
+
+-- Leases of work that one node at a time does, by name: the timers of a partition, a lane, housekeeping.
+CREATE TABLE ledger.leases (
+    name         text        COLLATE "C" PRIMARY KEY,
+    node         text        NOT NULL,
+    run          uuid        NOT NULL,
+    leased_until timestamptz NOT NULL
+);
+
+-- Timers whose last attempt failed. What is due is a read model.
+CREATE TABLE ledger.timer_failures (
+    partition    integer     NOT NULL,
+    organization uuid        NOT NULL,
+    subject      uuid        NOT NULL,
+    kind         text        COLLATE "C" NOT NULL,
+    due_at       timestamptz NOT NULL,
+    attempts     integer     NOT NULL,
+    retry_at     timestamptz NOT NULL,
+    error        text        NOT NULL,  -- without personal data
+    PRIMARY KEY (partition, organization, subject)
+);

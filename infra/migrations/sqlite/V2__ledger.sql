@@ -121,3 +121,23 @@ CREATE TABLE ledger_credential_activity (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX ledger_credential_activity_by_time ON ledger_credential_activity (kind, used_at);
+
+-- Leases of work that one process at a time does, by name: timers, a lane, housekeeping.
+CREATE TABLE ledger_leases (
+    name         TEXT NOT NULL PRIMARY KEY,
+    node         TEXT NOT NULL,
+    run          BLOB NOT NULL,
+    leased_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Timers whose last attempt failed. What is due is a read model.
+CREATE TABLE ledger_timer_failures (
+    organization BLOB    NOT NULL,
+    subject      BLOB    NOT NULL,
+    kind         TEXT    NOT NULL,
+    due_at       INTEGER NOT NULL,
+    attempts     INTEGER NOT NULL,
+    retry_at     INTEGER NOT NULL,
+    error        TEXT    NOT NULL,  -- without personal data
+    PRIMARY KEY (organization, subject)
+) STRICT, WITHOUT ROWID;

@@ -20,6 +20,7 @@ use porttask_app::{
         passwords::Passwords,
         sign_in::SignIn,
         staff::StaffNumbers,
+        timers::LinkExpiry,
     },
 };
 use porttask_domain::OrganizationId;
@@ -30,6 +31,7 @@ use porttask_runtime::{
     ledger::Database,
     log::{PartitionId, Position},
     reactors::Reactors,
+    timers::{TimerHandler, TimerPolicy, Timers},
     vault::{Vault, VaultError},
     views::Views,
 };
@@ -93,6 +95,8 @@ pub struct Parts {
     pub links: Links,
     /// Runs jobs; must be run, and shut down with the node.
     pub jobs: Arc<JobRunner>,
+    /// Carries out timers; must be run, and shut down with the node.
+    pub timers: Arc<Timers>,
     /// Imports of users.
     pub imports: Arc<ImportJobs>,
     /// The configuration.
@@ -182,6 +186,8 @@ impl App {
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
         let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations).await?);
         let jobs = JobRunner::new(Arc::clone(&database), vec![Arc::<ImportJobs>::clone(&imports)]);
+        let handlers: Vec<Arc<dyn TimerHandler>> = vec![Arc::new(LinkExpiry)];
+        let timers = Timers::new(Arc::clone(&views), Arc::clone(&executor), handlers, TimerPolicy::default());
         let seal = vault.authenticator("requests").await?;
         let last_changes = Cache::new(REMEMBERED);
         let limits = Limits::new(settings.rates);
@@ -203,6 +209,7 @@ impl App {
             password_resets,
             links,
             jobs,
+            timers,
             imports,
             settings,
             seal,

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `metrics.rs` | the metrics endpoint |
 //! | `job.rs` | long work that was requested, and its progress |
+//! | `timer.rs` | what is due next, and what failed |
 //! | `docs.rs` | the OpenAPI document and Swagger UI |
 
 pub(crate) mod docs;
 pub(crate) mod job;
 mod metrics;
+mod timer;
 
 use axum::{
     Json,
@@ -31,6 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(metrics::metrics))
         .routes(routes!(docs::openapi))
         .merge(job::routes())
+        .merge(timer::routes())
 }
 
 /// Maximum number of events that a read model may be behind on a ready node.

@@ -35,3 +35,4 @@ pub mod passwords;
 pub mod setup;
 pub mod sign_in;
 pub mod staff;
+pub mod timers;

@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use porttask_domain::{Constraint, DomainEvent, Meta, OrganizationId, Registered};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::{CachedAggregate, ExecuteError, Executor, Request, hot::Turn, stream_of};
@@ -98,7 +99,13 @@ impl Tx {
         let place = state.ids_taken;
         state.ids_taken += 1;
         if place == ids.len() {
-            ids.push(Uuid::now_v7());
+            ids.push(match &self.request().ids_from {
+                None => Uuid::now_v7(),
+                Some(seed) => {
+                    let hash = Sha256::new().chain_update(seed).chain_update((place as u64).to_be_bytes()).finalize();
+                    Uuid::new_v8(hash.first_chunk().copied().unwrap_or_default())
+                }
+            });
         }
         ids[place].into()
     }

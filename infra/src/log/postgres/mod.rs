@@ -16,6 +16,7 @@ mod schema;
 mod session;
 mod sessions;
 mod tasks;
+mod timers;
 mod tls;
 mod wakeups;
 mod writer;

@@ -346,11 +346,11 @@ impl PostgresLog {
         Ok(client.query(&statement, parameters).await)
     }
 
-    async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, LogError> {
+    pub(super) async fn rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, LogError> {
         self.query(sql, parameters).await?.map_err(|error| from_postgres(&error))
     }
 
-    async fn changed(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, LogError> {
+    pub(super) async fn changed(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<u64, LogError> {
         let client = self.tasks.client().await?;
         let statement = client.prepare_cached(sql).await.map_err(|error| from_postgres(&error))?;
         client.execute(&statement, parameters).await.map_err(|error| from_postgres(&error))

@@ -11,6 +11,7 @@ mod ledger;
 mod reader;
 mod store;
 mod tasks;
+mod timers;
 mod writer;
 
 use std::{
