@@ -7,4 +7,5 @@ mod fake;
 mod jobs;
 mod mail;
 mod running;
+mod timers;
 mod transports;
