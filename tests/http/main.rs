@@ -38,6 +38,7 @@ mod operations {
 
 mod platform {
     mod attacks;
+    mod clock;
     mod connections;
     mod docs;
     mod document;
