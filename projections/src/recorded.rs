@@ -9,6 +9,8 @@ use uuid::Uuid;
 pub struct Recorded {
     /// Its offset in the partition.
     pub offset: u64,
+    /// Its id.
+    pub id: Uuid,
     /// The organization of the event.
     pub organization: OrganizationId,
     /// The UUID of its aggregate.

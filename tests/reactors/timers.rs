@@ -176,6 +176,8 @@ async fn an_invitation_expires_at_its_time(store: Store) {
     let events = node.log.read_stream(&stream, Version(1), 10).await.unwrap();
     let meta = node.vault.metas(&events).await.unwrap().pop().unwrap();
     assert_eq!(meta.actor, porttask_domain::Actor::System);
+    let first = node.log.read_stream(&stream, Version::NONE, 1).await.unwrap();
+    assert_eq!(meta.causation_id, Some(first[0].id.0), "the invitation is the cause");
     assert!(timers.shutdown(SOON).await);
 }
 

@@ -246,7 +246,7 @@ impl Executor {
         F: Future<Output = Result<T, E>>,
     {
         let request = Request::new(organization, Meta::by(porttask_domain::Actor::System));
-        let mut run = Run::new(Arc::clone(self), &request);
+        let mut run = Run::reading(Arc::clone(self), request);
         loop {
             let tx = run.attempt().await?;
             let read = body(tx.clone()).await;

@@ -55,6 +55,8 @@ pub struct Timer {
     pub kind: String,
     /// When it is due.
     pub due_at: Timestamp,
+    /// The event that set it, which is the cause of what follows.
+    pub set_by: Uuid,
     /// The lane, if any.
     pub lane: Option<String>,
 }

@@ -42,6 +42,8 @@ row! {
             kind: Kind,
             /// When it is due.
             due_at: Timestamp,
+            /// The last event that changed what is open.
+            set_by: Uuid,
             /// The lane in which timers are carried out one by one; null for none.
             lane: Option<String>,
             /// All that is open, as a JSON object from kinds to times.
@@ -65,7 +67,11 @@ impl ReadModel for Timers {
     fn project(row: Option<Timer>, event: &Event, recorded: &Recorded) -> Change<Timer> {
         let known = row.as_ref().and_then(|row| serde_json::from_str(&row.open).ok()).unwrap_or_default();
         let mut open: BTreeMap<String, Timestamp> = known;
-        for (kind, due_at) in changes(event) {
+        let changes = changes(event);
+        if changes.is_empty() {
+            return Change::Keep;
+        }
+        for (kind, due_at) in changes {
             match due_at {
                 Some(due_at) => _ = open.insert(kind.as_str().to_owned(), due_at),
                 None => _ = open.remove(kind.as_str()),
@@ -78,6 +84,7 @@ impl ReadModel for Timers {
                 subject: recorded.subject,
                 kind,
                 due_at,
+                set_by: recorded.id,
                 lane: None,
                 open: serde_json::json!(open).to_string(),
             }),

@@ -93,7 +93,7 @@ type TimerPage = Page<TimerResponse>;
 
 impl From<view::Timer> for TimerResponse {
     fn from(row: view::Timer) -> Self {
-        let view::Timer { organization, subject, kind, due_at, lane, open: _ } = row;
+        let view::Timer { organization, subject, kind, due_at, lane, set_by: _, open: _ } = row;
         Self { organization, subject, kind, due_at, lane, failure: None }
     }
 }

@@ -37,7 +37,12 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(executor: Arc<Executor>, request: &Request) -> Self {
-        Self { shared: Arc::new(Shared::new(executor, request.clone())), attempts: 0, conflict: None }
+        Self { shared: Arc::new(Shared::new(executor, request.clone(), false)), attempts: 0, conflict: None }
+    }
+
+    /// A unit of work without events.
+    pub(super) fn reading(executor: Arc<Executor>, request: Request) -> Self {
+        Self { shared: Arc::new(Shared::new(executor, request, true)), attempts: 0, conflict: None }
     }
 
     /// The result of a request that was executed before, even if it would be rejected now.

@@ -22,14 +22,16 @@ pub(super) struct Shared {
     pub(super) now: Timestamp,
     /// The ids that the attempts have asked for, in order.
     ids: Mutex<Vec<Uuid>>,
+    /// Whether it only reads, and so need not wait for others that change what it reads.
+    only_reads: bool,
     /// The place in the queue of a stream with frequent conflicts.
     pub(super) turn: Mutex<Option<Turn>>,
 }
 
 impl Shared {
-    pub(super) fn new(executor: Arc<Executor>, request: Request) -> Self {
+    pub(super) fn new(executor: Arc<Executor>, request: Request, only_reads: bool) -> Self {
         let now = executor.clock.now();
-        Self { executor, request, now, ids: Mutex::default(), turn: Mutex::default() }
+        Self { executor, request, now, ids: Mutex::default(), only_reads, turn: Mutex::default() }
     }
 
     /// The metadata of the events: with the time of the command, unless it is that of recording anyway.
@@ -255,7 +257,8 @@ impl Tx {
     /// Waits for the callers that are changing a stream with frequent conflicts.
     async fn queue_if_hot(&self, stream: &StreamId) {
         let turn = || self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if turn().is_none()
+        if !self.shared.only_reads
+            && turn().is_none()
             && let Some(own) = self.shared.executor.hot.queue_if_hot(stream).await
         {
             *turn() = Some(own);

@@ -364,8 +364,8 @@ impl Inner {
         let unknown = || format!("this version does not know the kind {:?}", timer.kind);
         let handler = &self.handler(timer).ok_or_else(unknown)?;
         // Timers of suspended organizations go on; handlers decide what applies.
-        let request = Request::new(timer.organization, Meta::by(Actor::System)).needing(Capability::Settle);
-        let request = request.deriving_ids(id_of(timer));
+        let meta = Meta { causation_id: Some(timer.set_by), ..Meta::by(Actor::System) };
+        let request = Request::new(timer.organization, meta).needing(Capability::Settle).deriving_ids(id_of(timer));
         let work = move |tx: Tx| async move { handler.run(timer, &tx).await };
         let executed = AssertUnwindSafe(self.parts.executor.transact(&request, work)).catch_unwind();
         match timeout(self.parts.policy.attempt_timeout, executed).await {
@@ -409,8 +409,8 @@ impl Aside {
 }
 
 fn timer(row: timer::Timer) -> Timer {
-    let timer::Timer { organization, subject, kind, due_at, lane, open: _ } = row;
-    Timer { organization, subject, kind: kind.as_str().to_owned(), due_at, lane }
+    let timer::Timer { organization, subject, kind, due_at, set_by, lane, open: _ } = row;
+    Timer { organization, subject, kind: kind.as_str().to_owned(), due_at, set_by, lane }
 }
 
 /// What ids derive from: the same for every attempt.

@@ -146,6 +146,7 @@ impl Reader {
             let subject = uuid_of(event.stream.name.id());
             let subject = subject.ok_or_else(|| undecodable(&"the name of its stream contains no id"))?;
             Ok(Recorded {
+                id: event.id.0,
                 offset: event.position.offset.0,
                 organization: event.stream.organization,
                 subject,
