@@ -8,7 +8,7 @@
 //! | `compliance` | denied requests, staff access, exports |
 //! | `operations` | what organizations do on PortTask |
 //!
-//! Shared by all modules: [`Aggregate`] (the shape of an aggregate), [`DomainEvent`] (all events
+//! Shared by all modules: [`merge_patch`] (members of patches), [`Aggregate`] (the shape of an aggregate), [`DomainEvent`] (all events
 //! in one type), [`Meta`] (who acted, and how), [`Personal`] (values that can be erased), typed ids, [`TextEnum`]
 //! (enumerations represented as strings).
 
@@ -19,6 +19,7 @@ pub mod compliance;
 #[doc(hidden)]
 pub mod id;
 pub mod identity;
+pub mod merge_patch;
 mod meta;
 pub mod operations;
 mod personal;

@@ -12,7 +12,7 @@ use porttask_domain::{
     identity::{
         Role, User,
         organization::{self},
-        settings::{Branding, BusinessHours, Settings},
+        settings::{BrandingPatch, BusinessHoursPatch},
         user,
     },
 };
@@ -81,10 +81,9 @@ async fn sent(node: &Node, organization: OrganizationId, user: UserId) -> Mail {
 async fn an_invitation_says_who_invites_to_what_and_how_to_accept(store: Store) {
     let node = Node::on(&store).await;
     let acme = node.acme().await;
-    let branding = Branding { display_name: Some("Acme Häfen".to_owned()), ..Branding::default() };
+    let branding = BrandingPatch { display_name: Some(Some("Acme Häfen".to_owned())), ..BrandingPatch::default() };
     node.organization(&acme, organization::Command::ChangeBranding(branding)).await.unwrap();
-    let days = Settings::default().business_hours.days;
-    let hours = BusinessHours { time_zone: "Asia/Kolkata".to_owned(), days };
+    let hours = BusinessHoursPatch { time_zone: Some("Asia/Kolkata".to_owned()), days: None };
     node.organization(&acme, organization::Command::ChangeBusinessHours(hours)).await.unwrap();
     let bob = new_id();
     let until = "2200-03-01T20:00:00Z".parse().unwrap();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     address::DomainName,
     organization_status::{Capability, OrganizationStatus},
-    settings::{Branding, BusinessHours, InvalidSetting, Locale, Settings},
+    settings::{Branding, BrandingPatch, BusinessHours, BusinessHoursPatch, InvalidSetting, Locale, Settings},
 };
 use crate::{Aggregate, Constraint, InvalidText, Kind, OrganizationId, Personal, Reason, Scope, Violation, text::name};
 
@@ -27,10 +27,10 @@ pub enum Command {
         /// The new name.
         name: OrganizationName,
     },
-    /// Change its branding.
-    ChangeBranding(Branding),
-    /// Change its business hours.
-    ChangeBusinessHours(BusinessHours),
+    /// Change members of its branding.
+    ChangeBranding(BrandingPatch),
+    /// Change members of its business hours.
+    ChangeBusinessHours(BusinessHoursPatch),
     /// Change its locale.
     ChangeLocale(Locale),
     /// Suspend it: its users can no longer sign in; its data is retained.
@@ -318,14 +318,14 @@ impl Existing {
                 allowed(Capability::BeAdministered)?;
                 Ok(changed(&self.name, &name.0, |from, to| Event::Renamed { from, to }))
             }
-            Command::ChangeBranding(branding) => {
+            Command::ChangeBranding(patch) => {
                 allowed(Capability::BeAdministered)?;
-                let to = branding.clone().checked()?;
+                let to = patch.apply(&self.settings.branding).checked()?;
                 Ok(changed(&self.settings.branding, &to, |from, to| Event::BrandingChanged { from, to }))
             }
-            Command::ChangeBusinessHours(hours) => {
+            Command::ChangeBusinessHours(patch) => {
                 allowed(Capability::BeAdministered)?;
-                let to = hours.clone().checked()?;
+                let to = patch.apply(&self.settings.business_hours)?;
                 Ok(changed(&self.settings.business_hours, &to, |from, to| Event::BusinessHoursChanged { from, to }))
             }
             Command::ChangeLocale(locale) => {

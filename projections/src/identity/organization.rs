@@ -12,6 +12,8 @@ use porttask_domain::{
     },
 };
 
+use serde::Serialize;
+
 use crate::{
     Change, Index, Key, ReadModel, Recorded, Value,
     audit_text::{DescriptionSink, DisplayValue, change_if_different, change_in_words},
@@ -40,6 +42,12 @@ row! {
             plan: String,
             /// When its trial ends.
             trial_ends_at: Timestamp,
+            /// Its branding as JSON.
+            branding: String,
+            /// Its business hours as JSON.
+            business_hours: String,
+            /// The language of its mails.
+            locale: String,
             /// When it was created.
             created_at: Timestamp,
             /// Its version.
@@ -53,7 +61,7 @@ pub struct Organizations;
 
 impl ReadModel for Organizations {
     const NAME: &'static str = "organizations";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_name", columns: &["normalized_name", "organization"] },
         Index { name: "by_domain", columns: &["domain"] },
@@ -73,7 +81,7 @@ impl ReadModel for Organizations {
         };
         let status = |status| with(&|row| Organization { status, ..row });
         match event {
-            Event::Created { name, domain, plan, trial_ends_at, .. } => Change::Put(Organization {
+            Event::Created { name, domain, plan, trial_ends_at, settings } => Change::Put(Organization {
                 organization: recorded.organization,
                 name: name.clone(),
                 normalized_name: normalized(name),
@@ -81,20 +89,27 @@ impl ReadModel for Organizations {
                 status: OrganizationStatus::Active,
                 plan: plan.clone(),
                 trial_ends_at: *trial_ends_at,
+                branding: json(&settings.branding),
+                business_hours: json(&settings.business_hours),
+                locale: settings.locale.to_string(),
                 created_at: recorded.time(),
                 version,
             }),
             Event::Renamed { to, .. } => {
                 with(&|row| Organization { name: to.clone(), normalized_name: normalized(to), ..row })
             }
-            Event::BrandingChanged { .. } | Event::BusinessHoursChanged { .. } | Event::LocaleChanged { .. } => {
-                with(&|row| row)
-            }
+            Event::BrandingChanged { to, .. } => with(&|row| Organization { branding: json(to), ..row }),
+            Event::BusinessHoursChanged { to, .. } => with(&|row| Organization { business_hours: json(to), ..row }),
+            Event::LocaleChanged { to, .. } => with(&|row| Organization { locale: to.to_string(), ..row }),
             Event::Suspended { .. } => status(OrganizationStatus::Suspended),
             Event::Reactivated {} => status(OrganizationStatus::Active),
             Event::Deactivated { .. } => status(OrganizationStatus::Deactivated),
         }
     }
+}
+
+fn json(setting: &impl Serialize) -> String {
+    serde_json::to_string(setting).unwrap_or_default()
 }
 
 /// Describes an event for the audit log.
@@ -189,12 +204,14 @@ fn business_hours_changes(from: Option<&BusinessHours>, to: &BusinessHours, sink
     }
 }
 
-/// Hours of a day: `09:00-17:00`.
-struct Open<'a>(&'a Hours);
+/// Hours of a day: `09:00-12:00, 13:00-17:00`.
+struct Open<'a>(&'a Vec<Hours>);
 
 impl Display for Open<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Hours { opens, closes } = self.0;
-        write!(f, "{opens}-{closes}")
+        for (place, Hours { opens, closes }) in self.0.iter().enumerate() {
+            write!(f, "{}{opens}-{closes}", if place == 0 { "" } else { ", " })?;
+        }
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use porttask_domain::{
     OrganizationId, PersonName, UserId,
     identity::{
         EmailAddress, Permissions, Role, User,
-        settings::Locale,
+        settings::{KnownLocale, Locale},
         user::{Command, Rejection},
     },
 };
@@ -25,7 +25,7 @@ use crate::http::{
     document::tagged,
     permissions::{Impersonable, SignedIn, held},
     problem::Problem,
-    request::{Authorized, Body, Client, CommandParameters, CommandRequest, Id, Resource, nullable},
+    request::{Authorized, Body, Client, CommandParameters, CommandRequest, Id, Resource, not_null, nullable},
     response::CommandResult,
 };
 
@@ -57,12 +57,13 @@ pub(crate) struct MyPermissions {
 #[serde(deny_unknown_fields)]
 pub(crate) struct MePatch {
     /// The full name.
-    #[schema(example = "Ana Souza Lima", max_length = 200)]
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = String, required = false, example = "Ana Souza Lima", max_length = 200)]
     name: Option<String>,
     /// The language of emails; null means the organization's.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<Locale>)]
-    locale: Option<Option<Locale>>,
+    locale: Option<Option<KnownLocale>>,
 }
 
 /// A new email address for the current user.
@@ -125,7 +126,7 @@ pub(crate) async fn change_me(
         commands.push(Command::Rename { name });
     }
     if let Some(locale) = locale {
-        commands.push(Command::ChangeLocale { locale: locale.clone() });
+        commands.push(Command::ChangeLocale { locale: locale.clone().map(|KnownLocale(locale)| locale) });
     }
     request.change_all::<User>(&app, user, &commands).await
 }

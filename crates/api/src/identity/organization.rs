@@ -7,7 +7,7 @@ use porttask_domain::{
     identity::{
         Capability, DomainName, Organization, OrganizationStatus, Role, User,
         organization::{Command, OrganizationName},
-        settings::{Branding, BusinessHours, Locale},
+        settings::{Branding, BrandingPatch, BusinessHours, BusinessHoursPatch, KnownLocale, Locale},
     },
 };
 use porttask_projections::{ColumnType, identity::organization as view};
@@ -25,7 +25,9 @@ use crate::http::{
         Impersonable, Permission, ReadOrganization, ReadOrganizations, WriteOrganization, WriteOrganizations,
     },
     problem::Problem,
-    request::{Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Listed, Resource},
+    request::{
+        Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Listed, Resource, not_null,
+    },
     response::CommandResult,
 };
 
@@ -54,6 +56,11 @@ pub(crate) struct OrganizationResponse {
     /// The name of the plan.
     plan: String,
     trial_ends_at: Timestamp,
+    branding: Branding,
+    business_hours: BusinessHours,
+    /// The language of emails to users who have not chosen one.
+    #[schema(value_type = Locale)]
+    locale: String,
     created_at: Timestamp,
     /// The version: the ETag.
     version: u64,
@@ -71,6 +78,9 @@ impl From<view::Organization> for OrganizationResponse {
             status: row.status,
             plan: row.plan,
             trial_ends_at: row.trial_ends_at,
+            branding: serde_json::from_str(&row.branding).unwrap_or_default(),
+            business_hours: serde_json::from_str(&row.business_hours).unwrap_or_default(),
+            locale: row.locale,
             created_at: row.created_at,
             version: row.version,
         }
@@ -110,14 +120,24 @@ pub(crate) struct StatusChange {
     reason: Reason,
 }
 
-/// A change of an organization: a JSON merge patch (RFC 7396) whose objects are replaced whole.
+/// A change of an organization: a JSON merge patch (RFC 7396). Members of `branding` and days of `business_hours` that
+/// are absent stay as they are.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrganizationPatch {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = String, required = false, max_length = 200)]
     name: Option<String>,
-    branding: Option<Branding>,
-    business_hours: Option<BusinessHours>,
-    locale: Option<Locale>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = BrandingPatch, required = false)]
+    branding: Option<BrandingPatch>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = BusinessHoursPatch, required = false)]
+    business_hours: Option<BusinessHoursPatch>,
+    /// The language of emails to users who have not chosen one.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = Locale, required = false)]
+    locale: Option<KnownLocale>,
 }
 
 /// Filters of organizations.
@@ -207,7 +227,7 @@ pub(crate) async fn change_organization(
         name.map(|name| Command::Rename { name }),
         branding.clone().map(Command::ChangeBranding),
         business_hours.clone().map(Command::ChangeBusinessHours),
-        locale.clone().map(Command::ChangeLocale),
+        locale.clone().map(|KnownLocale(locale)| Command::ChangeLocale(locale)),
     ];
     let is_by_staff = request.caller.identity.organization != request.caller.organization;
     let capability = if is_by_staff { Capability::BeAdministered } else { Capability::Use };

@@ -26,7 +26,7 @@ use crate::http::{
     listing::{Page, Sort},
     permissions::{Impersonable, Permission, ReadUsers, WriteRoles, WriteUsers},
     problem::Problem,
-    request::{Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Listed, Resource},
+    request::{Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Listed, Resource, not_null},
     response::CommandResult,
 };
 
@@ -93,8 +93,12 @@ impl From<view::User> for UserResponse {
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserPatch {
     /// The new role.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = Role, required = false)]
     role: Option<Role>,
     /// The new permissions; default: the current ones, as far as the new role permits.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = Permissions, required = false)]
     permissions: Option<Permissions>,
 }
 

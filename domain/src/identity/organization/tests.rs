@@ -1,5 +1,5 @@
 use super::*;
-use crate::{identity::settings::TimeOfDay, testing::given};
+use crate::testing::given;
 
 fn acme() -> OrganizationId {
     OrganizationId(uuid::Uuid::from_u128(7))
@@ -68,20 +68,37 @@ fn changes_record_old_and_new_values() {
     given::<Organization>([created()]).when(Command::Rename { name: name("Acme Ports") }).then([renamed]);
 
     let from = Settings::default().business_hours;
+    let patch = BusinessHoursPatch { time_zone: Some("Europe/Lisbon".to_owned()), days: None };
     let to = BusinessHours { time_zone: "Europe/Lisbon".to_owned(), ..from.clone() };
     given::<Organization>([created()])
-        .when(Command::ChangeBusinessHours(to.clone()))
+        .when(Command::ChangeBusinessHours(patch))
         .then([Event::BusinessHoursChanged { from, to }]);
 }
 
 #[test]
+fn a_patch_changes_its_members_only() {
+    let patch = |json: &str| Command::ChangeBranding(serde_json::from_str(json).unwrap());
+    let branding = |name: Option<&str>, logo: Option<&str>| Branding {
+        display_name: name.map(str::to_owned),
+        logo: logo.map(str::to_owned),
+        ..Branding::default()
+    };
+    let logo = "https://acme.example/logo.svg";
+    let first = Event::BrandingChanged { from: branding(None, None), to: branding(Some("Acme"), Some(logo)) };
+    given::<Organization>([created()])
+        .when(patch(r#"{"display_name": "Acme", "logo": "https://acme.example/logo.svg"}"#))
+        .then([first.clone()]);
+    given::<Organization>([created(), first])
+        .when(patch(r#"{"display_name": null}"#))
+        .then([Event::BrandingChanged { from: branding(Some("Acme"), Some(logo)), to: branding(None, Some(logo)) }]);
+}
+
+#[test]
 fn an_invalid_setting_is_rejected_with_its_field() {
-    let mut hours = Settings::default().business_hours;
-    let nine: TimeOfDay = "09:00".parse().unwrap();
-    hours.days.values_mut().for_each(|day| day.closes = nine);
-    let rejection = Organization::after(&[created()]).decide(&Command::ChangeBusinessHours(hours)).unwrap_err();
+    let patch = BusinessHoursPatch { time_zone: Some("Mars/Base".to_owned()), days: None };
+    let rejection = Organization::after(&[created()]).decide(&Command::ChangeBusinessHours(patch)).unwrap_err();
     assert!(
-        matches!(&rejection, Rejection::Setting(setting) if setting.field == "business_hours/days"),
+        matches!(&rejection, Rejection::Setting(setting) if setting.field == "business_hours/time_zone"),
         "{rejection:?}"
     );
 }

@@ -141,8 +141,8 @@ fn only_different_values_are_changes() {
         (
             "organization.business_hours_changed.v1",
             r#"{"from":{"days":{},"time_zone":"UTC"},
-                "to":{"days":{"saturday":{"closes":"12:30","opens":"08:15"}},"time_zone":"Europe/Lisbon"}}"#,
-            vec![change("time_zone", "UTC", "Europe/Lisbon"), change("saturday", "", "08:15-12:30")],
+                "to":{"days":{"saturday":[{"closes":"12:30","opens":"08:15"},{"closes":"02:00","opens":"22:00"}]},"time_zone":"Europe/Lisbon"}}"#,
+            vec![change("time_zone", "UTC", "Europe/Lisbon"), change("saturday", "", "08:15-12:30, 22:00-02:00")],
         ),
         ("organization.suspended.v1", unpaid, vec![change("status", "", "suspended"), change("reason", "", "unpaid")]),
         ("session.ended.v1", r#"{"by":"sign_out"}"#, vec![]),

@@ -68,23 +68,21 @@ pub(super) fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> R
         return Err(Problem::invalid("", "must be an object"));
     }
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| match error.inner().is_data() {
-        true => Problem::invalid_fields(faults::<T>(bytes, error)),
-        false => {
-            let detail = format!("The body is not valid JSON: {}.", without_value(&error.into_inner().to_string()));
-            Problem::new(StatusCode::BAD_REQUEST, "malformed-json", detail)
+    let parsed = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        if error.inner().is_data() {
+            return Problem::invalid_fields(faults::<T>(bytes, error));
         }
+        // The parser reports null instead of a word as an error of syntax.
+        let value = serde_json::from_slice::<Value>(bytes).ok();
+        if let Some(error) = value.and_then(|value| serde_path_to_error::deserialize::<_, T>(&value).err()) {
+            return Problem::invalid_fields(faults::<T>(bytes, error));
+        }
+        let detail = format!("The body is not valid JSON: {}.", without_value(&error.into_inner().to_string()));
+        Problem::new(StatusCode::BAD_REQUEST, "malformed-json", detail)
     })?;
     let detail = "The body has trailing characters after the JSON value.";
     json.end().map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "malformed-json", detail))?;
     Ok(parsed)
-}
-
-/// A member of a merge patch that may be null: `None` means absent, `Some(None)` null.
-pub(crate) fn nullable<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 /// Maximum number of validation errors in a response.

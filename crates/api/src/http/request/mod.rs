@@ -24,7 +24,7 @@ mod upload;
 
 pub(crate) use self::{
     authorized::{Authorized, bearer},
-    body::{Body, EmptyBody, nullable},
+    body::{Body, EmptyBody},
     client::{Client, REQUEST_ID, RequestId, address, is_forwarded, peer},
     command::{CommandParameters, CommandRequest},
     id::Id,
@@ -33,3 +33,4 @@ pub(crate) use self::{
     resource::Resource,
     upload::Upload,
 };
+pub(crate) use porttask_domain::merge_patch::{not_null, nullable};

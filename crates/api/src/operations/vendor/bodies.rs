@@ -13,7 +13,10 @@ use porttask_runtime::new_id;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::http::{listing::Page, request::nullable};
+use crate::http::{
+    listing::Page,
+    request::{not_null, nullable},
+};
 
 /// A vendor.
 #[derive(Debug, Serialize, ToSchema)]
@@ -110,12 +113,15 @@ impl NewVendor {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VendorPatch {
-    #[schema(value_type = Option<String>, max_length = 200)]
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = String, required = false, max_length = 200)]
     name: Option<VendorName>,
-    #[schema(min_items = 1)]
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = BTreeSet<Service>, required = false, min_items = 1)]
     services: Option<BTreeSet<Service>>,
     /// All contacts. A contact whose name and email address are unchanged keeps its id.
-    #[schema(max_items = 20)]
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(value_type = Vec<NewVendorContact>, required = false, max_items = 20)]
     contacts: Option<Vec<NewVendorContact>>,
     /// The email address to which orders are sent; null removes it.
     #[serde(default, deserialize_with = "nullable")]
