@@ -80,14 +80,16 @@ ids! {
     SessionId = "ses";
     /// An API key.
     ApiKeyId = "key";
-    /// Denied requests of one caller, operation and reason within an hour.
+    /// Denied requests of one caller, operation, target and reason within an hour.
     DenialId = "dnl";
-    /// Reads of one impersonation session and operation within an hour.
+    /// Reads by staff of one area or operation within an hour or a day.
     StaffAccessId = "sta";
-    /// Failed attempts to sign in to one account, within an hour.
+    /// Failed attempts to sign in to one account from one network, within an hour.
     FailedSignInsId = "fsi";
     /// Reminders of the accounts with one email address; derived from it by a keyed hash.
     AccountReminderId = "rem";
+    /// An import of users.
+    UserImportId = "imp";
     /// An export of data.
     ExportId = "exp";
     /// A long-running job.

@@ -32,11 +32,11 @@ mod texts;
 pub use aggregate::{Aggregate, Constraint, Kind, Rejection, Scope, Violation};
 pub use id::{
     AccountReminderId, ApiKeyId, DenialId, ExportId, FailedSignInsId, InvalidId, JobId, OrganizationId, PersonId,
-    SessionId, StaffAccessId, UserId, uuid_of,
+    SessionId, StaffAccessId, UserId, UserImportId, uuid_of,
 };
 pub use identity::Capability;
 pub use meta::{Actor, Impersonator, Meta};
 pub use personal::{Personal, Sealing};
-pub use registry::{ConstraintReplay, DomainEvent, Registered, Source, Undecodable, id_prefix};
+pub use registry::{ConstraintReplay, DomainEvent, Registered, Source, Undecodable, category_of, id_prefix};
 pub use text::{InvalidText, PersonName, Reason};
 pub use texts::TextEnum;

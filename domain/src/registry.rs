@@ -169,6 +169,14 @@ macro_rules! aggregates {
             None
         }
 
+        /// The category of the aggregate with this public id; `None` if it is not an id of an aggregate.
+        pub fn category_of(id: &str) -> Option<&'static str> {
+            $(if id.parse::<<crate::$module::$noun::$aggregate as Aggregate>::Id>().is_ok() {
+                return Some(crate::$module::$noun::$aggregate::CATEGORY);
+            })+
+            None
+        }
+
         /// Derives constraints from a history, to verify or rebuild claims and counters.
         #[derive(Debug, Default)]
         pub struct ConstraintReplay {
@@ -202,6 +210,7 @@ aggregates! {
     identity::api_key::ApiKey,
     identity::sign_in::FailedSignIns,
     identity::account_reminder::AccountReminder,
+    identity::user_import::UserImport,
     compliance::denial::Denials,
     compliance::staff_access::StaffAccess,
     compliance::export::Export,

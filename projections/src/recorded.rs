@@ -1,7 +1,7 @@
 //! An event as passed to read models.
 
 use jiff::Timestamp;
-use porttask_domain::{Actor, DomainEvent, OrganizationId};
+use porttask_domain::{Actor, DomainEvent, Impersonator, OrganizationId, SessionId};
 use uuid::Uuid;
 
 /// A recorded event with its metadata. Personal values in the event are decrypted or erased.
@@ -25,8 +25,12 @@ pub struct Recorded {
     pub event: DomainEvent,
     /// Who acted.
     pub actor: Actor,
-    /// Whether the platform's staff acted on behalf of the actor.
-    pub is_impersonated: bool,
+    /// The member of the platform's staff who acted on behalf of the actor.
+    pub impersonator: Option<Impersonator>,
+    /// The session in which it was done.
+    pub session: Option<SessionId>,
+    /// The id of the request or job.
+    pub request_id: Option<String>,
 }
 
 impl Recorded {

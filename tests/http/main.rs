@@ -14,6 +14,8 @@ mod shared;
 mod compliance {
     mod audit_log;
     mod export;
+    mod platform_audit_log;
+    mod staff_access;
 }
 
 mod identity {

@@ -28,7 +28,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::{
-    compliance::export::render,
+    compliance::export::{Head, render},
     http::{
         app::{App, Settings},
         limits::Rates,

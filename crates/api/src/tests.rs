@@ -41,3 +41,14 @@ fn every_operation_is_described_has_declared_tags_and_says_how_it_fails() {
     }
     assert_eq!(used, tags, "declare the tags in document.rs");
 }
+
+#[test]
+fn every_read_of_an_organization_has_an_area_that_staff_access_is_recorded_with() {
+    let paths = routes().into_openapi().paths.paths;
+    let read: Vec<String> = paths.into_iter().filter(|(_, item)| item.get.is_some()).map(|(path, _)| path).collect();
+    let of_organizations = |path: &&String| path.contains("{org}") || *path == "/v1/platform/users";
+    assert!(read.iter().filter(of_organizations).count() > 10, "{read:?}");
+    for path in read.iter().filter(of_organizations) {
+        assert!(denials::area(path).is_some(), "add an area to domain/src/compliance/staff_access.rs for {path}");
+    }
+}

@@ -61,9 +61,21 @@ pub(crate) struct Audit {
     /// Only entries that happened before this time.
     #[arg(long)]
     until: Option<Timestamp>,
+    /// Only entries of this session: its id.
+    #[arg(long)]
+    session: Option<String>,
+    /// Only entries of the request with this id.
+    #[arg(long)]
+    request: Option<String>,
+    /// Only entries from this IP address.
+    #[arg(long)]
+    ip: Option<String>,
     /// Only entries that contain all of these words. Names of people are not searched.
     #[arg(long)]
     text: Option<String>,
+    /// Whether CSV starts with a byte order mark, by which spreadsheets recognize UTF-8.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    bom: bool,
     /// The file to create, readable by its owner only. Default: standard output.
     #[arg(long)]
     output: Option<PathBuf>,
@@ -91,8 +103,12 @@ impl Audit {
         let organization = organization.ok_or_else(|| format!("there is no organization {}", self.organization))?;
         let (actor, action, target, text) =
             (self.actor.clone(), self.action.clone(), self.target.clone(), self.text.clone());
-        let asked = Asked { actor, action, target, from: self.from, until: self.until, text };
-        let filter = asked.filter(&*node.database, &node.vault, organization).await?;
+        let (session, request, ip) = (self.session.clone(), self.request.clone(), self.ip.clone());
+        let asked = Asked { actor, action, target, from: self.from, until: self.until, text, session, request, ip };
+        let views = node.views(storage).await?;
+        views.run();
+        views.catch_up(Users::NAME, PATIENCE).await?;
+        let filter = asked.filter(&*node.database, &node.vault, &views, organization).await?;
         if filter.is_for_nobody() {
             return Err(format!("no user in {} has this email address", self.organization).into());
         }
@@ -104,8 +120,6 @@ impl Audit {
         let done = node.executor().execute::<Export>(new_id(), command, &request).await?;
         let position = done.position.ok_or("the export was not recorded, so nothing is written")?;
 
-        let views = node.views(storage).await?;
-        views.run();
         for view in [view::AuditLog::NAME, Users::NAME] {
             if !views.wait_for(view, position, PATIENCE).await? {
                 return Err("the read models did not catch up in time: see `porttask views list`".into());
@@ -113,11 +127,11 @@ impl Audit {
         }
         let log = Arc::new(AuditLog::open(Arc::clone(&node.database), Arc::clone(&node.vault), views).await?);
         let mut taking = log.take(organization, &filter, position, true);
-        let (mut is_first, mut count, progress) = (true, 0, Progress::new());
+        let (mut head, mut count, progress) = (porttask_api::Head::of(self.bom), 0, Progress::new());
         while let Some(entries) = taking.next().await? {
             count += entries.len() as u64;
             let up_to = entries.last().map_or(position, |entry| entry.position).offset.0;
-            out.write_all(&porttask_api::render(entries, format, std::mem::take(&mut is_first))?)?;
+            out.write_all(&porttask_api::render(entries, format, std::mem::take(&mut head))?)?;
             progress.tell("Exporting", up_to, position.offset.0);
         }
         out.flush()?;

@@ -1,4 +1,4 @@
-//! Denied requests: one stream per caller, operation, reason and hour.
+//! Denied requests: one stream per caller, operation, target, reason and hour.
 
 use std::convert::Infallible;
 
@@ -15,6 +15,8 @@ pub enum Command {
         operation: String,
         /// Why it was denied: the slug of a problem.
         problem: String,
+        /// The id of what the request was about, if it named one.
+        target: Option<String>,
         /// The number of denials, including those already recorded.
         total: u64,
     },
@@ -31,6 +33,9 @@ pub enum Event {
         operation: String,
         /// Why it was denied: the slug of a problem.
         problem: String,
+        /// The id of what the requests were about, if they named one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
         /// The number of further denials.
         times: u64,
     },
@@ -51,10 +56,10 @@ impl Aggregate for Denials {
     type Rejection = Infallible;
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Infallible> {
-        let Command::Record { operation, problem, total } = command;
+        let Command::Record { operation, problem, target, total } = command;
         let times = total.saturating_sub(self.recorded);
-        let recorded = || Event::Recorded { operation: operation.clone(), problem: problem.clone(), times };
-        Ok(if times == 0 { vec![] } else { vec![recorded()] })
+        let (operation, problem, target) = (operation.clone(), problem.clone(), target.clone());
+        Ok(if times == 0 { vec![] } else { vec![Event::Recorded { operation, problem, target, times }] })
     }
 
     fn evolve(&mut self, event: &Event) {
@@ -70,9 +75,15 @@ mod tests {
 
     #[test]
     fn every_denial_is_recorded_once() {
-        let (operation, problem) = ("list_users".to_owned(), "forbidden".to_owned());
-        let record = |total| Command::Record { operation: operation.clone(), problem: problem.clone(), total };
-        let recorded = |times| Event::Recorded { operation: operation.clone(), problem: problem.clone(), times };
+        let parts = || ("get_user".to_owned(), "forbidden".to_owned(), Some("usr_1".to_owned()));
+        let record = |total| {
+            let (operation, problem, target) = parts();
+            Command::Record { operation, problem, target, total }
+        };
+        let recorded = |times| {
+            let (operation, problem, target) = parts();
+            Event::Recorded { operation, problem, target, times }
+        };
         given::<Denials>([]).when(record(1)).then([recorded(1)]);
         given::<Denials>([recorded(1)]).when(record(1)).then([]);
         given::<Denials>([recorded(1)]).when(record(18)).then([recorded(17)]);

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, ExportId, Kind, Personal};
+use crate::{Aggregate, ExportId, Kind, Personal, SessionId};
 
 /// Commands on an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +65,15 @@ pub struct Selection {
     /// Search words; personal, because they may name people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Personal>,
+    /// In this session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// In the request with this id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// From this IP address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<Personal>,
 }
 
 /// Why an export is rejected.

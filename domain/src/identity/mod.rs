@@ -11,6 +11,7 @@
 //! | `sign_in.rs` | failed sign-in attempts |
 //! | `api_key.rs` | keys by which programs act on behalf of users |
 //! | `account_reminder.rs` | mails that list the accounts with an email address |
+//! | `user_import.rs` | imports of users |
 //! | `address.rs` | domain names and email addresses |
 
 pub mod account_reminder;
@@ -23,6 +24,7 @@ pub mod session;
 pub mod settings;
 pub mod sign_in;
 pub mod user;
+pub mod user_import;
 
 pub use account_reminder::AccountReminder;
 pub use address::{DomainName, EmailAddress};
@@ -33,3 +35,4 @@ pub use role::{Access, Permissions, Role};
 pub use session::Session;
 pub use sign_in::FailedSignIns;
 pub use user::User;
+pub use user_import::UserImport;

@@ -16,6 +16,8 @@ crate::texts! {
         Auditor = "auditor",
         /// The platform's own staff: everything, in every organization. Only in the platform's organization.
         SuperAdmin = "super_admin",
+        /// The audit trail of the platform, and nothing else. Only in the platform's organization.
+        PlatformAuditor = "platform_auditor",
     }
 
     /// The level of access in one permission group.
@@ -39,6 +41,7 @@ impl Role {
             Self::Agent => [Write, Read, Read, None],
             Self::ReadOnly => [Read, Read, Read, None],
             Self::Auditor => [Read, Read, Read, Read],
+            Self::PlatformAuditor => [None, None, None, None],
         };
         Permissions { tickets, invoices, reports, administration }
     }
@@ -46,7 +49,7 @@ impl Role {
     /// Whether it is a role for the platform's staff.
     pub const fn is_of_the_platform(self) -> bool {
         match self {
-            Self::SuperAdmin => true,
+            Self::SuperAdmin | Self::PlatformAuditor => true,
             Self::Admin | Self::Agent | Self::ReadOnly | Self::Auditor => false,
         }
     }

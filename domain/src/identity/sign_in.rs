@@ -1,4 +1,4 @@
-//! Failed attempts to sign in to an account: one stream per account and hour.
+//! Failed attempts to sign in to an account: one stream per account, network and hour.
 
 use std::convert::Infallible;
 

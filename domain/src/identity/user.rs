@@ -84,6 +84,15 @@ pub enum Command {
     Deactivate,
     /// Reactivate them.
     Reactivate,
+    /// Record that this account of the platform is given to the holder of an account of an organization.
+    Promote {
+        /// The organization of that account.
+        organization: OrganizationId,
+        /// That account.
+        user: UserId,
+    },
+    /// Deactivate an account of the platform's staff.
+    Demote,
     /// Revoke an invitation that was not accepted.
     RevokeInvitation,
     /// Change their name.
@@ -259,7 +268,7 @@ impl User {
     fn administers(&self) -> bool {
         self.rights().is_some_and(|(role, permissions)| match role {
             Role::Admin | Role::SuperAdmin => permissions.administration == Access::Write,
-            Role::Agent | Role::ReadOnly | Role::Auditor => false,
+            Role::Agent | Role::ReadOnly | Role::Auditor | Role::PlatformAuditor => false,
         })
     }
 }
@@ -331,6 +340,8 @@ impl Aggregate for User {
             | Event::PasswordResetRequested { .. }
             | Event::LinkExpired { .. }
             | Event::PasswordReset {}
+            | Event::Promoted { .. }
+            | Event::Demoted {}
             | Event::Unlocked {}
             | Event::PasswordChanged { .. }
             | Event::SessionsEnded { .. } => Vec::new(),

@@ -25,6 +25,10 @@ row! {
             action: String,
             /// The target of the event.
             target: Uuid,
+            /// The session in which it was done.
+            session: Option<Uuid>,
+            /// The id of the request.
+            request: Option<String>,
             /// The words for full-text search. Nothing personal: names are stored with the users.
             text: String,
         }
@@ -36,7 +40,7 @@ pub struct AuditLog;
 
 impl ReadModel for AuditLog {
     const NAME: &'static str = "audit_log";
-    const VERSION: u32 = 5;
+    const VERSION: u32 = 6;
     // Entries are sorted by offset. Their times need not rise with it, so a time range is a range of `by_time` only; the
     // others contain the time as well, to filter without reading the rows.
     const INDEXES: &'static [Index] = &[
@@ -44,6 +48,8 @@ impl ReadModel for AuditLog {
         Index { name: "by_time", columns: &["organization", "occurred_at", "offset"] },
         Index { name: "by_actor", columns: &["organization", "actor", "offset", "occurred_at"] },
         Index { name: "by_target", columns: &["organization", "target", "offset", "occurred_at"] },
+        Index { name: "by_session", columns: &["organization", "session", "offset", "occurred_at"] },
+        Index { name: "by_request", columns: &["organization", "request", "offset", "occurred_at"] },
         Index { name: "by_action", columns: &["organization", "action", "offset", "occurred_at"] },
     ];
     const FULL_TEXT_COLUMNS: &'static [&'static str] = &["text"];
@@ -56,19 +62,25 @@ impl ReadModel for AuditLog {
     }
 
     fn project(_: Option<Entry>, event: &DomainEvent, recorded: &Recorded) -> Change<Entry> {
-        let actor = match recorded.actor {
-            Actor::User { user, .. } => user.0,
-            Actor::ApiKey { key, .. } => key.0,
-            Actor::Operator | Actor::System | Actor::Anonymous => Uuid::nil(),
-        };
         Change::Put(Entry {
             offset: recorded.offset,
             organization: recorded.organization,
             occurred_at: recorded.time(),
-            actor,
+            actor: actor_of(&recorded.actor),
             action: action(&recorded.event_type).to_owned(),
             target: target_of(event, recorded.subject),
-            text: searched_text(&recorded.event_type, event, recorded.is_impersonated),
+            session: recorded.session.map(|session| session.0),
+            request: recorded.request_id.clone(),
+            text: searched_text(&recorded.event_type, event, recorded.impersonator.is_some()),
         })
+    }
+}
+
+/// Who acted, as a UUID; nil for the operator, the platform itself and unauthenticated clients.
+pub(super) fn actor_of(actor: &Actor) -> Uuid {
+    match actor {
+        Actor::User { user, .. } => user.0,
+        Actor::ApiKey { key, .. } => key.0,
+        Actor::Operator | Actor::System | Actor::Anonymous => Uuid::nil(),
     }
 }

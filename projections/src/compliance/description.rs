@@ -5,14 +5,14 @@ use std::{
     fmt::{self, Display},
 };
 
-use porttask_domain::{DomainEvent, identity::sign_in};
+use porttask_domain::{DomainEvent, category_of, compliance::denial as denied, identity::sign_in, uuid_of};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{denial, export, staff_access};
 use crate::{
     audit_text::{DescriptionSink, DisplayValue},
-    identity::{self, account_reminder, api_key, organization, session, user},
+    identity::{self, account_reminder, api_key, organization, session, user, user_import},
     normalized,
 };
 
@@ -55,19 +55,33 @@ impl Display for Target {
     }
 }
 
-/// The UUID of an entry's target: for a failed sign-in, the user of the account.
+/// The id of an entry's target, if it is not its aggregate: the user of a failed sign-in, what a denied request was
+/// about.
+fn other_target(event: &DomainEvent) -> Option<(Uuid, Target)> {
+    if let DomainEvent::FailedSignIns(sign_in::Event::Failed { user, .. }) = event {
+        return Some((user.0, Target { kind: "user", id: user.to_string() }));
+    }
+    if let DomainEvent::Denials(denied::Event::Recorded { target: Some(id), .. }) = event {
+        return Some((uuid_of(id)?, Target { kind: category_of(id)?, id: id.clone() }));
+    }
+    None
+}
+
+/// The UUID of an entry's target.
 pub(super) fn target_of(event: &DomainEvent, subject: Uuid) -> Uuid {
-    if let DomainEvent::FailedSignIns(sign_in::Event::Failed { user, .. }) = event { user.0 } else { subject }
+    other_target(event).map_or(subject, |(id, _)| id)
 }
 
 impl Target {
     /// The target of an event with this subject.
     pub fn of(event: &DomainEvent, subject: Uuid) -> Self {
-        if let DomainEvent::FailedSignIns(sign_in::Event::Failed { user, .. }) = event {
-            return Self { kind: "user", id: user.to_string() };
-        }
-        let (kind, id) = event.target(subject);
-        Self { kind, id }
+        other_target(event).map_or_else(
+            || {
+                let (kind, id) = event.target(subject);
+                Self { kind, id }
+            },
+            |(_, target)| target,
+        )
     }
 }
 
@@ -80,6 +94,7 @@ fn describe_event(event: &DomainEvent, sink: &mut dyn DescriptionSink) {
         DomainEvent::ApiKey(event) => api_key::describe(event, sink),
         DomainEvent::FailedSignIns(event) => identity::sign_in::describe(event, sink),
         DomainEvent::AccountReminder(event) => account_reminder::describe(event, sink),
+        DomainEvent::UserImport(event) => user_import::describe(event, sink),
         DomainEvent::Denials(event) => denial::describe(event, sink),
         DomainEvent::StaffAccess(event) => staff_access::describe(event, sink),
         DomainEvent::Export(event) => export::describe(event, sink),

@@ -1,13 +1,36 @@
-//! Descriptions of what staff read while impersonating a user.
+//! Descriptions of what staff read.
 
-use porttask_domain::compliance::staff_access::Event;
+use porttask_domain::{
+    TextEnum,
+    compliance::staff_access::{Area, Event},
+};
 
 use crate::audit_text::{DescriptionSink, DisplayValue, repeated};
 
 /// Describes an event for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
-    let Event::Recorded { operation, times } = event;
-    sink.words("read ");
-    sink.value(DisplayValue::Text(operation));
-    repeated(times, sink);
+    match event {
+        Event::Recorded { operation, times } => {
+            sink.words("read ");
+            sink.value(DisplayValue::Text(operation));
+            repeated(times, sink);
+        }
+        Event::Read { area, times, ids } => {
+            sink.words(match area {
+                Area::Organization => "read the organization and its settings",
+                Area::Users => "read users",
+                Area::Sessions => "read sessions of users",
+                Area::ApiKeys => "read API keys",
+                Area::AuditLog => "read the audit log",
+                Area::Jobs => "read jobs",
+                Area::Vendors => "read vendors",
+                Area::Search => "searched users of all organizations",
+            });
+            repeated(times, sink);
+            sink.change("area", None, Some(DisplayValue::Text(area.as_str())));
+            for id in ids {
+                sink.change("read", None, Some(DisplayValue::Filtered(id)));
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@ pub mod organization;
 pub mod session;
 pub(crate) mod sign_in;
 pub mod user;
+pub(crate) mod user_import;
 
 use crate::{Model, model};
 

@@ -37,6 +37,8 @@ row! {
             email: Option<String>,
             /// The normalized address, for sorting and searching; empty once it was erased.
             normalized_email: String,
+            /// The normalized addresses that they had before, separated by spaces; without erased ones.
+            former_emails: String,
             /// The language of their mails; `None` is that of the organization.
             locale: Option<String>,
             /// Their role.
@@ -74,7 +76,7 @@ pub struct Users;
 
 impl ReadModel for Users {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 7;
+    const VERSION: u32 = 8;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_name", columns: &["organization", "normalized_name", "user"] },
         Index { name: "by_email", columns: &["organization", "normalized_email", "user"] },
@@ -86,7 +88,7 @@ impl ReadModel for Users {
         // A sign-in may name only the email address, without the organization.
         Index { name: "by_address", columns: &["normalized_email", "organization", "user"] },
     ];
-    const FULL_TEXT_COLUMNS: &'static [&'static str] = &["normalized_name", "normalized_email"];
+    const FULL_TEXT_COLUMNS: &'static [&'static str] = &["normalized_name", "normalized_email", "former_emails"];
     type Source = Event;
     type Row = User;
 
@@ -102,6 +104,7 @@ impl ReadModel for Users {
                 normalized_name,
                 email,
                 normalized_email,
+                former_emails: String::new(),
                 locale: None,
                 role,
                 status,
@@ -154,14 +157,17 @@ impl ReadModel for Users {
                 let (name, normalized_name) = shown(to);
                 User { name, normalized_name, ..row }
             }
-            Event::AddressChanged { to, .. } => {
-                let (email, normalized_email) = shown(to);
-                User { email, normalized_email, ..row }
+            Event::AddressChanged { from, to, .. } => {
+                let ((email, normalized_email), (_, former)) = (shown(to), shown(from));
+                let former_emails = format!("{} {former}", row.former_emails).trim().to_owned();
+                User { email, normalized_email, former_emails, ..row }
             }
             Event::LocaleChanged { to, .. } => User { locale: to.as_ref().map(ToString::to_string), ..row },
             Event::LinkExpired { link: Link::AddressChange | Link::PasswordReset }
             | Event::AddressChangeRequested { .. }
             | Event::PasswordResetRequested { .. }
+            | Event::Promoted { .. }
+            | Event::Demoted {}
             | Event::Unlocked {} => row,
             Event::PasswordReset {} => sessions_ended(row, None, recorded),
             Event::PasswordChanged { keeping } | Event::SessionsEnded { keeping } => {
@@ -223,6 +229,12 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
             // The event does not record the new status: it follows from the history.
             sink.words("reactivated the user");
         }
+        Event::Promoted { organization, user } => {
+            sink.words("promoted the user to super admin");
+            sink.change("organization", None, Some(DisplayValue::Filtered(organization)));
+            sink.change("user", None, Some(DisplayValue::Filtered(user)));
+        }
+        Event::Demoted {} => sink.words("demoted the super admin"),
         Event::InvitationRevoked {} => {
             sink.words("revoked the invitation");
             sink.change("status", None, status(Status::Registered));

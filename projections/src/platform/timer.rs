@@ -119,6 +119,8 @@ fn changes(event: &Event) -> Vec<(Kind, Option<Timestamp>)> {
         | Event::Reactivated {}
         | Event::Renamed { .. }
         | Event::LocaleChanged { .. }
+        | Event::Promoted { .. }
+        | Event::Demoted {}
         | Event::Unlocked {}
         | Event::SessionsEnded { .. } => Vec::new(),
     }

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use porttask_app::identity::links::Purpose;
 use porttask_domain::{
     Actor, Capability, Meta, OrganizationId,
     identity::{
@@ -15,13 +16,15 @@ use serde_json::{Value, json};
 
 use crate::{
     openapi::{PLATFORM, UNKNOWN_ORGANIZATION},
-    service::{ADMIN, Caller, Service},
+    service::{ADMIN, Caller, PASSWORD, Service},
     shared::SharedService,
 };
 
 on_both_engines!(
     entries_say_who_did_what_from_where,
     entries_are_filtered,
+    entries_are_found_by_session_request_and_address,
+    a_former_email_address_finds_its_user,
     pages_neither_lose_nor_repeat_entries,
     entries_are_found_by_when_they_happened,
     denials_are_aggregated,
@@ -69,6 +72,7 @@ async fn entries_say_who_did_what_from_where(service: &'static SharedService) {
             &format!("invited Cleo Tanaka <{}> as agent", acme.email("cleo")),
             "signed in with a password",
             "accepted the invitation",
+            "read users",
             &format!("invited Bob Fisher <{}> as admin", acme.email("bob")),
             "created the organization Acme",
         ]
@@ -119,8 +123,60 @@ async fn entries_are_filtered(service: &'static SharedService) {
     }
     let umbra = service.organization().await;
     let eve = &umbra.admin;
-    assert!(items(eve, "").len() < 5, "only entries of the own organization");
+    assert!(items(eve, "").len() <= 5, "only entries of the own organization");
     assert_eq!(items(eve, &format!("?target={cleo}")), [Value::Null; 0]);
+}
+
+async fn entries_are_found_by_session_request_and_address(store: Store) {
+    let service = Service::start_with(&store, &[ADMIN[0], ADMIN[1], ("PORTTASK_TRUSTED_PROXIES", "127.0.0.1")]);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let key = bob.post("/v1/organizations/current/api-keys", &json!({"name": "robot"})).is(201).body;
+    for number in 0..5 {
+        let (id, address) = (format!("req-{number}"), format!("198.51.100.{number}"));
+        let headers = [("x-request-id", id.as_str()), ("x-forwarded-for", &address)];
+        let name = json!({"name": format!("Acme {number}")});
+        bob.send("PATCH", "/v1/organizations/current", &headers, Some(&name)).is(200);
+    }
+    let robot = service.with_token(&key["token"]);
+    robot.patch("/v1/organizations/current", &json!({"name": "Robots"})).is(200);
+    let session = bob.session["id"].as_str().unwrap();
+    let renamed = |query: &str| {
+        assert_eq!(bob.get(LOG).status, 200);
+        summaries(&bob, &format!("?action=organization.renamed&{query}"))
+    };
+    let third = "renamed the organization from Acme 2 to Acme 3";
+    assert_eq!(renamed(&format!("session={session}")).len(), 5);
+    assert_eq!(renamed("request=req-3"), [third]);
+    assert_eq!(renamed("ip=198.51.100.3"), [third]);
+    assert_eq!(renamed("ip=198.51.100.3&request=req-2"), [""; 0]);
+    assert_eq!(renamed(&format!("actor={}", key["id"].as_str().unwrap())).len(), 1);
+    // One entry a page: those from other addresses are passed over.
+    let page = bob.get(&format!("{LOG}?limit=1&action=organization.renamed&ip=198.51.100.0")).is(200);
+    assert_eq!(page.body["items"][0]["ip"], "198.51.100.0", "{page:?}");
+    for (query, pointer) in [("session=bob", "session"), ("ip=localhost", "ip"), ("request=", "request")] {
+        let refused = bob.get(&format!("{LOG}?{query}")).refused(422, "invalid-fields");
+        assert_eq!(refused.body["errors"][0]["pointer"], pointer, "{query}");
+    }
+    let export = json!({"format": "json", "selection": {"ip": "198.51.100.3"}});
+    let text = bob.post(&format!("{LOG}/export"), &export).is(200).body;
+    assert_eq!(text["ip"], "198.51.100.3", "one line, which is JSON: {text}");
+}
+
+async fn a_former_email_address_finds_its_user(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let user = bob.session["user"].as_str().unwrap();
+    let change = json!({"email": acme.email("robert"), "current_password": PASSWORD});
+    bob.post("/v1/me/address", &change).is(200);
+    let token = service.link(Purpose::AddressChange, &acme.id, user, 1);
+    service.send("POST", "/v1/address-changes/confirm", &[], Some(&json!({"token": token}))).is(200);
+    let robert = service.sign_in(&acme.email("robert"));
+    let by = |actor: &str| summaries(&robert, &format!("?actor={actor}&action=user"));
+    let expected = by(user);
+    assert!(expected.iter().any(|it| it.starts_with("requested a change of the email address")), "{expected:?}");
+    assert_eq!(by(&acme.email("robert")), expected);
+    assert_eq!(by(&acme.email("bob")), expected, "the former one");
+    assert_eq!(by(&acme.email("rob")), [""; 0]);
 }
 
 async fn pages_neither_lose_nor_repeat_entries(service: &'static SharedService) {
@@ -215,6 +271,11 @@ async fn denials_are_aggregated(store: Store) {
         "was denied list_users: forbidden",
     ];
     by(Duration::from_secs(10), "the first denial of each kind is recorded", async || refused().await == at_once).await;
+    let about_bob = items(&bob, &format!("?action=denial&target={}", bob.session["user"].as_str().unwrap()));
+    assert_eq!(about_bob[0]["summary"], "was denied deactivate_user: last-admin");
+    assert_eq!((about_bob.len(), &about_bob[0]["target"]["name"]), (1, &json!("Bob Fisher")));
+    let about_others = items(&bob, &format!("?action=denial&target={UNKNOWN_ORGANIZATION}"));
+    assert_eq!(about_others[0]["target"], json!({"kind": "organization", "id": UNKNOWN_ORGANIZATION}));
     let entry = items(&bob, "?action=denial&actor=cleo@acme.example").pop().unwrap();
     assert_eq!((&entry["actor"]["name"], &entry["ip"]), (&json!("Cleo Tanaka"), &json!("127.0.0.1")));
 

@@ -23,7 +23,10 @@ async fn an_export_is_recorded_before_it_is_sent(service: &'static SharedService
     assert!(csv.header("content-type").starts_with("text/csv"), "{csv:?}");
     assert!(csv.header("content-disposition").contains(".csv"), "{csv:?}");
     let lines: Vec<&str> = csv.body.as_str().unwrap().lines().collect();
-    assert!(lines[0].starts_with("recorded_at,position,id,action,actor_kind"), "{lines:?}");
+    assert!(lines[0].starts_with("\u{feff}recorded_at,position,id,action,actor_kind"), "{lines:?}");
+    assert!(lines[0].ends_with(",user_agent"), "{lines:?}");
+    let plain = export(&json!({"format": "csv", "bom": false}));
+    assert!(plain.body.as_str().unwrap().starts_with("recorded_at,"), "{plain:?}");
     assert!(lines[1].contains("created the organization Acme"), "{lines:?}");
     assert!(lines.iter().any(|line| line.contains("\"renamed the organization from Acme to Acme, 0\"")), "{lines:?}");
     assert!(lines.last().unwrap().contains("exported the audit log as csv"), "the export is its own last entry");
@@ -37,7 +40,7 @@ async fn an_export_is_recorded_before_it_is_sent(service: &'static SharedService
     assert_eq!(entries, listed);
 
     let recorded = items(bob, "?action=export.audit_log_taken");
-    assert_eq!(recorded.len(), 2);
+    assert_eq!(recorded.len(), 3);
     let user = bob.session["user"].as_str().unwrap();
     let changes = json!([{"field": "actor", "to": user}, {"field": "action", "to": "organization.renamed"}]);
     assert_eq!(recorded[0]["changes"], changes, "the event has the id of the user instead of the email address");
@@ -48,7 +51,7 @@ async fn an_export_is_recorded_before_it_is_sent(service: &'static SharedService
     let send_once = || bob.send("POST", &format!("{LOG}/export"), &key, Some(&json!({"format": "csv"}))).is(200);
     let (first, again) = (send_once(), send_once());
     assert_eq!(first.body, again.body, "a repeated request gets the same export");
-    assert_eq!(items(bob, "?action=export").len(), 3, "neither a dry run nor a repetition is recorded");
+    assert_eq!(items(bob, "?action=export").len(), 4, "neither a dry run nor a repetition is recorded");
     bob.post(&format!("{LOG}/export"), &json!({"format": "pdf"})).refused(422, "invalid-fields");
     bob.post(&format!("{LOG}/export"), &json!({"format": "csv", "x": 1})).refused(422, "invalid-fields");
 }
@@ -80,12 +83,14 @@ async fn the_command_line_exports_the_same(service: &'static SharedService) {
     let written = std::fs::read_to_string(&file).unwrap();
     let again = export(&to_file);
     std::fs::remove_file(&file).unwrap();
-    assert!(written.starts_with("recorded_at,position,"), "{written}");
+    assert!(written.starts_with("\u{feff}recorded_at,position,"), "{written}");
+    let plain = printed(&["--organization", &acme.domain, "--bom", "false", "--action", "export"]);
+    assert!(plain.starts_with("recorded_at,position,"), "{plain}");
     assert!(written.trim_end().lines().last().unwrap().contains("operator"), "{written}");
     assert!(!again.status.success(), "an existing file is not overwritten");
 
     let recorded = items(bob, "?actor=platform&action=export");
-    assert_eq!(recorded.len(), 2, "{recorded:?}");
+    assert_eq!(recorded.len(), 3, "{recorded:?}");
     assert_eq!(recorded[0]["actor"], json!({"kind": "operator"}));
     assert!(!export(&["--organization", "nowhere.example"]).status.success());
     assert!(!export(&["--organization", &acme.domain, "--actor", &acme.email("nobody")]).status.success());

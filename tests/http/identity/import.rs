@@ -74,6 +74,12 @@ async fn a_file_creates_accounts_and_the_report_has_every_line(service: &'static
     assert_eq!(done["counts"], json!({"registered": 30, "unchanged": 1, "rejected": 1, "invited": 30}), "{done}");
     assert_eq!((&done["done"], &done["requested_by"]), (&json!(32), &bob.session["user"]));
 
+    let entries = bob.get("/v1/organizations/current/audit-log?action=user_import").is(200).body;
+    let entry = &entries["items"][0];
+    assert_eq!((&entry["summary"], &entry["request_id"]), (&json!("imported users from a file"), &json!(id)));
+    assert_eq!((&entry["actor"]["id"], &entry["changes"][0]["to"]), (&bob.session["user"], &json!("30")));
+    assert_eq!(entries["items"].as_array().unwrap().len(), 1);
+
     let lines = report(bob, &id, "").is(200).body;
     let items = lines["items"].as_array().unwrap();
     assert_eq!((items.len(), &items[0]["line"], &items[31]["line"]), (32, &json!(2), &json!(33)));

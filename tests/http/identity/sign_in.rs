@@ -15,6 +15,7 @@ use crate::{
 on_both_engines!(
     a_failed_sign_in_does_not_say_why,
     failed_sign_ins_are_aggregated_in_the_audit_log,
+    failed_sign_ins_are_recorded_by_network_in_steps,
     all_failures_get_the_same_answer_at_the_cost_of_one_hash,
     a_user_with_several_accounts_gets_one_email_and_the_answer_does_not_say_so,
     a_network_is_throttled_except_for_its_known_devices,
@@ -66,6 +67,36 @@ async fn failed_sign_ins_are_aggregated_in_the_audit_log(store: Store) {
     assert!(items.len() == 2 && items[0]["summary"] == "failed to sign in, 3 times", "{page:?}");
     let all = service.ana().get("/v1/organizations/current/audit-log?q=failed").is(200);
     assert_eq!(all.body["items"], json!([]), "failures without an account are not recorded");
+}
+
+async fn failed_sign_ins_are_recorded_by_network_in_steps(store: Store) {
+    let limits = [("PORTTASK_TRUSTED_PROXIES", "127.0.0.1"), ("PORTTASK_ATTEMPTS_CEILING", "0")];
+    let service = start(&store, &[&NO_LIMITS[..], &limits].concat());
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let fail = |address: &str| {
+        let body = json!({"email": "bob@acme.example", "password": "not the password"});
+        let headers = [("x-forwarded-for", address)];
+        service.send("POST", "/v1/sessions", &headers, Some(&body)).refused(401, "sign-in-refused");
+    };
+    (0..12).for_each(|_| fail("198.51.100.1"));
+    for other in ["198.51.100.2", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"] {
+        fail(other);
+    }
+    let failed = || {
+        let page = bob.get("/v1/organizations/current/audit-log?action=sign_in.failed").is(200).body;
+        let items = page["items"].as_array().unwrap().iter();
+        let mut found: Vec<(String, String)> = items
+            .map(|it| (it["ip"].as_str().unwrap().to_owned(), it["summary"].as_str().unwrap().to_owned()))
+            .collect();
+        found.sort();
+        found
+    };
+    by(Duration::from_secs(10), "one for each network, and the tenth", async || failed().len() == 5).await;
+    let times = |summary: &str| summary.split(' ').find_map(|word| word.parse::<u64>().ok()).unwrap_or(1);
+    let recorded = failed();
+    let of_the_first = recorded.iter().filter(|(ip, _)| ip == "198.51.100.1");
+    let (count, sum) = of_the_first.fold((0, 0), |(count, sum), (_, it)| (count + 1, sum + times(it)));
+    assert!(count == 2 && (10..=12).contains(&sum), "{recorded:?}");
 }
 
 const NO_LIMITS: [(&str, &str); 3] =

@@ -76,8 +76,14 @@ async fn a_user_is_promoted_to_super_admin_with_a_second_account(service: &'stat
     tenant.get("/v1/me").is(200);
     // Promoting again reactivates the account, with its password.
     let again = ana.post(STAFF, &account(bob)).is(200);
-    assert_eq!(again.body["events"], json!(["user.reactivated"]));
+    assert_eq!(again.body["events"], json!(["user.reactivated", "user.promoted"]));
     sign_in(PLATFORM).get("/v1/organizations").is(200);
+    let entries = ana.get(&format!("/v1/organizations/current/audit-log?target={staff}&q=super")).is(200).body;
+    let summaries: Vec<&str> =
+        entries["items"].as_array().unwrap().iter().map(|it| it["summary"].as_str().unwrap()).collect();
+    let promoted = "promoted the user to super admin";
+    assert_eq!(summaries[..3], [promoted, "demoted the super admin", promoted]);
+    assert_eq!(entries["items"][0]["changes"][1], json!({"field": "user", "to": bob.session["user"]}));
     // A revoked invitation is sent again.
     let umbra = service.organization().await;
     let carol = &umbra.admin;

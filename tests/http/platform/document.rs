@@ -15,6 +15,7 @@ on_both_engines!(
     every_operation_refuses_unauthenticated_callers,
     every_operation_hides_other_organizations,
     every_operation_refuses_insufficient_roles,
+    null_is_refused_where_a_member_cannot_be_removed,
 );
 
 #[test]
@@ -25,6 +26,74 @@ fn the_snapshot_is_current() {
         printed == SNAPSHOT,
         "run `cargo run -q -p porttask -- openapi > docs/openapi.json` and review the difference"
     );
+}
+
+/// Follows a reference to a schema.
+fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    let named = schema["$ref"].as_str().map(|it| document.pointer(&it[1..]).unwrap());
+    let one_of = schema["oneOf"].as_array().and_then(|them| them.iter().find(|it| it.get("$ref").is_some()));
+    named.or_else(|| one_of.map(|it| resolved(document, it))).unwrap_or(schema)
+}
+
+/// The members of a schema, and of the objects within it: `/branding/logo`. Maps have one member, `*`.
+fn members(document: &Value, schema: &Value, place: &str, found: &mut Vec<(String, Value)>) {
+    let schema = resolved(document, schema);
+    let properties = schema["properties"].as_object().into_iter().flatten().map(|(name, it)| (name.as_str(), it));
+    let values = schema["additionalProperties"].as_object().map(|_| ("*", &schema["additionalProperties"]));
+    for (name, member) in properties.chain(values) {
+        let place = format!("{place}/{name}");
+        found.push((place.clone(), member.clone()));
+        members(document, member, &place, found);
+    }
+}
+
+/// The members of the body of every merge patch, by path.
+fn patches(document: &Value) -> Vec<(&str, Vec<(String, Value)>)> {
+    let mut patches = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let body = &item["patch"]["requestBody"]["content"]["application/merge-patch+json"]["schema"];
+        let mut found = Vec::new();
+        members(document, body, "", &mut found);
+        if item.get("patch").is_some() {
+            assert!(!found.is_empty(), "{path}: send merge patches as application/merge-patch+json");
+            patches.push((path.as_str(), found));
+        }
+    }
+    assert!(patches.len() >= 4, "{}", patches.len());
+    patches
+}
+
+#[test]
+fn what_a_patch_takes_the_get_of_the_same_path_shows() {
+    let document: Value = serde_json::from_str(SNAPSHOT).unwrap();
+    for (path, taken) in patches(&document) {
+        let get = &document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+        let mut shown = Vec::new();
+        members(&document, get, "", &mut shown);
+        for (member, _) in taken {
+            assert!(shown.iter().any(|(it, _)| *it == member), "{path} takes {member} and never shows it");
+        }
+    }
+}
+
+async fn null_is_refused_where_a_member_cannot_be_removed(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let document: Value = serde_json::from_str(SNAPSHOT).unwrap();
+    for (path, taken) in patches(&document) {
+        let operations = operations();
+        let operation = operations.iter().find(|it| it.method == "PATCH" && it.path == path).unwrap();
+        for (member, schema) in taken.iter().filter(|(member, _)| !member.contains('*')) {
+            let kinds = schema["type"].as_array().is_some_and(|it| it.contains(&json!("null")));
+            let variants = schema["oneOf"].as_array().is_some_and(|it| it.contains(&json!({"type": "null"})));
+            if kinds || variants {
+                continue;
+            }
+            let body = member.rsplit('/').filter(|it| !it.is_empty()).fold(Value::Null, |it, name| json!({name: it}));
+            let answer =
+                acme.admin.patch(&operation.at("current", acme.admin.session["user"].as_str().unwrap()), &body);
+            assert_eq!(answer.status, 422, "PATCH {path} {body}: {answer:?}");
+        }
+    }
 }
 
 async fn the_document_is_served(service: &'static SharedService) {

@@ -2,12 +2,13 @@
 
 use axum::{Json, extract::State};
 use jiff::Timestamp;
-use porttask_app::compliance::audit_log::{self, AskedError, ByStaff, Entry, Filter, Person};
+use porttask_app::compliance::audit_log::{self, AskedError, ByStaff, Entry, Filter, Person, is_action, on_action};
 use porttask_domain::{Actor, OrganizationId, Personal, SessionId, UserId};
 use porttask_projections::{
     ReadModel,
     compliance::{audit_log as view, description::FieldChange},
 };
+use porttask_runtime::views::Condition;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -197,7 +198,7 @@ impl From<Entry> for AuditEntry {
 #[derive(Debug, Default, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Selection {
-    /// The actor: the id or the email address of a user, or `platform` for the operator and the platform itself.
+    /// The actor: the id of a user or an API key, the email address of a user, or `platform` for the operator and the platform itself.
     pub(super) actor: Option<String>,
     /// The action: `user.role_changed`, or all actions on users: `user`.
     #[schema(pattern = "^[a-z_.]{1,100}$")]
@@ -211,6 +212,13 @@ pub(crate) struct Selection {
     /// Full-text search in summaries and changed values, not in names: entries with all of these words.
     #[schema(max_length = 200)]
     pub(super) q: Option<String>,
+    /// In this session: its id.
+    pub(super) session: Option<String>,
+    /// In the request with this id (`X-Request-Id`).
+    pub(super) request: Option<String>,
+    /// From this IP address.
+    #[schema(example = "203.0.113.7")]
+    pub(super) ip: Option<String>,
 }
 
 /// Filters of the audit log.
@@ -218,7 +226,7 @@ pub(crate) struct Selection {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditLogFilter {
-    /// The actor: the id or the email address of a user, or `platform` for the operator and the platform itself.
+    /// The actor: the id of a user or an API key, the email address of a user, or `platform` for the operator and the platform itself.
     #[param(example = "ana@acme.example")]
     actor: Option<String>,
     /// The action: `user.role_changed`, or all actions on users: `user`.
@@ -233,6 +241,13 @@ pub(crate) struct AuditLogFilter {
     /// Full-text search in summaries and changed values, not in names: entries with all of these words.
     #[param(max_length = 200)]
     q: Option<String>,
+    /// In this session: its id.
+    session: Option<String>,
+    /// In the request with this id (`X-Request-Id`).
+    request: Option<String>,
+    /// From this IP address. A page may be empty and still have a `next_cursor`.
+    #[param(example = "203.0.113.7")]
+    ip: Option<String>,
     /// Sort order: `-recorded_at`, the last recorded first (default), or `recorded_at`.
     #[param(example = "-recorded_at", pattern = "^-?recorded_at$")]
     sort: Option<String>,
@@ -249,12 +264,13 @@ impl Selection {
     /// # Errors
     /// Which parameter is not valid. An unknown email address is valid: nothing is found.
     pub(super) async fn filter<R: Permission>(&self, app: &App, caller: &Authorized<R>) -> Result<Filter, Problem> {
-        let Self { actor, action, target, from, until, q } = self.clone();
-        let asked = audit_log::Asked { actor, action, target, from, until, text: q };
-        asked.filter(&*app.database, &app.vault, caller.organization).await.map_err(|error| match error {
+        let Self { actor, action, target, from, until, q, session, request, ip } = self.clone();
+        let asked = audit_log::Asked { actor, action, target, from, until, text: q, session, request, ip };
+        asked.filter(&*app.database, &app.vault, &app.views, caller.organization).await.map_err(|error| match error {
             AskedError::Invalid { field: "text", reason } => Problem::invalid("q", reason),
             AskedError::Invalid { field, reason } => Problem::invalid(field, reason),
             AskedError::Log(error) => Problem::unavailable(&error),
+            AskedError::View(error) => Problem::unavailable(&error),
         })
     }
 }
@@ -271,15 +287,51 @@ pub(crate) async fn list_audit_log(
     caller: Authorized<Impersonable<ReadAuditLog>>,
     Params(filter): Params<AuditLogFilter>,
 ) -> Result<Json<AuditEntryPage>, Problem> {
-    let AuditLogFilter { actor, action, target, from, until, q, sort, limit, cursor } = filter;
-    let selection = Selection { actor, action, target, from, until, q };
+    let AuditLogFilter { actor, action, target, from, until, q, session, request, ip, sort, limit, cursor } = filter;
+    let selection = Selection { actor, action, target, from, until, q, session, request, ip };
     caller.catch_up(&app, view::AuditLog::NAME).await?;
-    let conditions = selection.filter(&app, &caller).await?.conditions(caller.organization);
-    let text = selection.q.as_deref();
-    let asked = Asked { sort: sort.as_deref(), limit, cursor: cursor.as_deref(), text };
-    let place = (caller.organization, vec![caller.partition]);
-    let listing = Listing::new::<view::AuditLog>(&app, place, conditions, SORTS, &asked)?;
-    let Page { items, next_cursor } = listing.rows::<view::AuditLog>(&app).await?;
-    let entries = app.audit_log.entries(caller.partition, &items, is_staff(&caller.identity)).await?;
-    Ok(Json(Page { items: entries.into_iter().map(AuditEntry::from).collect(), next_cursor }))
+    let filter = selection.filter(&app, &caller).await?;
+    let (sort, text) = (sort.as_deref(), selection.q.as_deref());
+    let page = page(&app, &caller, &filter, Asked { sort, limit, cursor: cursor.as_deref(), text }).await?;
+    caller.shows_items(&page.items);
+    Ok(Json(page))
+}
+
+/// How many pages are compared with an IP address for one response.
+const MOST_PAGES: usize = 10;
+
+/// A page of entries. With an IP address, the first page that has some, if it is found soon.
+async fn page<R: Permission>(
+    app: &App,
+    caller: &Authorized<R>,
+    filter: &Filter,
+    asked: Asked<'_>,
+) -> Result<AuditEntryPage, Problem> {
+    let mut cursor = asked.cursor.map(str::to_owned);
+    for _ in 0..MOST_PAGES {
+        let (place, conditions) =
+            ((caller.organization, vec![caller.partition]), filter.conditions(caller.organization));
+        let asked = Asked { cursor: cursor.as_deref(), ..asked };
+        let listing = Listing::new::<view::AuditLog>(app, place, conditions, SORTS, &asked)?;
+        let Page { items, next_cursor } = listing.rows::<view::AuditLog>(app).await?;
+        let mut entries = app.audit_log.entries(caller.partition, &items, is_staff(&caller.identity)).await?;
+        entries.retain(|entry| filter.is_from(entry));
+        if !entries.is_empty() || next_cursor.is_none() || filter.ip.is_none() {
+            return Ok(Page { items: entries.into_iter().map(AuditEntry::from).collect(), next_cursor });
+        }
+        cursor = next_cursor;
+    }
+    Ok(Page { items: Vec::new(), next_cursor: cursor })
+}
+
+/// The conditions for an action.
+///
+/// # Errors
+/// If it is not written like one.
+pub(super) fn action_conditions(action: Option<&str>) -> Result<Vec<Condition>, Problem> {
+    match action {
+        None => Ok(Vec::new()),
+        Some(action) if is_action(action) => Ok(on_action(action)),
+        Some(_) => Err(Problem::invalid("action", "must be an action such as user.role_changed, or a category")),
+    }
 }

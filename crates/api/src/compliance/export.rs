@@ -45,9 +45,16 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 pub(crate) struct ExportRequest {
     /// `csv` (RFC 4180, with a header line), or `json` (one entry per line).
     format: Format,
+    /// Whether CSV starts with a byte order mark, by which spreadsheets recognize UTF-8; default: true.
+    #[serde(default = "yes")]
+    bom: bool,
     /// Which entries; default: all.
     #[serde(default)]
     selection: Selection,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Export the audit log, the oldest entry first.
@@ -63,7 +70,7 @@ pub(crate) async fn export_audit_log(
     request: CommandRequest<ReadAuditLog, ExportRequest>,
 ) -> Result<Response, Problem> {
     let request = request.needing(Capability::Settle);
-    let ExportRequest { format, selection } = &request.body;
+    let ExportRequest { format, bom, selection } = &request.body;
     let filter = selection.filter(&app, &request.caller).await?;
     let organization = request.caller.organization;
     let id: ExportId = request.new_id(&app);
@@ -76,7 +83,8 @@ pub(crate) async fn export_audit_log(
     };
     request.caller.shows(&app, view::AuditLog::NAME, position).await?;
     let taking = app.audit_log.take(organization, &filter, position, is_staff(&request.caller.identity));
-    let batches = Batches { app, caller: request.caller, taking, format: *format, is_first: true, is_broken: false };
+    let (format, head) = (*format, Head::of(*bom));
+    let batches = Batches { app, caller: request.caller, taking, format, head, is_broken: false };
     Ok(answer(batches, position))
 }
 
@@ -108,7 +116,8 @@ struct Batches {
     caller: Authorized<ReadAuditLog>,
     taking: Taking,
     format: Format,
-    is_first: bool,
+    /// The start of what is sent next.
+    head: Head,
     is_broken: bool,
 }
 
@@ -131,25 +140,44 @@ impl Batches {
     }
 
     async fn batch(&mut self) -> Result<Option<Bytes>, BrokenOff> {
-        let is_first = std::mem::take(&mut self.is_first);
-        if !is_first {
+        let head = std::mem::take(&mut self.head);
+        if head == Head::None {
             self.caller.authenticate_again(&self.app).await.map_err(|_| BrokenOff("authorization lost".to_owned()))?;
         }
         let entries = self.taking.next().await.map_err(|error| BrokenOff(error.to_string()))?;
         let Some(entries) = entries else { return Ok(None) };
-        let written = render(entries, self.format, is_first).map_err(|error| BrokenOff(error.to_string()))?;
+        let written = render(entries, self.format, head).map_err(|error| BrokenOff(error.to_string()))?;
         Ok(Some(written.into()))
     }
 }
 
-/// Entries in an export format. In CSV, the first batch starts with a header line.
+/// How a batch of an export starts in CSV.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Head {
+    /// With its first entry.
+    #[default]
+    None,
+    /// With a header line.
+    Names,
+    /// With a byte order mark and a header line.
+    BomAndNames,
+}
+
+impl Head {
+    /// That of the first batch.
+    pub fn of(has_bom: bool) -> Self {
+        if has_bom { Self::BomAndNames } else { Self::Names }
+    }
+}
+
+/// Entries in an export format.
 ///
 /// # Errors
 /// None in practice: it writes to memory.
-pub fn render(entries: Vec<Entry>, format: Format, is_first: bool) -> std::io::Result<Vec<u8>> {
+pub fn render(entries: Vec<Entry>, format: Format, head: Head) -> std::io::Result<Vec<u8>> {
     let entries = entries.into_iter().map(AuditEntry::from);
     match format {
-        Format::Csv => csv(entries, is_first),
+        Format::Csv => csv(entries, head),
         Format::Json => json_lines(entries),
     }
 }
@@ -163,7 +191,7 @@ fn json_lines(entries: impl Iterator<Item = AuditEntry>) -> Result<Vec<u8>, std:
     Ok(lines)
 }
 
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 24] = [
     "recorded_at",
     "position",
     "id",
@@ -187,11 +215,13 @@ const NAMES: [&str; 23] = [
     "impersonator_staff_number",
     "impersonator_id",
     "occurred_at",
+    "user_agent",
 ];
 
-fn csv(entries: impl Iterator<Item = AuditEntry>, names_first: bool) -> Result<Vec<u8>, std::io::Error> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    if names_first {
+fn csv(entries: impl Iterator<Item = AuditEntry>, head: Head) -> Result<Vec<u8>, std::io::Error> {
+    let start = if head == Head::BomAndNames { "\u{feff}" } else { "" };
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(start.as_bytes().to_vec());
+    if head != Head::None {
         writer.write_record(NAMES)?;
     }
     for entry in entries {
@@ -235,6 +265,7 @@ fn csv(entries: impl Iterator<Item = AuditEntry>, names_first: bool) -> Result<V
             text(by_staff),
             text(staff.flatten().map(|id| id.to_string())),
             occurred_at.to_string(),
+            text(entry.user_agent),
         ];
         writer.write_record(fields.map(harmless))?;
     }

@@ -1,8 +1,8 @@
-//! Records denied requests of authenticated callers, and reads while impersonating a user, for the audit log.
+//! Records denied requests of authenticated callers, and reads by the platform's staff, for the audit log.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use axum::{
@@ -12,14 +12,28 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use porttask_app::compliance::denial_log::{Denied, What};
-use porttask_domain::{Meta, OrganizationId, UserId};
+use porttask_domain::{
+    Meta, OrganizationId, TextEnum, UserId,
+    compliance::staff_access::{Area, MOST_IDS},
+    uuid_of,
+};
+use serde::Serialize;
 use utoipa::openapi::{OpenApi, PathItem, path::Operation};
 
 use crate::http::{app::App, problem::Problem};
 
-/// The caller of a request, once authenticated.
+/// The caller of a request, once authenticated, and what was shown to them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Asker(Arc<OnceLock<Known>>);
+pub(crate) struct Asker(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    known: OnceLock<Known>,
+    /// The other organization of which a caller from the platform reads; the platform's own for all of them.
+    organization: OnceLock<OrganizationId>,
+    /// The first ids of what was shown to such a caller.
+    ids: Mutex<Vec<String>>,
+}
 
 #[derive(Debug, Clone)]
 struct Known {
@@ -36,14 +50,62 @@ impl Asker {
 
     /// Whether the caller is authenticated.
     pub(crate) fn is_known(&self) -> bool {
-        self.0.get().is_some()
+        self.0.known.get().is_some()
     }
 
     /// Sets the caller.
     pub(crate) fn is(&self, organization: OrganizationId, user: UserId, meta: Meta) {
         // A request has one caller: later calls have no effect.
-        _ = self.0.set(Known { organization, user, meta });
+        _ = self.0.known.set(Known { organization, user, meta });
     }
+
+    /// Sets the other organization of which a caller from the platform reads.
+    pub(crate) fn reads(&self, organization: OrganizationId) {
+        _ = self.0.organization.set(organization);
+    }
+
+    /// Notes the ids of items that are shown.
+    pub(crate) fn saw<T: Serialize>(&self, items: &[T]) {
+        if self.0.organization.get().is_none() {
+            return;
+        }
+        let id = |item| serde_json::to_value(item).ok()?.get("id")?.as_str().map(str::to_owned);
+        let mut ids = self.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.extend(items.iter().take(MOST_IDS).filter_map(id));
+    }
+
+    /// What is recorded about a read by staff: while impersonating a user, or of an organization that is not theirs.
+    fn read(&self, path: &str, operation: &str, target: Option<String>) -> Option<Denied> {
+        let Known { organization, user, meta } = self.0.known.get()?.clone();
+        if meta.impersonator.is_some() {
+            let what = What::StaffAccess { operation: operation.to_owned() };
+            return Some(Denied { organization, user, what, ids: Vec::new(), meta });
+        }
+        let (organization, area) = (*self.0.organization.get()?, area(path)?);
+        let mut ids = self.0.ids.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if ids.is_empty() {
+            ids.extend(target.filter(|it| *it != organization.to_string()));
+        }
+        Some(Denied { organization, user, what: What::StaffRead { area }, ids, meta })
+    }
+}
+
+/// What part of an organization is read at a path: that of the last segment that names one.
+pub(crate) fn area(path: &str) -> Option<Area> {
+    if path == "/v1/platform/users" {
+        return Some(Area::Search);
+    }
+    let parts = path.strip_prefix("/v1/organizations/{org}")?;
+    let named = |segment: &str| Area::from_text(&segment.replace('-', "_"));
+    let part = parts.rsplit('/').find_map(named);
+    part.or_else(|| parts.is_empty().then_some(Area::Organization))
+}
+
+/// The public id that a request is about: the last one in its path.
+fn target(pattern: &str, path: &str) -> Option<String> {
+    let segments = pattern.rsplit('/').zip(path.rsplit('/'));
+    let mut values = segments.filter(|(pattern, _)| pattern.starts_with('{')).map(|(_, value)| value);
+    values.find(|value| uuid_of(value).is_some()).map(str::to_owned)
 }
 
 /// Operation ids, by method and path.
@@ -75,7 +137,7 @@ impl Operations {
 }
 
 /// Records requests that are forbidden, not found, in conflict or over a limit; malformed requests are not recorded. A
-/// read while impersonating a user is recorded before it is answered.
+/// read by staff is recorded before it is answered.
 pub(crate) async fn record(
     State((app, operations)): State<(App, Operations)>,
     mut request: Request,
@@ -83,33 +145,30 @@ pub(crate) async fn record(
 ) -> Response {
     let asker = Asker::of(&mut request);
     let is_reading = request.method().is_safe();
-    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let operation = path.and_then(|path| operations.name(request.method().as_str(), &path).cloned());
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()).unwrap_or_default();
+    let target = target(&path, request.uri().path());
+    let operation = operations.name(request.method().as_str(), &path).cloned();
     let response = next.run(request).await;
+    let Some(operation) = operation else { return response };
     let is_refusal = matches!(
         response.status(),
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::CONFLICT | StatusCode::TOO_MANY_REQUESTS
     );
-    if let (true, Some(known), Some(operation), Some(problem)) =
-        (is_refusal, asker.0.get(), operation.clone(), response.extensions().get::<Problem>())
+    if let (true, Some(known), Some(problem)) =
+        (is_refusal, asker.0.known.get(), response.extensions().get::<Problem>())
     {
         let Known { organization, user, meta } = known.clone();
         let problem = problem.slug().to_owned();
-        let what = What::Operation { operation, problem };
-        app.denial_log.record(Denied { organization, user, what, meta }, app.clock.now());
+        let what = What::Operation { operation: operation.clone(), problem, target: target.clone() };
+        app.denial_log.record(Denied { organization, user, what, ids: Vec::new(), meta }, app.clock.now());
     }
-    if let (true, true, Some(known), Some(operation)) = (
-        is_reading,
-        response.status().is_success(),
-        asker.0.get().filter(|it| it.meta.impersonator.is_some()),
-        operation,
-    ) {
-        let Known { organization, user, meta } = known.clone();
-        let what = What::StaffAccess { operation };
-        if !app.denial_log.record_first(Denied { organization, user, what, meta }, app.clock.now()).await {
-            let detail = "Access by staff could not be recorded, so nothing is shown. Retry after a pause.";
-            return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", detail).after(1).into_response();
-        }
+    if is_reading
+        && response.status().is_success()
+        && let Some(read) = asker.read(&path, &operation, target)
+        && !app.denial_log.record_first(read, app.clock.now()).await
+    {
+        let detail = "Access by staff could not be recorded, so nothing is shown. Retry after a pause.";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", detail).after(1).into_response();
     }
     response
 }

@@ -68,7 +68,7 @@ impl<T: ToSchema> PartialSchema for Page<T> {
 }
 
 /// The query parameters that all listings share.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Asked<'a> {
     pub(crate) sort: Option<&'a str>,
     pub(crate) limit: Option<usize>,
@@ -125,6 +125,13 @@ impl Listing {
         let is_everywhere = partitions.is_empty();
         let query = Query { partition, is_everywhere, conditions, text, sort, direction, after, limit: limit + 1 };
         Ok(Self { query, partitions, bound_to })
+    }
+
+    /// With a condition that cursors are not bound to: it may differ from page to page.
+    #[must_use]
+    pub(crate) fn bounded(mut self, condition: Condition) -> Self {
+        self.query.conditions.push(condition);
+        self
     }
 
     /// The page.

@@ -35,6 +35,12 @@ pub(crate) fn is_staff(caller: &Caller) -> bool {
     caller.organization == OrganizationId::PLATFORM && caller.role == Role::SuperAdmin && caller.session().is_some()
 }
 
+/// Whether users with a role can hold a permission at all: auditors of the platform read its audit trail, and nothing
+/// else.
+fn is_open_to(role: Role, permission: &str) -> bool {
+    role != Role::PlatformAuditor || [SignedIn::NAME, ReadPlatformAuditLog::NAME].contains(&permission)
+}
+
 /// Which API keys can hold a permission.
 #[derive(Clone, Copy)]
 enum Keys {
@@ -83,7 +89,8 @@ macro_rules! permissions {
                 fn is_held($caller: &Caller, organization: OrganizationId) -> bool {
                     match $caller.credential {
                         Credential::Session(_) => {
-                            is_staff($caller) || ($caller.organization == organization && $held)
+                            is_staff($caller)
+                                || ($caller.organization == organization && is_open_to($caller.role, $name) && $held)
                         }
                         Credential::Key { .. } => $keys.hold($caller, organization, $held),
                     }
@@ -126,6 +133,10 @@ permissions! {
     /// Read and export the audit log: only Admins and Auditors.
     ReadAuditLog = "audit_log:read", Keys::OrScope(KeyScope::ReadAuditLog), |caller|
         matches!(caller.role, Role::Admin | Role::Auditor) && caller.permissions.administration >= Access::Read;
+    /// Read what staff, keys of the platform and operators did in any organization: only staff, auditors and keys of
+    /// the platform.
+    ReadPlatformAuditLog = "platform_audit_log:read", Keys::Scope(KeyScope::ReadAuditLog),
+        |caller| caller.role == Role::PlatformAuditor;
     /// Read vendors.
     ReadVendors = "vendors:read", Keys::Never, |_caller| true;
     /// Create, change and archive vendors: only Admins and Agents.

@@ -100,7 +100,9 @@ pub(crate) async fn search_users(
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
     let listing = Listing::new::<view::Users>(&app, (caller.organization, places), conditions, SORTS, &asked)?;
     let Page { items, next_cursor } = listing.rows::<view::Users>(&app).await?;
-    Ok(Json(Page { items: with_organizations(&app, &partitions, items).await?, next_cursor }))
+    let items = with_organizations(&app, &partitions, items).await?;
+    caller.shows_items(&items);
+    Ok(Json(Page { items, next_cursor }))
 }
 
 /// Where to search: everywhere unless organizations are named; `None` if the named ones do not exist.

@@ -103,7 +103,8 @@ async fn promote(tx: Tx, app: &App, (organization, user): &(OrganizationId, User
     let known = organizations::user_with(&*app.database, &app.vault, platform, &address).await;
     let known: Option<UserId> = known.map_err(|error| Problem::unavailable(&error))?;
     let staff = known.unwrap_or_else(|| tx.new_id());
-    let command = match tx.read::<User>(staff).await?.status() {
+    let status = tx.read::<User>(staff).await?.status();
+    let command = match status {
         None => invite((&name, "/user"), (&email, "/user"), Role::SuperAdmin, None, platform, staff, expiry(app))?,
         Some(Status::Registered) => Command::SendInvitation { expires_at: expiry(app) },
         // It has no effect on active or invited users.
@@ -111,6 +112,9 @@ async fn promote(tx: Tx, app: &App, (organization, user): &(OrganizationId, User
     };
     limit(app, &tx);
     tx.decide::<User>(staff, &command).await?;
+    if !matches!(status, Some(Status::Active | Status::Invited)) {
+        tx.decide::<User>(staff, &Command::Promote { organization: *organization, user: *user }).await?;
+    }
     Ok(staff)
 }
 
@@ -137,7 +141,7 @@ pub(crate) async fn demote_super_admin(
     user: Id<User>,
     request: CommandRequest<WriteStaff, EmptyBody>,
 ) -> Result<DeactivatedUser, Problem> {
-    deactivate(&app, &user, &request).await
+    deactivate(&app, &user, &request, Command::Demote).await
 }
 
 fn rejected(rejection: Rejection) -> Problem {

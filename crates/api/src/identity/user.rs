@@ -26,7 +26,9 @@ use crate::http::{
     listing::{Page, Sort},
     permissions::{Impersonable, Permission, ReadUsers, WriteRoles, WriteUsers},
     problem::Problem,
-    request::{Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Listed, Resource, not_null},
+    request::{
+        Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Listed, Resource, not_null,
+    },
     response::CommandResult,
 };
 
@@ -211,7 +213,7 @@ pub(crate) async fn deactivate_user(
     user: Id<User>,
     request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<DeactivatedUser, Problem> {
-    deactivate(&app, &user, &request).await
+    deactivate(&app, &user, &request, Command::Deactivate).await
 }
 
 /// Deactivates a user, and returns the keys that stop working.
@@ -222,9 +224,10 @@ pub(super) async fn deactivate<P: Permission>(
     app: &App,
     user: &Id<User>,
     request: &CommandRequest<P, EmptyBody>,
+    command: Command,
 ) -> Result<DeactivatedUser, Problem> {
     let keys_that_stop = owned_by(app, &request.caller, user.get()?).await?;
-    let result = request.change::<User>(app, user, Command::Deactivate).await?;
+    let result = request.change::<User>(app, user, command).await?;
     Ok(DeactivatedUser { result, keys_that_stop })
 }
 

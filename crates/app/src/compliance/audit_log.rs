@@ -3,15 +3,16 @@
 
 mod asked;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
-use porttask_domain::{Actor, Meta, OrganizationId, Personal, UserId, compliance::export::Selection};
+use porttask_domain::{Actor, Meta, OrganizationId, Personal, SessionId, UserId, compliance::export::Selection};
 use porttask_projections::{
     ColumnType, Times, Value,
     compliance::{
         audit_log as view,
         description::{Description, describe},
+        platform_audit_log as platform_view,
     },
     identity::user::Users,
 };
@@ -25,7 +26,7 @@ use uuid::Uuid;
 
 use crate::identity::staff::StaffNumbers;
 
-pub use self::asked::{Asked, AskedError};
+pub use self::asked::{Asked, AskedError, is_action};
 
 /// Entries per batch of an export.
 const BATCH: usize = 500;
@@ -55,6 +56,22 @@ pub struct Filter {
     pub until: Option<Timestamp>,
     /// Search words.
     pub text: Option<String>,
+    /// In this session.
+    pub session: Option<SessionId>,
+    /// In the request with this id.
+    pub request: Option<String>,
+    /// From this IP address, which no index has, because it is personal: entries are compared one by one.
+    pub ip: Option<IpAddr>,
+}
+
+/// The conditions for an action, or for all actions of a category.
+pub fn on_action(action: &str) -> Vec<Condition> {
+    if action.contains('.') {
+        return vec![Condition::Equal("action", Value::Text(action.to_owned()))];
+    }
+    // All actions of a category are between `category.` and `category/`: `/` follows `.` in ASCII.
+    let bound = |end: char| Value::Text(format!("{action}{end}"));
+    vec![Condition::AtLeast("action", bound('.')), Condition::Below("action", bound('/'))]
 }
 
 /// An audit log entry.
@@ -125,25 +142,26 @@ impl Filter {
             from: self.from,
             until: self.until,
             text: self.text.clone().map(|text| Personal::identity(organization, text)),
+            session: self.session,
+            request: self.request.clone(),
+            ip: self.ip.map(|ip| Personal::identity(organization, ip.to_string())),
         }
     }
 
-    /// The conditions on the read model, without the search words.
+    /// Whether an entry is from the IP address of the filter.
+    pub fn is_from(&self, entry: &Entry) -> bool {
+        let shown = || entry.meta.ip.as_ref().and_then(Personal::value)?.parse().ok();
+        self.ip.is_none_or(|ip| shown() == Some(ip))
+    }
+
+    /// The conditions on the read model, without the search words and the IP address.
     pub fn conditions(&self, organization: OrganizationId) -> Vec<Condition> {
         let mut conditions = vec![Condition::Equal("organization", organization.to_value())];
         conditions.extend(self.actor.map(|actor| Condition::Equal("actor", Value::Id(actor))));
         conditions.extend(self.target.iter().map(|(target, _)| Condition::Equal("target", Value::Id(*target))));
-        match &self.action {
-            Some(action) if action.contains('.') => {
-                conditions.push(Condition::Equal("action", Value::Text(action.clone())));
-            }
-            // All actions of a category are between `category.` and `category/`: `/` follows `.` in ASCII.
-            Some(thing) => conditions.extend([
-                Condition::AtLeast("action", Value::Text(format!("{thing}."))),
-                Condition::Below("action", Value::Text(format!("{thing}/"))),
-            ]),
-            None => {}
-        }
+        conditions.extend(self.action.iter().flat_map(|action| on_action(action)));
+        conditions.extend(self.session.map(|session| Condition::Equal("session", Value::Id(session.0))));
+        conditions.extend(self.request.iter().map(|id| Condition::Equal("request", Value::Text(id.clone()))));
         conditions.extend(self.from.map(|from| Condition::AtLeast("occurred_at", Value::Time(from))));
         conditions.extend(self.until.map(|until| Condition::Below("occurred_at", Value::Time(until))));
         conditions
@@ -171,8 +189,37 @@ impl AuditLog {
         rows: &[view::Entry],
         is_for_staff: bool,
     ) -> Result<Vec<Entry>, AuditLogError> {
-        let offsets: Vec<Offset> = rows.iter().map(|row| Offset(row.offset)).collect();
-        let mut events = HashMap::with_capacity(rows.len());
+        self.at(partition, rows.iter().map(|row| Offset(row.offset)).collect(), is_for_staff).await
+    }
+
+    /// The entries of these rows of the platform's audit trail, in order, with their organizations.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub async fn of_the_platform(
+        &self,
+        rows: &[platform_view::Entry],
+    ) -> Result<Vec<(OrganizationId, Entry)>, AuditLogError> {
+        let mut offsets: HashMap<OrganizationId, Vec<Offset>> = HashMap::new();
+        for row in rows {
+            offsets.entry(row.organization).or_default().push(Offset(row.offset));
+        }
+        let mut entries = HashMap::with_capacity(rows.len());
+        for (organization, offsets) in offsets {
+            let Some(partition) = self.database.partition_of(organization).await? else { continue };
+            let found = self.at(partition, offsets, true).await?;
+            entries.extend(found.into_iter().map(|entry| (entry.id.0, (organization, entry))));
+        }
+        Ok(rows.iter().filter_map(|row| entries.remove(&row.event)).collect())
+    }
+
+    async fn at(
+        &self,
+        partition: PartitionId,
+        offsets: Vec<Offset>,
+        is_for_staff: bool,
+    ) -> Result<Vec<Entry>, AuditLogError> {
+        let mut events = HashMap::with_capacity(offsets.len());
         // The log may return fewer events than requested when they are large.
         while events.len() < offsets.len() {
             let missing: Vec<Offset> = offsets.iter().filter(|offset| !events.contains_key(*offset)).copied().collect();
@@ -198,7 +245,7 @@ impl AuditLog {
         conditions.push(Condition::Below("offset", Value::Integer(until.offset.0 as i64 + 1)));
         let (partition, text, sort) = (until.partition, filter.text.clone(), vec!["offset"]);
         let query = Query { partition, conditions, text, sort, limit: BATCH, ..Query::default() };
-        Taking { log: Arc::clone(self), query, is_for_staff, is_over: false }
+        Taking { log: Arc::clone(self), query, filter: filter.clone(), is_for_staff, is_over: false }
     }
 
     async fn tell(
@@ -214,10 +261,9 @@ impl AuditLog {
         let mut people: HashMap<(OrganizationId, UserId), Option<Person>> = HashMap::new();
         for ((event, domain_event), mut meta) in events.iter().zip(&domain_events).zip(metas) {
             let occurred_at = Times::new(event.recorded_at, meta.occurred_at).time();
-            let is_by_staff =
-                meta.impersonator.is_some() || actor_of(&meta).is_some_and(|(home, _)| home != organization);
+            let is_by_staff = meta.impersonator.is_some() || home_of(&meta).is_some_and(|home| home != organization);
             if !is_for_staff && is_by_staff {
-                // IP addresses and user agents of the platform's staff are not disclosed to organizations.
+                // IP addresses and user agents of the platform's staff and keys are not disclosed to organizations.
                 let Meta { actor, impersonator, request_id, .. } = meta;
                 let session = meta.session.filter(|_| impersonator.is_some());
                 meta = Meta { impersonator, session, request_id, ..Meta::by(actor) };
@@ -287,6 +333,7 @@ impl AuditLog {
 pub struct Taking {
     log: Arc<AuditLog>,
     query: Query,
+    filter: Filter,
     is_for_staff: bool,
     is_over: bool,
 }
@@ -303,7 +350,17 @@ impl Taking {
         let rows = self.log.views.rows::<view::AuditLog>(&self.query).await?;
         self.is_over = rows.len() < BATCH;
         self.query.after = rows.last().map(|last| vec![last.offset.to_value()]);
-        self.log.entries(self.query.partition, &rows, self.is_for_staff).await.map(Some)
+        let mut entries = self.log.entries(self.query.partition, &rows, self.is_for_staff).await?;
+        entries.retain(|entry| self.filter.is_from(entry));
+        Ok(Some(entries))
+    }
+}
+
+/// The organization of the account or key that acted.
+fn home_of(meta: &Meta) -> Option<OrganizationId> {
+    match meta.actor {
+        Actor::User { organization, .. } | Actor::ApiKey { organization, .. } => Some(organization),
+        Actor::Operator | Actor::System | Actor::Anonymous => None,
     }
 }
 

@@ -1,11 +1,12 @@
-//! Denied requests of authenticated callers, counted by caller, operation, problem and hour; failed sign-ins, by
-//! account and hour; and reads by the platform's staff while impersonating a user, by session, operation and hour. The
-//! first of each is recorded immediately, the rest together after the hour: a thousand attempts yield two audit log
-//! entries, not a thousand.
+//! What is counted before it is recorded: denied requests of authenticated callers, failed sign-ins, and reads by the
+//! platform's staff. The first of each is recorded immediately, the rest together after the hour or the day: a thousand
+//! attempts yield two audit log entries, not a thousand.
+
+mod line;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use futures_util::{StreamExt, stream};
 use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use porttask_domain::{
-    Impersonator, Meta, OrganizationId, UserId,
+    Meta, OrganizationId, UserId,
     compliance::{Denials, StaffAccess, denial, staff_access},
     identity::{Capability, FailedSignIns, sign_in},
 };
@@ -26,68 +27,41 @@ use sha2::Sha256;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-/// Maximum counters in memory. Beyond that, new denials are dropped until counters of past hours are removed.
+pub use self::line::What;
+use self::line::{Count, HOUR, Line};
+
+/// Maximum counters in memory, of denials and of reads by staff each. Beyond that, new denials are dropped and reads are
+/// recorded one by one, until counters of past hours are removed.
 const MOST_LINES: usize = 20_000;
+/// Maximum targets of a caller, operation and problem that are counted apart in an hour.
+const MOST_TARGETS: usize = 20;
 /// Maximum concurrent writes.
 const WRITERS: usize = 4;
-const HOUR: i64 = 3_600;
 
-/// Records denials.
+/// Records denials, failed sign-ins and reads by staff.
 pub struct DenialLog {
     executor: Arc<Executor>,
     /// The key that derives the ids of counters, unique per node and start: each counts separately.
     seal: Hmac<Sha256>,
-    lines: Mutex<HashMap<Line, Count>>,
+    /// Denials, which must not crowd out reads.
+    denials: Mutex<HashMap<Line, Count>>,
+    reads: Mutex<HashMap<Line, Count>>,
     writers: Arc<Semaphore>,
 }
 
-/// A denied request.
+/// A denied request or a read.
 #[derive(Debug, Clone)]
 pub struct Denied {
-    /// The organization of the caller's account.
+    /// The organization in whose log it is recorded: for a denial, that of the caller's account.
     pub organization: OrganizationId,
     /// The caller; for a failed sign-in, the user of the account.
     pub user: UserId,
-    /// What was denied.
+    /// What was denied or read.
     pub what: What,
+    /// The public ids of what was read.
+    pub ids: Vec<String>,
     /// The metadata of the request.
     pub meta: Meta,
-}
-
-/// What was denied.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum What {
-    /// An operation.
-    Operation {
-        /// Its name.
-        operation: String,
-        /// Why it was denied: the slug of a problem.
-        problem: String,
-    },
-    /// A sign-in to an existing account.
-    SignIn,
-    /// Not a denial: the platform's staff read something while impersonating the caller.
-    StaffAccess {
-        /// The name of the operation.
-        operation: String,
-    },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Line {
-    organization: OrganizationId,
-    user: UserId,
-    impersonator: Option<Impersonator>,
-    what: What,
-    hour: i64,
-}
-
-#[derive(Clone)]
-struct Count {
-    total: u64,
-    recorded: u64,
-    /// The metadata of the last request.
-    meta: Meta,
 }
 
 impl DenialLog {
@@ -97,38 +71,59 @@ impl DenialLog {
     /// If a key is unavailable.
     pub async fn open(executor: Arc<Executor>, vault: &Vault) -> Result<Self, VaultError> {
         let seal = vault.authenticator("denials").await?.chain_update(Uuid::now_v7().as_bytes());
-        Ok(Self { executor, seal, lines: Mutex::default(), writers: Arc::new(Semaphore::new(WRITERS)) })
+        let writers = Arc::new(Semaphore::new(WRITERS));
+        Ok(Self { executor, seal, denials: Mutex::default(), reads: Mutex::default(), writers })
     }
 
-    /// Counts a denial; the first of its counter is recorded immediately, in the background.
+    /// Counts a denial; in the background, the first of its counter is recorded immediately, as are the 10th, 100th, …
+    /// failed sign-in.
     pub fn record(self: &Arc<Self>, denied: Denied, now: Timestamp) {
-        if let Some((line, Count { total: 1, .. })) = self.count(denied, now) {
+        if let Some((line, _)) = self.count(denied, now).filter(|(line, count)| line.is_due_at(count.total)) {
             let denial_log = Arc::clone(self);
             tokio::spawn(async move { denial_log.write(&line).await });
         }
     }
 
-    /// Counts a denial; the first of its counter is recorded before this returns. Returns whether that succeeded.
-    pub async fn record_first(&self, denied: Denied, now: Timestamp) -> bool {
-        let Some((line, count)) = self.count(denied, now) else { return false };
-        count.recorded > 0 || self.write(&line).await
+    /// Counts a read; the first of its counter is recorded before this returns. Returns whether that succeeded.
+    pub async fn record_first(&self, read: Denied, now: Timestamp) -> bool {
+        match self.count(read.clone(), now) {
+            Some((line, count)) => count.recorded > 0 || self.write(&line).await,
+            None => {
+                let (line, mut count) = (Line::of(&read, now), Count::new(read.meta));
+                count.add(read.ids);
+                // Not folded: with an id of its own.
+                self.append(&line, Uuid::now_v7(), &count).await
+            }
+        }
     }
 
     /// Increments a counter; `None` if there are too many counters.
     fn count(&self, denied: Denied, now: Timestamp) -> Option<(Line, Count)> {
-        let Denied { organization, user, what, meta } = denied;
-        let (hour, impersonator) = (now.as_second().div_euclid(HOUR), meta.impersonator);
-        let line = Line { organization, user, impersonator, what, hour };
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut line = Line::of(&denied, now);
+        let mut lines = self.lines(&line);
         if lines.len() >= MOST_LINES && !lines.contains_key(&line) {
-            tracing::warn!("too many different denials in an hour: some are not recorded");
+            tracing::warn!("too many different denials or reads in an hour: not all are recorded together");
             return None;
         }
-        let count = lines.entry(line.clone()).or_insert_with(|| Count { total: 0, recorded: 0, meta: meta.clone() });
-        count.total += 1;
-        count.meta = meta;
+        if let Some((others, target)) = line.without_target() {
+            let known = &mut lines.entry(others.clone()).or_insert_with(|| Count::new(denied.meta.clone())).targets;
+            if known.len() < MOST_TARGETS {
+                known.insert(target);
+            } else if !known.contains(&target) {
+                line = others;
+            }
+        }
+        let count = lines.entry(line.clone()).or_insert_with(|| Count::new(denied.meta.clone()));
+        count.add(denied.ids);
+        count.meta = denied.meta;
         let count = count.clone();
+        drop(lines);
         Some((line, count))
+    }
+
+    fn lines(&self, of: &Line) -> MutexGuard<'_, HashMap<Line, Count>> {
+        let lines = if of.what.is_read() { &self.reads } else { &self.denials };
+        lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records the counters of past hours, in a loop.
@@ -144,20 +139,21 @@ impl DenialLog {
         tokio::time::timeout(patience, self.settle(None)).await.is_ok()
     }
 
-    /// Records the counters of hours before that of `now`, or all, and removes the completed ones.
+    /// Records the counters that end before `now`, or all, and removes the completed ones.
     async fn settle(&self, now: Option<Timestamp>) {
         let present = now.map_or(i64::MAX, |now| now.as_second().div_euclid(HOUR));
-        let over: Vec<Line> = {
-            let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut over: Vec<Line> = Vec::new();
+        for lines in [&self.denials, &self.reads] {
+            let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
             // Also first ones whose immediate write failed.
-            let is_due = |(line, count): &(&Line, &Count)| line.hour < present || count.recorded == 0;
-            lines.iter().filter(is_due).map(|(line, _)| line.clone()).collect()
-        };
+            let is_due = |(line, count): &(&Line, &Count)| line.ends <= present || count.recorded == 0;
+            over.extend(lines.iter().filter(is_due).map(|(line, _)| line.clone()));
+        }
         stream::iter(over)
             .for_each_concurrent(WRITERS, |line| async move {
                 _ = self.write(&line).await;
-                let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-                if line.hour < present && lines.get(&line).is_some_and(|count| count.recorded == count.total) {
+                let mut lines = self.lines(&line);
+                if line.ends <= present && lines.get(&line).is_some_and(|count| count.recorded == count.total) {
                     lines.remove(&line);
                 }
             })
@@ -167,54 +163,47 @@ impl DenialLog {
     /// Records the current value of a counter; returns whether it is recorded.
     async fn write(&self, line: &Line) -> bool {
         let Ok(_permit) = self.writers.acquire().await else { return false };
-        let (total, meta) = {
-            let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(count) = lines.get(line).filter(|count| count.recorded < count.total) else { return true };
-            (count.total, count.meta.clone())
+        let Some(count) = self.lines(line).get(line).filter(|count| count.recorded < count.total).cloned() else {
+            return true;
         };
-        // Denials are recorded whatever the status of the organization.
-        let request = Request::new(line.organization, meta).needing(Capability::Settle);
-        let user = line.user;
+        let is_recorded = self.append(line, self.id(line), &count).await;
+        if is_recorded && let Some(counted) = self.lines(line).get_mut(line) {
+            counted.recorded = counted.recorded.max(count.total);
+        }
+        is_recorded
+    }
+
+    /// Appends the event of a counter; returns whether that succeeded.
+    async fn append(&self, line: &Line, id: Uuid, count: &Count) -> bool {
+        // Recorded whatever the status of the organization.
+        let request = Request::new(line.organization, count.meta.clone()).needing(Capability::Settle);
+        let (user, total) = (line.user, count.total);
         let done = match line.what.clone() {
-            What::Operation { operation, problem } => {
-                let record = denial::Command::Record { operation, problem, total };
-                self.executor.execute::<Denials>(self.id(line), record, &request).await
+            What::Operation { operation, problem, target } => {
+                let record = denial::Command::Record { operation, problem, target, total };
+                self.executor.execute::<Denials>(id.into(), record, &request).await
             }
-            What::SignIn => {
+            What::SignIn { .. } => {
                 let record = sign_in::Command::RecordFailures { user, total };
-                self.executor.execute::<FailedSignIns>(self.id(line), record, &request).await
+                self.executor.execute::<FailedSignIns>(id.into(), record, &request).await
             }
             What::StaffAccess { operation } => {
                 let record = staff_access::Command::Record { operation, total };
-                self.executor.execute::<StaffAccess>(self.id(line), record, &request).await
+                self.executor.execute::<StaffAccess>(id.into(), record, &request).await
+            }
+            What::StaffRead { area } => {
+                let record = staff_access::Command::RecordReads { area, total, ids: count.ids.clone() };
+                self.executor.execute::<StaffAccess>(id.into(), record, &request).await
             }
         };
-        match done {
-            Ok(_) => {
-                let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(count) = lines.get_mut(line) {
-                    count.recorded = count.recorded.max(total);
-                }
-            }
-            Err(ref error) => tracing::error!(%error, "denials could not be recorded: will retry"),
+        if let Err(error) = &done {
+            tracing::error!(%error, "a denial or read could not be recorded: will retry");
         }
         done.is_ok()
     }
 
-    fn id<T: From<Uuid>>(&self, line: &Line) -> T {
-        let Line { organization, user, impersonator, what, hour } = line;
-        // Operations and problems are never empty, so the three cases cannot collide.
-        let (operation, problem) = match what {
-            What::Operation { operation, problem } => (operation.as_str(), problem.as_str()),
-            What::SignIn => ("", ""),
-            What::StaffAccess { operation } => (operation.as_str(), ""),
-        };
-        let session = impersonator.map(|staff| staff.session.0.into_bytes()).unwrap_or_default();
-        let mut seal = self.seal.clone();
-        for part in [organization.0.as_bytes(), user.0.as_bytes(), &session, operation.as_bytes(), problem.as_bytes()] {
-            seal.update(&(part.len() as u64).to_be_bytes());
-            seal.update(part);
-        }
-        id_made_by(seal.chain_update(hour.to_be_bytes()))
+    fn id(&self, line: &Line) -> Uuid {
+        // The debug text of a line is unique: it names all fields.
+        id_made_by(self.seal.clone().chain_update(format!("{line:?}")))
     }
 }

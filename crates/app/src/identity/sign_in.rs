@@ -32,7 +32,7 @@ use crate::{
         access::{Access, AccessError, Token},
         account_reminders::AccountReminders,
         accounts::{Accounts, AccountsError},
-        attempts::{Attempts, Look},
+        attempts::{Attempts, Look, network},
         passwords::{PasswordError, Passwords},
     },
 };
@@ -216,8 +216,8 @@ impl SignIn {
         let from = |actor| from(&attempt, actor, user);
         if !is_right {
             // In the background, so that response times reveal nothing.
-            let (what, meta) = (What::SignIn, from(Actor::Anonymous));
-            self.denial_log.record(Denied { organization, user, what, meta }, now);
+            let (what, meta) = (What::SignIn { network: attempt.ip.map(network) }, from(Actor::Anonymous));
+            self.denial_log.record(Denied { organization, user, what, ids: Vec::new(), meta }, now);
             return Err(SignInError::Wrong);
         }
         self.attempts.succeeded(trying);

@@ -3,9 +3,9 @@
 use std::{fmt::Display, sync::Arc};
 
 use jiff::Timestamp;
-use porttask_domain::{Actor, uuid_of};
+use porttask_domain::{Actor, Impersonator, SessionId, uuid_of};
 use porttask_projections::{Recorded, Times};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -61,7 +61,9 @@ pub(super) struct Reader {
 #[derive(Deserialize)]
 struct By {
     actor: Actor,
-    impersonator: Option<IgnoredAny>,
+    impersonator: Option<Impersonator>,
+    session: Option<SessionId>,
+    request_id: Option<String>,
     occurred_at: Option<Timestamp>,
 }
 
@@ -141,7 +143,7 @@ impl Reader {
         let domain_events = self.vault.domain_events(stored).await?;
         let recorded = stored.iter().zip(domain_events).map(|(event, domain_event)| {
             let undecodable = |cause: &dyn Display| VaultError::undecodable(event, event.event_type.as_str(), cause);
-            let By { actor, impersonator, occurred_at } =
+            let By { actor, impersonator, session, request_id, occurred_at } =
                 serde_json::from_slice(&event.meta).map_err(|error| undecodable(&error))?;
             let subject = uuid_of(event.stream.name.id());
             let subject = subject.ok_or_else(|| undecodable(&"the name of its stream contains no id"))?;
@@ -155,7 +157,9 @@ impl Reader {
                 times: Times::new(event.recorded_at, occurred_at),
                 event: domain_event,
                 actor,
-                is_impersonated: impersonator.is_some(),
+                impersonator,
+                session,
+                request_id,
             })
         });
         recorded.collect()

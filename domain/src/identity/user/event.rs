@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Link;
 use crate::{
-    Personal, SessionId,
+    OrganizationId, Personal, SessionId, UserId,
     identity::{
         role::{Permissions, Role},
         settings::Locale,
@@ -140,6 +140,17 @@ pub enum Event {
         /// What it was for.
         link: Link,
     },
+    /// This account of the platform was given to the holder of an account of an organization.
+    #[serde(rename = "user.promoted.v1")]
+    Promoted {
+        /// The organization of that account.
+        organization: OrganizationId,
+        /// That account.
+        user: UserId,
+    },
+    /// The account of a member of the platform's staff was withdrawn. Its deactivation follows.
+    #[serde(rename = "user.demoted.v1")]
+    Demoted {},
     /// Failed sign-in attempts were reset.
     #[serde(rename = "user.unlocked.v1")]
     Unlocked {},

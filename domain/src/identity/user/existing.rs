@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil::Date};
 
 use super::{ADDRESSES_PER_DAY, BETWEEN_RESETS, Command, Event, Link, Rejection, Status, day, within};
 use crate::{
-    Personal, SessionId,
+    OrganizationId, Personal, SessionId, UserId,
     identity::{
         address::EmailAddress,
         role::{Permissions, Role},
@@ -36,6 +36,8 @@ pub(super) struct Existing {
     pub(super) session_epoch: u64,
     /// The session that was kept the last time.
     pub(super) kept: Option<SessionId>,
+    /// The account of an organization whose holder was given this account of the platform, until it is deactivated.
+    promoted_from: Option<(OrganizationId, UserId)>,
 }
 
 /// Links sent for the same purpose: only the last one is valid, until it is used, revoked or expires.
@@ -106,6 +108,7 @@ impl Existing {
             unlocks: 0,
             session_epoch: 0,
             kept: None,
+            promoted_from: None,
         }
     }
 
@@ -157,6 +160,16 @@ impl Existing {
             Command::Reactivate => match self.status {
                 Status::Registered | Status::Invited | Status::Active => Ok(vec![]),
                 Status::Deactivated => Ok(vec![Event::Reactivated {}]),
+            },
+            Command::Promote { organization, user } if self.promoted_from == Some((*organization, *user)) => Ok(vec![]),
+            Command::Promote { organization, user } => {
+                Ok(vec![Event::Promoted { organization: *organization, user: *user }])
+            }
+            Command::Demote => match self.status {
+                Status::Registered | Status::Invited | Status::Active => {
+                    Ok(vec![Event::Demoted {}, Event::Deactivated {}])
+                }
+                Status::Deactivated => Ok(vec![]),
             },
             Command::Rename { name } => {
                 let is_so = self.name.value() == Some(name.as_str());
@@ -287,11 +300,13 @@ impl Existing {
             Event::RoleChanged { to, .. } => self.role = *to,
             Event::PermissionsChanged { to, .. } => self.permissions = *to,
             Event::Deactivated {} => {
-                self.status = Status::Deactivated;
+                (self.status, self.promoted_from) = (Status::Deactivated, None);
                 self.resets.void();
                 self.address_changes.void();
                 self.end_sessions(None);
             }
+            Event::Promoted { organization, user } => self.promoted_from = Some((*organization, *user)),
+            Event::Demoted {} => {}
             Event::Renamed { to, .. } => self.name = to.clone(),
             Event::LocaleChanged { to, .. } => self.locale.clone_from(to),
             Event::AddressChangeRequested { email, expires_at, .. } => {

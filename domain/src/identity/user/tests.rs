@@ -399,3 +399,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn promotions_and_demotions_are_recorded_once() {
+    let promote = || Command::Promote { organization: acme(), user: ana() };
+    let promoted = || Event::Promoted { organization: acme(), user: ana() };
+    let staff = || vec![invited(Role::SuperAdmin), accepted()];
+    given::<User>([]).when(promote()).then_rejected(Rejection::NotFound);
+    given::<User>(staff()).when(promote()).then([promoted()]);
+    let demoted = || [staff(), vec![promoted(), Event::Demoted {}, Event::Deactivated {}]].concat();
+    given::<User>([staff(), vec![promoted()]].concat())
+        .when(Command::Demote)
+        .then([Event::Demoted {}, Event::Deactivated {}]);
+    given::<User>(demoted()).when(promote()).then([promoted()]);
+}
+
+#[test]
+fn auditors_of_the_platform_are_only_in_its_organization() {
+    let role = Role::PlatformAuditor;
+    given::<User>([]).when(invite(role)).then_rejected(Rejection::RoleNotHere(role));
+    let change = Command::ChangeRole { role, permissions: None };
+    given::<User>([invited(Role::Auditor), accepted()]).when(change).then_rejected(Rejection::RoleNotHere(role));
+}

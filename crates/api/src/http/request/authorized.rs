@@ -35,6 +35,8 @@ pub(crate) struct Authorized<R> {
     pub(crate) partition: PartitionId,
     /// Event metadata, with the caller as the actor.
     pub(crate) meta: Meta,
+    /// Notes what is shown, for the record of reads by staff.
+    pub(super) asker: Asker,
     token: String,
     ip: Option<IpAddr>,
     at_least: Option<Position>,
@@ -78,8 +80,13 @@ impl<R: Permission> FromRequestParts<App> for Authorized<R> {
             None => None,
             Some(position) => Some(position_of(position.to_str().unwrap_or_default())?),
         };
+        let asker = parts.extensions.get::<Asker>().cloned().unwrap_or_default();
+        // Searches over all organizations have no other one in their path.
+        if caller.organization == OrganizationId::PLATFORM && (named.is_none() || organization != caller.organization) {
+            asker.reads(organization);
+        }
         let (ip, grants, right) = (client.ip, None, PhantomData);
-        Ok(Self { identity: caller, organization, partition, meta, token, ip, at_least, grants, right })
+        Ok(Self { identity: caller, organization, partition, meta, asker, token, ip, at_least, grants, right })
     }
 }
 
@@ -87,6 +94,11 @@ impl<R: Permission> Authorized<R> {
     /// The caller's IP address.
     pub(crate) fn ip(&self) -> Option<IpAddr> {
         self.ip
+    }
+
+    /// Notes items that are shown to the caller: reads by staff are recorded with their ids.
+    pub(crate) fn shows_items<T: serde::Serialize>(&self, items: &[T]) {
+        self.asker.saw(items);
     }
 
     /// The caller's session.

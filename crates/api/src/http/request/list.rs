@@ -145,7 +145,9 @@ impl<P: Permission, M: Listed> List<P, M> {
         let asked = Asked { sort: sort.as_deref(), limit, cursor: cursor.as_deref(), text: q.as_deref() };
         let listing = Listing::new::<M>(app, (caller.organization, partitions), conditions, M::SORTS, &asked)?;
         let Page { items, next_cursor } = listing.page::<M, M::Item>(app).await?;
-        Ok(Json(Page { items: M::complete(app, caller.organization, items).await?, next_cursor }))
+        let items = M::complete(app, caller.organization, items).await?;
+        caller.shows_items(&items);
+        Ok(Json(Page { items, next_cursor }))
     }
 }
 
@@ -164,7 +166,9 @@ impl<P: Permission> Authorized<P> {
         let row = self.row::<M>(app, key).await?.ok_or_else(&not_found)?;
         let version = super::resource::version_of(&row);
         let item = M::complete(app, self.organization, vec![row.into()]).await?.pop();
-        Ok(super::Resource::new(item.ok_or_else(not_found)?, version))
+        let item = item.ok_or_else(not_found)?;
+        self.shows_items(std::slice::from_ref(&item));
+        Ok(super::Resource::new(item, version))
     }
 
     /// A row of the organization by the rest of its key.

@@ -12,8 +12,9 @@ use hmac::{Hmac, Mac};
 use porttask_domain::{
     Actor, DomainEvent, OrganizationId, UserId,
     identity::{
-        Access, Capability, EmailAddress, Organization, Role, User,
+        Access, Capability, EmailAddress, Organization, Role, User, UserImport,
         user::{Command, Event, INVITATIONS, Rejection, Status},
+        user_import::{self, Summary},
     },
 };
 use sha2::Sha256;
@@ -115,6 +116,7 @@ impl Import {
             return Err(ImportError::Stopped);
         }
         reports.sort_by_key(|report| report.line);
+        run.finish(&reports).await?;
         Ok(reports)
     }
 
@@ -148,6 +150,22 @@ struct Run {
 }
 
 impl Run {
+    /// Records the end of the import.
+    async fn finish(&self, reports: &[LineReport]) -> Result<(), ExecuteError> {
+        let with = |result| reports.iter().filter(|report| report.result == result).count() as u64;
+        let summary = Summary {
+            registered: with(LineResult::Registered),
+            unchanged: with(LineResult::Unchanged),
+            rejected: with(LineResult::Rejected),
+            invited: reports.iter().filter(|report| report.invited).count() as u64,
+        };
+        let request_id = self.order.meta.request_id.as_deref().unwrap_or_default();
+        let id = id_made_by(self.import.ids.clone().chain_update(b"import").chain_update(request_id));
+        let request = self.request().needing(Capability::Settle);
+        self.import.executor.execute::<UserImport>(id, user_import::Command::Finish(summary), &request).await?;
+        Ok(())
+    }
+
     /// Processes a line, and retries while the log is unavailable.
     async fn line(&self, number: u64, person: &Person) -> Result<LineReport, ExecuteError> {
         let mut pause = PAUSE;

@@ -133,6 +133,7 @@ fn role(role: Role) -> &'static str {
         Role::ReadOnly => "a read-only user",
         Role::Auditor => "an auditor",
         Role::SuperAdmin => "a super admin",
+        Role::PlatformAuditor => "an auditor of the platform",
     }
 }
 

@@ -90,6 +90,8 @@ impl Mails for UserMails {
             | Event::Reactivated {}
             | Event::Renamed { .. }
             | Event::LocaleChanged { .. }
+            | Event::Promoted { .. }
+            | Event::Demoted {}
             | Event::Unlocked {}
             | Event::SessionsEnded { .. }
             | Event::LinkExpired { .. } => None,
