@@ -193,16 +193,30 @@ impl Views {
         all
     }
 
+    /// The offset up to which a model is folded in a partition, as known to this node.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub fn offset(&self, name: &str, partition: PartitionId) -> Result<Offset, ViewError> {
+        let served = self.served(name)?;
+        Ok(served.states.get(usize::from(partition.0)).map(|state| state.borrow().offset).unwrap_or_default())
+    }
+
     /// Rows of a model.
     ///
     /// # Errors
     /// If there is no such model or column, or the tables' database fails.
     pub async fn select(&self, name: &str, query: &Query) -> Result<Vec<Values>, ViewError> {
         let served = self.served(name)?;
-        match self.store.select(&served.table(), query).await {
-            Err(ViewError::Gone(_)) => self.store.select(&served.look_again(self.store.as_ref()).await?, query).await,
-            selected => selected,
+        let mut table = served.table();
+        for _ in 0..SWITCH_ATTEMPTS {
+            match self.store.select(&table, query).await {
+                // Another table serves now; it may be replaced again meanwhile.
+                Err(ViewError::Gone(_)) => table = served.look_again(self.store.as_ref()).await?,
+                selected => return selected,
+            }
         }
+        Err(ViewError::Gone(table.to_string()))
     }
 
     /// Rows of a model, typed.

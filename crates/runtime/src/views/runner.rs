@@ -21,6 +21,8 @@ const BATCH: usize = 16_384;
 /// Maximum events of a batch folded into all models in one transaction: for larger ones, the cost of a transaction is
 /// negligible, and the rows of all models take much memory.
 const TOGETHER: usize = 1_024;
+/// Up to this many events are folded without a pause afterwards: the service is not busy.
+const FEW: usize = 2;
 /// Pause of a model that has failed.
 const REST: Duration = Duration::from_secs(5);
 /// Pause when the log cannot be read.
@@ -44,8 +46,8 @@ pub(super) struct Runner {
 enum Round {
     /// Folded; more may be waiting.
     Folded,
-    /// Folded into all models up to the head: pause before the next batch.
-    FoldedAll,
+    /// Folded this many events into all models, up to the head.
+    FoldedAll(usize),
     /// Another node holds a checkpoint lock.
     Elsewhere,
     /// Nothing left to fold.
@@ -73,7 +75,11 @@ impl Runner {
             let begun = Instant::now();
             match self.round().await {
                 Ok(Round::Folded) => {}
-                Ok(Round::FoldedAll) => sleep_until(begun + self.store.pace()).await,
+                Ok(Round::FoldedAll(events)) if events > FEW => {
+                    // Folds at most half of the time: the longer a fold takes, the more events gather for the next.
+                    sleep(begun.elapsed().min(self.store.pace())).await;
+                }
+                Ok(Round::FoldedAll(_)) => {}
                 Ok(Round::Elsewhere) => sleep(YIELD).await,
                 Ok(Round::Idle) => {
                     let look_after = self.resting.values().copied().fold(Instant::now() + LOOK_AFTER, Instant::min);
@@ -131,7 +137,7 @@ impl Runner {
         };
         Ok(match (is_folded, is_all) {
             (false, _) => Round::Elsewhere,
-            (true, true) => Round::FoldedAll,
+            (true, true) => Round::FoldedAll(batch.events.len()),
             (true, false) => Round::Folded,
         })
     }

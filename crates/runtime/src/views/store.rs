@@ -211,8 +211,8 @@ impl View {
 /// The tables of all models. Disposable: lost data is folded again.
 #[async_trait]
 pub trait ViewStore: Send + Sync {
-    /// Minimum time from one small batch of a partition to the next. A batch costs a transaction and statements for
-    /// each model, however small it is: under load, fewer and larger batches leave more capacity to other work.
+    /// Maximum pause after a small batch of a partition. A batch costs a transaction and statements for each model,
+    /// however small it is: under load, fewer and larger batches leave more capacity to other work.
     fn pace(&self) -> Duration;
 
     /// The serving table of this name and version; creates an empty one if there is none.

@@ -1,15 +1,17 @@
 //! API keys in responses, without their secrets.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use porttask_app::identity::credential_activity::LastUse;
 use porttask_domain::{
-    ApiKeyId, OrganizationId, TextEnum, UserId,
-    identity::{Permissions, api_key::KeyScope},
+    Aggregate, ApiKeyId, OrganizationId, TextEnum, UserId,
+    identity::{ApiKey, Permissions, api_key::KeyScope},
+    uuid_of,
 };
 use porttask_projections::{ColumnType, ReadModel, identity::api_key as view};
-use porttask_runtime::views::{self, Condition};
+use porttask_runtime::{
+    log::Offset,
+    views::{self, Condition},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -22,8 +24,8 @@ use crate::http::{
     request::{Authorized, Listed},
 };
 
-/// How long to wait until the read model has caught up.
-const CATCH_UP: Duration = Duration::from_secs(2);
+/// Events per read of what the read model has not folded yet.
+const TAIL: usize = 1_000;
 
 /// An API key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
@@ -125,22 +127,49 @@ pub(crate) async fn owned_by<P: Permission>(
     caller: &Authorized<P>,
     owner: UserId,
 ) -> Result<Vec<ApiKeyId>, Problem> {
-    // Include keys that others have just created.
-    app.views.catch_up(view::ApiKeys::NAME, CATCH_UP).await?;
+    let folded = app.views.offset(view::ApiKeys::NAME, caller.partition)?;
     let key = [("organization", caller.organization.to_value()), ("owner", owner.to_value())];
     let conditions = key.map(|(column, value)| Condition::Equal(column, value)).into();
     let (sort, limit) = (vec!["created_at", "key"], MAX_KEYS as usize);
     let mut query = views::Query { partition: caller.partition, conditions, sort, limit, ..Default::default() };
-    let (mut keys, now) = (Vec::new(), app.clock.now());
+    let mut keys = Vec::new();
     loop {
         let rows = app.views.rows::<view::ApiKeys>(&query).await?;
-        let is_valid = |row: &&view::ApiKey| row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end);
-        keys.extend(rows.iter().filter(is_valid).map(|row| row.key));
+        keys.extend(rows.iter().filter(|row| row.revoked_at.is_none()).map(|row| row.key));
         match rows.last() {
             Some(last) if rows.len() == limit => {
                 query.after = Some(vec![last.created_at.to_value(), last.key.to_value()]);
             }
-            Some(_) | None => return Ok(keys),
+            Some(_) | None => break,
         }
+    }
+    keys.extend(changed_after(app, caller, folded).await?);
+    let (mut owned, now) = (Vec::new(), app.clock.now());
+    for key in keys {
+        // The read model only names candidates, so that nothing waits for it.
+        let (state, _) = app.executor.load::<ApiKey>(caller.organization, key).await?;
+        let accepted = state.generation().and_then(|generation| state.accepted(generation, now));
+        if accepted.is_some_and(|key| key.owner == owner) && !owned.contains(&key) {
+            owned.push(key);
+        }
+    }
+    Ok(owned)
+}
+
+/// The keys of the organization that changed after an offset: those that the read model may not show yet.
+async fn changed_after<P: Permission>(
+    app: &App,
+    caller: &Authorized<P>,
+    mut after: Offset,
+) -> Result<Vec<ApiKeyId>, Problem> {
+    let mut keys = Vec::new();
+    loop {
+        let events = app.database.read_partition(caller.partition, after, TAIL).await;
+        let events = events.map_err(|error| Problem::unavailable(&error))?;
+        let Some(last) = events.last() else { return Ok(keys) };
+        after = last.position.offset;
+        let own = events.iter().map(|event| &event.stream).filter(|stream| stream.organization == caller.organization);
+        let own = own.filter(|stream| stream.name.category() == ApiKey::CATEGORY);
+        keys.extend(own.filter_map(|stream| uuid_of(stream.name.id())).map(ApiKeyId));
     }
 }
