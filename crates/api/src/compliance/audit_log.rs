@@ -36,9 +36,6 @@ pub(crate) struct AuditEntry {
     /// The id of its event.
     #[schema(example = "0193e8f2-7b1a-7c3e-9d4f-5a6b7c8d9e0f")]
     pub(super) id: Uuid,
-    /// Its position in the log.
-    #[schema(example = "0:1234")]
-    pub(super) position: String,
     /// When it happened. Differs from `recorded_at` for what was recorded later, or with a simulated clock.
     pub(super) occurred_at: Timestamp,
     /// When it was recorded: the order of the entries.
@@ -151,7 +148,7 @@ type AuditEntryPage = Page<AuditEntry>;
 
 impl From<Entry> for AuditEntry {
     fn from(entry: Entry) -> Self {
-        let Entry { position, id, occurred_at, recorded_at, meta, description, number, impersonator, .. } = entry;
+        let Entry { id, occurred_at, recorded_at, meta, description, number, impersonator, .. } = entry;
         let (doer, person) = (entry.actor, entry.target);
         let Person { name, email } = doer.unwrap_or_default();
         let (kind, account) = match meta.actor {
@@ -175,7 +172,6 @@ impl From<Entry> for AuditEntry {
         let user_agent = open(meta.user_agent);
         Self {
             id: id.0,
-            position: position.to_string(),
             occurred_at,
             recorded_at,
             action: description.action,

@@ -22,6 +22,7 @@ use porttask_app::{
         staff::StaffNumbers,
         timers::LinkExpiry,
     },
+    positions::Positions,
 };
 use porttask_domain::OrganizationId;
 use porttask_runtime::{
@@ -81,6 +82,8 @@ pub struct Parts {
     pub denial_log: Arc<DenialLog>,
     /// Reads the audit log.
     pub audit_log: Arc<AuditLog>,
+    /// Positions as callers see them.
+    pub positions: Positions,
     /// The numbers by which organizations see the platform's staff.
     pub staff_numbers: StaffNumbers,
     /// Limits failed sign-in attempts.
@@ -183,6 +186,7 @@ impl App {
         let password_resets = Arc::new(PasswordResets::new(accounts, Arc::clone(&executor)));
         let audit_log = AuditLog::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views)).await?;
         let staff_numbers = StaffNumbers::open(&vault).await?;
+        let positions = Positions::open(&vault, database.incarnation().await.map_err(VaultError::Log)?).await?;
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
         let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations).await?);
         let jobs = JobRunner::new(Arc::clone(&database), vec![Arc::<ImportJobs>::clone(&imports)]);
@@ -203,6 +207,7 @@ impl App {
             denial_log,
             audit_log: Arc::new(audit_log),
             staff_numbers,
+            positions,
             attempts,
             sign_in,
             passwords,

@@ -149,7 +149,7 @@ pub(crate) async fn create_api_key(
     };
     let outcome = request.transact(&app, &subject, work).await?;
     let is_new = !outcome.events.is_empty();
-    let result = CommandResult::of(&app, &outcome, &subject, false).await?;
+    let result = CommandResult::of(&app, &outcome, (&subject, request.viewer()), false).await?;
     let (status, place) = (result.status(), format!("{}/api-keys/{key}", place_of(organization)));
     Ok(created(status, &place, shown_once(&app, result, token, is_new)))
 }
@@ -180,7 +180,7 @@ pub(crate) async fn rotate_api_key(
     let is_new = !outcome.events.is_empty();
     // It was rotated concurrently: only the other caller has the secret.
     if !is_new && !outcome.repeated { Err(Problem::outdated()) } else { Ok(()) }?;
-    Ok(shown_once(&app, CommandResult::of(&app, &outcome, &subject, false).await?, token, is_new))
+    Ok(shown_once(&app, CommandResult::of(&app, &outcome, (&subject, request.viewer()), false).await?, token, is_new))
 }
 
 /// Revoke an API key for good.

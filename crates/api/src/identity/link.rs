@@ -17,10 +17,7 @@ use porttask_domain::{
         user::{Command, Rejection},
     },
 };
-use porttask_runtime::{
-    execute::{Outcome, Rejected, Request, Tx},
-    log::Position,
-};
+use porttask_runtime::execute::{Outcome, Rejected, Request, Tx};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -32,13 +29,8 @@ pub(crate) struct Account {
     organization: OrganizationId,
     user: UserId,
     /// The position of the change, for `Porttask-At-Least`.
-    #[schema(value_type = String, example = "0:1234")]
-    #[serde(serialize_with = "as_text")]
-    position: Position,
-}
-
-fn as_text<S: serde::Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(position)
+    #[schema(example = "pos_0yXgVn4Rk1m5Z8b3cD7eF9gH2iJ4kL6mN8oP0qR2sT4")]
+    position: String,
 }
 
 impl Account {
@@ -46,9 +38,10 @@ impl Account {
     ///
     /// # Errors
     /// The rejection.
-    pub(super) fn of(link: &Link, outcome: &Outcome, used: Rejection) -> Result<Self, Problem> {
+    pub(super) fn of(app: &App, link: &Link, outcome: &Outcome, used: Rejection) -> Result<Self, Problem> {
         match outcome.position {
             Some(position) if !outcome.events.is_empty() => {
+                let position = app.positions.seal(link.organization, position);
                 Ok(Self { organization: link.organization, user: UserId(link.subject), position })
             }
             Some(_) | None => Err(Rejected::from(used).into()),
@@ -58,7 +51,7 @@ impl Account {
 
 impl IntoResponse for Account {
     fn into_response(self) -> Response {
-        ([(POSITION, self.position.to_string())], Json(self)).into_response()
+        ([(POSITION, self.position.clone())], Json(self)).into_response()
     }
 }
 
@@ -97,7 +90,7 @@ pub(super) async fn redeem(
         tx.decide_all::<User>(user, commands).await
     };
     let outcome = app.executor.transact(&request_of(client, link), work).await?;
-    Account::of(link, &outcome, used)
+    Account::of(app, link, &outcome, used)
 }
 
 /// A request by the user whom a link is for.

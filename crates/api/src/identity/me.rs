@@ -162,5 +162,5 @@ pub(crate) async fn confirm_address(
     let link = read(&app, &token, Purpose::AddressChange, now)?;
     let command = Command::ConfirmAddress { request: link.generation, now };
     let outcome = app.executor.execute::<User>(UserId(link.subject), command, &request_of(&client, &link)).await?;
-    Account::of(&link, &outcome, Rejection::LinkReplaced)
+    Account::of(&app, &link, &outcome, Rejection::LinkReplaced)
 }

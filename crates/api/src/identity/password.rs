@@ -174,7 +174,7 @@ pub(crate) async fn change_password(
     let outcome = request.transact(&app, &subject, work).await?;
     // The password was changed concurrently.
     if outcome.events.is_empty() && !outcome.repeated { Err(Problem::outdated()) } else { Ok(()) }?;
-    CommandResult::of(&app, &outcome, &subject, request.dry_run).await
+    CommandResult::of(&app, &outcome, (&subject, request.viewer()), request.dry_run).await
 }
 
 fn new_password(change: &PasswordChange, user: &User) -> Result<NewPassword, Problem> {

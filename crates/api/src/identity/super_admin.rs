@@ -81,7 +81,7 @@ pub(crate) async fn promote_super_admin(
     let subject = stream_of::<User>(platform, new_id())?;
     let outcome = request.transact(app, &subject, move |tx| promote(tx, app, promoted)).await?;
     let subject = outcome.value.map_or(Ok(subject), |staff| stream_of::<User>(platform, staff))?;
-    let result = CommandResult::of(app, &outcome, &subject, request.dry_run).await?;
+    let result = CommandResult::of(app, &outcome, (&subject, request.viewer()), request.dry_run).await?;
     Ok(result.created(&format!("/v1/organizations/{platform}/users")))
 }
 

@@ -76,7 +76,7 @@ impl<R: Permission> FromRequestParts<App> for Authorized<R> {
         let partition = app.partition(organization).await?;
         let at_least = match parts.headers.get(AT_LEAST) {
             None => None,
-            Some(position) => Some(position_of(position.to_str().unwrap_or_default())?),
+            Some(position) => Some(position_of(app, &caller, position.to_str().unwrap_or_default())?),
         };
         let (ip, grants, right) = (client.ip, None, PhantomData);
         Ok(Self { identity: caller, organization, partition, meta, token, ip, at_least, grants, right })
@@ -171,7 +171,7 @@ impl<R: Permission> Authorized<R> {
     pub(crate) async fn shows(&self, app: &App, view: &str, wanted: Position) -> Result<(), Problem> {
         match app.views.wait_for(view, wanted, PATIENCE).await? {
             true => Ok(()),
-            false => Err(not_yet(wanted)),
+            false => Err(not_yet()),
         }
     }
 
@@ -187,12 +187,9 @@ impl<R: Permission> Authorized<R> {
             if app.views.wait_for(view, *wanted, Duration::ZERO).await? {
                 continue;
             }
-            if is_asked && !is_recorded(app, *wanted).await? {
-                return Err(Problem::invalid("Porttask-At-Least", format!("nothing is recorded at {wanted} yet")));
-            }
             let has_come = app.views.wait_for(view, *wanted, PATIENCE).await?;
             if !has_come && is_asked {
-                return Err(not_yet(*wanted));
+                return Err(not_yet());
             }
         }
         Ok(())
@@ -217,20 +214,8 @@ fn note(parts: &Parts, meta: &Meta, caller: &Caller) {
     }
 }
 
-/// Whether the log has reached a position, so that no request waits for an invented one.
-async fn is_recorded(app: &App, wanted: Position) -> Result<bool, Problem> {
-    let known = app.database.subscribe(wanted.partition).map(|head| *head.borrow());
-    if known.is_some_and(|head| head >= wanted.offset) {
-        return Ok(true);
-    }
-    // Another node may have appended more.
-    let heads = app.database.heads().await.map_err(|error| Problem::unavailable(&error))?;
-    let mut heads = heads.iter().map(|head| head.position);
-    Ok(heads.any(|head| head.partition == wanted.partition && head.offset >= wanted.offset))
-}
-
-fn not_yet(wanted: Position) -> Problem {
-    let detail = format!("The listing has not reached {wanted} yet. Retry after a pause.");
+fn not_yet() -> Problem {
+    let detail = "The listing does not show your change yet. Retry after a pause.";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-yet", detail).after(1)
 }
 
@@ -241,6 +226,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-fn position_of(text: &str) -> Result<Position, Problem> {
-    text.parse().map_err(|_| Problem::invalid("Porttask-At-Least", "must be a position such as 0:1234"))
+fn position_of(app: &App, caller: &Caller, text: &str) -> Result<Position, Problem> {
+    let position = app.positions.unseal(caller.organization, text);
+    position.map_err(|error| Problem::invalid("Porttask-At-Least", error.to_string()))
 }

@@ -190,7 +190,7 @@ impl<R: Permission, B> CommandRequest<R, B> {
     ) -> Result<CommandResult, Problem> {
         let subject = stream_of::<A>(self.caller.organization, id)?;
         let outcome = self.transact(app, &subject, body).await?;
-        CommandResult::of(app, &outcome, &subject, self.dry_run).await
+        CommandResult::of(app, &outcome, (&subject, self.viewer()), self.dry_run).await
     }
 
     /// Executes a unit of work; `If-Match` applies to `subject`. The caller is identified in it, so that revocations take
@@ -217,6 +217,11 @@ impl<R: Permission, B> CommandRequest<R, B> {
             app.last_changes.insert(self.caller.identity.credential.id(), position);
         }
         Ok(outcome)
+    }
+
+    /// The organization of the caller, for whom positions are sealed.
+    pub(crate) fn viewer(&self) -> OrganizationId {
+        self.caller.identity.organization
     }
 
     /// The path of the collection.
