@@ -46,4 +46,5 @@ mod platform {
     mod mail;
     mod metrics;
     mod requests;
+    mod timers;
 }

@@ -74,10 +74,21 @@ impl Store {
         directory: &Path,
         partitions: u16,
     ) -> Result<Self, Error> {
+        if let Some(server) = server {
+            server.create_database("views")?;
+        }
+        Self::join(server, directory, partitions).await
+    }
+
+    /// Another node on a store that was opened with this many partitions.
+    pub(crate) async fn join(
+        server: Option<&PrivatePostgres>,
+        directory: &Path,
+        partitions: u16,
+    ) -> Result<Self, Error> {
         let log: Arc<dyn Database> = match server {
             None => SqliteLog::open(SqliteOptions::new(directory)).await?,
             Some(server) => {
-                server.create_database("views")?;
                 let options = PostgresOptions { partitions, ..PostgresOptions::new(server.url("views")) };
                 PostgresLog::open(options).await?
             }
@@ -113,8 +124,14 @@ impl Store {
         Ok(())
     }
 
-    /// Creates the organization of this number, with invited users.
-    pub(crate) async fn populate(&self, number: usize, users: usize) -> Result<(), Error> {
+    /// Creates the organization of this number, with invited users. The invitation of each user, counted from 0, expires
+    /// at the given time.
+    pub(crate) async fn populate(
+        &self,
+        number: usize,
+        users: usize,
+        expires_at: impl Fn(usize) -> Timestamp,
+    ) -> Result<OrganizationId, Error> {
         let organization: OrganizationId = new_id();
         let domain = format!("org{number}.example");
         let created = organization::Event::Created {
@@ -139,7 +156,7 @@ impl Store {
                 address_rules: 1,
                 role: Role::Agent,
                 permissions: Role::Agent.ceiling(),
-                expires_at: Timestamp::UNIX_EPOCH,
+                expires_at: expires_at(person),
             };
             domain_events.push((StreamId::new(organization, format!("user-{user}"))?, invited.into()));
         }
@@ -151,7 +168,7 @@ impl Store {
             (append.person_keys, append.creates_organization) = (keys, part == 0);
             self.log.append(append).await?;
         }
-        Ok(())
+        Ok(organization)
     }
 
     async fn append(&self, organization: OrganizationId, creates_organization: bool) -> Result<(), Error> {
