@@ -73,7 +73,8 @@ async fn a_known_device_is_exempt_from_the_ceiling(store: Store) {
     let unlocked = service.ana().post(&unlock, &json!({})).is(200);
     try_from(&service, "bob@acme.example", PASSWORD, &[]).is(201);
     let at_least = [("porttask-at-least", unlocked.header("porttask-position"))];
-    let entries = bob.send("GET", "/v1/organizations/current/audit-log?action=user.unlocked", &at_least, None).is(200);
+    let log = format!("/v1/organizations/{acme}/audit-log?action=user.unlocked");
+    let entries = service.ana().send("GET", &log, &at_least, None).is(200);
     assert_eq!(entries.body["items"][0]["summary"], "unlocked the account");
 }
 
