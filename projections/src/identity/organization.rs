@@ -53,7 +53,7 @@ pub struct Organizations;
 
 impl ReadModel for Organizations {
     const NAME: &'static str = "organizations";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_name", columns: &["normalized_name", "organization"] },
         Index { name: "by_domain", columns: &["domain"] },
