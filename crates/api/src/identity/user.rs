@@ -1,5 +1,7 @@
 //! The users of an organization.
 
+mod delivery;
+
 use axum::{
     Json,
     extract::State,
@@ -14,11 +16,13 @@ use porttask_domain::{
     },
 };
 use porttask_projections::{ColumnType, identity::user as view};
-use porttask_runtime::views::Condition;
+use porttask_runtime::{tasks::Task, views::Condition};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
+use self::delivery::EmailDelivery;
 use super::{api_key::owned_by, invite};
 use crate::http::{
     app::App,
@@ -61,6 +65,8 @@ pub(crate) struct UserResponse {
     invitation_expires_at: Option<Timestamp>,
     /// When the invitation was accepted; null if it was not accepted yet.
     accepted_at: Option<Timestamp>,
+    /// The emails to the user that were not handed over yet; null if all were.
+    email_delivery: Option<EmailDelivery>,
     /// The version: the ETag.
     version: u64,
 }
@@ -83,6 +89,7 @@ impl From<view::User> for UserResponse {
             created_at: row.created_at,
             invitation_expires_at: row.invitation_expires_at,
             accepted_at: row.accepted_at,
+            email_delivery: None,
             version: row.version,
         }
     }
@@ -136,6 +143,21 @@ impl Listed for view::Users {
         let role = role.map(|role| Condition::Equal("role", role.to_value()));
         let status = status.map(|status| Condition::Equal("status", status.to_value()));
         Ok(role.into_iter().chain(status).collect())
+    }
+
+    async fn complete(
+        app: &App,
+        organization: OrganizationId,
+        mut items: Vec<UserResponse>,
+    ) -> Result<Vec<UserResponse>, Problem> {
+        let targets: Vec<Uuid> = items.iter().map(|item| item.id.0).collect();
+        let tasks = app.database.tasks_of(organization, &targets).await;
+        let tasks = tasks.map_err(|error| Problem::unavailable(&error))?;
+        for item in &mut items {
+            let own: Vec<&Task> = tasks.iter().filter(|task| task.target == item.id.0).collect();
+            item.email_delivery = EmailDelivery::of(&own);
+        }
+        Ok(items)
     }
 }
 
