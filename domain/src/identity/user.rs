@@ -110,6 +110,13 @@ pub enum Command {
         /// When it is confirmed.
         now: Timestamp,
     },
+    /// Cancel a pending change of the email address.
+    CancelAddressChange {
+        /// The number of the request: 1, 2, …
+        request: u64,
+        /// When it is cancelled.
+        now: Timestamp,
+    },
     /// Request a link to reset a forgotten password.
     RequestPasswordReset {
         /// When it is requested.
@@ -226,9 +233,14 @@ impl User {
         self.0.as_ref()?.locale.as_ref()
     }
 
-    /// The pending password reset: its number, and when its link expires.
+    /// The password reset that was requested last, if it is pending: its number, and when its link expires.
     pub fn password_reset(&self) -> Option<(u64, Timestamp)> {
         self.0.as_ref()?.resets.open()
+    }
+
+    /// Whether the link of this password reset can still be used, if it has not expired.
+    pub fn awaits_password_reset(&self, request: u64) -> bool {
+        self.0.as_ref().is_some_and(|existing| existing.resets.valid().any(|(number, _)| number == request))
     }
 
     /// The pending address change: its number, when its link expires, and the new address.
@@ -328,6 +340,7 @@ impl Aggregate for User {
             | Event::Renamed { .. }
             | Event::LocaleChanged { .. }
             | Event::AddressChangeRequested { .. }
+            | Event::AddressChangeCancelled {}
             | Event::PasswordResetRequested { .. }
             | Event::LinkExpired { .. }
             | Event::PasswordReset {}

@@ -37,6 +37,8 @@ row! {
             email: Option<String>,
             /// The normalized address, for sorting and searching; empty once it was erased.
             normalized_email: String,
+            /// The new email address that is not confirmed yet.
+            pending_email: Option<String>,
             /// The language of their mails; `None` is that of the organization.
             locale: Option<String>,
             /// Their role.
@@ -74,7 +76,7 @@ pub struct Users;
 
 impl ReadModel for Users {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 7;
+    const VERSION: u32 = 8;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_name", columns: &["organization", "normalized_name", "user"] },
         Index { name: "by_email", columns: &["organization", "normalized_email", "user"] },
@@ -102,6 +104,7 @@ impl ReadModel for Users {
                 normalized_name,
                 email,
                 normalized_email,
+                pending_email: None,
                 locale: None,
                 role,
                 status,
@@ -156,11 +159,16 @@ impl ReadModel for Users {
             }
             Event::AddressChanged { to, .. } => {
                 let (email, normalized_email) = shown(to);
-                User { email, normalized_email, ..row }
+                User { email, normalized_email, pending_email: None, ..row }
             }
             Event::LocaleChanged { to, .. } => User { locale: to.as_ref().map(ToString::to_string), ..row },
-            Event::LinkExpired { link: Link::AddressChange | Link::PasswordReset }
-            | Event::AddressChangeRequested { .. }
+            Event::AddressChangeRequested { email, .. } => {
+                User { pending_email: email.value().map(str::to_owned), ..row }
+            }
+            Event::LinkExpired { link: Link::AddressChange } | Event::AddressChangeCancelled {} => {
+                User { pending_email: None, ..row }
+            }
+            Event::LinkExpired { link: Link::PasswordReset }
             | Event::PasswordResetRequested { .. }
             | Event::Unlocked {} => row,
             Event::PasswordReset {} => sessions_ended(row, None, recorded),
@@ -186,7 +194,8 @@ fn shown(value: &Personal) -> (Option<String>, String) {
 }
 
 fn sessions_ended(row: User, kept_session: Option<SessionId>, recorded: &Recorded) -> User {
-    User { session_epoch: row.session_epoch + 1, sessions_ended_at: Some(recorded.time()), kept_session, ..row }
+    let (session_epoch, sessions_ended_at) = (row.session_epoch + 1, Some(recorded.time()));
+    User { session_epoch, sessions_ended_at, kept_session, pending_email: None, ..row }
 }
 
 /// Describes an event for the audit log.
@@ -251,6 +260,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
                 sink,
             );
         }
+        Event::AddressChangeCancelled {} => sink.words("cancelled the change of the email address"),
         Event::PasswordResetRequested { expires_at } => {
             sink.words("requested a password reset");
             sink.change("expires_at", None, Some(DisplayValue::Filtered(expires_at)));

@@ -87,8 +87,8 @@ pub(crate) struct PasswordChange {
 
 /// Request a link to reset a password.
 ///
-/// The response is the same whether such an account exists or not. The link is sent by email, is valid for an hour and
-/// can be used once; a later one replaces it. A second request within five minutes sends no email.
+/// The response is the same whether such an account exists or not. The link is sent by email and valid for an hour, until
+/// one of the links is used. A second request within five minutes sends no email.
 #[utoipa::path(post, path = "/v1/password-resets", tag = "passwords", security(()),
     request_body = PasswordResetRequest, responses((status = 202, body = Accepted)))]
 pub(crate) async fn request_password_reset(

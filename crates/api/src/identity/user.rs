@@ -50,6 +50,8 @@ pub(crate) struct UserResponse {
     name: Option<String>,
     /// The email address; null once it was erased.
     email: Option<String>,
+    /// The new email address that is not confirmed yet; null if no change is pending.
+    pending_email: Option<String>,
     /// The language of emails; null means the organization's.
     #[schema(example = "pt-BR")]
     locale: Option<String>,
@@ -76,6 +78,7 @@ impl From<view::User> for UserResponse {
             organization: row.organization,
             name: row.name,
             email: row.email,
+            pending_email: row.pending_email,
             locale: row.locale,
             role: row.role,
             permissions: Permissions { tickets, invoices, reports, administration },

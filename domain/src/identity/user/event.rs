@@ -118,7 +118,10 @@ pub enum Event {
         /// The version of the rules for comparing the address.
         address_rules: u8,
     },
-    /// A password reset link was requested: earlier ones are void.
+    /// A pending change of the email address was cancelled with the link that the present address received.
+    #[serde(rename = "user.address_change_cancelled.v1")]
+    AddressChangeCancelled {},
+    /// A password reset link was requested.
     #[serde(rename = "user.password_reset_requested.v1")]
     PasswordResetRequested {
         /// When the link expires.

@@ -12,6 +12,9 @@ use crate::{
     },
 };
 
+/// Maximum password reset links that stay valid beside the last one: as many as can be requested while one is valid.
+const MOST_EARLIER_RESETS: usize = 12;
+
 #[derive(Debug, Clone)]
 pub(super) struct Existing {
     pub(super) name: Personal,
@@ -24,6 +27,8 @@ pub(super) struct Existing {
     /// Whether one of them was accepted.
     has_accepted: bool,
     pub(super) address_changes: Links,
+    /// The number of the address change that was cancelled last.
+    cancelled: Option<u64>,
     /// The new address that was requested last.
     pub(super) wanted_email: Option<Personal>,
     /// The day of the last address change request, and the number of requests on that day.
@@ -38,36 +43,54 @@ pub(super) struct Existing {
     pub(super) kept: Option<SessionId>,
 }
 
-/// Links sent for the same purpose: only the last one is valid, until it is used, revoked or expires.
-#[derive(Debug, Clone, Copy, Default)]
+/// Links sent for the same purpose, valid until one of them is used, or they are revoked or expire.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Links {
     /// How many were sent.
     pub(super) sent: u64,
     /// When the last one expires; `None` if it is no longer valid.
     expires_at: Option<Timestamp>,
-    /// The number of the link that was used last.
-    used: Option<u64>,
-    /// The number of the link that expired last.
-    expired: Option<u64>,
+    /// Earlier ones that stay valid beside the last one: their numbers, and when they expire.
+    earlier: Vec<(u64, Timestamp)>,
+    /// The numbers of the links of which one was used last.
+    used: Vec<u64>,
+    /// The numbers of the links that expired last.
+    expired: Vec<u64>,
 }
 
 impl Links {
+    /// Sends a link that replaces earlier ones.
     fn send(&mut self, expires_at: Timestamp) {
+        self.earlier.clear();
+        (self.sent, self.expires_at) = (self.sent + 1, Some(expires_at));
+    }
+
+    /// Sends a link beside those that are valid, so that a request by somebody else does not void them.
+    fn send_beside(&mut self, expires_at: Timestamp) {
+        self.earlier.extend(self.expires_at.map(|until| (self.sent, until)));
+        let excess = self.earlier.len().saturating_sub(MOST_EARLIER_RESETS);
+        self.earlier.drain(..excess);
         (self.sent, self.expires_at) = (self.sent + 1, Some(expires_at));
     }
 
     fn take_up(&mut self) {
-        self.used = Some(self.sent);
+        self.used = self.valid().map(|(number, _)| number).collect();
         self.void();
     }
 
     fn expire(&mut self) {
-        self.expired = Some(self.sent);
+        self.expired = self.valid().map(|(number, _)| number).collect();
         self.void();
     }
 
     fn void(&mut self) {
         self.expires_at = None;
+        self.earlier.clear();
+    }
+
+    /// Those that were neither used nor revoked: their numbers, and when they expire.
+    pub(super) fn valid(&self) -> impl Iterator<Item = (u64, Timestamp)> {
+        self.earlier.iter().copied().chain(self.open())
     }
 
     /// The last one, if it was neither used nor revoked: its number, and when it expires.
@@ -75,14 +98,24 @@ impl Links {
         self.expires_at.map(|expires_at| (self.sent, expires_at))
     }
 
+    /// The result of cancelling what the last link is for.
+    fn cancel(&self, number: u64, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        match self.valid().find(|(sent, _)| *sent == number) {
+            Some((_, expires_at)) if now < expires_at => Ok(vec![Event::AddressChangeCancelled {}]),
+            Some(_) => Err(Rejection::LinkExpired),
+            None if self.expired.contains(&number) => Err(Rejection::LinkExpired),
+            None => Err(Rejection::LinkReplaced),
+        }
+    }
+
     /// The result of redeeming a link: the event, nothing if it was used before, or why it is not valid.
     fn answer(&self, number: u64, now: Timestamp, event: Event) -> Result<Vec<Event>, Rejection> {
-        match self.open() {
-            Some((sent, expires_at)) if sent == number && now < expires_at => Ok(vec![event]),
-            Some((sent, _)) if sent == number => Err(Rejection::LinkExpired),
-            Some(_) | None if self.used == Some(number) => Ok(vec![]),
-            Some(_) | None if self.expired == Some(number) => Err(Rejection::LinkExpired),
-            Some(_) | None => Err(Rejection::LinkReplaced),
+        match self.valid().find(|(sent, _)| *sent == number) {
+            Some((_, expires_at)) if now < expires_at => Ok(vec![event]),
+            Some(_) => Err(Rejection::LinkExpired),
+            None if self.used.contains(&number) => Ok(vec![]),
+            None if self.expired.contains(&number) => Err(Rejection::LinkExpired),
+            None => Err(Rejection::LinkReplaced),
         }
     }
 }
@@ -99,6 +132,7 @@ impl Existing {
             invitations: Links::default(),
             has_accepted: false,
             address_changes: Links::default(),
+            cancelled: None,
             wanted_email: None,
             asked_on: None,
             asked: 0,
@@ -174,6 +208,10 @@ impl Existing {
                 let (from, address_rules) = (self.email.clone(), EmailAddress::RULES);
                 self.address_changes.answer(*request, *now, Event::AddressChanged { from, to, address_rules })
             }
+            Command::CancelAddressChange { request, now } => match self.cancelled == Some(*request) {
+                true => Ok(vec![]),
+                false => self.address_changes.cancel(*request, *now),
+            },
             Command::RequestPasswordReset { now, expires_at } => {
                 self.must_be_active()?;
                 let last = self.resets.open().map(|(_, expires_at)| expires_at);
@@ -223,7 +261,7 @@ impl Existing {
     }
 
     fn accept(&self, invitation: u64, now: Timestamp) -> Result<Vec<Event>, Rejection> {
-        let is_expired = self.invitations.expired == Some(invitation);
+        let is_expired = self.invitations.expired.contains(&invitation);
         match (self.status, self.invitations.open()) {
             (Status::Registered | Status::Invited, _) if is_expired => Err(Rejection::InvitationExpired),
             (Status::Registered, _) if self.invitations.sent == invitation => Err(Rejection::InvitationRevoked),
@@ -257,7 +295,9 @@ impl Existing {
         (self.permissions != to).then_some(Event::PermissionsChanged { from: self.permissions, to })
     }
 
+    /// Ends all sessions, except perhaps one, and what a thief may have begun in one of them.
     fn end_sessions(&mut self, keeping: Option<SessionId>) {
+        self.address_changes.void();
         (self.session_epoch, self.kept) = (self.session_epoch + 1, keeping);
     }
 
@@ -289,7 +329,6 @@ impl Existing {
             Event::Deactivated {} => {
                 self.status = Status::Deactivated;
                 self.resets.void();
-                self.address_changes.void();
                 self.end_sessions(None);
             }
             Event::Renamed { to, .. } => self.name = to.clone(),
@@ -307,7 +346,11 @@ impl Existing {
                 // Its link was sent to the old address.
                 self.resets.void();
             }
-            Event::PasswordResetRequested { expires_at } => self.resets.send(*expires_at),
+            Event::AddressChangeCancelled {} => {
+                self.cancelled = Some(self.address_changes.sent);
+                self.address_changes.void();
+            }
+            Event::PasswordResetRequested { expires_at } => self.resets.send_beside(*expires_at),
             Event::LinkExpired { link: Link::Invitation } => {
                 self.invitations.expire();
                 if self.status == Status::Invited {

@@ -275,6 +275,43 @@ fn an_address_changes_once_it_is_confirmed() {
 }
 
 #[test]
+fn a_pending_address_change_ends_with_the_password_and_with_all_sessions() {
+    let confirm = Command::ConfirmAddress { request: 1, now: second(1) };
+    let session = SessionId(uuid::Uuid::from_u128(12));
+    for ends in [
+        Event::PasswordChanged { keeping: Some(session) },
+        Event::PasswordReset {},
+        Event::SessionsEnded { keeping: None },
+        Event::SessionsEnded { keeping: Some(session) },
+        Event::Deactivated {},
+    ] {
+        let is_deactivated = ends == Event::Deactivated {};
+        let history = || after([wanted("ana@lima.example", 50), ends.clone()]);
+        let expected = if is_deactivated { Rejection::Deactivated } else { Rejection::LinkReplaced };
+        given::<User>(history()).when(confirm.clone()).then_rejected(expected);
+        assert_eq!(User::after(&history()).address_change(), None);
+    }
+}
+
+#[test]
+fn a_pending_address_change_is_cancelled_once() {
+    let cancel = |request, now| Command::CancelAddressChange { request, now: second(now) };
+    let asked = || after([wanted("ana@else.example", 40), wanted("ana@lima.example", 50)]);
+    given::<User>(asked()).when(cancel(1, 1)).then_rejected(Rejection::LinkReplaced);
+    given::<User>(asked()).when(cancel(2, 50)).then_rejected(Rejection::LinkExpired);
+    given::<User>(asked()).when(cancel(2, 49)).then([Event::AddressChangeCancelled {}]);
+    let cancelled = || asked().into_iter().chain([Event::AddressChangeCancelled {}]);
+    let confirm = Command::ConfirmAddress { request: 2, now: second(1) };
+    given::<User>(cancelled()).when(confirm).then_rejected(Rejection::LinkReplaced);
+    let again = cancelled().chain([wanted("ana@lima.example", 60)]);
+    given::<User>(again).when(Command::ConfirmAddress { request: 3, now: second(1) }).then([Event::AddressChanged {
+        from: Personal::identity(ana(), "Ana@acme.example"),
+        to: Personal::identity(ana(), "ana@lima.example"),
+        address_rules: 1,
+    }]);
+}
+
+#[test]
 fn address_changes_are_limited_per_day() {
     let asked: Vec<Event> = (0..5).map(|number| wanted(&format!("a{number}@x.example"), 50 + number)).collect();
     given::<User>(after(asked.clone())).when(want("b@x.example", 60)).then_rejected(Rejection::TooManyAddresses);
@@ -287,7 +324,7 @@ fn reset_requested(expires_at: i64) -> Event {
 }
 
 #[test]
-fn a_password_is_reset_once_by_the_latest_link() {
+fn a_password_is_reset_once_by_any_link_that_has_not_expired() {
     let request = |now| Command::RequestPasswordReset { now: second(now), expires_at: second(now + 3_600) };
     let reset = |request, now| Command::ResetPassword { request, now: second(now) };
     given::<User>(active()).when(request(0)).then([reset_requested(3_600)]);
@@ -295,7 +332,12 @@ fn a_password_is_reset_once_by_the_latest_link() {
     given::<User>(after([reset_requested(3_600)])).when(request(299)).then([]);
     given::<User>(after([reset_requested(3_600)])).when(request(300)).then([reset_requested(3_900)]);
     let twice = || after([reset_requested(3_600), reset_requested(3_900)]);
-    given::<User>(twice()).when(reset(1, 1)).then_rejected(Rejection::LinkReplaced);
+    given::<User>(twice()).when(reset(1, 3_599)).then([Event::PasswordReset {}]);
+    given::<User>(twice()).when(reset(1, 3_600)).then_rejected(Rejection::LinkExpired);
+    given::<User>(twice()).when(reset(3, 1)).then_rejected(Rejection::LinkReplaced);
+    let used = || twice().into_iter().chain([Event::PasswordReset {}, reset_requested(9_000)]).collect::<Vec<_>>();
+    given::<User>(used()).when(reset(1, 1)).then([]);
+    given::<User>(used()).when(reset(3, 1)).then([Event::PasswordReset {}]);
     given::<User>(twice()).when(reset(2, 3_900)).then_rejected(Rejection::LinkExpired);
     given::<User>(twice()).when(reset(2, 3_899)).then([Event::PasswordReset {}]);
     for used in [Event::PasswordReset {}, Event::PasswordChanged { keeping: None }, Event::Deactivated {}] {
@@ -366,6 +408,7 @@ fn commands() -> impl Strategy<Value = Command> {
         (0..9_000_i64).prop_map(|expires_at| Command::SendInvitation { expires_at: second(expires_at) }),
         (0..3_i64).prop_map(|number| want(&format!("ana{number}@acme.example"), 5_000 + number)),
         (1..3_u64).prop_map(|request| Command::ConfirmAddress { request, now: second(1) }),
+        (1..3_u64).prop_map(|request| Command::CancelAddressChange { request, now: second(1) }),
         (0..9_000_i64)
             .prop_map(|now| { Command::RequestPasswordReset { now: second(now), expires_at: second(now + 3_600) } }),
         (1..3_u64).prop_map(|request| Command::ResetPassword { request, now: second(1) }),

@@ -15,6 +15,7 @@ pub(super) fn letter(message: &Message<'_>, reader: &Reader<'_>) -> Letter {
         Message::PasswordReset { by, link } => password_reset(*by, link, reader),
         Message::PasswordChanged { at, ip } => password_changed(*at, *ip, reader),
         Message::AddressConfirmation { link } => address_confirmation(link, reader),
+        Message::AddressChangeNotice { email, at, ip, link } => address_change_notice(email, (*at, *ip), link, reader),
         Message::AddressChanged { at } => address_changed(*at, reader),
         Message::Accounts { organizations } => accounts(organizations),
     };
@@ -87,6 +88,27 @@ fn address_confirmation(link: &Offer<'_>, reader: &Reader<'_>) -> (String, Vec<P
         text("If you did not expect this, ignore this mail: nothing will happen."),
     ];
     (format!("Confirm your email address for {organization}"), paragraphs)
+}
+
+fn address_change_notice(
+    email: &str,
+    (at, ip): (Timestamp, Option<&str>),
+    link: &Offer<'_>,
+    reader: &Reader<'_>,
+) -> (String, Vec<Paragraph>) {
+    let (organization, at) = (reader.organization, moment(at, reader));
+    let from = ip.map(|ip| format!(", from the IP address {ip}")).unwrap_or_default();
+    let paragraphs = vec![
+        Paragraph::Text(format!(
+            "A change of the email address of your account at {organization} on PortTask to {email} was requested on \
+             {at}{from}. The change takes effect once it is confirmed at the new address."
+        )),
+        text("If this was not you, open this link to cancel the change, and change your password immediately:"),
+        Paragraph::Link { label: "Cancel the change", address: link.address.to_owned() },
+        once_until(link, reader),
+        text("If you requested the change yourself, ignore this mail."),
+    ];
+    (format!("A new email address was requested for {organization}"), paragraphs)
 }
 
 fn address_changed(at: Timestamp, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {

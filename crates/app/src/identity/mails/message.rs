@@ -33,6 +33,17 @@ pub(super) enum Message<'a> {
         /// The link to confirm it.
         link: Offer<'a>,
     },
+    /// A notice to the present address that a change of the email address was requested.
+    AddressChangeNotice {
+        /// The new address, which is not confirmed yet.
+        email: &'a str,
+        /// When it was requested.
+        at: Timestamp,
+        /// The IP address from which it was requested, if known.
+        ip: Option<&'a str>,
+        /// The link to cancel the change.
+        link: Offer<'a>,
+    },
     /// A list of accounts with this email address.
     Accounts {
         /// Names and domains of their organizations.

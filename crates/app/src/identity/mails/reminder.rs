@@ -40,9 +40,9 @@ impl Mails for ReminderMails {
     type Source = Event;
     type Kind = Kind;
 
-    fn kind(event: &Event) -> Option<Kind> {
+    fn kinds(event: &Event) -> Vec<Kind> {
         match event {
-            Event::Requested { .. } => Some(Kind::AccountReminder),
+            Event::Requested { .. } => vec![Kind::AccountReminder],
         }
     }
 

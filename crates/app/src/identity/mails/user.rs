@@ -45,6 +45,8 @@ porttask_domain::texts! {
         PasswordChanged = "password_changed",
         /// A link to confirm a new email address.
         AddressConfirmation = "address_confirmation",
+        /// A change of the email address was requested, with a link to cancel it.
+        AddressChangeNotice = "address_change_notice",
         /// The email address was changed.
         AddressChanged = "address_changed",
     }
@@ -74,13 +76,13 @@ impl Mails for UserMails {
     type Source = Event;
     type Kind = Kind;
 
-    fn kind(event: &Event) -> Option<Kind> {
+    fn kinds(event: &Event) -> Vec<Kind> {
         match event {
-            Event::Invited { .. } | Event::InvitationSent { .. } => Some(Kind::Invitation),
-            Event::PasswordResetRequested { .. } => Some(Kind::PasswordReset),
-            Event::PasswordReset {} | Event::PasswordChanged { .. } => Some(Kind::PasswordChanged),
-            Event::AddressChangeRequested { .. } => Some(Kind::AddressConfirmation),
-            Event::AddressChanged { .. } => Some(Kind::AddressChanged),
+            Event::Invited { .. } | Event::InvitationSent { .. } => vec![Kind::Invitation],
+            Event::PasswordResetRequested { .. } => vec![Kind::PasswordReset],
+            Event::PasswordReset {} | Event::PasswordChanged { .. } => vec![Kind::PasswordChanged],
+            Event::AddressChangeRequested { .. } => vec![Kind::AddressChangeNotice, Kind::AddressConfirmation],
+            Event::AddressChanged { .. } => vec![Kind::AddressChanged],
             Event::Registered { .. }
             | Event::InvitationAccepted {}
             | Event::InvitationRevoked {}
@@ -92,7 +94,8 @@ impl Mails for UserMails {
             | Event::LocaleChanged { .. }
             | Event::Unlocked {}
             | Event::SessionsEnded { .. }
-            | Event::LinkExpired { .. } => None,
+            | Event::AddressChangeCancelled {}
+            | Event::LinkExpired { .. } => Vec::new(),
         }
     }
 
@@ -121,11 +124,19 @@ impl Mails for UserMails {
             }
             (Kind::PasswordReset, Some(link)) => Message::PasswordReset { by: by.as_deref(), link },
             (Kind::AddressConfirmation, Some(link)) => Message::AddressConfirmation { link },
+            (Kind::AddressChangeNotice, Some(link)) => {
+                let Some((_, _, email)) = account.now.address_change() else { return Ok(None) };
+                let Some(email) = email.value() else { return Ok(None) };
+                Message::AddressChangeNotice { email, at, ip: meta.and_then(|meta| meta.ip.as_ref()?.value()), link }
+            }
             (Kind::PasswordChanged, _) => {
                 Message::PasswordChanged { at, ip: meta.and_then(|meta| meta.ip.as_ref()?.value()) }
             }
             (Kind::AddressChanged, _) => Message::AddressChanged { at },
-            (Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation, _) => return Ok(None),
+            (
+                Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation | Kind::AddressChangeNotice,
+                _,
+            ) => return Ok(None),
         };
         let settings = organization.settings();
         let locale = account.now.locale().or(settings.map(|settings| &settings.locale)).map(ToString::to_string);
@@ -178,11 +189,17 @@ impl UserMails {
 impl Account {
     /// The link that the event offers, if it is still valid.
     fn link(&self, kind: Kind, organization: OrganizationId, user: UserId, now: Timestamp) -> Option<Link> {
+        // Earlier links to reset a password stay valid beside later ones.
+        let reset = |(number, until)| self.now.awaits_password_reset(number).then_some((number, until));
         let change = |user: &User| user.address_change().map(|(number, until, _)| (number, until));
         let (purpose, offered, open) = match kind {
             Kind::Invitation => (Purpose::Invitation, self.then.invitation(), self.now.invitation()),
-            Kind::PasswordReset => (Purpose::PasswordReset, self.then.password_reset(), self.now.password_reset()),
+            Kind::PasswordReset => {
+                let offered = self.then.password_reset();
+                (Purpose::PasswordReset, offered, offered.and_then(reset))
+            },
             Kind::AddressConfirmation => (Purpose::AddressChange, change(&self.then), change(&self.now)),
+            Kind::AddressChangeNotice => (Purpose::AddressChangeCancellation, change(&self.then), change(&self.now)),
             Kind::PasswordChanged | Kind::AddressChanged => return None,
         };
         let (generation, expires_at) = open.filter(|it| Some(*it) == offered && now < it.1)?;
@@ -193,7 +210,7 @@ impl Account {
     fn addressee(&self, kind: Kind) -> Option<(&str, &str)> {
         let (name, email) = self.now.person()?;
         let to = match kind {
-            Kind::Invitation | Kind::PasswordReset | Kind::PasswordChanged => email,
+            Kind::Invitation | Kind::PasswordReset | Kind::PasswordChanged | Kind::AddressChangeNotice => email,
             Kind::AddressConfirmation => self.now.address_change()?.2,
             Kind::AddressChanged => self.before.person()?.1,
         };
