@@ -72,7 +72,7 @@ pub enum Command {
     ChangeRole {
         /// Their role.
         role: Role,
-        /// The new permissions; `None` keeps the current ones, limited to the new role.
+        /// The new permissions; `None` gives all of the new role, and keeps the current ones of an unchanged role.
         permissions: Option<Permissions>,
     },
     /// Change their permissions within their role.
@@ -210,6 +210,11 @@ impl User {
     /// The role, also of users who cannot sign in yet; `None` if the account does not exist.
     pub fn role(&self) -> Option<Role> {
         self.0.as_ref().map(|existing| existing.role)
+    }
+
+    /// The permissions, also of users who cannot sign in; `None` if the account does not exist.
+    pub fn permissions(&self) -> Option<Permissions> {
+        self.0.as_ref().map(|existing| existing.permissions)
     }
 
     /// The pending invitation: its number, and when it expires.

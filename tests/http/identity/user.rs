@@ -9,6 +9,8 @@ on_both_engines!(
     a_user_is_invited_changed_and_deactivated,
     the_last_admin_cannot_be_demoted_or_deactivated,
     an_admin_cannot_grant_permissions_beyond_their_own,
+    an_admin_cannot_give_access_beyond_their_own_permissions,
+    a_role_change_gives_the_permissions_of_the_new_role,
 );
 
 async fn a_user_is_invited_changed_and_deactivated(service: &'static SharedService) {
@@ -25,7 +27,7 @@ async fn a_user_is_invited_changed_and_deactivated(service: &'static SharedServi
     asa.get(&users).refused(403, "forbidden");
     let changed = bob.patch(&path, &json!({"role": "auditor"})).is(200);
     assert_eq!(changed.body["events"], json!(["user.role_changed", "user.permissions_changed"]));
-    asa.get(&users).refused(403, "forbidden");
+    asa.get(&users).is(200);
     let permissions = json!({"tickets": "none", "invoices": "none", "reports": "none", "administration": "read"});
     let changed = bob.patch(&path, &json!({"permissions": permissions})).is(200);
     let at_least = [("porttask-at-least", changed.header("porttask-position"))];
@@ -64,4 +66,54 @@ async fn an_admin_cannot_grant_permissions_beyond_their_own(service: &'static Sh
     let ceiling = json!({"permissions":
         {"tickets": "write", "invoices": "write", "reports": "write", "administration": "write"}});
     cleo.patch(&format!("{users}/{user}"), &ceiling).refused(403, "beyond-own-rights");
+}
+
+async fn an_admin_cannot_give_access_beyond_their_own_permissions(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let users = "/v1/organizations/current/users";
+    let narrow = json!({"tickets": "none", "invoices": "none", "reports": "none", "administration": "write"});
+    let cleo = acme.join("cleo", "Cleo Crane", "admin");
+    let path = format!("{users}/{}", cleo.session["user"].as_str().unwrap());
+    bob.patch(&path, &json!({"permissions": narrow})).is(200);
+    let keys = "/v1/organizations/current/api-keys";
+    let key = format!("{keys}/{}", bob.post(keys, &json!({"name": "full"})).is(201).id());
+    let invited = format!("{users}/{}", acme.invite("dan", "Dan Dock", "agent"));
+    let left = format!("{users}/{}", acme.invite("eve", "Eve Elm", "admin"));
+    bob.post(&format!("{left}/deactivate"), &json!({})).is(200);
+    for operation in ["rotate", "adopt"] {
+        cleo.post(&format!("{key}/{operation}"), &json!({})).refused(403, "beyond-own-rights");
+    }
+    cleo.post(&format!("{invited}/invite"), &json!({})).refused(403, "beyond-own-rights");
+    cleo.post(&format!("{left}/reactivate"), &json!({})).refused(403, "beyond-own-rights");
+    cleo.post(&format!("{key}/revoke"), &json!({})).is(200);
+    // A key and a user with no more than the caller holds.
+    let own = format!("{keys}/{}", bob.post(keys, &json!({"name": "own", "permissions": narrow})).is(201).id());
+    cleo.post(&format!("{own}/rotate"), &json!({})).is(200);
+    bob.post(&format!("{left}/reactivate"), &json!({})).is(200);
+    bob.post(&format!("{invited}/invite"), &json!({})).is(200);
+}
+
+async fn a_role_change_gives_the_permissions_of_the_new_role(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let carol = acme.join("carol", "Carol Crane", "agent");
+    let path = format!("/v1/organizations/current/users/{}", carol.session["user"].as_str().unwrap());
+    let all = json!({"tickets": "write", "invoices": "write", "reports": "write", "administration": "write"});
+    let trial = bob.patch(&format!("{path}?dry_run=true"), &json!({"role": "admin"})).is(200);
+    assert_eq!((&trial.body["role"], &trial.body["permissions"]), (&json!("admin"), &all), "{trial:?}");
+    let done = bob.patch(&path, &json!({"role": "admin"})).is(200);
+    assert_eq!((&done.body["role"], &done.body["permissions"]), (&json!("admin"), &all), "{done:?}");
+    carol.get("/v1/organizations/current/users").is(200);
+    // The same role again changes nothing.
+    let narrow = json!({"tickets": "none", "invoices": "none", "reports": "none", "administration": "write"});
+    bob.patch(&path, &json!({"role": "admin", "permissions": narrow})).is(200);
+    let same = bob.patch(&path, &json!({"role": "admin"})).is(200);
+    assert_eq!((&same.body["events"], &same.body["permissions"]), (&json!([]), &narrow), "{same:?}");
+    // Never more than the caller holds.
+    let dan = acme.invite("dan", "Dan Dock", "agent");
+    let promoted = carol.patch(&format!("/v1/organizations/current/users/{dan}"), &json!({"role": "admin"})).is(200);
+    assert_eq!(promoted.body["permissions"], narrow, "{promoted:?}");
+    let auditor = bob.patch(&path, &json!({"role": "auditor"})).is(200).body["permissions"].clone();
+    assert_eq!(auditor["administration"], "read", "{auditor}");
 }

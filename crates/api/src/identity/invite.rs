@@ -191,8 +191,8 @@ pub(super) fn limit(app: &App, tx: &Tx) {
 
 /// Send or resend an invitation.
 ///
-/// For a user who was registered without one, or has lost it. The link of the former invitation becomes void. Needs
-/// `users:write`.
+/// For a user who was registered without one, or has lost it. The link of the former invitation becomes void. The caller
+/// needs the permissions of the user. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/invite", tag = "users", params(CommandParameters),
     request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn send_invitation(
@@ -201,8 +201,9 @@ pub(crate) async fn send_invitation(
     request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
     let user = user.get()?;
-    let (app, send) = (&app, &Command::SendInvitation { expires_at: expiry(&app) });
+    let (app, send, caller) = (&app, &Command::SendInvitation { expires_at: expiry(&app) }, &request.caller);
     let work = move |tx: Tx| async move {
+        caller.may_give_access(app, &tx, tx.read::<User>(user).await?.permissions()).await?;
         limit(app, &tx);
         Ok(tx.decide::<User>(user, send).await?)
     };

@@ -14,7 +14,10 @@ use porttask_domain::{
     },
 };
 use porttask_projections::{ColumnType, identity::user as view};
-use porttask_runtime::views::Condition;
+use porttask_runtime::{
+    execute::{Tx, stream_of},
+    views::Condition,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -97,8 +100,25 @@ impl From<view::User> for UserResponse {
 pub(crate) struct UserPatch {
     /// The new role.
     role: Option<Role>,
-    /// The new permissions; default: the current ones, as far as the new role permits.
+    /// The new permissions; default: all of a new role that the caller holds as well.
     permissions: Option<Permissions>,
+}
+
+/// A user who was changed, or in a dry run would be.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangedUser {
+    #[serde(flatten)]
+    result: CommandResult,
+    /// The role after the change; null in the response to a repetition.
+    role: Option<Role>,
+    /// The permissions after the change; null in the response to a repetition.
+    permissions: Option<Permissions>,
+}
+
+impl IntoResponse for ChangedUser {
+    fn into_response(self) -> Response {
+        (self.result.headers(), Json(self)).into_response()
+    }
 }
 
 /// A user who was deactivated.
@@ -178,25 +198,50 @@ pub(crate) async fn row<P: Permission>(app: &App, caller: &Authorized<P>, user: 
 
 /// Change a user's role and permissions.
 ///
-/// Takes effect on the user's next request. Needs `roles:write`.
+/// Takes effect on the user's next request. A new role without permissions gives all permissions of the role, as far as
+/// the caller holds them. Needs `roles:write`.
 #[utoipa::path(patch, path = "/v1/organizations/{org}/users/{user}", tag = "users", params(CommandParameters),
     request_body(content = UserPatch, content_type = "application/merge-patch+json"),
-    responses((status = 200, body = CommandResult)))]
+    responses((status = 200, body = ChangedUser)))]
 pub(crate) async fn change_user(
     State(app): State<App>,
     user: Id<User>,
     mut request: CommandRequest<WriteRoles, UserPatch>,
-) -> Result<CommandResult, Problem> {
+) -> Result<ChangedUser, Problem> {
     let UserPatch { role, permissions } = request.body;
-    if let Some(permissions) = permissions {
-        request.caller.grant(permissions)?;
+    if (role, permissions) == (None, None) {
+        return Err(Problem::invalid("", "specify role, permissions or both"));
     }
-    let command = match (role, permissions) {
-        (Some(role), permissions) => Command::ChangeRole { role, permissions },
-        (None, Some(permissions)) => Command::ChangePermissions { permissions },
-        (None, None) => return Err(Problem::invalid("", "specify role, permissions or both")),
+    permissions.map_or(Ok(()), |permissions| request.caller.grant(permissions))?;
+    let (app, caller, user) = (&app, &request.caller, user.get()?);
+    let subject = stream_of::<User>(caller.organization, user)?;
+    let work = move |tx: Tx| async move {
+        let command = change(app, caller, &tx, user, (role, permissions)).await?;
+        tx.decide::<User>(user, &command).await?;
+        tx.read::<User>(user).await.map_err(Problem::from)
     };
-    request.change::<User>(&app, &user, command).await
+    let outcome = request.transact(app, &subject, work).await?;
+    let result = CommandResult::of(app, &outcome, &subject, request.dry_run).await?;
+    let (role, permissions) = outcome.value.map(|user| (user.role(), user.permissions())).unwrap_or_default();
+    Ok(ChangedUser { result, role, permissions })
+}
+
+/// The command that changes role and permissions. A new role without permissions gives those that the caller holds.
+async fn change<P: Permission>(
+    app: &App,
+    caller: &Authorized<P>,
+    tx: &Tx,
+    user: UserId,
+    (role, permissions): (Option<Role>, Option<Permissions>),
+) -> Result<Command, Problem> {
+    match (role, permissions) {
+        (Some(role), None) if tx.read::<User>(user).await?.role() != Some(role) => {
+            let permissions = Some(caller.grantable(app, tx, role.ceiling()).await?);
+            Ok(Command::ChangeRole { role, permissions })
+        }
+        (Some(role), permissions) => Ok(Command::ChangeRole { role, permissions }),
+        (None, permissions) => Ok(Command::ChangePermissions { permissions: permissions.unwrap_or(Permissions::NONE) }),
+    }
 }
 
 /// Deactivate a user.
@@ -229,7 +274,7 @@ pub(super) async fn deactivate<P: Permission>(
 
 /// Reactivate a user.
 ///
-/// Needs `users:write`.
+/// The caller needs the permissions of the user. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/reactivate", tag = "users",
     params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn reactivate_user(
@@ -237,5 +282,10 @@ pub(crate) async fn reactivate_user(
     user: Id<User>,
     request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
-    request.change::<User>(&app, &user, Command::Reactivate).await
+    let (app, caller, user) = (&app, &request.caller, user.get()?);
+    let work = move |tx: Tx| async move {
+        caller.may_give_access(app, &tx, tx.read::<User>(user).await?.permissions()).await?;
+        Ok(tx.decide::<User>(user, &Command::Reactivate).await?)
+    };
+    request.run::<User, _>(app, user, work).await
 }

@@ -172,7 +172,8 @@ impl Existing {
                 if role.is_of_the_platform() != self.role.is_of_the_platform() {
                     return Err(Rejection::RoleNotHere(*role));
                 }
-                let to = permissions.unwrap_or_else(|| self.permissions.narrowed_to(role.ceiling()));
+                let unchanged = (self.role == *role).then_some(self.permissions);
+                let to = permissions.or(unchanged).unwrap_or(role.ceiling());
                 within(to, *role)?;
                 let role_changed = (self.role != *role).then_some(Event::RoleChanged { from: self.role, to: *role });
                 Ok(role_changed.into_iter().chain(self.permit(to)).collect())

@@ -130,7 +130,7 @@ fn permissions_stay_within_the_role() {
 }
 
 #[test]
-fn a_demotion_narrows_the_permissions() {
+fn a_role_change_gives_all_permissions_of_the_new_role_unless_others_are_named() {
     let from = Role::Admin.ceiling();
     given::<User>([invited(Role::Admin), accepted()])
         .when(Command::ChangeRole { role: Role::ReadOnly, permissions: None })
@@ -138,6 +138,19 @@ fn a_demotion_narrows_the_permissions() {
             Event::RoleChanged { from: Role::Admin, to: Role::ReadOnly },
             Event::PermissionsChanged { from, to: Role::ReadOnly.ceiling() },
         ]);
+    let (from, to) = (Role::Agent.ceiling(), Role::Admin.ceiling());
+    let promoted =
+        || [Event::RoleChanged { from: Role::Agent, to: Role::Admin }, Event::PermissionsChanged { from, to }];
+    let promote = |permissions| Command::ChangeRole { role: Role::Admin, permissions };
+    given::<User>(active()).when(promote(None)).then(promoted());
+    let narrowed = Permissions { administration: Access::Read, ..to };
+    given::<User>(active()).when(promote(Some(narrowed))).then([
+        Event::RoleChanged { from: Role::Agent, to: Role::Admin },
+        Event::PermissionsChanged { from, to: narrowed },
+    ]);
+    // An unchanged role keeps its permissions.
+    let history = after(promoted()).into_iter().chain([Event::PermissionsChanged { from: to, to: narrowed }]);
+    given::<User>(history).when(promote(None)).then([]);
 }
 
 #[test]
