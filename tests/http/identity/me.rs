@@ -144,7 +144,7 @@ async fn a_pending_address_change_ends_with_the_password_and_with_all_sessions(s
         let email = format!("{name}@attacker.example");
         thief.post("/v1/me/address", &json!({"email": email, "current_password": PASSWORD})).is(200);
         let other = "sextant over the harbour";
-        match how {
+        let done = match how {
             "change" => {
                 owner.post("/v1/me/password", &json!({"current_password": PASSWORD, "new_password": other})).is(200)
             }
@@ -161,7 +161,11 @@ async fn a_pending_address_change_ends_with_the_password_and_with_all_sessions(s
         let token = service.link(Purpose::AddressChange, &acme.id, &user, 1);
         let confirm = service.send("POST", "/v1/address-changes/confirm", &[], Some(&json!({"token": token})));
         confirm.refused(409, "link-replaced");
-        let shown = acme.admin.get(&format!("/v1/organizations/current/users/{user}")).is(200).body;
+        let (path, at_least) = (
+            format!("/v1/organizations/current/users/{user}"),
+            [("porttask-at-least", done.header("porttask-position"))],
+        );
+        let shown = acme.admin.send("GET", &path, &at_least, None).is(200).body;
         assert_eq!((&shown["email"], &shown["pending_email"]), (&json!(acme.email(&name)), &json!(null)), "{how}");
     }
 }

@@ -11,16 +11,16 @@ use porttask_app::identity::{
     links::{PASSWORD_RESET, Purpose},
     password_resets::Forgetful,
     passwords::NewPassword,
-    sign_in::SignInError,
+    sign_in::{ABOVE_CEILING, SignInError},
 };
 use porttask_domain::{
     UserId,
     identity::{
-        User,
+        Session, User, session,
         user::{Command, Rejection},
     },
 };
-use porttask_runtime::execute::{Tx, stream_of};
+use porttask_runtime::execute::{self, Tx, stream_of};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -193,17 +193,33 @@ pub(super) async fn prove<P: Permission, B>(
     password: &str,
 ) -> Result<(), Problem> {
     let caller = &request.caller.identity;
-    // The session may be stolen, so attempts are limited.
+    // The session may be stolen, so attempts are limited, and the session ends after too many.
     let trying = app.attempts.by(&caller.user.to_string(), None, request.caller.ip());
-    if let Look::After(pause) = app.attempts.begin(trying, true, 0, app.clock.now()) {
-        return Err(SignInError::TooOften(pause.as_secs() as u32 + 1).into());
+    let (state, _) = app.executor.load::<User>(caller.organization, caller.user).await?;
+    match app.attempts.begin_in_session(trying, state.unlocks(), app.clock.now()) {
+        Look::Yes => {}
+        Look::OnlyKnownDevices => return Err(SignInError::TooOften(ABOVE_CEILING).into()),
+        Look::After(pause) => return Err(SignInError::TooOften(pause.as_secs() as u32 + 1).into()),
     }
     let looked_at = app.passwords.is_right(Some((caller.organization, caller.user)), password).await;
     match looked_at.inspect_err(|_| app.attempts.withdraw(trying))? {
         true => {
             app.attempts.succeeded(trying);
+            caller.session().into_iter().for_each(|session| app.attempts.right_in_session(session.0));
             Ok(())
         }
-        false => Err(Problem::new(StatusCode::FORBIDDEN, "wrong-password", "The current password is incorrect.")),
+        false => Err(wrong_password(app, request).await?),
     }
+}
+
+/// The problem of a wrong password. The session ends if there were too many.
+async fn wrong_password<P: Permission, B>(app: &App, request: &CommandRequest<P, B>) -> Result<Problem, Problem> {
+    let session = request.caller.session()?;
+    let mut detail = "The current password is incorrect.";
+    if app.attempts.wrong_in_session(session.0, app.clock.now()) {
+        let end = execute::Request::new(request.caller.organization, request.caller.meta.clone());
+        app.executor.execute::<Session>(session, session::Command::EndAfterWrongPasswords, &end).await?;
+        detail = "The current password is incorrect. The session has ended after too many wrong passwords.";
+    }
+    Ok(Problem::new(StatusCode::FORBIDDEN, "wrong-password", detail))
 }

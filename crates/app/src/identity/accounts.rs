@@ -2,7 +2,7 @@
 
 use porttask_domain::{
     OrganizationId, UserId,
-    identity::{EmailAddress, user::Status},
+    identity::{DomainName, EmailAddress, user::Status},
 };
 use porttask_projections::{ColumnType, ReadModel, Value, identity::user::Users, normalized};
 use std::{sync::Arc, time::Duration};
@@ -26,6 +26,25 @@ pub struct Accounts {
     database: Arc<dyn Database>,
     vault: Arc<Vault>,
     views: Arc<Views>,
+}
+
+/// An organization that a client named by id or domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// It exists.
+    Known(OrganizationId),
+    /// There is none with this normalized name.
+    Unknown(String),
+}
+
+impl Named {
+    /// The name under which attempts are counted, however it was spelled.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Known(organization) => organization.to_string(),
+            Self::Unknown(name) => name.clone(),
+        }
+    }
 }
 
 /// Why accounts could not be looked up.
@@ -56,10 +75,42 @@ impl Accounts {
         organization: Option<&str>,
         most: usize,
     ) -> Result<Vec<(OrganizationId, UserId)>, AccountsError> {
+        let organization = match organization {
+            Some(name) => Some(self.organization(name).await?),
+            None => None,
+        };
+        self.of(email, organization.as_ref(), most).await
+    }
+
+    /// The organization with this id or domain.
+    ///
+    /// # Errors
+    /// If the log fails.
+    pub async fn organization(&self, name: &str) -> Result<Named, AccountsError> {
+        Ok(match organizations::named(&*self.database, &self.vault, name).await? {
+            Some(organization) => Named::Known(organization),
+            None => Named::Unknown(match DomainName::new(name) {
+                Ok(domain) => domain.as_str().to_owned(),
+                Err(_) => name.trim().to_lowercase(),
+            }),
+        })
+    }
+
+    /// As [`Accounts::meant`], with an organization that was looked up.
+    ///
+    /// # Errors
+    /// If the log or the read model fails.
+    pub async fn of(
+        &self,
+        email: &str,
+        organization: Option<&Named>,
+        most: usize,
+    ) -> Result<Vec<(OrganizationId, UserId)>, AccountsError> {
         let Ok(email) = EmailAddress::new(email) else { return Ok(Vec::new()) };
-        let Some(organization) = organization else { return self.everywhere(&email, most).await };
-        let Some(organization) = organizations::named(&*self.database, &self.vault, organization).await? else {
-            return Ok(Vec::new());
+        let organization = match organization {
+            None => return self.everywhere(&email, most).await,
+            Some(Named::Unknown(_)) => return Ok(Vec::new()),
+            Some(Named::Known(organization)) => *organization,
         };
         let user = organizations::user_with(&*self.database, &self.vault, organization, &email).await?;
         Ok(user.map(|user| (organization, user)).into_iter().collect())

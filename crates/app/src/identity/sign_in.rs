@@ -19,7 +19,7 @@ use porttask_domain::{
 };
 use porttask_runtime::{
     execute::{ExecuteError, Executor, Rejected},
-    log::LogError,
+    log::{LogError, Position},
     vault::{Vault, VaultError},
 };
 use sha2::Sha256;
@@ -29,9 +29,9 @@ use uuid::Uuid;
 use crate::{
     compliance::denial_log::{DenialLog, Denied, What},
     identity::{
-        access::{Access, AccessError, Token},
+        access::{Access, AccessError, Started, Token},
         account_reminders::AccountReminders,
-        accounts::{Accounts, AccountsError},
+        accounts::{Accounts, AccountsError, Named},
         attempts::{Attempts, Look},
         passwords::{PasswordError, Passwords},
     },
@@ -40,7 +40,7 @@ use crate::{
 /// The prefix of device tokens.
 const DEVICE: &str = "ptd_";
 /// Retry-After in seconds for unknown devices when an account is above its ceiling.
-const ABOVE_CEILING: u32 = 3_600;
+pub const ABOVE_CEILING: u32 = 3_600;
 /// A sign-in attempt.
 #[derive(Clone)]
 pub struct Attempt {
@@ -69,6 +69,8 @@ pub struct SignedIn {
     pub session: SessionId,
     /// The user.
     pub user: UserId,
+    /// The position of its start.
+    pub position: Option<Position>,
     /// When it expires.
     pub expires_at: Timestamp,
     /// The token that identifies the device in later attempts.
@@ -190,13 +192,17 @@ impl SignIn {
     }
 
     async fn look_at(&self, attempt: Attempt, now: Timestamp) -> Result<SignedIn, SignInError> {
-        let meant = self.accounts.meant(&attempt.email, attempt.organization.as_deref(), 2).await?;
+        let organization = match &attempt.organization {
+            Some(name) => Some(self.accounts.organization(name).await?),
+            None => None,
+        };
+        let meant = self.accounts.of(&attempt.email, organization.as_ref(), 2).await?;
         // The account, if it is unambiguous.
         let account = if let [account] = meant[..] { Some(account) } else { None };
         // Without an account, the same lookups are made for a nonexistent one.
         let (home, id) = account.unwrap_or((OrganizationId::PLATFORM, UserId(Uuid::max())));
         let (state, _) = self.executor.load::<User>(home, id).await.map_err(SignInError::Failed)?;
-        let trying = self.attempts.by(&attempt.email, attempt.organization.as_deref(), attempt.ip);
+        let trying = self.attempts.by(&attempt.email, organization.as_ref().map(Named::name).as_deref(), attempt.ip);
         let device_token = self.device_token(home, id, state.session_epoch());
         let is_known_device = is_equal(attempt.device_token.as_deref(), &device_token);
         match self.attempts.begin(trying, is_known_device, state.unlocks(), now) {
@@ -224,7 +230,9 @@ impl SignIn {
         let meta = from(Actor::User { organization, user });
         let expires_at = now + self.access.limits().longest;
         match self.access.start(organization, user, Method::Password, now..expires_at, meta).await {
-            Ok((session, token)) => Ok(SignedIn { token, session, user, expires_at, device_token }),
+            Ok(Started { session, token, position }) => {
+                Ok(SignedIn { token, session, user, position, expires_at, device_token })
+            }
             Err(AccessError::Unknown | AccessError::OwnerInactive | AccessError::Elsewhere(_)) => {
                 Err(SignInError::Wrong)
             }

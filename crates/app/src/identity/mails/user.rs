@@ -133,10 +133,9 @@ impl Mails for UserMails {
                 Message::PasswordChanged { at, ip: meta.and_then(|meta| meta.ip.as_ref()?.value()) }
             }
             (Kind::AddressChanged, _) => Message::AddressChanged { at },
-            (
-                Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation | Kind::AddressChangeNotice,
-                _,
-            ) => return Ok(None),
+            (Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation | Kind::AddressChangeNotice, _) => {
+                return Ok(None);
+            }
         };
         let settings = organization.settings();
         let locale = account.now.locale().or(settings.map(|settings| &settings.locale)).map(ToString::to_string);
@@ -197,7 +196,7 @@ impl Account {
             Kind::PasswordReset => {
                 let offered = self.then.password_reset();
                 (Purpose::PasswordReset, offered, offered.and_then(reset))
-            },
+            }
             Kind::AddressConfirmation => (Purpose::AddressChange, change(&self.then), change(&self.now)),
             Kind::AddressChangeNotice => (Purpose::AddressChangeCancellation, change(&self.then), change(&self.now)),
             Kind::PasswordChanged | Kind::AddressChanged => return None,
