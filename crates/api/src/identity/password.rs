@@ -10,11 +10,11 @@ use porttask_app::identity::{
     attempts::Look,
     links::{PASSWORD_RESET, Purpose},
     password_resets::Forgetful,
-    passwords::NewPassword,
+    passwords::{NewPassword, WeakPassword},
     sign_in::{ABOVE_CEILING, SignInError},
 };
 use porttask_domain::{
-    UserId,
+    OrganizationId, UserId,
     identity::{
         Session, User, session,
         user::{Command, Rejection},
@@ -117,7 +117,15 @@ pub(crate) async fn complete_password_reset(
     let user = UserId(link.subject);
     let (state, _) = app.executor.load::<User>(link.organization, user).await?;
     let commands = [Command::ResetPassword { request: link.generation, now }];
-    redeem(&app, &client, &link, (&password, &own_words(&state)), &commands, Rejection::LinkReplaced).await
+    redeem(
+        &app,
+        &client,
+        &link,
+        (&password, &own_words(&app, link.organization, &state).await?),
+        &commands,
+        Rejection::LinkReplaced,
+    )
+    .await
 }
 
 /// Send a user a link to reset the password.
@@ -162,7 +170,7 @@ pub(crate) async fn change_password(
     request.must_be_real()?;
     let (organization, user) = (request.caller.organization, request.caller.identity.user);
     let (state, _) = app.executor.load::<User>(organization, user).await?;
-    let new = new_password(&request.body, &state)?;
+    let new = new_password(&app, organization, &request.body, &state).await?;
     prove(&app, &request, &request.body.current_password).await?;
     let secret = &app.passwords.secret(organization, user, new).await?;
     let (session_epoch, keeping) = (state.session_epoch(), request.caller.identity.session());
@@ -177,10 +185,17 @@ pub(crate) async fn change_password(
     CommandResult::of(&app, &outcome, &subject, request.dry_run).await
 }
 
-fn new_password(change: &PasswordChange, user: &User) -> Result<NewPassword, Problem> {
-    let own = own_words(user);
+async fn new_password(
+    app: &App,
+    organization: OrganizationId,
+    change: &PasswordChange,
+    user: &User,
+) -> Result<NewPassword, Problem> {
+    let own = own_words(app, organization, user).await?;
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
-    NewPassword::new(&change.new_password, &own).map_err(|it| Problem::invalid("/new_password", it.to_string()))
+    let invalid = |it: WeakPassword| Problem::invalid("/new_password", it.to_string());
+    let new = NewPassword::new(&change.new_password, &own).map_err(invalid)?;
+    if new.is(&change.current_password) { Err(invalid(WeakPassword::Current)) } else { Ok(new) }
 }
 
 /// Checks that the caller knows the password of the account: a session alone may be stolen.

@@ -27,7 +27,7 @@ use crate::{
     identity::links::{Link, Links, Purpose},
     mail::{
         Draft, Mails,
-        language::{Language, Reader},
+        language::{Language, Reader, unlinked},
     },
 };
 
@@ -140,9 +140,10 @@ impl Mails for UserMails {
         let settings = organization.settings();
         let locale = account.now.locale().or(settings.map(|settings| &settings.locale)).map(ToString::to_string);
         let language = Language::nearest(locale.as_deref());
+        let shown_name = unlinked(organization.shown_name().unwrap_or(PLATFORM_NAME));
         let reader = Reader {
             name,
-            organization: organization.shown_name().unwrap_or(PLATFORM_NAME),
+            organization: &shown_name,
             time_zone: settings.map_or("UTC", |settings| &settings.business_hours.time_zone),
         };
         let letter = letter(language, &message, &reader);
