@@ -173,9 +173,15 @@ async fn whoever_is_let_in_again_has_the_same_invitation(store: Store) {
     let bob = new_id();
     node.user(&acme, bob, invite(acme.organization, bob, "bob@acme.example", Role::Agent)).await.unwrap();
     node.user(&acme, bob, user::Command::Deactivate).await.unwrap();
+    let fake = Fake::answering([]);
+    let mailer = mailer(&node, &fake).await;
+    let invitation = task_of(&node, &mailer, acme.organization, bob).await.unwrap();
     node.user(&acme, bob, user::Command::Reactivate).await.unwrap();
-    let mail = sent(&node, acme.organization, bob).await;
-    assert_eq!(mail.to_address, "bob@acme.example");
+    assert_eq!(mailer.run(&invitation).await, Ok(TaskOutcome::Done));
+    assert_eq!(fake.taken()[0].to_address, "bob@acme.example");
+    // Only super admins learn of it by mail.
+    let reactivation = task_of(&node, &mailer, acme.organization, bob).await.unwrap();
+    assert_eq!(mailer.run(&reactivation).await, Ok(TaskOutcome::Skipped));
 }
 
 /// The token of the link in a mail.
@@ -201,7 +207,19 @@ async fn a_link_for_another_password_is_mailed_while_it_is_good(store: Store) {
     let fake = Fake::answering([]);
     let mailer = mailer(&node, &fake).await;
     let task = task_of(&node, &mailer, acme.organization, bob).await.unwrap();
+    // A later link leaves the earlier one valid.
+    let later = now + SignedDuration::from_mins(10);
+    let command = user::Command::RequestPasswordReset { now: later, expires_at: later + SignedDuration::from_hours(1) };
+    node.user(&acme, bob, command).await.unwrap();
+    let second = task_of(&node, &mailer, acme.organization, bob).await.unwrap();
+    assert_ne!(second.number, task.number);
+    for task in [&task, &second] {
+        assert_eq!(mailer.run(task).await, Ok(TaskOutcome::Done));
+    }
     node.user(&acme, bob, user::Command::ResetPassword { request: 1, now }).await.unwrap();
+    let late = user::Command::ResetPassword { request: 2, now };
+    assert!(node.user(&acme, bob, late).await.unwrap().events.is_empty(), "one of them was used");
+    assert_eq!(mailer.run(&second).await, Ok(TaskOutcome::Skipped), "one of them was used");
     assert_eq!(mailer.run(&task).await, Ok(TaskOutcome::Skipped), "it was used");
 }
 

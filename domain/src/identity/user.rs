@@ -91,6 +91,15 @@ pub enum Command {
         /// The person's full name.
         name: PersonName,
     },
+    /// Correct the name or email address of a person who has not accepted an invitation.
+    Correct {
+        /// The person's full name; `None` keeps it.
+        name: Option<PersonName>,
+        /// The email address; `None` keeps it. Another one voids the invitation.
+        email: Option<EmailAddress>,
+    },
+    /// Remove a person who has not accepted an invitation.
+    Remove,
     /// Change the language of their mails.
     ChangeLocale {
         /// The new language; `None` is that of the organization.
@@ -209,28 +218,28 @@ impl User {
 
     /// The role, also of users who cannot sign in yet; `None` if the account does not exist.
     pub fn role(&self) -> Option<Role> {
-        self.0.as_ref().map(|existing| existing.role)
+        self.existing().map(|existing| existing.role)
     }
 
     /// The permissions, also of users who cannot sign in; `None` if the account does not exist.
     pub fn permissions(&self) -> Option<Permissions> {
-        self.0.as_ref().map(|existing| existing.permissions)
+        self.existing().map(|existing| existing.permissions)
     }
 
     /// The pending invitation: its number, and when it expires.
     pub fn invitation(&self) -> Option<(u64, Timestamp)> {
-        let invited = self.0.as_ref().filter(|existing| existing.status == Status::Invited);
+        let invited = self.existing().filter(|existing| existing.status == Status::Invited);
         invited.and_then(|existing| existing.invitations.open())
     }
 
     /// The status of the account; `None` if it does not exist.
     pub fn status(&self) -> Option<Status> {
-        self.0.as_ref().map(|existing| existing.status)
+        self.existing().map(|existing| existing.status)
     }
 
     /// The name and email address of the person; `None` if the account does not exist.
     pub fn person(&self) -> Option<(&Personal, &Personal)> {
-        self.0.as_ref().map(|existing| (&existing.name, &existing.email))
+        self.existing().map(|existing| (&existing.name, &existing.email))
     }
 
     /// The language of their mails; `None` is that of their organization.
@@ -270,6 +279,11 @@ impl User {
         self.0
             .as_ref()
             .is_some_and(|existing| existing.session_epoch == session_epoch || existing.kept == Some(session))
+    }
+
+    /// The account, unless it was removed.
+    fn existing(&self) -> Option<&Existing> {
+        self.0.as_ref().filter(|existing| !existing.is_removed)
     }
 
     /// Whether this user can currently administer the organization.
@@ -335,7 +349,10 @@ impl Aggregate for User {
             Event::Invited { email, expires_at, .. } => vec![claim(email), invitation(*expires_at)],
             Event::Registered { email, .. } => vec![claim(email)],
             Event::InvitationSent { expires_at } => vec![invitation(*expires_at)],
-            Event::AddressChanged { from, to, .. } => vec![release(from), claim(to)],
+            Event::AddressChanged { from, to, .. } | Event::AddressCorrected { from, to, .. } => {
+                vec![release(from), claim(to)]
+            }
+            Event::Removed {} => self.person().map(|(_, email)| release(email)).into_iter().collect(),
             Event::InvitationAccepted {}
             | Event::InvitationRevoked {}
             | Event::RoleChanged { .. }

@@ -101,7 +101,10 @@ fn changes(event: &Event) -> Vec<(Kind, Option<Timestamp>)> {
         Event::Invited { expires_at, .. } | Event::InvitationSent { expires_at } => {
             vec![(InvitationExpiry, Some(*expires_at))]
         }
-        Event::InvitationAccepted {} | Event::InvitationRevoked {} => vec![(InvitationExpiry, None)],
+        Event::InvitationAccepted {}
+        | Event::InvitationRevoked {}
+        | Event::AddressCorrected { .. }
+        | Event::Removed {} => vec![(InvitationExpiry, None)],
         Event::AddressChangeRequested { expires_at, .. } => vec![(AddressChangeExpiry, Some(*expires_at))],
         Event::AddressChanged { .. }
         | Event::Deactivated {}

@@ -83,6 +83,8 @@ pub struct Parts {
     pub audit_log: Arc<AuditLog>,
     /// The numbers by which organizations see the platform's staff.
     pub staff_numbers: StaffNumbers,
+    /// Looks up accounts, with their sessions and API keys.
+    pub accounts: Accounts,
     /// Limits failed sign-in attempts.
     pub attempts: Arc<Attempts>,
     /// Signs users in.
@@ -180,7 +182,7 @@ impl App {
             Arc::clone(&attempts),
         )
         .await?;
-        let password_resets = Arc::new(PasswordResets::new(accounts, Arc::clone(&executor)));
+        let password_resets = Arc::new(PasswordResets::new(accounts.clone(), Arc::clone(&executor)));
         let audit_log = AuditLog::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views)).await?;
         let staff_numbers = StaffNumbers::open(&vault).await?;
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
@@ -203,6 +205,7 @@ impl App {
             denial_log,
             audit_log: Arc::new(audit_log),
             staff_numbers,
+            accounts,
             attempts,
             sign_in,
             passwords,

@@ -26,7 +26,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) use self::response::owned_by;
 use self::response::{ApiKeyPage, ApiKeyResponse};
 use crate::http::{
     app::App,

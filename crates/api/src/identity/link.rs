@@ -56,9 +56,16 @@ impl Account {
     }
 }
 
+impl Account {
+    /// The position as a header.
+    pub(super) fn headers(&self) -> [(&'static str, String); 1] {
+        [(POSITION, self.position.to_string())]
+    }
+}
+
 impl IntoResponse for Account {
     fn into_response(self) -> Response {
-        ([(POSITION, self.position.to_string())], Json(self)).into_response()
+        (self.headers(), Json(self)).into_response()
     }
 }
 

@@ -14,9 +14,9 @@ use porttask_app::identity::{
     sign_in::{ABOVE_CEILING, SignInError},
 };
 use porttask_domain::{
-    OrganizationId, UserId,
+    ApiKeyId, OrganizationId, UserId,
     identity::{
-        Session, User, session,
+        ApiKey, Session, User, api_key, session,
         user::{Command, Rejection},
     },
 };
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::link::{Account, own_words, read, redeem};
+use super::link::{Account, own_words, read, redeem, request_of};
 use crate::http::{
     app::App,
     document::tagged,
@@ -72,6 +72,33 @@ pub(crate) struct PasswordReset {
     /// At least 12 characters.
     #[schema(format = Password, min_length = 12, max_length = 128)]
     password: String,
+    /// Also revoke all API keys that the user owns: for a password that somebody else knew.
+    #[serde(default)]
+    revoke_api_keys: bool,
+}
+
+/// The account whose password was reset.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ResetAccount {
+    #[serde(flatten)]
+    account: Account,
+    /// The API keys of the user that were accepted at the time.
+    api_keys: Vec<OwnedKey>,
+    /// Whether these keys were revoked; otherwise they still work.
+    api_keys_revoked: bool,
+}
+
+/// An API key of the user.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OwnedKey {
+    id: ApiKeyId,
+    name: String,
+}
+
+impl IntoResponse for ResetAccount {
+    fn into_response(self) -> Response {
+        (self.account.headers(), Json(self)).into_response()
+    }
 }
 
 /// A new password, set with the current one.
@@ -104,28 +131,41 @@ pub(crate) async fn request_password_reset(
 
 /// Reset a password with a link.
 ///
-/// All sessions of the account end: sign in with the new password. A link can be used once.
+/// All sessions of the account end: sign in with the new password. A link can be used once. The API keys of the user
+/// keep working, unless the request revokes them: the response lists them.
 #[utoipa::path(post, path = "/v1/password-resets/complete", tag = "passwords", security(()),
-    request_body = PasswordReset, responses((status = 200, body = Account)))]
+    request_body = PasswordReset, responses((status = 200, body = ResetAccount)))]
 pub(crate) async fn complete_password_reset(
     State(app): State<App>,
     client: Client,
-    Body(PasswordReset { token, password }): Body<PasswordReset>,
-) -> Result<Account, Problem> {
+    Body(PasswordReset { token, password, revoke_api_keys }): Body<PasswordReset>,
+) -> Result<ResetAccount, Problem> {
     let now = app.clock.now();
     let link = read(&app, &token, Purpose::PasswordReset, now)?;
     let user = UserId(link.subject);
     let (state, _) = app.executor.load::<User>(link.organization, user).await?;
     let commands = [Command::ResetPassword { request: link.generation, now }];
-    redeem(
-        &app,
-        &client,
-        &link,
-        (&password, &own_words(&app, link.organization, &state).await?),
-        &commands,
-        Rejection::LinkReplaced,
-    )
-    .await
+    let own = own_words(&app, link.organization, &state).await?;
+    let account = redeem(&app, &client, &link, (&password, &own), &commands, Rejection::LinkReplaced).await?;
+    let request = request_of(&client, &link);
+    let (api_keys, api_keys_revoked) = keys_of(&app, (link.organization, user), revoke_api_keys, &request).await?;
+    Ok(ResetAccount { account, api_keys, api_keys_revoked })
+}
+
+/// The keys of a user, after the end of all sessions, in which no more can be created; revoked if requested.
+async fn keys_of(
+    app: &App,
+    (organization, user): (OrganizationId, UserId),
+    revoke: bool,
+    request: &execute::Request,
+) -> Result<(Vec<OwnedKey>, bool), Problem> {
+    let keys = app.accounts.api_keys(organization, user, app.clock.now()).await;
+    let keys = keys.map_err(|error| Problem::unavailable(&error))?;
+    for key in keys.iter().filter(|_| revoke) {
+        app.executor.execute::<ApiKey>(key.key, api_key::Command::Revoke, request).await?;
+    }
+    let revoked = revoke && !keys.is_empty();
+    Ok((keys.into_iter().map(|key| OwnedKey { id: key.key, name: key.name }).collect(), revoked))
 }
 
 /// Send a user a link to reset the password.

@@ -15,10 +15,13 @@ use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use porttask_domain::{
     Actor, Meta, OrganizationId, PersonId, Personal, SessionId, UserId,
-    identity::{EmailAddress, User, session::Method},
+    identity::{
+        EmailAddress, Organization, Session, User,
+        session::{self, Method, SessionEpoch},
+    },
 };
 use porttask_runtime::{
-    execute::{ExecuteError, Executor, Rejected},
+    execute::{ExecuteError, Executor, Rejected, Request},
     log::{LogError, Position},
     vault::{Vault, VaultError},
 };
@@ -41,6 +44,9 @@ use crate::{
 const DEVICE: &str = "ptd_";
 /// Retry-After in seconds for unknown devices when an account is above its ceiling.
 pub const ABOVE_CEILING: u32 = 3_600;
+/// Maximum sessions of a user at the same time; a further one ends the oldest.
+const MOST_SESSIONS: usize = 50;
+
 /// A sign-in attempt.
 #[derive(Clone)]
 pub struct Attempt {
@@ -227,6 +233,7 @@ impl SignIn {
             return Err(SignInError::Wrong);
         }
         self.attempts.succeeded(trying);
+        self.end_oldest_sessions((organization, user), &state, now).await?;
         let meta = from(Actor::User { organization, user });
         let expires_at = now + self.access.limits().longest;
         match self.access.start(organization, user, Method::Password, now..expires_at, meta).await {
@@ -239,6 +246,33 @@ impl SignIn {
             Err(AccessError::Rejected(rejected)) => Err(SignInError::Rejected(rejected)),
             Err(AccessError::Failed(error)) => Err(SignInError::Failed(error)),
         }
+    }
+
+    /// Ends the oldest sessions of a user, so that there are at most [`MOST_SESSIONS`] with the one that starts.
+    async fn end_oldest_sessions(
+        &self,
+        (organization, user): (OrganizationId, UserId),
+        state: &User,
+        now: Timestamp,
+    ) -> Result<(), SignInError> {
+        let of_organization = match organization == OrganizationId::PLATFORM {
+            true => 0,
+            false => {
+                let loaded = self.executor.load::<Organization>(organization, organization).await;
+                loaded.map_err(SignInError::Failed)?.0.session_epoch()
+            }
+        };
+        let epoch = SessionEpoch { user: state.session_epoch(), organization: of_organization };
+        let beyond = self.accounts.sessions_beyond((organization, user), epoch, MOST_SESSIONS - 1, now).await?;
+        let request = Request::new(organization, Meta::by(Actor::System));
+        for session in beyond {
+            match self.executor.execute::<Session>(session, session::Command::EndAsOldest, &request).await {
+                // A suspended organization: the sign-in itself is rejected.
+                Ok(_) | Err(ExecuteError::Rejected(_)) => {}
+                Err(error) => return Err(SignInError::Failed(error)),
+            }
+        }
+        Ok(())
     }
 
     /// The device token of an account, valid until all its sessions are ended.

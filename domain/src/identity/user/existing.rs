@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil::Date};
 
 use super::{ADDRESSES_PER_DAY, BETWEEN_RESETS, Command, Event, Link, Rejection, Status, day, within};
 use crate::{
-    Personal, SessionId,
+    PersonName, Personal, SessionId,
     identity::{
         address::EmailAddress,
         role::{Permissions, Role},
@@ -20,6 +20,7 @@ pub(super) struct Existing {
     pub(super) name: Personal,
     pub(super) email: Personal,
     pub(super) status: Status,
+    pub(super) is_removed: bool,
     pub(super) role: Role,
     pub(super) permissions: Permissions,
     pub(super) locale: Option<Locale>,
@@ -126,6 +127,7 @@ impl Existing {
             name: name.clone(),
             email: email.clone(),
             status: Status::Registered,
+            is_removed: false,
             role,
             permissions,
             locale: None,
@@ -144,7 +146,14 @@ impl Existing {
     }
 
     pub(super) fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        if self.is_removed && *command != Command::Remove {
+            return Err(Rejection::NotFound);
+        }
         match command {
+            Command::Correct { name, email } => self.correct(name.as_ref(), email.as_ref()),
+            Command::Remove if self.is_removed => Ok(vec![]),
+            Command::Remove if self.has_accepted => Err(Rejection::Accepted),
+            Command::Remove => Ok(vec![Event::Removed {}]),
             Command::Invite { name, email, role, permissions, .. }
             | Command::Register { name, email, role, permissions, .. } => {
                 let is_same = self.name.value() == Some(name.as_str())
@@ -193,11 +202,7 @@ impl Existing {
                 Status::Registered | Status::Invited | Status::Active => Ok(vec![]),
                 Status::Deactivated => Ok(vec![Event::Reactivated {}]),
             },
-            Command::Rename { name } => {
-                let is_so = self.name.value() == Some(name.as_str());
-                let (from, to) = (self.name.clone(), self.name.replaced(name.as_str()));
-                Ok(if is_so { vec![] } else { vec![Event::Renamed { from, to }] })
-            }
+            Command::Rename { name } => Ok(self.rename(name).into_iter().collect()),
             Command::ChangeLocale { locale } => {
                 let (from, to) = (self.locale.clone(), locale.clone());
                 Ok(if from == to { vec![] } else { vec![Event::LocaleChanged { from, to }] })
@@ -245,6 +250,23 @@ impl Existing {
                 Ok(if is_so { vec![] } else { vec![Event::SessionsEnded { keeping: *keeping }] })
             }
         }
+    }
+
+    fn rename(&self, name: &PersonName) -> Option<Event> {
+        let (from, to) = (self.name.clone(), self.name.replaced(name.as_str()));
+        (self.name.value() != Some(name.as_str())).then_some(Event::Renamed { from, to })
+    }
+
+    fn correct(&self, name: Option<&PersonName>, email: Option<&EmailAddress>) -> Result<Vec<Event>, Rejection> {
+        match self.status {
+            Status::Registered | Status::Invited => {}
+            Status::Active => return Err(Rejection::Accepted),
+            Status::Deactivated => return Err(Rejection::Deactivated),
+        }
+        let to = email.map(|email| self.email.replaced(email.to_string())).filter(|to| *to != self.email);
+        let corrected =
+            |to| Event::AddressCorrected { from: self.email.clone(), to, address_rules: EmailAddress::RULES };
+        Ok(name.and_then(|name| self.rename(name)).into_iter().chain(to.map(corrected)).collect())
     }
 
     fn request_address(&self, email: &EmailAddress, expires_at: Timestamp) -> Result<Vec<Event>, Rejection> {
@@ -346,6 +368,16 @@ impl Existing {
                 self.address_changes.take_up();
                 // Its link was sent to the old address.
                 self.resets.void();
+            }
+            // The invitation was sent to the wrong address.
+            Event::AddressCorrected { to, .. } => {
+                self.email = to.clone();
+                self.invitations.void();
+                self.status = Status::Registered;
+            }
+            Event::Removed {} => {
+                self.is_removed = true;
+                self.invitations.void();
             }
             Event::AddressChangeCancelled {} => {
                 self.cancelled = Some(self.address_changes.sent);

@@ -243,6 +243,48 @@ fn a_name_is_changed_once() {
 }
 
 #[test]
+fn an_invited_person_is_corrected_until_they_accept() {
+    let correct = |name: Option<&str>, email: Option<&str>| Command::Correct {
+        name: name.map(|name| PersonName::new(name).unwrap()),
+        email: email.map(|email| EmailAddress::new(email).unwrap()),
+    };
+    let both = || correct(Some("Ana Lima"), Some("ana@lima.example"));
+    let renamed =
+        Event::Renamed { from: Personal::identity(ana(), "Ana Souza"), to: Personal::identity(ana(), "Ana Lima") };
+    let corrected = Event::AddressCorrected {
+        from: Personal::identity(ana(), "Ana@acme.example"),
+        to: Personal::identity(ana(), "ana@lima.example"),
+        address_rules: 1,
+    };
+    let done = [renamed, corrected];
+    given::<User>([invited(Role::Agent)]).when(both()).then(done.clone());
+    given::<User>([invited(Role::Agent)]).when(correct(None, Some("Ana@acme.example"))).then([]);
+    given::<User>(active()).when(both()).then_rejected(Rejection::Accepted);
+    given::<User>([invited(Role::Agent), Event::Deactivated {}]).when(both()).then_rejected(Rejection::Deactivated);
+    // The invitation went to the wrong address.
+    let history = || [invited(Role::Agent)].into_iter().chain(done.clone());
+    let accept = Command::Accept { invitation: 1, now: second(1) };
+    given::<User>(history()).when(accept).then_rejected(Rejection::InvitationRevoked);
+    let again = history().chain([Event::InvitationSent { expires_at: second(2_000) }]);
+    given::<User>(again).when(Command::Accept { invitation: 2, now: second(1) }).then([accepted()]);
+}
+
+#[test]
+fn only_a_person_who_never_accepted_is_removed() {
+    let removed = || [invited(Role::Agent), Event::Removed {}];
+    given::<User>([invited(Role::Agent)]).when(Command::Remove).then([Event::Removed {}]);
+    given::<User>([invited(Role::Agent), Event::Deactivated {}]).when(Command::Remove).then([Event::Removed {}]);
+    given::<User>(active()).when(Command::Remove).then_rejected(Rejection::Accepted);
+    given::<User>(after([Event::Deactivated {}])).when(Command::Remove).then_rejected(Rejection::Accepted);
+    for command in [Command::Accept { invitation: 1, now: second(1) }, Command::Reactivate, invite(Role::Agent)] {
+        given::<User>(removed()).when(command).then_rejected(Rejection::NotFound);
+    }
+    assert_eq!(User::after(&removed()).status(), None);
+    let released = User::after(&[invited(Role::Agent)]).constraints(&Event::Removed {});
+    assert!(matches!(&released[..], [Constraint::Release { name: Some(name), .. }] if name == "ana@acme.example"));
+}
+
+#[test]
 fn a_language_is_chosen_and_reset() {
     let [pt, none] = [Some("pt".parse().unwrap()), None];
     let change = |locale: &Option<Locale>| Command::ChangeLocale { locale: locale.clone() };
@@ -416,6 +458,7 @@ fn commands() -> impl Strategy<Value = Command> {
         Just(Command::Deactivate),
         Just(Command::Reactivate),
         Just(Command::RevokeInvitation),
+        Just(Command::Correct { name: None, email: Some(EmailAddress::new("ana@other.example").unwrap()) }),
         (0..9_000_i64, prop::sample::select(vec![Link::Invitation, Link::AddressChange, Link::PasswordReset]))
             .prop_map(|(now, link)| Command::ExpireLink { link, now: second(now) }),
         (0..9_000_i64).prop_map(|expires_at| Command::SendInvitation { expires_at: second(expires_at) }),

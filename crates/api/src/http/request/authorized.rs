@@ -66,8 +66,8 @@ impl<R: Permission> FromRequestParts<App> for Authorized<R> {
             Some(id) => id.parse().map_err(|_| Problem::not_found("organization"))?,
         };
         if !R::is_held(&caller, organization) {
-            // Do not reveal whether other organizations exist.
-            return Err(match caller.organization == organization {
+            // Do not reveal to tenants whether other organizations exist.
+            return Err(match [organization, OrganizationId::PLATFORM].contains(&caller.organization) {
                 true => Problem::forbidden(R::NAME),
                 false => Problem::not_found("organization"),
             });

@@ -27,6 +27,13 @@ pub(super) enum Message<'a> {
         at: Timestamp,
         /// The IP address from which it was changed, if known.
         ip: Option<&'a str>,
+        /// The names of the user's API keys, which still work.
+        keys: &'a [String],
+    },
+    /// A notice that a former super admin is one again.
+    SuperAdminReinstated {
+        /// When the account was reactivated.
+        at: Timestamp,
     },
     /// A request to confirm a new email address.
     AddressConfirmation {

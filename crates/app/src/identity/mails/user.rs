@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use porttask_domain::{
     Actor, Aggregate, OrganizationId, UserId,
-    identity::{Capability, Organization, User, user::Event},
+    identity::{Capability, Organization, Role, User, user::Event},
 };
 use porttask_projections::Times;
 use porttask_runtime::{
@@ -24,7 +24,10 @@ use super::{
     texts::letter,
 };
 use crate::{
-    identity::links::{Link, Links, Purpose},
+    identity::{
+        accounts::Accounts,
+        links::{Link, Links, Purpose},
+    },
     mail::{
         Draft, Mails,
         language::{Language, Reader, unlinked},
@@ -49,6 +52,8 @@ porttask_domain::texts! {
         AddressChangeNotice = "address_change_notice",
         /// The email address was changed.
         AddressChanged = "address_changed",
+        /// The account of a super admin was reactivated.
+        SuperAdminReinstated = "super_admin_reinstated",
     }
 }
 
@@ -57,6 +62,7 @@ pub(super) struct UserMails {
     pub(super) vault: Arc<Vault>,
     pub(super) executor: Arc<Executor>,
     pub(super) links: Links,
+    pub(super) accounts: Accounts,
 }
 
 /// An account at several versions, replayed from the log: cached state may contain data that was erased since.
@@ -83,18 +89,20 @@ impl Mails for UserMails {
             Event::PasswordReset {} | Event::PasswordChanged { .. } => vec![Kind::PasswordChanged],
             Event::AddressChangeRequested { .. } => vec![Kind::AddressChangeNotice, Kind::AddressConfirmation],
             Event::AddressChanged { .. } => vec![Kind::AddressChanged],
+            Event::Reactivated {} => vec![Kind::SuperAdminReinstated],
             Event::Registered { .. }
             | Event::InvitationAccepted {}
             | Event::InvitationRevoked {}
             | Event::RoleChanged { .. }
             | Event::PermissionsChanged { .. }
             | Event::Deactivated {}
-            | Event::Reactivated {}
             | Event::Renamed { .. }
             | Event::LocaleChanged { .. }
             | Event::Unlocked {}
             | Event::SessionsEnded { .. }
             | Event::AddressChangeCancelled {}
+            | Event::AddressCorrected { .. }
+            | Event::Removed {}
             | Event::LinkExpired { .. } => Vec::new(),
         }
     }
@@ -117,6 +125,7 @@ impl Mails for UserMails {
         let offer = link.zip(address.as_deref());
         let offer = offer.map(|(link, address)| Offer { address, expires_at: link.expires_at });
         let at = Times::new(event.recorded_at, meta.and_then(|meta| meta.occurred_at)).time();
+        let keys_left: Vec<String>;
         let message = match (kind, offer) {
             (Kind::Invitation, Some(link)) => {
                 let Some(role) = account.now.role() else { return Ok(None) };
@@ -130,7 +139,17 @@ impl Mails for UserMails {
                 Message::AddressChangeNotice { email, at, ip: meta.and_then(|meta| meta.ip.as_ref()?.value()), link }
             }
             (Kind::PasswordChanged, _) => {
-                Message::PasswordChanged { at, ip: meta.and_then(|meta| meta.ip.as_ref()?.value()) }
+                let ip = meta.and_then(|meta| meta.ip.as_ref()?.value());
+                let keys = self.accounts.api_keys(home, id, now).await?;
+                keys_left = keys.into_iter().map(|key| key.name).collect();
+                Message::PasswordChanged { at, ip, keys: &keys_left }
+            }
+            (Kind::SuperAdminReinstated, _) => {
+                // Other users learn of it from the admin who reactivates them.
+                if account.now.rights().is_none_or(|(role, _)| role != Role::SuperAdmin) {
+                    return Ok(None);
+                }
+                Message::SuperAdminReinstated { at }
             }
             (Kind::AddressChanged, _) => Message::AddressChanged { at },
             (Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation | Kind::AddressChangeNotice, _) => {
@@ -200,7 +219,7 @@ impl Account {
             }
             Kind::AddressConfirmation => (Purpose::AddressChange, change(&self.then), change(&self.now)),
             Kind::AddressChangeNotice => (Purpose::AddressChangeCancellation, change(&self.then), change(&self.now)),
-            Kind::PasswordChanged | Kind::AddressChanged => return None,
+            Kind::PasswordChanged | Kind::AddressChanged | Kind::SuperAdminReinstated => return None,
         };
         let (generation, expires_at) = open.filter(|it| Some(*it) == offered && now < it.1)?;
         Some(Link { purpose, organization, subject: user.0, generation, expires_at })
@@ -210,7 +229,11 @@ impl Account {
     fn addressee(&self, kind: Kind) -> Option<(&str, &str)> {
         let (name, email) = self.now.person()?;
         let to = match kind {
-            Kind::Invitation | Kind::PasswordReset | Kind::PasswordChanged | Kind::AddressChangeNotice => email,
+            Kind::Invitation
+            | Kind::PasswordReset
+            | Kind::PasswordChanged
+            | Kind::AddressChangeNotice
+            | Kind::SuperAdminReinstated => email,
             Kind::AddressConfirmation => self.now.address_change()?.2,
             Kind::AddressChanged => self.before.person()?.1,
         };
