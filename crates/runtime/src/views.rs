@@ -173,6 +173,18 @@ impl Views {
         Ok(())
     }
 
+    /// Waits until a model has reached the current head of a partition, at most `patience`.
+    ///
+    /// # Errors
+    /// If there is no such model, or the log fails.
+    pub async fn catch_up_in(&self, name: &str, partition: PartitionId, patience: Duration) -> Result<(), ViewError> {
+        let heads = self.reader.heads().await?;
+        if let Some(head) = heads.iter().find(|head| head.position.partition == partition) {
+            self.wait_for(name, head.position, patience).await?;
+        }
+        Ok(())
+    }
+
     /// The names of all models.
     pub fn names(&self) -> Vec<&'static str> {
         self.served.iter().map(|served| served.model.table().name).collect()

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use jiff::tz::TimeZoneDatabase;
 use serde::{Deserialize, Serialize};
 
-use crate::{InvalidText, text::name};
+use crate::{InvalidText, text::company_name};
 
 /// All settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl Branding {
     /// # Errors
     /// If a field is invalid: which one, and why.
     pub fn checked(self) -> Result<Self, InvalidSetting> {
-        let display_name = self.display_name.map(|text| name(&text, 100)).transpose();
+        let display_name = self.display_name.map(|text| company_name(&text, 100)).transpose();
         let display_name =
             display_name.map_err(|error| InvalidSetting::new("branding/display_name", error.to_string()))?;
         if let Some(logo) = &self.logo {

@@ -86,6 +86,8 @@ pub struct Parts {
     pub positions: Positions,
     /// The numbers by which organizations see the platform's staff.
     pub staff_numbers: StaffNumbers,
+    /// Looks up accounts, with their sessions and API keys.
+    pub accounts: Accounts,
     /// Limits failed sign-in attempts.
     pub attempts: Arc<Attempts>,
     /// Signs users in.
@@ -183,7 +185,7 @@ impl App {
             Arc::clone(&attempts),
         )
         .await?;
-        let password_resets = Arc::new(PasswordResets::new(accounts, Arc::clone(&executor)));
+        let password_resets = Arc::new(PasswordResets::new(accounts.clone(), Arc::clone(&executor)));
         let audit_log = AuditLog::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views)).await?;
         let staff_numbers = StaffNumbers::open(&vault).await?;
         let positions = Positions::open(&vault, database.incarnation().await.map_err(VaultError::Log)?).await?;
@@ -208,6 +210,7 @@ impl App {
             audit_log: Arc::new(audit_log),
             staff_numbers,
             positions,
+            accounts,
             attempts,
             sign_in,
             passwords,

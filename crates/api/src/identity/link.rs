@@ -8,12 +8,12 @@ use axum::{
 use jiff::Timestamp;
 use porttask_app::identity::{
     links::{InvalidLink, Link, Purpose},
-    passwords::NewPassword,
+    passwords::{NewPassword, WeakPassword},
 };
 use porttask_domain::{
     Actor, Meta, OrganizationId, UserId,
     identity::{
-        User,
+        Organization, User,
         user::{Command, Rejection},
     },
 };
@@ -49,9 +49,16 @@ impl Account {
     }
 }
 
+impl Account {
+    /// The position as a header.
+    pub(super) fn headers(&self) -> [(&'static str, String); 1] {
+        [(POSITION, self.position.clone())]
+    }
+}
+
 impl IntoResponse for Account {
     fn into_response(self) -> Response {
-        ([(POSITION, self.position.clone())], Json(self)).into_response()
+        (self.headers(), Json(self)).into_response()
     }
 }
 
@@ -84,6 +91,10 @@ pub(super) async fn redeem(
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
     let password = NewPassword::new(password, &own).map_err(|it| Problem::invalid("/password", it.to_string()))?;
     let (organization, user) = (link.organization, UserId(link.subject));
+    let is_reset = link.purpose == Purpose::PasswordReset;
+    if is_reset && app.passwords.is_right(Some((organization, user)), password.reveal()).await? {
+        return Err(Problem::invalid("/password", WeakPassword::Current.to_string()));
+    }
     let secret = &app.passwords.secret(organization, user, password).await?;
     let work = move |tx: Tx| async move {
         tx.secret(secret.clone());
@@ -99,8 +110,13 @@ pub(super) fn request_of(client: &Client, link: &Link) -> Request {
     Request::new(organization, client.mark(Meta::by(Actor::User { organization, user }), user))
 }
 
-/// Words that must not be a user's password: the user's own name and email address.
-pub(super) fn own_words(user: &User) -> Vec<String> {
+/// Words that a user's password must not be made of: name and email address, and those of the organization.
+///
+/// # Errors
+/// If the organization cannot be read.
+pub(super) async fn own_words(app: &App, organization: OrganizationId, user: &User) -> Result<Vec<String>, Problem> {
+    let (home, _) = app.executor.load::<Organization>(organization, organization).await?;
     let own = user.person().map(|(name, email)| [name.value(), email.value()]).unwrap_or_default();
-    own.into_iter().flatten().map(str::to_owned).collect()
+    let own = own.into_iter().chain([home.name(), home.shown_name(), home.domain()]);
+    Ok(own.flatten().map(str::to_owned).collect())
 }

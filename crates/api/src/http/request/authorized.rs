@@ -66,8 +66,8 @@ impl<R: Permission> FromRequestParts<App> for Authorized<R> {
             Some(id) => id.parse().map_err(|_| Problem::not_found("organization"))?,
         };
         if !R::is_held(&caller, organization) {
-            // Do not reveal whether other organizations exist.
-            return Err(match caller.organization == organization {
+            // Do not reveal to tenants whether other organizations exist.
+            return Err(match [organization, OrganizationId::PLATFORM].contains(&caller.organization) {
                 true => Problem::forbidden(R::NAME),
                 false => Problem::not_found("organization"),
             });
@@ -111,14 +111,12 @@ impl<R: Permission> Authorized<R> {
         let is_at_home = caller.organization == self.organization;
         // A stolen key must not be able to create admins.
         if caller.session().is_none() && granted.administration == Access::Write {
-            let detail = "API keys cannot grant write access to administration. A user must do this.";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail));
+            return Err(beyond_own("API keys cannot grant write access to administration. A user must do this."));
         }
-        if is_at_home && !granted.is_within(caller.permissions) {
-            let detail = "You cannot grant permissions that exceed your own.";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail));
+        match is_at_home && !granted.is_within(caller.permissions) {
+            true => Err(beyond_own("You cannot grant permissions that exceed your own.")),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Authenticates the caller again, and checks the permission again.
@@ -139,12 +137,28 @@ impl<R: Permission> Authorized<R> {
         self.check(&caller)
     }
 
-    /// Checks that a caller holds permissions that they grant.
+    /// Checks that a caller holds the permissions of an account or API key to which they give access again, by a new
+    /// secret, an invitation or a reactivation. Callers from the platform may do so in other organizations.
     ///
     /// # Errors
-    /// If the permissions exceed the caller's own, or an API key grants administration.
-    pub(crate) async fn may_grant(&self, app: &App, tx: &Tx, granted: Permissions) -> Result<(), Problem> {
-        self.holds(&app.access.identify_again(tx, &self.token, self.ip).await?, granted)
+    /// If the permissions exceed the caller's own.
+    pub(crate) async fn may_give_access(&self, app: &App, tx: &Tx, held: Option<Permissions>) -> Result<(), Problem> {
+        let caller = app.access.identify_again(tx, &self.token, self.ip).await?;
+        let is_at_home = caller.organization == self.organization && caller.scopes.is_none();
+        match held.is_some_and(|held| is_at_home && !held.is_within(caller.permissions)) {
+            true => Err(beyond_own("You cannot give access with permissions that exceed your own.")),
+            false => Ok(()),
+        }
+    }
+
+    /// The part of some permissions that the caller may grant.
+    ///
+    /// # Errors
+    /// If the credential is no longer accepted.
+    pub(crate) async fn grantable(&self, app: &App, tx: &Tx, wanted: Permissions) -> Result<Permissions, Problem> {
+        let caller = app.access.identify_again(tx, &self.token, self.ip).await?;
+        let is_at_home = caller.organization == self.organization;
+        Ok(if is_at_home { wanted.narrowed_to(caller.permissions) } else { wanted })
     }
 
     fn check(&self, caller: &Caller) -> Result<(), Problem> {
@@ -194,6 +208,10 @@ impl<R: Permission> Authorized<R> {
         }
         Ok(())
     }
+}
+
+fn beyond_own(detail: &str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail)
 }
 
 /// Rejects operations that are not available while impersonating a user.

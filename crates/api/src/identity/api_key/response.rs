@@ -3,29 +3,20 @@
 use jiff::Timestamp;
 use porttask_app::identity::credential_activity::LastUse;
 use porttask_domain::{
-    Aggregate, ApiKeyId, OrganizationId, TextEnum, UserId,
-    identity::{ApiKey, Permissions, api_key::KeyScope},
-    uuid_of,
+    ApiKeyId, OrganizationId, TextEnum, UserId,
+    identity::{Permissions, api_key::KeyScope},
 };
-use porttask_projections::{ColumnType, ReadModel, identity::api_key as view};
-use porttask_runtime::{
-    log::Offset,
-    views::{self, Condition},
-};
+use porttask_projections::{ColumnType, identity::api_key as view};
+use porttask_runtime::views::Condition;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::MAX_KEYS;
 use crate::http::{
     app::App,
     listing::{Page, Sort},
-    permissions::Permission,
     problem::Problem,
-    request::{Authorized, Listed},
+    request::Listed,
 };
-
-/// Events per read of what the read model has not folded yet.
-const TAIL: usize = 1_000;
 
 /// An API key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
@@ -115,61 +106,5 @@ impl Listed for view::ApiKeys {
             None => key,
         };
         Ok(keys.into_iter().map(with_use).collect())
-    }
-}
-
-/// The keys that a user owns and that are accepted now.
-///
-/// # Errors
-/// If the view cannot be read.
-pub(crate) async fn owned_by<P: Permission>(
-    app: &App,
-    caller: &Authorized<P>,
-    owner: UserId,
-) -> Result<Vec<ApiKeyId>, Problem> {
-    let folded = app.views.offset(view::ApiKeys::NAME, caller.partition)?;
-    let key = [("organization", caller.organization.to_value()), ("owner", owner.to_value())];
-    let conditions = key.map(|(column, value)| Condition::Equal(column, value)).into();
-    let (sort, limit) = (vec!["created_at", "key"], MAX_KEYS as usize);
-    let mut query = views::Query { partition: caller.partition, conditions, sort, limit, ..Default::default() };
-    let mut keys = Vec::new();
-    loop {
-        let rows = app.views.rows::<view::ApiKeys>(&query).await?;
-        keys.extend(rows.iter().filter(|row| row.revoked_at.is_none()).map(|row| row.key));
-        match rows.last() {
-            Some(last) if rows.len() == limit => {
-                query.after = Some(vec![last.created_at.to_value(), last.key.to_value()]);
-            }
-            Some(_) | None => break,
-        }
-    }
-    keys.extend(changed_after(app, caller, folded).await?);
-    let (mut owned, now) = (Vec::new(), app.clock.now());
-    for key in keys {
-        // The read model only names candidates, so that nothing waits for it.
-        let (state, _) = app.executor.load::<ApiKey>(caller.organization, key).await?;
-        let accepted = state.generation().and_then(|generation| state.accepted(generation, now));
-        if accepted.is_some_and(|key| key.owner == owner) && !owned.contains(&key) {
-            owned.push(key);
-        }
-    }
-    Ok(owned)
-}
-
-/// The keys of the organization that changed after an offset: those that the read model may not show yet.
-async fn changed_after<P: Permission>(
-    app: &App,
-    caller: &Authorized<P>,
-    mut after: Offset,
-) -> Result<Vec<ApiKeyId>, Problem> {
-    let mut keys = Vec::new();
-    loop {
-        let events = app.database.read_partition(caller.partition, after, TAIL).await;
-        let events = events.map_err(|error| Problem::unavailable(&error))?;
-        let Some(last) = events.last() else { return Ok(keys) };
-        after = last.position.offset;
-        let own = events.iter().map(|event| &event.stream).filter(|stream| stream.organization == caller.organization);
-        let own = own.filter(|stream| stream.name.category() == ApiKey::CATEGORY);
-        keys.extend(own.filter_map(|stream| uuid_of(stream.name.id())).map(ApiKeyId));
     }
 }
