@@ -5,10 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use porttask_runtime::log::{Append, AppendError, Appended};
+use porttask_runtime::log::{Append, AppendError, Appended, LogError};
 use tokio::{
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
 };
 
 /// Limits of the queue of a partition's writer; appends beyond them are rejected as overload.
@@ -58,6 +62,7 @@ pub(super) fn answer_all(callers: &Handle, batch: Vec<Job>, answers: Vec<Result<
     if are_few {
         answer();
     } else {
+        #[expect(clippy::disallowed_methods, reason = "wakes callers, and is done")]
         callers.spawn(async move { answer() });
     }
 }
@@ -94,7 +99,10 @@ impl Queue {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| AppendError::Overloaded)?;
         let (answer, answered) = oneshot::channel();
-        self.jobs.try_send(Job { append, answer, _room: room }).map_err(|_| AppendError::Overloaded)?;
+        self.jobs.try_send(Job { append, answer, _room: room }).map_err(|error| match error {
+            TrySendError::Full(_) => AppendError::Overloaded,
+            TrySendError::Closed(_) => LogError::Unavailable("the writer of the log has ended".to_owned()).into(),
+        })?;
         // A writer that dropped the job without an answer has crashed while writing.
         answered.await.unwrap_or(Err(AppendError::OutcomeUnknown))
     }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     log::{FollowError, PartitionId},
+    supervise::beat,
     vault::VaultError,
 };
 
@@ -70,6 +71,7 @@ impl Runner {
         loop {
             // Marked as seen before the round, so that a commit after its reads wakes us again.
             wakeups.mark_unchanged();
+            beat(LOOK_AFTER);
             let begun = Instant::now();
             match self.round().await {
                 Ok(Round::Folded) => {}
