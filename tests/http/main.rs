@@ -43,6 +43,7 @@ mod platform {
     mod docs;
     mod document;
     mod limits;
+    mod logging;
     mod mail;
     mod metrics;
     mod requests;

@@ -32,6 +32,7 @@ pub use self::{
     http::{
         app::{App, Settings},
         limits::Rates,
+        middleware::ACCESS_LOG,
         serve::Connections,
     },
 };

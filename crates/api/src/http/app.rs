@@ -128,6 +128,10 @@ pub struct Settings {
     pub attempts: AttemptLimits,
     /// Limits of connections.
     pub connections: Connections,
+    /// Whether requests are logged.
+    pub logs_access: bool,
+    /// The number of log lines that could not be written.
+    pub dropped_log_lines: fn() -> u64,
     /// The token for `/metrics`. Without it, only callers on this machine may read them.
     pub metrics_token: Option<String>,
 }
@@ -191,7 +195,8 @@ impl App {
         let seal = vault.authenticator("requests").await?;
         let last_changes = Cache::new(REMEMBERED);
         let limits = Limits::new(settings.rates);
-        let metrics = Metrics::new(Arc::clone(&views), Arc::clone(&passwords), sign_in.outcomes());
+        let dropped_log_lines = settings.dropped_log_lines;
+        let metrics = Metrics::new(Arc::clone(&views), Arc::clone(&passwords), sign_in.outcomes(), dropped_log_lines);
         Ok(Self(Arc::new(Parts {
             database,
             clock,

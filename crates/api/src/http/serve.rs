@@ -82,6 +82,7 @@ pub(crate) async fn serve(
         match accepted {
             Ok((place, (stream, peer))) => {
                 let (router, watcher, counted) = (router.clone(), graceful.watcher(), Counted::new(&open));
+                #[expect(clippy::disallowed_methods, reason = "of one connection")]
                 tokio::spawn(async move {
                     let _held = (place, counted);
                     talk(stream, peer, router, bounds, watcher).await;
