@@ -102,10 +102,11 @@ impl ServiceArgs {
         if is_production {
             crate::master_key::must_be_given(storage)?;
         }
-        let settings = self.settings()?;
+        let mut settings = self.settings()?;
         let listener = TcpListener::bind(self.listen).await.map_err(|error| format!("{}: {error}", self.listen))?;
         let address = listener.local_addr()?;
         let holder = Holder::new(self.node_name(address));
+        settings.node.clone_from(&holder.node);
         let node = Node::open(storage).await?;
         let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
@@ -224,6 +225,7 @@ impl ServiceArgs {
             sessions: self.bounds.sessions(),
             attempts: self.bounds.attempts(),
             connections: self.bounds.connections()?,
+            node: String::new(),
             logs_access: self.access_log,
             dropped_log_lines: logging::dropped,
             metrics_token: secret::given("PORTTASK_METRICS_TOKEN", self.metrics_token.as_deref(), file)?,

@@ -51,7 +51,12 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Registers the metrics of a node.
-    pub(crate) fn new(views: Arc<Views>, passwords: Arc<Passwords>, sign_ins: Arc<Outcomes>, dropped_log_lines: fn() -> u64) -> Self {
+    pub(crate) fn new(
+        views: Arc<Views>,
+        passwords: Arc<Passwords>,
+        sign_ins: Arc<Outcomes>,
+        dropped_log_lines: fn() -> u64,
+    ) -> Self {
         let durations = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let (in_flight, connections) = (Gauge::default(), Gauge::default());
         let limited: Family<Labels<1>, Counter> = Family::default();

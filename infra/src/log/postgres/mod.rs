@@ -9,6 +9,7 @@ mod credential_activity;
 pub(crate) mod error;
 mod jobs;
 mod ledger;
+pub(crate) mod pool;
 mod questions;
 mod reader;
 mod rows;

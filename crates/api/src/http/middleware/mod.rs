@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, Method, StatusCode},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -53,6 +53,10 @@ async fn named(State(app): State<App>, mut request: Request, next: Next) -> Resp
     }
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(REQUEST_ID, id);
+    }
+    if path.starts_with("/v1/") && !response.headers().contains_key(header::CACHE_CONTROL) {
+        // Responses are for their callers; some hold tokens.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     response

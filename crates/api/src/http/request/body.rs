@@ -18,6 +18,8 @@ use crate::http::{
     problem::{FieldError, Problem},
 };
 
+/// Some programs put it in front of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Maximum size of a body.
 const MAX_BYTES: usize = 64 * 1024;
 
@@ -49,8 +51,17 @@ pub(super) async fn read_at_most(app: &App, body: axum::body::Body, most: usize)
     let patience = app.settings.connections.request_timeout / 2;
     let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body did not arrive in time.");
     let read = timeout(patience, to_bytes(body, most)).await.map_err(slow)?;
-    let detail = format!("The body must be complete and have at most {most} bytes.");
-    read.map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail))
+    read.map_err(|error| match is_too_large(&error) {
+        true => {
+            let detail = format!("The body must have at most {most} bytes.");
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
+        }
+        false => Problem::new(StatusCode::BAD_REQUEST, "body-incomplete", "The body did not arrive completely."),
+    })
+}
+
+fn is_too_large(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>())
 }
 
 /// Parses a body.
@@ -62,6 +73,7 @@ pub(super) fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> R
         let detail = "Send JSON with the header `Content-Type: application/json`.";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail));
     }
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
     // serde would also accept the values of the fields in an array, without names.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
@@ -106,7 +118,12 @@ fn faults<T: DeserializeOwned>(bytes: &[u8], first: Error<serde_json::Error>) ->
         let message = fault.inner().to_string();
         let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
         if !missing.is_some_and(|name| left_out.contains(&format!("{place}/{}", escaped(name)))) {
-            errors.push(FieldError { pointer: place.clone(), detail: detail(fault.inner()) });
+            errors.push(match missing {
+                Some(name) => {
+                    FieldError { pointer: format!("{place}/{}", escaped(name)), detail: "is required".to_owned() }
+                }
+                None => FieldError { pointer: place.clone(), detail: detail(fault.inner()) },
+            });
         }
         if !leave_out(&mut rest, fault.path()) {
             break;
@@ -164,10 +181,10 @@ fn detail(error: &serde_json::Error) -> String {
 }
 
 /// The message of serde without the invalid value, which may be a secret in the wrong field.
-fn without_value(message: &str) -> String {
+pub(super) fn without_value(message: &str) -> String {
     let message = message.split(" at line ").next().unwrap_or_default();
     if let Some((_, rest)) = message.strip_prefix("invalid ").and_then(|rest| rest.split_once(", expected ")) {
-        return format!("must be {rest}");
+        return format!("must be {}", in_json(rest));
     }
     if let Some((_, rest)) = message.strip_prefix("unknown variant ").and_then(|rest| rest.split_once(", expected ")) {
         return format!("must be {rest}");
@@ -176,6 +193,22 @@ fn without_value(message: &str) -> String {
         return format!("unknown field: {rest}");
     }
     message.to_owned()
+}
+
+/// What serde expects, in the words of JSON.
+fn in_json(expected: &str) -> String {
+    let word = expected.split(' ').next().unwrap_or_default();
+    match word {
+        "struct" | "a" if expected.starts_with("struct ") || expected == "a map" => "an object".to_owned(),
+        "internally" | "adjacently" | "map" => "an object".to_owned(),
+        "tuple" | "a" if expected.starts_with("tuple ") || expected == "a sequence" => "an array".to_owned(),
+        "enum" => "one of the documented values".to_owned(),
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number that is not negative and not too large".to_owned(),
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number that is not too large".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "unit" => "null".to_owned(),
+        _ => expected.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -213,7 +246,9 @@ mod tests {
             (r#"{"name":"Ana","inner":{"number":"secret"}}"#, "invalid-fields", "/inner/number"),
             (r#"{"name":"Ana","inner":{"number":300}}"#, "invalid-fields", "/inner/number"),
             (r#"{"name":"Ana","secret":1}"#, "invalid-fields", "\"pointer\":\""),
-            (r#"{}"#, "invalid-fields", "name"),
+            (r#"{}"#, "invalid-fields", "\"pointer\":\"/name\",\"detail\":\"is required\""),
+            (r#"{"name":"Ana","inner":3}"#, "invalid-fields", "must be an object"),
+            ("\u{feff}{\"name\":\"Ana\",\"secret\":1}", "invalid-fields", "unknown field"),
             (r#"{"name":"#, "malformed-json", "not valid JSON"),
             (r#"{"name":"Ana"} {}"#, "malformed-json", "trailing"),
             (r#" ["Ana"]"#, "invalid-fields", "an object"),
