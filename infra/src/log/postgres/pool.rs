@@ -1,6 +1,6 @@
 //! Pools of connections: bounded, opened when needed, closed when idle.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use deadpool_postgres::{
     BuildError, ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime,
@@ -37,9 +37,9 @@ pub(crate) fn pool(connector: &Connector, most: usize, settings: &'static [&'sta
             })
         }))
         .build()?;
-    let idle = pool.weak();
+    let idle = Arc::new(pool.weak());
     let close_idle = move || {
-        let pool = idle.clone();
+        let pool = Arc::clone(&idle);
         async move {
             loop {
                 beat(LOOK_EVERY);

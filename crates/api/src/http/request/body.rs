@@ -1,6 +1,6 @@
 //! JSON bodies and their validation errors.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use axum::{
     body::{Bytes, to_bytes},
@@ -99,6 +99,12 @@ pub(crate) fn nullable<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
+/// Values that members of most types accept, to find further faults behind a missing one.
+const PLACEHOLDERS: [&str; 8] =
+    ["\"x\"", "\"x@x.example\"", "0", "1", "true", "[]", "{}", "\"2026-11-27T00:00:00Z\""];
+/// Maximum number of values to try for a missing member, and of members to try them for.
+const MAX_PLACEHOLDERS: usize = 12;
+const MAX_FILLINGS: usize = 20;
 /// Maximum number of validation errors in a response.
 const MAX_FAULTS: usize = 100;
 
@@ -109,7 +115,7 @@ fn faults<T: DeserializeOwned>(bytes: &[u8], first: Error<serde_json::Error>) ->
         return vec![FieldError { pointer: pointer(first.path(), &BTreeSet::new()), detail: detail(first.inner()) }];
     };
     let mut left_out = BTreeSet::new();
-    let mut errors = Vec::new();
+    let (mut errors, mut fillings) = (Vec::new(), 0);
     let mut error = Some(first);
     while let Some(fault) = error
         && errors.len() < MAX_FAULTS
@@ -125,24 +131,68 @@ fn faults<T: DeserializeOwned>(bytes: &[u8], first: Error<serde_json::Error>) ->
                 None => FieldError { pointer: place.clone(), detail: detail(fault.inner()) },
             });
         }
-        if !leave_out(&mut rest, fault.path()) {
-            break;
-        }
-        left_out.insert(place);
-        error = serde_path_to_error::deserialize::<_, T>(&rest).err();
+        error = match missing {
+            // The parser gets past a missing member only if there is one.
+            Some(name) if fillings < MAX_FILLINGS => {
+                fillings += 1;
+                match fill::<T>(&mut rest, fault.path(), name) {
+                    Some(next) => next,
+                    None => break,
+                }
+            }
+            None if leave_out(&mut rest, fault.path()) => {
+                left_out.insert(place);
+                serde_path_to_error::deserialize::<_, T>(&rest).err()
+            }
+            Some(_) | None => break,
+        };
     }
     errors
+}
+
+/// Puts a value into the place of a missing member that the parser accepts, so that it gets on to the next fault: returns
+/// that one, if there is one. `None` if no value is accepted.
+fn fill<T: DeserializeOwned>(body: &mut Value, path: &Path, name: &str) -> Option<Option<Error<serde_json::Error>>> {
+    let segments: Vec<&Segment> = path.iter().collect();
+    let mut untried = VecDeque::from(PLACEHOLDERS.map(placeholder));
+    let mut tried = 0;
+    while let Some(value) = untried.pop_front().filter(|_| tried < MAX_PLACEHOLDERS) {
+        tried += 1;
+        let Some(Value::Object(members)) = value_at(body, &segments) else { return None };
+        members.insert(name.to_owned(), value);
+        let Some(next) = serde_path_to_error::deserialize::<_, T>(&*body).err() else { return Some(None) };
+        let place: Vec<String> = next.path().iter().map(Segment::to_string).collect();
+        let is_here = place.len() > segments.len() && place[segments.len()] == name;
+        if !is_here {
+            return Some(Some(next));
+        }
+        // The message names the variants of an enumeration.
+        let message = next.inner().to_string();
+        let expected = message.strip_prefix("unknown variant ").and_then(|rest| rest.split_once(", expected "));
+        if let Some(variant) = expected.and_then(|(_, variants)| variants.split('`').nth(1)) {
+            untried.push_front(Value::String(variant.to_owned()));
+        }
+    }
+    None
+}
+
+fn placeholder(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+fn value_at<'a>(body: &'a mut Value, segments: &[&Segment]) -> Option<&'a mut Value> {
+    segments.iter().try_fold(body, |parent, segment| match segment {
+        Segment::Seq { index } => parent.get_mut(index),
+        Segment::Map { key } => parent.get_mut(key),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    })
 }
 
 /// Removes the value at a path. Returns whether it was found.
 fn leave_out(body: &mut Value, path: &Path) -> bool {
     let segments: Vec<&Segment> = path.iter().collect();
     let Some((last, parents)) = segments.split_last() else { return false };
-    let parent = parents.iter().try_fold(body, |parent, segment| match segment {
-        Segment::Seq { index } => parent.get_mut(index),
-        Segment::Map { key } => parent.get_mut(key),
-        Segment::Enum { .. } | Segment::Unknown => None,
-    });
+    let parent = value_at(body, parents);
     match (parent, last) {
         (Some(Value::Object(members)), Segment::Map { key }) => members.remove(key).is_some(),
         (Some(Value::Array(items)), Segment::Seq { index }) if *index < items.len() => {
@@ -278,7 +328,8 @@ mod tests {
         let mut pointers: Vec<&str> =
             problem["errors"].as_array().unwrap().iter().map(|it| it["pointer"].as_str().unwrap()).collect();
         pointers.sort_unstable();
-        let expected = ["/captain/name", "/captain/rank", "/people/1/name", "/people/2", "/people/3/inner/number"];
+        let expected =
+            ["/captain/name", "/captain/rank", "/people/1/name", "/people/2", "/people/3/inner/number", "/people/4/name"];
         for pointer in expected {
             assert!(pointers.contains(&pointer), "{pointer}: {problem:#}");
         }
