@@ -203,3 +203,49 @@ impl Gathering {
         self.grown.is_some_and(|grown| now.duration_since(grown) < GATHERING_PAUSE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use porttask_runtime::log::{EventId, EventType, NewEvent, OrganizationId, StreamId};
+
+    use super::*;
+
+    fn append() -> Append {
+        let event = NewEvent {
+            id: EventId::generate(),
+            stream: StreamId::new(OrganizationId::PLATFORM, "sample").unwrap(),
+            event_type: EventType::new("sample.taken.v1").unwrap(),
+            data: Bytes::from_static(b"{}"),
+            meta: Bytes::from_static(b"{}"),
+        };
+        Append::new(OrganizationId::PLATFORM, vec![event])
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_has_ended_is_not_overload() {
+        let (closed, waiting) = queue(QueueLimits::default());
+        drop(waiting);
+        let answer = closed.submit(append()).await;
+        assert!(matches!(&answer, Err(AppendError::Log(LogError::Unavailable(_)))), "{answer:?}");
+        let (full, _waiting) = queue(QueueLimits { appends: 1, bytes: 1 << 20 });
+        let first = tokio::time::timeout(Duration::from_millis(10), full.submit(append())).await;
+        assert!(first.is_err(), "it waits for an answer");
+        assert_eq!(full.submit(append()).await, Err(AppendError::Overloaded));
+    }
+
+    #[tokio::test]
+    async fn the_callers_of_a_batch_that_panicked_learn_that_the_outcome_is_unknown() {
+        let (callers, mut waiting) = queue(QueueLimits::default());
+        let writing = async {
+            let batch = waiting.next_batch().await.unwrap();
+            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                assert!(batch.is_empty(), "on purpose");
+            }));
+            assert!(panicked.is_err());
+            drop(batch);
+        };
+        let (answer, ()) = tokio::join!(callers.submit(append()), writing);
+        assert_eq!(answer, Err(AppendError::OutcomeUnknown));
+    }
+}
