@@ -1,5 +1,6 @@
 //! The command line of the running binary, on both engines.
 
+#![allow(clippy::disallowed_methods, reason = "tasks and threads end with their test")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod clock;

@@ -12,6 +12,7 @@
 //! | `child.rs` | a process that appends, to be killed or frozen |
 //! | `proxy.rs` | a connection to PostgreSQL that breaks when it hurts most |
 
+#![allow(clippy::disallowed_methods, reason = "tasks and threads end with their test")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod admins;

@@ -1,6 +1,8 @@
 //! Benchmarks of the engines and the service. Where possible, a figure is compared with a baseline measured in the same
 //! run: the ratio is what counts, because machines differ and their speed drifts.
 
+#![allow(clippy::disallowed_methods, reason = "tasks and threads end with their benchmark")]
+
 mod access;
 mod append;
 mod report;

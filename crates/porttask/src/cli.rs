@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use porttask_api::ACCESS_LOG;
 
 use crate::{
-    bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, service::ServiceArgs,
-    storage::StorageArgs, tasks, timers, views,
+    bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, logging,
+    service::ServiceArgs, storage::StorageArgs, tasks, timers, views,
 };
 
 /// The administration platform of PortTask.
@@ -21,6 +22,9 @@ pub(crate) struct Cli {
     /// Log filter for standard error, such as info, or warn,porttask_infra=debug
     #[arg(long, env = "PORTTASK_LOG", default_value = "warn", global = true)]
     pub(crate) log: String,
+    /// The format of the log: text, or a JSON object per line.
+    #[arg(long, env = "PORTTASK_LOG_FORMAT", default_value = "text", global = true)]
+    pub(crate) log_format: logging::Format,
     #[command(subcommand)]
     command: Command,
 }
@@ -131,6 +135,14 @@ enum Command {
 }
 
 impl Cli {
+    /// The log filter, with the access log if it is on.
+    pub(crate) fn log_filter(&self) -> String {
+        match &self.command {
+            Command::Serve { service, .. } if service.logs_access() => format!("{},{ACCESS_LOG}=info", self.log),
+            _ => self.log.clone(),
+        }
+    }
+
     pub(crate) async fn run(self, configuration: &Effective) -> Result<(), Error> {
         match self.command {
             Command::Config { example: true, .. } => configuration.show_example(),

@@ -96,6 +96,7 @@ impl Tail {
         let (sender, mut receiver) = mpsc::channel(1);
         let mut followers = JoinSet::new();
         for head in chosen {
+            #[expect(clippy::disallowed_methods, reason = "of this command")]
             followers.spawn(follow(Arc::clone(&log), *head, sender.clone()));
         }
         loop {

@@ -65,11 +65,11 @@ impl Given {
         if let Some(directory) = &self.made {
             let file = directory.join(FILE);
             fs::rename(directory.join(NEW_FILE), &file)?;
-            eprintln!(
+            crate::logging::say(format_args!(
                 "Generated a master key in {}. Store a copy separately from the log: without it, personal data cannot \
                  be read.",
                 file.display()
-            );
+            ));
         }
         Ok(())
     }

@@ -23,7 +23,6 @@ use std::{
 use porttask_projections::{Model, ReadModel, Row, Value, Values};
 use tokio::{
     sync::watch,
-    task::JoinSet,
     time::{Instant, timeout_at},
 };
 
@@ -36,6 +35,7 @@ pub use self::{
 };
 use crate::{
     log::{EventLog, Offset, PartitionId, Position},
+    supervise::{Restart, Supervised, supervise},
     vault::Vault,
 };
 
@@ -50,7 +50,7 @@ pub struct Views {
     reader: Reader,
     store: Arc<dyn ViewStore>,
     served: Vec<Arc<ServedModel>>,
-    runners: Mutex<JoinSet<()>>,
+    runners: Mutex<Vec<Supervised>>,
 }
 
 /// A model and its serving table.
@@ -145,8 +145,11 @@ impl Views {
         let partitions = self.served.first().map_or(0, |served| served.states.len());
         for partition in 0..partitions {
             let (reader, store) = (self.reader.clone(), Arc::clone(&self.store));
-            let runner = Runner::new(PartitionId(partition as u16), reader, store, self.served.clone());
-            runners.spawn(runner.run());
+            let served = self.served.clone();
+            runners.push(supervise(format!("views of partition {partition}"), Restart::Always, move || {
+                let id = PartitionId(partition as u16);
+                Runner::new(id, reader.clone(), Arc::clone(&store), served.clone()).run()
+            }));
         }
     }
 

@@ -20,7 +20,7 @@ use crate::http::{
     listing::{Asked, Listing, Page, Sort},
     permissions::{Impersonable, Permission, ReadAuditLog, is_staff},
     problem::Problem,
-    request::{Authorized, Params},
+    request::{Authorized, Instant, Params},
 };
 
 /// The routes of the audit log.
@@ -201,9 +201,11 @@ pub(crate) struct Selection {
     /// The target: an id, or the email address of a user.
     pub(super) target: Option<String>,
     /// Happened at or after this instant.
-    pub(super) from: Option<Timestamp>,
+    #[schema(value_type = Option<Timestamp>)]
+    pub(super) from: Option<Instant>,
     /// Happened before this instant.
-    pub(super) until: Option<Timestamp>,
+    #[schema(value_type = Option<Timestamp>)]
+    pub(super) until: Option<Instant>,
     /// Full-text search in summaries and changed values, not in names: entries with all of these words.
     #[schema(max_length = 200)]
     pub(super) q: Option<String>,
@@ -223,9 +225,11 @@ pub(crate) struct AuditLogFilter {
     /// The target: an id, or the email address of a user.
     target: Option<String>,
     /// Happened at or after this instant.
-    from: Option<Timestamp>,
+    #[param(value_type = Option<Timestamp>)]
+    from: Option<Instant>,
     /// Happened before this instant.
-    until: Option<Timestamp>,
+    #[param(value_type = Option<Timestamp>)]
+    until: Option<Instant>,
     /// Full-text search in summaries and changed values, not in names: entries with all of these words.
     #[param(max_length = 200)]
     q: Option<String>,
@@ -246,6 +250,7 @@ impl Selection {
     /// Which parameter is not valid. An unknown email address is valid: nothing is found.
     pub(super) async fn filter<R: Permission>(&self, app: &App, caller: &Authorized<R>) -> Result<Filter, Problem> {
         let Self { actor, action, target, from, until, q } = self.clone();
+        let (from, until) = (from.map(|it| it.0), until.map(|it| it.0));
         let asked = audit_log::Asked { actor, action, target, from, until, text: q };
         asked.filter(&*app.database, &app.vault, caller.organization).await.map_err(|error| match error {
             AskedError::Invalid { field: "text", reason } => Problem::invalid("q", reason),

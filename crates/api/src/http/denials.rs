@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use porttask_app::compliance::denial_log::{Denied, What};
-use porttask_domain::{Meta, OrganizationId, UserId};
+use porttask_domain::{Actor, Meta, OrganizationId, UserId};
 use utoipa::openapi::{OpenApi, PathItem, path::Operation};
 
 use crate::http::{app::App, problem::Problem};
@@ -37,6 +37,15 @@ impl Asker {
     /// Whether the caller is authenticated.
     pub(crate) fn is_known(&self) -> bool {
         self.0.get().is_some()
+    }
+
+    /// The id of the user or API key, once authenticated.
+    pub(crate) fn id(&self) -> Option<String> {
+        self.0.get().map(|known| match known.meta.actor {
+            Actor::User { user, .. } => user.to_string(),
+            Actor::ApiKey { key, .. } => key.to_string(),
+            Actor::Operator | Actor::System | Actor::Anonymous => known.user.to_string(),
+        })
     }
 
     /// Sets the caller.

@@ -20,6 +20,7 @@ use porttask_domain::{
 use porttask_runtime::{
     execute::{Executor, Request},
     id_made_by,
+    supervise::{beat, once},
     vault::{Vault, VaultError},
 };
 use sha2::Sha256;
@@ -30,6 +31,8 @@ use uuid::Uuid;
 const MOST_LINES: usize = 20_000;
 /// Maximum concurrent writes.
 const WRITERS: usize = 4;
+/// Interval at which the counters of past hours are recorded.
+const SETTLE_EVERY: Duration = Duration::from_secs(60);
 const HOUR: i64 = 3_600;
 
 /// Records denials.
@@ -104,7 +107,7 @@ impl DenialLog {
     pub fn record(self: &Arc<Self>, denied: Denied, now: Timestamp) {
         if let Some((line, Count { total: 1, .. })) = self.count(denied, now) {
             let denial_log = Arc::clone(self);
-            tokio::spawn(async move { denial_log.write(&line).await });
+            once("denial log", async move { _ = denial_log.write(&line).await }).detach();
         }
     }
 
@@ -134,7 +137,8 @@ impl DenialLog {
     /// Records the counters of past hours, in a loop.
     pub async fn run(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            beat(SETTLE_EVERY);
+            tokio::time::sleep(SETTLE_EVERY).await;
             self.settle(Some(self.executor.clock().now())).await;
         }
     }

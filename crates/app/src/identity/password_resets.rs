@@ -8,6 +8,7 @@ use porttask_domain::{
     identity::{User, user::Command},
 };
 use porttask_runtime::execute::{ExecuteError, Executor, Request};
+use porttask_runtime::supervise::once;
 use tokio::sync::Semaphore;
 
 use crate::identity::{accounts::Accounts, links::PASSWORD_RESET};
@@ -55,11 +56,12 @@ impl PasswordResets {
             return;
         };
         let resets = Arc::clone(self);
-        tokio::spawn(async move {
+        once("password reset", async move {
             let _waiting = waiting;
             let Ok(_permit) = resets.at_once.acquire().await else { return };
             resets.look(&request, now).await;
-        });
+        })
+        .detach();
     }
 
     async fn look(&self, request: &Forgetful, now: Timestamp) {

@@ -20,6 +20,7 @@ use porttask_domain::{
         session::{self, Method, SessionEpoch},
     },
 };
+use porttask_runtime::supervise::once;
 use porttask_runtime::{
     execute::{ExecuteError, Executor, Rejected, Request},
     log::{LogError, Position},
@@ -287,11 +288,12 @@ impl SignIn {
         let Ok(email) = EmailAddress::new(&attempt.email) else { return };
         let account_reminders = self.account_reminders.clone();
         let meta = from(attempt, Actor::Anonymous, account_reminders.id(&email));
-        tokio::spawn(async move {
+        once("account reminder", async move {
             if let Err(error) = account_reminders.request(email, meta, now).await {
                 tracing::warn!(%error, "an account reminder could not be requested");
             }
-        });
+        })
+        .detach();
     }
 }
 

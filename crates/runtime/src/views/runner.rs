@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     log::{FollowError, PartitionId},
+    supervise::beat,
     vault::VaultError,
 };
 
@@ -25,8 +26,10 @@ const TOGETHER: usize = 1_024;
 const FEW: usize = 2;
 /// Pause of a model that has failed.
 const REST: Duration = Duration::from_secs(5);
+/// Pause after a failure of the database, which may be over at any time.
+const SHORT_REST: Duration = Duration::from_millis(500);
 /// Pause when the log cannot be read.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(500);
 /// Pause while another node folds.
 const YIELD: Duration = Duration::from_millis(20);
 /// Maximum time to wait for a wake-up, as a safety net.
@@ -72,6 +75,7 @@ impl Runner {
         loop {
             // Marked as seen before the round, so that a commit after its reads wakes us again.
             wakeups.mark_unchanged();
+            beat(LOOK_AFTER);
             let begun = Instant::now();
             match self.round().await {
                 Ok(Round::Folded) => {}
@@ -244,14 +248,16 @@ impl Runner {
     /// Stops one model and reports the failure.
     fn fail(&mut self, index: usize, error: &ViewError) {
         let served = &self.served[index];
-        tracing::error!(
-            %error, model = served.model.table().name, partition = %self.partition, "a read model has stopped"
-        );
-        let failure = error.to_string();
+        let (name, partition, failure) = (served.model.table().name, self.partition, error.to_string());
         served.set_state(self.partition, |state| {
+            // Logged once, not at each attempt.
+            if state.failure.is_none() {
+                tracing::error!(%error, model = name, %partition, "a read model has stopped");
+            }
             state.failure = Some(failure);
             true
         });
-        self.resting.insert(index, Instant::now() + REST);
+        let rest = if matches!(error, ViewError::Database(_)) { SHORT_REST } else { REST };
+        self.resting.insert(index, Instant::now() + rest);
     }
 }

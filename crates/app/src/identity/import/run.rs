@@ -104,6 +104,7 @@ impl Import {
                         told(course, &mut reports, finished(done)?);
                     }
                     let run = Arc::clone(&run);
+                    #[expect(clippy::disallowed_methods, reason = "of one job, which waits for it")]
                     tasks.spawn(async move { run.line(number, &person).await });
                 }
             }
