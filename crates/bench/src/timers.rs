@@ -111,6 +111,8 @@ impl Node {
     async fn on(store: Store, server: Option<&PrivatePostgres>, directory: &Path) -> Result<Self, Error> {
         let (views, clock) = (store.views(server, directory).await?, Arc::new(Clock::new()));
         views.run();
+        // Simulated from the start: idle nodes look for an advance of the clock twice a second, not every 10 s.
+        clock.simulate(Some(SignedDuration::ZERO));
         let (database, vault) = (Arc::<dyn Database>::clone(&store.log), Arc::clone(&store.vault));
         let executor = Executor::new(database, vault, Arc::new(StatusAllows), Arc::clone(&clock));
         let handlers: Vec<Arc<dyn TimerHandler>> = vec![Arc::new(LinkExpiry)];
@@ -119,7 +121,8 @@ impl Node {
     }
 }
 
-/// The rate at which timers that are all due at once are carried out.
+/// The rate at which timers that are all due at once are carried out, including up to half a second until the nodes
+/// notice that the clock was advanced.
 async fn at_once(engine: &'static str, nodes: &[Node], timers: usize) -> Result<Figure, Error> {
     let done = || nodes.iter().map(|node| node.timers.counts().done.load(Ordering::Relaxed)).collect::<Vec<u64>>();
     let failed = || nodes.iter().map(|node| node.timers.counts().failed.load(Ordering::Relaxed)).sum::<u64>();
@@ -151,7 +154,7 @@ async fn at_once(engine: &'static str, nodes: &[Node], timers: usize) -> Result<
     Ok(Figure::alone(engine, "timers_due_at_once", rate, "timers/s", &note))
 }
 
-/// How late timers are recorded that become due one after the other, by the real clock.
+/// How late timers are recorded that become due one after the other, before the clock is advanced.
 async fn one_by_one(engine: &'static str, nodes: &[Node]) -> Result<Figure, Error> {
     let (store, clock) = (&nodes[0].store, &nodes[0].clock);
     let first = clock.now() + AHEAD;
