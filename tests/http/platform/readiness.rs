@@ -76,7 +76,11 @@ fn a_node_is_ready_within_a_second_after_its_database_is_back() {
         }
         let works = Instant::now();
         while status() != 200 {
-            assert!(works.elapsed() < Duration::from_millis(1_500), "not ready {:?} after changes work", works.elapsed());
+            assert!(
+                works.elapsed() < Duration::from_millis(1_500),
+                "not ready {:?} after changes work",
+                works.elapsed()
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });

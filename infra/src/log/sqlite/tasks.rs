@@ -11,6 +11,7 @@ use porttask_runtime::{
     tasks::{Attempt, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, Tasks},
 };
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use uuid::Uuid;
 
 use super::{
     SqliteLog,
