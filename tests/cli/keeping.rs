@@ -1,7 +1,7 @@
 //! `porttask views`, `guards` and `keys`: looking after what is derived from the log, and after its keys.
 
 use porttask_projections::models;
-use porttask_tests::{Engine, MASTER_KEY, Node, Store, on_both_engines, users_table, work};
+use porttask_tests::{Engine, MASTER_KEY, Node, Store, on_both_engines, run_sql, users_table, work};
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Output};
 
 use super::{complaint, porttask, said};
@@ -22,17 +22,6 @@ fn succeed(store: &Store, arguments: &[&str]) -> String {
     said(&run(store, arguments, MASTER_KEY))
 }
 
-async fn change(store: &Store, sql: &str) {
-    match store.engine() {
-        Engine::Sqlite => {
-            let file = if sql.contains("views.") { store.file().with_file_name("views.db") } else { store.file() };
-            let connection = rusqlite::Connection::open(file).unwrap();
-            connection.execute_batch(&sql.replace("views.", "").replace("log.", "")).unwrap();
-        }
-        Engine::Postgres => drop(store.sql(sql).await),
-    }
-}
-
 async fn views_are_rebuilt_verified_and_listed(store: Store) {
     work(&Node::on(&store).await, 40).await;
     let before = succeed(&store, &["views", "list", "--json"]);
@@ -50,7 +39,7 @@ async fn views_are_rebuilt_verified_and_listed(store: Store) {
 async fn a_view_that_was_changed_is_found_and_repaired(store: Store) {
     work(&Node::on(&store).await, 40).await;
     succeed(&store, &["views", "rebuild", "users"]);
-    change(&store, &format!("UPDATE views.{} SET status = 'active', version = 99", users_table(2))).await;
+    run_sql(&store, &format!("UPDATE views.{} SET status = 'active', version = 99", users_table(2))).await;
     let found = run(&store, &["views", "verify", "users", "--json"], MASTER_KEY);
     assert!(!found.status.success() && complaint(&found).contains("porttask views rebuild"), "{}", complaint(&found));
     assert!(String::from_utf8_lossy(&found.stdout).contains("differ from a rebuild"));
@@ -61,7 +50,7 @@ async fn a_view_that_was_changed_is_found_and_repaired(store: Store) {
 async fn guards_are_verified_and_mended(store: Store) {
     Node::on(&store).await.acme().await;
     assert!(succeed(&store, &["constraints", "verify"]).contains("OK"));
-    change(&store, "UPDATE log.counters SET value = 5 WHERE name = 'active_admins'").await;
+    run_sql(&store, "UPDATE log.counters SET value = 5 WHERE name = 'active_admins'").await;
     let found = run(&store, &["constraints", "verify"], MASTER_KEY);
     assert!(!found.status.success() && complaint(&found).contains("porttask constraints rebuild"));
     assert!(String::from_utf8_lossy(&found.stdout).contains("active_admins: stored 5, expected 1"));

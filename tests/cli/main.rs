@@ -6,6 +6,7 @@ mod clock;
 mod config;
 mod events;
 mod import;
+mod integrity;
 mod keeping;
 
 use porttask_tests::{Engine, Store};

@@ -139,6 +139,19 @@ impl Store {
     }
 }
 
+/// Runs SQL beside the log on either engine. Tables are named as on PostgreSQL: `log.…`, `ledger.…` or `views.…`.
+pub async fn run_sql(store: &Store, sql: &str) {
+    match store.engine {
+        Engine::Sqlite => {
+            let file = if sql.contains("views.") { store.file().with_file_name("views.db") } else { store.file() };
+            let connection = rusqlite::Connection::open(file).unwrap();
+            let sql = sql.replace("views.", "").replace("log.", "").replace("ledger.", "ledger_");
+            connection.execute_batch(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
+        Engine::Postgres => drop(store.sql(sql).await),
+    }
+}
+
 /// The argument of a test that runs on both engines.
 pub trait Fixture {
     /// Prepares it on an engine, outside of any asynchronous runtime.

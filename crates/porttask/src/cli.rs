@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, service::ServiceArgs,
-    storage::StorageArgs, tasks, timers, views,
+    bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, log,
+    service::ServiceArgs, storage::StorageArgs, tasks, timers, views,
 };
 
 /// The administration platform of PortTask.
@@ -65,6 +65,13 @@ enum Command {
         storage: StorageArgs,
         #[command(subcommand)]
         command: events::Command,
+    },
+    /// Verify the event log.
+    Log {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: log::Command,
     },
     /// Show the clock of the log, or advance a simulated one.
     Clock {
@@ -142,6 +149,7 @@ impl Cli {
                 Ok(writeln!(std::io::stdout(), "{}", porttask_api::document())?)
             }
             Command::Events { storage, command } => command.run(&storage).await,
+            Command::Log { storage, command } => command.run(&storage).await,
             Command::Export { storage, command } => command.run(&storage).await,
             Command::Clock { storage, command } => command.run(&storage).await,
             Command::Views { storage, command } => command.run(&storage).await,

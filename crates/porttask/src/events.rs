@@ -58,12 +58,11 @@ pub(crate) struct Show {
 
 impl Command {
     pub(crate) async fn run(self, storage: &StorageArgs) -> Result<(), Error> {
-        let log = storage.open().await?;
         match self {
-            Self::Tail(tail) => tail.run(log).await,
-            Self::Show(show) => show.run(log.as_ref()).await,
+            Self::Tail(tail) => tail.run(storage.open().await?).await,
+            Self::Show(show) => show.run(storage.open_unchecked().await?.as_ref()).await,
             Self::Restored => {
-                println!("The log is now in incarnation {}.", log.begin_incarnation().await?);
+                println!("The log is now in incarnation {}.", storage.open().await?.begin_incarnation().await?);
                 Ok(())
             }
         }
@@ -163,7 +162,8 @@ impl Show {
         }
         if !event.is_intact() {
             return Err(format!(
-                "the event at position {} is damaged: its hash does not match the recorded one",
+                "the event at position {} is damaged: its hash does not match the recorded one; `porttask log verify` \
+                 lists all damage",
                 self.position
             )
             .into());

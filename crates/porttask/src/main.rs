@@ -11,6 +11,7 @@ mod events;
 mod export;
 mod import;
 mod keys;
+mod log;
 mod mail;
 mod master_key;
 mod node;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use porttask_infra::log::Storage;
-use porttask_runtime::ledger::Database;
+use porttask_runtime::{ledger::Database, log::CheckedLog};
 
 use crate::{error::Error, secret};
 
@@ -58,7 +58,13 @@ impl StorageArgs {
         })
     }
 
+    /// The log and its ledger; every event that is read is verified.
     pub(crate) async fn open(&self) -> Result<Arc<dyn Database>, Error> {
+        Ok(CheckedLog::new(self.open_unchecked().await?))
+    }
+
+    /// The log without verification of what is read: only to find or show damage.
+    pub(crate) async fn open_unchecked(&self) -> Result<Arc<dyn Database>, Error> {
         Ok(porttask_infra::log::open(&self.storage()?).await?)
     }
 }

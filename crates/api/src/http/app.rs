@@ -191,7 +191,12 @@ impl App {
         let seal = vault.authenticator("requests").await?;
         let last_changes = Cache::new(REMEMBERED);
         let limits = Limits::new(settings.rates);
-        let metrics = Metrics::new(Arc::clone(&views), Arc::clone(&passwords), sign_in.outcomes());
+        let metrics = Metrics::new(
+            Arc::<dyn Database>::clone(&database),
+            Arc::clone(&views),
+            Arc::clone(&passwords),
+            sign_in.outcomes(),
+        );
         Ok(Self(Arc::new(Parts {
             database,
             clock,

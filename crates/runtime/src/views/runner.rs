@@ -115,7 +115,9 @@ impl Runner {
         let batch = match self.reader.read(&place, BATCH).await {
             Ok(batch) => Arc::new(batch),
             Err(ViewError::Follow(error)) => return self.begin_again(&together, &error).await,
-            Err(error @ (ViewError::Log(_) | ViewError::Vault(VaultError::Log(_)))) => return Err(error),
+            Err(error @ (ViewError::Log(_) | ViewError::Vault(VaultError::Log(_)))) if !error.is_damage() => {
+                return Err(error);
+            }
             Err(error) => {
                 together.iter().for_each(|index| self.fail(*index, &error));
                 return Ok(Round::Folded);
@@ -230,7 +232,7 @@ impl Runner {
         let offset = progress.checkpoint.position.offset;
         self.served[index].set_state(self.partition, |state| {
             let changed = state.offset != offset || state.failure.is_some();
-            *state = super::State { offset, failure: None };
+            *state = super::State { offset, ..super::State::default() };
             changed
         });
     }
@@ -241,9 +243,10 @@ impl Runner {
         tracing::error!(
             %error, model = served.model.table().name, partition = %self.partition, "a read model has stopped"
         );
-        let failure = error.to_string();
+        let (failure, is_damage) = (error.to_string(), error.is_damage());
         served.set_state(self.partition, |state| {
             state.failure = Some(failure);
+            state.met_damage = is_damage;
             true
         });
         self.resting.insert(index, Instant::now() + REST);
