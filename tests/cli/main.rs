@@ -4,6 +4,7 @@
 
 mod clock;
 mod config;
+mod creation;
 mod events;
 mod import;
 mod integrity;

@@ -26,6 +26,7 @@ use porttask_runtime::{
     lease::Holder,
     ports::mail::MailTransport,
     reactors::{Reactors, RetryPolicy},
+    vault::{Vault, VaultError},
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 
@@ -33,6 +34,8 @@ use crate::{bounds::BoundsArgs, error::Error, mail::MailArgs, node::Node, secret
 
 /// Maximum time for the last writes after all requests have ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often a node looks whether its master keys are still those of the log.
+const CONFIRM_KEYS_EVERY: Duration = Duration::from_secs(5);
 /// The domain of the platform's organization if the public URL has none.
 const NO_DOMAIN: &str = "platform.internal";
 
@@ -94,7 +97,7 @@ impl ServiceArgs {
         let listener = TcpListener::bind(self.listen).await.map_err(|error| format!("{}: {error}", self.listen))?;
         let address = listener.local_addr()?;
         let holder = Holder::new(self.node_name(address));
-        let node = Node::open(storage).await?;
+        let node = Node::open_or_create(storage).await?;
         let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
         let passwords = Arc::new(Passwords::new(Arc::clone(&node.database)));
@@ -113,7 +116,16 @@ impl ServiceArgs {
         eprintln!("Listening on http://{address}; API documentation at http://{address}/docs");
         let grace = Duration::from_secs(self.grace_seconds);
         app.jobs.run(&holder);
-        let (stop, tasks_ended) = stopping(told_to_stop()?, &app, reactors, grace);
+        let (retired, stepping_down) = oneshot::channel();
+        let told = told_to_stop()?;
+        let vault = Arc::clone(&node.vault);
+        let told = async move {
+            tokio::select! {
+                () = told => {}
+                error = master_key_retired(&vault) => drop(retired.send(error)),
+            }
+        };
+        let (stop, tasks_ended) = stopping(told, &app, reactors, grace);
         let (denial_log, activity) = (Arc::clone(&app.denial_log), Arc::clone(&app.activity));
         let settling = tokio::spawn(Arc::clone(&denial_log).run());
         let noting = tokio::spawn(Arc::clone(&activity).run());
@@ -132,13 +144,13 @@ impl ServiceArgs {
         if !denial_log.shutdown(LAST_WORDS).await {
             eprintln!("Some denied requests were not recorded in the audit log.");
         }
-        Ok(())
+        stepping_down.await.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Creates the platform's organization, and its first super admin or a link to create one; in a log with a simulated
     /// clock if `is_simulated`.
     pub(crate) async fn init(self, storage: &StorageArgs, is_simulated: bool) -> Result<(), Error> {
-        let node = Node::open(storage).await?;
+        let node = Node::open_or_create(storage).await?;
         if is_simulated {
             node.database.simulate_clock().await?;
             eprintln!("The clock of this log is simulated: `porttask clock advance` advances it.");
@@ -273,6 +285,17 @@ fn stopping(
         });
     };
     (stop, tasks_ended)
+}
+
+/// Completes when the master keys of this node were retired by `porttask keys rotate`.
+async fn master_key_retired(vault: &Vault) -> VaultError {
+    loop {
+        tokio::time::sleep(CONFIRM_KEYS_EVERY).await;
+        if let Err(error @ VaultError::OtherMasterKey(_)) = vault.confirm().await {
+            eprintln!("The master key of this node was retired by `porttask keys rotate`: shutting down.");
+            return error;
+        }
+    }
 }
 
 /// Completes on SIGTERM or SIGINT.

@@ -16,7 +16,7 @@ mod writer;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
@@ -75,6 +75,11 @@ pub struct SqliteLog {
 }
 
 impl SqliteLog {
+    /// Whether a log is stored in a directory.
+    pub fn exists(directory: &Path) -> bool {
+        store::exists(directory)
+    }
+
     /// Opens the log, creating or migrating its file as needed.
     ///
     /// # Errors

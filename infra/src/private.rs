@@ -1,0 +1,39 @@
+//! Files for the account of the service only: they hold password hashes and encrypted personal data.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use porttask_runtime::log::LogError;
+
+/// Opens a file for appending; creates it for its owner only if it is missing.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+}
+
+/// Rejects a data directory that others can enter, or whose databases others can read.
+pub(crate) fn check(directory: &Path) -> Result<(), LogError> {
+    let is_database = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        ["log.db", "views.db"].iter().any(|database| name.starts_with(database))
+    };
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let wide: Vec<String> = std::iter::once(directory.to_owned())
+        .chain(entries.filter(is_database))
+        .filter_map(|path| {
+            let mode = fs::metadata(&path).ok()?.permissions().mode();
+            (mode & 0o077 != 0).then(|| format!("{} (mode {:o})", path.display(), mode & 0o777))
+        })
+        .collect();
+    if wide.is_empty() {
+        return Ok(());
+    }
+    let folder = directory.display();
+    Err(LogError::Unusable(format!(
+        "the data folder is accessible to other users of this machine: {}; run chmod -R go= {folder}",
+        wide.join(", ")
+    )))
+}
