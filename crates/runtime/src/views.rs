@@ -191,6 +191,22 @@ impl Views {
         Ok(())
     }
 
+    /// The number of events that the table of a model lacks now, in all partitions.
+    ///
+    /// # Errors
+    /// If there is no such model, or a database fails.
+    pub async fn behind(&self, name: &str) -> Result<u64, ViewError> {
+        let view = self.served(name)?.table();
+        let heads = self.reader.heads().await?;
+        let progress = self.store.progress(&view).await?;
+        let missing = heads.iter().map(|head| {
+            let Position { partition, offset } = head.position;
+            let reached = progress.iter().map(|it| it.checkpoint.position).find(|it| it.partition == partition);
+            offset.0.saturating_sub(reached.map_or(0, |reached| reached.offset.0))
+        });
+        Ok(missing.sum())
+    }
+
     /// The names of all models.
     pub fn names(&self) -> Vec<&'static str> {
         self.served.iter().map(|served| served.model.table().name).collect()
