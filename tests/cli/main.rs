@@ -9,6 +9,7 @@ mod events;
 mod import;
 mod integrity;
 mod keeping;
+mod operator;
 
 use porttask_tests::{Engine, Store};
 use std::process::{Command, Output, Stdio};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, log,
+    admin, backup, bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, log, mail,
     service::ServiceArgs, storage::StorageArgs, tasks, timers, views,
 };
 
@@ -133,6 +133,27 @@ enum Command {
         #[command(subcommand)]
         command: export::Command,
     },
+    /// Write a copy of the embedded log, with its ledger, to a new file, while the service is running.
+    Backup {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(flatten)]
+        backup: backup::BackupArgs,
+    },
+    /// Regain access to the platform.
+    Admin {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: admin::Command,
+    },
+    /// Read emails that were written as files.
+    Mail {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: mail::Command,
+    },
     /// Run benchmarks, each compared with a baseline measured in the same run.
     Bench(bench::BenchArgs),
 }
@@ -158,6 +179,9 @@ impl Cli {
             Command::Constraints { storage, command } => command.run(&storage).await,
             Command::Keys { storage, command } => command.run(&storage).await,
             Command::Import { storage, command } => command.run(&storage).await,
+            Command::Backup { storage, backup } => backup.run(&storage).await,
+            Command::Admin { storage, command } => command.run(&storage).await,
+            Command::Mail { storage, command } => command.run(&storage),
             Command::Bench(arguments) => arguments.run().await,
         }
     }

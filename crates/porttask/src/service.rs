@@ -30,7 +30,7 @@ use porttask_runtime::{
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 
-use crate::{bounds::BoundsArgs, error::Error, mail::MailArgs, node::Node, secret, storage::StorageArgs};
+use crate::{address, bounds::BoundsArgs, error::Error, mail::MailArgs, node::Node, secret, storage::StorageArgs};
 
 /// Maximum time for the last writes after all requests have ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -42,12 +42,13 @@ const NO_DOMAIN: &str = "platform.internal";
 /// Options of the service and its initialization.
 #[derive(Args)]
 pub(crate) struct ServiceArgs {
-    /// The IP address and port to listen on.
-    #[arg(long, env = "PORTTASK_LISTEN", default_value = "127.0.0.1:8080")]
+    /// The IP address and port to listen on, or localhost and a port. An address that other machines can reach, such as
+    /// 0.0.0.0:8080, requires PORTTASK_MASTER_KEY.
+    #[arg(long, env = "PORTTASK_LISTEN", default_value = "127.0.0.1:8080", value_parser = address::listen)]
     listen: SocketAddr,
     /// The public URL, such as https://admin.example.com: links in emails start with it. Default: the address that the
     /// service listens on.
-    #[arg(long, env = "PORTTASK_PUBLIC_URL")]
+    #[arg(long, env = "PORTTASK_PUBLIC_URL", value_parser = address::public_url)]
     public_url: Option<String>,
     /// Proxies whose X-Forwarded-For header is trusted: IP addresses or networks, separated by commas. Default: none.
     #[arg(long, env = "PORTTASK_TRUSTED_PROXIES", value_delimiter = ',')]

@@ -80,6 +80,14 @@ impl SqliteLog {
         store::exists(directory)
     }
 
+    /// Writes a consistent copy of log and ledger to a new file, while the log is in use; returns its size in bytes.
+    ///
+    /// # Errors
+    /// If the file exists or cannot be written.
+    pub fn backup(directory: &Path, file: &Path) -> Result<u64, LogError> {
+        store::backup(directory, file)
+    }
+
     /// Opens the log, creating or migrating its file as needed.
     ///
     /// # Errors

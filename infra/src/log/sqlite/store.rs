@@ -4,7 +4,7 @@ use std::{
     error::Error as _,
     fs::{self, DirBuilder},
     io::{self, Write as _},
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
     time::Duration,
 };
@@ -37,7 +37,7 @@ pub(super) fn exists(directory: &Path) -> bool {
 pub(super) fn open(directory: &Path) -> Result<(Connection, Offset), LogError> {
     let no_folder = |error: io::Error| no_folder(directory, &error);
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(no_folder)?;
-    private::check(directory)?;
+    private::check_directory(directory)?;
     // Serializes processes that start concurrently; the lock is released with the file handle.
     let lock_path = directory.join("log.lock");
     let mut lock = private::create(&lock_path).map_err(no_folder)?;
@@ -61,6 +61,7 @@ pub(super) fn open(directory: &Path) -> Result<(Connection, Offset), LogError> {
     let mut connection = Connection::open(&path).map_err(at_open)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(at_open)?;
     claim_file(&connection, &path)?;
+    private::check_databases(directory)?;
     configure_writer(&connection).map_err(at_open)?;
     check_length(&connection, &path)?;
     migrate(&mut connection, &path)?;
@@ -73,6 +74,29 @@ pub(super) fn open(directory: &Path) -> Result<(Connection, Offset), LogError> {
         lock.write_all(b"A PortTask log is stored in this folder.\n").map_err(no_folder)?;
     }
     Ok((connection, head.position.offset))
+}
+
+/// Copies the log to a new file in one snapshot, and makes it durable.
+pub(super) fn backup(directory: &Path, file: &Path) -> Result<u64, LogError> {
+    let cannot = |error: &dyn std::fmt::Display| {
+        LogError::Unusable(format!("the backup {} cannot be written: {error}", file.display()))
+    };
+    // Never overwrites: a failed backup must not destroy the previous one.
+    let created = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    let created = created.map_err(|error| cannot(&error))?;
+    let copied = Connection::open(directory.join("log.db"))
+        .and_then(|log| {
+            log.busy_timeout(BUSY_TIMEOUT)?;
+            // SQLite accepts an existing file if it is empty.
+            log.execute("VACUUM INTO ?1", [file.to_string_lossy()])
+        })
+        .map_err(|error| error::from_sqlite(&error));
+    if let Err(error) = copied {
+        _ = fs::remove_file(file);
+        return Err(error);
+    }
+    created.sync_all().map_err(|error| cannot(&error))?;
+    Ok(created.metadata().map_err(|error| cannot(&error))?.len())
 }
 
 fn no_folder(directory: &Path, error: &io::Error) -> LogError {
