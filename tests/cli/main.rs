@@ -5,9 +5,12 @@
 
 mod clock;
 mod config;
+mod creation;
 mod events;
 mod import;
+mod integrity;
 mod keeping;
+mod operator;
 
 use porttask_tests::{Engine, Store};
 use std::process::{Command, Output, Stdio};

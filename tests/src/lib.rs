@@ -26,7 +26,7 @@ mod work;
 
 pub use admins::work;
 pub use child::{Appender, signal};
-pub use engine::{Background, Engine, Fixture, Settings, Store, by, run, run_on, runtime};
+pub use engine::{Background, Engine, Fixture, Settings, Store, by, private_directory, run, run_on, run_sql, runtime};
 pub use history::{History, faults};
 pub use node::{Acme, MASTER_KEY, Node, accept, assert_refused, become_role, create, invite};
 pub use proxy::{Proxy, Then, Trap};

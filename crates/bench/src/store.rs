@@ -54,7 +54,9 @@ impl Place {
 
     pub(crate) fn of(engine: &'static str, options: &Options) -> Result<Self, Error> {
         std::fs::create_dir_all(&options.directory)?;
-        let directory = TempDir::new_in(&options.directory)?;
+        // The embedded log refuses a directory that others can enter.
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let directory = tempfile::Builder::new().permissions(private).tempdir_in(&options.directory)?;
         let on_disk = ServerOptions { data_directory: Some(options.directory.clone()), ..ServerOptions::default() };
         let server = (engine == "postgres").then(|| PrivatePostgres::with(on_disk)).transpose()?;
         Ok(Self { engine, directory, server })

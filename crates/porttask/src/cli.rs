@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use porttask_api::ACCESS_LOG;
 
 use crate::{
-    bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, logging,
-    service::ServiceArgs, storage::StorageArgs, tasks, timers, views,
+    admin, backup, bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, log,
+    logging, mail, service::ServiceArgs, storage::StorageArgs, tasks, timers, views,
 };
 
 /// The administration platform of PortTask.
@@ -70,6 +70,13 @@ enum Command {
         #[command(subcommand)]
         command: events::Command,
     },
+    /// Verify the event log.
+    Log {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: log::Command,
+    },
     /// Show the clock of the log, or advance a simulated one.
     Clock {
         #[command(flatten)]
@@ -130,6 +137,27 @@ enum Command {
         #[command(subcommand)]
         command: export::Command,
     },
+    /// Write a copy of the embedded log, with its ledger, to a new file, while the service is running.
+    Backup {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(flatten)]
+        backup: backup::BackupArgs,
+    },
+    /// Regain access to the platform.
+    Admin {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: admin::Command,
+    },
+    /// Read emails that were written as files.
+    Mail {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: mail::Command,
+    },
     /// Run benchmarks, each compared with a baseline measured in the same run.
     Bench(bench::BenchArgs),
 }
@@ -154,6 +182,7 @@ impl Cli {
                 Ok(writeln!(std::io::stdout(), "{}", porttask_api::document())?)
             }
             Command::Events { storage, command } => command.run(&storage).await,
+            Command::Log { storage, command } => command.run(&storage).await,
             Command::Export { storage, command } => command.run(&storage).await,
             Command::Clock { storage, command } => command.run(&storage).await,
             Command::Views { storage, command } => command.run(&storage).await,
@@ -162,6 +191,9 @@ impl Cli {
             Command::Constraints { storage, command } => command.run(&storage).await,
             Command::Keys { storage, command } => command.run(&storage).await,
             Command::Import { storage, command } => command.run(&storage).await,
+            Command::Backup { storage, backup } => backup.run(&storage).await,
+            Command::Admin { storage, command } => command.run(&storage).await,
+            Command::Mail { storage, command } => command.run(&storage),
             Command::Bench(arguments) => arguments.run().await,
         }
     }

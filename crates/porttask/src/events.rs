@@ -161,7 +161,7 @@ impl Show {
 
     async fn run(self, storage: &StorageArgs) -> Result<(), Error> {
         let (log, position) = match self.position.parse::<Position>() {
-            Ok(position) => (storage.open().await?, position),
+            Ok(position) => (storage.open_unchecked().await?, position),
             Err(_) => self.unsealed(storage).await?,
         };
         let Position { partition, offset } = position;
@@ -187,7 +187,8 @@ impl Show {
         }
         if !event.is_intact() {
             return Err(format!(
-                "the event at position {} is damaged: its hash does not match the recorded one",
+                "the event at position {} is damaged: its hash does not match the recorded one; `porttask log verify` \
+                 lists all damage",
                 self.position
             )
             .into());

@@ -1,5 +1,8 @@
 //! PortTask Admin: configuration, wiring, command line.
 
+mod address;
+mod admin;
+mod backup;
 mod bench;
 mod bounds;
 mod cli;
@@ -11,6 +14,7 @@ mod events;
 mod export;
 mod import;
 mod keys;
+mod log;
 mod logging;
 mod mail;
 mod master_key;
@@ -45,6 +49,10 @@ async fn main() -> ExitCode {
         Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(is_broken_pipe) => ExitCode::SUCCESS,
         // The output already lists the rejected lines.
         Err(error) if error.is::<import::SomeWereRefused>() => ExitCode::from(2),
+        Err(error) if error.is::<backup::OtherTool>() => {
+            eprintln!("porttask: {error}");
+            ExitCode::from(2)
+        }
         Err(error) => match error.downcast::<clap::Error>() {
             // clap chooses the stream and the exit code; printing help is no failure.
             Ok(error) => error.exit(),

@@ -27,10 +27,12 @@ use porttask_runtime::{
     ports::mail::MailTransport,
     reactors::{Reactors, RetryPolicy},
     supervise::{Restart, once, supervise},
+    vault::{Vault, VaultError},
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 
 use crate::{
+    address,
     bounds::BoundsArgs,
     error::Error,
     logging::{self, print, say},
@@ -42,18 +44,21 @@ use crate::{
 
 /// Maximum time for the last writes after all requests have ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often a node looks whether its master keys are still those of the log.
+const CONFIRM_KEYS_EVERY: Duration = Duration::from_secs(5);
 /// The domain of the platform's organization if the public URL has none.
 const NO_DOMAIN: &str = "platform.internal";
 
 /// Options of the service and its initialization.
 #[derive(Args)]
 pub(crate) struct ServiceArgs {
-    /// The IP address and port to listen on.
-    #[arg(long, env = "PORTTASK_LISTEN", default_value = "127.0.0.1:8080")]
+    /// The IP address and port to listen on, or localhost and a port. An address that other machines can reach, such as
+    /// 0.0.0.0:8080, requires PORTTASK_MASTER_KEY.
+    #[arg(long, env = "PORTTASK_LISTEN", default_value = "127.0.0.1:8080", value_parser = address::listen)]
     listen: SocketAddr,
     /// The public URL, such as https://admin.example.com: links in emails start with it. Default: the address that the
     /// service listens on.
-    #[arg(long, env = "PORTTASK_PUBLIC_URL")]
+    #[arg(long, env = "PORTTASK_PUBLIC_URL", value_parser = address::public_url)]
     public_url: Option<String>,
     /// Proxies whose X-Forwarded-For header is trusted: IP addresses or networks, separated by commas. Default: none.
     #[arg(long, env = "PORTTASK_TRUSTED_PROXIES", value_delimiter = ',')]
@@ -107,7 +112,7 @@ impl ServiceArgs {
         let address = listener.local_addr()?;
         let holder = Holder::new(self.node_name(address));
         settings.node.clone_from(&holder.node);
-        let node = Node::open(storage).await?;
+        let node = Node::open_or_create(storage).await?;
         let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
         let passwords = Arc::new(Passwords::new(Arc::clone(&node.database)));
@@ -128,7 +133,16 @@ impl ServiceArgs {
         say(format_args!("Listening on http://{address}; API documentation at http://{address}/docs"));
         let grace = Duration::from_secs(self.grace_seconds);
         app.jobs.run(&holder);
-        let (stop, tasks_ended) = stopping(told_to_stop()?, &app, reactors, grace);
+        let (retired, stepping_down) = oneshot::channel();
+        let told = told_to_stop()?;
+        let vault = Arc::clone(&node.vault);
+        let told = async move {
+            tokio::select! {
+                () = told => {}
+                error = master_key_retired(&vault) => drop(retired.send(error)),
+            }
+        };
+        let (stop, tasks_ended) = stopping(told, &app, reactors, grace);
         let (denial_log, activity) = (Arc::clone(&app.denial_log), Arc::clone(&app.activity));
         let (denials, uses) = (Arc::clone(&denial_log), Arc::clone(&activity));
         let settling = supervise("denial log", Restart::Always, move || Arc::clone(&denials).run());
@@ -146,7 +160,7 @@ impl ServiceArgs {
         if !denial_log.shutdown(LAST_WORDS).await {
             say("Some denied requests were not recorded in the audit log.");
         }
-        Ok(())
+        stepping_down.await.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// Whether requests are logged.
@@ -157,7 +171,7 @@ impl ServiceArgs {
     /// Creates the platform's organization, and its first super admin or a link to create one; in a log with a simulated
     /// clock if `is_simulated`.
     pub(crate) async fn init(self, storage: &StorageArgs, is_simulated: bool) -> Result<(), Error> {
-        let node = Node::open(storage).await?;
+        let node = Node::open_or_create(storage).await?;
         if is_simulated {
             node.database.simulate_clock().await?;
             say("The clock of this log is simulated: `porttask clock advance` advances it.");
@@ -296,6 +310,17 @@ fn stopping(
         .detach();
     };
     (stop, tasks_ended)
+}
+
+/// Completes when the master keys of this node were retired by `porttask keys rotate`.
+async fn master_key_retired(vault: &Vault) -> VaultError {
+    loop {
+        tokio::time::sleep(CONFIRM_KEYS_EVERY).await;
+        if let Err(error @ VaultError::OtherMasterKey(_)) = vault.confirm().await {
+            eprintln!("The master key of this node was retired by `porttask keys rotate`: shutting down.");
+            return error;
+        }
+    }
 }
 
 /// Completes on SIGTERM or SIGINT.

@@ -34,7 +34,7 @@ pub use self::{
     },
 };
 use crate::{
-    log::{EventLog, Offset, PartitionId, Position},
+    log::{EventLog, FollowError, Offset, PartitionId, Position},
     supervise::{Restart, Supervised, supervise},
     vault::Vault,
 };
@@ -68,6 +68,8 @@ pub struct State {
     pub offset: Offset,
     /// Why it has stopped, if it has. Folding is retried every few seconds.
     pub failure: Option<String>,
+    /// Whether it has stopped at a damaged event: no node can go on, so this one is not to be taken out of service.
+    pub met_damage: bool,
 }
 
 /// The status of a model in one partition.
@@ -165,6 +167,22 @@ impl Views {
         Ok(matches!(reached.await, Ok(Ok(_))))
     }
 
+    /// Waits until a model has reached a position, however long it takes.
+    ///
+    /// # Errors
+    /// If there is no such model, or it has stopped at a damaged event.
+    pub async fn reach(&self, name: &str, position: Position) -> Result<(), ViewError> {
+        let served = self.served(name)?;
+        let no_partition = || ViewError::Follow(FollowError::NoSuchPartition(position.partition));
+        let mut state = served.states.get(usize::from(position.partition.0)).ok_or_else(no_partition)?.subscribe();
+        let come = state.wait_for(|state| state.offset >= position.offset || state.met_damage).await;
+        let come = come.map_err(|error| ViewError::Database(error.to_string()))?.clone();
+        match come.failure.filter(|_| come.offset < position.offset) {
+            Some(failure) => Err(ViewError::Stopped(failure)),
+            None => Ok(()),
+        }
+    }
+
     /// Waits until a model has reached the current heads of all partitions, at most `patience` for each.
     ///
     /// # Errors
@@ -186,6 +204,22 @@ impl Views {
             self.wait_for(name, head.position, patience).await?;
         }
         Ok(())
+    }
+
+    /// The number of events that the table of a model lacks now, in all partitions.
+    ///
+    /// # Errors
+    /// If there is no such model, or a database fails.
+    pub async fn behind(&self, name: &str) -> Result<u64, ViewError> {
+        let view = self.served(name)?.table();
+        let heads = self.reader.heads().await?;
+        let progress = self.store.progress(&view).await?;
+        let missing = heads.iter().map(|head| {
+            let Position { partition, offset } = head.position;
+            let reached = progress.iter().map(|it| it.checkpoint.position).find(|it| it.partition == partition);
+            offset.0.saturating_sub(reached.map_or(0, |reached| reached.offset.0))
+        });
+        Ok(missing.sum())
     }
 
     /// The names of all models.

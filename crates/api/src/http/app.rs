@@ -212,8 +212,12 @@ impl App {
         let database_check = DatabaseCheck::new(&settings.node);
         let last_changes = Cache::new(REMEMBERED);
         let limits = Limits::new(settings.rates);
-        let dropped_log_lines = settings.dropped_log_lines;
-        let metrics = Metrics::new(Arc::clone(&views), Arc::clone(&passwords), sign_in.outcomes(), dropped_log_lines);
+        let metrics = Metrics::new(
+            (Arc::<dyn Database>::clone(&database), Arc::clone(&views)),
+            Arc::clone(&passwords),
+            sign_in.outcomes(),
+            settings.dropped_log_lines,
+        );
         Ok(Self(Arc::new(Parts {
             database,
             clock,

@@ -16,6 +16,7 @@ use porttask_app::identity::{
     sign_in::Outcomes,
 };
 use porttask_runtime::{
+    log::EventLog,
     reactors::{Reactors, Status},
     supervise,
     views::Views,
@@ -52,7 +53,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Registers the metrics of a node.
     pub(crate) fn new(
-        views: Arc<Views>,
+        (log, views): (Arc<dyn EventLog>, Arc<Views>),
         passwords: Arc<Passwords>,
         sign_ins: Arc<Outcomes>,
         dropped_log_lines: fn() -> u64,
@@ -72,7 +73,7 @@ impl Metrics {
         own.register("http_connections", "Open connections", connections.clone());
         own.register("rate_limited", "Requests rejected by a rate limit", limited.clone());
         own.register("build", "Version of the service", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        own.register_collector(Box::new(Node { views, passwords, sign_ins }));
+        own.register_collector(Box::new(Node { log, views, passwords, sign_ins }));
         own.register_collector(Box::new(Background { dropped_log_lines }));
         let reactors = Arc::<OnceLock<_>>::default();
         own.register_collector(Box::new(Tasks(Arc::clone(&reactors))));
@@ -130,6 +131,7 @@ impl Drop for Counted {
 
 /// The state of log, views, passwords and sign-ins, collected when metrics are read.
 struct Node {
+    log: Arc<dyn EventLog>,
     views: Arc<Views>,
     passwords: Arc<Passwords>,
     sign_ins: Arc<Outcomes>,
@@ -160,6 +162,8 @@ impl Collector for Node {
         gauges(&mut encoder, "view_offset", "Offset up to which a view has processed the log", &offsets)?;
         gauges(&mut encoder, "view_events_behind", "Number of events that a view is behind the log", &behind)?;
         gauges(&mut encoder, "view_failed", "Whether a view has stopped because it failed", &failed)?;
+        let damaged = self.log.damaged_events();
+        gauge(&mut encoder, "log_damaged_events", "Damaged events that reads have met since the start", damaged)?;
         let Load { at_work, waiting, rejected, done } = self.passwords.load();
         gauge(&mut encoder, "passwords_at_work", "Passwords being hashed", at_work)?;
         gauge(&mut encoder, "passwords_waiting", "Passwords waiting to be hashed", waiting)?;

@@ -58,6 +58,8 @@ pub(crate) struct ViewState {
     events_behind: u64,
     /// Whether it has stopped because it failed; the cause is in the service's log.
     failed: bool,
+    #[serde(skip)]
+    met_damage: bool,
 }
 
 /// Checks that the log's database can be read and written.
@@ -118,6 +120,7 @@ pub(crate) async fn readyz(State(app): State<App>, extensions: Extensions, heade
             partition: status.partition.0,
             events_behind: status.lag,
             failed: status.state.failure.is_some(),
+            met_damage: status.state.met_damage,
         })
         .collect();
     let reasons = reasons(&app, &views).await;
@@ -137,10 +140,12 @@ async fn reasons(app: &App, views: &[ViewState]) -> Vec<String> {
         let seconds = app.clock.difference().as_secs().abs();
         reasons.push(format!("the clock of this node differs from the database's by {seconds} s"));
     }
-    if views.iter().any(|view| view.failed) {
+    // A damaged event stops its readers on every node: taking nodes out of service would not help.
+    let mut views = views.iter().filter(|view| !view.met_damage);
+    if views.clone().any(|view| view.failed) {
         reasons.push("a read model has failed: see `views`".to_owned());
     }
-    if views.iter().any(|view| view.events_behind > MOST_BEHIND) {
+    if views.any(|view| view.events_behind > MOST_BEHIND) {
         reasons.push(format!("a read model is more than {MOST_BEHIND} events behind: see `views`"));
     }
     let faults = supervise::status().into_iter().filter_map(|task| task.fault);

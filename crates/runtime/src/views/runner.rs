@@ -125,7 +125,9 @@ impl Runner {
         let batch = match self.reader.read(&place, BATCH).await {
             Ok(batch) => Arc::new(batch),
             Err(ViewError::Follow(error)) => return self.begin_again(&together, &error).await,
-            Err(error @ (ViewError::Log(_) | ViewError::Vault(VaultError::Log(_)))) => return Err(error),
+            Err(error @ (ViewError::Log(_) | ViewError::Vault(VaultError::Log(_)))) if !error.is_damage() => {
+                return Err(error);
+            }
             Err(error) => {
                 together.iter().for_each(|index| self.fail(*index, &error));
                 return Ok(Round::Folded);
@@ -240,7 +242,7 @@ impl Runner {
         let offset = progress.checkpoint.position.offset;
         self.served[index].set_state(self.partition, |state| {
             let changed = state.offset != offset || state.failure.is_some();
-            *state = super::State { offset, failure: None };
+            *state = super::State { offset, ..super::State::default() };
             changed
         });
     }
@@ -248,13 +250,15 @@ impl Runner {
     /// Stops one model and reports the failure.
     fn fail(&mut self, index: usize, error: &ViewError) {
         let served = &self.served[index];
-        let (name, partition, failure) = (served.model.table().name, self.partition, error.to_string());
+        let (name, partition) = (served.model.table().name, self.partition);
+        let (failure, is_damage) = (error.to_string(), error.is_damage());
         served.set_state(self.partition, |state| {
             // Logged once, not at each attempt.
             if state.failure.is_none() {
                 tracing::error!(%error, model = name, %partition, "a read model has stopped");
             }
             state.failure = Some(failure);
+            state.met_damage = is_damage;
             true
         });
         let rest = if matches!(error, ViewError::Database(_)) { SHORT_REST } else { REST };

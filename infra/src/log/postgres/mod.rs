@@ -126,6 +126,14 @@ pub struct PostgresLog {
 }
 
 impl PostgresLog {
+    /// Whether a database contains a log.
+    ///
+    /// # Errors
+    /// If the database cannot be reached; the message says what to do.
+    pub async fn exists(url: &str) -> Result<bool, LogError> {
+        schema::exists(&Connector::new(url)?.plain().await?).await
+    }
+
     /// Opens the log, creating or migrating its tables as needed.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ mod writer;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
@@ -76,6 +76,19 @@ pub struct SqliteLog {
 }
 
 impl SqliteLog {
+    /// Whether a log is stored in a directory.
+    pub fn exists(directory: &Path) -> bool {
+        store::exists(directory)
+    }
+
+    /// Writes a consistent copy of log and ledger to a new file, while the log is in use; returns its size in bytes.
+    ///
+    /// # Errors
+    /// If the file exists or cannot be written.
+    pub fn backup(directory: &Path, file: &Path) -> Result<u64, LogError> {
+        store::backup(directory, file)
+    }
+
     /// Opens the log, creating or migrating its file as needed.
     ///
     /// # Errors
