@@ -16,7 +16,7 @@ const OTHER_FILES: u64 = 200;
 /// Limits on requests, sessions and connections.
 #[derive(Args)]
 pub(crate) struct BoundsArgs {
-    /// Attempts to sign in or redeem a link, per minute and IP address (IPv6: per /64). 0 means no limit.
+    /// Failed attempts to sign in or redeem a link, per minute and IP address (IPv6: per /64). 0 means no limit.
     #[arg(long, env = "PORTTASK_RATE_ATTEMPTS", default_value_t = 20)]
     rate_attempts: u32,
     /// Requests per minute and token; bursts of up to a quarter. 0 means no limit.

@@ -64,7 +64,7 @@ async fn entries_say_who_did_what_from_where(service: &'static SharedService) {
     assert_eq!(
         summaries(bob, ""),
         [
-            "changed the permissions: tickets from write to read",
+            "changed the permissions: tickets from write to read, administration from none to read",
             "changed the role from agent to auditor",
             &format!("invited Cleo Tanaka <{}> as agent", acme.email("cleo")),
             "signed in with a password",

@@ -1,7 +1,7 @@
 //! Rate limits: `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers), 429 with `Retry-After`.
 //!
-//! Attempts to sign in or redeem a link, and requests without a token, spend from a budget of their network; requests
-//! with a token, from a budget of the token. A token that was not accepted recently spends from the network's budget as
+//! Failed attempts to sign in or redeem a link, and requests without a token, spend from a budget of their network;
+//! requests with a token, from a budget of the token. A token that was not accepted recently spends from the network's budget as
 //! well, before it is checked.
 
 use std::{
@@ -28,7 +28,7 @@ const REMEMBERED: usize = 100_000;
 /// Requests per minute. Zero means no limit.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Attempts to sign in or redeem a link, from one network.
+    /// Failed attempts to sign in or redeem a link, from one network.
     pub attempts: u32,
     /// Requests of one session or API key.
     pub sessions: u32,
