@@ -100,8 +100,7 @@ pub(crate) fn nullable<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
 }
 
 /// Values that members of most types accept, to find further faults behind a missing one.
-const PLACEHOLDERS: [&str; 8] =
-    ["\"x\"", "\"x@x.example\"", "0", "1", "true", "[]", "{}", "\"2026-11-27T00:00:00Z\""];
+const PLACEHOLDERS: [&str; 8] = ["\"x\"", "\"x@x.example\"", "0", "1", "true", "[]", "{}", "\"2026-11-27T00:00:00Z\""];
 /// Maximum number of values to try for a missing member, and of members to try them for.
 const MAX_PLACEHOLDERS: usize = 12;
 const MAX_FILLINGS: usize = 20;
@@ -328,8 +327,14 @@ mod tests {
         let mut pointers: Vec<&str> =
             problem["errors"].as_array().unwrap().iter().map(|it| it["pointer"].as_str().unwrap()).collect();
         pointers.sort_unstable();
-        let expected =
-            ["/captain/name", "/captain/rank", "/people/1/name", "/people/2", "/people/3/inner/number", "/people/4/name"];
+        let expected = [
+            "/captain/name",
+            "/captain/rank",
+            "/people/1/name",
+            "/people/2",
+            "/people/3/inner/number",
+            "/people/4/name",
+        ];
         for pointer in expected {
             assert!(pointers.contains(&pointer), "{pointer}: {problem:#}");
         }

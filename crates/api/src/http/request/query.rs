@@ -20,8 +20,7 @@ const MAX_NAME: usize = 50;
 /// # Errors
 /// All parameters that are not valid. Values are not repeated.
 pub(crate) fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
-    let mut pairs: Vec<(String, String)> =
-        query.split('&').filter(|pair| !pair.is_empty()).map(decoded).collect();
+    let mut pairs: Vec<(String, String)> = query.split('&').filter(|pair| !pair.is_empty()).map(decoded).collect();
     let mut errors = Vec::new();
     pairs.retain(|(name, value)| {
         let is_clean = !value.contains('\0');
