@@ -53,14 +53,61 @@ async fn slow_uploads_of_an_organization_hold_up_no_other(store: Store) {
     bob.upload(path, &[], file).refused(503, "overloaded");
 }
 
+/// A proxy in front of the server of a store, and the URL that leads through it.
+async fn behind_a_proxy(store: &Store) -> (Proxy, String) {
+    let (start, rest) = store.place().rsplit_once(':').unwrap();
+    let (port, database) = rest.split_once('/').unwrap();
+    let proxy = Proxy::start(port.parse().unwrap()).await;
+    let place = format!("{start}:{}/{database}?sslmode=disable", proxy.port());
+    (proxy, place)
+}
+
+/// The number of open connections to a port of this machine.
+fn connections_to(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let remote = format!(":{port:04X}");
+    let is_open = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(2);
+        fields.next().is_some_and(|it| it.ends_with(&remote)) && fields.next() == Some("01")
+    };
+    table.lines().filter(is_open).count()
+}
+
+/// As documented in `docs/operating-the-log.md`.
+const MAX_CONNECTIONS: usize = 58;
+
+#[test]
+fn a_node_holds_no_more_connections_than_documented() {
+    run_on(Engine::Postgres, async |store: Store| {
+        let (proxy, place) = behind_a_proxy(&store).await;
+        let service = Service::start_with(&store, &[ADMIN[0], ADMIN[1], ("DATABASE_URL", &place)]);
+        let ana = service.ana();
+        let most = std::thread::scope(|scope| {
+            for _ in 0..48 {
+                scope.spawn(|| {
+                    for path in ["users", "audit-log", "users?q=ana", "api-keys"] {
+                        ana.get(&format!("/v1/organizations/current/{path}")).is(200);
+                    }
+                });
+            }
+            (0..40)
+                .map(|_| {
+                    std::thread::sleep(Duration::from_millis(50));
+                    connections_to(proxy.port())
+                })
+                .max()
+        });
+        let most = most.unwrap();
+        assert!((10..=MAX_CONNECTIONS).contains(&most), "{most} connections");
+        println!("{most} connections under load");
+    });
+}
+
 /// A node whose database was away is ready as soon as changes work again.
 #[test]
 fn a_node_is_ready_within_a_second_after_its_database_is_back() {
     run_on(Engine::Postgres, async |store: Store| {
-        let (start, rest) = store.place().rsplit_once(':').unwrap();
-        let (port, database) = rest.split_once('/').unwrap();
-        let proxy = Proxy::start(port.parse().unwrap()).await;
-        let place = format!("{start}:{}/{database}?sslmode=disable", proxy.port());
+        let (proxy, place) = behind_a_proxy(&store).await;
         let service = Service::start_with(&store, &[ADMIN[0], ADMIN[1], ("DATABASE_URL", &place)]);
         let status = || service.send("GET", "/readyz", &[], None).status;
         assert_eq!(status(), 200);

@@ -33,20 +33,14 @@ const PATIENCE: Duration = Duration::from_millis(900);
 pub(crate) struct Readiness {
     /// Whether requests should be sent to this node.
     ready: bool,
-    /// Only for callers on the same machine or with the metrics token.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    #[schema(inline)]
-    details: Option<ReadinessDetails>,
-}
-
-/// Why a node is not ready.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ReadinessDetails {
-    /// The reasons why the node is not ready.
-    #[schema(example = json!(["the log's database does not respond"]))]
-    reasons: Vec<String>,
+    /// The reasons why not; only for callers on the same machine or with the metrics token, like `views`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = json!(["the log's database does not respond"]))]
+    reasons: Option<Vec<String>>,
     /// The state of the read models.
-    views: Vec<ViewState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    views: Option<Vec<ViewState>>,
 }
 
 /// The state of a read model in one partition.
@@ -127,9 +121,9 @@ pub(crate) async fn readyz(State(app): State<App>, extensions: Extensions, heade
     let ready = reasons.is_empty();
     let may_see =
         has_token(app.settings.metrics_token.as_deref(), &headers) || is_local(&app.settings, &extensions, &headers);
-    let details = may_see.then_some(ReadinessDetails { reasons, views });
+    let (reasons, views) = may_see.then_some((reasons, views)).unzip();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, [(header::CACHE_CONTROL, "no-store")], Json(Readiness { ready, details })).into_response()
+    (status, [(header::CACHE_CONTROL, "no-store")], Json(Readiness { ready, reasons, views })).into_response()
 }
 
 /// Why the node is not ready.
