@@ -30,7 +30,7 @@ test: setup check ## setup, check and all tests
 	$(CARGO) test --locked --workspace
 
 # TMPDIR selects the disk to be measured; it must not be in memory.
-bench: setup ## run benchmarks: ONLY=append|views|service|access ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1
+bench: setup ## run benchmarks: ONLY=append|views|service|access|timers ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1
 	$(CARGO) run --locked --release -p porttask -- bench \
 		$(if $(ONLY),--only $(ONLY)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(FIGURE),--figure $(FIGURE)) \
 		$(if $(filter 1,$(QUICK)),--quick)

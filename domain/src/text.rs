@@ -66,13 +66,40 @@ impl Reason {
     }
 }
 
-/// A name that appears in mails to strangers: one line that does not look like a link.
+/// A name that appears in mails to strangers: one visible line that does not look like a link.
 pub(crate) fn name(text: &str, longest: usize) -> Result<String, InvalidText> {
-    let name = line(text, longest)?;
-    if looks_like_a_link(&name) {
-        return Err(InvalidText("a name must not contain a web address".to_owned()));
+    let name = visible(text, longest)?;
+    if links(&name).next().is_some() {
+        return Err(InvalidText("must not contain a web or email address: add a space after each dot".to_owned()));
     }
     Ok(name)
+}
+
+/// The name of a company, which may be a domain such as `Booking.com`, but no other kind of link. Mails show it so that
+/// no client turns it into a link.
+pub(crate) fn company_name(text: &str, longest: usize) -> Result<String, InvalidText> {
+    let name = visible(text, longest)?;
+    if links(&name).any(|link| link != Link::Domain) {
+        return Err(InvalidText("must not contain a web or email address, except for a domain".to_owned()));
+    }
+    Ok(name)
+}
+
+/// One line that shows something.
+fn visible(text: &str, longest: usize) -> Result<String, InvalidText> {
+    let line = line(text, longest)?;
+    if line.chars().any(is_blank) || !line.chars().any(|character| character.is_alphanumeric()) {
+        return Err(InvalidText("must have visible letters or digits, and no invisible characters".to_owned()));
+    }
+    Ok(line)
+}
+
+/// Characters that are invisible although Unicode counts them as letters, symbols or marks.
+fn is_blank(character: char) -> bool {
+    matches!(character,
+        '\u{034f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// One line of text, composed (NFC) and without surrounding whitespace.
@@ -102,20 +129,60 @@ fn is_invisible(character: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Whether mail clients may turn it into a link.
-fn looks_like_a_link(text: &str) -> bool {
-    let text = text.to_lowercase();
-    text.contains("://") || text.contains("www.") || text.split_whitespace().any(is_host)
+/// What mail clients may turn into a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    /// `example.com`
+    Domain,
+    /// With a scheme, a path, a user or `www.`
+    Address,
 }
 
-/// `example.com`, also with a path. A title or an initial, as in `J.R.R. Tolkien` or `Dr.Müller`, is not a host: its
-/// last part is not two to five lower-case Latin letters, or the part before it is as short as an initial or a title.
-fn is_host(word: &str) -> bool {
-    let host = word.split(['/', '?', '#', ':']).next().unwrap_or_default();
+/// Top-level domains that are common enough to be recognised after a single letter, as in `x.com`.
+const COMMON_TOPS: [&str; 24] = [
+    "ai", "app", "biz", "cc", "cn", "co", "com", "dev", "eu", "gg", "gl", "info", "io", "link", "ly", "me", "net",
+    "org", "ru", "sh", "site", "to", "tv", "xyz",
+];
+/// Titles that people write without a space after the dot.
+const TITLES: [&str; 22] = [
+    "capt", "col", "dipl", "dr", "dra", "eng", "fr", "gen", "hon", "ing", "jr", "lic", "lt", "mr", "mrs", "ms", "mx",
+    "prof", "rev", "sr", "sra", "st",
+];
+
+/// The links in a text, whatever punctuation surrounds them. Characters of the same appearance count as their plain form.
+fn links(text: &str) -> impl Iterator<Item = Link> {
+    let plain: String = text.nfkc().collect::<String>().to_lowercase();
+    let plain: String = plain
+        .chars()
+        .filter(|character| !matches!(character, '\u{200c}' | '\u{200d}'))
+        .map(|character| if matches!(character, '\u{3002}' | '\u{2024}' | '\u{ff61}') { '.' } else { character })
+        .collect();
+    let has_scheme = plain.contains("://") || plain.contains("www.");
+    let words = plain.split_whitespace().flat_map(word_links).collect::<Vec<_>>();
+    has_scheme.then_some(Link::Address).into_iter().chain(words)
+}
+
+fn word_links(word: &str) -> Vec<Link> {
+    let is_of_host = |character: char| character.is_alphanumeric() || character == '.' || character == '-';
+    let is_address = word.contains(['/', '@', ':', '?', '#', '\\']);
+    let hosts = word.split(|character| !is_of_host(character)).map(|host| host.trim_matches(['.', '-']));
+    let hosts = hosts.filter(|host| is_host(host, is_address));
+    hosts.map(|_| if is_address { Link::Address } else { Link::Domain }).collect()
+}
+
+/// `example.com`. An initial or a title, as in `J.R.R.Tolkien` or `Dr.Miller`, makes no host, unless it is part of an
+/// address.
+fn is_host(host: &str, is_address: bool) -> bool {
     let Some((before, last)) = host.rsplit_once('.') else { return false };
-    let has_path = host.len() < word.len();
-    let is_top = (2..=5).contains(&last.len()) && last.bytes().all(|byte| byte.is_ascii_lowercase());
-    is_top && (has_path || before.len() > 3)
+    let is_top = (2..=24).contains(&last.len()) && last.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_top = is_top || last.starts_with("xn--");
+    let are_initials = before.split('.').all(|label| label.chars().count() == 1);
+    is_top
+        && (is_address
+            || match are_initials {
+                true => COMMON_TOPS.contains(&last),
+                false => !TITLES.contains(&before),
+            })
 }
 
 #[cfg(test)]
@@ -135,6 +202,11 @@ mod tests {
             "محمد علی",
             "Łukasz Żółć",
             "Mr.Fox",
+            "J.Lee",
+            "J.R.R.Tolkien",
+            "St.Petersburg",
+            "И.И.Иванов",
+            "Ana (e.g. Souza), M.D.",
             "X Æ A-12",
             "Jean-Luc (HQ)",
         ] {
@@ -156,6 +228,27 @@ mod tests {
             "Win at www.evil.example",
             "click evil.com/prize",
             "evilcorp.com",
+            "go to evil.com, now",
+            "(evil.com)",
+            "evil.com.",
+            "evil.online",
+            "evil.support/prize",
+            "//evil.com",
+            "evil\u{ff0e}com",
+            "evil\u{3002}com",
+            "evil.\u{200d}com",
+            "mailto:x@evil.com",
+            "x.com",
+            "visit t.co/x",
+            "bit.ly",
+            "mr.fox/prize",
+            "\u{3164}",
+            "\u{2800}",
+            "\u{115f}\u{1160}",
+            "Ana\u{034f}",
+            "Ana\u{fe0f}",
+            "\u{200d}",
+            "...",
             "Ana\r\nBcc: x",
         ] {
             assert!(PersonName::new(name).is_err(), "{name:?}");
@@ -163,5 +256,15 @@ mod tests {
         assert!(PersonName::new(&"é".repeat(200)).is_ok());
         assert!(PersonName::new(&"é".repeat(201)).is_err());
         assert!(PersonName::new(&"a".repeat(1_000_000)).is_err());
+    }
+
+    #[test]
+    fn a_company_may_be_named_after_a_domain() {
+        for name in ["Booking.com", "Amazon.com Inc.", "Ports.io", "Acme (acme.example)", "Port 7"] {
+            assert_eq!(company_name(name, 200).as_deref(), Ok(name));
+        }
+        for name in ["https://evil.com", "www.evil.com", "evil.com/prize", "ana@evil.com", "evil.com:80", "\u{3164}"] {
+            assert!(company_name(name, 200).is_err(), "{name:?}");
+        }
     }
 }

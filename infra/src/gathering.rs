@@ -1,8 +1,10 @@
 //! Batches concurrent queries to PostgreSQL: a statement costs the server and its callers about as much for a few
 //! queries as for one.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 
+use futures_util::FutureExt;
+use porttask_runtime::supervise::{Restart, supervise};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// Maximum number of concurrent statements. Queries that arrive meanwhile are batched into the next one.
@@ -26,7 +28,9 @@ impl<Q: Send + 'static, A: Send + 'static> Gathering<Q, A> {
         let (sender, receiver) = mpsc::channel(MOST);
         let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..AT_ONCE {
-            tokio::spawn(run(Arc::clone(&receiver), ask.clone()));
+            let (receiver, ask) = (Arc::clone(&receiver), ask.clone());
+            // It ends with its callers.
+            supervise("batched queries", Restart::OnPanic, move || run(Arc::clone(&receiver), ask.clone())).detach();
         }
         Self { waiting: sender }
     }
@@ -52,8 +56,9 @@ async fn run<Q: Send + 'static, A: Send + 'static, F>(
             return;
         }
         let (questions, answers): (Vec<Q>, Vec<_>) = together.into_iter().unzip();
-        // A task of its own isolates panics: the callers of this batch get `None`, later batches are still answered.
-        if let Ok(found) = tokio::spawn(ask(questions)).await {
+        // Panics are isolated: the callers of this batch get `None`, later batches are still answered.
+        let found = AssertUnwindSafe(ask(questions)).catch_unwind().await;
+        if let Ok(found) = found {
             for (answer, found) in answers.into_iter().zip(found) {
                 // The caller may have gone away.
                 _ = answer.send(found);

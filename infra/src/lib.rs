@@ -3,5 +3,6 @@
 mod gathering;
 pub mod log;
 pub mod mail;
+mod private;
 pub mod views;
 mod write_back;

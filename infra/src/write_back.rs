@@ -14,9 +14,10 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
 };
 
+use porttask_runtime::supervise::{Restart, supervise_thread};
 use rusqlite::{Connection, ErrorCode, hooks::Wal};
 
 thread_local!(static WAL_PAGES: Cell<c_int> = const { Cell::new(0) });
@@ -54,8 +55,7 @@ impl WriteBack {
         let (ask, asked) = sync_channel(1);
         let is_nearly_done = Arc::new(AtomicBool::new(false));
         let done = Arc::clone(&is_nearly_done);
-        let thread = thread::Builder::new().name("write-back".to_owned());
-        let thread = thread.spawn(move || write_back_when(&asked, &beside, &done))?;
+        let thread = supervise_thread("write-back", Restart::OnPanic, move || write_back_when(&asked, &beside, &done))?;
         Ok(Self { pages, last: 0, turn: Turn::Writer, is_nearly_done, ask: Some(ask), thread: Some(thread) })
     }
 

@@ -80,7 +80,7 @@ fn what_is_wrong_with_the_file_is_said_with_its_line() {
         ("\nlisen = \"x\"\n", "porttask.toml:2: unknown setting lisen; did you mean listen?"),
         ("[server]\nport = 1\n", "porttask.toml:1: unknown setting server"),
         ("listen = [1]\n", "porttask.toml:1: listen must be a string or a number"),
-        ("\n\nlisten = \"nowhere\"\n", "porttask.toml:3: listen = \"nowhere\": invalid socket address"),
+        ("\n\nlisten = \"nowhere\"\n", "porttask.toml:3: listen = \"nowhere\": expected an address and a port"),
         ("grace_seconds = -1\n", "porttask.toml:1: grace_seconds = \"-1\""),
         ("listen = \"127.0.0.1:1\"\nlisten = \"127.0.0.1:2\"\n", "porttask.toml:2: duplicate key"),
         (&format!("metrics_token = \"{SECRET}\" x\n"), "porttask.toml:1: "),

@@ -32,6 +32,7 @@ async fn founded(store: &Store, data: &str) -> Placed {
 }
 
 async fn a_new_log_has_no_events(store: Store) {
+    drop(store.open().await);
     assert_eq!(said(&porttask(&store, &["events", "tail"]).output().unwrap()), "");
 }
 
@@ -65,6 +66,7 @@ async fn show_prints_an_event_whole(store: Store) {
 }
 
 async fn a_position_without_event_is_said_so(store: Store) {
+    drop(store.open().await);
     for position in ["0:1", "0:0", "65535:1", "0:18446744073709551615"] {
         let output = porttask(&store, &["events", "show", position]).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{position}");
@@ -117,6 +119,7 @@ async fn restored_begins_a_new_incarnation(store: Store) {
 }
 
 async fn malformed_arguments_are_refused(store: Store) {
+    drop(store.open().await);
     for (arguments, expected) in [
         (&["events", "show", "seventeen"][..], "partition:offset"),
         (&["events", "tail", "--partition", "65535"], "no such partition"),

@@ -49,7 +49,7 @@ async fn users_are_imported_and_the_exit_code_tells_whether_all_are_in(store: St
     assert_eq!((output.status.code(), complaint(&output).as_str()), (Some(2), ""));
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
-        "line 3: rejected: name a name must not contain a web address\n\
+        "line 3: rejected: name must not contain a web or email address: add a space after each dot\n\
          line 3: rejected: email must be an email address such as ana@example.com\n\
          line 3: rejected: role must be admin, agent, read_only or auditor\n\
          1 registered, 1 unchanged, 1 rejected; 0 invited.\n"

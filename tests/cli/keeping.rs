@@ -1,14 +1,21 @@
 //! `porttask views`, `guards` and `keys`: looking after what is derived from the log, and after its keys.
 
 use porttask_projections::models;
-use porttask_tests::{Engine, MASTER_KEY, Node, Store, on_both_engines, users_table, work};
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Output};
+use porttask_tests::{Engine, MASTER_KEY, Node, Store, on_both_engines, run_sql, users_table, work};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Output,
+};
 
 use super::{complaint, porttask, said};
 
 on_both_engines!(
     views_are_rebuilt_verified_and_listed,
     a_view_that_was_changed_is_found_and_repaired,
+    a_view_that_is_behind_is_said_so,
     guards_are_verified_and_mended,
     another_master_key_is_refused,
     keys_are_rotated,
@@ -20,17 +27,6 @@ fn run(store: &Store, arguments: &[&str], key: &str) -> Output {
 
 fn succeed(store: &Store, arguments: &[&str]) -> String {
     said(&run(store, arguments, MASTER_KEY))
-}
-
-async fn change(store: &Store, sql: &str) {
-    match store.engine() {
-        Engine::Sqlite => {
-            let file = if sql.contains("views.") { store.file().with_file_name("views.db") } else { store.file() };
-            let connection = rusqlite::Connection::open(file).unwrap();
-            connection.execute_batch(&sql.replace("views.", "").replace("log.", "")).unwrap();
-        }
-        Engine::Postgres => drop(store.sql(sql).await),
-    }
 }
 
 async fn views_are_rebuilt_verified_and_listed(store: Store) {
@@ -50,7 +46,7 @@ async fn views_are_rebuilt_verified_and_listed(store: Store) {
 async fn a_view_that_was_changed_is_found_and_repaired(store: Store) {
     work(&Node::on(&store).await, 40).await;
     succeed(&store, &["views", "rebuild", "users"]);
-    change(&store, &format!("UPDATE views.{} SET status = 'active', version = 99", users_table(2))).await;
+    run_sql(&store, &format!("UPDATE views.{} SET status = 'active', version = 99", users_table(2))).await;
     let found = run(&store, &["views", "verify", "users", "--json"], MASTER_KEY);
     assert!(!found.status.success() && complaint(&found).contains("porttask views rebuild"), "{}", complaint(&found));
     assert!(String::from_utf8_lossy(&found.stdout).contains("differ from a rebuild"));
@@ -58,10 +54,23 @@ async fn a_view_that_was_changed_is_found_and_repaired(store: Store) {
     succeed(&store, &["views", "verify", "users"]);
 }
 
+async fn a_view_that_is_behind_is_said_so(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    succeed(&store, &["views", "rebuild"]);
+    assert!(!succeed(&store, &["views", "verify", "--caught-up"]).contains("behind"));
+    node.joined(&acme, "bob@acme.example", porttask_domain::identity::Role::Agent).await;
+    assert!(succeed(&store, &["views", "verify", "users"]).contains("OK, but 2 events behind the log"));
+    assert!(succeed(&store, &["views", "verify", "users", "--json"]).contains("\"behind\":2"));
+    let late = run(&store, &["views", "verify", "users", "--caught-up"], MASTER_KEY);
+    assert_eq!(late.status.code(), Some(1), "{}", complaint(&late));
+    assert!(complaint(&late).contains("behind the log: users"), "{}", complaint(&late));
+}
+
 async fn guards_are_verified_and_mended(store: Store) {
     Node::on(&store).await.acme().await;
     assert!(succeed(&store, &["constraints", "verify"]).contains("OK"));
-    change(&store, "UPDATE log.counters SET value = 5 WHERE name = 'active_admins'").await;
+    run_sql(&store, "UPDATE log.counters SET value = 5 WHERE name = 'active_admins'").await;
     let found = run(&store, &["constraints", "verify"], MASTER_KEY);
     assert!(!found.status.success() && complaint(&found).contains("porttask constraints rebuild"));
     assert!(String::from_utf8_lossy(&found.stdout).contains("active_admins: stored 5, expected 1"));
@@ -100,10 +109,73 @@ async fn keys_are_rotated(store: Store) {
 }
 
 #[test]
+fn damaged_views_are_set_aside_and_rebuilt() {
+    porttask_tests::run_on(Engine::Sqlite, async |store: Store| {
+        work(&Node::on(&store).await, 40).await;
+        succeed(&store, &["views", "rebuild"]);
+        let file = store.file().with_file_name("views.db");
+        let intact = fs::read(&file).unwrap();
+        // Nonsense from the start, from the second page on, and in a table that is not at the start of the file.
+        for from in [0, 8_192, intact.len() / 2] {
+            let mut bytes = intact.clone();
+            bytes[from..].fill(b'?');
+            for part in ["views.db-wal", "views.db-shm"] {
+                _ = fs::remove_file(file.with_file_name(part));
+            }
+            fs::write(&file, &bytes).unwrap();
+            let rebuilt = run(&store, &["views", "rebuild"], MASTER_KEY);
+            said(&rebuilt);
+            let complaint = complaint(&rebuilt);
+            assert!(
+                complaint.contains("set aside as") && complaint.contains("views.db.damaged-"),
+                "{from}: {complaint}"
+            );
+            succeed(&store, &["views", "verify", "--caught-up"]);
+        }
+        let kept = fs::read_dir(store.place()).unwrap().map(|file| file.unwrap().file_name());
+        assert!(kept.filter(|name| name.to_str().unwrap().starts_with("views.db.damaged-")).count() > 0);
+    });
+}
+
+#[test]
+fn the_file_with_the_master_key_is_rewritten_by_a_rotation() {
+    porttask_tests::run_on(Engine::Sqlite, async |store: Store| {
+        let run = |arguments: &[&str]| porttask(&store, arguments).output().unwrap();
+        said(&run(&["init"]));
+        let file = Path::new(store.place()).join("master.key");
+        let old = fs::read_to_string(&file).unwrap();
+        let mut node = porttask(&store, &["serve", "--listen", "127.0.0.1:0"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut notices = BufReader::new(node.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("Listening") {
+            line.clear();
+            assert!(notices.read_line(&mut line).unwrap() > 0, "the service did not start");
+        }
+
+        fs::write(&file, format!("{OTHER_KEY}\n{old}")).unwrap();
+        let rotated = run(&["keys", "rotate"]);
+        assert!(said(&rotated).contains("Rewrote") && complaint(&rotated).contains("Running nodes"));
+        assert_eq!(fs::read_to_string(&file).unwrap(), format!("{OTHER_KEY}\n"));
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        said(&run(&["constraints", "verify"]));
+        let again: serde_json::Value = serde_json::from_str(&said(&run(&["keys", "rotate", "--json"]))).unwrap();
+        assert!(again["file"].is_null() && again["people"] == 0, "{again}");
+
+        assert_eq!(node.wait().unwrap().code(), Some(1));
+        notices.read_to_string(&mut line).unwrap();
+        assert!(line.contains("retired by `porttask keys rotate`"), "{line}");
+    });
+}
+
+#[test]
 fn an_embedded_log_makes_its_master_key_once_and_for_its_owner_only() {
     porttask_tests::run_on(Engine::Sqlite, async |store: Store| {
         let verify = || porttask(&store, &["constraints", "verify"]).output().unwrap();
-        let first = verify();
+        let first = porttask(&store, &["init"]).output().unwrap();
         assert!(
             first.status.success() && complaint(&first).contains("Generated a master key"),
             "{}",

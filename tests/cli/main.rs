@@ -1,12 +1,16 @@
 //! The command line of the running binary, on both engines.
 
+#![allow(clippy::disallowed_methods, reason = "tasks and threads end with their test")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod clock;
 mod config;
+mod creation;
 mod events;
 mod import;
+mod integrity;
 mod keeping;
+mod operator;
 
 use porttask_tests::{Engine, Store};
 use std::process::{Command, Output, Stdio};

@@ -45,7 +45,7 @@ async fn sign_in(node: &Node, acme: &Acme, user: UserId) -> String {
     let lasts = now()..now() + SignedDuration::from_hours(1);
     let method = session::Method::Password;
     let token = access(node).start(acme.organization, user, method, lasts, acme.meta()).await;
-    token.unwrap().1.reveal()
+    token.unwrap().token.reveal()
 }
 
 fn session_of(token: &str) -> SessionId {

@@ -4,6 +4,7 @@
 //! tests of this process share. One that takes a store starts a service of its own: because of its settings, because
 //! it stops the service, or because it observes the whole platform.
 
+#![allow(clippy::disallowed_methods, reason = "tasks and threads end with their test")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod mailbox;
@@ -44,8 +45,12 @@ mod platform {
     mod connections;
     mod docs;
     mod document;
+    mod inputs;
     mod limits;
+    mod logging;
     mod mail;
     mod metrics;
+    mod readiness;
     mod requests;
+    mod timers;
 }

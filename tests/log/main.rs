@@ -1,5 +1,6 @@
 //! The event log on every engine: its contract, and what happens to it in races, crashes and failures.
 
+#![allow(clippy::disallowed_methods, reason = "tasks and threads end with their test")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod blocked;

@@ -36,15 +36,22 @@ on_both_engines! {
     a_link_for_another_password_is_mailed_while_it_is_good,
     a_new_password_is_told_to_its_owner,
     an_address_is_confirmed_where_it_leads_and_its_change_told_where_it_led,
+    the_present_address_receives_a_link_that_cancels_its_change,
     a_task_of_a_newer_version_waits,
 }
 
 /// What is to be done because of the last event of somebody.
 async fn task_of(node: &Node, mailer: &Mailer, organization: OrganizationId, user: UserId) -> Option<Task> {
+    tasks_of(node, mailer, organization, user).await.pop()
+}
+
+/// All tasks of the last event of a user that has any, in order.
+async fn tasks_of(node: &Node, mailer: &Mailer, organization: OrganizationId, user: UserId) -> Vec<Task> {
     let stream = porttask_runtime::execute::stream_of::<User>(organization, user).unwrap();
     let events = node.log.read_stream(&stream, porttask_runtime::log::Version::NONE, 1_000).await.unwrap();
-    let last = events.iter().rev().find_map(|event| mailer.tasks(&impersonal(event).unwrap(), event).pop())?;
-    Some(Task {
+    let tasks = events.iter().rev().map(|event| mailer.tasks(&impersonal(event).unwrap(), event));
+    let tasks = tasks.into_iter().find(|tasks| !tasks.is_empty()).unwrap_or_default();
+    let leased = |last: porttask_runtime::tasks::NewTask| Task {
         id: last.id,
         reactor: Mailer::NAME.to_owned(),
         organization: last.organization,
@@ -58,7 +65,8 @@ async fn task_of(node: &Node, mailer: &Mailer, organization: OrganizationId, use
         epoch: 1,
         last_error: None,
         is_dead_lettered: false,
-    })
+    };
+    tasks.into_iter().map(leased).collect()
 }
 
 fn invite_until(acme: &Acme, user: UserId, until: Timestamp) -> user::Command {
@@ -164,9 +172,15 @@ async fn whoever_is_let_in_again_has_the_same_invitation(store: Store) {
     let bob = new_id();
     node.user(&acme, bob, invite(acme.organization, bob, "bob@acme.example", Role::Agent)).await.unwrap();
     node.user(&acme, bob, user::Command::Deactivate).await.unwrap();
+    let fake = Fake::answering([]);
+    let mailer = mailer(&node, &fake).await;
+    let invitation = task_of(&node, &mailer, acme.organization, bob).await.unwrap();
     node.user(&acme, bob, user::Command::Reactivate).await.unwrap();
-    let mail = sent(&node, acme.organization, bob).await;
-    assert_eq!(mail.to_address, "bob@acme.example");
+    assert_eq!(mailer.run(&invitation).await, Ok(TaskOutcome::Done));
+    assert_eq!(fake.taken()[0].to_address, "bob@acme.example");
+    // Only super admins learn of it by mail.
+    let reactivation = task_of(&node, &mailer, acme.organization, bob).await.unwrap();
+    assert_eq!(mailer.run(&reactivation).await, Ok(TaskOutcome::Skipped));
 }
 
 /// The token of the link in a mail.
@@ -192,7 +206,19 @@ async fn a_link_for_another_password_is_mailed_while_it_is_good(store: Store) {
     let fake = Fake::answering([]);
     let mailer = mailer(&node, &fake).await;
     let task = task_of(&node, &mailer, acme.organization, bob).await.unwrap();
+    // A later link leaves the earlier one valid.
+    let later = now + SignedDuration::from_mins(10);
+    let command = user::Command::RequestPasswordReset { now: later, expires_at: later + SignedDuration::from_hours(1) };
+    node.user(&acme, bob, command).await.unwrap();
+    let second = task_of(&node, &mailer, acme.organization, bob).await.unwrap();
+    assert_ne!(second.number, task.number);
+    for task in [&task, &second] {
+        assert_eq!(mailer.run(task).await, Ok(TaskOutcome::Done));
+    }
     node.user(&acme, bob, user::Command::ResetPassword { request: 1, now }).await.unwrap();
+    let late = user::Command::ResetPassword { request: 2, now };
+    assert!(node.user(&acme, bob, late).await.unwrap().events.is_empty(), "one of them was used");
+    assert_eq!(mailer.run(&second).await, Ok(TaskOutcome::Skipped), "one of them was used");
     assert_eq!(mailer.run(&task).await, Ok(TaskOutcome::Skipped), "it was used");
 }
 
@@ -222,6 +248,31 @@ async fn an_address_is_confirmed_where_it_leads_and_its_change_told_where_it_led
     let mail = sent(&node, acme.organization, bob).await;
     assert_eq!(mail.to_address, "bob@acme.example", "whoever lost it learns of it");
     assert!(!mail.text.contains("bob@fisher.example") && !mail.text.contains("token="), "{}", mail.text);
+}
+
+async fn the_present_address_receives_a_link_that_cancels_its_change(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let bob = node.joined(&acme, "bob@acme.example", Role::Agent).await;
+    let now = Timestamp::now();
+    let expires_at = now + SignedDuration::from_hours(24);
+    let email = porttask_domain::identity::EmailAddress::new("bob@fisher.example").unwrap();
+    node.user(&acme, bob, user::Command::RequestAddressChange { email, expires_at }).await.unwrap();
+    let fake = Fake::answering([]);
+    let mailer = mailer(&node, &fake).await;
+    let tasks = tasks_of(&node, &mailer, acme.organization, bob).await;
+    let [notice, _confirmation] = &tasks[..] else { panic!("{tasks:?}") };
+    assert_eq!(mailer.run(notice).await, Ok(TaskOutcome::Done));
+    let [mail] = &fake.taken()[..] else { panic!("{:?}", fake.taken()) };
+    assert_eq!(mail.to_address, "bob@acme.example");
+    assert!(mail.text.contains("to bob@fisher.example was requested on "), "{}", mail.text);
+    let links = Links::open(&node.vault, "https://admin.example").await.unwrap();
+    let link = token(mail, "address-change-cancellation");
+    let link = links.read(link, Purpose::AddressChangeCancellation, now).unwrap();
+    node.user(&acme, bob, user::Command::CancelAddressChange { request: link.generation, now }).await.unwrap();
+    for task in &tasks {
+        assert_eq!(mailer.run(task).await, Ok(TaskOutcome::Skipped), "it was cancelled");
+    }
 }
 
 async fn a_task_of_a_newer_version_waits(store: Store) {

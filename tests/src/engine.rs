@@ -56,7 +56,7 @@ impl Store {
     pub fn fresh(engine: Engine) -> Self {
         match engine {
             Engine::Sqlite => {
-                let directory = tempfile::tempdir().unwrap();
+                let directory = private_directory();
                 let place = directory.path().to_str().unwrap().to_owned();
                 Self { engine, place, _directory: Some(directory) }
             }
@@ -136,6 +136,25 @@ impl Store {
             _ => None,
         };
         messages.into_iter().filter_map(first_column).collect()
+    }
+}
+
+/// A temporary directory that only its owner can enter, whatever the umask.
+pub fn private_directory() -> TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o700)).tempdir().unwrap()
+}
+
+/// Runs SQL beside the log on either engine. Tables are named as on PostgreSQL: `log.…`, `ledger.…` or `views.…`.
+pub async fn run_sql(store: &Store, sql: &str) {
+    match store.engine {
+        Engine::Sqlite => {
+            let file = if sql.contains("views.") { store.file().with_file_name("views.db") } else { store.file() };
+            let connection = rusqlite::Connection::open(file).unwrap();
+            let sql = sql.replace("views.", "").replace("log.", "").replace("ledger.", "ledger_");
+            connection.execute_batch(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        }
+        Engine::Postgres => drop(store.sql(sql).await),
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `child.rs` | a process that appends, to be killed or frozen |
 //! | `proxy.rs` | a connection to PostgreSQL that breaks when it hurts most |
 
+#![allow(clippy::disallowed_methods, reason = "tasks and threads end with their test")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod admins;
@@ -25,7 +26,7 @@ mod work;
 
 pub use admins::work;
 pub use child::{Appender, signal};
-pub use engine::{Background, Engine, Fixture, Settings, Store, by, run, run_on, runtime};
+pub use engine::{Background, Engine, Fixture, Settings, Store, by, private_directory, run, run_on, run_sql, runtime};
 pub use history::{History, faults};
 pub use node::{Acme, MASTER_KEY, Node, accept, assert_refused, become_role, create, invite};
 pub use proxy::{Proxy, Then, Trap};

@@ -15,6 +15,7 @@ use porttask_runtime::{
     constraints::{ConstraintChecker, ConstraintsError, Discrepancy},
     execute::{ExecuteError, Executor, Outcome, Request, Tx},
     ledger::Database,
+    log::CheckedLog,
     new_id,
     vault::{MasterKey, MasterKeys, Vault},
     views::{ViewStore, Views},
@@ -42,7 +43,7 @@ pub struct Node {
 impl Node {
     /// Another node on a store.
     pub async fn on(store: &Store) -> Self {
-        let log = store.open_database(Settings::default()).await;
+        let log: Arc<dyn Database> = CheckedLog::new(store.open_database(Settings::default()).await);
         let master = MasterKeys::new(MasterKey::new(b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), vec![]);
         let ledger: Arc<dyn Database> = Arc::clone(&log);
         let vault = Arc::new(Vault::open(ledger, master).await.unwrap());

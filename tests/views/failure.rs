@@ -11,13 +11,14 @@ use porttask_runtime::{
     new_id,
     views::Views,
 };
-use porttask_tests::{Node, Store, become_role, by, on_both_engines};
+use porttask_tests::{Node, Store, become_role, by, on_both_engines, run_sql};
 
 use crate::work::{PATIENCE, caught_up};
 
 on_both_engines! {
     an_unknown_event_stops_the_reader_and_says_which,
     a_model_that_fails_stops_alone,
+    a_damaged_event_stops_the_models_before_it,
     a_model_that_is_new_reads_from_the_start,
 }
 
@@ -49,6 +50,31 @@ async fn an_unknown_event_stops_the_reader_and_says_which(store: Store) {
         assert!(views.wait_for(name, before, PATIENCE).await.unwrap(), "{name} has not read what it can");
         assert!(!views.wait_for(name, after, std::time::Duration::from_millis(50)).await.unwrap(), "{name} skipped it");
     }
+}
+
+async fn a_damaged_event_stops_the_models_before_it(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let bob = node.joined(&acme, "bob@acme.example", Role::Agent).await;
+    let before = node.user(&acme, bob, become_role(Role::ReadOnly)).await.unwrap().position.unwrap();
+    let damaged = node.user(&acme, bob, become_role(Role::Agent)).await.unwrap().position.unwrap();
+    let sql = format!("UPDATE log.events SET type = 'user.promoted.v1' WHERE \"offset\" = {}", damaged.offset);
+    run_sql(&store, &sql).await;
+    let views = node.views(models()).await;
+    views.run();
+    by(PATIENCE, "all models have stopped", async || failures(&views).len() == models().len()).await;
+    for (name, failure) in failures(&views) {
+        assert!(failure.contains(&damaged.to_string()) && failure.contains("log verify"), "{name}: {failure}");
+        assert!(views.wait_for(name, before, PATIENCE).await.unwrap(), "{name} has not read what it can");
+    }
+    let stopped = |status: &porttask_runtime::views::Status| status.state.failure.is_some();
+    assert!(views.status().iter().filter(|status| stopped(status)).all(|status| status.state.met_damage));
+    assert_eq!(node.log.damaged_events(), 1, "counted once, however often it is met");
+    // A node that has the user in memory from before may go on with it.
+    let refused = Node::on(&store).await.user(&acme, bob, become_role(Role::ReadOnly)).await;
+    assert!(refused.unwrap_err().to_string().contains("log verify"), "a command must not rely on it");
+    let other = node.found("other.example").await;
+    node.joined(&other, "eve@other.example", Role::Agent).await;
 }
 
 row! {

@@ -32,6 +32,7 @@ pub use self::{
     http::{
         app::{App, Settings},
         limits::Rates,
+        middleware::ACCESS_LOG,
         serve::Connections,
     },
 };
@@ -66,7 +67,9 @@ pub async fn serve(
     grace: Duration,
 ) -> io::Result<bool> {
     let (bounds, open) = (app.settings.connections, app.metrics.connections.clone());
-    http::serve::serve(listener, router(app), bounds, open, stop, grace).await
+    let settings = app.settings.clone();
+    let is_exempt = move |address| settings.trusts(address);
+    http::serve::serve(listener, router(app), bounds, is_exempt, open, stop, grace).await
 }
 
 /// The router of the whole service.

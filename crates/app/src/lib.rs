@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`identity`] | callers, sign-in, passwords, links, imports, the first super admin |
 //! | [`compliance`] | the audit log, and the log of denied requests |
+//! | [`positions`] | positions as callers see them |
 //! | [`mail`] | mails: who receives which, and why |
 
 pub mod compliance;
 pub mod identity;
 pub mod mail;
+pub mod positions;

@@ -1,11 +1,14 @@
 //! Benchmarks of the engines and the service. Where possible, a figure is compared with a baseline measured in the same
 //! run: the ratio is what counts, because machines differ and their speed drifts.
 
+#![allow(clippy::disallowed_methods, reason = "tasks and threads end with their benchmark")]
+
 mod access;
 mod append;
 mod report;
 mod service;
 mod store;
+mod timers;
 mod views;
 
 use std::path::PathBuf;
@@ -15,7 +18,7 @@ pub use report::{Figure, table};
 /// What to measure, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Only this group of benchmarks: `append`, `views`, `service` or `access`.
+    /// Only this group of benchmarks: `append`, `views`, `service`, `access` or `timers`.
     pub only: Option<String>,
     /// Only this engine: `sqlite` or `postgres`.
     pub engine: Option<String>,
@@ -25,7 +28,7 @@ pub struct Options {
     pub directory: PathBuf,
     /// Seconds per measurement. With the default of 1, a run takes about ten minutes.
     pub seconds: f64,
-    /// Skip the slow benchmarks: a million events, and the long reader.
+    /// Skip the slow benchmarks: a million events, 10,000 timers, and the long reader.
     pub quick: bool,
 }
 
@@ -43,12 +46,16 @@ pub async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<
             figures.append(&mut views::run(options, progress).await?);
             figures.append(&mut service::run(options, progress).await?);
             figures.append(&mut access::run(options, progress).await?);
+            figures.append(&mut timers::run(options, progress).await?);
             Ok(figures)
         }
         Some("append") => append::run(options, progress).await,
         Some("views") => views::run(options, progress).await,
         Some("service") => service::run(options, progress).await,
         Some("access") => access::run(options, progress).await,
-        Some(other) => Err(format!("there is no benchmark `{other}`: choose append, views, service or access").into()),
+        Some("timers") => timers::run(options, progress).await,
+        Some(other) => {
+            Err(format!("there is no benchmark `{other}`: choose append, views, service, access or timers").into())
+        }
     }
 }

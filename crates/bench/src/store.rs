@@ -54,7 +54,9 @@ impl Place {
 
     pub(crate) fn of(engine: &'static str, options: &Options) -> Result<Self, Error> {
         std::fs::create_dir_all(&options.directory)?;
-        let directory = TempDir::new_in(&options.directory)?;
+        // The embedded log refuses a directory that others can enter.
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        let directory = tempfile::Builder::new().permissions(private).tempdir_in(&options.directory)?;
         let on_disk = ServerOptions { data_directory: Some(options.directory.clone()), ..ServerOptions::default() };
         let server = (engine == "postgres").then(|| PrivatePostgres::with(on_disk)).transpose()?;
         Ok(Self { engine, directory, server })
@@ -74,10 +76,21 @@ impl Store {
         directory: &Path,
         partitions: u16,
     ) -> Result<Self, Error> {
+        if let Some(server) = server {
+            server.create_database("views")?;
+        }
+        Self::join(server, directory, partitions).await
+    }
+
+    /// Another node on a store that was opened with this many partitions.
+    pub(crate) async fn join(
+        server: Option<&PrivatePostgres>,
+        directory: &Path,
+        partitions: u16,
+    ) -> Result<Self, Error> {
         let log: Arc<dyn Database> = match server {
             None => SqliteLog::open(SqliteOptions::new(directory)).await?,
             Some(server) => {
-                server.create_database("views")?;
                 let options = PostgresOptions { partitions, ..PostgresOptions::new(server.url("views")) };
                 PostgresLog::open(options).await?
             }
@@ -113,8 +126,14 @@ impl Store {
         Ok(())
     }
 
-    /// Creates the organization of this number, with invited users.
-    pub(crate) async fn populate(&self, number: usize, users: usize) -> Result<(), Error> {
+    /// Creates the organization of this number, with invited users. The invitation of each user, counted from 0, expires
+    /// at the given time.
+    pub(crate) async fn populate(
+        &self,
+        number: usize,
+        users: usize,
+        expires_at: impl Fn(usize) -> Timestamp,
+    ) -> Result<OrganizationId, Error> {
         let organization: OrganizationId = new_id();
         let domain = format!("org{number}.example");
         let created = organization::Event::Created {
@@ -139,7 +158,7 @@ impl Store {
                 address_rules: 1,
                 role: Role::Agent,
                 permissions: Role::Agent.ceiling(),
-                expires_at: Timestamp::UNIX_EPOCH,
+                expires_at: expires_at(person),
             };
             domain_events.push((StreamId::new(organization, format!("user-{user}"))?, invited.into()));
         }
@@ -151,7 +170,7 @@ impl Store {
             (append.person_keys, append.creates_organization) = (keys, part == 0);
             self.log.append(append).await?;
         }
-        Ok(())
+        Ok(organization)
     }
 
     async fn append(&self, organization: OrganizationId, creates_organization: bool) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use crate::error::Error;
 /// Benchmarks start a private PostgreSQL server, which must be installed; `--engine sqlite` does not need it.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// Only this group of benchmarks: append, views, service or access.
+    /// Only this group of benchmarks: append, views, service, access or timers.
     #[arg(long)]
     only: Option<String>,
     /// Only this engine: sqlite or postgres.
@@ -28,7 +28,7 @@ pub(crate) struct BenchArgs {
     /// Seconds per measurement.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
-    /// Skip the slow benchmarks: a million events, and the long reader.
+    /// Skip the slow benchmarks: a million events, 10,000 timers, and the long reader.
     #[arg(long)]
     quick: bool,
 }

@@ -16,7 +16,7 @@ const OTHER_FILES: u64 = 200;
 /// Limits on requests, sessions and connections.
 #[derive(Args)]
 pub(crate) struct BoundsArgs {
-    /// Attempts to sign in or redeem a link, per minute and IP address (IPv6: per /64). 0 means no limit.
+    /// Failed attempts to sign in or redeem a link, per minute and IP address (IPv6: per /64). 0 means no limit.
     #[arg(long, env = "PORTTASK_RATE_ATTEMPTS", default_value_t = 20)]
     rate_attempts: u32,
     /// Requests per minute and token; bursts of up to a quarter. 0 means no limit.
@@ -47,6 +47,10 @@ pub(crate) struct BoundsArgs {
     /// Maximum open connections.
     #[arg(long, env = "PORTTASK_MAX_CONNECTIONS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
+    /// Maximum share of the open connections that one IP address may hold (IPv6: one /64), in percent; trusted proxies are
+    /// exempt. Further connections are closed at once.
+    #[arg(long, env = "PORTTASK_CONNECTION_SHARE_PERCENT", default_value_t = 25, value_parser = clap::value_parser!(u8).range(1..=100))]
+    connection_share_percent: u8,
     /// Maximum seconds to receive the head of a request.
     #[arg(long, env = "PORTTASK_HEAD_TIMEOUT_SECONDS", default_value_t = 10, value_parser = seconds())]
     head_timeout_seconds: u64,
@@ -102,6 +106,7 @@ impl BoundsArgs {
         }
         Ok(Connections {
             most: usize::try_from(most)?,
+            most_per_network: usize::try_from((most * u64::from(self.connection_share_percent)).div_ceil(100))?,
             head_timeout: Duration::from_secs(self.head_timeout_seconds),
             idle_timeout: Duration::from_secs(self.idle_timeout_seconds),
             request_timeout: Duration::from_secs(self.request_timeout_seconds),

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use porttask_api::ACCESS_LOG;
 
 use crate::{
-    bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, service::ServiceArgs,
-    storage::StorageArgs, tasks, timers, views,
+    admin, backup, bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, log,
+    logging, mail, service::ServiceArgs, storage::StorageArgs, tasks, timers, views,
 };
 
 /// The administration platform of PortTask.
@@ -21,6 +22,9 @@ pub(crate) struct Cli {
     /// Log filter for standard error, such as info, or warn,porttask_infra=debug
     #[arg(long, env = "PORTTASK_LOG", default_value = "warn", global = true)]
     pub(crate) log: String,
+    /// The format of the log: text, or a JSON object per line.
+    #[arg(long, env = "PORTTASK_LOG_FORMAT", default_value = "text", global = true)]
+    pub(crate) log_format: logging::Format,
     #[command(subcommand)]
     command: Command,
 }
@@ -65,6 +69,13 @@ enum Command {
         storage: StorageArgs,
         #[command(subcommand)]
         command: events::Command,
+    },
+    /// Verify the event log.
+    Log {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: log::Command,
     },
     /// Show the clock of the log, or advance a simulated one.
     Clock {
@@ -126,11 +137,40 @@ enum Command {
         #[command(subcommand)]
         command: export::Command,
     },
+    /// Write a copy of the embedded log, with its ledger, to a new file, while the service is running.
+    Backup {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(flatten)]
+        backup: backup::BackupArgs,
+    },
+    /// Regain access to the platform.
+    Admin {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: admin::Command,
+    },
+    /// Read emails that were written as files.
+    Mail {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: mail::Command,
+    },
     /// Run benchmarks, each compared with a baseline measured in the same run.
     Bench(bench::BenchArgs),
 }
 
 impl Cli {
+    /// The log filter, with the access log if it is on.
+    pub(crate) fn log_filter(&self) -> String {
+        match &self.command {
+            Command::Serve { service, .. } if service.logs_access() => format!("{},{ACCESS_LOG}=info", self.log),
+            _ => self.log.clone(),
+        }
+    }
+
     pub(crate) async fn run(self, configuration: &Effective) -> Result<(), Error> {
         match self.command {
             Command::Config { example: true, .. } => configuration.show_example(),
@@ -142,6 +182,7 @@ impl Cli {
                 Ok(writeln!(std::io::stdout(), "{}", porttask_api::document())?)
             }
             Command::Events { storage, command } => command.run(&storage).await,
+            Command::Log { storage, command } => command.run(&storage).await,
             Command::Export { storage, command } => command.run(&storage).await,
             Command::Clock { storage, command } => command.run(&storage).await,
             Command::Views { storage, command } => command.run(&storage).await,
@@ -150,6 +191,9 @@ impl Cli {
             Command::Constraints { storage, command } => command.run(&storage).await,
             Command::Keys { storage, command } => command.run(&storage).await,
             Command::Import { storage, command } => command.run(&storage).await,
+            Command::Backup { storage, backup } => backup.run(&storage).await,
+            Command::Admin { storage, command } => command.run(&storage).await,
+            Command::Mail { storage, command } => command.run(&storage),
             Command::Bench(arguments) => arguments.run().await,
         }
     }

@@ -80,7 +80,12 @@ pub(crate) fn read<C: Parser>(arguments: Vec<OsString>) -> Result<(C, Effective)
 
 /// The command line. `porttask config` accepts the options that it reports on.
 fn command<C: Parser>() -> Command {
-    C::command().mut_subcommand("config", |config| ServiceArgs::augment_args(StorageArgs::augment_args(config)))
+    C::command().mut_subcommand("config", |config| {
+        let about = config.get_about().cloned().unwrap_or_default();
+        // The options bring the description of their group along.
+        let config = ServiceArgs::augment_args(StorageArgs::augment_args(config));
+        config.about(about)
+    })
 }
 
 /// The settings, in the order of the help.

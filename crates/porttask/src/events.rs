@@ -8,12 +8,17 @@ use std::{
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use porttask_runtime::log::{EventLog, Follower, Head, Offset, PartitionId, Position, RecordedEvent};
+use porttask_app::positions::Positions;
+use porttask_domain::OrganizationId;
+use porttask_runtime::{
+    ledger::Database,
+    log::{EventLog, Follower, Head, Offset, PartitionId, Position, RecordedEvent},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use crate::{error::Error, storage::StorageArgs};
+use crate::{error::Error, node::Node, storage::StorageArgs};
 
 /// Events per read.
 const PAGE: usize = 500;
@@ -49,8 +54,11 @@ pub(crate) struct Tail {
 
 #[derive(Args)]
 pub(crate) struct Show {
-    /// The position of the event as partition:offset, such as 0:17.
-    position: Position,
+    /// The position of the event as partition:offset, such as 0:17, or as its caller received it (`pos_…`).
+    position: String,
+    /// The organization of the caller who received the position `pos_…`.
+    #[arg(long = "for", value_name = "ORGANIZATION")]
+    organization: Option<OrganizationId>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -58,12 +66,11 @@ pub(crate) struct Show {
 
 impl Command {
     pub(crate) async fn run(self, storage: &StorageArgs) -> Result<(), Error> {
-        let log = storage.open().await?;
         match self {
-            Self::Tail(tail) => tail.run(log).await,
-            Self::Show(show) => show.run(log.as_ref()).await,
+            Self::Show(show) => show.run(storage).await,
+            Self::Tail(tail) => tail.run(storage.open().await?).await,
             Self::Restored => {
-                println!("The log is now in incarnation {}.", log.begin_incarnation().await?);
+                println!("The log is now in incarnation {}.", storage.open().await?.begin_incarnation().await?);
                 Ok(())
             }
         }
@@ -89,6 +96,7 @@ impl Tail {
         let (sender, mut receiver) = mpsc::channel(1);
         let mut followers = JoinSet::new();
         for head in chosen {
+            #[expect(clippy::disallowed_methods, reason = "of this command")]
             followers.spawn(follow(Arc::clone(&log), *head, sender.clone()));
         }
         loop {
@@ -139,12 +147,28 @@ async fn follow(log: Arc<dyn EventLog>, head: Head, events: mpsc::Sender<Vec<Rec
 }
 
 impl Show {
-    async fn run(self, log: &dyn EventLog) -> Result<(), Error> {
-        let Position { partition, offset } = self.position;
-        let none = || format!("there is no event at position {}", self.position);
+    /// The log, and the position of a token in it.
+    async fn unsealed(&self, storage: &StorageArgs) -> Result<(Arc<dyn Database>, Position), Error> {
+        let organization = self
+            .organization
+            .ok_or("the position must be partition:offset, such as 0:17, or pos_… together with --for ORGANIZATION")?;
+        let Node { database, vault, .. } = Node::open(storage).await?;
+        let positions = Positions::open(&vault, database.incarnation().await?).await?;
+        let position = positions.unseal(organization, &self.position);
+        let position = position.map_err(|_| format!("{} is no position for {organization}", self.position))?;
+        Ok((database, position))
+    }
+
+    async fn run(self, storage: &StorageArgs) -> Result<(), Error> {
+        let (log, position) = match self.position.parse::<Position>() {
+            Ok(position) => (storage.open_unchecked().await?, position),
+            Err(_) => self.unsealed(storage).await?,
+        };
+        let Position { partition, offset } = position;
+        let none = || format!("there is no event at position {position}");
         let before = offset.0.checked_sub(1).ok_or_else(none)?;
         let found = log.read_partition(partition, Offset(before), 1).await?.pop();
-        let event = found.filter(|event| event.position == self.position).ok_or_else(none)?;
+        let event = found.filter(|event| event.position == position).ok_or_else(none)?;
         if self.json {
             println!("{}", as_json(&event)?);
         } else {
@@ -163,7 +187,8 @@ impl Show {
         }
         if !event.is_intact() {
             return Err(format!(
-                "the event at position {} is damaged: its hash does not match the recorded one",
+                "the event at position {} is damaged: its hash does not match the recorded one; `porttask log verify` \
+                 lists all damage",
                 self.position
             )
             .into());

@@ -121,9 +121,8 @@ impl Audit {
         let position = done.position.ok_or("the export was not recorded, so nothing is written")?;
 
         for view in [view::AuditLog::NAME, Users::NAME] {
-            if !views.wait_for(view, position, PATIENCE).await? {
-                return Err("the read models did not catch up in time: see `porttask views list`".into());
-            }
+            let late = |_| "the read models did not catch up in time: see `porttask views list`";
+            tokio::time::timeout(PATIENCE, views.reach(view, position)).await.map_err(late)??;
         }
         let log = Arc::new(AuditLog::open(Arc::clone(&node.database), Arc::clone(&node.vault), views).await?);
         let mut taking = log.take(organization, &filter, position, true);

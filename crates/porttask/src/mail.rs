@@ -1,9 +1,13 @@
-//! The options for outgoing email.
+//! The options for outgoing email, and `porttask mail`: reading emails that were written as files.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    sync::Arc,
+};
 
-use clap::Args;
-use porttask_infra::mail::MailSettings;
+use clap::{Args, Subcommand};
+use porttask_infra::mail::{MailSettings, read::last_to};
 use porttask_runtime::ports::mail::MailTransport;
 
 use crate::{error::Error, secret, storage::StorageArgs};
@@ -45,5 +49,48 @@ impl MailArgs {
 
     fn smtp_url(&self) -> Result<Option<String>, Error> {
         secret::given("PORTTASK_SMTP_URL", self.smtp_url.as_deref(), self.smtp_url_file.as_deref())
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Print the newest email to an address, as readable text.
+    ///
+    /// Emails are written as files to the directory mail in the data directory if no SMTP server is configured.
+    Last {
+        /// The email address of the recipient.
+        #[arg(long)]
+        to: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Command {
+    pub(crate) fn run(self, storage: &StorageArgs) -> Result<(), Error> {
+        let Self::Last { to, json } = self;
+        let folder = storage.mail_folder();
+        let found = last_to(&folder, &to).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let mail = found.ok_or_else(|| {
+            format!(
+                "there is no email to {to} in {}: emails are written there if PORTTASK_SMTP_URL is not set",
+                folder.display()
+            )
+        })?;
+        let mut out = io::stdout().lock();
+        if json {
+            let headers = mail.headers.iter().map(|(name, value)| (name.to_lowercase(), value.as_str().into()));
+            let mut line: serde_json::Map<String, serde_json::Value> = headers.collect();
+            line.insert("text".to_owned(), mail.text.into());
+            line.insert("file".to_owned(), mail.file.display().to_string().into());
+            writeln!(out, "{}", serde_json::Value::Object(line))?;
+            return Ok(());
+        }
+        for (name, value) in &mail.headers {
+            writeln!(out, "{name}: {value}")?;
+        }
+        write!(out, "\n{}", mail.text)?;
+        Ok(())
     }
 }

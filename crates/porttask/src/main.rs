@@ -1,5 +1,8 @@
 //! PortTask Admin: configuration, wiring, command line.
 
+mod address;
+mod admin;
+mod backup;
 mod bench;
 mod bounds;
 mod cli;
@@ -11,6 +14,8 @@ mod events;
 mod export;
 mod import;
 mod keys;
+mod log;
+mod logging;
 mod mail;
 mod master_key;
 mod node;
@@ -22,7 +27,7 @@ mod tasks;
 mod timers;
 mod views;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 /// Requests, appends and folds make many short-lived allocations.
 #[global_allocator]
@@ -31,35 +36,32 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match config::read::<cli::Cli>(std::env::args_os().collect()) {
-        Ok((cli, configuration)) => match start_logging(&cli.log) {
+        Ok((cli, configuration)) => match logging::start(&cli.log_filter(), cli.log_format) {
             Ok(()) => cli.run(&configuration).await,
             Err(error) => Err(error),
         },
         Err(error) => Err(error),
     };
+    logging::finish();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of our output has closed the pipe: no failure.
         Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(is_broken_pipe) => ExitCode::SUCCESS,
         // The output already lists the rejected lines.
         Err(error) if error.is::<import::SomeWereRefused>() => ExitCode::from(2),
+        Err(error) if error.is::<backup::OtherTool>() => {
+            eprintln!("porttask: {error}");
+            ExitCode::from(2)
+        }
         Err(error) => match error.downcast::<clap::Error>() {
             // clap chooses the stream and the exit code; printing help is no failure.
             Ok(error) => error.exit(),
             Err(error) => {
-                eprintln!("porttask: {error}");
+                _ = writeln!(std::io::stderr(), "porttask: {error}");
                 ExitCode::FAILURE
             }
         },
     }
-}
-
-/// Logs to standard error, filtered as configured.
-fn start_logging(wanted: &str) -> Result<(), error::Error> {
-    let filter = tracing_subscriber::EnvFilter::try_new(wanted)
-        .map_err(|error| format!("PORTTASK_LOG={wanted}: {error}; expected warn, info or debug, or module=level"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    Ok(())
 }
 
 fn is_broken_pipe(error: &std::io::Error) -> bool {

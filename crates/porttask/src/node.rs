@@ -22,9 +22,17 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// On an existing log.
     pub(crate) async fn open(storage: &StorageArgs) -> Result<Self, Error> {
-        let database = storage.open().await?;
-        let given = Given::find(storage)?;
+        Self::on(storage.open().await?, Given::existing(storage)?).await
+    }
+
+    /// On a log that is created, together with its master key, if there is none.
+    pub(crate) async fn open_or_create(storage: &StorageArgs) -> Result<Self, Error> {
+        Self::on(storage.open_or_create().await?, Given::find(storage)?).await
+    }
+
+    async fn on(database: Arc<dyn Database>, given: Given) -> Result<Self, Error> {
         match Vault::open(Arc::<dyn Database>::clone(&database), given.keys.clone()).await {
             Ok(vault) => {
                 given.in_force()?;

@@ -26,25 +26,39 @@ use porttask_runtime::{
     lease::Holder,
     ports::mail::MailTransport,
     reactors::{Reactors, RetryPolicy},
+    supervise::{Restart, once, supervise},
+    vault::{Vault, VaultError},
 };
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 
-use crate::{bounds::BoundsArgs, error::Error, mail::MailArgs, node::Node, secret, storage::StorageArgs};
+use crate::{
+    address,
+    bounds::BoundsArgs,
+    error::Error,
+    logging::{self, print, say},
+    mail::MailArgs,
+    node::Node,
+    secret,
+    storage::StorageArgs,
+};
 
 /// Maximum time for the last writes after all requests have ended.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often a node looks whether its master keys are still those of the log.
+const CONFIRM_KEYS_EVERY: Duration = Duration::from_secs(5);
 /// The domain of the platform's organization if the public URL has none.
 const NO_DOMAIN: &str = "platform.internal";
 
 /// Options of the service and its initialization.
 #[derive(Args)]
 pub(crate) struct ServiceArgs {
-    /// The IP address and port to listen on.
-    #[arg(long, env = "PORTTASK_LISTEN", default_value = "127.0.0.1:8080")]
+    /// The IP address and port to listen on, or localhost and a port. An address that other machines can reach, such as
+    /// 0.0.0.0:8080, requires PORTTASK_MASTER_KEY.
+    #[arg(long, env = "PORTTASK_LISTEN", default_value = "127.0.0.1:8080", value_parser = address::listen)]
     listen: SocketAddr,
     /// The public URL, such as https://admin.example.com: links in emails start with it. Default: the address that the
     /// service listens on.
-    #[arg(long, env = "PORTTASK_PUBLIC_URL")]
+    #[arg(long, env = "PORTTASK_PUBLIC_URL", value_parser = address::public_url)]
     public_url: Option<String>,
     /// Proxies whose X-Forwarded-For header is trusted: IP addresses or networks, separated by commas. Default: none.
     #[arg(long, env = "PORTTASK_TRUSTED_PROXIES", value_delimiter = ',')]
@@ -63,6 +77,9 @@ pub(crate) struct ServiceArgs {
     mail: MailArgs,
     #[command(flatten)]
     bounds: BoundsArgs,
+    /// Log every request: method, route, status, milliseconds, request id and caller.
+    #[arg(long, env = "PORTTASK_ACCESS_LOG", action = clap::ArgAction::Set, num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
+    access_log: bool,
     /// The bearer token for /metrics. Without one, only callers on this machine have access.
     #[arg(long, env = "PORTTASK_METRICS_TOKEN", hide_env_values = true)]
     metrics_token: Option<String>,
@@ -90,11 +107,12 @@ impl ServiceArgs {
         if is_production {
             crate::master_key::must_be_given(storage)?;
         }
-        let settings = self.settings()?;
+        let mut settings = self.settings()?;
         let listener = TcpListener::bind(self.listen).await.map_err(|error| format!("{}: {error}", self.listen))?;
         let address = listener.local_addr()?;
         let holder = Holder::new(self.node_name(address));
-        let node = Node::open(storage).await?;
+        settings.node.clone_from(&holder.node);
+        let node = Node::open_or_create(storage).await?;
         let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
         let passwords = Arc::new(Passwords::new(Arc::clone(&node.database)));
@@ -103,50 +121,65 @@ impl ServiceArgs {
         views.run();
         let (database, vault) = (Arc::clone(&node.database), Arc::clone(&node.vault));
         let app = App::open(database, vault, views, passwords, links, Arc::clone(&node.clock), settings).await?;
-        let synchronizing = tokio::spawn(clock::run(Arc::clone(&node.database), Arc::clone(&node.clock)));
+        let (database, clock) = (Arc::clone(&node.database), Arc::clone(&node.clock));
+        let synchronizing =
+            supervise("clock", Restart::Always, move || clock::run(Arc::clone(&database), Arc::clone(&clock)));
         let reactors = reactors(&app, transport).await?;
         app.count(&reactors);
         reactors.run(&holder);
         app.timers.run(&holder).await?;
-        eprintln!("{}", storage.place()?);
-        eprintln!("{}", self.mail.way(storage)?);
-        eprintln!("Listening on http://{address}; API documentation at http://{address}/docs");
+        say(storage.place()?);
+        say(self.mail.way(storage)?);
+        say(format_args!("Listening on http://{address}; API documentation at http://{address}/docs"));
         let grace = Duration::from_secs(self.grace_seconds);
         app.jobs.run(&holder);
-        let (stop, tasks_ended) = stopping(told_to_stop()?, &app, reactors, grace);
+        let (retired, stepping_down) = oneshot::channel();
+        let told = told_to_stop()?;
+        let vault = Arc::clone(&node.vault);
+        let told = async move {
+            tokio::select! {
+                () = told => {}
+                error = master_key_retired(&vault) => drop(retired.send(error)),
+            }
+        };
+        let (stop, tasks_ended) = stopping(told, &app, reactors, grace);
         let (denial_log, activity) = (Arc::clone(&app.denial_log), Arc::clone(&app.activity));
-        let settling = tokio::spawn(Arc::clone(&denial_log).run());
-        let noting = tokio::spawn(Arc::clone(&activity).run());
+        let (denials, uses) = (Arc::clone(&denial_log), Arc::clone(&activity));
+        let settling = supervise("denial log", Restart::Always, move || Arc::clone(&denials).run());
+        let noting = supervise("credential activity", Restart::Always, move || Arc::clone(&uses).run());
         if !porttask_api::serve(listener, app, stop, grace).await? {
-            eprintln!("Stopped after {} s; some requests were aborted.", self.grace_seconds);
+            say(format_args!("Stopped after {} s; some requests were aborted.", self.grace_seconds));
         }
         if !tasks_ended.await.unwrap_or(true) {
-            eprintln!("Some tasks or jobs were aborted: they will be executed again.");
+            say("Some tasks or jobs were aborted: they will be executed again.");
         }
-        synchronizing.abort();
-        settling.abort();
-        noting.abort();
+        drop((synchronizing, settling, noting));
         if !activity.shutdown(LAST_WORDS).await {
-            eprintln!("The last use of some sessions and API keys was not saved.");
+            say("The last use of some sessions and API keys was not saved.");
         }
         if !denial_log.shutdown(LAST_WORDS).await {
-            eprintln!("Some denied requests were not recorded in the audit log.");
+            say("Some denied requests were not recorded in the audit log.");
         }
-        Ok(())
+        stepping_down.await.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Whether requests are logged.
+    pub(crate) fn logs_access(&self) -> bool {
+        self.access_log
     }
 
     /// Creates the platform's organization, and its first super admin or a link to create one; in a log with a simulated
     /// clock if `is_simulated`.
     pub(crate) async fn init(self, storage: &StorageArgs, is_simulated: bool) -> Result<(), Error> {
-        let node = Node::open(storage).await?;
+        let node = Node::open_or_create(storage).await?;
         if is_simulated {
             node.database.simulate_clock().await?;
-            eprintln!("The clock of this log is simulated: `porttask clock advance` advances it.");
+            say("The clock of this log is simulated: `porttask clock advance` advances it.");
         }
         let passwords = Passwords::new(Arc::clone(&node.database));
         let links = Links::open(&node.vault, &self.public_url(self.listen)).await?;
         if !self.begin(&node, &passwords, &links).await? {
-            eprintln!("The platform already has a super admin: sign in.");
+            say("The platform already has a super admin: sign in.");
         }
         Ok(())
     }
@@ -158,14 +191,14 @@ impl ServiceArgs {
         if let Some(admin) = self.first_super_admin()? {
             let email = admin.email.to_string();
             if setup::first_super_admin(&executor, passwords, admin, node.clock.now()).await? {
-                eprintln!("Created the first super admin {email}.");
+                say(format_args!("Created the first super admin {email}."));
                 return Ok(true);
             }
         }
         let Some(link) = setup::link(&executor, node.clock.now()).await? else { return Ok(false) };
-        eprintln!("Use this link within an hour to create the first super admin; `porttask init` prints a new one:");
-        println!("{}", links.address(&link));
-        eprintln!("The link has no page yet: send the token after #token= to POST /v1/setup (see /docs).");
+        say("Use this link within an hour to create the first super admin; `porttask init` prints a new one:");
+        print(links.address(&link));
+        say("The link has no page yet: send the token after #token= to POST /v1/setup (see /docs).");
         Ok(true)
     }
 
@@ -206,6 +239,9 @@ impl ServiceArgs {
             sessions: self.bounds.sessions(),
             attempts: self.bounds.attempts(),
             connections: self.bounds.connections()?,
+            node: String::new(),
+            logs_access: self.access_log,
+            dropped_log_lines: logging::dropped,
             metrics_token: secret::given("PORTTASK_METRICS_TOKEN", self.metrics_token.as_deref(), file)?,
         })
     }
@@ -266,13 +302,25 @@ fn stopping(
     let (jobs, timers) = (Arc::clone(&app.jobs), Arc::clone(&app.timers));
     let stop = async move {
         stop.await;
-        tokio::spawn(async move {
+        once("shutdown", async move {
             let (tasks, jobs, timers) =
                 tokio::join!(reactors.shutdown(grace), jobs.shutdown(grace), timers.shutdown(grace));
-            ended.send(tasks && jobs && timers)
-        });
+            _ = ended.send(tasks && jobs && timers);
+        })
+        .detach();
     };
     (stop, tasks_ended)
+}
+
+/// Completes when the master keys of this node were retired by `porttask keys rotate`.
+async fn master_key_retired(vault: &Vault) -> VaultError {
+    loop {
+        tokio::time::sleep(CONFIRM_KEYS_EVERY).await;
+        if let Err(error @ VaultError::OtherMasterKey(_)) = vault.confirm().await {
+            eprintln!("The master key of this node was retired by `porttask keys rotate`: shutting down.");
+            return error;
+        }
+    }
 }
 
 /// Completes on SIGTERM or SIGINT.
@@ -284,6 +332,6 @@ fn told_to_stop() -> Result<impl Future<Output = ()> + Send + 'static, Error> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        eprintln!("Shutting down.");
+        say("Shutting down.");
     })
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use porttask_infra::log::Storage;
-use porttask_runtime::ledger::Database;
+use porttask_runtime::{ledger::Database, log::CheckedLog};
 
 use crate::{error::Error, secret};
 
@@ -58,7 +58,33 @@ impl StorageArgs {
         })
     }
 
+    /// The existing log and its ledger; every event that is read is verified.
     pub(crate) async fn open(&self) -> Result<Arc<dyn Database>, Error> {
+        Ok(CheckedLog::new(self.open_unchecked().await?))
+    }
+
+    /// The existing log without verification of what is read: only to find or show damage.
+    pub(crate) async fn open_unchecked(&self) -> Result<Arc<dyn Database>, Error> {
+        self.must_exist().await?;
         Ok(porttask_infra::log::open(&self.storage()?).await?)
+    }
+
+    /// The log and its ledger, created if there is none.
+    pub(crate) async fn open_or_create(&self) -> Result<Arc<dyn Database>, Error> {
+        Ok(CheckedLog::new(porttask_infra::log::open(&self.storage()?).await?))
+    }
+
+    /// Fails, and creates nothing, if there is no log: its place may be misspelled.
+    async fn must_exist(&self) -> Result<(), Error> {
+        let storage = self.storage()?;
+        if porttask_infra::log::exists(&storage).await? {
+            return Ok(());
+        }
+        Err(match storage {
+            Storage::Sqlite(directory) => {
+                format!("there is no log in {}: check PORTTASK_DATA (--data)", directory.display())
+            }
+            Storage::Postgres(_) => "there is no log in this database: check DATABASE_URL".to_owned(),
+        } + "; `porttask init` or `porttask serve` creates one")?
     }
 }

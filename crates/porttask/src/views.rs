@@ -1,10 +1,15 @@
 //! `porttask views`: the tables of the read models.
 
+use std::time::{Duration, Instant};
+
 use clap::{Args, Subcommand};
 use porttask_runtime::views::{Loaded, Status, Views};
 use serde::Serialize;
 
 use crate::{error::Error, node::Node, progress::Progress, storage::StorageArgs};
+
+/// How long a running service may take to catch up.
+const CATCH_UP: Duration = Duration::from_secs(5);
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -19,7 +24,15 @@ pub(crate) enum Command {
     /// Compare tables with the log: the count and digest of their events, and every row with that of a rebuild.
     ///
     /// Fails if anything differs; `porttask views rebuild` repairs it.
-    Verify(Chosen),
+    ///
+    /// A table that is behind the log can still be OK: it is compared with the events that it has read.
+    Verify {
+        #[command(flatten)]
+        chosen: Chosen,
+        /// Fail, too, if a table is behind the log and does not catch up within five seconds.
+        #[arg(long)]
+        caught_up: bool,
+    },
 }
 
 #[derive(Args)]
@@ -38,7 +51,7 @@ impl Command {
         match self {
             Self::List { json } => list(&views, json),
             Self::Rebuild(chosen) => rebuild(&views, &chosen).await,
-            Self::Verify(chosen) => verify(&views, &chosen).await,
+            Self::Verify { chosen, caught_up } => verify(&views, &chosen, caught_up).await,
         }
     }
 }
@@ -82,8 +95,8 @@ async fn rebuild(views: &Views, chosen: &Chosen) -> Result<(), Error> {
     Ok(())
 }
 
-async fn verify(views: &Views, chosen: &Chosen) -> Result<(), Error> {
-    let mut count = 0;
+async fn verify(views: &Views, chosen: &Chosen, caught_up: bool) -> Result<(), Error> {
+    let (mut count, mut late) = (0, Vec::new());
     for name in chosen.names(views) {
         let faults = {
             let progress = Progress::new();
@@ -92,19 +105,52 @@ async fn verify(views: &Views, chosen: &Chosen) -> Result<(), Error> {
             };
             views.verify(name, &tell).await?
         };
+        let behind = behind(views, name, caught_up).await?;
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        chosen.say(name, if faults.is_empty() { "OK" } else { "MISMATCH" }, &faults)?;
+        chosen.say_verified(name, &faults, behind)?;
         count += faults.len();
+        if behind > 0 {
+            late.push(name);
+        }
     }
     if count > 0 {
         return Err(format!("{count} discrepancies: run `porttask views rebuild` to repair them").into());
     }
+    if caught_up && !late.is_empty() {
+        let late = late.join(", ");
+        return Err(format!("behind the log: {late}; start the service, or run `porttask views rebuild`").into());
+    }
     Ok(())
+}
+
+/// The number of events that a table lacks. A running service is given time to catch up.
+async fn behind(views: &Views, name: &str, caught_up: bool) -> Result<u64, Error> {
+    let until = Instant::now() + if caught_up { CATCH_UP } else { Duration::ZERO };
+    loop {
+        let behind = views.behind(name).await?;
+        if behind == 0 || Instant::now() >= until {
+            return Ok(behind);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 impl Chosen {
     fn names(&self, views: &Views) -> Vec<&str> {
         self.name.as_deref().map_or_else(|| views.names(), |name| vec![name])
+    }
+
+    fn say_verified(&self, name: &str, faults: &[String], behind: u64) -> Result<(), Error> {
+        let result = if faults.is_empty() { "OK" } else { "MISMATCH" };
+        if self.json {
+            let line = serde_json::json!({"name": name, "result": result, "faults": faults, "behind": behind});
+            println!("{}", serde_json::to_string(&line)?);
+            return Ok(());
+        }
+        match behind {
+            0 => self.say(name, result, faults),
+            _ => self.say(name, &format!("{result}, but {behind} events behind the log"), faults),
+        }
     }
 
     fn say(&self, name: &str, what: &str, faults: &[String]) -> Result<(), Error> {

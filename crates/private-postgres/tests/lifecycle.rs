@@ -1,5 +1,6 @@
 //! The life cycle of a server, including crashes.
 
+#![allow(clippy::disallowed_methods, reason = "tasks and threads end with their test")]
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in test functions, but not in their helpers")]
 
 use private_postgres::{Error, Options, PrivatePostgres};

@@ -16,6 +16,7 @@
 //! | [`timers`] | what becomes due, carried out at its time |
 //! | [`jobs`] | long-running work that was requested |
 //! | [`constraints`] | uniqueness constraints and counters, verified against the events |
+//! | [`supervise`] | what outlives a request: restarted, watched, reported |
 //! | [`vault`] | keys: encryption of personal values, keyed hashes of names |
 
 pub mod clock;
@@ -28,6 +29,7 @@ pub mod ledger;
 pub mod log;
 pub mod ports;
 pub mod reactors;
+pub mod supervise;
 pub mod tasks;
 pub mod timers;
 pub mod vault;

@@ -24,7 +24,6 @@ use async_trait::async_trait;
 use porttask_domain::DomainEvent;
 use tokio::{
     sync::{Notify, watch},
-    task::JoinHandle,
     time::{Instant, timeout_at},
 };
 
@@ -34,6 +33,7 @@ use crate::{
     lease::{Holder, Lease},
     ledger::Database,
     log::{Checkpoint, EventLog, FollowError, Follower, Head, Incarnation, LogError, PartitionId, RecordedEvent},
+    supervise::{Restart, Supervised, supervise},
     tasks::{NewTask, Task, TaskCounts},
     vault::VaultError,
 };
@@ -142,7 +142,7 @@ pub struct Reactors {
     policy: RetryPolicy,
     partitions: Vec<PartitionId>,
     stop: watch::Sender<bool>,
-    running: Mutex<Vec<JoinHandle<()>>>,
+    running: Mutex<Vec<Supervised>>,
 }
 
 /// The status of a reactor.
@@ -218,12 +218,20 @@ impl Reactors {
     pub fn run(&self, holder: &Holder) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         for partition in &self.partitions {
-            let scheduler = Scheduler::new(Arc::clone(&self.database), self.reactors.clone(), *partition);
-            running.push(tokio::spawn(scheduler.run(self.stop.subscribe())));
+            let (database, reactors, id) = (Arc::clone(&self.database), self.reactors.clone(), *partition);
+            let stop = self.stop.subscribe();
+            let name = format!("reactors of partition {partition}");
+            running.push(supervise(name, Restart::Until(stop.clone()), move || {
+                Scheduler::new(Arc::clone(&database), reactors.clone(), id).run(stop.clone())
+            }));
         }
         for served in &self.reactors {
-            let worker = Worker::new(Arc::clone(&self.database), Arc::clone(served), self.policy, holder.clone());
-            running.push(tokio::spawn(worker.run(self.stop.subscribe())));
+            let (database, served, holder) = (Arc::clone(&self.database), Arc::clone(served), holder.clone());
+            let (policy, stop) = (self.policy, self.stop.subscribe());
+            let name = format!("tasks of {}", served.name());
+            running.push(supervise(name, Restart::Until(stop.clone()), move || {
+                Worker::new(Arc::clone(&database), Arc::clone(&served), policy, holder.clone()).run(stop.clone())
+            }));
         }
     }
 
@@ -235,11 +243,8 @@ impl Reactors {
         let until = Instant::now() + grace;
         let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         let mut all = true;
-        for mut handle in running {
-            if timeout_at(until, &mut handle).await.is_err() {
-                handle.abort();
-                all = false;
-            }
+        for mut task in running {
+            all &= timeout_at(until, task.ended()).await.is_ok();
         }
         all
     }

@@ -221,6 +221,12 @@ pub trait Tasks: Send + Sync {
     /// If the log's database fails.
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError>;
 
+    /// The remaining tasks of these targets of an organization, the oldest first.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn tasks_of(&self, organization: OrganizationId, targets: &[Uuid]) -> Result<Vec<Task>, LogError>;
+
     /// Counts a reactor's remaining tasks.
     ///
     /// # Errors

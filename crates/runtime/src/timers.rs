@@ -26,7 +26,6 @@ use jiff::Timestamp;
 use porttask_domain::OrganizationId;
 use tokio::{
     sync::{Notify, watch},
-    task::JoinSet,
     time::timeout,
 };
 use uuid::Uuid;
@@ -38,6 +37,7 @@ use crate::{
     lease::{Holder, Lease},
     ledger::Database,
     log::{LogError, PartitionId},
+    supervise::{Restart, Supervised, beat, supervise},
     views::Views,
 };
 
@@ -145,7 +145,7 @@ struct Parts {
 pub struct Timers {
     parts: Arc<Parts>,
     stop: watch::Sender<bool>,
-    running: Mutex<JoinSet<()>>,
+    running: Mutex<Vec<Supervised>>,
 }
 
 impl Timers {
@@ -176,10 +176,16 @@ impl Timers {
             self.parts.database.heads().await?.iter().map(|head| head.position.partition).collect();
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         for partition in partitions {
-            let worker = Worker::new(Arc::clone(&self.parts), partition, holder.clone());
-            running.spawn(worker.run(self.stop.subscribe()));
+            let (parts, holder, stop) = (Arc::clone(&self.parts), holder.clone(), self.stop.subscribe());
+            let name = format!("timers of partition {partition}");
+            running.push(supervise(name, Restart::Until(stop.clone()), move || {
+                Worker::new(Arc::clone(&parts), partition, holder.clone()).run(stop.clone())
+            }));
         }
-        running.spawn(housekeeping(Arc::clone(&self.parts), holder.clone(), self.stop.subscribe()));
+        let (parts, holder, stop) = (Arc::clone(&self.parts), holder.clone(), self.stop.subscribe());
+        running.push(supervise("housekeeping", Restart::Until(stop.clone()), move || {
+            housekeeping(Arc::clone(&parts), holder.clone(), stop.clone())
+        }));
         Ok(())
     }
 
@@ -198,7 +204,12 @@ impl Timers {
     pub async fn shutdown(&self, patience: Duration) -> bool {
         self.stop.send_replace(true);
         let mut running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
-        timeout(patience, async { while running.join_next().await.is_some() {} }).await.is_ok()
+        let ended = async {
+            for task in &mut running {
+                task.ended().await;
+            }
+        };
+        timeout(patience, ended).await.is_ok()
     }
 }
 
@@ -212,6 +223,7 @@ impl TimerCounts {
 async fn housekeeping(parts: Arc<Parts>, holder: Holder, mut stop: watch::Receiver<bool>) {
     let lease = Lease::new(holder, parts.policy.lease);
     loop {
+        beat(HOUSEKEEPING);
         match parts.database.hold("housekeeping", &lease).await {
             Ok(true) => {
                 if let Err(error) = parts.database.forget_expired().await {

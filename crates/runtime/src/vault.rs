@@ -82,6 +82,20 @@ impl Vault {
         Ok(Self { ledger, master, cache: Cache::new(CACHED_KEYS), names })
     }
 
+    /// Fails if the master keys no longer open the service's own keys: another process rotated them.
+    ///
+    /// # Errors
+    /// [`VaultError::OtherMasterKey`] then, or if the log's database fails.
+    pub async fn confirm(&self) -> Result<(), VaultError> {
+        let keys = self.ledger.purpose_keys().await?;
+        keys.iter().try_for_each(|(name, wrapped)| self.master.unwrap(wrapped, name.as_bytes()).map(drop))
+    }
+
+    /// The fingerprint of the current master key.
+    pub fn master_id(&self) -> String {
+        self.master.current_id()
+    }
+
     /// An HMAC under the service's own key for a purpose. The key is generated on first use.
     ///
     /// # Errors

@@ -23,7 +23,6 @@ use std::{
 use porttask_projections::{Model, ReadModel, Row, Value, Values};
 use tokio::{
     sync::watch,
-    task::JoinSet,
     time::{Instant, timeout_at},
 };
 
@@ -35,7 +34,8 @@ pub use self::{
     },
 };
 use crate::{
-    log::{EventLog, Offset, PartitionId, Position},
+    log::{EventLog, FollowError, Offset, PartitionId, Position},
+    supervise::{Restart, Supervised, supervise},
     vault::Vault,
 };
 
@@ -50,7 +50,7 @@ pub struct Views {
     reader: Reader,
     store: Arc<dyn ViewStore>,
     served: Vec<Arc<ServedModel>>,
-    runners: Mutex<JoinSet<()>>,
+    runners: Mutex<Vec<Supervised>>,
 }
 
 /// A model and its serving table.
@@ -68,6 +68,8 @@ pub struct State {
     pub offset: Offset,
     /// Why it has stopped, if it has. Folding is retried every few seconds.
     pub failure: Option<String>,
+    /// Whether it has stopped at a damaged event: no node can go on, so this one is not to be taken out of service.
+    pub met_damage: bool,
 }
 
 /// The status of a model in one partition.
@@ -145,8 +147,11 @@ impl Views {
         let partitions = self.served.first().map_or(0, |served| served.states.len());
         for partition in 0..partitions {
             let (reader, store) = (self.reader.clone(), Arc::clone(&self.store));
-            let runner = Runner::new(PartitionId(partition as u16), reader, store, self.served.clone());
-            runners.spawn(runner.run());
+            let served = self.served.clone();
+            runners.push(supervise(format!("views of partition {partition}"), Restart::Always, move || {
+                let id = PartitionId(partition as u16);
+                Runner::new(id, reader.clone(), Arc::clone(&store), served.clone()).run()
+            }));
         }
     }
 
@@ -162,6 +167,22 @@ impl Views {
         Ok(matches!(reached.await, Ok(Ok(_))))
     }
 
+    /// Waits until a model has reached a position, however long it takes.
+    ///
+    /// # Errors
+    /// If there is no such model, or it has stopped at a damaged event.
+    pub async fn reach(&self, name: &str, position: Position) -> Result<(), ViewError> {
+        let served = self.served(name)?;
+        let no_partition = || ViewError::Follow(FollowError::NoSuchPartition(position.partition));
+        let mut state = served.states.get(usize::from(position.partition.0)).ok_or_else(no_partition)?.subscribe();
+        let come = state.wait_for(|state| state.offset >= position.offset || state.met_damage).await;
+        let come = come.map_err(|error| ViewError::Database(error.to_string()))?.clone();
+        match come.failure.filter(|_| come.offset < position.offset) {
+            Some(failure) => Err(ViewError::Stopped(failure)),
+            None => Ok(()),
+        }
+    }
+
     /// Waits until a model has reached the current heads of all partitions, at most `patience` for each.
     ///
     /// # Errors
@@ -171,6 +192,34 @@ impl Views {
             self.wait_for(name, head.position, patience).await?;
         }
         Ok(())
+    }
+
+    /// Waits until a model has reached the current head of a partition, at most `patience`.
+    ///
+    /// # Errors
+    /// If there is no such model, or the log fails.
+    pub async fn catch_up_in(&self, name: &str, partition: PartitionId, patience: Duration) -> Result<(), ViewError> {
+        let heads = self.reader.heads().await?;
+        if let Some(head) = heads.iter().find(|head| head.position.partition == partition) {
+            self.wait_for(name, head.position, patience).await?;
+        }
+        Ok(())
+    }
+
+    /// The number of events that the table of a model lacks now, in all partitions.
+    ///
+    /// # Errors
+    /// If there is no such model, or a database fails.
+    pub async fn behind(&self, name: &str) -> Result<u64, ViewError> {
+        let view = self.served(name)?.table();
+        let heads = self.reader.heads().await?;
+        let progress = self.store.progress(&view).await?;
+        let missing = heads.iter().map(|head| {
+            let Position { partition, offset } = head.position;
+            let reached = progress.iter().map(|it| it.checkpoint.position).find(|it| it.partition == partition);
+            offset.0.saturating_sub(reached.map_or(0, |reached| reached.offset.0))
+        });
+        Ok(missing.sum())
     }
 
     /// The names of all models.
@@ -193,16 +242,30 @@ impl Views {
         all
     }
 
+    /// The offset up to which a model is folded in a partition, as known to this node.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub fn offset(&self, name: &str, partition: PartitionId) -> Result<Offset, ViewError> {
+        let served = self.served(name)?;
+        Ok(served.states.get(usize::from(partition.0)).map(|state| state.borrow().offset).unwrap_or_default())
+    }
+
     /// Rows of a model.
     ///
     /// # Errors
     /// If there is no such model or column, or the tables' database fails.
     pub async fn select(&self, name: &str, query: &Query) -> Result<Vec<Values>, ViewError> {
         let served = self.served(name)?;
-        match self.store.select(&served.table(), query).await {
-            Err(ViewError::Gone(_)) => self.store.select(&served.look_again(self.store.as_ref()).await?, query).await,
-            selected => selected,
+        let mut table = served.table();
+        for _ in 0..SWITCH_ATTEMPTS {
+            match self.store.select(&table, query).await {
+                // Another table serves now; it may be replaced again meanwhile.
+                Err(ViewError::Gone(_)) => table = served.look_again(self.store.as_ref()).await?,
+                selected => return selected,
+            }
         }
+        Err(ViewError::Gone(table.to_string()))
     }
 
     /// Rows of a model, typed.

@@ -8,7 +8,9 @@ use super::{
     organization_status::{Capability, OrganizationStatus},
     settings::{Branding, BrandingPatch, BusinessHours, BusinessHoursPatch, InvalidSetting, Locale, Settings},
 };
-use crate::{Aggregate, Constraint, InvalidText, Kind, OrganizationId, Personal, Reason, Scope, Violation, text::name};
+use crate::{
+    Aggregate, Constraint, InvalidText, Kind, OrganizationId, Personal, Reason, Scope, Violation, text::company_name,
+};
 
 /// Commands on an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,9 +176,9 @@ pub struct OrganizationName(String);
 
 impl OrganizationName {
     /// # Errors
-    /// If it is empty, longer than 200 characters, has control or invisible characters, or looks like a link.
+    /// If it is empty, longer than 200 characters, has control or invisible characters, or contains a link other than a domain.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
-        name(text, 200).map(Self)
+        company_name(text, 200).map(Self)
     }
 }
 
@@ -212,6 +214,11 @@ impl Organization {
     /// Its status; `None` if it does not exist.
     pub fn status(&self) -> Option<OrganizationStatus> {
         self.0.as_ref().map(|existing| existing.status)
+    }
+
+    /// Its name; `None` if it does not exist.
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_ref().map(|existing| existing.name.as_str())
     }
 
     /// Its display name, or else its name; `None` if it does not exist.

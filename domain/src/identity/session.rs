@@ -42,6 +42,10 @@ pub enum Command {
     SignOut,
     /// End it by somebody else, or from another session.
     Revoke,
+    /// End it because too many wrong passwords were entered in it: it may be stolen.
+    EndAfterWrongPasswords,
+    /// End it because its user has too many sessions.
+    EndAsOldest,
 }
 
 /// Events of a session. Stored forever: never reuse a name; a new shape is a new `.vN`.
@@ -111,6 +115,10 @@ crate::texts! {
         SignOut = "sign_out",
         /// It was revoked.
         Revocation = "revocation",
+        /// Too many wrong passwords were entered in it.
+        WrongPasswords = "wrong_passwords",
+        /// Its user had too many sessions, and it was the oldest.
+        TooManySessions = "too_many_sessions",
     }
 }
 
@@ -237,6 +245,8 @@ impl Aggregate for Session {
             }
             Command::SignOut => return self.end(Ending::SignOut),
             Command::Revoke => return self.end(Ending::Revocation),
+            Command::EndAfterWrongPasswords => return self.end(Ending::WrongPasswords),
+            Command::EndAsOldest => return self.end(Ending::TooManySessions),
         };
         match &self.0 {
             None => Ok(vec![start]),
@@ -315,6 +325,11 @@ mod tests {
         given::<Session>([started()]).when(Command::Revoke).then([Event::Ended { by: Ending::Revocation }]);
         given::<Session>([started(), Event::Ended { by: Ending::SignOut }]).when(Command::Revoke).then([]);
         given::<Session>([]).when(Command::Revoke).then_rejected(Rejection::NotFound);
+        for (command, by) in
+            [(Command::EndAfterWrongPasswords, Ending::WrongPasswords), (Command::EndAsOldest, Ending::TooManySessions)]
+        {
+            given::<Session>([started()]).when(command).then([Event::Ended { by }]);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub use self::{
     business_hours::{BusinessHours, BusinessHoursPatch, Hours, TimeOfDay, Weekday},
     locale::{KnownLocale, Locale},
 };
-use crate::{InvalidText, merge_patch::nullable, text::name};
+use crate::{InvalidText, merge_patch::nullable, text::company_name};
 
 /// Stores a type as its text.
 macro_rules! as_text {
@@ -71,7 +71,7 @@ impl Branding {
     /// # Errors
     /// If a field is invalid: which one, and why.
     pub fn checked(self) -> Result<Self, InvalidSetting> {
-        let display_name = self.display_name.map(|text| name(&text, 100)).transpose();
+        let display_name = self.display_name.map(|text| company_name(&text, 100)).transpose();
         let display_name =
             display_name.map_err(|error| InvalidSetting::new("branding/display_name", error.to_string()))?;
         if let Some(logo) = &self.logo {

@@ -72,7 +72,7 @@ pub enum Command {
     ChangeRole {
         /// Their role.
         role: Role,
-        /// The new permissions; `None` keeps the current ones, limited to the new role.
+        /// The new permissions; `None` gives all of the new role, and keeps the current ones of an unchanged role.
         permissions: Option<Permissions>,
     },
     /// Change their permissions within their role.
@@ -100,6 +100,15 @@ pub enum Command {
         /// The person's full name.
         name: PersonName,
     },
+    /// Correct the name or email address of a person who has not accepted an invitation.
+    Correct {
+        /// The person's full name; `None` keeps it.
+        name: Option<PersonName>,
+        /// The email address; `None` keeps it. Another one voids the invitation.
+        email: Option<EmailAddress>,
+    },
+    /// Remove a person who has not accepted an invitation.
+    Remove,
     /// Change the language of their mails.
     ChangeLocale {
         /// The new language; `None` is that of the organization.
@@ -117,6 +126,13 @@ pub enum Command {
         /// The number of the request: 1, 2, …
         request: u64,
         /// When it is confirmed.
+        now: Timestamp,
+    },
+    /// Cancel a pending change of the email address.
+    CancelAddressChange {
+        /// The number of the request: 1, 2, …
+        request: u64,
+        /// When it is cancelled.
         now: Timestamp,
     },
     /// Request a link to reset a forgotten password.
@@ -211,23 +227,28 @@ impl User {
 
     /// The role, also of users who cannot sign in yet; `None` if the account does not exist.
     pub fn role(&self) -> Option<Role> {
-        self.0.as_ref().map(|existing| existing.role)
+        self.existing().map(|existing| existing.role)
+    }
+
+    /// The permissions, also of users who cannot sign in; `None` if the account does not exist.
+    pub fn permissions(&self) -> Option<Permissions> {
+        self.existing().map(|existing| existing.permissions)
     }
 
     /// The pending invitation: its number, and when it expires.
     pub fn invitation(&self) -> Option<(u64, Timestamp)> {
-        let invited = self.0.as_ref().filter(|existing| existing.status == Status::Invited);
+        let invited = self.existing().filter(|existing| existing.status == Status::Invited);
         invited.and_then(|existing| existing.invitations.open())
     }
 
     /// The status of the account; `None` if it does not exist.
     pub fn status(&self) -> Option<Status> {
-        self.0.as_ref().map(|existing| existing.status)
+        self.existing().map(|existing| existing.status)
     }
 
     /// The name and email address of the person; `None` if the account does not exist.
     pub fn person(&self) -> Option<(&Personal, &Personal)> {
-        self.0.as_ref().map(|existing| (&existing.name, &existing.email))
+        self.existing().map(|existing| (&existing.name, &existing.email))
     }
 
     /// The language of their mails; `None` is that of their organization.
@@ -235,9 +256,14 @@ impl User {
         self.0.as_ref()?.locale.as_ref()
     }
 
-    /// The pending password reset: its number, and when its link expires.
+    /// The password reset that was requested last, if it is pending: its number, and when its link expires.
     pub fn password_reset(&self) -> Option<(u64, Timestamp)> {
         self.0.as_ref()?.resets.open()
+    }
+
+    /// Whether the link of this password reset can still be used, if it has not expired.
+    pub fn awaits_password_reset(&self, request: u64) -> bool {
+        self.0.as_ref().is_some_and(|existing| existing.resets.valid().any(|(number, _)| number == request))
     }
 
     /// The pending address change: its number, when its link expires, and the new address.
@@ -262,6 +288,11 @@ impl User {
         self.0
             .as_ref()
             .is_some_and(|existing| existing.session_epoch == session_epoch || existing.kept == Some(session))
+    }
+
+    /// The account, unless it was removed.
+    fn existing(&self) -> Option<&Existing> {
+        self.0.as_ref().filter(|existing| !existing.is_removed)
     }
 
     /// Whether this user can currently administer the organization.
@@ -327,7 +358,10 @@ impl Aggregate for User {
             Event::Invited { email, expires_at, .. } => vec![claim(email), invitation(*expires_at)],
             Event::Registered { email, .. } => vec![claim(email)],
             Event::InvitationSent { expires_at } => vec![invitation(*expires_at)],
-            Event::AddressChanged { from, to, .. } => vec![release(from), claim(to)],
+            Event::AddressChanged { from, to, .. } | Event::AddressCorrected { from, to, .. } => {
+                vec![release(from), claim(to)]
+            }
+            Event::Removed {} => self.person().map(|(_, email)| release(email)).into_iter().collect(),
             Event::InvitationAccepted {}
             | Event::InvitationRevoked {}
             | Event::RoleChanged { .. }
@@ -337,6 +371,7 @@ impl Aggregate for User {
             | Event::Renamed { .. }
             | Event::LocaleChanged { .. }
             | Event::AddressChangeRequested { .. }
+            | Event::AddressChangeCancelled {}
             | Event::PasswordResetRequested { .. }
             | Event::LinkExpired { .. }
             | Event::PasswordReset {}

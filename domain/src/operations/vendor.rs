@@ -242,9 +242,9 @@ text::entered!(VendorName);
 
 impl VendorName {
     /// # Errors
-    /// If it is empty, longer than 200 characters, has control or invisible characters, or looks like a link.
+    /// If it is empty, longer than 200 characters, has control or invisible characters, or contains a link other than a domain.
     pub fn new(text: &str) -> Result<Self, InvalidText> {
-        text::name(text, 200).map(Self)
+        text::company_name(text, 200).map(Self)
     }
 }
 

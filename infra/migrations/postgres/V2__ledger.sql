@@ -72,6 +72,7 @@ CREATE TABLE ledger.tasks (
 );
 
 CREATE INDEX tasks_by_id ON ledger.tasks (id);
+CREATE INDEX tasks_by_target ON ledger.tasks (partition, organization, target);
 -- The oldest due task of each target is the first of its entries here: claiming skips from target to target.
 CREATE INDEX due_tasks ON ledger.tasks (reactor, partition, target, rank) WHERE state = 'due';
 CREATE INDEX scheduled_tasks ON ledger.tasks (reactor, due_at) WHERE state = 'scheduled';

@@ -65,6 +65,7 @@ CREATE TABLE ledger_tasks (
 ) STRICT;
 
 -- The oldest due task of each target is the first of its entries here: claiming skips from target to target.
+CREATE INDEX ledger_tasks_by_target ON ledger_tasks (organization, target);
 CREATE INDEX ledger_due_tasks ON ledger_tasks (reactor, target, rank) WHERE state = 'due';
 CREATE INDEX ledger_scheduled_tasks ON ledger_tasks (reactor, due_at) WHERE state = 'scheduled';
 -- At most one task of a target runs at a time.

@@ -24,6 +24,17 @@ pub enum Storage {
     Postgres(String),
 }
 
+/// Whether a log is stored there.
+///
+/// # Errors
+/// If the store cannot be reached; the message says what to do.
+pub async fn exists(storage: &Storage) -> Result<bool, LogError> {
+    match storage {
+        Storage::Sqlite(directory) => Ok(sqlite::SqliteLog::exists(directory)),
+        Storage::Postgres(url) => postgres::PostgresLog::exists(url).await,
+    }
+}
+
 /// Opens the log and its ledger, creating or migrating them as needed.
 ///
 /// # Errors

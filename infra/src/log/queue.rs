@@ -5,10 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use porttask_runtime::log::{Append, AppendError, Appended};
+use porttask_runtime::log::{Append, AppendError, Appended, LogError};
 use tokio::{
     runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{self, error::TrySendError},
+        oneshot,
+    },
 };
 
 /// Limits of the queue of a partition's writer; appends beyond them are rejected as overload.
@@ -58,6 +62,7 @@ pub(super) fn answer_all(callers: &Handle, batch: Vec<Job>, answers: Vec<Result<
     if are_few {
         answer();
     } else {
+        #[expect(clippy::disallowed_methods, reason = "wakes callers, and is done")]
         callers.spawn(async move { answer() });
     }
 }
@@ -94,7 +99,10 @@ impl Queue {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| AppendError::Overloaded)?;
         let (answer, answered) = oneshot::channel();
-        self.jobs.try_send(Job { append, answer, _room: room }).map_err(|_| AppendError::Overloaded)?;
+        self.jobs.try_send(Job { append, answer, _room: room }).map_err(|error| match error {
+            TrySendError::Full(_) => AppendError::Overloaded,
+            TrySendError::Closed(_) => LogError::Unavailable("the writer of the log has ended".to_owned()).into(),
+        })?;
         // A writer that dropped the job without an answer has crashed while writing.
         answered.await.unwrap_or(Err(AppendError::OutcomeUnknown))
     }
@@ -193,5 +201,51 @@ impl Gathering {
             self.grown = Some(now);
         }
         self.grown.is_some_and(|grown| now.duration_since(grown) < GATHERING_PAUSE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use porttask_runtime::log::{EventId, EventType, NewEvent, OrganizationId, StreamId};
+
+    use super::*;
+
+    fn append() -> Append {
+        let event = NewEvent {
+            id: EventId::generate(),
+            stream: StreamId::new(OrganizationId::PLATFORM, "sample").unwrap(),
+            event_type: EventType::new("sample.taken.v1").unwrap(),
+            data: Bytes::from_static(b"{}"),
+            meta: Bytes::from_static(b"{}"),
+        };
+        Append::new(OrganizationId::PLATFORM, vec![event])
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_has_ended_is_not_overload() {
+        let (closed, waiting) = queue(QueueLimits::default());
+        drop(waiting);
+        let answer = closed.submit(append()).await;
+        assert!(matches!(&answer, Err(AppendError::Log(LogError::Unavailable(_)))), "{answer:?}");
+        let (full, _waiting) = queue(QueueLimits { appends: 1, bytes: 1 << 20 });
+        let first = tokio::time::timeout(Duration::from_millis(10), full.submit(append())).await;
+        assert!(first.is_err(), "it waits for an answer");
+        assert_eq!(full.submit(append()).await, Err(AppendError::Overloaded));
+    }
+
+    #[tokio::test]
+    async fn the_callers_of_a_batch_that_panicked_learn_that_the_outcome_is_unknown() {
+        let (callers, mut waiting) = queue(QueueLimits::default());
+        let writing = async {
+            let batch = waiting.next_batch().await.unwrap();
+            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                assert!(batch.is_empty(), "on purpose");
+            }));
+            assert!(panicked.is_err());
+            drop(batch);
+        };
+        let (answer, ()) = tokio::join!(callers.submit(append()), writing);
+        assert_eq!(answer, Err(AppendError::OutcomeUnknown));
     }
 }

@@ -5,9 +5,11 @@
 //! | `message.rs` | an email as an RFC 5322 message |
 //! | `smtp.rs` | sends emails by SMTP |
 //! | `folder.rs` | writes emails to a folder |
+//! | `read.rs` | reads emails in that folder |
 
 mod folder;
 mod message;
+pub mod read;
 mod smtp;
 
 use porttask_runtime::ports::mail::MailTransport;

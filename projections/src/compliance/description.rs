@@ -5,7 +5,9 @@ use std::{
     fmt::{self, Display},
 };
 
-use porttask_domain::{DomainEvent, category_of, compliance::denial as denied, identity::sign_in, uuid_of};
+use porttask_domain::{
+    DomainEvent, Undecodable, category_of, compliance::denial as denied, id_prefix, identity::sign_in, uuid_of,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -15,6 +17,9 @@ use crate::{
     identity::{self, account_reminder, api_key, organization, session, user, user_import},
     normalized,
 };
+
+/// Event types have fewer versions than this.
+const MAX_VERSION: u32 = 9;
 
 /// The description of an event. The actor is in the event's metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -114,6 +119,12 @@ pub fn describe(event_type: &str, subject: Uuid, event: &DomainEvent) -> Descrip
 /// The event type without its version: `user.role_changed`.
 pub fn action(event_type: &str) -> &str {
     event_type.rsplit_once(".v").map_or(event_type, |(name, _)| name)
+}
+
+/// Whether any event has this action, or it is the category of events.
+pub fn is_known_action(action: &str) -> bool {
+    let is_type = |name: &str| !matches!(DomainEvent::decode(name, b"null"), Err(Undecodable::UnknownType(_)));
+    id_prefix(action).is_some() || (1..=MAX_VERSION).any(|version| is_type(&format!("{action}.v{version}")))
 }
 
 /// The normalized words of an entry: those of its sentence, of the changed values, and of its action. Nothing personal,

@@ -105,5 +105,11 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
         }
         Event::Ended { by: Ending::SignOut } => sink.words("signed out"),
         Event::Ended { by: Ending::Revocation } => sink.words("revoked the session"),
+        Event::Ended { by: Ending::WrongPasswords } => {
+            sink.words("ended the session after too many wrong passwords");
+        }
+        Event::Ended { by: Ending::TooManySessions } => {
+            sink.words("ended the session, the oldest of too many");
+        }
     }
 }

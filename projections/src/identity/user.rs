@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use porttask_domain::{
-    OrganizationId, Personal, SessionId, TextEnum, UserId,
+    Actor, OrganizationId, Personal, SessionId, TextEnum, UserId,
     identity::{
         Access, Permissions, Role,
         settings::Locale,
@@ -39,6 +39,8 @@ row! {
             normalized_email: String,
             /// The normalized addresses that they had before, separated by spaces; without erased ones.
             former_emails: String,
+            /// The new email address that is not confirmed yet.
+            pending_email: Option<String>,
             /// The language of their mails; `None` is that of the organization.
             locale: Option<String>,
             /// Their role.
@@ -57,6 +59,8 @@ row! {
             created_at: Timestamp,
             /// When the last invitation expires; `None` if none was sent, or it was revoked.
             invitation_expires_at: Option<Timestamp>,
+            /// The user who sent the last invitation; `None` for platform staff, operators and keys.
+            invited_by: Option<UserId>,
             /// When the invitation was accepted.
             accepted_at: Option<Timestamp>,
             /// When all sessions were last ended at once; `None` if never.
@@ -80,6 +84,7 @@ impl ReadModel for Users {
     const INDEXES: &'static [Index] = &[
         Index { name: "by_name", columns: &["organization", "normalized_name", "user"] },
         Index { name: "by_email", columns: &["organization", "normalized_email", "user"] },
+        Index { name: "by_inviter", columns: &["organization", "invited_by", "user"] },
         Index { name: "by_age", columns: &["organization", "created_at", "user"] },
     ];
     const CROSS_PARTITION_INDEXES: &'static [Index] = &[
@@ -105,6 +110,7 @@ impl ReadModel for Users {
                 email,
                 normalized_email,
                 former_emails: String::new(),
+                pending_email: None,
                 locale: None,
                 role,
                 status,
@@ -114,6 +120,7 @@ impl ReadModel for Users {
                 administration,
                 created_at: recorded.time(),
                 invitation_expires_at: None,
+                invited_by: None,
                 accepted_at: None,
                 sessions_ended_at: None,
                 kept_session: None,
@@ -123,16 +130,24 @@ impl ReadModel for Users {
         };
         if let Event::Invited { name, email, role, permissions, expires_at, .. } = event {
             let row = new(name, email, *role, permissions, Status::Invited);
-            return Change::Put(User { invitation_expires_at: Some(*expires_at), ..row });
+            return Change::Put(User {
+                invitation_expires_at: Some(*expires_at),
+                invited_by: inviter(recorded),
+                ..row
+            });
         }
         if let Event::Registered { name, email, role, permissions, .. } = event {
             return Change::Put(new(name, email, *role, permissions, Status::Registered));
         }
         let Some(row) = row else { return Change::Keep };
+        if let Event::Removed {} = event {
+            return Change::Delete;
+        }
         let row = match event {
-            Event::Invited { .. } | Event::Registered { .. } => row,
+            Event::Invited { .. } | Event::Registered { .. } | Event::Removed {} => row,
             Event::InvitationSent { expires_at } => {
-                User { status: Status::Invited, invitation_expires_at: Some(*expires_at), ..row }
+                let (invitation_expires_at, invited_by) = (Some(*expires_at), inviter(recorded));
+                User { status: Status::Invited, invitation_expires_at, invited_by, ..row }
             }
             Event::InvitationAccepted {} => User { status: Status::Active, accepted_at: Some(recorded.time()), ..row },
             // Users who had not accepted yet return to their previous status.
@@ -160,11 +175,20 @@ impl ReadModel for Users {
             Event::AddressChanged { from, to, .. } => {
                 let ((email, normalized_email), (_, former)) = (shown(to), shown(from));
                 let former_emails = format!("{} {former}", row.former_emails).trim().to_owned();
-                User { email, normalized_email, former_emails, ..row }
+                User { email, normalized_email, former_emails, pending_email: None, ..row }
             }
             Event::LocaleChanged { to, .. } => User { locale: to.as_ref().map(ToString::to_string), ..row },
-            Event::LinkExpired { link: Link::AddressChange | Link::PasswordReset }
-            | Event::AddressChangeRequested { .. }
+            Event::AddressCorrected { to, .. } => {
+                let (email, normalized_email) = shown(to);
+                User { email, normalized_email, status: Status::Registered, invitation_expires_at: None, ..row }
+            }
+            Event::AddressChangeRequested { email, .. } => {
+                User { pending_email: email.value().map(str::to_owned), ..row }
+            }
+            Event::LinkExpired { link: Link::AddressChange } | Event::AddressChangeCancelled {} => {
+                User { pending_email: None, ..row }
+            }
+            Event::LinkExpired { link: Link::PasswordReset }
             | Event::PasswordResetRequested { .. }
             | Event::Promoted { .. }
             | Event::Demoted {}
@@ -186,13 +210,22 @@ impl ReadModel for Users {
     }
 }
 
+/// The user of the organization who acted.
+fn inviter(recorded: &Recorded) -> Option<UserId> {
+    match recorded.actor {
+        Actor::User { organization, user } if organization == recorded.organization => Some(user),
+        Actor::User { .. } | Actor::ApiKey { .. } | Actor::Operator | Actor::System | Actor::Anonymous => None,
+    }
+}
+
 /// A value, and its normalized form.
 fn shown(value: &Personal) -> (Option<String>, String) {
     (value.value().map(str::to_owned), value.value().map(normalized).unwrap_or_default())
 }
 
 fn sessions_ended(row: User, kept_session: Option<SessionId>, recorded: &Recorded) -> User {
-    User { session_epoch: row.session_epoch + 1, sessions_ended_at: Some(recorded.time()), kept_session, ..row }
+    let (session_epoch, sessions_ended_at) = (row.session_epoch + 1, Some(recorded.time()));
+    User { session_epoch, sessions_ended_at, kept_session, pending_email: None, ..row }
 }
 
 /// Describes an event for the audit log.
@@ -263,6 +296,12 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
                 sink,
             );
         }
+        Event::AddressCorrected { from, to, address_rules: _ } => {
+            let (from, to) = (DisplayValue::Personal(from), DisplayValue::Personal(to));
+            change_in_words("corrected the email address", "email", from, to, sink);
+        }
+        Event::Removed {} => sink.words("removed the user, who had never accepted an invitation"),
+        Event::AddressChangeCancelled {} => sink.words("cancelled the change of the email address"),
         Event::PasswordResetRequested { expires_at } => {
             sink.words("requested a password reset");
             sink.change("expires_at", None, Some(DisplayValue::Filtered(expires_at)));

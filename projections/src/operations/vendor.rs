@@ -52,7 +52,7 @@ pub struct Vendors;
 
 impl ReadModel for Vendors {
     const NAME: &'static str = "vendors";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_name", columns: &["organization", "normalized_name", "vendor"] },
         Index { name: "by_age", columns: &["organization", "created_at", "vendor"] },

@@ -57,7 +57,7 @@ pub struct Timers;
 
 impl ReadModel for Timers {
     const NAME: &'static str = "timers";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INDEXES: &'static [Index] = &[Index { name: "by_time", columns: &["due_at", "organization", "subject"] }];
     const CROSS_PARTITION_INDEXES: &'static [Index] =
         &[Index { name: "all_by_time", columns: &["due_at", "organization", "subject"] }];
@@ -101,13 +101,19 @@ fn changes(event: &Event) -> Vec<(Kind, Option<Timestamp>)> {
         Event::Invited { expires_at, .. } | Event::InvitationSent { expires_at } => {
             vec![(InvitationExpiry, Some(*expires_at))]
         }
-        Event::InvitationAccepted {} | Event::InvitationRevoked {} => vec![(InvitationExpiry, None)],
+        Event::InvitationAccepted {}
+        | Event::InvitationRevoked {}
+        | Event::AddressCorrected { .. }
+        | Event::Removed {} => vec![(InvitationExpiry, None)],
         Event::AddressChangeRequested { expires_at, .. } => vec![(AddressChangeExpiry, Some(*expires_at))],
-        Event::AddressChanged { .. } | Event::Deactivated {} => {
+        Event::AddressChanged { .. }
+        | Event::Deactivated {}
+        | Event::PasswordReset {}
+        | Event::PasswordChanged { .. } => {
             vec![(AddressChangeExpiry, None), (PasswordResetExpiry, None)]
         }
         Event::PasswordResetRequested { expires_at } => vec![(PasswordResetExpiry, Some(*expires_at))],
-        Event::PasswordReset {} | Event::PasswordChanged { .. } => vec![(PasswordResetExpiry, None)],
+        Event::AddressChangeCancelled {} | Event::SessionsEnded { .. } => vec![(AddressChangeExpiry, None)],
         Event::LinkExpired { link } => match link {
             Link::Invitation => vec![(InvitationExpiry, None)],
             Link::AddressChange => vec![(AddressChangeExpiry, None)],
@@ -121,7 +127,6 @@ fn changes(event: &Event) -> Vec<(Kind, Option<Timestamp>)> {
         | Event::LocaleChanged { .. }
         | Event::Promoted { .. }
         | Event::Demoted {}
-        | Event::Unlocked {}
-        | Event::SessionsEnded { .. } => Vec::new(),
+        | Event::Unlocked {} => Vec::new(),
     }
 }

@@ -67,7 +67,7 @@ async fn entries_say_who_did_what_from_where(service: &'static SharedService) {
     assert_eq!(
         summaries(bob, ""),
         [
-            "changed the permissions: tickets from write to read",
+            "changed the permissions: tickets from write to read, administration from none to read",
             "changed the role from agent to auditor",
             &format!("invited Cleo Tanaka <{}> as agent", acme.email("cleo")),
             "signed in with a password",
@@ -96,7 +96,7 @@ async fn entries_are_filtered(service: &'static SharedService) {
     assert_eq!(bob.get(LOG).status, 200, "after this, the log covers the changes above for all callers");
     assert_eq!(summaries(&auditor, "?q=PORTS"), ["renamed the organization from Acme to Acme Ports"]);
     assert_eq!(summaries(&auditor, "?action=organization.renamed").len(), 1);
-    assert_eq!((count("?action=session"), count("?action=sess"), count("?action=no.such")), (2, 0, 0));
+    assert_eq!(count("?action=session"), 2);
     assert_eq!(count(&format!("?target={cleo}")), 2);
     assert_eq!(count(&format!("?target={}", acme.email("cleo"))), 2);
     assert_eq!(count(&format!("?actor={}", acme.email("cleo"))), 2, "accepted, and signed in");
@@ -110,13 +110,15 @@ async fn entries_are_filtered(service: &'static SharedService) {
     for (query, pointer) in [
         ("?actor=cleo", "actor"),
         ("?action=User", "action"),
+        ("?action=sess", "action"),
+        ("?action=no.such", "action"),
         ("?from=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "until"),
         ("?sort=actor", "sort"),
         ("?limit=0", "limit"),
         (&format!("?q={}", "a+".repeat(150)), "q"),
         ("?cursor=AAAA", "cursor"),
-        ("?from=yesterday", "query"),
-        ("?nonsense=1", "query"),
+        ("?from=yesterday", "from"),
+        ("?nonsense=1", "nonsense"),
     ] {
         let refused = auditor.get(&format!("{LOG}{query}")).refused(422, "invalid-fields");
         assert_eq!(refused.body["errors"][0]["pointer"], pointer, "{query}");

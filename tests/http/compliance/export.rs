@@ -23,7 +23,7 @@ async fn an_export_is_recorded_before_it_is_sent(service: &'static SharedService
     assert!(csv.header("content-type").starts_with("text/csv"), "{csv:?}");
     assert!(csv.header("content-disposition").contains(".csv"), "{csv:?}");
     let lines: Vec<&str> = csv.body.as_str().unwrap().lines().collect();
-    assert!(lines[0].starts_with("\u{feff}recorded_at,position,id,action,actor_kind"), "{lines:?}");
+    assert!(lines[0].starts_with("\u{feff}recorded_at,id,action,actor_kind"), "{lines:?}");
     assert!(lines[0].ends_with(",user_agent"), "{lines:?}");
     let plain = export(&json!({"format": "csv", "bom": false}));
     assert!(plain.body.as_str().unwrap().starts_with("recorded_at,"), "{plain:?}");
@@ -83,9 +83,9 @@ async fn the_command_line_exports_the_same(service: &'static SharedService) {
     let written = std::fs::read_to_string(&file).unwrap();
     let again = export(&to_file);
     std::fs::remove_file(&file).unwrap();
-    assert!(written.starts_with("\u{feff}recorded_at,position,"), "{written}");
+    assert!(written.starts_with("\u{feff}recorded_at,id,"), "{written}");
     let plain = printed(&["--organization", &acme.domain, "--bom", "false", "--action", "export"]);
-    assert!(plain.starts_with("recorded_at,position,"), "{plain}");
+    assert!(plain.starts_with("recorded_at,id,"), "{plain}");
     assert!(written.trim_end().lines().last().unwrap().contains("operator"), "{written}");
     assert!(!again.status.success(), "an existing file is not overwritten");
 

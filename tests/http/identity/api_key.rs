@@ -293,8 +293,8 @@ async fn a_key_of_the_platform_is_limited_to_its_scopes(service: &'static Shared
     let dan = json!({"name": "Dan", "email": acme.email("dan"), "role": "admin"});
     reader.get("/v1/organizations").is(200);
     reader.get(&users).is(200);
-    reader.get(&format!("/v1/organizations/{acme}/audit-log")).refused(404, "organization-not-found");
-    reader.post(&users, &dan).refused(404, "organization-not-found");
+    reader.get(&format!("/v1/organizations/{acme}/audit-log")).refused(403, "forbidden");
+    reader.post(&users, &dan).refused(403, "forbidden");
     let (_, writer) = scoped(json!(["organizations:write", "users:write"]));
     let writer = service.with_token(&writer);
     writer.post(&users, &dan).refused(403, "beyond-own-rights");

@@ -9,7 +9,9 @@ use crate::service::{ADMIN, Answer, PASSWORD, Service};
 on_both_engines!(
     a_known_device_is_exempt_from_the_ceiling,
     a_password_reset_lifts_the_throttling,
-    a_stolen_session_cannot_guess_the_password
+    a_stolen_session_cannot_guess_the_password,
+    a_session_ends_after_too_many_wrong_passwords,
+    all_spellings_of_an_organization_share_one_budget
     ; waiting:
     failed_sign_ins_are_throttled_with_or_without_an_account,
 );
@@ -73,7 +75,8 @@ async fn a_known_device_is_exempt_from_the_ceiling(store: Store) {
     let unlocked = service.ana().post(&unlock, &json!({})).is(200);
     try_from(&service, "bob@acme.example", PASSWORD, &[]).is(201);
     let at_least = [("porttask-at-least", unlocked.header("porttask-position"))];
-    let entries = bob.send("GET", "/v1/organizations/current/audit-log?action=user.unlocked", &at_least, None).is(200);
+    let log = format!("/v1/organizations/{acme}/audit-log?action=user.unlocked");
+    let entries = service.ana().send("GET", &log, &at_least, None).is(200);
     assert_eq!(entries.body["items"][0]["summary"], "unlocked the account");
 }
 
@@ -106,4 +109,52 @@ async fn a_stolen_session_cannot_guess_the_password(store: Store) {
     guess(PASSWORD).refused(429, "too-many-attempts");
     let body = json!({"email": "bob@fisher.example", "current_password": PASSWORD});
     bob.post("/v1/me/address", &body).refused(429, "too-many-attempts");
+}
+
+async fn a_session_ends_after_too_many_wrong_passwords(store: Store) {
+    let service = start(&store, &[("PORTTASK_ATTEMPTS_CEILING", "15")]);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let user = bob.session["user"].as_str().unwrap();
+    let change = |password: &str| json!({"current_password": password, "new_password": "sextant over the harbour"});
+    for number in 0..10 {
+        match number % 2 {
+            0 => bob.post("/v1/me/password", &change("not the password")),
+            _ => bob.post("/v1/me/address", &json!({"email": "b@c.example", "current_password": "not the password"})),
+        }
+        .refused(403, "wrong-password");
+    }
+    bob.post("/v1/me/password", &change(PASSWORD)).refused(401, "unauthenticated");
+    let again = service.sign_in("bob@acme.example");
+    let ended = again.get("/v1/me/sessions?open=false").is(200).body["items"][0].clone();
+    assert_eq!((&ended["id"], &ended["ended_by"]), (&bob.session["id"], &json!("wrong_passwords")), "{ended}");
+    let entries = again.get("/v1/organizations/current/audit-log?action=session.ended").is(200);
+    assert_eq!(entries.body["items"][0]["summary"], "ended the session after too many wrong passwords");
+    // The ceiling holds for all sessions of the user together, until the account is unlocked.
+    for _ in 0..5 {
+        again.post("/v1/me/password", &change("not the password")).refused(403, "wrong-password");
+    }
+    again.post("/v1/me/password", &change(PASSWORD)).refused(429, "too-many-attempts");
+    let unlock = format!("/v1/organizations/{acme}/users/{user}/unlock");
+    service.ana().post(&unlock, &json!({})).is(200);
+    again.post("/v1/me/password", &change(PASSWORD)).is(200);
+}
+
+async fn all_spellings_of_an_organization_share_one_budget(store: Store) {
+    let service = start(&store, &[("PORTTASK_ATTEMPTS_CEILING", "4")]);
+    let (acme, _) = service.found(&store, "acme.example").await;
+    let attempt = |organization: &str, password: &str| {
+        let body = json!({"email": "bob@acme.example", "password": password, "organization": organization});
+        service.send("POST", "/v1/sessions", &[], Some(&body))
+    };
+    for spelling in ["acme.example", "acme.exam\u{ad}ple", "\u{ff41}cme.example", " ACME.example "] {
+        attempt(spelling, "not the password").refused(401, "sign-in-refused");
+    }
+    for spelling in [acme.as_str(), "acme.ex\u{ad}ample", "acme.example"] {
+        attempt(spelling, PASSWORD).refused(429, "too-many-attempts");
+    }
+    // An unknown organization is treated alike.
+    for spelling in ["umbra.example", "umbra.exam\u{ad}ple", "UMBRA.example", "umbra.example"] {
+        attempt(spelling, PASSWORD).refused(401, "sign-in-refused");
+    }
+    attempt("umbra.exa\u{ad}mple", PASSWORD).refused(429, "too-many-attempts");
 }

@@ -15,6 +15,8 @@ on_both_engines!(
     users_change_their_name,
     an_email_address_changes_once_it_is_confirmed,
     an_email_address_that_is_taken_is_not_confirmed,
+    a_pending_address_change_ends_with_the_password_and_with_all_sessions,
+    the_present_address_cancels_a_pending_change,
 );
 
 async fn users_see_their_account_and_permissions(service: &'static SharedService) {
@@ -95,7 +97,8 @@ async fn an_email_address_changes_once_it_is_confirmed(service: &'static SharedS
     ask("bob@fisher.example", "a stolen session").refused(403, "wrong-password");
     ask("no address", PASSWORD).refused(422, "invalid-fields");
     ask("bob@fisher.example", PASSWORD).is(200);
-    assert_eq!(bob.get("/v1/me").is(200).body["email"], acme.email("bob"), "nothing has changed yet");
+    let me = bob.get("/v1/me").is(200).body;
+    assert_eq!((&me["email"], &me["pending_email"]), (&json!(acme.email("bob")), &json!("bob@fisher.example")));
     let token = service.link(Purpose::AddressChange, &acme.id, user, 1);
     let confirm =
         |token: &str| service.send("POST", "/v1/address-changes/confirm", &[], Some(&json!({"token": token})));
@@ -105,7 +108,7 @@ async fn an_email_address_changes_once_it_is_confirmed(service: &'static SharedS
     let position = confirm(&token).is(200).header("porttask-position").to_owned();
     confirm(&token).refused(409, "link-replaced");
     let me = bob.send("GET", "/v1/me", &[("porttask-at-least", &position)], None).is(200);
-    assert_eq!(me.body["email"], "bob@fisher.example");
+    assert_eq!((&me.body["email"], &me.body["pending_email"]), (&json!("bob@fisher.example"), &json!(null)));
     service.sign_in("bob@fisher.example");
     service.try_sign_in(&acme.email("bob"), PASSWORD).refused(401, "sign-in-refused");
     // The previous email address is free for another user.
@@ -129,4 +132,59 @@ async fn an_email_address_that_is_taken_is_not_confirmed(service: &'static Share
     let confirm = service.send("POST", "/v1/address-changes/confirm", &[], Some(&json!({"token": token})));
     confirm.refused(409, "email-taken");
     assert_eq!(bob.get("/v1/me").is(200).body["email"], acme.email("bob"));
+}
+
+async fn a_pending_address_change_ends_with_the_password_and_with_all_sessions(service: &'static SharedService) {
+    let acme = service.organization().await;
+    for how in ["change", "reset", "own sessions", "all sessions"] {
+        let name = how.replace(' ', "-");
+        let user = acme.invite(&name, "Carol Crane", "agent");
+        service.accept(&acme.id, &user).is(200);
+        let (thief, owner) = (service.sign_in(&acme.email(&name)), service.sign_in(&acme.email(&name)));
+        let email = format!("{name}@attacker.example");
+        thief.post("/v1/me/address", &json!({"email": email, "current_password": PASSWORD})).is(200);
+        let other = "sextant over the harbour";
+        let done = match how {
+            "change" => {
+                owner.post("/v1/me/password", &json!({"current_password": PASSWORD, "new_password": other})).is(200)
+            }
+            "reset" => {
+                let path = format!("/v1/organizations/current/users/{user}");
+                acme.admin.post(&format!("{path}/reset-password"), &json!({})).is(200);
+                let token = service.link(Purpose::PasswordReset, &acme.id, &user, 1);
+                let body = json!({"token": token, "password": other});
+                service.send("POST", "/v1/password-resets/complete", &[], Some(&body)).is(200)
+            }
+            "own sessions" => owner.delete("/v1/me/sessions").is(200),
+            _ => acme.admin.delete(&format!("/v1/organizations/current/users/{user}/sessions")).is(200),
+        };
+        let token = service.link(Purpose::AddressChange, &acme.id, &user, 1);
+        let confirm = service.send("POST", "/v1/address-changes/confirm", &[], Some(&json!({"token": token})));
+        confirm.refused(409, "link-replaced");
+        let (path, at_least) = (
+            format!("/v1/organizations/current/users/{user}"),
+            [("porttask-at-least", done.header("porttask-position"))],
+        );
+        let shown = acme.admin.send("GET", &path, &at_least, None).is(200).body;
+        assert_eq!((&shown["email"], &shown["pending_email"]), (&json!(acme.email(&name)), &json!(null)), "{how}");
+    }
+}
+
+async fn the_present_address_cancels_a_pending_change(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let user = bob.session["user"].as_str().unwrap();
+    let post = |path: &str, token: &str| service.send("POST", path, &[], Some(&json!({"token": token})));
+    bob.post("/v1/me/address", &json!({"email": "bob@fisher.example", "current_password": PASSWORD})).is(200);
+    let confirmation = service.link(Purpose::AddressChange, &acme.id, user, 1);
+    post("/v1/address-changes/cancel", &confirmation).refused(403, "link-invalid");
+    let cancellation = service.link(Purpose::AddressChangeCancellation, &acme.id, user, 1);
+    post("/v1/address-changes/confirm", &cancellation).refused(403, "link-invalid");
+    let position = post("/v1/address-changes/cancel", &cancellation).is(200).header("porttask-position").to_owned();
+    post("/v1/address-changes/cancel", &cancellation).refused(409, "link-replaced");
+    post("/v1/address-changes/confirm", &confirmation).refused(409, "link-replaced");
+    let me = bob.send("GET", "/v1/me", &[("porttask-at-least", &position)], None).is(200).body;
+    assert_eq!((&me["email"], &me["pending_email"]), (&json!(acme.email("bob")), &json!(null)));
+    let entries = bob.get("/v1/organizations/current/audit-log?action=user.address_change_cancelled").is(200);
+    assert_eq!(entries.body["items"][0]["summary"], "cancelled the change of the email address");
 }

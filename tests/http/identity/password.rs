@@ -18,6 +18,8 @@ on_both_engines!(
     an_admin_sends_a_reset_link,
     a_password_change_needs_the_current_password,
     a_new_password_ends_all_other_sessions,
+    a_password_that_is_easy_to_guess_is_rejected,
+    a_password_reset_lists_api_keys_and_revokes_them_on_request,
 );
 
 const OTHER: &str = "sextant over the harbour";
@@ -152,4 +154,55 @@ async fn a_new_password_ends_all_other_sessions(service: &'static SharedService)
     here.post("/v1/me/password", &json!({"current_password": PASSWORD, "new_password": OTHER})).is(200);
     there.get("/v1/me").refused(401, "unauthenticated");
     here.get("/v1/me").is(200);
+}
+
+async fn a_password_that_is_easy_to_guess_is_rejected(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let user = bob.session["user"].as_str().unwrap();
+    bob.patch("/v1/organizations/current", &json!({"name": "Harbourmaster Lines"})).is(200);
+    let own = [format!("{}1", acme.email("bob")), format!("{}1", acme.domain), "Harbourmaster 12".to_owned()];
+    let common = ["porttask1234", "letmein12345", "welcome12345", "changeme1234", PASSWORD];
+    bob.post("/v1/organizations/current/users", &json!({"name": "C", "email": acme.email("c"), "role": "agent"}))
+        .is(201);
+    let path = format!("/v1/organizations/current/users/{user}/reset-password");
+    bob.post(&path, &json!({})).is(200);
+    let reset = service.link(Purpose::PasswordReset, &acme.id, user, 1);
+    for weak in own.iter().map(String::as_str).chain(common) {
+        let body = json!({"current_password": PASSWORD, "new_password": weak});
+        let answer = bob.post("/v1/me/password", &body).refused(422, "invalid-fields");
+        assert_eq!(answer.body["errors"][0]["pointer"], "/new_password", "{answer:?}");
+        let answer = complete(service, &reset, weak).refused(422, "invalid-fields");
+        assert_eq!(answer.body["errors"][0]["pointer"], "/password", "{answer:?}");
+    }
+    complete(service, &reset, OTHER).is(200);
+}
+
+async fn a_password_reset_lists_api_keys_and_revokes_them_on_request(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let keys = "/v1/organizations/current/api-keys";
+    for revokes in [false, true] {
+        let name = format!("carol-{revokes}");
+        let carol = acme.join(&name, "Carol Crane", "admin");
+        let user = carol.session["user"].as_str().unwrap();
+        let key = carol.post(keys, &json!({"name": "harbour robot"})).is(201);
+        let gone = carol.post(keys, &json!({"name": "gone"})).is(201);
+        carol.post(&format!("{keys}/{}/revoke", gone.id()), &json!({})).is(200);
+        let path = format!("/v1/organizations/current/users/{user}/reset-password");
+        acme.admin.post(&path, &json!({})).is(200);
+        let token = service.link(Purpose::PasswordReset, &acme.id, user, 1);
+        let body = json!({"token": token, "password": OTHER, "revoke_api_keys": revokes});
+        let done = service.send("POST", "/v1/password-resets/complete", &[], Some(&body)).is(200);
+        assert_eq!(done.body["api_keys"], json!([{"id": key.id(), "name": "harbour robot"}]), "{done:?}");
+        assert_eq!(done.body["api_keys_revoked"], revokes, "{done:?}");
+        let robot = service.with_token(&key.body["token"]);
+        assert_eq!(robot.get("/v1/organizations/current").status, if revokes { 401 } else { 200 });
+        let is_named = async || {
+            let mails = service.mails_with(&acme.email(&name), 1);
+            mails.iter().any(|(_, mail)| mail.contains("harbour robot"))
+        };
+        if !revokes {
+            by(Duration::from_secs(20), "the notice names the keys that still work", is_named).await;
+        }
+    }
 }

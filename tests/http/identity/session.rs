@@ -20,6 +20,7 @@ on_both_engines!(
     the_last_use_of_sessions_and_keys_is_known_on_all_nodes
     ; waiting:
     an_idle_session_ends,
+    a_user_has_at_most_fifty_sessions,
 );
 
 const MINE: &str = "/v1/me/sessions";
@@ -161,4 +162,19 @@ async fn the_last_use_of_sessions_and_keys_is_known_on_all_nodes(store: Store) {
         shown()["last_used_at"].as_str() > shown()["started_at"].as_str()
     })
     .await;
+}
+
+async fn a_user_has_at_most_fifty_sessions(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let oldest = &acme.admin;
+    let mut latest = acme.sign_in_admin();
+    for _ in 0..50 {
+        latest = acme.sign_in_admin();
+    }
+    oldest.get("/v1/me").refused(401, "unauthenticated");
+    let open = latest.get("/v1/me/sessions?open=true").is(200).body["items"].as_array().unwrap().len();
+    assert!((49..=50).contains(&open), "{open}");
+    let ended = latest.get("/v1/me/sessions?open=false").is(200).body["items"].clone();
+    let ended = ended.as_array().unwrap().iter().find(|it| it["id"] == oldest.session["id"]).unwrap();
+    assert_eq!(ended["ended_by"], "too_many_sessions");
 }

@@ -19,6 +19,7 @@ on_both_engines!(
     all_failures_get_the_same_answer_at_the_cost_of_one_hash,
     a_user_with_several_accounts_gets_one_email_and_the_answer_does_not_say_so,
     a_network_is_throttled_except_for_its_known_devices,
+    a_sign_in_has_a_position,
 );
 
 async fn a_failed_sign_in_does_not_say_why(service: &'static SharedService) {
@@ -229,4 +230,15 @@ async fn a_network_is_throttled_except_for_its_known_devices(store: Store) {
     known["device_token"] = bob.session["device_token"].clone();
     from("2001:db8:1:2::1", &known).is(201);
     from("2001:db8:1:3::1", &right).is(201);
+}
+
+async fn a_sign_in_has_a_position(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let signed_in = service.try_sign_in(&acme.email("bob"), PASSWORD).is(201);
+    let position = signed_in.header("porttask-position");
+    assert_eq!(signed_in.body["position"], position);
+    let at_least = [("porttask-at-least", position)];
+    let path = "/v1/organizations/current/audit-log?action=session.started&limit=1";
+    let entries = acme.admin.send("GET", path, &at_least, None).is(200);
+    assert_eq!(entries.body["items"][0]["target"]["id"], signed_in.body["id"], "{entries:?}");
 }

@@ -1,7 +1,9 @@
 //! Super admins: set up, promoted and demoted.
 
+use std::time::Duration;
+
 use porttask_app::identity::links::Purpose;
-use porttask_tests::{Store, on_both_engines};
+use porttask_tests::{Store, by, on_both_engines};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,6 +17,8 @@ on_both_engines!(
     a_user_is_promoted_to_super_admin_with_a_second_account,
     the_last_super_admin_cannot_be_demoted_even_concurrently,
     only_super_admins_promote_users,
+    a_user_is_promoted_by_address_and_domain,
+    a_key_of_the_platform_without_the_scope_lacks_a_permission,
 );
 
 const STAFF: &str = "/v1/platform/super-admins";
@@ -77,6 +81,11 @@ async fn a_user_is_promoted_to_super_admin_with_a_second_account(service: &'stat
     // Promoting again reactivates the account, with its password.
     let again = ana.post(STAFF, &account(bob)).is(200);
     assert_eq!(again.body["events"], json!(["user.reactivated", "user.promoted"]));
+    let is_mailed = async || {
+        let mails = service.mails_with(&acme.email("bob"), 1);
+        mails.iter().any(|(_, mail)| mail.contains("You are a PortTask super admin again"))
+    };
+    by(Duration::from_secs(20), "the super admin learns of it", is_mailed).await;
     sign_in(PLATFORM).get("/v1/organizations").is(200);
     let entries = ana.get(&format!("/v1/organizations/current/audit-log?target={staff}&q=super")).is(200).body;
     let summaries: Vec<&str> =
@@ -138,4 +147,29 @@ async fn only_super_admins_promote_users(service: &'static SharedService) {
     ] {
         ana.post(STAFF, &body).refused(404, problem);
     }
+}
+
+async fn a_user_is_promoted_by_address_and_domain(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let ana = service.ana();
+    let by = |organization: &str, user: &str| json!({"organization": organization, "user": user});
+    ana.post(STAFF, &by(&acme.domain, &acme.email("nobody"))).refused(404, "user-not-found");
+    ana.post(STAFF, &by("nowhere.example", &acme.email("bob"))).refused(404, "organization-not-found");
+    let staff = ana.post(STAFF, &by(&acme.domain, &acme.email("BOB"))).is(201).id().to_owned();
+    let again = ana.post(STAFF, &by(&acme.id, acme.admin.session["user"].as_str().unwrap())).is(200);
+    assert_eq!(again.id(), staff);
+}
+
+async fn a_key_of_the_platform_without_the_scope_lacks_a_permission(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let ana = service.ana();
+    let key = json!({"name": "reader", "scopes": ["users:read"]});
+    let key = ana.post(&format!("/v1/organizations/{PLATFORM}/api-keys"), &key).is(201).body["token"].clone();
+    let reader = service.with_token(&key);
+    reader.get(&format!("/v1/organizations/{acme}/users")).is(200);
+    for organization in [acme.id.as_str(), UNKNOWN_ORGANIZATION] {
+        reader.get(&format!("/v1/organizations/{organization}/audit-log")).refused(403, "forbidden");
+        reader.get(&format!("/v1/organizations/{organization}")).refused(403, "forbidden");
+    }
+    reader.get(&format!("/v1/organizations/{UNKNOWN_ORGANIZATION}/users")).refused(404, "organization-not-found");
 }

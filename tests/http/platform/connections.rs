@@ -117,15 +117,93 @@ fn the_size_of_heads_is_limited() {
 
 #[test]
 fn a_connection_beyond_the_limit_waits() {
-    with_service(&[("PORTTASK_MAX_CONNECTIONS", "3"), ("PORTTASK_HEAD_TIMEOUT_SECONDS", "3")], |service| {
-        let mut held: Vec<TcpStream> = (0..3).map(|_| connect(&service)).collect();
-        let mut waiting = connect(&service);
-        waiting.write_all(HEALTH).unwrap();
-        waiting.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        assert!(waiting.read(&mut [0]).is_err(), "it was answered beyond the limit");
-        held.pop();
-        waiting.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
-        read_health(&mut waiting);
+    with_service(
+        &[
+            ("PORTTASK_MAX_CONNECTIONS", "3"),
+            ("PORTTASK_CONNECTION_SHARE_PERCENT", "100"),
+            ("PORTTASK_HEAD_TIMEOUT_SECONDS", "3"),
+        ],
+        |service| {
+            let mut held: Vec<TcpStream> = (0..3).map(|_| connect(&service)).collect();
+            let mut waiting = connect(&service);
+            waiting.write_all(HEALTH).unwrap();
+            waiting.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+            assert!(waiting.read(&mut [0]).is_err(), "it was answered beyond the limit");
+            held.pop();
+            waiting.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+            read_health(&mut waiting);
+        },
+    );
+}
+
+#[test]
+fn one_address_holds_its_share_of_the_connections_at_most() {
+    let share = [("PORTTASK_MAX_CONNECTIONS", "8"), ("PORTTASK_CONNECTION_SHARE_PERCENT", "25")];
+    with_service(&share, |service| {
+        let mut held: Vec<TcpStream> = (0..2).map(|_| connect(&service)).collect();
+        for stream in &mut held {
+            stream.write_all(HEALTH).unwrap();
+            read_health(stream);
+        }
+        let mut excess = connect(&service);
+        _ = excess.write_all(HEALTH);
+        assert_eq!(until_end(&mut excess).0, "", "a third connection is closed");
+        drop(held);
+        std::thread::sleep(Duration::from_millis(200));
+        let mut next = connect(&service);
+        next.write_all(HEALTH).unwrap();
+        read_health(&mut next);
+    });
+    let exempt = [share[0], share[1], ("PORTTASK_TRUSTED_PROXIES", "127.0.0.1")];
+    with_service(&exempt, |service| {
+        let mut held: Vec<TcpStream> = (0..6).map(|_| connect(&service)).collect();
+        for stream in &mut held {
+            stream.write_all(HEALTH).unwrap();
+            read_health(stream);
+        }
+    });
+}
+
+#[test]
+fn a_request_needs_exactly_one_host() {
+    with_service(&[], |service| {
+        for (head, status) in [
+            ("GET /healthz HTTP/1.1\r\n", 400),
+            ("GET /healthz HTTP/1.1\r\nhost: a\r\nhost: b\r\n", 400),
+            ("GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n", 200),
+            ("GET /healthz HTTP/1.0\r\n", 200),
+        ] {
+            let mut stream = connect(&service);
+            stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+            let (answer, _) = until_end(&mut stream);
+            assert!(answer.split(' ').nth(1) == Some(&status.to_string()), "{head}: {answer}");
+        }
+    });
+}
+
+/// A response before the body was read: the connection is kept if the rest is short, or closed and announced.
+#[test]
+fn an_early_response_keeps_the_connection_or_announces_its_end() {
+    with_service(&[], |service| {
+        let head = "POST /v1/me/password HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+        let mut short = connect(&service);
+        short.write_all(format!("{head}content-length: 10\r\n\r\n0123456789").as_bytes()).unwrap();
+        short.write_all(HEALTH).unwrap();
+        let mut answers = Vec::new();
+        let mut byte = [0];
+        while !answers.ends_with(b"\r\n\r\nok\n") {
+            assert_eq!(short.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&answers));
+            answers.push(byte[0]);
+        }
+        let answers = String::from_utf8(answers).unwrap();
+        assert!(answers.starts_with("HTTP/1.1 401 ") && !answers.contains("connection: close"), "{answers}");
+        for length in [1_000_000, 10] {
+            let mut stalled = connect(&service);
+            stalled.write_all(format!("{head}content-length: {length}\r\n\r\n0").as_bytes()).unwrap();
+            let (answer, _) = until_end(&mut stalled);
+            assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("connection: close"), "{answer}");
+        }
     });
 }
 

@@ -117,6 +117,7 @@ async fn every_operation_refuses_unauthenticated_callers(service: &'static Share
             "/metrics",
             "/openapi.json",
             "/readyz",
+            "/v1/address-changes/cancel",
             "/v1/address-changes/confirm",
             "/v1/invitations/accept",
             "/v1/password-resets",

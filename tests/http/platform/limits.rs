@@ -53,6 +53,20 @@ fn attempts_are_limited_by_client() {
 }
 
 #[test]
+fn successful_sign_ins_do_not_spend_the_budget_of_attempts() {
+    with_service(&[("PORTTASK_RATE_ATTEMPTS", "3")], |service| {
+        for _ in 0..10 {
+            let signed_in = service.try_sign_in("ana@platform.example", PASSWORD).is(201);
+            assert_eq!(signed_in.header("ratelimit"), "\"attempts\";r=3;t=0");
+        }
+        for _ in 0..3 {
+            attempt(&service, &[]).is(401);
+        }
+        attempt(&service, &[]).refused(429, "rate-limited");
+    });
+}
+
+#[test]
 fn sessions_have_budgets_of_their_own() {
     with_service(&[("PORTTASK_RATE_SESSION", "20")], |service| {
         let (one, two) = (service.ana(), service.ana());

@@ -7,6 +7,7 @@ use std::{
 };
 
 use porttask_tests::{Store, on_both_engines};
+use serde_json::json;
 
 use crate::service::{ADMIN, Service, porttask};
 
@@ -20,7 +21,7 @@ async fn an_email_that_cannot_be_sent_is_listed_as_a_task(store: Store) {
     // No server listens on this port.
     let url = ("PORTTASK_SMTP_URL", "smtp://nobody:hunter2@127.0.0.1:9");
     let service = Service::start_with(&store, &[url, ADMIN[0], ADMIN[1]]);
-    service.create_organization(&service.ana(), "acme.example");
+    let (acme, bob) = service.create_organization(&service.ana(), "acme.example");
     let deadline = Instant::now() + Duration::from_secs(20);
     let run = |arguments: &[&str]| porttask(&store, arguments).output().unwrap();
     loop {
@@ -36,6 +37,11 @@ async fn an_email_that_cannot_be_sent_is_listed_as_a_task(store: Store) {
         assert!(Instant::now() < deadline, "{printed}");
         std::thread::sleep(Duration::from_millis(50));
     }
+    let ana = service.ana();
+    let shown = ana.get(&format!("/v1/organizations/{acme}/users/{bob}")).is(200);
+    let delivery = &shown.body["email_delivery"];
+    assert_eq!((delivery["state"].as_str(), delivery["waiting"].as_u64()), (Some("deferred"), Some(1)), "{shown:?}");
+    assert!(delivery["next_attempt_at"].is_string() && delivery["error"].as_str().is_some(), "{shown:?}");
     let listed = String::from_utf8(run(&["tasks", "list"]).stdout).unwrap();
     assert!(listed.contains("mail invitation") && listed.contains("1 attempts"), "{listed}");
     let dead = String::from_utf8(run(&["tasks", "list", "--dead"]).stdout).unwrap();
@@ -67,7 +73,7 @@ fn rejecting_server() -> String {
 async fn a_rejected_email_is_dead_lettered_until_it_is_retried(store: Store) {
     let url = rejecting_server();
     let service = Service::start_with(&store, &[("PORTTASK_SMTP_URL", &url), ADMIN[0], ADMIN[1]]);
-    service.create_organization(&service.ana(), "acme.example");
+    let (acme, bob) = service.create_organization(&service.ana(), "acme.example");
     let dead = || {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
@@ -81,6 +87,11 @@ async fn a_rejected_email_is_dead_lettered_until_it_is_retried(store: Store) {
     };
     let task = dead();
     assert!(task["last_error"].as_str().unwrap().contains("no such recipient"), "{task}");
+    let listed = service.ana().get(&format!("/v1/organizations/{acme}/users")).is(200);
+    let user = listed.body["items"].as_array().unwrap().iter().find(|user| user["id"] == bob.as_str()).unwrap();
+    let delivery = &user["email_delivery"];
+    assert_eq!((&delivery["state"], &delivery["next_attempt_at"]), (&json!("failed"), &json!(null)), "{user}");
+    assert!(delivery["error"].as_str().unwrap().contains("550"), "{user}");
     let retried = porttask(&store, &["tasks", "retry", task["id"].as_str().unwrap()]).output().unwrap();
     assert!(retried.status.success(), "{retried:?}");
     let again = dead();

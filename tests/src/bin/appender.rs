@@ -1,6 +1,7 @@
 //! A process that appends under load, for tests that kill or freeze it: `appender ENGINE PLACE ORGANIZATION NAME TASKS
 //! APPENDS`. It says `try KEY` before and `ack KEY …` or `err KEY …` after each append, a line each.
 
+#![allow(clippy::disallowed_methods, reason = "tasks and threads end with their test")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use porttask_runtime::log::EventLog;

@@ -21,7 +21,7 @@ use crate::http::{
     listing::{Asked, Listing, Page, Sort},
     permissions::{Impersonable, Permission, ReadAuditLog, is_staff},
     problem::Problem,
-    request::{Authorized, Params},
+    request::{Authorized, Instant, Params},
 };
 
 /// The routes of the audit log.
@@ -37,9 +37,6 @@ pub(crate) struct AuditEntry {
     /// The id of its event.
     #[schema(example = "0193e8f2-7b1a-7c3e-9d4f-5a6b7c8d9e0f")]
     pub(super) id: Uuid,
-    /// Its position in the log.
-    #[schema(example = "0:1234")]
-    pub(super) position: String,
     /// When it happened. Differs from `recorded_at` for what was recorded later, or with a simulated clock.
     pub(super) occurred_at: Timestamp,
     /// When it was recorded: the order of the entries.
@@ -152,7 +149,7 @@ type AuditEntryPage = Page<AuditEntry>;
 
 impl From<Entry> for AuditEntry {
     fn from(entry: Entry) -> Self {
-        let Entry { position, id, occurred_at, recorded_at, meta, description, number, impersonator, .. } = entry;
+        let Entry { id, occurred_at, recorded_at, meta, description, number, impersonator, .. } = entry;
         let (doer, person) = (entry.actor, entry.target);
         let Person { name, email } = doer.unwrap_or_default();
         let (kind, account) = match meta.actor {
@@ -176,7 +173,6 @@ impl From<Entry> for AuditEntry {
         let user_agent = open(meta.user_agent);
         Self {
             id: id.0,
-            position: position.to_string(),
             occurred_at,
             recorded_at,
             action: description.action,
@@ -206,9 +202,11 @@ pub(crate) struct Selection {
     /// The target: an id, or the email address of a user.
     pub(super) target: Option<String>,
     /// Happened at or after this instant.
-    pub(super) from: Option<Timestamp>,
+    #[schema(value_type = Option<Timestamp>)]
+    pub(super) from: Option<Instant>,
     /// Happened before this instant.
-    pub(super) until: Option<Timestamp>,
+    #[schema(value_type = Option<Timestamp>)]
+    pub(super) until: Option<Instant>,
     /// Full-text search in summaries and changed values, not in names: entries with all of these words.
     #[schema(max_length = 200)]
     pub(super) q: Option<String>,
@@ -235,9 +233,11 @@ pub(crate) struct AuditLogFilter {
     /// The target: an id, or the email address of a user.
     target: Option<String>,
     /// Happened at or after this instant.
-    from: Option<Timestamp>,
+    #[param(value_type = Option<Timestamp>)]
+    from: Option<Instant>,
     /// Happened before this instant.
-    until: Option<Timestamp>,
+    #[param(value_type = Option<Timestamp>)]
+    until: Option<Instant>,
     /// Full-text search in summaries and changed values, not in names: entries with all of these words.
     #[param(max_length = 200)]
     q: Option<String>,
@@ -265,6 +265,7 @@ impl Selection {
     /// Which parameter is not valid. An unknown email address is valid: nothing is found.
     pub(super) async fn filter<R: Permission>(&self, app: &App, caller: &Authorized<R>) -> Result<Filter, Problem> {
         let Self { actor, action, target, from, until, q, session, request, ip } = self.clone();
+        let (from, until) = (from.map(|it| it.0), until.map(|it| it.0));
         let asked = audit_log::Asked { actor, action, target, from, until, text: q, session, request, ip };
         asked.filter(&*app.database, &app.vault, &app.views, caller.organization).await.map_err(|error| match error {
             AskedError::Invalid { field: "text", reason } => Problem::invalid("q", reason),

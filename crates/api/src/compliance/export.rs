@@ -79,27 +79,30 @@ pub(crate) async fn export_audit_log(
     let work = move |tx: Tx| async move { Ok(tx.decide_new::<Export>(id, take).await?) };
     let outcome = request.transact(&app, &subject, work).await?;
     let Some(position) = outcome.position.filter(|_| !request.dry_run) else {
-        return Ok(CommandResult::of(&app, &outcome, &subject, request.dry_run).await?.into_response());
+        return Ok(CommandResult::of(&app, &outcome, (&subject, request.viewer()), request.dry_run)
+            .await?
+            .into_response());
     };
     request.caller.shows(&app, view::AuditLog::NAME, position).await?;
     let taking = app.audit_log.take(organization, &filter, position, is_staff(&request.caller.identity));
     let (format, head) = (*format, Head::of(*bom));
     let batches = Batches { app, caller: request.caller, taking, format, head, is_broken: false };
-    Ok(answer(batches, position))
+    Ok(answer(batches, id, position))
 }
 
-fn answer(batches: Batches, position: Position) -> Response {
+fn answer(batches: Batches, id: ExportId, position: Position) -> Response {
+    let token = batches.app.positions.seal(batches.caller.identity.organization, position);
     let (content_type, ending) = match batches.format {
         Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
         Format::Json => ("application/x-ndjson", "jsonl"),
     };
     let organization = batches.caller.organization;
-    let name = format!("attachment; filename=\"audit-log-{organization}-{}.{ending}\"", position.offset.0);
+    let name = format!("attachment; filename=\"audit-log-{organization}-{id}.{ending}\"");
     let headers = [
         (header::CONTENT_TYPE, content_type.to_owned()),
         (header::CONTENT_DISPOSITION, name),
         (header::CACHE_CONTROL, "no-store".to_owned()),
-        (HeaderName::from_static(POSITION), position.to_string()),
+        (HeaderName::from_static(POSITION), token),
     ];
     let mut response = Body::from_stream(stream::unfold(batches, Batches::next)).into_response();
     for (header, value) in headers {
@@ -191,9 +194,8 @@ fn json_lines(entries: impl Iterator<Item = AuditEntry>) -> Result<Vec<u8>, std:
     Ok(lines)
 }
 
-const NAMES: [&str; 24] = [
+const NAMES: [&str; 23] = [
     "recorded_at",
-    "position",
     "id",
     "action",
     "actor_kind",
@@ -227,7 +229,6 @@ fn csv(entries: impl Iterator<Item = AuditEntry>, head: Head) -> Result<Vec<u8>,
     for entry in entries {
         let AuditEntry {
             id,
-            position,
             occurred_at,
             recorded_at,
             action,
@@ -243,7 +244,6 @@ fn csv(entries: impl Iterator<Item = AuditEntry>, head: Head) -> Result<Vec<u8>,
         let text = |value: Option<String>| value.unwrap_or_default();
         let fields: [String; NAMES.len()] = [
             recorded_at.to_string(),
-            position,
             id.to_string(),
             action,
             actor.kind.to_owned(),

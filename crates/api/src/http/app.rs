@@ -22,6 +22,7 @@ use porttask_app::{
         staff::StaffNumbers,
         timers::LinkExpiry,
     },
+    positions::Positions,
 };
 use porttask_domain::OrganizationId;
 use porttask_runtime::{
@@ -48,12 +49,16 @@ use super::{
     metrics::Metrics,
     problem::Problem,
     serve::Connections,
+    shares::{Share, Shares},
 };
+use crate::platform::readiness::DatabaseCheck;
 
 /// For how many sessions and keys the position of the last change is kept.
 const REMEMBERED: usize = 100_000;
 /// Maximum number of large payloads in memory at a time: uploads and reports.
 const LARGE_AT_ONCE: usize = 4;
+/// Maximum number of uploads of an organization that are being received.
+const UPLOADS_AT_ONCE: usize = 2;
 /// How long a request waits for a permit for a large payload.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -81,8 +86,12 @@ pub struct Parts {
     pub denial_log: Arc<DenialLog>,
     /// Reads the audit log.
     pub audit_log: Arc<AuditLog>,
+    /// Positions as callers see them.
+    pub positions: Positions,
     /// The numbers by which organizations see the platform's staff.
     pub staff_numbers: StaffNumbers,
+    /// Looks up accounts, with their sessions and API keys.
+    pub accounts: Accounts,
     /// Limits failed sign-in attempts.
     pub attempts: Arc<Attempts>,
     /// Signs users in.
@@ -107,6 +116,10 @@ pub struct Parts {
     pub(crate) limits: Limits,
     /// The metrics.
     pub(crate) metrics: Metrics,
+    /// Checks the log's database for readiness.
+    pub(crate) database_check: DatabaseCheck,
+    /// The uploads that are being received, by organization.
+    uploads: Arc<Shares<OrganizationId>>,
     /// Permits for large payloads.
     large: Arc<Semaphore>,
     /// The position of each credential's last change, so that its next reads include it.
@@ -126,8 +139,14 @@ pub struct Settings {
     pub sessions: SessionLimits,
     /// How many failed sign-in attempts have no penalty.
     pub attempts: AttemptLimits,
+    /// The name of the node.
+    pub node: String,
     /// Limits of connections.
     pub connections: Connections,
+    /// Whether requests are logged.
+    pub logs_access: bool,
+    /// The number of log lines that could not be written.
+    pub dropped_log_lines: fn() -> u64,
     /// The token for `/metrics`. Without it, only callers on this machine may read them.
     pub metrics_token: Option<String>,
 }
@@ -180,18 +199,25 @@ impl App {
             Arc::clone(&attempts),
         )
         .await?;
-        let password_resets = Arc::new(PasswordResets::new(accounts, Arc::clone(&executor)));
+        let password_resets = Arc::new(PasswordResets::new(accounts.clone(), Arc::clone(&executor)));
         let audit_log = AuditLog::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views)).await?;
         let staff_numbers = StaffNumbers::open(&vault).await?;
+        let positions = Positions::open(&vault, database.incarnation().await.map_err(VaultError::Log)?).await?;
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
         let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations).await?);
         let jobs = JobRunner::new(Arc::clone(&database), vec![Arc::<ImportJobs>::clone(&imports)]);
         let handlers: Vec<Arc<dyn TimerHandler>> = vec![Arc::new(LinkExpiry)];
         let timers = Timers::new(Arc::clone(&views), Arc::clone(&executor), handlers, TimerPolicy::default());
         let seal = vault.authenticator("requests").await?;
+        let database_check = DatabaseCheck::new(&settings.node);
         let last_changes = Cache::new(REMEMBERED);
         let limits = Limits::new(settings.rates);
-        let metrics = Metrics::new(Arc::clone(&views), Arc::clone(&passwords), sign_in.outcomes());
+        let metrics = Metrics::new(
+            (Arc::<dyn Database>::clone(&database), Arc::clone(&views)),
+            Arc::clone(&passwords),
+            sign_in.outcomes(),
+            settings.dropped_log_lines,
+        );
         Ok(Self(Arc::new(Parts {
             database,
             clock,
@@ -203,6 +229,8 @@ impl App {
             denial_log,
             audit_log: Arc::new(audit_log),
             staff_numbers,
+            positions,
+            accounts,
             attempts,
             sign_in,
             passwords,
@@ -215,6 +243,8 @@ impl App {
             seal,
             limits,
             metrics,
+            database_check,
+            uploads: Arc::new(Shares::new(UPLOADS_AT_ONCE)),
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
             last_changes,
         })))
@@ -237,6 +267,17 @@ impl App {
                 Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).after(5))
             }
         }
+    }
+
+    /// A share in the uploads being received, so that slow ones of an organization hold up no other.
+    ///
+    /// # Errors
+    /// If the organization has no share left.
+    pub(crate) fn upload(&self, organization: OrganizationId) -> Result<Share<OrganizationId>, Problem> {
+        self.uploads.take(organization).ok_or_else(|| {
+            let detail = "Other uploads of your organization are in progress. Retry when they are done.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).after(5)
+        })
     }
 
     /// The partition of an organization.

@@ -13,7 +13,7 @@ use axum::{
 };
 use porttask_app::compliance::denial_log::{Denied, What};
 use porttask_domain::{
-    Meta, OrganizationId, TextEnum, UserId,
+    Actor, Meta, OrganizationId, TextEnum, UserId,
     compliance::staff_access::{Area, MOST_IDS},
     uuid_of,
 };
@@ -51,6 +51,15 @@ impl Asker {
     /// Whether the caller is authenticated.
     pub(crate) fn is_known(&self) -> bool {
         self.0.known.get().is_some()
+    }
+
+    /// The id of the user or API key, once authenticated.
+    pub(crate) fn id(&self) -> Option<String> {
+        self.0.known.get().map(|known| match known.meta.actor {
+            Actor::User { user, .. } => user.to_string(),
+            Actor::ApiKey { key, .. } => key.to_string(),
+            Actor::Operator | Actor::System | Actor::Anonymous => known.user.to_string(),
+        })
     }
 
     /// Sets the caller.

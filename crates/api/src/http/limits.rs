@@ -1,7 +1,7 @@
 //! Rate limits: `RateLimit` headers (draft-ietf-httpapi-ratelimit-headers), 429 with `Retry-After`.
 //!
-//! Attempts to sign in or redeem a link, and requests without a token, spend from a budget of their network; requests
-//! with a token, from a budget of the token. A token that was not accepted recently spends from the network's budget as
+//! Failed attempts to sign in or redeem a link, and requests without a token, spend from a budget of their network;
+//! requests with a token, from a budget of the token. A token that was not accepted recently spends from the network's budget as
 //! well, before it is checked.
 
 use std::{
@@ -28,7 +28,7 @@ const REMEMBERED: usize = 100_000;
 /// Requests per minute. Zero means no limit.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
-    /// Attempts to sign in or redeem a link, from one network.
+    /// Failed attempts to sign in or redeem a link, from one network.
     pub attempts: u32,
     /// Requests of one session or API key.
     pub sessions: u32,
@@ -94,6 +94,7 @@ impl Limits {
 pub(super) struct Limit<K: Hash + Eq + Clone> {
     name: &'static str,
     limiter: RateLimiter<K, Bounded<K>, DefaultClock, StateInformationMiddleware>,
+    budgets: Bounded<K>,
     burst: u32,
     per_minute: u32,
 }
@@ -113,8 +114,9 @@ impl<K: Hash + Eq + Clone> Limit<K> {
     fn new(name: &'static str, per_minute: u32, burst: u32) -> Option<Self> {
         let burst = NonZeroU32::new(burst.max(1))?;
         let quota = Quota::per_minute(NonZeroU32::new(per_minute)?).allow_burst(burst);
-        let limiter = RateLimiter::new(quota, Bounded::new(), DefaultClock::default());
-        Some(Self { name, limiter, burst: burst.get(), per_minute })
+        let budgets = Bounded::new();
+        let limiter = RateLimiter::new(quota, budgets.clone(), DefaultClock::default());
+        Some(Self { name, limiter, budgets, burst: burst.get(), per_minute })
     }
 
     /// Spends one request.
@@ -139,6 +141,19 @@ impl<K: Hash + Eq + Clone> Limit<K> {
         }
     }
 
+    /// Gives back what a request has spent.
+    pub(super) fn refund(&self, key: &K, left: Left) -> Left {
+        // The state is the time at which the budget is full again.
+        let interval = 60_000_000_000 / u64::from(self.per_minute);
+        let earlier = |full_at: Option<Nanos>| {
+            let full_at = full_at.map_or(0, |full_at| full_at.as_u64());
+            Ok::<_, ()>(((), Nanos::new(full_at.saturating_sub(interval).max(1))))
+        };
+        _ = self.budgets.measure_and_replace(key, earlier);
+        let remaining = (left.remaining + 1).min(self.burst);
+        Left { remaining, wait_seconds: self.seconds_for(self.burst - remaining), ..left }
+    }
+
     /// How long the budget takes to refill by so many requests.
     fn seconds_for(&self, requests: u32) -> u32 {
         (u64::from(requests) * 60).div_ceil(u64::from(self.per_minute)) as u32
@@ -160,11 +175,12 @@ impl Left {
 }
 
 /// The most recently used budgets, so that memory is bounded.
-struct Bounded<K: Hash + Eq + Clone>(Cache<K, Arc<InMemoryState>>);
+#[derive(Clone)]
+struct Bounded<K: Hash + Eq + Clone>(Arc<Cache<K, Arc<InMemoryState>>>);
 
 impl<K: Hash + Eq + Clone> Bounded<K> {
     fn new() -> Self {
-        Self(Cache::new(REMEMBERED))
+        Self(Arc::new(Cache::new(REMEMBERED)))
     }
 }
 
@@ -193,6 +209,18 @@ mod tests {
         assert_eq!((rejected.remaining, rejected.wait_seconds, rejected.window_seconds), (0, 1, 3));
         assert!(limit.spend(&2).is_ok(), "others have budgets of their own");
         assert!(Limit::<u64>::new("session", 0, 0).is_none());
+    }
+
+    #[test]
+    fn a_refund_restores_a_budget_and_never_exceeds_it() {
+        let limit: Limit<u64> = Limit::new("attempts", 60, 3).unwrap();
+        for _ in 0..20 {
+            let left = limit.spend(&1).ok().unwrap();
+            let left = limit.refund(&1, left);
+            assert_eq!((left.remaining, left.wait_seconds), (3, 0));
+        }
+        let left: Vec<_> = (0..4).map(|_| limit.spend(&1).map(|left| left.remaining).ok()).collect();
+        assert_eq!(left, [Some(2), Some(1), Some(0), None]);
     }
 
     #[test]

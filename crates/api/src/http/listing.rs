@@ -202,17 +202,20 @@ fn write_cursor(app: &App, values: &Values, bound_to: &str) -> String {
         })
         .collect();
     let json = serde_json::to_vec(&kept).unwrap_or_default();
+    // Encrypted: the values of a row may be names and addresses, and links with cursors end up in histories and logs.
     let mut bytes = seal_of(app, &json, bound_to).finalize().into_bytes()[..MAC_BYTES].to_vec();
-    bytes.extend_from_slice(&json);
+    let masked = masked(app, &bytes, &json);
+    bytes.extend_from_slice(&masked);
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn read_cursor(app: &App, cursor: &str, bound_to: &str) -> Result<Values, Problem> {
     let wrong = || Problem::invalid("cursor", "is not a cursor of this listing: start without it");
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
-    let (sum, json) = bytes.split_at_checked(MAC_BYTES).ok_or_else(wrong)?;
-    seal_of(app, json, bound_to).verify_truncated_left(sum).map_err(|_| wrong())?;
-    let kept: Vec<Kept> = serde_json::from_slice(json).map_err(|_| wrong())?;
+    let (sum, sealed) = bytes.split_at_checked(MAC_BYTES).ok_or_else(wrong)?;
+    let json = masked(app, sum, sealed);
+    seal_of(app, &json, bound_to).verify_truncated_left(sum).map_err(|_| wrong())?;
+    let kept: Vec<Kept> = serde_json::from_slice(&json).map_err(|_| wrong())?;
     let values = kept.into_iter().map(|kept| match kept {
         Kept::Null => Value::Null,
         Kept::Id(it) => Value::Id(it),
@@ -222,6 +225,19 @@ fn read_cursor(app: &App, cursor: &str, bound_to: &str) -> Result<Values, Proble
         Kept::Text(it) => Value::Text(it),
     });
     Ok(values.collect())
+}
+
+/// Encrypts or decrypts with a key stream that follows from the MAC of the plain text.
+fn masked(app: &App, sum: &[u8], text: &[u8]) -> Vec<u8> {
+    let block = |number: usize| {
+        let seal = app.seal.clone().chain_update(b"cursor mask").chain_update(sum);
+        seal.chain_update((number as u64).to_be_bytes()).finalize().into_bytes()
+    };
+    let stream = text.chunks(32).enumerate().flat_map(|(number, chunk)| {
+        let block = block(number);
+        chunk.iter().zip(block).map(|(byte, mask)| byte ^ mask).collect::<Vec<u8>>()
+    });
+    stream.collect()
 }
 
 fn seal_of(app: &App, json: &[u8], bound_to: &str) -> Hmac<Sha256> {

@@ -16,7 +16,9 @@ use porttask_app::identity::{
     sign_in::Outcomes,
 };
 use porttask_runtime::{
+    log::EventLog,
     reactors::{Reactors, Status},
+    supervise,
     views::Views,
 };
 use prometheus_client::{
@@ -50,7 +52,12 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// Registers the metrics of a node.
-    pub(crate) fn new(views: Arc<Views>, passwords: Arc<Passwords>, sign_ins: Arc<Outcomes>) -> Self {
+    pub(crate) fn new(
+        (log, views): (Arc<dyn EventLog>, Arc<Views>),
+        passwords: Arc<Passwords>,
+        sign_ins: Arc<Outcomes>,
+        dropped_log_lines: fn() -> u64,
+    ) -> Self {
         let durations = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let (in_flight, connections) = (Gauge::default(), Gauge::default());
         let limited: Family<Labels<1>, Counter> = Family::default();
@@ -66,7 +73,8 @@ impl Metrics {
         own.register("http_connections", "Open connections", connections.clone());
         own.register("rate_limited", "Requests rejected by a rate limit", limited.clone());
         own.register("build", "Version of the service", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        own.register_collector(Box::new(Node { views, passwords, sign_ins }));
+        own.register_collector(Box::new(Node { log, views, passwords, sign_ins }));
+        own.register_collector(Box::new(Background { dropped_log_lines }));
         let reactors = Arc::<OnceLock<_>>::default();
         own.register_collector(Box::new(Tasks(Arc::clone(&reactors))));
         Self { registry, durations, limited, reactors, in_flight, connections }
@@ -123,6 +131,7 @@ impl Drop for Counted {
 
 /// The state of log, views, passwords and sign-ins, collected when metrics are read.
 struct Node {
+    log: Arc<dyn EventLog>,
     views: Arc<Views>,
     passwords: Arc<Passwords>,
     sign_ins: Arc<Outcomes>,
@@ -153,6 +162,8 @@ impl Collector for Node {
         gauges(&mut encoder, "view_offset", "Offset up to which a view has processed the log", &offsets)?;
         gauges(&mut encoder, "view_events_behind", "Number of events that a view is behind the log", &behind)?;
         gauges(&mut encoder, "view_failed", "Whether a view has stopped because it failed", &failed)?;
+        let damaged = self.log.damaged_events();
+        gauge(&mut encoder, "log_damaged_events", "Damaged events that reads have met since the start", damaged)?;
         let Load { at_work, waiting, rejected, done } = self.passwords.load();
         gauge(&mut encoder, "passwords_at_work", "Passwords being hashed", at_work)?;
         gauge(&mut encoder, "passwords_waiting", "Passwords waiting to be hashed", waiting)?;
@@ -166,6 +177,29 @@ impl Collector for Node {
         {
             let counter = ConstCounter::new(count.load(Ordering::Relaxed));
             counter.encode(encoder.encode_family(&[("outcome", outcome)])?)?;
+        }
+        Ok(())
+    }
+}
+
+/// The supervised tasks and the log of the process, collected when metrics are read.
+#[derive(Debug)]
+struct Background {
+    dropped_log_lines: fn() -> u64,
+}
+
+impl Collector for Background {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let dropped = (self.dropped_log_lines)();
+        counter(&mut encoder, "log_lines_dropped", "Log lines that could not be written", dropped)?;
+        let tasks = supervise::status();
+        let failed: Vec<_> =
+            tasks.iter().map(|it| ([("task", it.name.clone())], u64::from(it.fault.is_some()))).collect();
+        gauges(&mut encoder, "background_task_failed", "Whether a background task does not do its work", &failed)?;
+        let help = "Restarts of background tasks that failed.";
+        let mut encoder = encoder.encode_descriptor("background_task_restarts", help, None, MetricType::Counter)?;
+        for task in tasks {
+            ConstCounter::new(task.restarts).encode(encoder.encode_family(&[("task", task.name)])?)?;
         }
         Ok(())
     }

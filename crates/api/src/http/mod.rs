@@ -14,6 +14,7 @@
 //! | `denials.rs` | denied requests, for the audit log |
 //! | `document.rs` | the OpenAPI document |
 //! | `middleware/` | request id, metrics, rate limits, timeout |
+//! | `shares.rs` | shares of uploads and connections |
 //! | `serve.rs` | connections and graceful shutdown |
 
 pub(crate) mod app;
@@ -29,3 +30,4 @@ pub(crate) mod problem;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod serve;
+pub(crate) mod shares;

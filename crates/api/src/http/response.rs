@@ -33,7 +33,7 @@ pub(crate) struct CommandResult {
     events: Vec<String>,
     /// The position of the change, for `Porttask-At-Least`; absent if nothing was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "0:1234")]
+    #[schema(example = "pos_0yXgVn4Rk1m5Z8b3cD7eF9gH2iJ4kL6mN8oP0qR2sT4")]
     position: Option<String>,
     /// When it was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,14 +48,14 @@ pub(crate) struct CommandResult {
 }
 
 impl CommandResult {
-    /// The result of a command on `subject`.
+    /// The result of a command on `subject`, for a caller from the organization `viewer`.
     ///
     /// # Errors
     /// If the event of the first execution cannot be read.
     pub(crate) async fn of<T>(
         app: &App,
         outcome: &Outcome<T>,
-        subject: &StreamId,
+        (subject, viewer): (&StreamId, OrganizationId),
         dry_run: bool,
     ) -> Result<Self, Problem> {
         let (stream, version) = match (outcome.repeated, outcome.position) {
@@ -72,7 +72,7 @@ impl CommandResult {
             id: stream.name.id().to_owned(),
             version: version.0,
             events: events.collect(),
-            position: outcome.position.map(|position| position.to_string()),
+            position: outcome.position.map(|position| app.positions.seal(viewer, position)),
             recorded_at: outcome.recorded_at,
             repeated: outcome.repeated,
             dry_run,

@@ -3,18 +3,29 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `timeouts.rs` | the timeouts of a connection |
+//! | `body.rs` | what a request's handler did not read |
 //!
 //! HTTP/1.1 only: for other versions and TLS, put a proxy in front.
 
+mod body;
 mod timeouts;
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
     body::Body,
     extract::{ConnectInfo, Request},
-    response::Response,
+    http::{HeaderValue, StatusCode, Version, header},
+    response::{IntoResponse, Response},
 };
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
@@ -29,8 +40,13 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use self::timeouts::{TimedStream, Timeouts};
-use super::metrics::Counted;
+use porttask_app::identity::attempts;
+
+use self::{
+    body::Unread,
+    timeouts::{TimedStream, Timeouts},
+};
+use super::{metrics::Counted, problem::Problem, shares::Shares};
 
 /// Maximum size of a request head: request line and headers.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
@@ -46,6 +62,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Connections {
     /// Maximum number of open connections. More wait until one is closed.
     pub most: usize,
+    /// Maximum number of open connections from one IP address (IPv6: from one /64), other than a trusted proxy. More are
+    /// closed.
+    pub most_per_network: usize,
     /// How long a request head may take: from its first byte, or for the first request from the connection's start.
     pub head_timeout: Duration,
     /// How long a connection may be idle, and how long a client may stall when reading a response.
@@ -62,11 +81,13 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     bounds: Connections,
+    is_exempt: impl Fn(IpAddr) -> bool,
     open: Gauge,
     stop: impl Future<Output = ()> + Send + 'static,
     grace: Duration,
 ) -> io::Result<bool> {
     let places = Arc::new(Semaphore::new(bounds.most.clamp(1, Semaphore::MAX_PERMITS)));
+    let shares = Arc::new(Shares::new(bounds.most_per_network.max(1)));
     let graceful = GracefulShutdown::new();
     let mut stop = pin!(stop);
     loop {
@@ -81,9 +102,20 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((place, (stream, peer))) => {
+                let network = attempts::network(peer.ip().to_canonical());
+                let share = match is_exempt(network) {
+                    true => None,
+                    // Closes the connection at once: others need the place.
+                    false => match shares.take(network) {
+                        None => continue,
+                        share => share,
+                    },
+                };
                 let (router, watcher, counted) = (router.clone(), graceful.watcher(), Counted::new(&open));
+                #[expect(clippy::disallowed_methods, reason = "of one connection")]
                 tokio::spawn(async move {
-                    let _held = (place, counted);
+                    // The share is returned first: whoever gets the place must find it.
+                    let _held = (share, place, counted);
                     talk(stream, peer, router, bounds, watcher).await;
                 });
             }
@@ -109,9 +141,23 @@ async fn talk(stream: TcpStream, peer: SocketAddr, router: Router, bounds: Conne
     let service = service_fn(move |mut request: Request<Incoming>| {
         timeouts.busy();
         request.extensions_mut().insert(ConnectInfo(peer));
-        let (answer, timeouts) = (hyper::service::Service::call(&router, request), Arc::clone(&timeouts));
+        let (router, timeouts) = (router.clone(), Arc::clone(&timeouts));
         async move {
-            let answer: Result<Response<Body>, Infallible> = answer.await;
+            let (request, unread) = Unread::of(request);
+            let answer: Result<Response<Body>, Infallible> = match must_have_one_host(&request) {
+                Ok(()) => hyper::service::Service::call(&router, request).await,
+                Err(problem) => {
+                    drop(request);
+                    Ok(problem.into_response())
+                }
+            };
+            let answer = match (answer, unread.drain().await) {
+                (Ok(mut answer), false) => {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                    Ok(answer)
+                }
+                (answer, _) => answer,
+            };
             timeouts.idle();
             answer
         }
@@ -128,4 +174,13 @@ async fn talk(stream: TcpStream, peer: SocketAddr, router: Router, bounds: Conne
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "a connection ended with an error");
     }
+}
+
+/// A request names exactly one host (RFC 9112, section 3.2): with several, a proxy may have meant another one than we.
+fn must_have_one_host<B>(request: &Request<B>) -> Result<(), Problem> {
+    let count = request.headers().get_all(header::HOST).iter().count();
+    if count == 1 || (count == 0 && request.version() < Version::HTTP_11) {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::BAD_REQUEST, "host-required", "Send exactly one Host header."))
 }

@@ -26,7 +26,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-pub(super) use self::response::owned_by;
 use self::response::{ApiKeyPage, ApiKeyResponse};
 use crate::http::{
     app::App,
@@ -149,14 +148,15 @@ pub(crate) async fn create_api_key(
     };
     let outcome = request.transact(&app, &subject, work).await?;
     let is_new = !outcome.events.is_empty();
-    let result = CommandResult::of(&app, &outcome, &subject, false).await?;
+    let result = CommandResult::of(&app, &outcome, (&subject, request.viewer()), false).await?;
     let (status, place) = (result.status(), format!("{}/api-keys/{key}", place_of(organization)));
     Ok(created(status, &place, shown_once(&app, result, token, is_new)))
 }
 
 /// Rotate an API key: create a new secret.
 ///
-/// Both secrets are accepted for a while, so that programs can switch. Needs `api_keys:write`.
+/// Both secrets are accepted for a while, so that programs can switch. The caller needs the permissions of the key, as if
+/// creating it. Needs `api_keys:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/rotate", tag = "API keys",
     params(CommandParameters), request_body = Rotation, responses((status = 200, body = ApiKeyWithSecret)))]
 pub(crate) async fn rotate_api_key(
@@ -171,16 +171,26 @@ pub(crate) async fn rotate_api_key(
     let generation = state.generation().ok_or_else(Id::<ApiKey>::not_found)? + 1;
     let (token, secret) = Access::key_secret(organization, key, generation)?;
     let (subject, secret) = (stream_of::<ApiKey>(organization, key)?, &secret);
+    let (app, caller) = (&app, &request.caller);
     let work = move |tx: Tx| async move {
+        caller.may_give_access(app, &tx, permissions(&tx.read::<ApiKey>(key).await?)).await?;
         let (now, former_until) = (tx.now(), tx.now() + overlap);
         tx.secret(secret.clone());
         Ok(tx.decide::<ApiKey>(key, &Command::Rotate { generation, now, former_until }).await?)
     };
-    let outcome = request.transact(&app, &subject, work).await?;
+    let outcome = request.transact(app, &subject, work).await?;
     let is_new = !outcome.events.is_empty();
     // It was rotated concurrently: only the other caller has the secret.
     if !is_new && !outcome.repeated { Err(Problem::outdated()) } else { Ok(()) }?;
-    Ok(shown_once(&app, CommandResult::of(&app, &outcome, &subject, false).await?, token, is_new))
+    Ok(shown_once(app, CommandResult::of(app, &outcome, (&subject, request.viewer()), false).await?, token, is_new))
+}
+
+/// The permissions of a key of an organization.
+fn permissions(key: &ApiKey) -> Option<Permissions> {
+    match key.grant() {
+        Some(Grant::Permissions(permissions)) => Some(*permissions),
+        Some(Grant::Scopes(_)) | None => None,
+    }
 }
 
 /// Revoke an API key for good.
@@ -210,9 +220,7 @@ pub(crate) async fn adopt_api_key(
     must_be_own_organization(&request.caller)?;
     let (app, caller, key) = (&app, &request.caller, key.get()?);
     let work = move |tx: Tx| async move {
-        if let Some(Grant::Permissions(permissions)) = tx.read::<ApiKey>(key).await?.grant() {
-            caller.may_grant(app, &tx, *permissions).await?;
-        }
+        caller.may_give_access(app, &tx, permissions(&tx.read::<ApiKey>(key).await?)).await?;
         Ok(tx.decide::<ApiKey>(key, &Command::Adopt { by: caller.identity.user }).await?)
     };
     request.run::<ApiKey, _>(app, key, work).await

@@ -83,7 +83,7 @@ pub(crate) async fn impersonate_user(
     };
     let outcome = request.transact(app, &subject, work).await?;
     let token = Some(token).filter(|_| !outcome.events.is_empty());
-    let result = CommandResult::of(app, &outcome, &subject, false).await?;
+    let result = CommandResult::of(app, &outcome, (&subject, request.viewer()), false).await?;
     response(app, request, result, (session, user), token).await
 }
 

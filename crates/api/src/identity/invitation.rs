@@ -76,7 +76,15 @@ pub(crate) async fn accept_invitation(
     let user = UserId(link.subject);
     let (state, _) = app.executor.load::<User>(link.organization, user).await?;
     let commands = [Command::Accept { invitation: link.generation, now }];
-    redeem(&app, &client, &link, (&password, &own_words(&state)), &commands, Rejection::Accepted).await
+    redeem(
+        &app,
+        &client,
+        &link,
+        (&password, &own_words(&app, link.organization, &state).await?),
+        &commands,
+        Rejection::Accepted,
+    )
+    .await
 }
 
 /// Become the first super admin.

@@ -2,11 +2,12 @@
 
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use jiff::Timestamp;
+use porttask_app::identity::organizations;
 use porttask_domain::{
-    InvalidText, OrganizationId, PersonName, UserId,
+    InvalidText, OrganizationId, PersonName, TextEnum, UserId,
     identity::{
         EmailAddress, Permissions, Role, User,
-        user::{Command, INVITATIONS},
+        user::{Command, INVITATIONS, Status},
     },
 };
 use porttask_runtime::{execute::Tx, new_id};
@@ -171,12 +172,37 @@ async fn invite_one<B>(
 ) -> Result<CommandResult, Problem> {
     let (organization, user) = (request.caller.organization, new_id());
     request.caller.grant(new.permissions.unwrap_or(new.role.ceiling()))?;
+    let email = new.email.clone();
     let invite = &new.invite(organization, user, expiry(app))?;
     let work = move |tx: Tx| async move {
         limit(app, &tx);
         Ok(tx.decide_new::<User>(user, invite).await?)
     };
-    request.run::<User, _>(app, user, work).await
+    match request.run::<User, _>(app, user, work).await {
+        Err(problem) => Err(explain_taken(app, organization, &email, problem).await),
+        result => result,
+    }
+}
+
+/// The problem of an email address that is taken, with the user who has it and the remedy; other problems unchanged.
+pub(super) async fn explain_taken(app: &App, organization: OrganizationId, email: &str, problem: Problem) -> Problem {
+    if problem.slug() != "email-taken" {
+        return problem;
+    }
+    let Ok(email) = EmailAddress::new(email) else { return problem };
+    let found = organizations::user_with(&*app.database, &app.vault, organization, &email).await;
+    let Ok(Some(user)) = found else { return problem };
+    let Ok((state, _)) = app.executor.load::<User>(organization, user).await else { return problem };
+    let Some(status) = state.status() else { return problem };
+    let path = format!("/v1/organizations/{organization}/users/{user}");
+    let remedy = match status {
+        Status::Registered => format!("invite this user with POST {path}/invite"),
+        Status::Invited => format!("resend the invitation with POST {path}/invite, or correct it with PATCH {path}"),
+        Status::Active => format!("change role and permissions of this user with PATCH {path}"),
+        Status::Deactivated => format!("reactivate this user with POST {path}/reactivate"),
+    };
+    let detail = format!("A user with this email address already exists ({user}, {}): {remedy}.", status.as_str());
+    Problem::new(problem.status(), problem.slug(), detail)
 }
 
 /// When an invitation sent now expires.
@@ -191,8 +217,8 @@ pub(super) fn limit(app: &App, tx: &Tx) {
 
 /// Send or resend an invitation.
 ///
-/// For a user who was registered without one, or has lost it. The link of the former invitation becomes void. Needs
-/// `users:write`.
+/// For a user who was registered without one, or has lost it. The link of the former invitation becomes void. The caller
+/// needs the permissions of the user. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/invite", tag = "users", params(CommandParameters),
     request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn send_invitation(
@@ -201,8 +227,9 @@ pub(crate) async fn send_invitation(
     request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
     let user = user.get()?;
-    let (app, send) = (&app, &Command::SendInvitation { expires_at: expiry(&app) });
+    let (app, send, caller) = (&app, &Command::SendInvitation { expires_at: expiry(&app) }, &request.caller);
     let work = move |tx: Tx| async move {
+        caller.may_give_access(app, &tx, tx.read::<User>(user).await?.permissions()).await?;
         limit(app, &tx);
         Ok(tx.decide::<User>(user, send).await?)
     };

@@ -8,19 +8,16 @@ use axum::{
 use jiff::Timestamp;
 use porttask_app::identity::{
     links::{InvalidLink, Link, Purpose},
-    passwords::NewPassword,
+    passwords::{NewPassword, WeakPassword},
 };
 use porttask_domain::{
     Actor, Meta, OrganizationId, UserId,
     identity::{
-        User,
+        Organization, User,
         user::{Command, Rejection},
     },
 };
-use porttask_runtime::{
-    execute::{Outcome, Rejected, Request, Tx},
-    log::Position,
-};
+use porttask_runtime::execute::{Outcome, Rejected, Request, Tx};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -32,13 +29,8 @@ pub(crate) struct Account {
     organization: OrganizationId,
     user: UserId,
     /// The position of the change, for `Porttask-At-Least`.
-    #[schema(value_type = String, example = "0:1234")]
-    #[serde(serialize_with = "as_text")]
-    position: Position,
-}
-
-fn as_text<S: serde::Serializer>(position: &Position, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(position)
+    #[schema(example = "pos_0yXgVn4Rk1m5Z8b3cD7eF9gH2iJ4kL6mN8oP0qR2sT4")]
+    position: String,
 }
 
 impl Account {
@@ -46,9 +38,10 @@ impl Account {
     ///
     /// # Errors
     /// The rejection.
-    pub(super) fn of(link: &Link, outcome: &Outcome, used: Rejection) -> Result<Self, Problem> {
+    pub(super) fn of(app: &App, link: &Link, outcome: &Outcome, used: Rejection) -> Result<Self, Problem> {
         match outcome.position {
             Some(position) if !outcome.events.is_empty() => {
+                let position = app.positions.seal(link.organization, position);
                 Ok(Self { organization: link.organization, user: UserId(link.subject), position })
             }
             Some(_) | None => Err(Rejected::from(used).into()),
@@ -56,9 +49,16 @@ impl Account {
     }
 }
 
+impl Account {
+    /// The position as a header.
+    pub(super) fn headers(&self) -> [(&'static str, String); 1] {
+        [(POSITION, self.position.clone())]
+    }
+}
+
 impl IntoResponse for Account {
     fn into_response(self) -> Response {
-        ([(POSITION, self.position.to_string())], Json(self)).into_response()
+        (self.headers(), Json(self)).into_response()
     }
 }
 
@@ -91,13 +91,17 @@ pub(super) async fn redeem(
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
     let password = NewPassword::new(password, &own).map_err(|it| Problem::invalid("/password", it.to_string()))?;
     let (organization, user) = (link.organization, UserId(link.subject));
+    let is_reset = link.purpose == Purpose::PasswordReset;
+    if is_reset && app.passwords.is_right(Some((organization, user)), password.reveal()).await? {
+        return Err(Problem::invalid("/password", WeakPassword::Current.to_string()));
+    }
     let secret = &app.passwords.secret(organization, user, password).await?;
     let work = move |tx: Tx| async move {
         tx.secret(secret.clone());
         tx.decide_all::<User>(user, commands).await
     };
     let outcome = app.executor.transact(&request_of(client, link), work).await?;
-    Account::of(link, &outcome, used)
+    Account::of(app, link, &outcome, used)
 }
 
 /// A request by the user whom a link is for.
@@ -106,8 +110,13 @@ pub(super) fn request_of(client: &Client, link: &Link) -> Request {
     Request::new(organization, client.mark(Meta::by(Actor::User { organization, user }), user))
 }
 
-/// Words that must not be a user's password: the user's own name and email address.
-pub(super) fn own_words(user: &User) -> Vec<String> {
+/// Words that a user's password must not be made of: name and email address, and those of the organization.
+///
+/// # Errors
+/// If the organization cannot be read.
+pub(super) async fn own_words(app: &App, organization: OrganizationId, user: &User) -> Result<Vec<String>, Problem> {
+    let (home, _) = app.executor.load::<Organization>(organization, organization).await?;
     let own = user.person().map(|(name, email)| [name.value(), email.value()]).unwrap_or_default();
-    own.into_iter().flatten().map(str::to_owned).collect()
+    let own = own.into_iter().chain([home.name(), home.shown_name(), home.domain()]);
+    Ok(own.flatten().map(str::to_owned).collect())
 }

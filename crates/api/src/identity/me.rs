@@ -36,6 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get_my_permissions))
         .routes(routes!(change_my_address))
         .routes(routes!(confirm_address))
+        .routes(routes!(cancel_address_change))
 }
 
 /// The permissions of the current user.
@@ -76,7 +77,7 @@ pub(crate) struct NewAddress {
     current_password: String,
 }
 
-/// The confirmation of an email address.
+/// The link that confirms or cancels a change of an email address.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirmation {
@@ -134,7 +135,8 @@ pub(crate) async fn change_me(
 /// Request a change of the current user's email address.
 ///
 /// A link is sent to the new address. Once it is confirmed, emails go there and it is used to sign in; until then
-/// nothing changes. The link is valid for a day; at most five addresses can be requested per day.
+/// nothing changes. The present address receives a notice with a link that cancels the change. Both links are valid for
+/// a day; at most five addresses can be requested per day. A new password, and the end of all sessions, cancel it too.
 #[utoipa::path(post, path = "/v1/me/address", tag = "me", params(CommandParameters), request_body = NewAddress,
     responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_my_address(
@@ -163,5 +165,22 @@ pub(crate) async fn confirm_address(
     let link = read(&app, &token, Purpose::AddressChange, now)?;
     let command = Command::ConfirmAddress { request: link.generation, now };
     let outcome = app.executor.execute::<User>(UserId(link.subject), command, &request_of(&client, &link)).await?;
-    Account::of(&link, &outcome, Rejection::LinkReplaced)
+    Account::of(&app, &link, &outcome, Rejection::LinkReplaced)
+}
+
+/// Cancel a pending change of an email address.
+///
+/// Requires the link that the present address received when the change was requested. The account does not change.
+#[utoipa::path(post, path = "/v1/address-changes/cancel", tag = "me", security(()), request_body = Confirmation,
+    responses((status = 200, body = Account)))]
+pub(crate) async fn cancel_address_change(
+    State(app): State<App>,
+    client: Client,
+    Body(Confirmation { token }): Body<Confirmation>,
+) -> Result<Account, Problem> {
+    let now = app.clock.now();
+    let link = read(&app, &token, Purpose::AddressChangeCancellation, now)?;
+    let command = Command::CancelAddressChange { request: link.generation, now };
+    let outcome = app.executor.execute::<User>(UserId(link.subject), command, &request_of(&client, &link)).await?;
+    Account::of(&app, &link, &outcome, Rejection::LinkReplaced)
 }

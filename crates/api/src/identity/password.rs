@@ -10,22 +10,22 @@ use porttask_app::identity::{
     attempts::Look,
     links::{PASSWORD_RESET, Purpose},
     password_resets::Forgetful,
-    passwords::NewPassword,
-    sign_in::SignInError,
+    passwords::{NewPassword, WeakPassword},
+    sign_in::{ABOVE_CEILING, SignInError},
 };
 use porttask_domain::{
-    UserId,
+    ApiKeyId, OrganizationId, UserId,
     identity::{
-        User,
+        ApiKey, Session, User, api_key, session,
         user::{Command, Rejection},
     },
 };
-use porttask_runtime::execute::{Tx, stream_of};
+use porttask_runtime::execute::{self, Tx, stream_of};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::link::{Account, own_words, read, redeem};
+use super::link::{Account, own_words, read, redeem, request_of};
 use crate::http::{
     app::App,
     document::tagged,
@@ -72,6 +72,33 @@ pub(crate) struct PasswordReset {
     /// At least 12 characters.
     #[schema(format = Password, min_length = 12, max_length = 128)]
     password: String,
+    /// Also revoke all API keys that the user owns: for a password that somebody else knew.
+    #[serde(default)]
+    revoke_api_keys: bool,
+}
+
+/// The account whose password was reset.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ResetAccount {
+    #[serde(flatten)]
+    account: Account,
+    /// The API keys of the user that were accepted at the time.
+    api_keys: Vec<OwnedKey>,
+    /// Whether these keys were revoked; otherwise they still work.
+    api_keys_revoked: bool,
+}
+
+/// An API key of the user.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OwnedKey {
+    id: ApiKeyId,
+    name: String,
+}
+
+impl IntoResponse for ResetAccount {
+    fn into_response(self) -> Response {
+        (self.account.headers(), Json(self)).into_response()
+    }
 }
 
 /// A new password, set with the current one.
@@ -87,8 +114,8 @@ pub(crate) struct PasswordChange {
 
 /// Request a link to reset a password.
 ///
-/// The response is the same whether such an account exists or not. The link is sent by email, is valid for an hour and
-/// can be used once; a later one replaces it. A second request within five minutes sends no email.
+/// The response is the same whether such an account exists or not. The link is sent by email and valid for an hour, until
+/// one of the links is used. A second request within five minutes sends no email.
 #[utoipa::path(post, path = "/v1/password-resets", tag = "passwords", security(()),
     request_body = PasswordResetRequest, responses((status = 202, body = Accepted)))]
 pub(crate) async fn request_password_reset(
@@ -104,20 +131,41 @@ pub(crate) async fn request_password_reset(
 
 /// Reset a password with a link.
 ///
-/// All sessions of the account end: sign in with the new password. A link can be used once.
+/// All sessions of the account end: sign in with the new password. A link can be used once. The API keys of the user
+/// keep working, unless the request revokes them: the response lists them.
 #[utoipa::path(post, path = "/v1/password-resets/complete", tag = "passwords", security(()),
-    request_body = PasswordReset, responses((status = 200, body = Account)))]
+    request_body = PasswordReset, responses((status = 200, body = ResetAccount)))]
 pub(crate) async fn complete_password_reset(
     State(app): State<App>,
     client: Client,
-    Body(PasswordReset { token, password }): Body<PasswordReset>,
-) -> Result<Account, Problem> {
+    Body(PasswordReset { token, password, revoke_api_keys }): Body<PasswordReset>,
+) -> Result<ResetAccount, Problem> {
     let now = app.clock.now();
     let link = read(&app, &token, Purpose::PasswordReset, now)?;
     let user = UserId(link.subject);
     let (state, _) = app.executor.load::<User>(link.organization, user).await?;
     let commands = [Command::ResetPassword { request: link.generation, now }];
-    redeem(&app, &client, &link, (&password, &own_words(&state)), &commands, Rejection::LinkReplaced).await
+    let own = own_words(&app, link.organization, &state).await?;
+    let account = redeem(&app, &client, &link, (&password, &own), &commands, Rejection::LinkReplaced).await?;
+    let request = request_of(&client, &link);
+    let (api_keys, api_keys_revoked) = keys_of(&app, (link.organization, user), revoke_api_keys, &request).await?;
+    Ok(ResetAccount { account, api_keys, api_keys_revoked })
+}
+
+/// The keys of a user, after the end of all sessions, in which no more can be created; revoked if requested.
+async fn keys_of(
+    app: &App,
+    (organization, user): (OrganizationId, UserId),
+    revoke: bool,
+    request: &execute::Request,
+) -> Result<(Vec<OwnedKey>, bool), Problem> {
+    let keys = app.accounts.api_keys(organization, user, app.clock.now()).await;
+    let keys = keys.map_err(|error| Problem::unavailable(&error))?;
+    for key in keys.iter().filter(|_| revoke) {
+        app.executor.execute::<ApiKey>(key.key, api_key::Command::Revoke, request).await?;
+    }
+    let revoked = revoke && !keys.is_empty();
+    Ok((keys.into_iter().map(|key| OwnedKey { id: key.key, name: key.name }).collect(), revoked))
 }
 
 /// Send a user a link to reset the password.
@@ -162,7 +210,7 @@ pub(crate) async fn change_password(
     request.must_be_real()?;
     let (organization, user) = (request.caller.organization, request.caller.identity.user);
     let (state, _) = app.executor.load::<User>(organization, user).await?;
-    let new = new_password(&request.body, &state)?;
+    let new = new_password(&app, organization, &request.body, &state).await?;
     prove(&app, &request, &request.body.current_password).await?;
     let secret = &app.passwords.secret(organization, user, new).await?;
     let (session_epoch, keeping) = (state.session_epoch(), request.caller.identity.session());
@@ -174,13 +222,20 @@ pub(crate) async fn change_password(
     let outcome = request.transact(&app, &subject, work).await?;
     // The password was changed concurrently.
     if outcome.events.is_empty() && !outcome.repeated { Err(Problem::outdated()) } else { Ok(()) }?;
-    CommandResult::of(&app, &outcome, &subject, request.dry_run).await
+    CommandResult::of(&app, &outcome, (&subject, request.viewer()), request.dry_run).await
 }
 
-fn new_password(change: &PasswordChange, user: &User) -> Result<NewPassword, Problem> {
-    let own = own_words(user);
+async fn new_password(
+    app: &App,
+    organization: OrganizationId,
+    change: &PasswordChange,
+    user: &User,
+) -> Result<NewPassword, Problem> {
+    let own = own_words(app, organization, user).await?;
     let own: Vec<&str> = own.iter().map(String::as_str).collect();
-    NewPassword::new(&change.new_password, &own).map_err(|it| Problem::invalid("/new_password", it.to_string()))
+    let invalid = |it: WeakPassword| Problem::invalid("/new_password", it.to_string());
+    let new = NewPassword::new(&change.new_password, &own).map_err(invalid)?;
+    if new.is(&change.current_password) { Err(invalid(WeakPassword::Current)) } else { Ok(new) }
 }
 
 /// Checks that the caller knows the password of the account: a session alone may be stolen.
@@ -193,17 +248,33 @@ pub(super) async fn prove<P: Permission, B>(
     password: &str,
 ) -> Result<(), Problem> {
     let caller = &request.caller.identity;
-    // The session may be stolen, so attempts are limited.
+    // The session may be stolen, so attempts are limited, and the session ends after too many.
     let trying = app.attempts.by(&caller.user.to_string(), None, request.caller.ip());
-    if let Look::After(pause) = app.attempts.begin(trying, true, 0, app.clock.now()) {
-        return Err(SignInError::TooOften(pause.as_secs() as u32 + 1).into());
+    let (state, _) = app.executor.load::<User>(caller.organization, caller.user).await?;
+    match app.attempts.begin_in_session(trying, state.unlocks(), app.clock.now()) {
+        Look::Yes => {}
+        Look::OnlyKnownDevices => return Err(SignInError::TooOften(ABOVE_CEILING).into()),
+        Look::After(pause) => return Err(SignInError::TooOften(pause.as_secs() as u32 + 1).into()),
     }
     let looked_at = app.passwords.is_right(Some((caller.organization, caller.user)), password).await;
     match looked_at.inspect_err(|_| app.attempts.withdraw(trying))? {
         true => {
             app.attempts.succeeded(trying);
+            caller.session().into_iter().for_each(|session| app.attempts.right_in_session(session.0));
             Ok(())
         }
-        false => Err(Problem::new(StatusCode::FORBIDDEN, "wrong-password", "The current password is incorrect.")),
+        false => Err(wrong_password(app, request).await?),
     }
+}
+
+/// The problem of a wrong password. The session ends if there were too many.
+async fn wrong_password<P: Permission, B>(app: &App, request: &CommandRequest<P, B>) -> Result<Problem, Problem> {
+    let session = request.caller.session()?;
+    let mut detail = "The current password is incorrect.";
+    if app.attempts.wrong_in_session(session.0, app.clock.now()) {
+        let end = execute::Request::new(request.caller.organization, request.caller.meta.clone());
+        app.executor.execute::<Session>(session, session::Command::EndAfterWrongPasswords, &end).await?;
+        detail = "The current password is incorrect. The session has ended after too many wrong passwords.";
+    }
+    Ok(Problem::new(StatusCode::FORBIDDEN, "wrong-password", detail))
 }

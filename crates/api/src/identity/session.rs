@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::State,
     http::StatusCode,
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use jiff::Timestamp;
 use porttask_app::identity::sign_in::Attempt;
@@ -26,7 +26,7 @@ use crate::http::{
     permissions::{Impersonable, Permission, ReadUsers, SignedIn, WriteUsers},
     problem::Problem,
     request::{Authorized, Body, Client, CommandRequest, EmptyBody, Id, Params},
-    response::CommandResult,
+    response::{CommandResult, POSITION},
 };
 
 /// The routes of sessions.
@@ -67,6 +67,10 @@ pub(crate) struct NewSession {
     expires_at: Timestamp,
     /// Store it on this device, and send it with the next sign-in. It is not a credential.
     device_token: String,
+    /// The position of the sign-in, for `Porttask-At-Least`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0:1234")]
+    position: Option<String>,
 }
 
 /// The session of the request, with role and permissions of its user.
@@ -109,8 +113,10 @@ pub(crate) async fn sign_in(
     let (id, organization) = (signed_in.session, signed_in.token.organization());
     let (token, user, expires_at) = (signed_in.token.reveal(), signed_in.user, signed_in.expires_at);
     app.limits.know(&token);
-    let session = NewSession { token, id, organization, user, expires_at, device_token: signed_in.device_token };
-    Ok((StatusCode::CREATED, Json(session)).into_response())
+    let (device_token, position) = (signed_in.device_token, signed_in.position.map(|it| it.to_string()));
+    let headers = position.clone().map(|position| [(POSITION, position)]);
+    let session = NewSession { token, id, organization, user, expires_at, device_token, position };
+    Ok((StatusCode::CREATED, headers.map(AppendHeaders), Json(session)).into_response())
 }
 
 /// Get the current session.

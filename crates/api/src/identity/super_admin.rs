@@ -20,7 +20,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     invite::{expiry, invite, limit},
-    user::{DeactivatedUser, UserResponse, deactivate},
+    user::{DeactivatedUser, Deactivation, UserResponse, deactivate},
 };
 use crate::http::{
     app::App,
@@ -28,7 +28,7 @@ use crate::http::{
     listing::Page,
     permissions::{ReadStaff, WriteStaff},
     problem::Problem,
-    request::{CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters},
+    request::{CommandParameters, CommandRequest, Id, List, ListParameters},
     response::CommandResult,
 };
 
@@ -43,9 +43,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Promotion {
-    /// The organization of the user's account.
+    /// The organization of the user's account: its id or domain.
+    #[schema(example = "acme.example")]
     organization: String,
-    /// The user.
+    /// The user: the id or email address.
+    #[schema(example = "ana@acme.example")]
     user: String,
 }
 
@@ -67,7 +69,7 @@ pub(crate) async fn list_super_admins(
 /// Promote a user to super admin.
 ///
 /// The user is invited by email to a separate account of the platform with its own password; the existing account does
-/// not change. A super admin who was demoted is reactivated. Needs `super_admins:write`.
+/// not change. A super admin who was demoted is reactivated, and notified by email. Needs `super_admins:write`.
 #[utoipa::path(post, path = "/v1/platform/super-admins", tag = "super admins", params(CommandParameters),
     request_body = Promotion, responses((status = 201, body = CommandResult),
         (status = 404, description = "There is no such organization, or no such user.", body = Problem,
@@ -81,7 +83,7 @@ pub(crate) async fn promote_super_admin(
     let subject = stream_of::<User>(platform, new_id())?;
     let outcome = request.transact(app, &subject, move |tx| promote(tx, app, promoted)).await?;
     let subject = outcome.value.map_or(Ok(subject), |staff| stream_of::<User>(platform, staff))?;
-    let result = CommandResult::of(app, &outcome, &subject, request.dry_run).await?;
+    let result = CommandResult::of(app, &outcome, (&subject, request.viewer()), request.dry_run).await?;
     Ok(result.created(&format!("/v1/organizations/{platform}/users")))
 }
 
@@ -90,9 +92,16 @@ async fn promoted(
     app: &App,
     Promotion { organization, user }: &Promotion,
 ) -> Result<(OrganizationId, UserId), Problem> {
-    let organization = organization.parse().map_err(|_| Problem::not_found("organization"))?;
+    let unavailable = |error| Problem::unavailable(&error);
+    let named = organizations::named(&*app.database, &app.vault, organization).await.map_err(unavailable)?;
+    let organization = named.ok_or_else(|| Problem::not_found("organization"))?;
     app.partition(organization).await?;
-    Ok((organization, user.parse().map_err(|_| Id::<User>::not_found())?))
+    if let Ok(user) = user.parse() {
+        return Ok((organization, user));
+    }
+    let email = EmailAddress::new(user).map_err(|_| Id::<User>::not_found())?;
+    let found = organizations::user_with(&*app.database, &app.vault, organization, &email).await;
+    Ok((organization, found.map_err(unavailable)?.ok_or_else(Id::<User>::not_found)?))
 }
 
 /// Promotes a user, depending on the status of their account of the platform; returns that account.
@@ -135,11 +144,11 @@ fn person(person: &User) -> Result<(String, String), Problem> {
 /// The account of the platform is deactivated, which takes effect on its next request. The last super admin cannot be
 /// demoted. Needs `super_admins:write`.
 #[utoipa::path(post, path = "/v1/platform/super-admins/{user}/demote", tag = "super admins",
-    params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = DeactivatedUser)))]
+    params(CommandParameters), request_body = Deactivation, responses((status = 200, body = DeactivatedUser)))]
 pub(crate) async fn demote_super_admin(
     State(app): State<App>,
     user: Id<User>,
-    request: CommandRequest<WriteStaff, EmptyBody>,
+    request: CommandRequest<WriteStaff, Deactivation>,
 ) -> Result<DeactivatedUser, Problem> {
     deactivate(&app, &user, &request, Command::Demote).await
 }

@@ -1,5 +1,7 @@
 //! The users of an organization.
 
+mod delivery;
+
 use axum::{
     Json,
     extract::State,
@@ -7,19 +9,25 @@ use axum::{
 };
 use jiff::Timestamp;
 use porttask_domain::{
-    ApiKeyId, OrganizationId, UserId,
+    ApiKeyId, OrganizationId, PersonName, UserId,
     identity::{
-        Permissions, Role, User,
+        EmailAddress, Permissions, Role, User,
         user::{Command, Status},
     },
 };
 use porttask_projections::{ColumnType, identity::user as view};
-use porttask_runtime::views::Condition;
+use porttask_runtime::{
+    execute::{self, ExecuteError, Tx, stream_of},
+    tasks::Task,
+    views::Condition,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
 
-use super::{api_key::owned_by, invite};
+use self::delivery::EmailDelivery;
+use super::invite;
 use crate::http::{
     app::App,
     document::tagged,
@@ -36,7 +44,7 @@ use crate::http::{
 pub(super) fn routes() -> OpenApiRouter<App> {
     tagged("users", "The users of an organization, their roles and permissions.")
         .routes(routes!(invite::invite_user, list_users))
-        .routes(routes!(get_user, change_user))
+        .routes(routes!(get_user, change_user, remove_user))
         .routes(routes!(deactivate_user))
         .routes(routes!(reactivate_user))
 }
@@ -52,6 +60,8 @@ pub(crate) struct UserResponse {
     name: Option<String>,
     /// The email address; null once it was erased.
     email: Option<String>,
+    /// The new email address that is not confirmed yet; null if no change is pending.
+    pending_email: Option<String>,
     /// The language of emails; null means the organization's.
     #[schema(example = "pt-BR")]
     locale: Option<String>,
@@ -63,6 +73,8 @@ pub(crate) struct UserResponse {
     invitation_expires_at: Option<Timestamp>,
     /// When the invitation was accepted; null if it was not accepted yet.
     accepted_at: Option<Timestamp>,
+    /// The emails to the user that were not handed over yet; null if all were.
+    email_delivery: Option<EmailDelivery>,
     /// The version: the ETag.
     version: u64,
 }
@@ -78,6 +90,7 @@ impl From<view::User> for UserResponse {
             organization: row.organization,
             name: row.name,
             email: row.email,
+            pending_email: row.pending_email,
             locale: row.locale,
             role: row.role,
             permissions: Permissions { tickets, invoices, reports, administration },
@@ -85,6 +98,7 @@ impl From<view::User> for UserResponse {
             created_at: row.created_at,
             invitation_expires_at: row.invitation_expires_at,
             accepted_at: row.accepted_at,
+            email_delivery: None,
             version: row.version,
         }
     }
@@ -98,10 +112,33 @@ pub(crate) struct UserPatch {
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = Role, required = false)]
     role: Option<Role>,
-    /// The new permissions; default: the current ones, as far as the new role permits.
+    /// The new permissions; default: all of a new role that the caller holds as well.
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = Permissions, required = false)]
     permissions: Option<Permissions>,
+    /// The corrected full name, until the user accepts an invitation.
+    #[schema(example = "Ana Souza", max_length = 200)]
+    name: Option<String>,
+    /// The corrected email address, until the user accepts an invitation.
+    #[schema(example = "ana@acme.example")]
+    email: Option<String>,
+}
+
+/// A user who was changed, or in a dry run would be.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangedUser {
+    #[serde(flatten)]
+    result: CommandResult,
+    /// The role after the change; null in the response to a repetition.
+    role: Option<Role>,
+    /// The permissions after the change; null in the response to a repetition.
+    permissions: Option<Permissions>,
+}
+
+impl IntoResponse for ChangedUser {
+    fn into_response(self) -> Response {
+        (self.result.headers(), Json(self)).into_response()
+    }
 }
 
 /// A user who was deactivated.
@@ -111,6 +148,19 @@ pub(crate) struct DeactivatedUser {
     result: CommandResult,
     /// The API keys that the user owns: they are rejected until an admin adopts them.
     keys_that_stop: Vec<ApiKeyId>,
+    /// Users whom the user has invited and who have not accepted yet.
+    pending_invitations: Vec<UserId>,
+    /// Whether these invitations were revoked, or in a dry run would be; otherwise they stay valid.
+    invitations_revoked: bool,
+}
+
+/// How a user is deactivated.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Deactivation {
+    /// Also revoke the invitations that the user has sent and that were not accepted yet.
+    #[serde(default)]
+    revoke_invitations: bool,
 }
 
 impl IntoResponse for DeactivatedUser {
@@ -142,6 +192,21 @@ impl Listed for view::Users {
         let role = role.map(|role| Condition::Equal("role", role.to_value()));
         let status = status.map(|status| Condition::Equal("status", status.to_value()));
         Ok(role.into_iter().chain(status).collect())
+    }
+
+    async fn complete(
+        app: &App,
+        organization: OrganizationId,
+        mut items: Vec<UserResponse>,
+    ) -> Result<Vec<UserResponse>, Problem> {
+        let targets: Vec<Uuid> = items.iter().map(|item| item.id.0).collect();
+        let tasks = app.database.tasks_of(organization, &targets).await;
+        let tasks = tasks.map_err(|error| Problem::unavailable(&error))?;
+        for item in &mut items {
+            let own: Vec<&Task> = tasks.iter().filter(|task| task.target == item.id.0).collect();
+            item.email_delivery = EmailDelivery::of(&own);
+        }
+        Ok(items)
     }
 }
 
@@ -181,59 +246,179 @@ pub(crate) async fn row<P: Permission>(app: &App, caller: &Authorized<P>, user: 
 
 /// Change a user's role and permissions.
 ///
-/// Takes effect on the user's next request. Needs `roles:write`.
+/// Takes effect on the user's next request. A new role without permissions gives all permissions of the role, as far as
+/// the caller holds them. Until the user accepts an invitation, name and email address can be corrected: another address
+/// makes the invitation void, and a new one is sent there. Needs `roles:write`.
 #[utoipa::path(patch, path = "/v1/organizations/{org}/users/{user}", tag = "users", params(CommandParameters),
     request_body(content = UserPatch, content_type = "application/merge-patch+json"),
-    responses((status = 200, body = CommandResult)))]
+    responses((status = 200, body = ChangedUser)))]
 pub(crate) async fn change_user(
     State(app): State<App>,
     user: Id<User>,
     mut request: CommandRequest<WriteRoles, UserPatch>,
-) -> Result<CommandResult, Problem> {
-    let UserPatch { role, permissions } = request.body;
-    if let Some(permissions) = permissions {
-        request.caller.grant(permissions)?;
-    }
-    let command = match (role, permissions) {
-        (Some(role), permissions) => Command::ChangeRole { role, permissions },
-        (None, Some(permissions)) => Command::ChangePermissions { permissions },
-        (None, None) => return Err(Problem::invalid("", "specify role, permissions or both")),
+) -> Result<ChangedUser, Problem> {
+    let change = request.body.parse()?;
+    change.permissions.map_or(Ok(()), |permissions| request.caller.grant(permissions))?;
+    let (app, caller, user, change) = (&app, &request.caller, user.get()?, &change);
+    let subject = stream_of::<User>(caller.organization, user)?;
+    let work = move |tx: Tx| async move {
+        change.correct(app, caller, &tx, user).await?;
+        change.grant(app, caller, &tx, user).await?;
+        tx.read::<User>(user).await.map_err(Problem::from)
     };
-    request.change::<User>(&app, &user, command).await
+    let outcome = request.transact(app, &subject, work).await;
+    let outcome = match (outcome, &request.body.email) {
+        (Err(problem), Some(email)) => {
+            return Err(invite::explain_taken(app, caller.organization, email, problem).await);
+        }
+        (outcome, _) => outcome?,
+    };
+    let result = CommandResult::of(app, &outcome, (&subject, request.viewer()), request.dry_run).await?;
+    let (role, permissions) = outcome.value.map(|user| (user.role(), user.permissions())).unwrap_or_default();
+    Ok(ChangedUser { result, role, permissions })
+}
+
+/// A validated change of a user.
+struct Change {
+    role: Option<Role>,
+    permissions: Option<Permissions>,
+    name: Option<PersonName>,
+    email: Option<EmailAddress>,
+}
+
+impl UserPatch {
+    fn parse(&self) -> Result<Change, Problem> {
+        let Self { role, permissions, name, email } = self;
+        if role.is_none() && permissions.is_none() && name.is_none() && email.is_none() {
+            return Err(Problem::invalid("", "specify role, permissions, name or email"));
+        }
+        let name = name.as_deref().map(PersonName::new).transpose();
+        let email = email.as_deref().map(EmailAddress::new).transpose();
+        Ok(Change {
+            role: *role,
+            permissions: *permissions,
+            name: name.map_err(|it| Problem::invalid("/name", it.to_string()))?,
+            email: email.map_err(|it| Problem::invalid("/email", it.to_string()))?,
+        })
+    }
+}
+
+impl Change {
+    /// Corrects name and email address. A pending invitation is sent to the new address.
+    async fn correct<P: Permission>(
+        &self,
+        app: &App,
+        caller: &Authorized<P>,
+        tx: &Tx,
+        user: UserId,
+    ) -> Result<(), Problem> {
+        let Self { name, email, .. } = self;
+        if name.is_none() && email.is_none() {
+            return Ok(());
+        }
+        let before = tx.read::<User>(user).await?;
+        // Whoever has the new address may accept.
+        caller.may_give_access(app, tx, before.permissions()).await?;
+        tx.decide::<User>(user, &Command::Correct { name: name.clone(), email: email.clone() }).await?;
+        if before.invitation().is_some() && tx.read::<User>(user).await?.invitation().is_none() {
+            invite::limit(app, tx);
+            tx.decide::<User>(user, &Command::SendInvitation { expires_at: invite::expiry(app) }).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes role and permissions. A new role without permissions gives those that the caller holds.
+    async fn grant<P: Permission>(
+        &self,
+        app: &App,
+        caller: &Authorized<P>,
+        tx: &Tx,
+        user: UserId,
+    ) -> Result<(), Problem> {
+        let command = match (self.role, self.permissions) {
+            (None, None) => return Ok(()),
+            (Some(role), None) if tx.read::<User>(user).await?.role() != Some(role) => {
+                let permissions = Some(caller.grantable(app, tx, role.ceiling()).await?);
+                Command::ChangeRole { role, permissions }
+            }
+            (Some(role), permissions) => Command::ChangeRole { role, permissions },
+            (None, Some(permissions)) => Command::ChangePermissions { permissions },
+        };
+        Ok(tx.decide::<User>(user, &command).await?)
+    }
 }
 
 /// Deactivate a user.
 ///
 /// Takes effect on the user's next request; the history is kept. The user's API keys are rejected until an admin adopts
-/// them. Needs `users:write`.
+/// them. Invitations that the user has sent stay valid, unless the request revokes them. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/deactivate", tag = "users",
-    params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = DeactivatedUser)))]
+    params(CommandParameters), request_body = Deactivation, responses((status = 200, body = DeactivatedUser)))]
 pub(crate) async fn deactivate_user(
     State(app): State<App>,
     user: Id<User>,
-    request: CommandRequest<WriteUsers, EmptyBody>,
+    request: CommandRequest<WriteUsers, Deactivation>,
 ) -> Result<DeactivatedUser, Problem> {
     deactivate(&app, &user, &request, Command::Deactivate).await
 }
 
-/// Deactivates a user, and returns the keys that stop working.
+/// Deactivates a user, and returns the keys that stop working and the invitations that the user has sent.
 ///
 /// # Errors
 /// If the request is rejected or fails.
 pub(super) async fn deactivate<P: Permission>(
     app: &App,
     user: &Id<User>,
-    request: &CommandRequest<P, EmptyBody>,
+    request: &CommandRequest<P, Deactivation>,
     command: Command,
 ) -> Result<DeactivatedUser, Problem> {
-    let keys_that_stop = owned_by(app, &request.caller, user.get()?).await?;
+    let organization = request.caller.organization;
+    let keys = app.accounts.api_keys(organization, user.get()?, app.clock.now()).await;
+    let keys = keys.map_err(|error| Problem::unavailable(&error))?;
+    let keys_that_stop = keys.into_iter().map(|key| key.key).collect();
     let result = request.change::<User>(app, user, command).await?;
-    Ok(DeactivatedUser { result, keys_that_stop })
+    // From now on the user can invite nobody.
+    let pending_invitations = app.accounts.invited_by(organization, user.get()?, app.clock.now()).await;
+    let pending_invitations = pending_invitations.map_err(|error| Problem::unavailable(&error))?;
+    let invitations_revoked = request.body.revoke_invitations;
+    if invitations_revoked && !request.dry_run {
+        revoke_invitations(app, &request.caller, &pending_invitations).await?;
+    }
+    Ok(DeactivatedUser { result, keys_that_stop, pending_invitations, invitations_revoked })
+}
+
+/// Revokes invitations. Those that were accepted meanwhile are left.
+async fn revoke_invitations<P: Permission>(
+    app: &App,
+    caller: &Authorized<P>,
+    invited: &[UserId],
+) -> Result<(), Problem> {
+    let request = execute::Request::new(caller.organization, caller.meta.clone());
+    for user in invited {
+        match app.executor.execute::<User>(*user, Command::RevokeInvitation, &request).await {
+            Ok(_) | Err(ExecuteError::Rejected(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Remove a user who has never accepted an invitation.
+///
+/// The invitation becomes void and the email address free; the history is kept. Needs `users:write`.
+#[utoipa::path(delete, path = "/v1/organizations/{org}/users/{user}", tag = "users", params(CommandParameters),
+    responses((status = 200, body = CommandResult)))]
+pub(crate) async fn remove_user(
+    State(app): State<App>,
+    user: Id<User>,
+    request: CommandRequest<WriteUsers, EmptyBody>,
+) -> Result<CommandResult, Problem> {
+    request.change::<User>(&app, &user, Command::Remove).await
 }
 
 /// Reactivate a user.
 ///
-/// Needs `users:write`.
+/// The caller needs the permissions of the user. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/reactivate", tag = "users",
     params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn reactivate_user(
@@ -241,5 +426,10 @@ pub(crate) async fn reactivate_user(
     user: Id<User>,
     request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
-    request.change::<User>(&app, &user, Command::Reactivate).await
+    let (app, caller, user) = (&app, &request.caller, user.get()?);
+    let work = move |tx: Tx| async move {
+        caller.may_give_access(app, &tx, tx.read::<User>(user).await?.permissions()).await?;
+        Ok(tx.decide::<User>(user, &Command::Reactivate).await?)
+    };
+    request.run::<User, _>(app, user, work).await
 }

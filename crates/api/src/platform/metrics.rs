@@ -1,5 +1,7 @@
 //! The metrics endpoint and its access check.
 
+use std::net::IpAddr;
+
 use axum::{
     extract::State,
     http::{Extensions, HeaderMap, header},
@@ -8,7 +10,7 @@ use axum::{
 use subtle::ConstantTimeEq;
 
 use crate::http::{
-    app::App,
+    app::{App, Settings},
     problem::Problem,
     request::{bearer, is_forwarded, peer},
 };
@@ -29,19 +31,31 @@ pub(crate) async fn metrics(
     extensions: Extensions,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if !may_see(app.settings.metrics_token.as_deref(), &extensions, &headers) {
+    let may_see = match app.settings.metrics_token.as_deref() {
+        None => is_local(&app.settings, &extensions, &headers),
+        token => has_token(token, &headers),
+    };
+    if !may_see {
         return Err(Problem::not_found("resource"));
     }
     let text = app.metrics.text().map_err(|error| Problem::unavailable(&error))?;
     Ok(([(header::CONTENT_TYPE, OPEN_METRICS), (header::CACHE_CONTROL, "no-store")], text).into_response())
 }
 
-/// A request with forwarding headers is not local, even if a proxy on this machine is not configured as trusted.
-fn may_see(token: Option<&str>, extensions: &Extensions, headers: &HeaderMap) -> bool {
-    match token {
-        Some(token) => bearer(headers).is_some_and(|shown| bool::from(shown.as_bytes().ct_eq(token.as_bytes()))),
-        None => peer(extensions).is_some_and(|peer| peer.is_loopback()) && !is_forwarded(headers),
-    }
+/// Whether a request has the metrics token, if one is configured.
+pub(super) fn has_token(token: Option<&str>, headers: &HeaderMap) -> bool {
+    let shown = bearer(headers).zip(token);
+    shown.is_some_and(|(shown, token)| bool::from(shown.as_bytes().ct_eq(token.as_bytes())))
+}
+
+/// Whether a request comes from this machine. One with forwarding headers is not local, even if a proxy on this machine is
+/// not configured as trusted; and one from a trusted proxy is not, even without such headers.
+pub(super) fn is_local(settings: &Settings, extensions: &Extensions, headers: &HeaderMap) -> bool {
+    is_from_here(extensions, headers, |address| settings.trusts(address))
+}
+
+fn is_from_here(extensions: &Extensions, headers: &HeaderMap, is_proxy: impl Fn(IpAddr) -> bool) -> bool {
+    peer(extensions).is_some_and(|peer| peer.is_loopback() && !is_proxy(peer)) && !is_forwarded(headers)
 }
 
 #[cfg(test)]
@@ -52,27 +66,40 @@ mod tests {
 
     use super::*;
 
-    fn sees(token: Option<&str>, peer: &str, sent: &[(&'static str, &str)]) -> bool {
+    fn is_here(peer: &str, sent: &[(&'static str, &str)], proxy: Option<&str>) -> bool {
         let mut extensions = Extensions::new();
         extensions.insert(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
         let headers = sent.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        may_see(token, &extensions, &headers)
+        is_from_here(&extensions, &headers, |address| proxy.is_some_and(|proxy| proxy.parse() == Ok(address)))
     }
 
     #[test]
-    fn only_who_is_on_this_machine_or_has_the_token() {
-        assert!(sees(None, "127.0.0.1:9", &[]));
-        assert!(sees(None, "[::1]:9", &[]));
-        assert!(sees(None, "[::ffff:127.0.0.1]:9", &[]));
-        assert!(!sees(None, "192.0.2.1:9", &[]));
-        assert!(!sees(None, "192.0.2.1:9", &[("x-forwarded-for", "127.0.0.1")]));
+    fn a_local_request_comes_from_this_machine_and_through_no_proxy() {
+        for peer in ["127.0.0.1:9", "[::1]:9", "[::ffff:127.0.0.1]:9"] {
+            assert!(is_here(peer, &[], None), "{peer}");
+        }
+        assert!(!is_here("192.0.2.1:9", &[], None));
+        assert!(!is_here("192.0.2.1:9", &[("x-forwarded-for", "127.0.0.1")], None));
         for header in ["x-forwarded-for", "forwarded", "x-real-ip", "via"] {
-            assert!(!sees(None, "127.0.0.1:9", &[(header, "127.0.0.1")]), "{header}");
+            assert!(!is_here("127.0.0.1:9", &[(header, "127.0.0.1")], None), "{header}");
         }
-        assert!(sees(Some("secret"), "192.0.2.1:9", &[("authorization", "Bearer secret")]));
-        for (peer, shown) in [("192.0.2.1:9", "Bearer secres"), ("127.0.0.1:9", "Bearer "), ("127.0.0.1:9", "secret")] {
-            assert!(!sees(Some("secret"), peer, &[("authorization", shown)]), "{peer} {shown}");
+        assert!(!is_here("127.0.0.1:9", &[], Some("127.0.0.1")), "a proxy that adds no header");
+    }
+
+    #[test]
+    fn a_token_must_be_configured_and_shown() {
+        let has = |token, shown: &str| {
+            let headers = [(header::AUTHORIZATION, shown.parse().unwrap())].into_iter().collect();
+            has_token(token, &headers)
+        };
+        assert!(has(Some("secret"), "Bearer secret"));
+        for (token, shown) in [
+            (Some("secret"), "Bearer secres"),
+            (Some("secret"), "Bearer "),
+            (Some("secret"), "secret"),
+            (None, "Bearer "),
+        ] {
+            assert!(!has(token, shown), "{token:?} {shown}");
         }
-        assert!(!sees(Some("secret"), "127.0.0.1:9", &[]), "a configured token is required everywhere");
     }
 }

@@ -21,6 +21,7 @@ use porttask_domain::{
 use porttask_runtime::{
     execute::{Executor, Request},
     id_made_by,
+    supervise::{beat, once},
     vault::{Vault, VaultError},
 };
 use sha2::Sha256;
@@ -37,6 +38,8 @@ const MOST_LINES: usize = 20_000;
 const MOST_TARGETS: usize = 20;
 /// Maximum concurrent writes.
 const WRITERS: usize = 4;
+/// Interval at which the counters of past hours are recorded.
+const SETTLE_EVERY: Duration = Duration::from_secs(60);
 
 /// Records denials, failed sign-ins and reads by staff.
 pub struct DenialLog {
@@ -80,7 +83,7 @@ impl DenialLog {
     pub fn record(self: &Arc<Self>, denied: Denied, now: Timestamp) {
         if let Some((line, _)) = self.count(denied, now).filter(|(line, count)| line.is_due_at(count.total)) {
             let denial_log = Arc::clone(self);
-            tokio::spawn(async move { denial_log.write(&line).await });
+            once("denial log", async move { _ = denial_log.write(&line).await }).detach();
         }
     }
 
@@ -129,7 +132,8 @@ impl DenialLog {
     /// Records the counters of past hours, in a loop.
     pub async fn run(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(Duration::from_secs(60)).await;
+            beat(SETTLE_EVERY);
+            tokio::time::sleep(SETTLE_EVERY).await;
             self.settle(Some(self.executor.clock().now())).await;
         }
     }

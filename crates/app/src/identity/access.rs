@@ -32,9 +32,9 @@ pub use self::token::{InvalidToken, Token};
 pub use super::caller::{Caller, Credential};
 use crate::identity::credential_activity::{CredentialActivity, SessionLimits};
 use porttask_runtime::{
-    execute::{ExecuteError, Executor, Rejected, Request, Tx},
+    execute::{ExecuteError, Executor, Outcome, Rejected, Request, Tx},
     ledger::Database,
-    log::{LogError, NewSecret, SecretId, SecretKind},
+    log::{LogError, NewSecret, Position, SecretId, SecretKind},
     new_id,
 };
 
@@ -69,6 +69,17 @@ pub enum AccessError {
     Failed(#[from] ExecuteError),
 }
 
+/// A session that has just started.
+#[derive(Debug)]
+pub struct Started {
+    /// The session.
+    pub session: SessionId,
+    /// Its token, which is not stored.
+    pub token: Token,
+    /// The position of its start.
+    pub position: Option<Position>,
+}
+
 impl From<LogError> for AccessError {
     fn from(error: LogError) -> Self {
         Self::Failed(error.into())
@@ -97,7 +108,7 @@ impl Access {
         method: session::Method,
         lasts: Range<Timestamp>,
         meta: Meta,
-    ) -> Result<(SessionId, Token), AccessError> {
+    ) -> Result<Started, AccessError> {
         let session: SessionId = new_id();
         let (token, secret) = Self::session_secret(organization, session)?;
         let request = Request::new(organization, Meta { session: Some(session), ..meta });
@@ -109,7 +120,7 @@ impl Access {
             Ok::<_, AccessError>(tx.decide_new::<Session>(session, &start).await?)
         };
         match self.executor.transact(&request, start).await {
-            Ok(_) => Ok((session, token)),
+            Ok(Outcome { position, .. }) => Ok(Started { session, token, position }),
             Err(AccessError::Failed(ExecuteError::Rejected(rejected))) => Err(AccessError::Rejected(rejected)),
             Err(error) => Err(error),
         }

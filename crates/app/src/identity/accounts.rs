@@ -1,10 +1,19 @@
 //! Lookup of accounts by email address.
 
+use jiff::Timestamp;
 use porttask_domain::{
-    OrganizationId, UserId,
-    identity::{EmailAddress, user::Status},
+    OrganizationId, SessionId, UserId,
+    identity::{DomainName, EmailAddress, session::SessionEpoch, user::Status},
 };
-use porttask_projections::{ColumnType, ReadModel, Value, identity::user::Users, normalized};
+use porttask_projections::{
+    ColumnType, ReadModel, Value,
+    identity::{
+        api_key::{ApiKey, ApiKeys},
+        session::Sessions,
+        user::{User, Users},
+    },
+    normalized,
+};
 use std::{sync::Arc, time::Duration};
 
 use crate::identity::organizations;
@@ -12,13 +21,17 @@ use porttask_runtime::{
     ledger::Database,
     log::LogError,
     vault::Vault,
-    views::{Condition, Query, ViewError, Views},
+    views::{Condition, Direction, Query, ViewError, Views},
 };
 
 /// How long to wait for the read model to catch up. A stale result after that is corrected by the next attempt.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Rows per query.
 const PAGE: usize = 50;
+/// How long a sign-in waits for the read model of sessions. Those that it misses are ended by the next sign-in.
+const SHORT_PATIENCE: Duration = Duration::from_millis(200);
+/// The latest sessions of a user that are read.
+const MOST_SESSIONS_READ: usize = 200;
 
 /// Finds accounts by email address.
 #[derive(Clone)]
@@ -26,6 +39,25 @@ pub struct Accounts {
     database: Arc<dyn Database>,
     vault: Arc<Vault>,
     views: Arc<Views>,
+}
+
+/// An organization that a client named by id or domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// It exists.
+    Known(OrganizationId),
+    /// There is none with this normalized name.
+    Unknown(String),
+}
+
+impl Named {
+    /// The name under which attempts are counted, however it was spelled.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Known(organization) => organization.to_string(),
+            Self::Unknown(name) => name.clone(),
+        }
+    }
 }
 
 /// Why accounts could not be looked up.
@@ -56,13 +88,135 @@ impl Accounts {
         organization: Option<&str>,
         most: usize,
     ) -> Result<Vec<(OrganizationId, UserId)>, AccountsError> {
+        let organization = match organization {
+            Some(name) => Some(self.organization(name).await?),
+            None => None,
+        };
+        self.of(email, organization.as_ref(), most).await
+    }
+
+    /// The organization with this id or domain.
+    ///
+    /// # Errors
+    /// If the log fails.
+    pub async fn organization(&self, name: &str) -> Result<Named, AccountsError> {
+        Ok(match organizations::named(&*self.database, &self.vault, name).await? {
+            Some(organization) => Named::Known(organization),
+            None => Named::Unknown(match DomainName::new(name) {
+                Ok(domain) => domain.as_str().to_owned(),
+                Err(_) => name.trim().to_lowercase(),
+            }),
+        })
+    }
+
+    /// As [`Accounts::meant`], with an organization that was looked up.
+    ///
+    /// # Errors
+    /// If the log or the read model fails.
+    pub async fn of(
+        &self,
+        email: &str,
+        organization: Option<&Named>,
+        most: usize,
+    ) -> Result<Vec<(OrganizationId, UserId)>, AccountsError> {
         let Ok(email) = EmailAddress::new(email) else { return Ok(Vec::new()) };
-        let Some(organization) = organization else { return self.everywhere(&email, most).await };
-        let Some(organization) = organizations::named(&*self.database, &self.vault, organization).await? else {
-            return Ok(Vec::new());
+        let organization = match organization {
+            None => return self.everywhere(&email, most).await,
+            Some(Named::Unknown(_)) => return Ok(Vec::new()),
+            Some(Named::Known(organization)) => *organization,
         };
         let user = organizations::user_with(&*self.database, &self.vault, organization, &email).await?;
         Ok(user.map(|user| (organization, user)).into_iter().collect())
+    }
+
+    /// The API keys that a user owns and that are accepted now.
+    ///
+    /// # Errors
+    /// If the log or the read model fails.
+    pub async fn api_keys(
+        &self,
+        organization: OrganizationId,
+        owner: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<ApiKey>, AccountsError> {
+        // Include keys that others have just created.
+        let Some(partition) = self.database.partition_of(organization).await? else { return Ok(Vec::new()) };
+        self.views.catch_up_in(ApiKeys::NAME, partition, PATIENCE).await?;
+        let key = [("organization", organization.to_value()), ("owner", owner.to_value())];
+        let conditions = key.map(|(column, value)| Condition::Equal(column, value)).into();
+        let mut query =
+            Query { partition, conditions, sort: vec!["created_at", "key"], limit: PAGE, ..Query::default() };
+        let mut keys = Vec::new();
+        loop {
+            let rows = self.views.rows::<ApiKeys>(&query).await?;
+            query.after = rows.last().map(|last| vec![last.created_at.to_value(), last.key.to_value()]);
+            let is_last = rows.len() < PAGE;
+            let is_valid = |row: &ApiKey| row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end);
+            keys.extend(rows.into_iter().filter(is_valid));
+            if is_last {
+                return Ok(keys);
+            }
+        }
+    }
+
+    /// The users whose pending invitation a user has sent.
+    ///
+    /// # Errors
+    /// If the log or the read model fails.
+    pub async fn invited_by(
+        &self,
+        organization: OrganizationId,
+        inviter: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<UserId>, AccountsError> {
+        let Some(partition) = self.database.partition_of(organization).await? else { return Ok(Vec::new()) };
+        self.views.catch_up_in(Users::NAME, partition, PATIENCE).await?;
+        let key = [("organization", organization.to_value()), ("invited_by", inviter.to_value())];
+        let conditions = key.map(|(column, value)| Condition::Equal(column, value)).into();
+        let mut query = Query { partition, conditions, sort: vec!["user"], limit: PAGE, ..Query::default() };
+        let mut invited = Vec::new();
+        loop {
+            let rows = self.views.rows::<Users>(&query).await?;
+            query.after = rows.last().map(|last| vec![last.user.to_value()]);
+            let is_last = rows.len() < PAGE;
+            let is_pending =
+                |row: &User| row.status == Status::Invited && row.invitation_expires_at.is_some_and(|end| now < end);
+            invited.extend(rows.iter().filter(|row| is_pending(row)).map(|row| row.user));
+            if is_last {
+                return Ok(invited);
+            }
+        }
+    }
+
+    /// The sessions of a user in these epochs that have not ended, except the latest `kept`.
+    ///
+    /// # Errors
+    /// If the log or the read model fails.
+    pub async fn sessions_beyond(
+        &self,
+        (organization, user): (OrganizationId, UserId),
+        epoch: SessionEpoch,
+        kept: usize,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, AccountsError> {
+        let Some(partition) = self.database.partition_of(organization).await? else { return Ok(Vec::new()) };
+        self.views.catch_up_in(Sessions::NAME, partition, SHORT_PATIENCE).await?;
+        let key = [("organization", organization.to_value()), ("user", user.to_value())];
+        let query = Query {
+            partition,
+            conditions: key.map(|(column, value)| Condition::Equal(column, value)).into(),
+            sort: vec!["started_at", "session"],
+            direction: Direction::Descending,
+            limit: MOST_SESSIONS_READ,
+            ..Query::default()
+        };
+        let rows = self.views.rows::<Sessions>(&query).await?;
+        let in_epoch = (epoch.user, epoch.organization);
+        let open = rows.into_iter().filter(|row| {
+            let its_epoch = (row.user_session_epoch, row.organization_session_epoch);
+            row.ended_at.is_none() && now < row.expires_at && its_epoch == in_epoch
+        });
+        Ok(open.skip(kept).map(|row| row.session).collect())
     }
 
     /// The active accounts with this email address, in all organizations.

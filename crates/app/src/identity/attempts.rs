@@ -1,8 +1,8 @@
 //! Rate limits on sign-in attempts: exponential back-off after failures, and a daily ceiling per account. Above the
 //! ceiling only known devices may sign in, so that an attacker cannot lock a user out by failing on purpose.
 //!
-//! Existing and unknown accounts are treated alike: the key is the address as entered. Each node counts separately, in
-//! bounded memory.
+//! Existing and unknown accounts are treated alike: the key is the address as entered, with the organization found, not
+//! its spelling. Each node counts separately, in bounded memory.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -13,6 +13,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::identity::EmailAddress;
 use quick_cache::sync::Cache;
+use uuid::Uuid;
 
 /// Maximum counters in memory; the least recently used ones are evicted.
 const REMEMBERED: usize = 300_000;
@@ -22,6 +23,8 @@ const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The window for a network, which many people may share.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// Wrong passwords in one session after which it ends.
+pub const WRONG_IN_SESSION: u32 = 10;
 
 /// Numbers of failures without a penalty. Zero means no limit.
 #[derive(Debug, Clone, Copy)]
@@ -78,12 +81,11 @@ impl Attempts {
         Self { limits, hasher: RandomState::new(), tries: Cache::new(REMEMBERED), counting: Mutex::default() }
     }
 
-    /// The counter keys for an email address, optionally an organization, and an IP address. Accounts in several
+    /// The counter keys for an email address, optionally an organization by its normalized name, and an IP address. Accounts in several
     /// organizations are counted separately, so that unlocking one does not allow guessing another.
     pub fn by(&self, email: &str, organization: Option<&str>, ip: Option<IpAddr>) -> Trying {
         let typed = EmailAddress::new(email).map_or_else(|_| email.trim().to_lowercase(), |it| it.comparable());
-        let organization = organization.map(|it| it.trim().to_lowercase());
-        let (network, address) = (ip.map(network), (&typed, &organization));
+        let (network, address) = (ip.map(network), (&typed, organization));
         let [account, both] = [("account", None), ("both", network)].map(|of| self.hasher.hash_one((of, address)));
         Trying { account, network: self.hasher.hash_one(("network", network)), both }
     }
@@ -92,6 +94,31 @@ impl Attempts {
     /// concurrent attempts do not bypass the limits. Attempts that are not allowed do not count. Known devices are not
     /// delayed by other failures from their network.
     pub fn begin(&self, by: Trying, is_known_device: bool, unlocks: u64, now: Timestamp) -> Look {
+        self.count(by, (!is_known_device, !is_known_device), unlocks, now)
+    }
+
+    /// The same for a password that is entered in a session: the ceiling holds, because the session may be stolen, but
+    /// other failures from the network do not delay it.
+    pub fn begin_in_session(&self, by: Trying, unlocks: u64, now: Timestamp) -> Look {
+        self.count(by, (false, true), unlocks, now)
+    }
+
+    /// Counts a wrong password in a session; returns whether the session must end.
+    pub fn wrong_in_session(&self, session: Uuid, now: Timestamp) -> bool {
+        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = self.hasher.hash_one(("session", session));
+        let tries = self.tries.get(&key).unwrap_or(Tries { failures: 0, since: now, last: now, unlocks: 0 });
+        let failures = tries.failures.saturating_add(1);
+        self.tries.insert(key, Tries { failures, last: now, ..tries });
+        failures >= WRONG_IN_SESSION
+    }
+
+    /// The right password was entered in a session.
+    pub fn right_in_session(&self, session: Uuid) {
+        self.tries.remove(&self.hasher.hash_one(("session", session)));
+    }
+
+    fn count(&self, by: Trying, (is_network_counted, has_ceiling): (bool, bool), unlocks: u64, now: Timestamp) -> Look {
         let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
         let known = |key: u64, unlocks: u64, memory: SignedDuration| {
             let tries = self.tries.get(&key);
@@ -106,12 +133,12 @@ impl Attempts {
             let passed = now.duration_since(tries.last).max(SignedDuration::ZERO);
             (pause(tries.failures, free) - passed).max(SignedDuration::ZERO)
         };
-        let of_network = if is_known_device { SignedDuration::ZERO } else { left(network, free_of_network) };
+        let of_network = if is_network_counted { left(network, free_of_network) } else { SignedDuration::ZERO };
         let wait = left(both, free).max(of_network);
         if wait.is_positive() {
             return Look::After(wait);
         }
-        if ceiling > 0 && account.failures >= ceiling && !is_known_device {
+        if ceiling > 0 && account.failures >= ceiling && has_ceiling {
             return Look::OnlyKnownDevices;
         }
         for (key, tries) in [(by.both, both), (by.account, account), (by.network, network)] {
@@ -224,6 +251,19 @@ mod tests {
         // Further attempts do not extend the window.
         assert!((0..24).all(|hour| begin(30, false, 1, hour * 3_600) == Look::OnlyKnownDevices));
         assert_eq!(begin(31, false, 1, 86_400), Look::Yes, "a day is over");
+    }
+
+    #[test]
+    fn the_ceiling_holds_in_a_session_which_ends_after_too_many_wrong_passwords() {
+        let attempts = attempts();
+        let begin = |from, unlocks| attempts.begin_in_session(attempts.by("usr_1", None, ip(from)), unlocks, second(0));
+        assert!((0..5).all(|from| begin(from, 0) == Look::Yes));
+        assert_eq!((begin(9, 0), begin(9, 1)), (Look::OnlyKnownDevices, Look::Yes));
+        let (session, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        assert!((1..WRONG_IN_SESSION).all(|_| !attempts.wrong_in_session(session, second(0))));
+        assert!(attempts.wrong_in_session(session, second(0)) && !attempts.wrong_in_session(other, second(0)));
+        attempts.right_in_session(session);
+        assert!(!attempts.wrong_in_session(session, second(0)));
     }
 
     #[test]

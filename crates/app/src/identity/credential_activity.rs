@@ -15,6 +15,7 @@ use porttask_runtime::{
     credential_activity::ActivityRecord,
     ledger::Database,
     log::{LogError, SecretKind},
+    supervise::beat,
     vault::{Vault, VaultError},
 };
 use uuid::Uuid;
@@ -158,6 +159,7 @@ impl CredentialActivity {
     pub async fn run(self: Arc<Self>) {
         let mut cleaned = Timestamp::UNIX_EPOCH;
         loop {
+            beat(self.pace());
             tokio::time::sleep(self.pace()).await;
             let now = self.clock.now();
             if let Err(error) = self.write(Some(now)).await {

@@ -30,6 +30,8 @@ pub enum Purpose {
     PasswordReset,
     /// Confirm an email address.
     AddressChange,
+    /// Cancel a change of the email address.
+    AddressChangeCancellation,
 }
 
 impl Purpose {
@@ -40,6 +42,7 @@ impl Purpose {
             Self::Invitation => "invitation",
             Self::PasswordReset => "password-reset",
             Self::AddressChange => "address-change",
+            Self::AddressChangeCancellation => "address-change-cancellation",
         }
     }
 
@@ -49,6 +52,7 @@ impl Purpose {
             Self::Invitation => 2,
             Self::PasswordReset => 3,
             Self::AddressChange => 4,
+            Self::AddressChangeCancellation => 5,
         }
     }
 }

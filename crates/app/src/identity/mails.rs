@@ -33,7 +33,7 @@ pub fn mails(
     accounts: Accounts,
 ) -> Vec<Box<dyn AnyMails>> {
     vec![
-        boxed(ReminderMails { executor: Arc::clone(&executor), accounts }),
-        boxed(UserMails { database, vault, executor, links }),
+        boxed(ReminderMails { executor: Arc::clone(&executor), accounts: accounts.clone() }),
+        boxed(UserMails { database, vault, executor, links, accounts }),
     ]
 }

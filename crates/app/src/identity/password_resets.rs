@@ -5,12 +5,19 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use porttask_domain::{
     Actor, Meta, OrganizationId, Personal, UserId,
-    identity::{User, user::Command},
+    identity::{
+        User,
+        user::{BETWEEN_RESETS, Command},
+    },
 };
 use porttask_runtime::execute::{ExecuteError, Executor, Request};
+use porttask_runtime::supervise::once;
 use tokio::sync::Semaphore;
 
-use crate::identity::{accounts::Accounts, links::PASSWORD_RESET};
+use crate::identity::{
+    accounts::Accounts,
+    links::{Link, PASSWORD_RESET, Purpose},
+};
 
 /// Requests processed concurrently.
 const AT_ONCE: usize = 8;
@@ -41,6 +48,39 @@ pub struct Forgetful {
     pub request_id: Option<String>,
 }
 
+/// Why an operator cannot reset a super admin's password.
+#[derive(Debug, thiserror::Error)]
+pub enum BreakGlassError {
+    /// It cannot be recorded.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// The reset was answered meanwhile.
+    #[error("the reset was answered meanwhile: try again")]
+    Answered,
+}
+
+/// A link with which a super admin sets a new password, requested by the operator on the command line. `account` is the
+/// account of the operating system; it is recorded where the user agent of a client is.
+///
+/// # Errors
+/// If the super admin is not active, or it cannot be recorded.
+pub async fn break_glass(
+    executor: &Arc<Executor>,
+    user: UserId,
+    account: &str,
+    now: Timestamp,
+) -> Result<Link, BreakGlassError> {
+    let organization = OrganizationId::PLATFORM;
+    let agent = Personal::trace(user, format!("porttask admin reset, by {account}"));
+    let meta = Meta { user_agent: Some(agent), ..Meta::by(Actor::Operator) };
+    // It outlives any other open link, so that it is always recorded.
+    let command = Command::RequestPasswordReset { now, expires_at: now + PASSWORD_RESET + BETWEEN_RESETS };
+    executor.execute::<User>(user, command, &Request::new(organization, meta)).await?;
+    let (reset, _) = executor.load::<User>(organization, user).await?;
+    let (generation, expires_at) = reset.password_reset().ok_or(BreakGlassError::Answered)?;
+    Ok(Link { purpose: Purpose::PasswordReset, organization, subject: user.0, generation, expires_at })
+}
+
 impl PasswordResets {
     /// Creates the service of this node.
     pub fn new(accounts: Accounts, executor: Arc<Executor>) -> Self {
@@ -55,11 +95,12 @@ impl PasswordResets {
             return;
         };
         let resets = Arc::clone(self);
-        tokio::spawn(async move {
+        once("password reset", async move {
             let _waiting = waiting;
             let Ok(_permit) = resets.at_once.acquire().await else { return };
             resets.look(&request, now).await;
-        });
+        })
+        .detach();
     }
 
     async fn look(&self, request: &Forgetful, now: Timestamp) {

@@ -1,6 +1,7 @@
 //! Password hashing and comparison, with bounded concurrency; every attempt costs the same work.
 
 mod common;
+mod guessable;
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -48,9 +49,12 @@ pub enum WeakPassword {
     /// It is a common password.
     #[error("is one of the most common passwords: choose a less common one")]
     Common,
-    /// It is the email address or the name of its user.
-    #[error("must not be the user's own name or email address")]
+    /// It is made of the name or email address of its user, or of the name of the organization or the service.
+    #[error("must not be made of the name or email address of the user, the organization or PortTask")]
     OwnName,
+    /// It is the current password.
+    #[error("must differ from the current password")]
+    Current,
 }
 
 impl NewPassword {
@@ -84,11 +88,23 @@ impl NewPassword {
         if common::is_common(&text) {
             return Err(WeakPassword::Common);
         }
-        let lower = text.to_lowercase();
-        if own.iter().any(|own| own.to_lowercase() == lower) {
+        if guessable::is_made_of_own(&text, own) {
             return Err(WeakPassword::OwnName);
         }
+        if guessable::is_made_of_common(&text) {
+            return Err(WeakPassword::Common);
+        }
         Ok(Self(text))
+    }
+
+    /// Whether it is this password.
+    pub fn is(&self, other: &str) -> bool {
+        self.0 == composed(other)
+    }
+
+    /// The password itself, to be compared with a stored hash.
+    pub fn reveal(&self) -> &str {
+        &self.0
     }
 }
 
@@ -308,6 +324,16 @@ mod tests {
         assert_eq!(new("aaaaaaaaaaaaaaaaab"), Some(WeakPassword::Simple));
         assert_eq!(new("Ana.Souza@acme.example"), Some(WeakPassword::OwnName));
         assert_eq!(new("ana souza quillfeather"), Some(WeakPassword::OwnName));
+        for own in ["ana.souza@acme.example1", "AnaSouza2026!", "Quillfeather12", "porttask1234", "PortTask PortTask"] {
+            assert_eq!(new(own), Some(WeakPassword::OwnName), "{own}");
+        }
+        for common in ["letmein12345", "Welcome12345", "changeme1234", "admin-password-1"] {
+            assert_eq!(new(common), Some(WeakPassword::Common), "{common}");
+        }
+        for good in ["ana likes sailing 7", "acme839201748392", "a password for ana quill", "brand new password 1"] {
+            assert_eq!(new(good), None, "{good}");
+        }
+        assert!(NewPassword::new("correct horse", &[]).unwrap().is("correct horse"));
         assert_eq!(new(&"abcdefgh".repeat(16)), None);
         assert_eq!(new(&"abcdefgh".repeat(17)), Some(WeakPassword::Long));
         assert_eq!(new("Password1234"), Some(WeakPassword::Common));

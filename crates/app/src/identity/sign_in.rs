@@ -15,11 +15,15 @@ use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use porttask_domain::{
     Actor, Meta, OrganizationId, PersonId, Personal, SessionId, UserId,
-    identity::{EmailAddress, User, session::Method},
+    identity::{
+        EmailAddress, Organization, Session, User,
+        session::{self, Method, SessionEpoch},
+    },
 };
+use porttask_runtime::supervise::once;
 use porttask_runtime::{
-    execute::{ExecuteError, Executor, Rejected},
-    log::LogError,
+    execute::{ExecuteError, Executor, Rejected, Request},
+    log::{LogError, Position},
     vault::{Vault, VaultError},
 };
 use sha2::Sha256;
@@ -29,9 +33,9 @@ use uuid::Uuid;
 use crate::{
     compliance::denial_log::{DenialLog, Denied, What},
     identity::{
-        access::{Access, AccessError, Token},
+        access::{Access, AccessError, Started, Token},
         account_reminders::AccountReminders,
-        accounts::{Accounts, AccountsError},
+        accounts::{Accounts, AccountsError, Named},
         attempts::{Attempts, Look, network},
         passwords::{PasswordError, Passwords},
     },
@@ -40,7 +44,10 @@ use crate::{
 /// The prefix of device tokens.
 const DEVICE: &str = "ptd_";
 /// Retry-After in seconds for unknown devices when an account is above its ceiling.
-const ABOVE_CEILING: u32 = 3_600;
+pub const ABOVE_CEILING: u32 = 3_600;
+/// Maximum sessions of a user at the same time; a further one ends the oldest.
+const MOST_SESSIONS: usize = 50;
+
 /// A sign-in attempt.
 #[derive(Clone)]
 pub struct Attempt {
@@ -69,6 +76,8 @@ pub struct SignedIn {
     pub session: SessionId,
     /// The user.
     pub user: UserId,
+    /// The position of its start.
+    pub position: Option<Position>,
     /// When it expires.
     pub expires_at: Timestamp,
     /// The token that identifies the device in later attempts.
@@ -190,13 +199,17 @@ impl SignIn {
     }
 
     async fn look_at(&self, attempt: Attempt, now: Timestamp) -> Result<SignedIn, SignInError> {
-        let meant = self.accounts.meant(&attempt.email, attempt.organization.as_deref(), 2).await?;
+        let organization = match &attempt.organization {
+            Some(name) => Some(self.accounts.organization(name).await?),
+            None => None,
+        };
+        let meant = self.accounts.of(&attempt.email, organization.as_ref(), 2).await?;
         // The account, if it is unambiguous.
         let account = if let [account] = meant[..] { Some(account) } else { None };
         // Without an account, the same lookups are made for a nonexistent one.
         let (home, id) = account.unwrap_or((OrganizationId::PLATFORM, UserId(Uuid::max())));
         let (state, _) = self.executor.load::<User>(home, id).await.map_err(SignInError::Failed)?;
-        let trying = self.attempts.by(&attempt.email, attempt.organization.as_deref(), attempt.ip);
+        let trying = self.attempts.by(&attempt.email, organization.as_ref().map(Named::name).as_deref(), attempt.ip);
         let device_token = self.device_token(home, id, state.session_epoch());
         let is_known_device = is_equal(attempt.device_token.as_deref(), &device_token);
         match self.attempts.begin(trying, is_known_device, state.unlocks(), now) {
@@ -221,16 +234,51 @@ impl SignIn {
             return Err(SignInError::Wrong);
         }
         self.attempts.succeeded(trying);
+        self.end_oldest_sessions((organization, user), &state, now).await?;
         let meta = from(Actor::User { organization, user });
         let expires_at = now + self.access.limits().longest;
         match self.access.start(organization, user, Method::Password, now..expires_at, meta).await {
-            Ok((session, token)) => Ok(SignedIn { token, session, user, expires_at, device_token }),
+            Ok(Started { session, token, position }) => {
+                Ok(SignedIn { token, session, user, position, expires_at, device_token })
+            }
             Err(AccessError::Unknown | AccessError::OwnerInactive | AccessError::Elsewhere(_)) => {
                 Err(SignInError::Wrong)
             }
             Err(AccessError::Rejected(rejected)) => Err(SignInError::Rejected(rejected)),
             Err(AccessError::Failed(error)) => Err(SignInError::Failed(error)),
         }
+    }
+
+    /// Ends the oldest sessions of a user, so that there are at most [`MOST_SESSIONS`] with the one that starts.
+    async fn end_oldest_sessions(
+        &self,
+        (organization, user): (OrganizationId, UserId),
+        state: &User,
+        now: Timestamp,
+    ) -> Result<(), SignInError> {
+        let of_organization = match organization == OrganizationId::PLATFORM {
+            true => 0,
+            false => {
+                let loaded = self.executor.load::<Organization>(organization, organization).await;
+                loaded.map_err(SignInError::Failed)?.0.session_epoch()
+            }
+        };
+        let epoch = SessionEpoch { user: state.session_epoch(), organization: of_organization };
+        let found = self.accounts.sessions_beyond((organization, user), epoch, MOST_SESSIONS - 1, now).await;
+        // A sign-in does not depend on a read model: the next one ends what is left.
+        let beyond = found.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the sessions of a user could not be counted");
+            Vec::new()
+        });
+        let request = Request::new(organization, Meta::by(Actor::System));
+        for session in beyond {
+            match self.executor.execute::<Session>(session, session::Command::EndAsOldest, &request).await {
+                // A suspended organization: the sign-in itself is rejected.
+                Ok(_) | Err(ExecuteError::Rejected(_)) => {}
+                Err(error) => return Err(SignInError::Failed(error)),
+            }
+        }
+        Ok(())
     }
 
     /// The device token of an account, valid until all its sessions are ended.
@@ -245,11 +293,12 @@ impl SignIn {
         let Ok(email) = EmailAddress::new(&attempt.email) else { return };
         let account_reminders = self.account_reminders.clone();
         let meta = from(attempt, Actor::Anonymous, account_reminders.id(&email));
-        tokio::spawn(async move {
+        once("account reminder", async move {
             if let Err(error) = account_reminders.request(email, meta, now).await {
                 tracing::warn!(%error, "an account reminder could not be requested");
             }
-        });
+        })
+        .detach();
     }
 }
 

@@ -41,6 +41,11 @@ pub struct Reader<'a> {
     pub time_zone: &'a str,
 }
 
+/// A name with its dots between word joiners, so that mail clients do not turn `Booking.com` into a link.
+pub fn unlinked(name: &str) -> String {
+    name.replace('.', "\u{2060}.\u{2060}")
+}
+
 impl Reader<'_> {
     /// An instant in the time zone of the organization.
     pub fn at(&self, instant: Timestamp) -> Zoned {
@@ -51,6 +56,12 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_domain_in_a_name_is_not_linked() {
+        assert_eq!(unlinked("Booking.com"), "Booking\u{2060}.\u{2060}com");
+        assert_eq!(unlinked("Acme Shipping"), "Acme Shipping");
+    }
 
     #[test]
     fn a_language_without_texts_falls_back_to_english() {

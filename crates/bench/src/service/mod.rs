@@ -86,9 +86,10 @@ impl Bench<'_> {
             self.starts(figures).await?;
         }
         let service = Service::start(self.server, self.directory.path()).await?;
-        if self.wants("loops loops_p99 views_lag_p99") {
+        if self.wants("loops loops_p99 views_lag_p99 loops_1 loops_16 views_lag_idle") {
             let rate = self.loops(&service, &organizations, figures).await?;
             self.lag(&service, &organizations, rate, figures).await?;
+            self.few(&service, &organizations, rate, figures).await?;
         }
         if self.wants("get_user") {
             self.get_user(&service, &organizations, figures).await?;
@@ -154,6 +155,35 @@ impl Bench<'_> {
         let note = format!("per loop; target {p99} ms");
         figures.push(Figure::alone(self.engine, "loops_p99", run.percentile_ms(99), "ms", &note));
         Ok(run.per_second)
+    }
+
+    /// The same loops by few callers, who leave the processor idle if anything waits for a timer.
+    async fn few(
+        &self,
+        service: &Service,
+        organizations: &[Organization],
+        rate: f64,
+        figures: &mut Vec<Figure>,
+    ) -> Result<(), Error> {
+        for (connections, first) in [(1, 2_000_000_000), (16, 3_000_000_000_u64)] {
+            (self.progress)(&format!("{}: user life cycles, {connections} at a time", self.engine));
+            let number = Arc::new(AtomicU64::new(first));
+            let caller = move |client, _| life(client, number.fetch_add(1, Ordering::Relaxed));
+            let run = self.callers(service, organizations, connections, caller).await?;
+            let note = format!(
+                "compared with {CONNECTIONS} connections; p50 {:.1} ms; target at 16: 0.80",
+                run.percentile_ms(50)
+            );
+            let name = if connections == 1 { "loops_1" } else { "loops_16" };
+            figures.push(Figure::beside(self.engine, name, run.per_second, "loops/s", rate, &note));
+        }
+        let number = Arc::new(AtomicU64::new(4_000_000_000));
+        let caller = move |client, _| seen(client, number.fetch_add(1, Ordering::Relaxed));
+        let run = self.callers(service, organizations, 1, caller).await?;
+        let bar = if self.is_embedded() { 2 } else { 5 };
+        let note = format!("one caller, from a command's response until a read reflects it; target {bar} ms");
+        figures.push(Figure::alone(self.engine, "views_lag_idle", run.percentile_ms(50), "ms", &note));
+        Ok(())
     }
 
     /// The time from the response to a command until a read reflects it, at half the rate of the loops.

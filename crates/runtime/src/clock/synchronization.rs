@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use tokio::time::sleep;
 
 use super::{Clock, LogClock, machine_micros};
-use crate::{ledger::Database, log::LogError};
+use crate::{ledger::Database, log::LogError, supervise::beat};
 
 /// How often a node measures its difference to the database.
 const MEASURING: Duration = Duration::from_secs(10);
@@ -24,6 +24,7 @@ const SHORT: Duration = Duration::from_millis(10);
 pub async fn run(database: Arc<dyn Database>, clock: Arc<Clock>) {
     let mut due = Instant::now() + MEASURING;
     loop {
+        beat(MEASURING);
         sleep(if clock.is_simulated() { FOLLOWING } else { MEASURING }).await;
         let followed = if Instant::now() < due {
             follow(&*database, &clock).await

@@ -1,15 +1,17 @@
 //! Takes jobs and runs them.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::JobId;
 use tokio::{
-    sync::{Notify, Semaphore, watch},
+    sync::{Notify, OnceCell, Semaphore, watch},
     time::{sleep, timeout},
 };
 
@@ -18,6 +20,7 @@ use crate::{
     lease::{Holder, Lease},
     ledger::Database,
     log::LogError,
+    supervise::{Restart, Supervised, beat, message, supervise},
 };
 
 /// Maximum number of concurrent jobs of a node, each of another organization.
@@ -74,25 +77,46 @@ pub struct JobRunner {
     courses: Mutex<Vec<(JobId, Arc<Course>)>>,
     /// Slots for concurrent jobs; all are free when no job runs.
     places: Arc<Semaphore>,
+    running: Mutex<Vec<Supervised>>,
 }
 
 impl JobRunner {
     /// A runner for these kinds of work. Idle until [`JobRunner::run`].
     pub fn new(database: Arc<dyn Database>, works: Vec<Arc<dyn Work>>) -> Arc<Self> {
         let (wakeup, stopping, places) = (Notify::new(), watch::Sender::new(false), Arc::new(Semaphore::new(AT_ONCE)));
-        Arc::new(Self { database, works, wakeup, stopping, courses: Mutex::default(), places })
+        let (courses, running) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { database, works, wakeup, stopping, courses, places, running })
     }
 
     /// Starts taking jobs, until [`JobRunner::stop`]; first takes over those of former runs of this node.
     pub fn run(self: &Arc<Self>, holder: &Holder) {
-        let (this, lease) = (Arc::clone(self), Lease::new(holder.clone(), LEASE));
-        tokio::spawn(async move {
-            this.take_over(&lease.holder).await;
-            for _ in 0..AT_ONCE {
-                tokio::spawn(Arc::clone(&this).take_turns(lease.clone()));
+        let lease = Lease::new(holder.clone(), LEASE);
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_taken_over = Arc::new(OnceCell::new());
+        for slot in 0..AT_ONCE {
+            let (this, lease, has_taken_over) = (Arc::downgrade(self), lease.clone(), Arc::clone(&has_taken_over));
+            running.push(supervise(
+                format!("jobs {}", slot + 1),
+                Restart::Until(self.stopping.subscribe()),
+                move || {
+                    let (this, lease, has_taken_over) = (this.clone(), lease.clone(), Arc::clone(&has_taken_over));
+                    async move {
+                        let Some(this) = this.upgrade() else { return };
+                        has_taken_over.get_or_init(|| this.take_over(&lease.holder)).await;
+                        this.take_turns(lease).await;
+                    }
+                },
+            ));
+        }
+        let this = Arc::downgrade(self);
+        running.push(supervise("deletion of jobs", Restart::Until(self.stopping.subscribe()), move || {
+            let this = this.upgrade();
+            async move {
+                if let Some(this) = this {
+                    this.forget().await;
+                }
             }
-        });
-        tokio::spawn(Arc::clone(self).forget());
+        }));
     }
 
     /// Signals that a job was added.
@@ -133,16 +157,16 @@ impl JobRunner {
         }
     }
 
-    async fn take_turns(self: Arc<Self>, lease: Lease) {
+    async fn take_turns(&self, lease: Lease) {
         while !self.is_stopping() {
+            beat(POLL);
             let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
             let taken = if self.is_stopping() { Ok(None) } else { self.take(&lease).await };
             match taken {
                 Ok(Some((job, input))) => {
-                    let (this, lease) = (Arc::clone(&self), lease.clone());
-                    // A task of its own isolates panics.
-                    if let Err(error) = tokio::spawn(async move { this.carry_out(&job, &input, &lease).await }).await {
-                        tracing::error!(%error, "a job panicked; it will be rerun");
+                    let carried_out = AssertUnwindSafe(self.carry_out(&job, &input, &lease)).catch_unwind();
+                    if let Err(panic) = carried_out.await {
+                        tracing::error!(panic = message(&*panic), job = %job.id, "a job panicked; it will be rerun");
                     }
                     drop(place);
                 }
@@ -221,6 +245,7 @@ impl JobRunner {
                 ended = &mut working => return ended,
                 () = sleep(EVERY) => {}
             }
+            beat(EVERY);
             match self.database.keep_job(job.id, job.epoch, lease, &progress(course)).await {
                 Ok(true) => {}
                 Ok(false) => course.stop(),
@@ -230,8 +255,9 @@ impl JobRunner {
     }
 
     /// Deletes expired jobs until the runner stops.
-    async fn forget(self: Arc<Self>) {
+    async fn forget(&self) {
         while !self.is_stopping() {
+            beat(FORGET_EVERY);
             match self.database.forget_jobs(Timestamp::now() - KEPT).await {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "old jobs were deleted"),

@@ -119,17 +119,32 @@ impl Follower {
         }
     }
 
-    /// Reads on from the last event seen, which must still exist: this detects a rewound log.
     async fn read(&self, limit: usize) -> Result<Vec<RecordedEvent>, FollowError> {
-        let Position { partition, offset } = self.checkpoint.position;
-        let Some(before) = offset.0.checked_sub(1) else {
-            return Ok(self.log.read_partition(partition, offset, limit).await?);
-        };
-        let mut events = self.log.read_partition(partition, Offset(before), limit + 1).await?;
-        if events.first().is_none_or(|event| event.id != self.checkpoint.event_id) {
-            return Err(FollowError::Rewound { checkpoint: self.checkpoint });
+        read_after(&*self.log, &self.checkpoint, limit).await
+    }
+}
+
+/// The events after a checkpoint, whose event must still exist: this detects a rewound log. A damaged event ends the
+/// page before it; if it is the first, that is an error.
+pub(crate) async fn read_after(
+    log: &dyn EventLog,
+    checkpoint: &Checkpoint,
+    mut limit: usize,
+) -> Result<Vec<RecordedEvent>, FollowError> {
+    let Position { partition, offset } = checkpoint.position;
+    let seen = usize::from(offset > Offset::START);
+    let from = Offset(offset.0.saturating_sub(1));
+    let mut events = loop {
+        match log.read_partition(partition, from, limit + seen).await {
+            Err(LogError::Damaged(_)) if limit > 1 => limit /= 2,
+            read => break read?,
+        }
+    };
+    if seen == 1 {
+        if events.first().is_none_or(|event| event.id != checkpoint.event_id) {
+            return Err(FollowError::Rewound { checkpoint: *checkpoint });
         }
         events.remove(0);
-        Ok(events)
     }
+    Ok(events)
 }

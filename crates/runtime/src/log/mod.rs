@@ -11,6 +11,9 @@
 //! | `form.rs` | static validation of appends, and the limits |
 //! | `admission.rs` | validation of appends under the lock: the pure rules that every engine shares |
 //! | `leaf.rs` | canonical encoding of an event and its hash |
+//! | `integrity.rs` | what is wrong with stored events |
+//! | `checked.rs` | reads that verify every event |
+//! | `verify.rs` | verifying a whole partition |
 //! | `follower.rs` | following a partition from a checkpoint |
 //! | `error.rs` | errors |
 //!
@@ -24,24 +27,30 @@
 
 pub mod admission;
 mod append;
+mod checked;
 mod error;
 mod event;
 mod follower;
 mod form;
+pub mod integrity;
 mod leaf;
+mod verify;
 
 pub use append::{
     Append, Appended, Claim, ClaimKey, Constraint, Counter, CounterKey, Expected, IdempotencyKey, NewPersonKey,
     NewSecret, PersonKeyId, Placed, SecretId, SecretKind,
 };
+pub use checked::CheckedLog;
 pub use error::{AppendError, ConstraintViolation, LogError};
 pub use event::{
     Checkpoint, EventId, EventType, Head, Incarnation, InvalidName, NewEvent, Offset, PartitionId, Position,
     RecordedEvent, StreamId, StreamName, Version,
 };
+pub(crate) use follower::read_after;
 pub use follower::{FollowError, Follower};
 pub use form::{MAX_APPEND_BYTES, MAX_CONDITIONS, MAX_DATA_BYTES, MAX_EVENTS, MAX_META_BYTES};
 pub use leaf::{LeafHash, encode_event};
+pub use verify::PartitionVerifier;
 
 pub use porttask_domain::OrganizationId;
 
@@ -117,4 +126,10 @@ pub trait EventLog: Send + Sync {
 
     /// Deletes expired idempotency records; returns the number of deleted records.
     async fn forget_expired(&self) -> Result<u64, LogError>;
+
+    /// The number of damaged places that reads have met since this node was started. Only
+    /// [`CheckedLog`] looks for damage.
+    fn damaged_events(&self) -> u64 {
+        0
+    }
 }

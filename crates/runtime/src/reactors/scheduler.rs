@@ -14,6 +14,7 @@ use super::{Outage, Served, why_held};
 use crate::{
     ledger::Database,
     log::{Checkpoint, EventLog, FollowError, Follower, LogError, PartitionId, RecordedEvent},
+    supervise::beat,
     tasks::NewTask,
     vault::{VaultError, impersonal},
 };
@@ -76,6 +77,7 @@ impl Scheduler {
 
     async fn follow(&mut self) {
         loop {
+            beat(WRITE_AFTER);
             if let Err(Failed(error)) = self.follow_from_cursors().await {
                 self.outage.met(&error);
                 sleep(PAUSE).await;
@@ -96,10 +98,10 @@ impl Scheduler {
         let mut follower = Follower::resume(log, first).await?;
         let (mut write_at, mut look_at) = (Instant::now() + WRITE_AFTER, Instant::now() + PAUSE);
         loop {
-            let is_ahead = reading.iter().any(|it| it.cursor.position.offset < follower.checkpoint().position.offset);
+            beat(WRITE_AFTER);
             let read = tokio::select! {
                 events = follower.next(PAGE) => Some(events?),
-                () = sleep_until(write_at), if is_ahead => None,
+                () = sleep_until(write_at) => None,
                 () = sleep_until(look_at), if !held.is_empty() => None,
             };
             let events = read.unwrap_or_default();

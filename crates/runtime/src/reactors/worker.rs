@@ -20,6 +20,7 @@ use crate::{
     lease::{Holder, Lease},
     ledger::Database,
     log::LogError,
+    supervise::beat,
     tasks::{self, ErrorText, Outcome, Task},
 };
 
@@ -60,6 +61,7 @@ impl Worker {
         let mut under_way = JoinSet::new();
         let mut ended = Vec::new();
         while !*stop.borrow() {
+            beat(self.policy.look_every);
             match self.round(&mut under_way, &mut ended).await {
                 Ok(Round::Full) => {}
                 Ok(Round::Idle) => {
@@ -118,6 +120,10 @@ impl Worker {
                 lease: self.lease.clone(),
                 claimed_at,
             };
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "of the worker, which waits for it; a lost one is run again"
+            )]
             under_way.spawn(attempt.make(task));
         }
         Ok(round)
@@ -232,6 +238,7 @@ impl Attempt {
         let (reactor, own) = (Arc::clone(&self.served.reactor), task.clone());
         // A set of its own isolates panics, and aborts the task on timeout.
         let mut alone = JoinSet::new();
+        #[expect(clippy::disallowed_methods, reason = "of one attempt, which waits for it")]
         alone.spawn(async move { reactor.run(&own).await });
         match timeout(self.policy.attempt_timeout, alone.join_next()).await {
             Ok(Some(Ok(result))) => result,

@@ -26,6 +26,7 @@ use crate::{
     execute::{ExecuteError, Request, Tx},
     lease::{Holder, Lease},
     log::{LogError, PartitionId, Position},
+    supervise::beat,
     tasks::ErrorText,
     views::{Condition, Query, ViewError},
 };
@@ -108,6 +109,8 @@ impl Worker {
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut head = self.inner.parts.database.subscribe(self.inner.partition);
         while !*stop.borrow() {
+            // A round begins no attempt after the lease.
+            beat(LOOK_EVERY + self.inner.parts.policy.lease + self.inner.parts.policy.attempt_timeout);
             if let Some(head) = &mut head {
                 head.mark_unchanged();
             }
@@ -270,12 +273,14 @@ impl Inner {
         }
         let mut under_way = JoinSet::new();
         for (lane, timers) in lanes {
+            #[expect(clippy::disallowed_methods, reason = "of one round, which waits for it")]
             under_way.spawn(Arc::clone(self).carry_out_lane(lane, timers, until.clone()));
         }
         let slots = Arc::new(Semaphore::new(self.parts.policy.at_once));
         for timers in organizations.into_values() {
             let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
             let (inner, until) = (Arc::clone(self), until.clone());
+            #[expect(clippy::disallowed_methods, reason = "of one round, which waits for it")]
             under_way.spawn(async move {
                 let _slot = slot;
                 for timer in timers {

@@ -13,6 +13,7 @@ use super::ViewError;
 use crate::{
     log::{
         Checkpoint, EventLog, FollowError, Head, Incarnation, LogError, Offset, PartitionId, Position, RecordedEvent,
+        read_after,
     },
     vault::{Vault, VaultError},
 };
@@ -97,20 +98,15 @@ impl Reader {
     ///
     /// The batch ends before the first event that cannot be read; if that is the first of all, its error is returned.
     pub(super) async fn read(&self, before: &Progress, limit: usize) -> Result<Batch, ViewError> {
-        let Checkpoint { incarnation, position, event_id } = before.checkpoint;
+        let Checkpoint { incarnation, .. } = before.checkpoint;
         let current = self.log.incarnation().await?;
         if current != incarnation {
             return Err(FollowError::OtherIncarnation { checkpoint: before.checkpoint, current }.into());
         }
-        let seen = usize::from(position.offset > Offset::START);
-        let from = Offset(position.offset.0.saturating_sub(1));
-        let mut stored = self.log.read_partition(position.partition, from, limit + seen).await?;
-        if seen == 1 {
-            if stored.first().is_none_or(|event| event.id != event_id) {
-                return Err(FollowError::Rewound { checkpoint: before.checkpoint }.into());
-            }
-            stored.remove(0);
-        }
+        let mut stored = match read_after(&*self.log, &before.checkpoint, limit).await {
+            Err(FollowError::Log(error)) => return Err(error.into()),
+            stored => stored?,
+        };
         let events = match self.recorded(&stored).await {
             Ok(events) => events,
             Err(error @ VaultError::Log(_)) => return Err(error.into()),

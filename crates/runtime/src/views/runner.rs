@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     log::{FollowError, PartitionId},
+    supervise::beat,
     vault::VaultError,
 };
 
@@ -21,10 +22,14 @@ const BATCH: usize = 16_384;
 /// Maximum events of a batch folded into all models in one transaction: for larger ones, the cost of a transaction is
 /// negligible, and the rows of all models take much memory.
 const TOGETHER: usize = 1_024;
+/// Up to this many events are folded without a pause afterwards: the service is not busy.
+const FEW: usize = 2;
 /// Pause of a model that has failed.
 const REST: Duration = Duration::from_secs(5);
+/// Pause after a failure of the database, which may be over at any time.
+const SHORT_REST: Duration = Duration::from_millis(500);
 /// Pause when the log cannot be read.
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(500);
 /// Pause while another node folds.
 const YIELD: Duration = Duration::from_millis(20);
 /// Maximum time to wait for a wake-up, as a safety net.
@@ -44,8 +49,8 @@ pub(super) struct Runner {
 enum Round {
     /// Folded; more may be waiting.
     Folded,
-    /// Folded into all models up to the head: pause before the next batch.
-    FoldedAll,
+    /// Folded this many events into all models, up to the head.
+    FoldedAll(usize),
     /// Another node holds a checkpoint lock.
     Elsewhere,
     /// Nothing left to fold.
@@ -70,10 +75,15 @@ impl Runner {
         loop {
             // Marked as seen before the round, so that a commit after its reads wakes us again.
             wakeups.mark_unchanged();
+            beat(LOOK_AFTER);
             let begun = Instant::now();
             match self.round().await {
                 Ok(Round::Folded) => {}
-                Ok(Round::FoldedAll) => sleep_until(begun + self.store.pace()).await,
+                Ok(Round::FoldedAll(events)) if events > FEW => {
+                    // Folds at most half of the time: the longer a fold takes, the more events gather for the next.
+                    sleep(begun.elapsed().min(self.store.pace())).await;
+                }
+                Ok(Round::FoldedAll(_)) => {}
                 Ok(Round::Elsewhere) => sleep(YIELD).await,
                 Ok(Round::Idle) => {
                     let look_after = self.resting.values().copied().fold(Instant::now() + LOOK_AFTER, Instant::min);
@@ -115,7 +125,9 @@ impl Runner {
         let batch = match self.reader.read(&place, BATCH).await {
             Ok(batch) => Arc::new(batch),
             Err(ViewError::Follow(error)) => return self.begin_again(&together, &error).await,
-            Err(error @ (ViewError::Log(_) | ViewError::Vault(VaultError::Log(_)))) => return Err(error),
+            Err(error @ (ViewError::Log(_) | ViewError::Vault(VaultError::Log(_)))) if !error.is_damage() => {
+                return Err(error);
+            }
             Err(error) => {
                 together.iter().for_each(|index| self.fail(*index, &error));
                 return Ok(Round::Folded);
@@ -131,7 +143,7 @@ impl Runner {
         };
         Ok(match (is_folded, is_all) {
             (false, _) => Round::Elsewhere,
-            (true, true) => Round::FoldedAll,
+            (true, true) => Round::FoldedAll(batch.events.len()),
             (true, false) => Round::Folded,
         })
     }
@@ -230,7 +242,7 @@ impl Runner {
         let offset = progress.checkpoint.position.offset;
         self.served[index].set_state(self.partition, |state| {
             let changed = state.offset != offset || state.failure.is_some();
-            *state = super::State { offset, failure: None };
+            *state = super::State { offset, ..super::State::default() };
             changed
         });
     }
@@ -238,14 +250,18 @@ impl Runner {
     /// Stops one model and reports the failure.
     fn fail(&mut self, index: usize, error: &ViewError) {
         let served = &self.served[index];
-        tracing::error!(
-            %error, model = served.model.table().name, partition = %self.partition, "a read model has stopped"
-        );
-        let failure = error.to_string();
+        let (name, partition) = (served.model.table().name, self.partition);
+        let (failure, is_damage) = (error.to_string(), error.is_damage());
         served.set_state(self.partition, |state| {
+            // Logged once, not at each attempt.
+            if state.failure.is_none() {
+                tracing::error!(%error, model = name, %partition, "a read model has stopped");
+            }
             state.failure = Some(failure);
+            state.met_damage = is_damage;
             true
         });
-        self.resting.insert(index, Instant::now() + REST);
+        let rest = if matches!(error, ViewError::Database(_)) { SHORT_REST } else { REST };
+        self.resting.insert(index, Instant::now() + rest);
     }
 }

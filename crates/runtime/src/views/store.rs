@@ -167,6 +167,9 @@ pub enum ViewError {
     /// The tables' database failed.
     #[error("the read models' database: {0}")]
     Database(String),
+    /// The model has stopped.
+    #[error("{0}")]
+    Stopped(String),
     /// The log is not the one that the tables were derived from.
     #[error(transparent)]
     Follow(#[from] FollowError),
@@ -176,6 +179,13 @@ pub enum ViewError {
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+impl ViewError {
+    /// Whether a damaged event was met: it stays damaged, however often it is read.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Log(LogError::Damaged(_)) | Self::Vault(VaultError::Log(LogError::Damaged(_))))
+    }
 }
 
 /// The rows to write by key, `None` for rows to delete.
@@ -211,8 +221,8 @@ impl View {
 /// The tables of all models. Disposable: lost data is folded again.
 #[async_trait]
 pub trait ViewStore: Send + Sync {
-    /// Minimum time from one small batch of a partition to the next. A batch costs a transaction and statements for
-    /// each model, however small it is: under load, fewer and larger batches leave more capacity to other work.
+    /// Maximum pause after a small batch of a partition. A batch costs a transaction and statements for each model,
+    /// however small it is: under load, fewer and larger batches leave more capacity to other work.
     fn pace(&self) -> Duration;
 
     /// The serving table of this name and version; creates an empty one if there is none.

@@ -118,7 +118,23 @@ pub enum Event {
         /// The version of the rules for comparing the address.
         address_rules: u8,
     },
-    /// A password reset link was requested: earlier ones are void.
+    /// A pending change of the email address was cancelled with the link that the present address received.
+    #[serde(rename = "user.address_change_cancelled.v1")]
+    AddressChangeCancelled {},
+    /// The email address of a person who has not accepted an invitation was corrected: earlier invitations are void.
+    #[serde(rename = "user.address_corrected.v1")]
+    AddressCorrected {
+        /// The old address.
+        from: Personal,
+        /// The new address.
+        to: Personal,
+        /// The version of the rules for comparing the address.
+        address_rules: u8,
+    },
+    /// They were removed, before they had accepted an invitation.
+    #[serde(rename = "user.removed.v1")]
+    Removed {},
+    /// A password reset link was requested.
     #[serde(rename = "user.password_reset_requested.v1")]
     PasswordResetRequested {
         /// When the link expires.

@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil::Date};
 
 use super::{ADDRESSES_PER_DAY, BETWEEN_RESETS, Command, Event, Link, Rejection, Status, day, within};
 use crate::{
-    OrganizationId, Personal, SessionId, UserId,
+    OrganizationId, PersonName, Personal, SessionId, UserId,
     identity::{
         address::EmailAddress,
         role::{Permissions, Role},
@@ -12,11 +12,15 @@ use crate::{
     },
 };
 
+/// Maximum password reset links that stay valid beside the last one: as many as can be requested while one is valid.
+const MOST_EARLIER_RESETS: usize = 12;
+
 #[derive(Debug, Clone)]
 pub(super) struct Existing {
     pub(super) name: Personal,
     pub(super) email: Personal,
     pub(super) status: Status,
+    pub(super) is_removed: bool,
     pub(super) role: Role,
     pub(super) permissions: Permissions,
     pub(super) locale: Option<Locale>,
@@ -24,6 +28,8 @@ pub(super) struct Existing {
     /// Whether one of them was accepted.
     has_accepted: bool,
     pub(super) address_changes: Links,
+    /// The number of the address change that was cancelled last.
+    cancelled: Option<u64>,
     /// The new address that was requested last.
     pub(super) wanted_email: Option<Personal>,
     /// The day of the last address change request, and the number of requests on that day.
@@ -40,36 +46,54 @@ pub(super) struct Existing {
     promoted_from: Option<(OrganizationId, UserId)>,
 }
 
-/// Links sent for the same purpose: only the last one is valid, until it is used, revoked or expires.
-#[derive(Debug, Clone, Copy, Default)]
+/// Links sent for the same purpose, valid until one of them is used, or they are revoked or expire.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Links {
     /// How many were sent.
     pub(super) sent: u64,
     /// When the last one expires; `None` if it is no longer valid.
     expires_at: Option<Timestamp>,
-    /// The number of the link that was used last.
-    used: Option<u64>,
-    /// The number of the link that expired last.
-    expired: Option<u64>,
+    /// Earlier ones that stay valid beside the last one: their numbers, and when they expire.
+    earlier: Vec<(u64, Timestamp)>,
+    /// The numbers of the links of which one was used last.
+    used: Vec<u64>,
+    /// The numbers of the links that expired last.
+    expired: Vec<u64>,
 }
 
 impl Links {
+    /// Sends a link that replaces earlier ones.
     fn send(&mut self, expires_at: Timestamp) {
+        self.earlier.clear();
+        (self.sent, self.expires_at) = (self.sent + 1, Some(expires_at));
+    }
+
+    /// Sends a link beside those that are valid, so that a request by somebody else does not void them.
+    fn send_beside(&mut self, expires_at: Timestamp) {
+        self.earlier.extend(self.expires_at.map(|until| (self.sent, until)));
+        let excess = self.earlier.len().saturating_sub(MOST_EARLIER_RESETS);
+        self.earlier.drain(..excess);
         (self.sent, self.expires_at) = (self.sent + 1, Some(expires_at));
     }
 
     fn take_up(&mut self) {
-        self.used = Some(self.sent);
+        self.used = self.valid().map(|(number, _)| number).collect();
         self.void();
     }
 
     fn expire(&mut self) {
-        self.expired = Some(self.sent);
+        self.expired = self.valid().map(|(number, _)| number).collect();
         self.void();
     }
 
     fn void(&mut self) {
         self.expires_at = None;
+        self.earlier.clear();
+    }
+
+    /// Those that were neither used nor revoked: their numbers, and when they expire.
+    pub(super) fn valid(&self) -> impl Iterator<Item = (u64, Timestamp)> {
+        self.earlier.iter().copied().chain(self.open())
     }
 
     /// The last one, if it was neither used nor revoked: its number, and when it expires.
@@ -77,14 +101,24 @@ impl Links {
         self.expires_at.map(|expires_at| (self.sent, expires_at))
     }
 
+    /// The result of cancelling what the last link is for.
+    fn cancel(&self, number: u64, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+        match self.valid().find(|(sent, _)| *sent == number) {
+            Some((_, expires_at)) if now < expires_at => Ok(vec![Event::AddressChangeCancelled {}]),
+            Some(_) => Err(Rejection::LinkExpired),
+            None if self.expired.contains(&number) => Err(Rejection::LinkExpired),
+            None => Err(Rejection::LinkReplaced),
+        }
+    }
+
     /// The result of redeeming a link: the event, nothing if it was used before, or why it is not valid.
     fn answer(&self, number: u64, now: Timestamp, event: Event) -> Result<Vec<Event>, Rejection> {
-        match self.open() {
-            Some((sent, expires_at)) if sent == number && now < expires_at => Ok(vec![event]),
-            Some((sent, _)) if sent == number => Err(Rejection::LinkExpired),
-            Some(_) | None if self.used == Some(number) => Ok(vec![]),
-            Some(_) | None if self.expired == Some(number) => Err(Rejection::LinkExpired),
-            Some(_) | None => Err(Rejection::LinkReplaced),
+        match self.valid().find(|(sent, _)| *sent == number) {
+            Some((_, expires_at)) if now < expires_at => Ok(vec![event]),
+            Some(_) => Err(Rejection::LinkExpired),
+            None if self.used.contains(&number) => Ok(vec![]),
+            None if self.expired.contains(&number) => Err(Rejection::LinkExpired),
+            None => Err(Rejection::LinkReplaced),
         }
     }
 }
@@ -95,12 +129,14 @@ impl Existing {
             name: name.clone(),
             email: email.clone(),
             status: Status::Registered,
+            is_removed: false,
             role,
             permissions,
             locale: None,
             invitations: Links::default(),
             has_accepted: false,
             address_changes: Links::default(),
+            cancelled: None,
             wanted_email: None,
             asked_on: None,
             asked: 0,
@@ -113,7 +149,14 @@ impl Existing {
     }
 
     pub(super) fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        if self.is_removed && *command != Command::Remove {
+            return Err(Rejection::NotFound);
+        }
         match command {
+            Command::Correct { name, email } => self.correct(name.as_ref(), email.as_ref()),
+            Command::Remove if self.is_removed => Ok(vec![]),
+            Command::Remove if self.has_accepted => Err(Rejection::Accepted),
+            Command::Remove => Ok(vec![Event::Removed {}]),
             Command::Invite { name, email, role, permissions, .. }
             | Command::Register { name, email, role, permissions, .. } => {
                 let is_same = self.name.value() == Some(name.as_str())
@@ -141,7 +184,8 @@ impl Existing {
                 if role.is_of_the_platform() != self.role.is_of_the_platform() {
                     return Err(Rejection::RoleNotHere(*role));
                 }
-                let to = permissions.unwrap_or_else(|| self.permissions.narrowed_to(role.ceiling()));
+                let unchanged = (self.role == *role).then_some(self.permissions);
+                let to = permissions.or(unchanged).unwrap_or(role.ceiling());
                 within(to, *role)?;
                 let role_changed = (self.role != *role).then_some(Event::RoleChanged { from: self.role, to: *role });
                 Ok(role_changed.into_iter().chain(self.permit(to)).collect())
@@ -171,11 +215,7 @@ impl Existing {
                 }
                 Status::Deactivated => Ok(vec![]),
             },
-            Command::Rename { name } => {
-                let is_so = self.name.value() == Some(name.as_str());
-                let (from, to) = (self.name.clone(), self.name.replaced(name.as_str()));
-                Ok(if is_so { vec![] } else { vec![Event::Renamed { from, to }] })
-            }
+            Command::Rename { name } => Ok(self.rename(name).into_iter().collect()),
             Command::ChangeLocale { locale } => {
                 let (from, to) = (self.locale.clone(), locale.clone());
                 Ok(if from == to { vec![] } else { vec![Event::LocaleChanged { from, to }] })
@@ -187,6 +227,10 @@ impl Existing {
                 let (from, address_rules) = (self.email.clone(), EmailAddress::RULES);
                 self.address_changes.answer(*request, *now, Event::AddressChanged { from, to, address_rules })
             }
+            Command::CancelAddressChange { request, now } => match self.cancelled == Some(*request) {
+                true => Ok(vec![]),
+                false => self.address_changes.cancel(*request, *now),
+            },
             Command::RequestPasswordReset { now, expires_at } => {
                 self.must_be_active()?;
                 let last = self.resets.open().map(|(_, expires_at)| expires_at);
@@ -221,6 +265,23 @@ impl Existing {
         }
     }
 
+    fn rename(&self, name: &PersonName) -> Option<Event> {
+        let (from, to) = (self.name.clone(), self.name.replaced(name.as_str()));
+        (self.name.value() != Some(name.as_str())).then_some(Event::Renamed { from, to })
+    }
+
+    fn correct(&self, name: Option<&PersonName>, email: Option<&EmailAddress>) -> Result<Vec<Event>, Rejection> {
+        match self.status {
+            Status::Registered | Status::Invited => {}
+            Status::Active => return Err(Rejection::Accepted),
+            Status::Deactivated => return Err(Rejection::Deactivated),
+        }
+        let to = email.map(|email| self.email.replaced(email.to_string())).filter(|to| *to != self.email);
+        let corrected =
+            |to| Event::AddressCorrected { from: self.email.clone(), to, address_rules: EmailAddress::RULES };
+        Ok(name.and_then(|name| self.rename(name)).into_iter().chain(to.map(corrected)).collect())
+    }
+
     fn request_address(&self, email: &EmailAddress, expires_at: Timestamp) -> Result<Vec<Event>, Rejection> {
         self.must_be_active()?;
         let email = self.email.replaced(email.to_string());
@@ -236,7 +297,7 @@ impl Existing {
     }
 
     fn accept(&self, invitation: u64, now: Timestamp) -> Result<Vec<Event>, Rejection> {
-        let is_expired = self.invitations.expired == Some(invitation);
+        let is_expired = self.invitations.expired.contains(&invitation);
         match (self.status, self.invitations.open()) {
             (Status::Registered | Status::Invited, _) if is_expired => Err(Rejection::InvitationExpired),
             (Status::Registered, _) if self.invitations.sent == invitation => Err(Rejection::InvitationRevoked),
@@ -270,7 +331,9 @@ impl Existing {
         (self.permissions != to).then_some(Event::PermissionsChanged { from: self.permissions, to })
     }
 
+    /// Ends all sessions, except perhaps one, and what a thief may have begun in one of them.
     fn end_sessions(&mut self, keeping: Option<SessionId>) {
+        self.address_changes.void();
         (self.session_epoch, self.kept) = (self.session_epoch + 1, keeping);
     }
 
@@ -302,7 +365,6 @@ impl Existing {
             Event::Deactivated {} => {
                 (self.status, self.promoted_from) = (Status::Deactivated, None);
                 self.resets.void();
-                self.address_changes.void();
                 self.end_sessions(None);
             }
             Event::Promoted { organization, user } => self.promoted_from = Some((*organization, *user)),
@@ -322,7 +384,21 @@ impl Existing {
                 // Its link was sent to the old address.
                 self.resets.void();
             }
-            Event::PasswordResetRequested { expires_at } => self.resets.send(*expires_at),
+            // The invitation was sent to the wrong address.
+            Event::AddressCorrected { to, .. } => {
+                self.email = to.clone();
+                self.invitations.void();
+                self.status = Status::Registered;
+            }
+            Event::Removed {} => {
+                self.is_removed = true;
+                self.invitations.void();
+            }
+            Event::AddressChangeCancelled {} => {
+                self.cancelled = Some(self.address_changes.sent);
+                self.address_changes.void();
+            }
+            Event::PasswordResetRequested { expires_at } => self.resets.send_beside(*expires_at),
             Event::LinkExpired { link: Link::Invitation } => {
                 self.invitations.expire();
                 if self.status == Status::Invited {

@@ -30,7 +30,7 @@ pub enum Rejection {
     #[error("the user has not accepted the invitation yet")]
     NotActive,
     /// The link is no longer pending: it was used, or a later one was requested.
-    #[error("the link was already used or replaced by a later one: use the latest, or request a new one")]
+    #[error("the link was already used, cancelled or replaced by a later one: use the latest, or request a new one")]
     LinkReplaced,
     /// The link has expired.
     #[error("the link has expired: request a new one")]

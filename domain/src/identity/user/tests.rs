@@ -130,7 +130,7 @@ fn permissions_stay_within_the_role() {
 }
 
 #[test]
-fn a_demotion_narrows_the_permissions() {
+fn a_role_change_gives_all_permissions_of_the_new_role_unless_others_are_named() {
     let from = Role::Admin.ceiling();
     given::<User>([invited(Role::Admin), accepted()])
         .when(Command::ChangeRole { role: Role::ReadOnly, permissions: None })
@@ -138,6 +138,19 @@ fn a_demotion_narrows_the_permissions() {
             Event::RoleChanged { from: Role::Admin, to: Role::ReadOnly },
             Event::PermissionsChanged { from, to: Role::ReadOnly.ceiling() },
         ]);
+    let (from, to) = (Role::Agent.ceiling(), Role::Admin.ceiling());
+    let promoted =
+        || [Event::RoleChanged { from: Role::Agent, to: Role::Admin }, Event::PermissionsChanged { from, to }];
+    let promote = |permissions| Command::ChangeRole { role: Role::Admin, permissions };
+    given::<User>(active()).when(promote(None)).then(promoted());
+    let narrowed = Permissions { administration: Access::Read, ..to };
+    given::<User>(active()).when(promote(Some(narrowed))).then([
+        Event::RoleChanged { from: Role::Agent, to: Role::Admin },
+        Event::PermissionsChanged { from, to: narrowed },
+    ]);
+    // An unchanged role keeps its permissions.
+    let history = after(promoted()).into_iter().chain([Event::PermissionsChanged { from: to, to: narrowed }]);
+    given::<User>(history).when(promote(None)).then([]);
 }
 
 #[test]
@@ -230,6 +243,48 @@ fn a_name_is_changed_once() {
 }
 
 #[test]
+fn an_invited_person_is_corrected_until_they_accept() {
+    let correct = |name: Option<&str>, email: Option<&str>| Command::Correct {
+        name: name.map(|name| PersonName::new(name).unwrap()),
+        email: email.map(|email| EmailAddress::new(email).unwrap()),
+    };
+    let both = || correct(Some("Ana Lima"), Some("ana@lima.example"));
+    let renamed =
+        Event::Renamed { from: Personal::identity(ana(), "Ana Souza"), to: Personal::identity(ana(), "Ana Lima") };
+    let corrected = Event::AddressCorrected {
+        from: Personal::identity(ana(), "Ana@acme.example"),
+        to: Personal::identity(ana(), "ana@lima.example"),
+        address_rules: 1,
+    };
+    let done = [renamed, corrected];
+    given::<User>([invited(Role::Agent)]).when(both()).then(done.clone());
+    given::<User>([invited(Role::Agent)]).when(correct(None, Some("Ana@acme.example"))).then([]);
+    given::<User>(active()).when(both()).then_rejected(Rejection::Accepted);
+    given::<User>([invited(Role::Agent), Event::Deactivated {}]).when(both()).then_rejected(Rejection::Deactivated);
+    // The invitation went to the wrong address.
+    let history = || [invited(Role::Agent)].into_iter().chain(done.clone());
+    let accept = Command::Accept { invitation: 1, now: second(1) };
+    given::<User>(history()).when(accept).then_rejected(Rejection::InvitationRevoked);
+    let again = history().chain([Event::InvitationSent { expires_at: second(2_000) }]);
+    given::<User>(again).when(Command::Accept { invitation: 2, now: second(1) }).then([accepted()]);
+}
+
+#[test]
+fn only_a_person_who_never_accepted_is_removed() {
+    let removed = || [invited(Role::Agent), Event::Removed {}];
+    given::<User>([invited(Role::Agent)]).when(Command::Remove).then([Event::Removed {}]);
+    given::<User>([invited(Role::Agent), Event::Deactivated {}]).when(Command::Remove).then([Event::Removed {}]);
+    given::<User>(active()).when(Command::Remove).then_rejected(Rejection::Accepted);
+    given::<User>(after([Event::Deactivated {}])).when(Command::Remove).then_rejected(Rejection::Accepted);
+    for command in [Command::Accept { invitation: 1, now: second(1) }, Command::Reactivate, invite(Role::Agent)] {
+        given::<User>(removed()).when(command).then_rejected(Rejection::NotFound);
+    }
+    assert_eq!(User::after(&removed()).status(), None);
+    let released = User::after(&[invited(Role::Agent)]).constraints(&Event::Removed {});
+    assert!(matches!(&released[..], [Constraint::Release { name: Some(name), .. }] if name == "ana@acme.example"));
+}
+
+#[test]
 fn a_language_is_chosen_and_reset() {
     let [pt, none] = [Some("pt".parse().unwrap()), None];
     let change = |locale: &Option<Locale>| Command::ChangeLocale { locale: locale.clone() };
@@ -275,6 +330,43 @@ fn an_address_changes_once_it_is_confirmed() {
 }
 
 #[test]
+fn a_pending_address_change_ends_with_the_password_and_with_all_sessions() {
+    let confirm = Command::ConfirmAddress { request: 1, now: second(1) };
+    let session = SessionId(uuid::Uuid::from_u128(12));
+    for ends in [
+        Event::PasswordChanged { keeping: Some(session) },
+        Event::PasswordReset {},
+        Event::SessionsEnded { keeping: None },
+        Event::SessionsEnded { keeping: Some(session) },
+        Event::Deactivated {},
+    ] {
+        let is_deactivated = ends == Event::Deactivated {};
+        let history = || after([wanted("ana@lima.example", 50), ends.clone()]);
+        let expected = if is_deactivated { Rejection::Deactivated } else { Rejection::LinkReplaced };
+        given::<User>(history()).when(confirm.clone()).then_rejected(expected);
+        assert_eq!(User::after(&history()).address_change(), None);
+    }
+}
+
+#[test]
+fn a_pending_address_change_is_cancelled_once() {
+    let cancel = |request, now| Command::CancelAddressChange { request, now: second(now) };
+    let asked = || after([wanted("ana@else.example", 40), wanted("ana@lima.example", 50)]);
+    given::<User>(asked()).when(cancel(1, 1)).then_rejected(Rejection::LinkReplaced);
+    given::<User>(asked()).when(cancel(2, 50)).then_rejected(Rejection::LinkExpired);
+    given::<User>(asked()).when(cancel(2, 49)).then([Event::AddressChangeCancelled {}]);
+    let cancelled = || asked().into_iter().chain([Event::AddressChangeCancelled {}]);
+    let confirm = Command::ConfirmAddress { request: 2, now: second(1) };
+    given::<User>(cancelled()).when(confirm).then_rejected(Rejection::LinkReplaced);
+    let again = cancelled().chain([wanted("ana@lima.example", 60)]);
+    given::<User>(again).when(Command::ConfirmAddress { request: 3, now: second(1) }).then([Event::AddressChanged {
+        from: Personal::identity(ana(), "Ana@acme.example"),
+        to: Personal::identity(ana(), "ana@lima.example"),
+        address_rules: 1,
+    }]);
+}
+
+#[test]
 fn address_changes_are_limited_per_day() {
     let asked: Vec<Event> = (0..5).map(|number| wanted(&format!("a{number}@x.example"), 50 + number)).collect();
     given::<User>(after(asked.clone())).when(want("b@x.example", 60)).then_rejected(Rejection::TooManyAddresses);
@@ -287,7 +379,7 @@ fn reset_requested(expires_at: i64) -> Event {
 }
 
 #[test]
-fn a_password_is_reset_once_by_the_latest_link() {
+fn a_password_is_reset_once_by_any_link_that_has_not_expired() {
     let request = |now| Command::RequestPasswordReset { now: second(now), expires_at: second(now + 3_600) };
     let reset = |request, now| Command::ResetPassword { request, now: second(now) };
     given::<User>(active()).when(request(0)).then([reset_requested(3_600)]);
@@ -295,7 +387,12 @@ fn a_password_is_reset_once_by_the_latest_link() {
     given::<User>(after([reset_requested(3_600)])).when(request(299)).then([]);
     given::<User>(after([reset_requested(3_600)])).when(request(300)).then([reset_requested(3_900)]);
     let twice = || after([reset_requested(3_600), reset_requested(3_900)]);
-    given::<User>(twice()).when(reset(1, 1)).then_rejected(Rejection::LinkReplaced);
+    given::<User>(twice()).when(reset(1, 3_599)).then([Event::PasswordReset {}]);
+    given::<User>(twice()).when(reset(1, 3_600)).then_rejected(Rejection::LinkExpired);
+    given::<User>(twice()).when(reset(3, 1)).then_rejected(Rejection::LinkReplaced);
+    let used = || twice().into_iter().chain([Event::PasswordReset {}, reset_requested(9_000)]).collect::<Vec<_>>();
+    given::<User>(used()).when(reset(1, 1)).then([]);
+    given::<User>(used()).when(reset(3, 1)).then([Event::PasswordReset {}]);
     given::<User>(twice()).when(reset(2, 3_900)).then_rejected(Rejection::LinkExpired);
     given::<User>(twice()).when(reset(2, 3_899)).then([Event::PasswordReset {}]);
     for used in [Event::PasswordReset {}, Event::PasswordChanged { keeping: None }, Event::Deactivated {}] {
@@ -361,11 +458,13 @@ fn commands() -> impl Strategy<Value = Command> {
         Just(Command::Deactivate),
         Just(Command::Reactivate),
         Just(Command::RevokeInvitation),
+        Just(Command::Correct { name: None, email: Some(EmailAddress::new("ana@other.example").unwrap()) }),
         (0..9_000_i64, prop::sample::select(vec![Link::Invitation, Link::AddressChange, Link::PasswordReset]))
             .prop_map(|(now, link)| Command::ExpireLink { link, now: second(now) }),
         (0..9_000_i64).prop_map(|expires_at| Command::SendInvitation { expires_at: second(expires_at) }),
         (0..3_i64).prop_map(|number| want(&format!("ana{number}@acme.example"), 5_000 + number)),
         (1..3_u64).prop_map(|request| Command::ConfirmAddress { request, now: second(1) }),
+        (1..3_u64).prop_map(|request| Command::CancelAddressChange { request, now: second(1) }),
         (0..9_000_i64)
             .prop_map(|now| { Command::RequestPasswordReset { now: second(now), expires_at: second(now + 3_600) } }),
         (1..3_u64).prop_map(|request| Command::ResetPassword { request, now: second(1) }),

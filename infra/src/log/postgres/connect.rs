@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use porttask_runtime::log::LogError;
+use porttask_runtime::{
+    log::LogError,
+    supervise::{Supervised, once},
+};
 use tokio_postgres::{AsyncMessage, Client, Config, Notification, config::Host, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -127,10 +130,10 @@ impl Connector {
     pub(super) async fn listening(
         &self,
         heard: impl Fn(&Notification) + Send + 'static,
-    ) -> Result<(Client, tokio::task::JoinHandle<()>), LogError> {
+    ) -> Result<(Client, Supervised), LogError> {
         let (client, mut connection) =
             self.config.connect(self.tls.clone()).await.map_err(|error| at_connect(&self.server(), &error))?;
-        let driver = tokio::spawn(async move {
+        let driver = once("database connection", async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
                 if let AsyncMessage::Notification(notification) = message {
                     heard(&notification);
@@ -142,7 +145,9 @@ impl Connector {
 
     /// A connection for anything except appends.
     pub(super) async fn plain(&self) -> Result<Client, LogError> {
-        Ok(self.listening(|_| ()).await?.0)
+        let (client, driver) = self.listening(|_| ()).await?;
+        driver.detach();
+        Ok(client)
     }
 
     /// Terminates backends that block `backend` while idle for two seconds, waiting for their client: nodes that froze
@@ -162,7 +167,7 @@ impl Connector {
             self.config.connect(self.tls.clone()).await.map_err(|error| at_connect(&self.server(), &error))?;
         let is_unreplicated = Arc::new(AtomicBool::new(false));
         let reported = Arc::clone(&is_unreplicated);
-        tokio::spawn(async move {
+        let driver = once("database connection", async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
                 // The only warning that our commits can raise is "committed locally, but might not have been
                 // replicated"; its text depends on the server's locale.
@@ -174,6 +179,7 @@ impl Connector {
                 }
             }
         });
+        driver.detach();
         for settings in [APPEND_SETTINGS, PLAN_SETTINGS] {
             client.batch_execute(settings).await.map_err(|error| from_postgres(&error))?;
         }

@@ -9,6 +9,7 @@ mod credential_activity;
 pub(crate) mod error;
 mod jobs;
 mod ledger;
+pub(crate) mod pool;
 mod questions;
 mod reader;
 mod rows;
@@ -25,20 +26,22 @@ mod writes;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, atomic::AtomicBool},
-    thread,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use porttask_runtime::log::{
-    Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
-    RecordedEvent, StreamId, Version,
+use futures_util::{FutureExt, future::OptionFuture};
+use porttask_runtime::{
+    log::{
+        Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
+        RecordedEvent, StreamId, Version,
+    },
+    supervise::{Restart, supervise, supervise_thread},
 };
 use sha2::{Digest, Sha256};
 use tokio::{
     runtime::Handle,
     sync::{RwLock, watch},
-    task::JoinSet,
 };
 
 use self::{
@@ -123,6 +126,14 @@ pub struct PostgresLog {
 }
 
 impl PostgresLog {
+    /// Whether a database contains a log.
+    ///
+    /// # Errors
+    /// If the database cannot be reached; the message says what to do.
+    pub async fn exists(url: &str) -> Result<bool, LogError> {
+        schema::exists(&Connector::new(url)?.plain().await?).await
+    }
+
     /// Opens the log, creating or migrating its tables as needed.
     ///
     /// # Errors
@@ -189,14 +200,19 @@ fn start(
     let failed = |error: std::io::Error| LogError::Unavailable(format!("cannot start a log thread: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let announcer = Arc::new(Announcer::default());
-    runtime.spawn(Arc::clone(&announcer).run(connector.clone()));
-    runtime.spawn(wakeups::listen(connector.clone(), Arc::clone(heads), options.poll));
+    let (callers, entered) = (Handle::current(), runtime.enter());
+    let (to_announce, announced) = (connector.clone(), Arc::clone(&announcer));
+    supervise("log announcer", Restart::Always, move || Arc::clone(&announced).run(to_announce.clone())).detach();
+    let (to_listen, heard, poll) = (connector.clone(), Arc::clone(heads), options.poll);
+    let listen = move || wakeups::listen(to_listen.clone(), Arc::clone(&heard), poll);
+    supervise("log listener", Restart::Always, listen).detach();
     let [ordinary, two_partition] = [ORDINARY_SESSIONS, TWO_PARTITION_SESSIONS].map(|max| {
         let sessions = Sessions::new(connector.clone(), max);
-        runtime.spawn(Arc::clone(&sessions).close_idle(options.idle));
+        let (closed, idle) = (Arc::clone(&sessions), options.idle);
+        supervise("idle log sessions", Restart::Always, move || Arc::clone(&closed).close_idle(idle)).detach();
         sessions
     });
-    let mut writers = JoinSet::new();
+    let mut writers = Vec::new();
     let mut start_writer = |sessions: &Arc<Sessions>, waits: &Arc<AtomicBool>, own: Memory, platform| {
         let (queue, waiting) = queue(options.queue);
         let writer = Writer {
@@ -207,14 +223,18 @@ fn start(
             heads: Arc::clone(heads),
             announcer: Arc::clone(&announcer),
             waiting,
-            callers: Handle::current(),
+            callers: callers.clone(),
             own,
             platform,
             ordinary_waits: Arc::clone(waits),
             held: Duration::ZERO,
             idle_limit: options.idle,
         };
-        writers.spawn_on(writer.run(), runtime.handle());
+        let (name, mut writer) = (format!("log writer of partition {}", writer.partition), Some(writer));
+        // Started once: a panic outside of a batch ends the process.
+        writers.push(supervise(name, Restart::Fatal, move || {
+            OptionFuture::from(writer.take().map(Writer::run)).map(drop)
+        }));
         queue
     };
     let queues = (0..partitions).map(PartitionId).map(|partition| {
@@ -228,8 +248,17 @@ fn start(
         }
     });
     let queues = queues.collect();
-    let thread = thread::Builder::new().name("log-writer".to_owned());
-    thread.spawn(move || runtime.block_on(writers.join_all())).map_err(failed)?;
+    drop(entered);
+    let mut started = Some((runtime, writers));
+    let thread = supervise_thread("log-writer", Restart::Fatal, move || {
+        let Some((runtime, writers)) = started.take() else { return };
+        runtime.block_on(async {
+            for mut writer in writers {
+                writer.ended().await;
+            }
+        });
+    });
+    thread.map_err(failed)?;
     Ok(queues)
 }
 

@@ -1,10 +1,8 @@
 //! Reading the log, on pooled connections separate from the writers.
 
-use std::{collections::BTreeSet, pin::pin, time::Duration};
+use std::{collections::BTreeSet, pin::pin};
 
-use deadpool_postgres::{
-    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime,
-};
+use deadpool_postgres::{Object, Pool, PoolError};
 use futures_util::TryStreamExt;
 use jiff::{SignedDuration, Timestamp};
 use porttask_runtime::{
@@ -24,6 +22,7 @@ use super::{
     connect::{Connector, PLAN_SETTINGS},
     credential_activity,
     error::from_postgres,
+    pool::pool,
     rows,
 };
 use crate::log::page::Page;
@@ -31,7 +30,6 @@ use crate::log::page::Page;
 /// More connections make reads slower, not faster.
 const CONNECTIONS: usize = 16;
 const LAZY_CONNECTIONS: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(5);
 
 const PARTITION: &str = "SELECT partition, \"offset\", version, recorded_at, event_id, organization, stream_name, type, \
     leaf_hash, data, meta FROM log.events WHERE partition = $1 AND \"offset\" > $2 ORDER BY \"offset\" LIMIT $3";
@@ -91,23 +89,7 @@ impl Reader {
     }
 
     fn with(connector: &Connector, connections: usize, settings: &'static [&'static str]) -> Result<Self, LogError> {
-        let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(connector.config.clone(), connector.tls.clone(), config);
-        let pool = Pool::builder(manager)
-            .max_size(connections)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(PATIENCE))
-            .create_timeout(Some(PATIENCE))
-            .post_create(Hook::async_fn(move |client: &mut ClientWrapper, _| {
-                Box::pin(async move {
-                    for settings in settings {
-                        client.batch_execute(settings).await.map_err(HookError::Backend)?;
-                    }
-                    Ok(())
-                })
-            }))
-            .build()
-            .map_err(|error| LogError::Unusable(error.to_string()))?;
+        let pool = pool(connector, connections, settings).map_err(|error| LogError::Unusable(error.to_string()))?;
         Ok(Self { pool })
     }
 

@@ -19,6 +19,12 @@ const FOUND: &str = "
         WHERE nspname IN ('log', 'ledger')
     )";
 
+/// Whether the database contains a log.
+pub(super) async fn exists(client: &Client) -> Result<bool, LogError> {
+    let row = client.query_one(FOUND, &[]).await.map_err(|error| from_postgres(&error))?;
+    Ok(row.get(0))
+}
+
 /// Migrates the database; returns the number of partitions.
 pub(super) async fn prepare(client: &mut Client, partitions: u16) -> Result<u16, LogError> {
     let failed = |error: tokio_postgres::Error| from_postgres(&error);

@@ -179,6 +179,13 @@ const TASKS: &str = concat!(
     WHERE id > $1 AND ($2::uuid IS NULL OR organization = $2)"
 );
 
+const TASKS_OF: &str = concat!(
+    "SELECT ",
+    columns!("task"),
+    " FROM ledger.tasks AS task
+    WHERE partition = $1 AND organization = $2 AND target = ANY($3) ORDER BY rank"
+);
+
 const COUNTS: &str = "SELECT count(*) FILTER (WHERE state <> 'dead_lettered'),
         count(*) FILTER (WHERE state = 'dead_lettered')
     FROM ledger.tasks WHERE reactor = $1";
@@ -297,6 +304,12 @@ impl Tasks for PostgresLog {
         let dead = if filter.only_dead { "AND state = 'dead_lettered'" } else { "" };
         let sql = format!("{TASKS} {dead} ORDER BY id LIMIT $3");
         let found = self.rows(&sql, &[&after, &organization, &(limit as i64)]).await?;
+        Ok(found.iter().map(task).collect())
+    }
+
+    async fn tasks_of(&self, organization: OrganizationId, targets: &[Uuid]) -> Result<Vec<Task>, LogError> {
+        let partition = i32::from(self.shelf_of(organization).await?.0);
+        let found = self.rows(TASKS_OF, &[&partition, &organization.0, &targets]).await?;
         Ok(found.iter().map(task).collect())
     }
 

@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use porttask_runtime::log::{LogError, Offset, PartitionId, Position};
+use porttask_runtime::{
+    log::{LogError, Offset, PartitionId, Position},
+    supervise::beat,
+};
 use tokio::{sync::Notify, time::sleep};
 use tokio_postgres::{Client, Statement};
 
@@ -81,6 +84,7 @@ async fn notify(
 pub(super) async fn listen(connector: Connector, heads: Arc<Heads>, poll: Duration) {
     let mut pause = COALESCED;
     loop {
+        beat(LONGEST_PAUSE);
         match listen_once(&connector, &heads, poll, &mut pause).await {
             Ok(()) => tracing::warn!("the listening connection was lost"),
             Err(error) => tracing::warn!(%error, "cannot listen for appends of other nodes"),
@@ -109,8 +113,9 @@ async fn listen_once(
     publish_all(&client, heads).await?;
     *pause = COALESCED;
     loop {
+        beat(poll);
         tokio::select! {
-            _ = &mut driver => return Ok(()),
+            () = driver.ended() => return Ok(()),
             () = sleep(poll) => if heads.has_subscribers() {
                 publish_all(&client, heads).await?;
             },

@@ -6,6 +6,7 @@
 
 use std::{
     convert::Infallible,
+    panic::AssertUnwindSafe,
     pin::pin,
     sync::{
         Arc,
@@ -14,11 +15,15 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::{Either, select};
+use futures_util::{
+    FutureExt,
+    future::{Either, select},
+};
 use porttask_runtime::log::{
     Append, AppendError, Appended, EventId, LogError, PartitionId, Position, StreamId,
     admission::{Admission, Questions, StreamState},
 };
+use porttask_runtime::supervise::PanicLimit;
 use tokio::{
     runtime::Handle,
     time::{Instant, sleep, timeout},
@@ -84,20 +89,30 @@ enum Failure {
 impl Writer {
     /// Writes until the queue is closed and empty.
     pub(super) async fn run(mut self) {
+        let mut panics = PanicLimit::default();
         loop {
             match timeout(self.idle_limit, self.waiting.next_batch()).await {
                 Ok(Some(batch)) if self.platform.is_some() => {
-                    self.write(batch).await;
+                    self.write_isolated(batch, &mut panics).await;
                     self.yield_to_ordinary().await;
                 }
                 Ok(Some(batch)) => {
                     self.ordinary_waits.store(true, Ordering::Relaxed);
-                    self.write(batch).await;
+                    self.write_isolated(batch, &mut panics).await;
                     self.ordinary_waits.store(false, Ordering::Relaxed);
                 }
                 Ok(None) => return,
                 Err(_) => self.forget(),
             }
+        }
+    }
+
+    /// Writes a batch. After a panic, its callers are told that the outcome is unknown, and the next batch is written.
+    async fn write_isolated(&mut self, batch: Vec<Job>, panics: &mut PanicLimit) {
+        if let Err(panic) = AssertUnwindSafe(self.write(batch)).catch_unwind().await {
+            self.sessions.clear();
+            self.forget();
+            panics.note("a writer of the log", &*panic);
         }
     }
 

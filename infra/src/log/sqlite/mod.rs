@@ -16,7 +16,7 @@ mod writer;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
@@ -33,6 +33,7 @@ use porttask_runtime::{
         OrganizationId, PartitionId, PersonKeyId, RecordedEvent, SecretId, StreamId, Version,
         admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
+    supervise::{Restart, beat, supervise},
 };
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -75,6 +76,19 @@ pub struct SqliteLog {
 }
 
 impl SqliteLog {
+    /// Whether a log is stored in a directory.
+    pub fn exists(directory: &Path) -> bool {
+        store::exists(directory)
+    }
+
+    /// Writes a consistent copy of log and ledger to a new file, while the log is in use; returns its size in bytes.
+    ///
+    /// # Errors
+    /// If the file exists or cannot be written.
+    pub fn backup(directory: &Path, file: &Path) -> Result<u64, LogError> {
+        store::backup(directory, file)
+    }
+
     /// Opens the log, creating or migrating its file as needed.
     ///
     /// # Errors
@@ -89,7 +103,9 @@ impl SqliteLog {
         Writer::new(connection, Arc::clone(&heads)).start(waiting)?;
         let (readers, founded, last_targets) = (Arc::new(Readers::new(file)), RwLock::default(), Mutex::default());
         let log = Arc::new(Self { queue, readers, heads, founded, last_targets });
-        tokio::spawn(poll(Arc::downgrade(&log), options.poll));
+        let (polled, every) = (Arc::downgrade(&log), options.poll);
+        // It ends when the log is closed.
+        supervise("log poll", Restart::OnPanic, move || poll(polled.clone(), every)).detach();
         Ok(log)
     }
 }
@@ -97,6 +113,7 @@ impl SqliteLog {
 /// Polls for appends of other processes while there are subscribers, until the log is closed.
 async fn poll(log: std::sync::Weak<SqliteLog>, every: Duration) {
     loop {
+        beat(every);
         tokio::time::sleep(every).await;
         let Some(log) = log.upgrade() else { return };
         if !log.heads.has_subscribers() {

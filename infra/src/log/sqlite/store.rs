@@ -2,8 +2,9 @@
 
 use std::{
     error::Error as _,
-    fs,
+    fs::{self, DirBuilder},
     io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
     time::Duration,
 };
@@ -15,6 +16,7 @@ use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::{error, reader};
+use crate::private;
 
 /// "PTlg": identifies the file as a PortTask log (`PRAGMA application_id`).
 const APPLICATION_ID: i32 = 0x5054_6c67;
@@ -25,14 +27,21 @@ const CACHE_KIBIBYTES: i32 = 65_536;
 /// How long to wait for another process's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Whether a log is stored in `directory`.
+pub(super) fn exists(directory: &Path) -> bool {
+    let is_filled = |name: &str| fs::metadata(directory.join(name)).is_ok_and(|file| file.len() > 0);
+    is_filled("log.db") || is_filled("log.lock")
+}
+
 /// Opens the log in `directory` for writing; also returns the offset of its last event.
 pub(super) fn open(directory: &Path) -> Result<(Connection, Offset), LogError> {
-    fs::create_dir_all(directory).map_err(|error| no_folder(directory, &error))?;
+    let no_folder = |error: io::Error| no_folder(directory, &error);
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(no_folder)?;
+    private::check_directory(directory)?;
     // Serializes processes that start concurrently; the lock is released with the file handle.
     let lock_path = directory.join("log.lock");
-    let lock = fs::OpenOptions::new().create(true).append(true).open(&lock_path);
-    let mut lock = lock.map_err(|error| no_folder(directory, &error))?;
-    lock.lock().map_err(|error| no_folder(directory, &error))?;
+    let mut lock = private::create(&lock_path).map_err(no_folder)?;
+    lock.lock().map_err(no_folder)?;
 
     let path = directory.join("log.db");
     let is_empty = fs::metadata(&path).map_or(true, |file| file.len() == 0);
@@ -46,9 +55,13 @@ pub(super) fn open(directory: &Path) -> Result<(Connection, Offset), LogError> {
         )));
     }
     let at_open = |error: rusqlite::Error| error::at_open(&path, &error);
+    private::create(&path).map_err(|error| {
+        LogError::Unusable(format!("{} cannot be opened for writing ({error}): check its owner", path.display()))
+    })?;
     let mut connection = Connection::open(&path).map_err(at_open)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(at_open)?;
     claim_file(&connection, &path)?;
+    private::check_databases(directory)?;
     configure_writer(&connection).map_err(at_open)?;
     check_length(&connection, &path)?;
     migrate(&mut connection, &path)?;
@@ -58,9 +71,32 @@ pub(super) fn open(directory: &Path) -> Result<(Connection, Offset), LogError> {
     }
     let head = reader::head(&connection).map_err(at_open)?;
     if !was_kept {
-        lock.write_all(b"A PortTask log is stored in this folder.\n").map_err(|error| no_folder(directory, &error))?;
+        lock.write_all(b"A PortTask log is stored in this folder.\n").map_err(no_folder)?;
     }
     Ok((connection, head.position.offset))
+}
+
+/// Copies the log to a new file in one snapshot, and makes it durable.
+pub(super) fn backup(directory: &Path, file: &Path) -> Result<u64, LogError> {
+    let cannot = |error: &dyn std::fmt::Display| {
+        LogError::Unusable(format!("the backup {} cannot be written: {error}", file.display()))
+    };
+    // Never overwrites: a failed backup must not destroy the previous one.
+    let created = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    let created = created.map_err(|error| cannot(&error))?;
+    let copied = Connection::open(directory.join("log.db"))
+        .and_then(|log| {
+            log.busy_timeout(BUSY_TIMEOUT)?;
+            // SQLite accepts an existing file if it is empty.
+            log.execute("VACUUM INTO ?1", [file.to_string_lossy()])
+        })
+        .map_err(|error| error::from_sqlite(&error));
+    if let Err(error) = copied {
+        _ = fs::remove_file(file);
+        return Err(error);
+    }
+    created.sync_all().map_err(|error| cannot(&error))?;
+    Ok(created.metadata().map_err(|error| cannot(&error))?.len())
 }
 
 fn no_folder(directory: &Path, error: &io::Error) -> LogError {
@@ -122,7 +158,8 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
         Migration::unapplied("V3__clock", include_str!("../../../migrations/sqlite/V3__clock.sql")),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
-    let migrated = migrations.and_then(|migrations| Runner::new(&migrations).run(connection));
+    // Grouped: a migration and its history row are one transaction, so that a process can be killed at any moment.
+    let migrated = migrations.and_then(|migrations| Runner::new(&migrations).set_grouped(true).run(connection));
     migrated.map(drop).map_err(|error| match error.kind() {
         Kind::MissingVersion(_) | Kind::DivergentVersion(..) => LogError::Unusable(format!(
             "{} was written by a newer version of PortTask: run that version, or restore a backup of this one",

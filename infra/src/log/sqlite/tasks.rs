@@ -11,6 +11,7 @@ use porttask_runtime::{
     tasks::{Attempt, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, Tasks},
 };
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
+use uuid::Uuid;
 
 use super::{
     SqliteLog,
@@ -116,6 +117,19 @@ impl Tasks for SqliteLog {
             select.query_map(params![after, organization, limit as u64], task)?.collect()
         };
         self.readers.run(select).await
+    }
+
+    async fn tasks_of(&self, organization: OrganizationId, targets: &[Uuid]) -> Result<Vec<Task>, LogError> {
+        self.readers.quickly(|connection| {
+            let sql = format!("{TASK} WHERE organization = ?1 AND target = ?2 ORDER BY rank");
+            let mut select = connection.prepare_cached(&sql)?;
+            let mut tasks = Vec::new();
+            for target in targets {
+                let found = select.query_map(params![organization.0.as_bytes(), target.as_bytes()], task)?;
+                tasks.extend(found.collect::<rusqlite::Result<Vec<Task>>>()?);
+            }
+            Ok(tasks)
+        })
     }
 
     async fn count_tasks(&self, reactor: &str) -> Result<TaskCounts, LogError> {

@@ -1,7 +1,10 @@
 //! The writer thread: takes queued appends, validates them under SQLite's write lock and commits them in one
 //! transaction.
 
-use std::{sync::Arc, thread};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use hashbrown::HashSet;
 
@@ -10,6 +13,7 @@ use porttask_runtime::log::{
     AppendError, Appended, LogError, Offset, PartitionId, Version,
     admission::{Admission, Known, Questions, Writes, WrittenEvent},
 };
+use porttask_runtime::supervise::{PanicLimit, Restart, supervise_thread};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use tokio::runtime::Handle;
@@ -53,11 +57,18 @@ impl Writer {
         let beside = Connection::open(self.connection.path().unwrap_or_default());
         let beside = beside.map_err(|error| from_sqlite(&error))?;
         let mut write_back = WriteBack::start(&self.connection, beside, WRITTEN_BACK_PAGES).map_err(no_thread)?;
-        let thread = thread::Builder::new().name("log-writer".to_owned());
-        let started = thread.spawn(move || {
+        let started = supervise_thread("log-writer", Restart::Fatal, move || {
+            let mut panics = PanicLimit::default();
             while let Some(batch) = waiting.blocking_next_batch() {
-                self.write(batch, |size| waiting.blocking_more(size));
-                write_back.look(&self.connection);
+                let written = catch_unwind(AssertUnwindSafe(|| {
+                    self.write(batch, |size| waiting.blocking_more(size));
+                    write_back.look(&self.connection);
+                }));
+                // The transaction was rolled back or committed; the callers are told that the outcome is unknown.
+                if let Err(panic) = written {
+                    self.memory.forget();
+                    panics.note("the writer of the log", &*panic);
+                }
             }
         });
         started.map(drop).map_err(no_thread)

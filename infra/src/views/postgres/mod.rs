@@ -16,9 +16,7 @@ mod tables;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use deadpool_postgres::{
-    ClientWrapper, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
-};
+use deadpool_postgres::{Object, Pool};
 use porttask_projections::{Table, Values};
 use porttask_runtime::{
     log::PartitionId,
@@ -38,14 +36,20 @@ use self::{
     tables::{DIALECT, PROGRESS, TABLES, add, has_words, idle, indexes, lock_catalog, remove, serve, served},
 };
 use super::sql::Select;
-use crate::log::postgres::connect::{Connector, PLAN_SETTINGS};
+use crate::log::postgres::{
+    connect::{Connector, PLAN_SETTINGS},
+    pool,
+};
 
 /// Each batch takes several round trips to the server, for each partition.
 const PACE: Duration = Duration::from_millis(30);
-const CONNECTIONS: usize = 16;
+/// Maximum number of connections for operations on whole tables; for folds, one per partition, and lookups; and for
+/// listings.
+const WHOLE_TABLES: usize = 6;
+const FOLDING: usize = 10;
+const LISTINGS: usize = 8;
 /// Maximum number of concurrent full-text searches.
 const SEARCHES: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The read models' tables.
 pub struct PostgresViews {
@@ -69,12 +73,12 @@ impl PostgresViews {
     pub async fn open(url: &str) -> Result<Arc<Self>, ViewError> {
         let connector = Connector::new(url)?;
         // What a crash loses is folded again.
-        let folds = pool(&connector, format!("SET synchronous_commit = off; {PLAN_SETTINGS}"))?;
+        let folds = pool(&connector, FOLDING, &["SET synchronous_commit = off", PLAN_SETTINGS])?;
         let views = Self {
-            pool: pool(&connector, "SET synchronous_commit = off".to_owned())?,
+            pool: pool(&connector, WHOLE_TABLES, &["SET synchronous_commit = off"])?,
             lookups: lookups(folds.clone()),
             folds,
-            listings: pool(&connector, "SET statement_timeout = '5s'".to_owned())?,
+            listings: pool(&connector, LISTINGS, &["SET statement_timeout = '5s'"])?,
             searches: Semaphore::new(SEARCHES),
         };
         let mut client = views.client().await?;
@@ -94,21 +98,9 @@ async fn client_of(pool: &Pool) -> Result<Object, ViewError> {
     pool.get().await.map_err(|error| ViewError::Database(error.to_string()))
 }
 
-/// A pool of connections initialized with a statement.
-fn pool(connector: &Connector, first: String) -> Result<Pool, ViewError> {
-    let config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(connector.config.clone(), connector.tls.clone(), config);
-    Pool::builder(manager)
-        .max_size(CONNECTIONS)
-        .runtime(Runtime::Tokio1)
-        .wait_timeout(Some(PATIENCE))
-        .create_timeout(Some(PATIENCE))
-        .post_create(Hook::async_fn(move |client: &mut ClientWrapper, _| {
-            let first = first.clone();
-            Box::pin(async move { client.batch_execute(&first).await.map_err(HookError::Backend) })
-        }))
-        .build()
-        .map_err(|error| ViewError::Database(error.to_string()))
+/// A pool of connections initialized with these statements.
+fn pool(connector: &Connector, most: usize, settings: &'static [&'static str]) -> Result<Pool, ViewError> {
+    pool::pool(connector, most, settings).map_err(|error| ViewError::Database(error.to_string()))
 }
 
 fn failed(error: Error) -> ViewError {

@@ -4,16 +4,19 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `tables.rs` | the catalog: creating, indexing and dropping tables |
+//! | `open.rs` | opening the file, and setting a damaged one aside |
 //! | `fold.rs` | folding a batch in one transaction |
 //! | `select.rs` | queries |
 //! | `rows.rs` | conversion of values |
 
 mod fold;
+mod open;
 mod rows;
 mod select;
 mod tables;
 
 use std::{
+    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -31,15 +34,11 @@ use tokio::sync::Semaphore;
 use self::{
     fold::fold,
     select::select,
-    tables::{DIALECT, TABLES, add, build_indexes, idle, is_searchable, progress, remove, served},
+    tables::{DIALECT, add, build_indexes, idle, is_searchable, progress, remove, served},
 };
 use super::sql;
 use crate::write_back::WriteBack;
 
-/// The writer's page cache: 64 MiB. Rows are accessed at random.
-const WRITER_CACHE_KIBIBYTES: i32 = 65_536;
-/// Cached statements: a few for each model, and one for each set of columns that change together.
-const STATEMENTS: usize = 256;
 /// The WAL is checkpointed whenever it has grown by this many pages: 32 MiB.
 const WRITTEN_BACK_PAGES: i32 = 4_096;
 const READER_CACHE_KIBIBYTES: i32 = 16_384;
@@ -59,36 +58,25 @@ struct Shared {
     file: PathBuf,
     writer: Mutex<Writer>,
     idle: Mutex<Vec<Connection>>,
+    /// Keeps other processes from setting the file aside.
+    _in_use: File,
 }
 
 impl SqliteViews {
     /// Opens the file in the directory of the embedded log.
     ///
+    /// A damaged file is set aside and replaced by an empty one: it contains only derived data.
+    ///
     /// # Errors
-    /// If it cannot be opened or is not a PortTask file; it may simply be removed then.
+    /// If it cannot be opened, or is damaged while another process uses it.
     pub fn open(directory: &Path) -> Result<Arc<Self>, ViewError> {
         let file = directory.join("views.db");
-        let open = || {
-            let writer = Connection::open(&file)?;
-            writer.busy_timeout(BUSY_TIMEOUT)?;
-            if writer.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
-                writer.pragma_update(None, "page_size", 8_192)?;
-            }
-            writer.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-            writer.pragma_update(None, "synchronous", "NORMAL")?;
-            writer.pragma_update(None, "cache_size", -WRITER_CACHE_KIBIBYTES)?;
-            writer.set_prepared_statement_cache_capacity(STATEMENTS);
-            writer.execute_batch(TABLES)?;
-            Ok((writer, Connection::open(&file)?))
-        };
-        let (connection, beside) = open().map_err(|error: rusqlite::Error| {
-            ViewError::Database(format!("{}: {error}; it contains only derived data: remove it", file.display()))
-        })?;
+        let (in_use, (connection, beside)) = open::open(&file)?;
         let write_back = WriteBack::start(&connection, beside, WRITTEN_BACK_PAGES);
         let write_back =
             write_back.map_err(|error| ViewError::Database(format!("cannot start a views thread: {error}")))?;
         let writer = Writer { connection, write_back };
-        let shared = Shared { file, writer: Mutex::new(writer), idle: Mutex::default() };
+        let shared = Shared { file, writer: Mutex::new(writer), idle: Mutex::default(), _in_use: in_use };
         Ok(Arc::new(Self { shared: Arc::new(shared), searches: Semaphore::new(SEARCHES) }))
     }
 
@@ -109,11 +97,21 @@ impl SqliteViews {
             Ok(written)
         });
         let written = written.await.map_err(|error| ViewError::Database(error.to_string()))?;
-        written.map_err(|failure: Failure| failure.in_view(view))
+        written.map_err(|failure: Failure| {
+            self.shared.note(&failure);
+            failure.in_view(view)
+        })
     }
 }
 
 impl Shared {
+    /// Damage that is met while the file is in use: the next start sets it aside.
+    fn note(&self, failure: &Failure) {
+        if matches!(failure, Failure::Sqlite(error) if open::is_damage(error)) {
+            open::mark(&self.file);
+        }
+    }
+
     fn reader(&self) -> rusqlite::Result<Connection> {
         if let Some(connection) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop() {
             return Ok(connection);
@@ -128,7 +126,10 @@ impl Shared {
     /// Reads on the calling thread: an index finds the rows of a page in microseconds, except for full-text searches.
     fn read<T>(&self, view: &View, work: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, ViewError> {
         let connection = self.reader().map_err(|error| Failure::from(error).in_view(Some(*view)))?;
-        let result = work(&connection).map_err(|failure| failure.in_view(Some(*view)));
+        let result = work(&connection).map_err(|failure| {
+            self.note(&failure);
+            failure.in_view(Some(*view))
+        });
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         result
     }

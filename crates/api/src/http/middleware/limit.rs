@@ -63,10 +63,19 @@ pub(super) async fn limit(
         Some(token) if response.status() == StatusCode::UNAUTHORIZED => limits.forget(token),
         Some(_) | None => {}
     }
+    // Only failures spend from the budget of attempts; what is accepted for later may send a mail.
+    let left = match (left, &limits.attempts) {
+        (Some(left), Some(limit)) if is_attempt && is_success(response.status()) => Some(limit.refund(&network, left)),
+        (left, _) => left,
+    };
     if let Some(left) = left {
         left.tell(response.headers_mut());
     }
     response
+}
+
+fn is_success(status: StatusCode) -> bool {
+    matches!(status, StatusCode::OK | StatusCode::CREATED)
 }
 
 /// The network of the client, by which budgets are kept.

@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, Method, StatusCode},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -19,10 +19,13 @@ use tokio::time::timeout;
 
 use crate::http::{
     app::App,
+    denials::Asker,
     problem::Problem,
     request::{REQUEST_ID, RequestId},
 };
 
+/// The target of the access log.
+pub const ACCESS_LOG: &str = "porttask_access";
 /// The methods that metrics distinguish.
 const METHODS: [Method; 6] = [Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::PUT, Method::HEAD];
 
@@ -32,18 +35,28 @@ pub(crate) fn surround(routes: Router<App>, app: &App, public_posts: BTreeSet<St
         .layer(middleware::from_fn_with_state(app.clone(), in_time))
         .layer(middleware::from_fn_with_state((app.clone(), Arc::new(public_posts)), limit::limit))
         .layer(middleware::from_fn_with_state(app.clone(), measure))
-        .layer(middleware::from_fn(named))
+        .layer(middleware::from_fn_with_state(app.clone(), named))
 }
 
 /// Gives a request an id, and returns it in the response.
-async fn named(mut request: Request, next: Next) -> Response {
-    let id = RequestId::of(request.headers());
+async fn named(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let (id, began) = (RequestId::of(request.headers()), Instant::now());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (route, asker) = (route(&request), Asker::of(&mut request));
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;
     tracing::debug!(request = %id.0, %method, path, status = response.status().as_u16(), "request served");
+    if app.settings.logs_access {
+        let (status, actor) = (response.status().as_u16(), asker.id().unwrap_or_default());
+        let milliseconds = (began.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        tracing::info!(target: ACCESS_LOG, %method, route, status, milliseconds, request = %id.0, actor, "request");
+    }
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert(REQUEST_ID, id);
+    }
+    if path.starts_with("/v1/") && !response.headers().contains_key(header::CACHE_CONTROL) {
+        // Responses are for their callers; some hold tokens.
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     response
@@ -58,10 +71,15 @@ async fn in_time(State(app): State<App>, request: Request, next: Next) -> Respon
     })
 }
 
+/// The route of a request, without what callers choose.
+fn route(request: &Request) -> String {
+    request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned()
+}
+
 /// Counts a request and measures its duration.
 async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {
     let _counted = app.metrics.in_flight();
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let route = route(&request);
     let method = METHODS.iter().find(|it| *it == request.method()).map_or("other", Method::as_str);
     let began = Instant::now();
     let response = next.run(request).await;

@@ -68,8 +68,8 @@ impl<R: Permission> FromRequestParts<App> for Authorized<R> {
             Some(id) => id.parse().map_err(|_| Problem::not_found("organization"))?,
         };
         if !R::is_held(&caller, organization) {
-            // Do not reveal whether other organizations exist.
-            return Err(match caller.organization == organization {
+            // Do not reveal to tenants whether other organizations exist.
+            return Err(match [organization, OrganizationId::PLATFORM].contains(&caller.organization) {
                 true => Problem::forbidden(R::NAME),
                 false => Problem::not_found("organization"),
             });
@@ -78,7 +78,7 @@ impl<R: Permission> FromRequestParts<App> for Authorized<R> {
         let partition = app.partition(organization).await?;
         let at_least = match parts.headers.get(AT_LEAST) {
             None => None,
-            Some(position) => Some(position_of(position.to_str().unwrap_or_default())?),
+            Some(position) => Some(position_of(app, &caller, position.to_str().unwrap_or_default())?),
         };
         let asker = parts.extensions.get::<Asker>().cloned().unwrap_or_default();
         // Searches over all organizations have no other one in their path.
@@ -123,14 +123,12 @@ impl<R: Permission> Authorized<R> {
         let is_at_home = caller.organization == self.organization;
         // A stolen key must not be able to create admins.
         if caller.session().is_none() && granted.administration == Access::Write {
-            let detail = "API keys cannot grant write access to administration. A user must do this.";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail));
+            return Err(beyond_own("API keys cannot grant write access to administration. A user must do this."));
         }
-        if is_at_home && !granted.is_within(caller.permissions) {
-            let detail = "You cannot grant permissions that exceed your own.";
-            return Err(Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail));
+        match is_at_home && !granted.is_within(caller.permissions) {
+            true => Err(beyond_own("You cannot grant permissions that exceed your own.")),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Authenticates the caller again, and checks the permission again.
@@ -151,12 +149,28 @@ impl<R: Permission> Authorized<R> {
         self.check(&caller)
     }
 
-    /// Checks that a caller holds permissions that they grant.
+    /// Checks that a caller holds the permissions of an account or API key to which they give access again, by a new
+    /// secret, an invitation or a reactivation. Callers from the platform may do so in other organizations.
     ///
     /// # Errors
-    /// If the permissions exceed the caller's own, or an API key grants administration.
-    pub(crate) async fn may_grant(&self, app: &App, tx: &Tx, granted: Permissions) -> Result<(), Problem> {
-        self.holds(&app.access.identify_again(tx, &self.token, self.ip).await?, granted)
+    /// If the permissions exceed the caller's own.
+    pub(crate) async fn may_give_access(&self, app: &App, tx: &Tx, held: Option<Permissions>) -> Result<(), Problem> {
+        let caller = app.access.identify_again(tx, &self.token, self.ip).await?;
+        let is_at_home = caller.organization == self.organization && caller.scopes.is_none();
+        match held.is_some_and(|held| is_at_home && !held.is_within(caller.permissions)) {
+            true => Err(beyond_own("You cannot give access with permissions that exceed your own.")),
+            false => Ok(()),
+        }
+    }
+
+    /// The part of some permissions that the caller may grant.
+    ///
+    /// # Errors
+    /// If the credential is no longer accepted.
+    pub(crate) async fn grantable(&self, app: &App, tx: &Tx, wanted: Permissions) -> Result<Permissions, Problem> {
+        let caller = app.access.identify_again(tx, &self.token, self.ip).await?;
+        let is_at_home = caller.organization == self.organization;
+        Ok(if is_at_home { wanted.narrowed_to(caller.permissions) } else { wanted })
     }
 
     fn check(&self, caller: &Caller) -> Result<(), Problem> {
@@ -183,7 +197,7 @@ impl<R: Permission> Authorized<R> {
     pub(crate) async fn shows(&self, app: &App, view: &str, wanted: Position) -> Result<(), Problem> {
         match app.views.wait_for(view, wanted, PATIENCE).await? {
             true => Ok(()),
-            false => Err(not_yet(wanted)),
+            false => Err(not_yet()),
         }
     }
 
@@ -199,16 +213,17 @@ impl<R: Permission> Authorized<R> {
             if app.views.wait_for(view, *wanted, Duration::ZERO).await? {
                 continue;
             }
-            if is_asked && !is_recorded(app, *wanted).await? {
-                return Err(Problem::invalid("Porttask-At-Least", format!("nothing is recorded at {wanted} yet")));
-            }
             let has_come = app.views.wait_for(view, *wanted, PATIENCE).await?;
             if !has_come && is_asked {
-                return Err(not_yet(*wanted));
+                return Err(not_yet());
             }
         }
         Ok(())
     }
+}
+
+fn beyond_own(detail: &str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "beyond-own-rights", detail)
 }
 
 /// Rejects operations that are not available while impersonating a user.
@@ -229,20 +244,8 @@ fn note(parts: &Parts, meta: &Meta, caller: &Caller) {
     }
 }
 
-/// Whether the log has reached a position, so that no request waits for an invented one.
-async fn is_recorded(app: &App, wanted: Position) -> Result<bool, Problem> {
-    let known = app.database.subscribe(wanted.partition).map(|head| *head.borrow());
-    if known.is_some_and(|head| head >= wanted.offset) {
-        return Ok(true);
-    }
-    // Another node may have appended more.
-    let heads = app.database.heads().await.map_err(|error| Problem::unavailable(&error))?;
-    let mut heads = heads.iter().map(|head| head.position);
-    Ok(heads.any(|head| head.partition == wanted.partition && head.offset >= wanted.offset))
-}
-
-fn not_yet(wanted: Position) -> Problem {
-    let detail = format!("The listing has not reached {wanted} yet. Retry after a pause.");
+fn not_yet() -> Problem {
+    let detail = "The listing does not show your change yet. Retry after a pause.";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-yet", detail).after(1)
 }
 
@@ -253,6 +256,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-fn position_of(text: &str) -> Result<Position, Problem> {
-    text.parse().map_err(|_| Problem::invalid("Porttask-At-Least", "must be a position such as 0:1234"))
+fn position_of(app: &App, caller: &Caller, text: &str) -> Result<Position, Problem> {
+    let position = app.positions.unseal(caller.organization, text);
+    position.map_err(|error| Problem::invalid("Porttask-At-Least", error.to_string()))
 }

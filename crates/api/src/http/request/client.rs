@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
+    sync::Once,
 };
 
 use axum::{
@@ -16,6 +17,8 @@ use crate::http::app::{App, Settings};
 
 /// The header with the id of a request.
 pub(crate) const REQUEST_ID: &str = "x-request-id";
+/// An unreadable header is logged once in the lifetime of the process.
+static UNREADABLE: Once = Once::new();
 const LONGEST_ID: usize = 100;
 const LONGEST_AGENT: usize = 500;
 
@@ -90,10 +93,27 @@ fn origin(peer: IpAddr, headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool
         if !is_trusted(nearest) {
             break;
         }
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        let hop = hop.trim();
+        // Empty members of a list count for nothing (RFC 9110, section 5.6.1).
+        if hop.is_empty() {
+            continue;
+        }
+        let Some(address) = address_of(hop) else {
+            UNREADABLE.call_once(|| {
+                tracing::warn!("a trusted proxy sends an X-Forwarded-For header that is no list of IP addresses");
+            });
+            break;
+        };
         nearest = address.to_canonical();
     }
     nearest
+}
+
+/// An address, as proxies write it: some add the port.
+fn address_of(hop: &str) -> Option<IpAddr> {
+    let hop = hop.trim_matches('"');
+    let address = hop.parse::<IpAddr>().or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()));
+    address.ok().or_else(|| hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
 }
 
 #[cfg(test)]
@@ -117,5 +137,19 @@ mod tests {
         assert_eq!(origin_of("10.0.0.1", &["198.51.100.1", "10.0.0.2"]), "198.51.100.1");
         assert_eq!(origin_of("10.0.0.1", &["nonsense"]), "10.0.0.1");
         assert_eq!(origin_of("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn ports_brackets_and_empty_members_are_no_obstacle() {
+        for (header, expected) in [
+            ("203.0.113.7:51008", "203.0.113.7"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("\"[2001:db8::1]:443\"", "2001:db8::1"),
+            ("203.0.113.7, ", "203.0.113.7"),
+            (", 203.0.113.7,, 10.0.0.2,", "203.0.113.7"),
+        ] {
+            assert_eq!(origin_of("10.0.0.1", &[header]), expected, "{header}");
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use axum::{
     RequestPartsExt,
-    extract::{FromRequest, MatchedPath, Query, Request},
-    http::{HeaderMap, header, request::Parts},
+    extract::{FromRequest, MatchedPath, Request},
+    http::request::Parts,
     response::Response,
 };
 use hmac::Mac;
@@ -12,14 +12,14 @@ use porttask_domain::{Capability, OrganizationId, Registered};
 use porttask_runtime::{
     execute::{self, Outcome, Tx, stream_of},
     id_made_by,
-    log::{IdempotencyKey, StreamId, Version},
+    log::{IdempotencyKey, StreamId},
     new_id,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::{Authorized, Id, body};
+use super::{Authorized, Id, body, etag::EntityTags, query};
 use crate::http::{app::App, permissions::Permission, problem::Problem, response::CommandResult};
 
 /// How long an idempotency key is remembered.
@@ -29,7 +29,7 @@ const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 pub(crate) struct CommandRequest<R, B> {
     pub(crate) caller: Authorized<R>,
     pub(crate) body: B,
-    if_match: Option<Version>,
+    if_match: Option<EntityTags>,
     idempotency_key: Option<IdempotencyKey>,
     /// Which part of a bulk request is being executed.
     part: Option<usize>,
@@ -57,12 +57,10 @@ impl<R: Permission, B: DeserializeOwned> FromRequest<App> for CommandRequest<R, 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let caller = parts.extract_with_state::<Authorized<R>, _>(app).await?;
-        let parameters = parts.extract::<Query<CommandParameters>>().await;
-        let Query(CommandParameters { dry_run }) =
-            parameters.map_err(|_| Problem::invalid("dry_run", "the only parameter is dry_run, true or false"))?;
+        let CommandParameters { dry_run } = query::parse(parts.uri.query().unwrap_or_default())?;
         let bytes = body::read(app, body).await?;
         let idempotency_key = idempotency_key(app, &parts, &caller, &bytes)?;
-        let if_match = if_match(&parts.headers)?;
+        let if_match = EntityTags::of(&parts.headers)?;
         let body = body::parse(&parts.headers, &bytes)?;
         let collection = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
         let (part, capability, creates_organization) = (None, Capability::Use, false);
@@ -190,7 +188,7 @@ impl<R: Permission, B> CommandRequest<R, B> {
     ) -> Result<CommandResult, Problem> {
         let subject = stream_of::<A>(self.caller.organization, id)?;
         let outcome = self.transact(app, &subject, body).await?;
-        CommandResult::of(app, &outcome, &subject, self.dry_run).await
+        CommandResult::of(app, &outcome, (&subject, self.viewer()), self.dry_run).await
     }
 
     /// Executes a unit of work; `If-Match` applies to `subject`. The caller is identified in it, so that revocations take
@@ -206,10 +204,10 @@ impl<R: Permission, B> CommandRequest<R, B> {
     ) -> Result<Outcome<T>, Problem> {
         let body = &body;
         let work = move |tx: Tx| async move {
-            if let Some(version) = self.if_match {
-                tx.require(subject.clone(), version);
-            }
             self.caller.authorize(app, &tx).await?;
+            if let Some(tags) = &self.if_match {
+                tx.require(subject.clone(), tags.version(app, subject).await?);
+            }
             body(tx).await
         };
         let outcome = app.executor.transact(&self.request(), work).await?;
@@ -217,6 +215,11 @@ impl<R: Permission, B> CommandRequest<R, B> {
             app.last_changes.insert(self.caller.identity.credential.id(), position);
         }
         Ok(outcome)
+    }
+
+    /// The organization of the caller, for whom positions are sealed.
+    pub(crate) fn viewer(&self) -> OrganizationId {
+        self.caller.identity.organization
     }
 
     /// The path of the collection.
@@ -268,16 +271,4 @@ pub(super) fn idempotency_key<R: Permission>(
         request_hash: seal.finalize().into_bytes().into(),
         kept_for: KEY_LIFETIME,
     }))
-}
-
-/// The version that `If-Match` requires.
-fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Problem> {
-    let Some(tag) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let tag = tag.to_str().unwrap_or_default().trim();
-    if tag == "*" {
-        return Ok(None);
-    }
-    let version = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).and_then(|digits| digits.parse().ok());
-    let wrong = || Problem::invalid("If-Match", "must be the ETag of the version you read, such as \"3\"");
-    version.map(|version| Some(Version(version))).ok_or_else(wrong)
 }

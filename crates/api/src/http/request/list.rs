@@ -2,11 +2,7 @@
 
 use std::marker::PhantomData;
 
-use axum::{
-    Json, RequestPartsExt,
-    extract::{FromRequestParts, Query},
-    http::{Uri, request::Parts},
-};
+use axum::{Json, RequestPartsExt, extract::FromRequestParts, http::request::Parts};
 use porttask_domain::OrganizationId;
 use porttask_projections::{ColumnType, ReadModel};
 use porttask_runtime::views::Condition;
@@ -20,7 +16,7 @@ use utoipa::{
     },
 };
 
-use super::Authorized;
+use super::{Authorized, query};
 use crate::http::{
     app::App,
     listing::{Asked, Listing, Page, Sort},
@@ -115,15 +111,8 @@ impl<P: Permission, M: Listed> FromRequestParts<App> for List<P, M> {
         let is_paging = |pair: &&str| is_paging(pair) && (is_searchable || !pair.starts_with("q="));
         let pairs = parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
         let (paging, filter): (Vec<&str>, Vec<&str>) = pairs.partition(is_paging);
-        Ok(Self { caller, filter: parsed(&filter)?, paging: parsed(&paging)? })
+        Ok(Self { caller, filter: query::parse(&filter.join("&"))?, paging: query::parse(&paging.join("&"))? })
     }
-}
-
-fn parsed<T: DeserializeOwned>(pairs: &[&str]) -> Result<T, Problem> {
-    let uri: Result<Uri, _> = format!("/?{}", pairs.join("&")).parse();
-    let uri = uri.map_err(|_| Problem::invalid("query", "must be a query string"))?;
-    let parsed = Query::try_from_uri(&uri).map_err(|error| Problem::invalid("query", error.body_text()));
-    parsed.map(|Query(parsed)| parsed)
 }
 
 impl<P: Permission, M: Listed> List<P, M> {

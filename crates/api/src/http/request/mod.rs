@@ -9,6 +9,8 @@
 //! | `params.rs` | other query parameters |
 //! | `resource.rs` | one resource, with its ETag |
 //! | `command.rs` | a command: body, precondition, idempotency key |
+//! | `etag.rs` | preconditions on versions |
+//! | `query.rs` | query strings, and what is wrong with each parameter |
 //! | `upload.rs` | a file upload |
 //! | `body.rs` | JSON bodies and their validation errors |
 
@@ -16,9 +18,11 @@ mod authorized;
 mod body;
 mod client;
 mod command;
+mod etag;
 mod id;
 mod list;
 mod params;
+mod query;
 mod resource;
 mod upload;
 
@@ -30,6 +34,7 @@ pub(crate) use self::{
     id::Id,
     list::{List, ListParameters, Listed},
     params::Params,
+    query::Instant,
     resource::Resource,
     upload::Upload,
 };

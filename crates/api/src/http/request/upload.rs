@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     RequestPartsExt,
     body::Bytes,
-    extract::{FromRequest, Query, Request},
+    extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
 use porttask_runtime::log::IdempotencyKey;
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::{Authorized, body, command};
+use super::{Authorized, body, command, query};
 use crate::http::{app::App, permissions::Permission, problem::Problem};
 
 /// Maximum size of a file.
@@ -35,11 +35,12 @@ impl<R: Permission, P: DeserializeOwned + Send + 'static> FromRequest<App> for U
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let caller = parts.extract_with_state::<Authorized<R>, _>(app).await?;
-        let parameters = parts.extract::<Query<P>>().await;
-        let Query(parameters) = parameters.map_err(|error| Problem::invalid("query", error.body_text()))?;
+        let parameters = query::parse(parts.uri.query().unwrap_or_default())?;
         must_be_csv(&parts.headers)?;
-        let permit = app.permit().await?;
+        let share = app.upload(caller.organization)?;
         let bytes = body::read_at_most(app, body, MAX_BYTES).await?;
+        drop(share);
+        let permit = app.permit().await?;
         let idempotency_key = command::idempotency_key(app, &parts, &caller, &bytes)?;
         Ok(Self { caller, parameters, bytes, permit, idempotency_key })
     }

@@ -1,29 +1,22 @@
 //! API keys in responses, without their secrets.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use porttask_app::identity::credential_activity::LastUse;
 use porttask_domain::{
     ApiKeyId, OrganizationId, TextEnum, UserId,
     identity::{Permissions, api_key::KeyScope},
 };
-use porttask_projections::{ColumnType, ReadModel, identity::api_key as view};
-use porttask_runtime::views::{self, Condition};
+use porttask_projections::{ColumnType, identity::api_key as view};
+use porttask_runtime::views::Condition;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::MAX_KEYS;
 use crate::http::{
     app::App,
     listing::{Page, Sort},
-    permissions::Permission,
     problem::Problem,
-    request::{Authorized, Listed},
+    request::Listed,
 };
-
-/// How long to wait until the read model has caught up.
-const CATCH_UP: Duration = Duration::from_secs(2);
 
 /// An API key, without its secret.
 #[derive(Debug, Serialize, ToSchema)]
@@ -113,34 +106,5 @@ impl Listed for view::ApiKeys {
             None => key,
         };
         Ok(keys.into_iter().map(with_use).collect())
-    }
-}
-
-/// The keys that a user owns and that are accepted now.
-///
-/// # Errors
-/// If the view cannot be read.
-pub(crate) async fn owned_by<P: Permission>(
-    app: &App,
-    caller: &Authorized<P>,
-    owner: UserId,
-) -> Result<Vec<ApiKeyId>, Problem> {
-    // Include keys that others have just created.
-    app.views.catch_up(view::ApiKeys::NAME, CATCH_UP).await?;
-    let key = [("organization", caller.organization.to_value()), ("owner", owner.to_value())];
-    let conditions = key.map(|(column, value)| Condition::Equal(column, value)).into();
-    let (sort, limit) = (vec!["created_at", "key"], MAX_KEYS as usize);
-    let mut query = views::Query { partition: caller.partition, conditions, sort, limit, ..Default::default() };
-    let (mut keys, now) = (Vec::new(), app.clock.now());
-    loop {
-        let rows = app.views.rows::<view::ApiKeys>(&query).await?;
-        let is_valid = |row: &&view::ApiKey| row.revoked_at.is_none() && row.expires_at.is_none_or(|end| now < end);
-        keys.extend(rows.iter().filter(is_valid).map(|row| row.key));
-        match rows.last() {
-            Some(last) if rows.len() == limit => {
-                query.after = Some(vec![last.created_at.to_value(), last.key.to_value()]);
-            }
-            Some(_) | None => return Ok(keys),
-        }
     }
 }

@@ -92,6 +92,10 @@ pub(crate) enum EndedBy {
     SignOut,
     /// It was revoked.
     Revocation,
+    /// Too many wrong passwords were entered in it.
+    WrongPasswords,
+    /// The user had too many sessions, and it was the oldest.
+    TooManySessions,
     /// All sessions of the user ended: by a new password, a deactivation, or on request.
     AllOfUser,
     /// The organization was suspended.
@@ -113,6 +117,8 @@ impl Endings<'_> {
         match (row.ended_by, row.ended_at) {
             (Some(Ending::SignOut), at) => return Some((EndedBy::SignOut, at)),
             (Some(Ending::Revocation), at) => return Some((EndedBy::Revocation, at)),
+            (Some(Ending::WrongPasswords), at) => return Some((EndedBy::WrongPasswords, at)),
+            (Some(Ending::TooManySessions), at) => return Some((EndedBy::TooManySessions, at)),
             (None, _) => {}
         }
         let user_view::User { session_epoch, kept_session, sessions_ended_at, .. } = &self.user;

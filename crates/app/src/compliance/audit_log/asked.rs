@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use porttask_domain::{OrganizationId, UserId, identity::EmailAddress, uuid_of};
+use porttask_projections::compliance::description;
 use uuid::Uuid;
 
 use super::{Filter, PLATFORM};
@@ -112,7 +113,7 @@ impl Asked {
             Some(named) => Some(subject("target", named).await?),
             None => None,
         };
-        if action.as_deref().is_some_and(|action| !is_action(action)) {
+        if action.as_deref().is_some_and(|action| !is_action(action) || !description::is_known_action(action)) {
             return Err(invalid("action", "must be an action such as user.role_changed, or a category such as user"));
         }
         if from.zip(until).is_some_and(|(from, until)| from >= until) {
@@ -120,6 +121,9 @@ impl Asked {
         }
         if text.as_deref().is_some_and(|text| text.chars().count() > Query::MAX_TEXT) {
             return Err(invalid("text", format!("must have at most {} characters", Query::MAX_TEXT)));
+        }
+        if text.as_deref().is_some_and(|text| text.contains('\0')) {
+            return Err(invalid("text", "must not contain the character NUL"));
         }
         let session = session.map(|id| id.parse()).transpose();
         let session = session.map_err(|_| invalid("session", "must be the id of a session such as ses_…"))?;

@@ -12,7 +12,7 @@ use hmac::{Hmac, Mac};
 use porttask_domain::{
     Actor, DomainEvent, OrganizationId, UserId,
     identity::{
-        Access, Capability, EmailAddress, Organization, Role, User, UserImport,
+        Access, Capability, EmailAddress, Organization, Permissions, Role, User, UserImport,
         user::{Command, Event, INVITATIONS, Rejection, Status},
         user_import::{self, Summary},
     },
@@ -105,6 +105,7 @@ impl Import {
                         told(course, &mut reports, finished(done)?);
                     }
                     let run = Arc::clone(&run);
+                    #[expect(clippy::disallowed_methods, reason = "of one job, which waits for it")]
                     tasks.spawn(async move { run.line(number, &person).await });
                 }
             }
@@ -229,7 +230,7 @@ impl Run {
         }
         let commands = &commands;
         let register = move |tx: Tx| async move {
-            self.may_import(&tx, person).await?;
+            self.may_grant(&tx, person.permissions).await?;
             tx.limit(INVITATIONS, i64::from(self.order.invitations_per_day));
             Ok(tx.decide_all::<User>(user, commands).await?)
         };
@@ -249,10 +250,12 @@ impl Run {
             report.result = LineResult::Registered;
         }
         let invite = move |tx: Tx| async move {
-            self.may_import(&tx, person).await?;
+            self.may_grant(&tx, person.permissions).await?;
             let state: User = tx.read(user).await?;
             let is_open = self.order.send_invitations && state.status() == Some(Status::Registered);
             if is_open && !self.limit_is_reached() {
+                // The account may have more permissions than the line.
+                self.may_grant(&tx, state.permissions().unwrap_or(person.permissions)).await?;
                 tx.limit(INVITATIONS, i64::from(self.order.invitations_per_day));
                 tx.decide::<User>(user, &self.invitation()).await?;
             }
@@ -273,8 +276,8 @@ impl Run {
         Ok(report)
     }
 
-    /// Checks what the user who requested the import may do now.
-    async fn may_import(&self, tx: &Tx, person: &Person) -> Result<(), LineError> {
+    /// Checks that the user who requested the import may give access with these permissions now.
+    async fn may_grant(&self, tx: &Tx, granted: Permissions) -> Result<(), LineError> {
         let gone = || LineError::Fault(Fault::of_line("the user who requested this import may no longer invite users"));
         let (organization, user) = match self.order.meta.actor {
             Actor::User { organization, user } => (organization, user),
@@ -295,7 +298,7 @@ impl Run {
             }
             _ => return Err(gone()),
         };
-        if most.is_some_and(|most| !person.permissions.is_within(most)) {
+        if most.is_some_and(|most| !granted.is_within(most)) {
             let reason =
                 "exceeds the permissions of the user who requested this import: users cannot grant more than they hold";
             return Err(LineError::Fault(Fault::at(Column::Role, reason)));

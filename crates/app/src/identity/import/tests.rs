@@ -137,7 +137,7 @@ fn faults_name_the_column_but_not_the_value() {
              Cleo,cleo@a.example,agent,,,,\n"
         ),
         [
-            "2 name: a name must not contain a web address; email: must be an email address such as ana@example.com; \
+            "2 name: must not contain a web or email address: add a space after each dot; email: must be an email address such as ana@example.com; \
              role: must be admin, agent, read_only or auditor; tickets: must be none, read or write",
             "3 invoices: exceeds the maximum of the role",
             "4 line: has 3 fields, but the header has 5",

@@ -13,8 +13,10 @@ pub(super) fn letter(message: &Message<'_>, reader: &Reader<'_>) -> Letter {
     let (subject, paragraphs) = match message {
         Message::Invitation { inviter, role, link } => invitation(*inviter, *role, link, reader),
         Message::PasswordReset { by, link } => password_reset(*by, link, reader),
-        Message::PasswordChanged { at, ip } => password_changed(*at, *ip, reader),
+        Message::PasswordChanged { at, ip, keys } => password_changed(*at, *ip, keys, reader),
+        Message::SuperAdminReinstated { at } => super_admin_reinstated(*at, reader),
         Message::AddressConfirmation { link } => address_confirmation(link, reader),
+        Message::AddressChangeNotice { email, at, ip, link } => address_change_notice(email, (*at, *ip), link, reader),
         Message::AddressChanged { at } => address_changed(*at, reader),
         Message::Accounts { organizations } => accounts(organizations),
     };
@@ -64,16 +66,36 @@ fn password_reset(by: Option<&str>, link: &Offer<'_>, reader: &Reader<'_>) -> (S
     (format!("Reset your password for {organization}"), paragraphs)
 }
 
-fn password_changed(at: Timestamp, ip: Option<&str>, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
+fn super_admin_reinstated(at: Timestamp, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
+    let at = moment(at, reader);
+    let paragraphs = vec![
+        Paragraph::Text(format!("You have been a PortTask super admin again since {at}. Sign in with your password.")),
+        text(
+            "If you have forgotten it, request a link to reset it. If you did not expect this, contact a super admin.",
+        ),
+    ];
+    ("You are a PortTask super admin again".to_owned(), paragraphs)
+}
+
+fn password_changed(at: Timestamp, ip: Option<&str>, keys: &[String], reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
     let (organization, at) = (reader.organization, moment(at, reader));
     let from = ip.map(|ip| format!(", from the IP address {ip}")).unwrap_or_default();
-    let paragraphs = vec![
+    let mut paragraphs = vec![
         Paragraph::Text(format!(
             "The password of your account at {organization} on PortTask was changed on {at}{from}. Your other sessions \
              have been ended."
         )),
         text("If this was not you, reset your password immediately and contact an admin of your organization."),
     ];
+    if !keys.is_empty() {
+        let keys = keys.join(", ");
+        paragraphs.insert(
+            1,
+            Paragraph::Text(format!(
+                "Your API keys still work: {keys}. If somebody else knew your password, revoke them."
+            )),
+        );
+    }
     (format!("Your password for {organization} was changed"), paragraphs)
 }
 
@@ -87,6 +109,27 @@ fn address_confirmation(link: &Offer<'_>, reader: &Reader<'_>) -> (String, Vec<P
         text("If you did not expect this, ignore this mail: nothing will happen."),
     ];
     (format!("Confirm your email address for {organization}"), paragraphs)
+}
+
+fn address_change_notice(
+    email: &str,
+    (at, ip): (Timestamp, Option<&str>),
+    link: &Offer<'_>,
+    reader: &Reader<'_>,
+) -> (String, Vec<Paragraph>) {
+    let (organization, at) = (reader.organization, moment(at, reader));
+    let from = ip.map(|ip| format!(", from the IP address {ip}")).unwrap_or_default();
+    let paragraphs = vec![
+        Paragraph::Text(format!(
+            "A change of the email address of your account at {organization} on PortTask to {email} was requested on \
+             {at}{from}. The change takes effect once it is confirmed at the new address."
+        )),
+        text("If this was not you, open this link to cancel the change, and change your password immediately:"),
+        Paragraph::Link { label: "Cancel the change", address: link.address.to_owned() },
+        once_until(link, reader),
+        text("If you requested the change yourself, ignore this mail."),
+    ];
+    (format!("A new email address was requested for {organization}"), paragraphs)
 }
 
 fn address_changed(at: Timestamp, reader: &Reader<'_>) -> (String, Vec<Paragraph>) {
@@ -182,10 +225,14 @@ If you did not expect this, ignore this mail: nothing will happen.
     #[test]
     fn a_notice_says_what_happened_when_and_what_to_do() {
         let at = "2026-08-03T13:05:59Z".parse().unwrap();
-        let letter = letter(&Message::PasswordChanged { at, ip: Some("203.0.113.7") }, &READER);
+        let letter = letter(&Message::PasswordChanged { at, ip: Some("203.0.113.7"), keys: &[] }, &READER);
         assert_eq!(letter.subject, "Your password for Acme Shipping was changed");
         let said = letter.text();
         assert!(said.contains("on 3 August 2026 at 14:05 (Europe/Lisbon), from the IP address 203.0.113.7."), "{said}");
         assert!(said.contains("If this was not you, reset your password immediately"), "{said}");
+        assert!(!said.contains("API keys"), "{said}");
+        let keys = ["harbour robot".to_owned(), "gate".to_owned()];
+        let said = super::letter(&Message::PasswordChanged { at, ip: None, keys: &keys }, &READER).text();
+        assert!(said.contains("Your API keys still work: harbour robot, gate. If "), "{said}");
     }
 }

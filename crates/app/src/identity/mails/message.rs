@@ -27,10 +27,28 @@ pub(super) enum Message<'a> {
         at: Timestamp,
         /// The IP address from which it was changed, if known.
         ip: Option<&'a str>,
+        /// The names of the user's API keys, which still work.
+        keys: &'a [String],
+    },
+    /// A notice that a former super admin is one again.
+    SuperAdminReinstated {
+        /// When the account was reactivated.
+        at: Timestamp,
     },
     /// A request to confirm a new email address.
     AddressConfirmation {
         /// The link to confirm it.
+        link: Offer<'a>,
+    },
+    /// A notice to the present address that a change of the email address was requested.
+    AddressChangeNotice {
+        /// The new address, which is not confirmed yet.
+        email: &'a str,
+        /// When it was requested.
+        at: Timestamp,
+        /// The IP address from which it was requested, if known.
+        ip: Option<&'a str>,
+        /// The link to cancel the change.
         link: Offer<'a>,
     },
     /// A list of accounts with this email address.

@@ -15,7 +15,7 @@ use crate::{
     identity::accounts::{Accounts, AccountsError},
     mail::{
         Draft, Mails,
-        language::{Language, Reader},
+        language::{Language, Reader, unlinked},
     },
 };
 
@@ -40,9 +40,9 @@ impl Mails for ReminderMails {
     type Source = Event;
     type Kind = Kind;
 
-    fn kind(event: &Event) -> Option<Kind> {
+    fn kinds(event: &Event) -> Vec<Kind> {
         match event {
-            Event::Requested { .. } => Some(Kind::AccountReminder),
+            Event::Requested { .. } => vec![Kind::AccountReminder],
         }
     }
 
@@ -54,7 +54,7 @@ impl Mails for ReminderMails {
         let (mut organizations, mut reader) = (Vec::with_capacity(accounts.len()), None);
         for (organization, user) in accounts {
             let (state, _) = self.executor.load::<Organization>(organization, organization).await?;
-            let (name, domain) = (state.shown_name().unwrap_or(PLATFORM_NAME).to_owned(), state.domain());
+            let (name, domain) = (unlinked(state.shown_name().unwrap_or(PLATFORM_NAME)), state.domain());
             organizations.push((name, domain.unwrap_or_default().to_owned()));
             reader = Some(self.executor.load::<User>(organization, user).await?.0);
         }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use porttask_domain::{
     Actor, Aggregate, OrganizationId, UserId,
-    identity::{Capability, Organization, User, user::Event},
+    identity::{Capability, Organization, Role, User, user::Event},
 };
 use porttask_projections::Times;
 use porttask_runtime::{
@@ -24,10 +24,13 @@ use super::{
     texts::letter,
 };
 use crate::{
-    identity::links::{Link, Links, Purpose},
+    identity::{
+        accounts::Accounts,
+        links::{Link, Links, Purpose},
+    },
     mail::{
         Draft, Mails,
-        language::{Language, Reader},
+        language::{Language, Reader, unlinked},
     },
 };
 
@@ -45,8 +48,12 @@ porttask_domain::texts! {
         PasswordChanged = "password_changed",
         /// A link to confirm a new email address.
         AddressConfirmation = "address_confirmation",
+        /// A change of the email address was requested, with a link to cancel it.
+        AddressChangeNotice = "address_change_notice",
         /// The email address was changed.
         AddressChanged = "address_changed",
+        /// The account of a super admin was reactivated.
+        SuperAdminReinstated = "super_admin_reinstated",
     }
 }
 
@@ -55,6 +62,7 @@ pub(super) struct UserMails {
     pub(super) vault: Arc<Vault>,
     pub(super) executor: Arc<Executor>,
     pub(super) links: Links,
+    pub(super) accounts: Accounts,
 }
 
 /// An account at several versions, replayed from the log: cached state may contain data that was erased since.
@@ -74,27 +82,30 @@ impl Mails for UserMails {
     type Source = Event;
     type Kind = Kind;
 
-    fn kind(event: &Event) -> Option<Kind> {
+    fn kinds(event: &Event) -> Vec<Kind> {
         match event {
-            Event::Invited { .. } | Event::InvitationSent { .. } => Some(Kind::Invitation),
-            Event::PasswordResetRequested { .. } => Some(Kind::PasswordReset),
-            Event::PasswordReset {} | Event::PasswordChanged { .. } => Some(Kind::PasswordChanged),
-            Event::AddressChangeRequested { .. } => Some(Kind::AddressConfirmation),
-            Event::AddressChanged { .. } => Some(Kind::AddressChanged),
+            Event::Invited { .. } | Event::InvitationSent { .. } => vec![Kind::Invitation],
+            Event::PasswordResetRequested { .. } => vec![Kind::PasswordReset],
+            Event::PasswordReset {} | Event::PasswordChanged { .. } => vec![Kind::PasswordChanged],
+            Event::AddressChangeRequested { .. } => vec![Kind::AddressChangeNotice, Kind::AddressConfirmation],
+            Event::AddressChanged { .. } => vec![Kind::AddressChanged],
+            Event::Reactivated {} => vec![Kind::SuperAdminReinstated],
             Event::Registered { .. }
             | Event::InvitationAccepted {}
             | Event::InvitationRevoked {}
             | Event::RoleChanged { .. }
             | Event::PermissionsChanged { .. }
             | Event::Deactivated {}
-            | Event::Reactivated {}
             | Event::Renamed { .. }
             | Event::LocaleChanged { .. }
             | Event::Promoted { .. }
             | Event::Demoted {}
             | Event::Unlocked {}
             | Event::SessionsEnded { .. }
-            | Event::LinkExpired { .. } => None,
+            | Event::AddressChangeCancelled {}
+            | Event::AddressCorrected { .. }
+            | Event::Removed {}
+            | Event::LinkExpired { .. } => Vec::new(),
         }
     }
 
@@ -116,6 +127,7 @@ impl Mails for UserMails {
         let offer = link.zip(address.as_deref());
         let offer = offer.map(|(link, address)| Offer { address, expires_at: link.expires_at });
         let at = Times::new(event.recorded_at, meta.and_then(|meta| meta.occurred_at)).time();
+        let keys_left: Vec<String>;
         let message = match (kind, offer) {
             (Kind::Invitation, Some(link)) => {
                 let Some(role) = account.now.role() else { return Ok(None) };
@@ -123,18 +135,36 @@ impl Mails for UserMails {
             }
             (Kind::PasswordReset, Some(link)) => Message::PasswordReset { by: by.as_deref(), link },
             (Kind::AddressConfirmation, Some(link)) => Message::AddressConfirmation { link },
+            (Kind::AddressChangeNotice, Some(link)) => {
+                let Some((_, _, email)) = account.now.address_change() else { return Ok(None) };
+                let Some(email) = email.value() else { return Ok(None) };
+                Message::AddressChangeNotice { email, at, ip: meta.and_then(|meta| meta.ip.as_ref()?.value()), link }
+            }
             (Kind::PasswordChanged, _) => {
-                Message::PasswordChanged { at, ip: meta.and_then(|meta| meta.ip.as_ref()?.value()) }
+                let ip = meta.and_then(|meta| meta.ip.as_ref()?.value());
+                let keys = self.accounts.api_keys(home, id, now).await?;
+                keys_left = keys.into_iter().map(|key| key.name).collect();
+                Message::PasswordChanged { at, ip, keys: &keys_left }
+            }
+            (Kind::SuperAdminReinstated, _) => {
+                // Other users learn of it from the admin who reactivates them.
+                if account.now.rights().is_none_or(|(role, _)| role != Role::SuperAdmin) {
+                    return Ok(None);
+                }
+                Message::SuperAdminReinstated { at }
             }
             (Kind::AddressChanged, _) => Message::AddressChanged { at },
-            (Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation, _) => return Ok(None),
+            (Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation | Kind::AddressChangeNotice, _) => {
+                return Ok(None);
+            }
         };
         let settings = organization.settings();
         let locale = account.now.locale().or(settings.map(|settings| &settings.locale)).map(ToString::to_string);
         let language = Language::nearest(locale.as_deref());
+        let shown_name = unlinked(organization.shown_name().unwrap_or(PLATFORM_NAME));
         let reader = Reader {
             name,
-            organization: organization.shown_name().unwrap_or(PLATFORM_NAME),
+            organization: &shown_name,
             time_zone: settings.map_or("UTC", |settings| &settings.business_hours.time_zone),
         };
         let letter = letter(language, &message, &reader);
@@ -180,12 +210,18 @@ impl UserMails {
 impl Account {
     /// The link that the event offers, if it is still valid.
     fn link(&self, kind: Kind, organization: OrganizationId, user: UserId, now: Timestamp) -> Option<Link> {
+        // Earlier links to reset a password stay valid beside later ones.
+        let reset = |(number, until)| self.now.awaits_password_reset(number).then_some((number, until));
         let change = |user: &User| user.address_change().map(|(number, until, _)| (number, until));
         let (purpose, offered, open) = match kind {
             Kind::Invitation => (Purpose::Invitation, self.then.invitation(), self.now.invitation()),
-            Kind::PasswordReset => (Purpose::PasswordReset, self.then.password_reset(), self.now.password_reset()),
+            Kind::PasswordReset => {
+                let offered = self.then.password_reset();
+                (Purpose::PasswordReset, offered, offered.and_then(reset))
+            }
             Kind::AddressConfirmation => (Purpose::AddressChange, change(&self.then), change(&self.now)),
-            Kind::PasswordChanged | Kind::AddressChanged => return None,
+            Kind::AddressChangeNotice => (Purpose::AddressChangeCancellation, change(&self.then), change(&self.now)),
+            Kind::PasswordChanged | Kind::AddressChanged | Kind::SuperAdminReinstated => return None,
         };
         let (generation, expires_at) = open.filter(|it| Some(*it) == offered && now < it.1)?;
         Some(Link { purpose, organization, subject: user.0, generation, expires_at })
@@ -195,7 +231,11 @@ impl Account {
     fn addressee(&self, kind: Kind) -> Option<(&str, &str)> {
         let (name, email) = self.now.person()?;
         let to = match kind {
-            Kind::Invitation | Kind::PasswordReset | Kind::PasswordChanged => email,
+            Kind::Invitation
+            | Kind::PasswordReset
+            | Kind::PasswordChanged
+            | Kind::AddressChangeNotice
+            | Kind::SuperAdminReinstated => email,
             Kind::AddressConfirmation => self.now.address_change()?.2,
             Kind::AddressChanged => self.before.person()?.1,
         };
