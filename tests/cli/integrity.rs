@@ -64,7 +64,7 @@ async fn changed_events_are_named(store: Store) {
     let (_, last) = log_of_acme(&store).await;
     let changes = [
         // The role, the actor, the time, the version, the name of the type.
-        "data = CAST(replace(CAST(data AS TEXT), 'agent', 'admin') AS BLOB)",
+        "data = CAST(replace(CAST(data AS TEXT), 'write', 'admin') AS BLOB)",
         "meta = CAST(replace(CAST(meta AS TEXT), 'user', 'usex') AS BLOB)",
         "version = version + 1",
         "type = 'user.promoted.v1'",

@@ -12,9 +12,9 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::ValueEnum;
@@ -132,10 +132,17 @@ impl Lossy {
     }
 
     fn flush(&self) {
-        let (flushed, is_flushed) = sync_channel(1);
-        if self.lines.try_send(Line::Flushed(flushed)).is_ok() {
-            _ = is_flushed.recv_timeout(LAST_LINES);
+        let (begun, (flushed, is_flushed)) = (Instant::now(), sync_channel(1));
+        let mut line = Line::Flushed(flushed);
+        // The queue may be full.
+        while let Err(TrySendError::Full(again)) = self.lines.try_send(line) {
+            if begun.elapsed() > LAST_LINES {
+                return;
+            }
+            line = again;
+            std::thread::sleep(Duration::from_millis(1));
         }
+        _ = is_flushed.recv_timeout(LAST_LINES.saturating_sub(begun.elapsed()));
     }
 }
 
