@@ -116,8 +116,10 @@ impl Lossy {
     fn start<W: Write>(open: impl Fn() -> W + Send + 'static) -> io::Result<Self> {
         let (lines, waiting) = sync_channel(MAX_LINES);
         let dropped = Arc::<AtomicU64>::default();
-        let counted = Arc::clone(&dropped);
-        supervise_thread("log-output", Restart::OnPanic, move || write_all(&waiting, &counted, open()))?;
+        // The thread may start, or start again, after lines were dropped.
+        let (counted, reported) = (Arc::clone(&dropped), AtomicU64::default());
+        let write = move || write_all(&waiting, (&counted, &reported), open());
+        supervise_thread("log-output", Restart::OnPanic, write)?;
         Ok(Self { lines, dropped })
     }
 
@@ -147,8 +149,7 @@ impl Lossy {
 }
 
 /// Writes lines until there are no more senders. A line that cannot be written is dropped.
-fn write_all(waiting: &Receiver<Line>, dropped: &AtomicU64, mut output: impl Write) {
-    let mut reported = dropped.load(Ordering::Relaxed);
+fn write_all(waiting: &Receiver<Line>, (dropped, reported): (&AtomicU64, &AtomicU64), mut output: impl Write) {
     loop {
         match waiting.recv_timeout(Duration::from_secs(1)) {
             Ok(Line::Bytes(bytes)) => {
@@ -161,9 +162,9 @@ fn write_all(waiting: &Receiver<Line>, dropped: &AtomicU64, mut output: impl Wri
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        let now = dropped.load(Ordering::Relaxed);
-        if now > reported && writeln!(output, "{} log lines were dropped", now - reported).is_ok() {
-            reported = now;
+        let (now, before) = (dropped.load(Ordering::Relaxed), reported.load(Ordering::Relaxed));
+        if now > before && writeln!(output, "{} log lines were dropped", now - before).is_ok() {
+            reported.store(now, Ordering::Relaxed);
         }
     }
 }

@@ -125,7 +125,7 @@ async fn auditors_of_the_platform_read_the_trail_and_nothing_else(store: Store) 
     assert_eq!(rights, json!(["account:own", "platform_audit_log:read"]));
     for path in ["", "/users", "/api-keys", "/audit-log", "/vendors"] {
         vera.get(&format!("/v1/organizations/current{path}")).refused(403, "forbidden");
-        vera.get(&format!("/v1/organizations/{acme}{path}")).refused(404, "organization-not-found");
+        vera.get(&format!("/v1/organizations/{acme}{path}")).refused(403, "forbidden");
     }
     vera.get("/v1/platform/users?q=bob").refused(403, "forbidden");
     vera.get("/v1/organizations").refused(403, "forbidden");

@@ -165,7 +165,8 @@ async fn only_a_person_who_never_accepted_is_removed(service: &'static SharedSer
     bob.post(&format!("{path}/invite"), &json!({})).refused(404, "user-not-found");
     service.accept(&acme.id, &user).refused(404, "user-not-found");
     let entries = bob.get(&format!("/v1/organizations/current/audit-log?target={user}")).is(200).body;
-    assert_eq!(entries["items"].as_array().unwrap().len(), 2, "the history is kept: {entries}");
+    let has = |action: &str| entries["items"].as_array().unwrap().iter().any(|it| it["action"] == action);
+    assert!(has("user.invited") && has("user.removed"), "the history is kept: {entries}");
     // The address is free, for another account.
     let again = acme.join("carol", "Carol Crane", "agent");
     let again = format!("/v1/organizations/current/users/{}", again.session["user"].as_str().unwrap());

@@ -69,7 +69,7 @@ pub(crate) struct NewSession {
     device_token: String,
     /// The position of the sign-in, for `Porttask-At-Least`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "0:1234")]
+    #[schema(example = "pos_0yXgVn4Rk1m5Z8b3cD7eF9gH2iJ4kL6mN8oP0qR2sT4")]
     position: Option<String>,
 }
 
@@ -113,7 +113,8 @@ pub(crate) async fn sign_in(
     let (id, organization) = (signed_in.session, signed_in.token.organization());
     let (token, user, expires_at) = (signed_in.token.reveal(), signed_in.user, signed_in.expires_at);
     app.limits.know(&token);
-    let (device_token, position) = (signed_in.device_token, signed_in.position.map(|it| it.to_string()));
+    let (device_token, position) =
+        (signed_in.device_token, signed_in.position.map(|it| app.positions.seal(organization, it)));
     let headers = position.clone().map(|position| [(POSITION, position)]);
     let session = NewSession { token, id, organization, user, expires_at, device_token, position };
     Ok((StatusCode::CREATED, headers.map(AppendHeaders), Json(session)).into_response())
