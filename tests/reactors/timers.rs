@@ -70,7 +70,7 @@ struct Noting {
 }
 
 impl Noting {
-    fn new(noted: &Arc<Mutex<Vec<Timer>>>, lane: Option<&str>, act: Box<Act>) -> Arc<dyn TimerHandler> {
+    fn handler(noted: &Arc<Mutex<Vec<Timer>>>, lane: Option<&str>, act: Box<Act>) -> Arc<dyn TimerHandler> {
         Arc::new(Self { noted: Arc::clone(noted), lane: lane.map(str::to_owned), act })
     }
 }
@@ -191,9 +191,10 @@ async fn what_no_longer_applies_is_not_carried_out(store: Store) {
     node.user(&acme, people[2], user::Command::SendInvitation { expires_at: later }).await.unwrap();
     node.clock.simulate(Some(WEEK));
     let noted = Arc::default();
-    let (timers, _views) = timers_with(&node, Noting::new(&noted, None, Box::new(|_| None)), "one").await;
+    let (timers, _views) = timers_with(&node, Noting::handler(&noted, None, Box::new(|_| None)), "one").await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert_eq!((noted.lock().unwrap().len(), expired(&node).await.len()), (0, 0));
+    assert_eq!(expired(&node).await.len(), 0);
+    assert_eq!(*noted.lock().unwrap(), []);
     node.clock.simulate(Some(WEEK + WEEK + WEEK));
     all_expire(&node, &people[2..], SOON).await;
     assert!(timers.shutdown(SOON).await);
@@ -210,7 +211,8 @@ async fn what_is_due_at_once_on_three_nodes_is_carried_out_once_and_in_order(sto
     let mut running = Vec::new();
     for (place, node) in nodes.iter().enumerate() {
         node.clock.simulate(Some(WEEK));
-        running.push(timers_with(node, Noting::new(&noted, None, Box::new(|_| None)), &format!("node {place}")).await);
+        running
+            .push(timers_with(node, Noting::handler(&noted, None, Box::new(|_| None)), &format!("node {place}")).await);
     }
     all_expire(&nodes[0], &people, SOON).await;
     let mut by_organization: BTreeMap<OrganizationId, Vec<Timestamp>> = BTreeMap::new();
@@ -238,7 +240,7 @@ async fn a_timer_that_fails_steps_aside_until_it_succeeds(store: Store) {
         is_bad.then(|| Err(ExecuteError::Malformed("a <bob@acme.example> is broken".to_owned())))
     });
     let noted = Arc::default();
-    let (timers, _views) = timers_with(&node, Noting::new(&noted, None, act), "one").await;
+    let (timers, _views) = timers_with(&node, Noting::handler(&noted, None, act), "one").await;
     by(SOON, "the others are carried out", || async { expired(&node).await.len() == 9 }).await;
     let failures = || async { node.log.timer_failures(None, 10).await.unwrap() };
     by(SOON, "it is attempted again", || async { failures().await.first().is_some_and(|it| it.attempts >= 3) }).await;
@@ -261,7 +263,7 @@ async fn a_handler_that_panics_fails_only_its_timer(store: Store) {
     let bad = people[0].0;
     let act: Box<Act> = Box::new(move |timer| if timer.subject == bad { panic!("broken") } else { None });
     let noted = Arc::default();
-    let (timers, _views) = timers_with(&node, Noting::new(&noted, None, act), "one").await;
+    let (timers, _views) = timers_with(&node, Noting::handler(&noted, None, act), "one").await;
     all_expire(&node, &people[1..], SOON).await;
     let failed = || async { node.log.timer_failures(None, 10).await.unwrap() };
     by(SOON, "it is recorded", || async { failed().await.iter().any(|it| it.error == "panicked") }).await;
@@ -285,9 +287,9 @@ async fn a_lane_goes_on_when_one_of_its_timers_waits(store: Store) {
             std::thread::sleep(Duration::from_millis(2));
             alone.store(false, Ordering::SeqCst);
             let later = clock.now() + SignedDuration::from_secs(2);
-            (timer.subject == waiting).then(|| Ok(TimerOutcome::Wait(later)))
+            (timer.subject == waiting).then_some(Ok(TimerOutcome::Wait(later)))
         });
-        running.push(timers_with(node, Noting::new(&noted, Some("series"), act), &format!("node {place}")).await);
+        running.push(timers_with(node, Noting::handler(&noted, Some("series"), act), &format!("node {place}")).await);
     }
     let begun = std::time::Instant::now();
     all_expire(&nodes[0], &people[1..], SOON).await;
@@ -341,7 +343,7 @@ async fn a_week_of_downtime_is_made_up_for(store: Store) {
     // Nobody has been running for a week; meanwhile everything became due.
     node.clock.simulate(Some(WEEK));
     let noted: Arc<Mutex<Vec<Timer>>> = Arc::default();
-    let (timers, _views) = timers_with(&node, Noting::new(&noted, None, Box::new(|_| None)), "one").await;
+    let (timers, _views) = timers_with(&node, Noting::handler(&noted, None, Box::new(|_| None)), "one").await;
     all_expire(&node, &people, SOON).await;
     let noted: Vec<Timestamp> = noted.lock().unwrap().iter().map(|timer| timer.due_at).collect();
     assert!(noted.len() == 30 && noted.is_sorted(), "{noted:?}");
