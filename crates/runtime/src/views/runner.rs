@@ -24,6 +24,8 @@ const BATCH: usize = 16_384;
 const TOGETHER: usize = 1_024;
 /// Up to this many events are folded without a pause afterwards: the service is not busy.
 const FEW: usize = 2;
+/// From this many events on, a batch is followed by the pause of a busy service.
+const MANY: usize = 16;
 /// Pause of a model that has failed.
 const REST: Duration = Duration::from_secs(5);
 /// Pause after a failure of the database, which may be over at any time.
@@ -79,8 +81,9 @@ impl Runner {
             let begun = Instant::now();
             match self.round().await {
                 Ok(Round::Folded) => {}
+                // The busier the service, the longer the pause: fewer and larger batches cost less.
+                Ok(Round::FoldedAll(events)) if events > MANY => sleep_until(begun + self.store.pace()).await,
                 Ok(Round::FoldedAll(events)) if events > FEW => {
-                    // Folds at most half of the time: the longer a fold takes, the more events gather for the next.
                     sleep(begun.elapsed().min(self.store.pace())).await;
                 }
                 Ok(Round::FoldedAll(_)) => {}
