@@ -113,13 +113,6 @@ impl Request {
         self.ids_from = Some(ids_from);
         self
     }
-
-    /// Makes it a dry run.
-    #[must_use]
-    pub fn as_dry_run(mut self) -> Self {
-        self.dry_run = true;
-        self
-    }
 }
 
 /// The result of a request or of a dry run.

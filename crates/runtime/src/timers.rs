@@ -14,6 +14,7 @@ mod ledger;
 mod worker;
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -137,6 +138,8 @@ struct Parts {
     handlers: Vec<Arc<dyn TimerHandler>>,
     policy: TimerPolicy,
     counts: Arc<TimerCounts>,
+    /// The lanes that a worker of this node works: a lease only keeps other nodes away.
+    lanes: Mutex<HashSet<String>>,
     /// Signals that failed timers may be due again.
     wake: Notify,
 }
@@ -157,8 +160,8 @@ impl Timers {
         policy: TimerPolicy,
     ) -> Arc<Self> {
         let database = Arc::clone(executor.database());
-        let (counts, wake) = (Arc::default(), Notify::new());
-        let parts = Arc::new(Parts { database, views, executor, handlers, policy, counts, wake });
+        let (counts, lanes, wake) = (Arc::default(), Mutex::default(), Notify::new());
+        let parts = Arc::new(Parts { database, views, executor, handlers, policy, counts, lanes, wake });
         Arc::new(Self { parts, stop: watch::Sender::new(false), running: Mutex::default() })
     }
 

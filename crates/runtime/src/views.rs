@@ -242,15 +242,6 @@ impl Views {
         all
     }
 
-    /// The offset up to which a model is folded in a partition, as known to this node.
-    ///
-    /// # Errors
-    /// If there is no such model.
-    pub fn offset(&self, name: &str, partition: PartitionId) -> Result<Offset, ViewError> {
-        let served = self.served(name)?;
-        Ok(served.states.get(usize::from(partition.0)).map(|state| state.borrow().offset).unwrap_or_default())
-    }
-
     /// Rows of a model.
     ///
     /// # Errors

@@ -317,7 +317,7 @@ impl Change {
             return Ok(());
         }
         let before = tx.read::<User>(user).await?;
-        // Whoever has the new address may accept.
+        // The owner of the new address may accept.
         caller.may_give_access(app, tx, before.permissions()).await?;
         tx.decide::<User>(user, &Command::Correct { name: name.clone(), email: email.clone() }).await?;
         if before.invitation().is_some() && tx.read::<User>(user).await?.invitation().is_none() {

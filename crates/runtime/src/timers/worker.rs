@@ -294,8 +294,9 @@ impl Inner {
         while under_way.join_next().await.is_some() {}
     }
 
-    /// Carries out timers one by one, while no other node works the lane.
+    /// Carries out timers one by one, while no other worker works the lane, on any node.
     async fn carry_out_lane(self: Arc<Self>, lane: String, timers: Vec<Timer>, until: Until) {
+        let Some(_own) = OwnLane::take(&self.parts, &lane) else { return sleep(LANE_PAUSE).await };
         let name = format!("lane {lane}");
         match self.parts.database.hold(&name, &self.lease).await {
             Ok(true) => {}
@@ -400,6 +401,26 @@ impl Inner {
             retry_at,
             error: ErrorText::new(error).as_str().to_owned(),
         }
+    }
+}
+
+/// A lane that no other worker of this node works.
+struct OwnLane<'a> {
+    parts: &'a Parts,
+    lane: &'a str,
+}
+
+impl<'a> OwnLane<'a> {
+    fn take(parts: &'a Parts, lane: &'a str) -> Option<Self> {
+        let is_free = parts.lanes.lock().unwrap_or_else(PoisonError::into_inner).insert(lane.to_owned());
+        // Made only if it is taken: dropping one frees the lane.
+        if is_free { Some(Self { parts, lane }) } else { None }
+    }
+}
+
+impl Drop for OwnLane<'_> {
+    fn drop(&mut self) {
+        self.parts.lanes.lock().unwrap_or_else(PoisonError::into_inner).remove(self.lane);
     }
 }
 
