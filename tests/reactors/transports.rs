@@ -115,7 +115,7 @@ fn what_a_server_refuses_is_tried_again_or_not() {
             (("RCPT", "550 5.1.1 <bob@acme.example>: no such user"), true),
             (("MAIL", "553 not from you"), true),
             ((".", "554 5.6.0 what is this"), true),
-            // These are about us: somebody may repair them.
+            // These are about us, and can be repaired.
             ((".", "554 looks like spam"), false),
             (("MAIL", "550 5.7.60 not as this sender"), false),
             (("RCPT", "451 4.7.1 come back later"), false),

@@ -28,7 +28,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that shows this machine's time until it is told the database's.
+    /// A clock that shows this machine's time until the database's time is set.
     pub fn new() -> Self {
         Self::default()
     }

@@ -1,4 +1,4 @@
-//! The log: whatever happens to standard error, the service works on and stops when it is told to.
+//! The log: whatever happens to standard error, the service works on and stops on a signal.
 
 use std::{
     fs::File,

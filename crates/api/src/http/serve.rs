@@ -114,7 +114,7 @@ pub(crate) async fn serve(
                 let (router, watcher, counted) = (router.clone(), graceful.watcher(), Counted::new(&open));
                 #[expect(clippy::disallowed_methods, reason = "of one connection")]
                 tokio::spawn(async move {
-                    // The share is returned first: whoever gets the place must find it.
+                    // The share is returned first, so that the next holder of the place finds it.
                     let _held = (share, place, counted);
                     talk(stream, peer, router, bounds, watcher).await;
                 });

@@ -72,7 +72,7 @@ pub(crate) struct PasswordReset {
     /// At least 12 characters.
     #[schema(format = Password, min_length = 12, max_length = 128)]
     password: String,
-    /// Also revoke all API keys that the user owns: for a password that somebody else knew.
+    /// Also revoke all API keys that the user owns: for a password that another person knew.
     #[serde(default)]
     revoke_api_keys: bool,
 }

@@ -68,7 +68,7 @@ impl Links {
         (self.sent, self.expires_at) = (self.sent + 1, Some(expires_at));
     }
 
-    /// Sends a link beside those that are valid, so that a request by somebody else does not void them.
+    /// Sends a link beside those that are valid, so that a request by another person does not void them.
     fn send_beside(&mut self, expires_at: Timestamp) {
         self.earlier.extend(self.expires_at.map(|until| (self.sent, until)));
         let excess = self.earlier.len().saturating_sub(MOST_EARLIER_RESETS);
