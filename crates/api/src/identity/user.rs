@@ -376,11 +376,15 @@ pub(super) async fn deactivate<P: Permission>(
     let keys = app.accounts.api_keys(organization, user.get()?, app.clock.now()).await;
     let keys = keys.map_err(|error| Problem::unavailable(&error))?;
     let keys_that_stop = keys.into_iter().map(|key| key.key).collect();
-    let result = request.change::<User>(app, user, command).await?;
-    // From now on the user can invite nobody.
-    let pending_invitations = app.accounts.invited_by(organization, user.get()?, app.clock.now()).await;
-    let pending_invitations = pending_invitations.map_err(|error| Problem::unavailable(&error))?;
     let invitations_revoked = request.body.revoke_invitations;
+    let invited = async || {
+        let invited = app.accounts.invited_by(organization, user.get()?, app.clock.now()).await;
+        invited.map_err(|error| Problem::unavailable(&error))
+    };
+    // To revoke all, they are read when the user can invite nobody any more; this waits for the read model.
+    let before = if invitations_revoked { Vec::new() } else { invited().await? };
+    let result = request.change::<User>(app, user, command).await?;
+    let pending_invitations = if invitations_revoked { invited().await? } else { before };
     if invitations_revoked && !request.dry_run {
         revoke_invitations(app, &request.caller, &pending_invitations).await?;
     }
