@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use porttask_domain::{DomainEvent, Source, TextEnum, uuid_of};
+use porttask_domain::{DomainEvent, OrganizationId, Source, TextEnum, uuid_of};
 use porttask_runtime::{
     clock::Clock,
     log::RecordedEvent,
@@ -24,8 +24,8 @@ pub trait Mails: Send + Sync + 'static {
     /// The kinds of mail; their string forms are stored with tasks.
     type Kind: TextEnum + Send;
 
-    /// The mails that an event triggers, in the order of sending.
-    fn kinds(event: <Self::Source as Source>::Event<'_>) -> Vec<Self::Kind>;
+    /// The mails that an event of an organization triggers, in the order of sending.
+    fn kinds(event: <Self::Source as Source>::Event<'_>, organization: OrganizationId) -> Vec<Self::Kind>;
 
     /// The mail of a task; `None` if it no longer applies.
     ///
@@ -55,8 +55,8 @@ pub trait AnyMails: Send + Sync {
     /// Whether it composes this kind of mail.
     fn has(&self, kind: &str) -> bool;
 
-    /// The mails that an event triggers, in the order of sending.
-    fn kinds(&self, event: &DomainEvent) -> Vec<&'static str>;
+    /// The mails that an event of an organization triggers, in the order of sending.
+    fn kinds(&self, event: &DomainEvent, organization: OrganizationId) -> Vec<&'static str>;
 
     /// The mail of a task; `None` if it no longer applies.
     ///
@@ -82,8 +82,8 @@ impl<M: Mails> AnyMails for Boxed<M> {
         M::Kind::from_text(kind).is_some()
     }
 
-    fn kinds(&self, event: &DomainEvent) -> Vec<&'static str> {
-        let kinds = M::Source::of(event).map(M::kinds).unwrap_or_default();
+    fn kinds(&self, event: &DomainEvent, organization: OrganizationId) -> Vec<&'static str> {
+        let kinds = M::Source::of(event).map(|event| M::kinds(event, organization)).unwrap_or_default();
         kinds.into_iter().map(|kind| kind.as_str()).collect()
     }
 
@@ -124,7 +124,7 @@ impl Reactor for Mailer {
 
     fn tasks(&self, event: &DomainEvent, recorded: &RecordedEvent) -> Vec<NewTask> {
         let Some(subject) = uuid_of(recorded.stream.name.id()) else { return Vec::new() };
-        let kinds = self.mails.iter().flat_map(|mails| mails.kinds(event));
+        let kinds = self.mails.iter().flat_map(|mails| mails.kinds(event, recorded.stream.organization));
         let task = |kind| NewTask {
             id: TaskId::generate(),
             organization: recorded.stream.organization,

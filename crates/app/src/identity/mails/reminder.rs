@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use porttask_domain::{
-    AccountReminderId,
+    AccountReminderId, OrganizationId,
     identity::{AccountReminder, Organization, User, account_reminder::Event},
 };
 use porttask_runtime::{execute::Executor, reactors::TaskError, tasks::Task};
@@ -40,7 +40,7 @@ impl Mails for ReminderMails {
     type Source = Event;
     type Kind = Kind;
 
-    fn kinds(event: &Event) -> Vec<Kind> {
+    fn kinds(event: &Event, _: OrganizationId) -> Vec<Kind> {
         match event {
             Event::Requested { .. } => vec![Kind::AccountReminder],
         }

@@ -82,20 +82,22 @@ impl Mails for UserMails {
     type Source = Event;
     type Kind = Kind;
 
-    fn kinds(event: &Event) -> Vec<Kind> {
+    fn kinds(event: &Event, organization: OrganizationId) -> Vec<Kind> {
         match event {
             Event::Invited { .. } | Event::InvitationSent { .. } => vec![Kind::Invitation],
             Event::PasswordResetRequested { .. } => vec![Kind::PasswordReset],
             Event::PasswordReset {} | Event::PasswordChanged { .. } => vec![Kind::PasswordChanged],
             Event::AddressChangeRequested { .. } => vec![Kind::AddressChangeNotice, Kind::AddressConfirmation],
             Event::AddressChanged { .. } => vec![Kind::AddressChanged],
-            Event::Reactivated {} => vec![Kind::SuperAdminReinstated],
+            // Other users learn of it from the admin who reactivates them.
+            Event::Reactivated {} if organization == OrganizationId::PLATFORM => vec![Kind::SuperAdminReinstated],
             Event::Registered { .. }
             | Event::InvitationAccepted {}
             | Event::InvitationRevoked {}
             | Event::RoleChanged { .. }
             | Event::PermissionsChanged { .. }
             | Event::Deactivated {}
+            | Event::Reactivated {}
             | Event::Renamed { .. }
             | Event::LocaleChanged { .. }
             | Event::Promoted { .. }
@@ -147,7 +149,6 @@ impl Mails for UserMails {
                 Message::PasswordChanged { at, ip, keys: &keys_left }
             }
             (Kind::SuperAdminReinstated, _) => {
-                // Other users learn of it from the admin who reactivates them.
                 if account.now.rights().is_none_or(|(role, _)| role != Role::SuperAdmin) {
                     return Ok(None);
                 }
