@@ -52,6 +52,7 @@ mod platform {
     mod logging;
     mod mail;
     mod metrics;
+    mod positions;
     mod readiness;
     mod requests;
     mod timers;
