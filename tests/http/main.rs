@@ -25,6 +25,7 @@ mod identity {
     mod impersonation;
     mod import;
     mod invitation;
+    mod link;
     mod me;
     mod organization;
     mod password;
@@ -41,6 +42,7 @@ mod operations {
 
 mod platform {
     mod attacks;
+    mod changes;
     mod clock;
     mod connections;
     mod docs;
@@ -50,6 +52,7 @@ mod platform {
     mod logging;
     mod mail;
     mod metrics;
+    mod positions;
     mod readiness;
     mod requests;
     mod timers;

@@ -252,8 +252,17 @@ pub(crate) async fn open_links(store: &Store) -> Links {
 
 /// The token of a link that expires in an hour.
 pub(crate) fn link_token(links: &Links, purpose: Purpose, organization: &str, user: &str, generation: u64) -> String {
+    link_until(links, purpose, (organization, user, generation), Timestamp::now() + jiff::SignedDuration::from_hours(1))
+}
+
+/// The token of a link that expires at this time.
+pub(crate) fn link_until(
+    links: &Links,
+    purpose: Purpose,
+    (organization, user, generation): (&str, &str, u64),
+    expires_at: Timestamp,
+) -> String {
     let (organization, user): (OrganizationId, UserId) = (organization.parse().unwrap(), user.parse().unwrap());
-    let expires_at = Timestamp::now() + jiff::SignedDuration::from_hours(1);
     links.token(&Link { purpose, organization, subject: user.0, generation, expires_at })
 }
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     mailbox::DataDirectory,
-    service::{ADMIN, Answer, Caller, Service, link_token, open_links},
+    service::{ADMIN, Answer, Caller, Service, link_token, link_until, open_links},
 };
 
 /// A service that ends with this process.
@@ -93,6 +93,14 @@ impl SharedService {
     /// The token of a link, as it is mailed.
     pub(crate) fn link(&self, purpose: Purpose, organization: &str, user: &str, generation: u64) -> String {
         link_token(&self.links, purpose, organization, user, generation)
+    }
+}
+
+impl SharedService {
+    /// The token of a link that has expired.
+    pub(crate) fn expired_link(&self, purpose: Purpose, organization: &str, user: &str, generation: u64) -> String {
+        let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1);
+        link_until(&self.links, purpose, (organization, user, generation), long_ago)
     }
 }
 

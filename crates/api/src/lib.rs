@@ -69,6 +69,11 @@ pub async fn serve(
     let (bounds, open) = (app.settings.connections, app.metrics.connections.clone());
     let settings = app.settings.clone();
     let is_exempt = move |address| settings.trusts(address);
+    let streams = app.clone();
+    let stop = async move {
+        stop.await;
+        streams.end_streams();
+    };
     http::serve::serve(listener, router(app), bounds, is_exempt, open, stop, grace).await
 }
 

@@ -218,7 +218,34 @@ crate::texts! {
     }
 }
 
+crate::texts! {
+    /// What became of a link.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+    pub enum LinkState {
+        /// It can be used.
+        Valid = "valid",
+        /// Its time is over.
+        Expired = "expired",
+        /// It, or another one for the same purpose, was used.
+        Used = "used",
+        /// A later one was sent.
+        Replaced = "replaced",
+        /// It was withdrawn, or what it is for was settled in another way.
+        Revoked = "revoked",
+    }
+}
+
 impl User {
+    /// What became of the link with this number: as redeeming it would answer. The account may not exist any more.
+    pub fn link_state(&self, link: Link, number: u64, now: Timestamp) -> LinkState {
+        self.existing().map_or(LinkState::Revoked, |existing| existing.link_state(link, number, now))
+    }
+
+    /// What became of the link that cancels the change of the email address with this number.
+    pub fn cancellation_state(&self, request: u64, now: Timestamp) -> LinkState {
+        self.existing().map_or(LinkState::Revoked, |existing| existing.cancellation_state(request, now))
+    }
+
     /// The role and permissions of an active user; `None` for all others.
     pub fn rights(&self) -> Option<(Role, Permissions)> {
         let active = self.0.as_ref().filter(|existing| existing.status == Status::Active);

@@ -35,12 +35,19 @@ async fn the_first_start_prints_a_link_that_creates_one_super_admin(store: Store
     let service = Service::start_with(&store, &[]);
     let token = |link: &str| link.trim().split_once("#token=").unwrap().1.to_owned();
     let set_up = |link: &str, email: &str, password: &str| {
-        let body = json!({"token": token(link), "name": "Ana Souza", "email": email, "password": password});
+        let token = token(link);
+        let body = json!({"token": token, "name": "Ana Souza", "email": email, "password": password, "sign_in": true});
         service.send("POST", "/v1/setup", &[], Some(&body))
     };
     set_up("#token=AAAA", "ana@platform.example", PASSWORD).refused(403, "link-invalid");
     set_up(&first, "ana@platform.example", "short").refused(422, "invalid-fields");
-    set_up(&first, "ana@platform.example", PASSWORD).is(201);
+    let inspect =
+        || service.send("POST", "/v1/links/inspect", &[], Some(&json!({"token": token(&first)}))).is(200).body;
+    let link = inspect();
+    assert_eq!((&link["purpose"], &link["state"], &link["email"]), (&json!("setup"), &json!("valid"), &json!(null)));
+    let session = set_up(&first, "ana@platform.example", PASSWORD).is(201).body["session"].clone();
+    service.with_token(&session["token"]).get("/v1/organizations").is(200);
+    assert_eq!(inspect()["state"], "used");
     set_up(&first, "ana@platform.example", "another password").refused(409, "invitation-accepted");
     set_up(&second, "eve@platform.example", PASSWORD).refused(409, "user-exists");
     let current = service.ana().get("/v1/sessions/current").is(200);

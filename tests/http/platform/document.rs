@@ -120,6 +120,7 @@ async fn every_operation_refuses_unauthenticated_callers(service: &'static Share
             "/v1/address-changes/cancel",
             "/v1/address-changes/confirm",
             "/v1/invitations/accept",
+            "/v1/links/inspect",
             "/v1/password-resets",
             "/v1/password-resets/complete",
             "/v1/sessions",

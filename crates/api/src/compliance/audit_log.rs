@@ -4,10 +4,7 @@ use axum::{Json, extract::State};
 use jiff::Timestamp;
 use porttask_app::compliance::audit_log::{self, AskedError, ByStaff, Entry, Filter, Person, is_action, on_action};
 use porttask_domain::{Actor, OrganizationId, Personal, SessionId, UserId};
-use porttask_projections::{
-    ReadModel,
-    compliance::{audit_log as view, description::FieldChange},
-};
+use porttask_projections::{ReadModel, compliance::audit_log as view};
 use porttask_runtime::views::Condition;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -16,6 +13,7 @@ use uuid::Uuid;
 
 use crate::http::{
     app::App,
+    changes::FieldChange,
     device::device,
     document::tagged,
     listing::{Asked, Listing, Page, Sort},
@@ -55,7 +53,7 @@ pub(crate) struct AuditEntry {
     #[schema(example = "changed the role from agent to admin")]
     pub(super) summary: String,
     /// The fields that were changed.
-    pub(super) changes: Vec<AuditChange>,
+    pub(super) changes: Vec<FieldChange>,
     /// The session in which it was done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) session: Option<SessionId>,
@@ -128,22 +126,6 @@ pub(crate) struct AuditTarget {
     pub(super) email: Option<String>,
 }
 
-/// A field that was changed.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = FieldChange)]
-pub(crate) struct AuditChange {
-    #[schema(example = "role")]
-    pub(super) field: &'static str,
-    /// The former value; absent if there was none, or the event does not say. `[erased]` if it was erased.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "agent")]
-    pub(super) from: Option<String>,
-    /// The new value; absent if there is none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "admin")]
-    pub(super) to: Option<String>,
-}
-
 /// A page of entries.
 type AuditEntryPage = Page<AuditEntry>;
 
@@ -168,7 +150,6 @@ impl From<Entry> for AuditEntry {
         });
         let Person { name, email } = person.unwrap_or_default();
         let target = AuditTarget { kind: description.target.kind, id: description.target.id, name, email };
-        let change = |FieldChange { field, from, to }| AuditChange { field, from, to };
         let open = |value: Option<Personal>| value.and_then(|value| value.value().map(str::to_owned));
         let user_agent = open(meta.user_agent);
         Self {
@@ -180,7 +161,7 @@ impl From<Entry> for AuditEntry {
             impersonator,
             target,
             summary: description.summary,
-            changes: description.changes.into_iter().map(change).collect(),
+            changes: description.changes.into_iter().map(FieldChange::from).collect(),
             session: meta.session,
             ip: open(meta.ip),
             device: user_agent.as_deref().and_then(device),

@@ -24,7 +24,7 @@ use porttask_app::{
     },
     positions::Positions,
 };
-use porttask_domain::OrganizationId;
+use porttask_domain::{OrganizationId, SessionId};
 use porttask_runtime::{
     clock::Clock,
     execute::Executor,
@@ -39,7 +39,7 @@ use porttask_runtime::{
 use quick_cache::sync::Cache;
 use sha2::Sha256;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::timeout,
 };
 use uuid::Uuid;
@@ -51,7 +51,7 @@ use super::{
     serve::Connections,
     shares::{Share, Shares},
 };
-use crate::platform::readiness::DatabaseCheck;
+use crate::platform::{position::STREAMS_PER_SESSION, readiness::DatabaseCheck};
 
 /// For how many sessions and keys the position of the last change is kept.
 const REMEMBERED: usize = 100_000;
@@ -122,6 +122,12 @@ pub struct Parts {
     uploads: Arc<Shares<OrganizationId>>,
     /// Permits for large payloads.
     large: Arc<Semaphore>,
+    /// The streams of each session.
+    pub(crate) streams: Arc<Shares<SessionId>>,
+    /// Permits for streams.
+    stream_places: Arc<Semaphore>,
+    /// Whether the node stops, which ends streams.
+    stopping: watch::Sender<bool>,
     /// The position of each credential's last change, so that its next reads include it.
     pub(crate) last_changes: Cache<Uuid, Position>,
 }
@@ -211,6 +217,7 @@ impl App {
         let seal = vault.authenticator("requests").await?;
         let database_check = DatabaseCheck::new(&settings.node);
         let last_changes = Cache::new(REMEMBERED);
+        let stream_places = Arc::new(Semaphore::new((settings.connections.most / 4).clamp(1, Semaphore::MAX_PERMITS)));
         let limits = Limits::new(settings.rates);
         let metrics = Metrics::new(
             (Arc::<dyn Database>::clone(&database), Arc::clone(&views)),
@@ -246,6 +253,9 @@ impl App {
             database_check,
             uploads: Arc::new(Shares::new(UPLOADS_AT_ONCE)),
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+            streams: Arc::new(Shares::new(STREAMS_PER_SESSION)),
+            stream_places,
+            stopping: watch::Sender::new(false),
             last_changes,
         })))
     }
@@ -267,6 +277,21 @@ impl App {
                 Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).after(5))
             }
         }
+    }
+
+    /// A permit for a stream, which takes up a connection for long: a quarter of them may be. `None` if none is free.
+    pub(crate) fn stream_place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.stream_places).try_acquire_owned().ok()
+    }
+
+    /// Ends all streams, because the node stops.
+    pub fn end_streams(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Whether the node stops.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
     }
 
     /// A share in the uploads being received, so that slow ones of an organization hold up no other.

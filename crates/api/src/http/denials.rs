@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
@@ -33,6 +36,8 @@ struct Inner {
     organization: OnceLock<OrganizationId>,
     /// The first ids of what was shown to such a caller.
     ids: Mutex<Vec<String>>,
+    /// Whether a command shows the state of what it would change.
+    shows_state: AtomicBool,
 }
 
 #[derive(Debug, Clone)]
@@ -73,6 +78,11 @@ impl Asker {
         _ = self.0.organization.set(organization);
     }
 
+    /// Notes that the response to a command shows the state of its resource, like a read.
+    pub(crate) fn shows_state(&self) {
+        self.0.shows_state.store(true, Ordering::Relaxed);
+    }
+
     /// Notes the ids of items that are shown.
     pub(crate) fn saw<T: Serialize>(&self, items: &[T]) {
         if self.0.organization.get().is_none() {
@@ -90,7 +100,10 @@ impl Asker {
             let what = What::StaffAccess { operation: operation.to_owned() };
             return Some(Denied { organization, user, what, ids: Vec::new(), meta });
         }
-        let (organization, area) = (*self.0.organization.get()?, area(path)?);
+        let is_command = self.0.shows_state.load(Ordering::Relaxed);
+        // What a command shows is of the organization itself, if of none of its parts.
+        let area = area(path).or(is_command.then_some(Area::Organization))?;
+        let organization = *self.0.organization.get()?;
         let mut ids = self.0.ids.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if ids.is_empty() {
             ids.extend(target.filter(|it| *it != organization.to_string()));
@@ -146,7 +159,7 @@ impl Operations {
 }
 
 /// Records requests that are forbidden, not found, in conflict or over a limit; malformed requests are not recorded. A
-/// read by staff is recorded before it is answered.
+/// read by staff is recorded before it is answered, also what a dry run or an outdated command shows.
 pub(crate) async fn record(
     State((app, operations)): State<(App, Operations)>,
     mut request: Request,
@@ -171,8 +184,8 @@ pub(crate) async fn record(
         let what = What::Operation { operation: operation.clone(), problem, target: target.clone() };
         app.denial_log.record(Denied { organization, user, what, ids: Vec::new(), meta }, app.clock.now());
     }
-    if is_reading
-        && response.status().is_success()
+    let is_shown = asker.0.shows_state.load(Ordering::Relaxed);
+    if (is_shown || (is_reading && response.status().is_success()))
         && let Some(read) = asker.read(&path, &operation, target)
         && !app.denial_log.record_first(read, app.clock.now()).await
     {

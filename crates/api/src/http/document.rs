@@ -78,7 +78,7 @@ const PROBLEMS: [(u16, &str, &str, &str); 12] = [
 ];
 
 /// Header parameters: component name, header, pattern, description.
-const PARAMETERS: [(&str, &str, &str, &str); 3] = [
+const PARAMETERS: [(&str, &str, &str, &str); 4] = [
     (
         "IdempotencyKey",
         "Idempotency-Key",
@@ -96,6 +96,12 @@ const PARAMETERS: [(&str, &str, &str, &str); 3] = [
         "Porttask-At-Least",
         "^[0-9]{1,4}:[0-9]{1,18}$",
         "The Porttask-Position of a change that the response must include; waits up to 2 s.",
+    ),
+    (
+        "Background",
+        "Porttask-Background",
+        "^true$",
+        "Says that no person asked for this request: it does not count as use of the session.",
     ),
 ];
 
@@ -224,6 +230,7 @@ fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut
     }
     if method == "get" && !is_public {
         ask("AtLeast");
+        ask("Background");
     }
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };

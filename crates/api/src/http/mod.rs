@@ -5,6 +5,7 @@
 //! | `app.rs` | the application state |
 //! | `permissions.rs` | permissions as types |
 //! | `request/` | extractors: callers, bodies, preconditions |
+//! | `changes.rs` | what a command changes |
 //! | `response.rs` | the result of a command |
 //! | `limits.rs` | rate limits |
 //! | `listing.rs` | filtering, sorting, pagination |
@@ -18,6 +19,7 @@
 //! | `serve.rs` | connections and graceful shutdown |
 
 pub(crate) mod app;
+pub(crate) mod changes;
 pub(crate) mod denials;
 pub(crate) mod device;
 pub(crate) mod document;

@@ -13,6 +13,8 @@ pub(crate) trait Permission: Send + Sync + 'static {
     const NAME: &'static str;
     /// Whether it can be used while impersonating a user.
     const IS_IMPERSONABLE: bool = false;
+    /// Whether a request counts as use of the session.
+    const IS_USE: bool = true;
 
     /// Whether a caller holds it in an organization.
     fn is_held(caller: &Caller, organization: OrganizationId) -> bool;
@@ -24,6 +26,20 @@ pub(crate) struct Impersonable<P>(PhantomData<P>);
 impl<P: Permission> Permission for Impersonable<P> {
     const NAME: &'static str = P::NAME;
     const IS_IMPERSONABLE: bool = true;
+    const IS_USE: bool = P::IS_USE;
+
+    fn is_held(caller: &Caller, organization: OrganizationId) -> bool {
+        P::is_held(caller, organization)
+    }
+}
+
+/// A permission for an operation that clients call by themselves: it does not count as use of the session.
+pub(crate) struct Background<P>(PhantomData<P>);
+
+impl<P: Permission> Permission for Background<P> {
+    const NAME: &'static str = P::NAME;
+    const IS_IMPERSONABLE: bool = P::IS_IMPERSONABLE;
+    const IS_USE: bool = false;
 
     fn is_held(caller: &Caller, organization: OrganizationId) -> bool {
         P::is_held(caller, organization)

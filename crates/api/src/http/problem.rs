@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use jiff::Timestamp;
 use porttask_app::{
     compliance::audit_log::AuditLogError,
     identity::{access::AccessError, passwords::PasswordError, sign_in::SignInError},
@@ -34,8 +35,28 @@ pub(crate) struct Problem {
     /// What is wrong with each invalid field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// Of an outdated request: the current version of the resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 4)]
+    current_version: Option<u64>,
+    /// Of an outdated request: the change that made this version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_change: Option<Box<LastChange>>,
     #[serde(skip)]
     retry_after_seconds: Option<u32>,
+}
+
+/// The last change of a resource, as in the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct LastChange {
+    /// Who made it: the name of a user, the number of a member of the platform's staff, the id of an API key, or
+    /// `operator`, `system` or `anonymous`.
+    #[schema(example = "Ana Souza")]
+    pub(crate) actor: String,
+    pub(crate) occurred_at: Timestamp,
+    /// What it was, in a sentence.
+    #[schema(example = "changed the name from Acme to Acme Shipping")]
+    pub(crate) summary: String,
 }
 
 /// A validation error.
@@ -57,6 +78,8 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
+            current_version: None,
+            last_change: None,
             retry_after_seconds: None,
         }
     }
@@ -109,6 +132,13 @@ impl Problem {
     pub(crate) fn outdated() -> Self {
         let detail = "The resource has changed since you read it. Read it again and retry.";
         Self::new(StatusCode::PRECONDITION_FAILED, "outdated", detail)
+    }
+
+    /// The same problem, with the current version and the change that made it.
+    #[must_use]
+    pub(crate) fn since(mut self, current_version: u64, last_change: Option<LastChange>) -> Self {
+        (self.current_version, self.last_change) = (Some(current_version), last_change.map(Box::new));
+        self
     }
 
     /// A failure that the caller cannot fix. The cause is logged, not sent.

@@ -15,7 +15,11 @@ use porttask_runtime::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::{app::App, problem::Problem};
+use crate::http::{
+    app::App,
+    changes::{FieldChange, Undo, changes},
+    problem::Problem,
+};
 
 /// The response header with the position of a change, for `Porttask-At-Least`.
 pub(crate) const POSITION: &str = "porttask-position";
@@ -31,6 +35,11 @@ pub(crate) struct CommandResult {
     /// The recorded events, in order; empty if the command had already taken effect.
     #[schema(example = json!(["user.role_changed"]))]
     events: Vec<String>,
+    /// The changed fields of the resource, as in the audit log, each once.
+    changes: Vec<FieldChange>,
+    /// The request that undoes the change, if there is one; absent if nothing changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undo: Option<Undo>,
     /// The position of the change, for `Porttask-At-Least`; absent if nothing was recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "pos_0yXgVn4Rk1m5Z8b3cD7eF9gH2iJ4kL6mN8oP0qR2sT4")]
@@ -66,12 +75,14 @@ impl CommandResult {
             },
             _ => (subject.clone(), version_of(app, outcome, subject).await?),
         };
-        let own = outcome.events.iter().filter(|event| event.stream == stream);
-        let events = own.map(|event| action(event.event_type.as_str()).to_owned());
+        let own = || outcome.events.iter().filter(|event| event.stream == stream);
+        let events = own().map(|event| action(event.event_type.as_str()).to_owned());
         Ok(Self {
             id: stream.name.id().to_owned(),
             version: version.0,
             events: events.collect(),
+            changes: changes(own()),
+            undo: None,
             position: outcome.position.map(|position| app.positions.seal(viewer, position)),
             recorded_at: outcome.recorded_at,
             repeated: outcome.repeated,
@@ -81,6 +92,18 @@ impl CommandResult {
                 None => outcome.repeated && version == Version(1),
             },
         })
+    }
+
+    /// With the request that undoes it, if something changed. What a dry run would create has no path.
+    #[must_use]
+    pub(crate) fn undone_by(self, undo: impl FnOnce(&str) -> Undo) -> Self {
+        let is_there = !self.events.is_empty() && !(self.dry_run && self.is_new);
+        Self { undo: is_there.then(|| undo(&self.id)), ..self }
+    }
+
+    /// Whether something changed, or in a dry run would.
+    pub(crate) fn is_change(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// 201 if something was created.

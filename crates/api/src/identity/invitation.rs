@@ -19,7 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     invite::{expiry, invite},
-    link::{Account, own_words, read, redeem},
+    link::{__path_inspect_link, Account, inspect_link, own_words, read, redeem},
 };
 use crate::http::{
     app::App,
@@ -33,6 +33,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     tagged("invitations", "Redeeming links, for people who have no account yet.")
         .routes(routes!(set_up))
         .routes(routes!(accept_invitation))
+        .routes(routes!(inspect_link))
 }
 
 /// The acceptance of an invitation.
@@ -44,6 +45,9 @@ pub(crate) struct Acceptance {
     /// At least 12 characters.
     #[schema(format = Password, min_length = 12, max_length = 128)]
     password: String,
+    /// Also sign in: the response has a session.
+    #[serde(default)]
+    sign_in: bool,
 }
 
 /// The first super admin.
@@ -59,43 +63,40 @@ pub(crate) struct Setup {
     /// At least 12 characters.
     #[schema(format = Password, min_length = 12, max_length = 128)]
     password: String,
+    /// Also sign in: the response has a session.
+    #[serde(default)]
+    sign_in: bool,
 }
 
 /// Accept an invitation.
 ///
-/// Sets the password to sign in with. A link can be used once.
+/// Sets the password to sign in with. A link can be used once. With `sign_in`, the response has a session.
 #[utoipa::path(post, path = "/v1/invitations/accept", tag = "invitations", security(()), request_body = Acceptance,
     responses((status = 200, body = Account)))]
 pub(crate) async fn accept_invitation(
     State(app): State<App>,
     client: Client,
-    Body(Acceptance { token, password }): Body<Acceptance>,
+    Body(Acceptance { token, password, sign_in }): Body<Acceptance>,
 ) -> Result<Account, Problem> {
     let now = app.clock.now();
     let link = read(&app, &token, Purpose::Invitation, now)?;
     let user = UserId(link.subject);
     let (state, _) = app.executor.load::<User>(link.organization, user).await?;
     let commands = [Command::Accept { invitation: link.generation, now }];
-    redeem(
-        &app,
-        &client,
-        &link,
-        (&password, &own_words(&app, link.organization, &state).await?),
-        &commands,
-        Rejection::Accepted,
-    )
-    .await
+    let own = own_words(&app, link.organization, &state).await?;
+    let account = redeem(&app, &client, &link, (&password, &own), &commands, Rejection::Accepted).await?;
+    Ok(if sign_in { account.signed_in(&app, &client).await } else { account })
 }
 
 /// Become the first super admin.
 ///
-/// Requires the link that the first start, or `porttask init`, prints.
+/// Requires the link that the first start, or `porttask init`, prints. With `sign_in`, the response has a session.
 #[utoipa::path(post, path = "/v1/setup", tag = "invitations", security(()), request_body = Setup,
     responses((status = 201, body = Account)))]
 pub(crate) async fn set_up(
     State(app): State<App>,
     client: Client,
-    Body(Setup { token, name, email, password }): Body<Setup>,
+    Body(Setup { token, name, email, password, sign_in }): Body<Setup>,
 ) -> Result<Response, Problem> {
     let now = app.clock.now();
     let link = read(&app, &token, Purpose::Setup, now)?;
@@ -105,5 +106,6 @@ pub(crate) async fn set_up(
     let accept = Command::Accept { invitation: 1, now };
     let commands = [invitation, accept];
     let account = redeem(&app, &client, &link, (&password, &[name, email]), &commands, Rejection::Accepted).await?;
+    let account = if sign_in { account.signed_in(&app, &client).await } else { account };
     Ok((StatusCode::CREATED, account).into_response())
 }

@@ -17,6 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::http::{
     app::App,
+    changes::Undo,
     permissions::WriteUsers,
     problem::{FieldError, Problem},
     request::{CommandParameters, CommandRequest, EmptyBody, Id},
@@ -180,8 +181,13 @@ async fn invite_one<B>(
     };
     match request.run::<User, _>(app, user, work).await {
         Err(problem) => Err(explain_taken(app, organization, &email, problem).await),
-        result => result,
+        result => Ok(result?.undone_by(|user| revocation(organization, user))),
     }
+}
+
+/// The request that revokes an invitation.
+fn revocation(organization: OrganizationId, user: &str) -> Undo {
+    Undo::post(format!("{}/users/{user}/revoke-invitation", place_of(organization)))
 }
 
 /// The problem of an email address that is taken, with the user who has it and the remedy; other problems unchanged.
@@ -233,7 +239,8 @@ pub(crate) async fn send_invitation(
         limit(app, &tx);
         Ok(tx.decide::<User>(user, send).await?)
     };
-    request.run::<User, _>(app, user, work).await
+    let result = request.run::<User, _>(app, user, work).await?;
+    Ok(result.undone_by(|user| revocation(request.caller.organization, user)))
 }
 
 /// Revoke an invitation.

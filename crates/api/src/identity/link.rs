@@ -2,6 +2,7 @@
 
 use axum::{
     Json,
+    extract::State,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -11,17 +12,23 @@ use porttask_app::identity::{
     passwords::{NewPassword, WeakPassword},
 };
 use porttask_domain::{
-    Actor, Meta, OrganizationId, UserId,
+    Actor, Meta, OrganizationId, Personal, TextEnum, UserId,
     identity::{
         Organization, User,
-        user::{Command, Rejection},
+        user::{Command, LinkState, Rejection},
     },
 };
-use porttask_runtime::execute::{Outcome, Rejected, Request, Tx};
-use serde::Serialize;
+use porttask_runtime::execute::{ExecuteError, Outcome, Rejected, Request, Tx};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::http::{app::App, problem::Problem, request::Client, response::POSITION};
+use super::session::NewSession;
+use crate::http::{
+    app::App,
+    problem::Problem,
+    request::{Body, Client},
+    response::POSITION,
+};
 
 /// The account whose link was redeemed.
 #[derive(Serialize, ToSchema)]
@@ -31,6 +38,9 @@ pub(crate) struct Account {
     /// The position of the change, for `Porttask-At-Least`.
     #[schema(example = "pos_0yXgVn4Rk1m5Z8b3cD7eF9gH2iJ4kL6mN8oP0qR2sT4")]
     position: String,
+    /// A session of the user, if `sign_in` asked for one. Absent if it could not be started: then sign in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<NewSession>,
 }
 
 impl Account {
@@ -42,7 +52,7 @@ impl Account {
         match outcome.position {
             Some(position) if !outcome.events.is_empty() => {
                 let position = app.positions.seal(link.organization, position);
-                Ok(Self { organization: link.organization, user: UserId(link.subject), position })
+                Ok(Self { organization: link.organization, user: UserId(link.subject), position, session: None })
             }
             Some(_) | None => Err(Rejected::from(used).into()),
         }
@@ -50,9 +60,24 @@ impl Account {
 }
 
 impl Account {
-    /// The position as a header.
+    /// The position of the last change as a header.
     pub(super) fn headers(&self) -> [(&'static str, String); 1] {
-        [(POSITION, self.position.clone())]
+        let signed_in = self.session.as_ref().and_then(NewSession::position);
+        [(POSITION, signed_in.unwrap_or(&self.position).to_owned())]
+    }
+
+    /// With a session of the user, who has just set their password. The link is used up, so that a session that cannot
+    /// be started is no error.
+    pub(super) async fn signed_in(self, app: &App, client: &Client) -> Self {
+        let Self { organization, user, .. } = self;
+        let meta = client.mark(Meta::by(Actor::User { organization, user }), user);
+        match app.sign_in.after_link((organization, user), meta, app.clock.now()).await {
+            Ok(signed_in) => Self { session: Some(NewSession::of(app, signed_in)), ..self },
+            Err(error) => {
+                tracing::warn!(%error, "a session could not be started after a link was redeemed");
+                self
+            }
+        }
     }
 }
 
@@ -62,18 +87,84 @@ impl IntoResponse for Account {
     }
 }
 
+/// A link to look at.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinkInspection {
+    /// What follows `#token=` in the link.
+    token: String,
+}
+
+/// A link: what it is for, and whether it can be used.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Link)]
+pub(crate) struct LinkResponse {
+    /// `setup`, `invitation`, `password_reset`, `address_change` or `address_change_cancellation`.
+    #[schema(example = "invitation")]
+    purpose: &'static str,
+    state: LinkState,
+    /// The organization of the account.
+    organization: LinkOrganization,
+    /// The email address: of the account; of a change of the address the new one. Null for the first super admin, whose
+    /// account does not exist yet, and unless the link is valid: an old link does not show the address of now.
+    email: Option<String>,
+    expires_at: Timestamp,
+}
+
+/// The organization of an account.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LinkOrganization {
+    id: OrganizationId,
+    name: String,
+}
+
+/// Look at a link without using it.
+///
+/// Anybody who has the link may: pages show with it whom the link is for, before it is used. Nothing is recorded, and the
+/// link stays as it is. `state` is what using the link would meet.
+#[utoipa::path(post, path = "/v1/links/inspect", tag = "invitations", security(()), request_body = LinkInspection,
+    responses((status = 200, body = LinkResponse)))]
+pub(crate) async fn inspect_link(
+    State(app): State<App>,
+    client: Client,
+    Body(LinkInspection { token }): Body<LinkInspection>,
+) -> Result<Json<LinkResponse>, Problem> {
+    let link = app.links.decode(&token).map_err(problem)?;
+    let (organization, user) = (link.organization, UserId(link.subject));
+    // The organization's status is checked, as if the link was used.
+    let work = move |tx: Tx| async move {
+        let home: Organization = tx.read(organization).await?;
+        Ok::<_, ExecuteError>((home, tx.read::<User>(user).await?))
+    };
+    let read = app.executor.transact(&request_of(&client, &link), work).await?.value;
+    let (home, account) = read.unwrap_or_default();
+    let state = link.state(&account, app.clock.now());
+    let email = match link.purpose {
+        Purpose::AddressChange => account.address_change().map(|(_, _, email)| email),
+        Purpose::Setup | Purpose::Invitation | Purpose::PasswordReset | Purpose::AddressChangeCancellation => {
+            account.person().map(|(_, email)| email)
+        }
+    };
+    let email = email.filter(|_| state == LinkState::Valid).and_then(Personal::value).map(str::to_owned);
+    let organization = LinkOrganization { id: organization, name: home.shown_name().unwrap_or_default().to_owned() };
+    let (purpose, expires_at) = (link.purpose.as_str(), link.expires_at);
+    Ok(Json(LinkResponse { purpose, state, organization, email, expires_at }))
+}
+
+fn problem(link: InvalidLink) -> Problem {
+    let slug = match link {
+        InvalidLink::Unknown => "link-invalid",
+        InvalidLink::Expired => "link-expired",
+    };
+    Problem::new(StatusCode::FORBIDDEN, slug, link.to_string())
+}
+
 /// The link of a token, if it is one for this purpose.
 ///
 /// # Errors
 /// If it was not created here for this purpose, or has expired.
 pub(super) fn read(app: &App, token: &str, purpose: Purpose, now: Timestamp) -> Result<Link, Problem> {
-    app.links.read(token, purpose, now).map_err(|link| {
-        let slug = match link {
-            InvalidLink::Unknown => "link-invalid",
-            InvalidLink::Expired => "link-expired",
-        };
-        Problem::new(StatusCode::FORBIDDEN, slug, link.to_string())
-    })
+    app.links.read(token, purpose, now).map_err(problem)
 }
 
 /// Sets the password in the append that redeems the link, which succeeds once: after that, this rejection.

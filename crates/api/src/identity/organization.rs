@@ -19,6 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::invite::{expiry, invite};
 use crate::http::{
     app::App,
+    changes::Undo,
     document::tagged,
     listing::{Page, Sort},
     permissions::{
@@ -244,7 +245,8 @@ pub(crate) async fn suspend_organization(
     request: CommandRequest<WriteOrganizations, StatusChange>,
 ) -> Result<CommandResult, Problem> {
     let command = Command::Suspend { organization: request.caller.organization, reason: request.body.reason.clone() };
-    change(&app, request.needing(Capability::ChangeStatus), vec![command]).await
+    let result = change(&app, request.needing(Capability::ChangeStatus), vec![command]).await?;
+    Ok(result.undone_by(|organization| Undo::post(format!("/v1/organizations/{organization}/reactivate"))))
 }
 
 /// Reactivate a suspended organization.

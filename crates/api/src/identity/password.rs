@@ -75,6 +75,9 @@ pub(crate) struct PasswordReset {
     /// Also revoke all API keys that the user owns: for a password that another person knew.
     #[serde(default)]
     revoke_api_keys: bool,
+    /// Also sign in: the response has a session.
+    #[serde(default)]
+    sign_in: bool,
 }
 
 /// The account whose password was reset.
@@ -131,14 +134,14 @@ pub(crate) async fn request_password_reset(
 
 /// Reset a password with a link.
 ///
-/// All sessions of the account end: sign in with the new password. A link can be used once. The API keys of the user
+/// All sessions of the account end: sign in with the new password, or have `sign_in` do it. A link can be used once. The API keys of the user
 /// keep working, unless the request revokes them: the response lists them.
 #[utoipa::path(post, path = "/v1/password-resets/complete", tag = "passwords", security(()),
     request_body = PasswordReset, responses((status = 200, body = ResetAccount)))]
 pub(crate) async fn complete_password_reset(
     State(app): State<App>,
     client: Client,
-    Body(PasswordReset { token, password, revoke_api_keys }): Body<PasswordReset>,
+    Body(PasswordReset { token, password, revoke_api_keys, sign_in }): Body<PasswordReset>,
 ) -> Result<ResetAccount, Problem> {
     let now = app.clock.now();
     let link = read(&app, &token, Purpose::PasswordReset, now)?;
@@ -149,6 +152,7 @@ pub(crate) async fn complete_password_reset(
     let account = redeem(&app, &client, &link, (&password, &own), &commands, Rejection::LinkReplaced).await?;
     let request = request_of(&client, &link);
     let (api_keys, api_keys_revoked) = keys_of(&app, (link.organization, user), revoke_api_keys, &request).await?;
+    let account = if sign_in { account.signed_in(&app, &client).await } else { account };
     Ok(ResetAccount { account, api_keys, api_keys_revoked })
 }
 

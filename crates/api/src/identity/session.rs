@@ -9,7 +9,7 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
 };
 use jiff::Timestamp;
-use porttask_app::identity::sign_in::Attempt;
+use porttask_app::identity::sign_in::{Attempt, SignedIn as Started};
 use porttask_domain::{
     OrganizationId, SessionId, UserId,
     identity::{Permissions, Role, Session, User, session::Command, user},
@@ -20,12 +20,14 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::response::{SessionFilter, SessionPage, sessions_of};
+use super::user::ChangedAccess;
 use crate::http::{
     app::App,
+    changes::{AccessChange, Credentials as Accepted},
     document::tagged,
     permissions::{Impersonable, Permission, ReadUsers, SignedIn, WriteUsers},
     problem::Problem,
-    request::{Authorized, Body, Client, CommandRequest, EmptyBody, Id, Params},
+    request::{Authorized, Body, Client, CommandParameters, CommandRequest, EmptyBody, Id, Params},
     response::{CommandResult, POSITION},
 };
 
@@ -109,15 +111,25 @@ pub(crate) async fn sign_in(
 ) -> Result<Response, Problem> {
     let (ip, user_agent, request_id) = (client.ip, client.user_agent, Some(client.request_id));
     let attempt = Attempt { email, password, organization, device_token, ip, user_agent, request_id };
-    let signed_in = app.sign_in.sign_in(attempt, app.clock.now()).await?;
-    let (id, organization) = (signed_in.session, signed_in.token.organization());
-    let (token, user, expires_at) = (signed_in.token.reveal(), signed_in.user, signed_in.expires_at);
-    app.limits.know(&token);
-    let (device_token, position) =
-        (signed_in.device_token, signed_in.position.map(|it| app.positions.seal(organization, it)));
-    let headers = position.clone().map(|position| [(POSITION, position)]);
-    let session = NewSession { token, id, organization, user, expires_at, device_token, position };
+    let session = NewSession::of(&app, app.sign_in.sign_in(attempt, app.clock.now()).await?);
+    let headers = session.position().map(|position| [(POSITION, position.to_owned())]);
     Ok((StatusCode::CREATED, headers.map(AppendHeaders), Json(session)).into_response())
+}
+
+impl NewSession {
+    /// The session of a sign-in.
+    pub(super) fn of(app: &App, signed_in: Started) -> Self {
+        let Started { token, session: id, user, position, expires_at, device_token } = signed_in;
+        let (organization, token) = (token.organization(), token.reveal());
+        app.limits.know(&token);
+        let position = position.map(|it| app.positions.seal(organization, it));
+        Self { token, id, organization, user, expires_at, device_token, position }
+    }
+
+    /// The position of the sign-in.
+    pub(super) fn position(&self) -> Option<&str> {
+        self.position.as_deref()
+    }
 }
 
 /// Get the current session.
@@ -230,23 +242,24 @@ async fn revoke<P: Permission>(
 ///
 /// Takes effect on their next requests. Needs `users:write`.
 #[utoipa::path(delete, path = "/v1/organizations/{org}/users/{user}/sessions", tag = "sessions",
-    responses((status = 200, body = CommandResult)))]
+    params(CommandParameters), responses((status = 200, body = ChangedAccess)))]
 pub(crate) async fn revoke_sessions(
     State(app): State<App>,
     user: Id<User>,
     request: CommandRequest<WriteUsers, EmptyBody>,
-) -> Result<CommandResult, Problem> {
+) -> Result<ChangedAccess, Problem> {
     end_all(&app, &request, &user, None).await
 }
 
 /// Revoke all of the current user's sessions except the current one.
 ///
 /// Takes effect on their next requests.
-#[utoipa::path(delete, path = "/v1/me/sessions", tag = "sessions", responses((status = 200, body = CommandResult)))]
+#[utoipa::path(delete, path = "/v1/me/sessions", tag = "sessions", params(CommandParameters),
+    responses((status = 200, body = ChangedAccess)))]
 pub(crate) async fn revoke_my_sessions(
     State(app): State<App>,
     request: CommandRequest<SignedIn, EmptyBody>,
-) -> Result<CommandResult, Problem> {
+) -> Result<ChangedAccess, Problem> {
     let (user, session) = (Id::known(request.caller.identity.user), request.caller.identity.session());
     end_all(&app, &request, &user, session).await
 }
@@ -256,8 +269,12 @@ async fn end_all<P: Permission>(
     request: &CommandRequest<P, EmptyBody>,
     user: &Id<User>,
     keeping: Option<SessionId>,
-) -> Result<CommandResult, Problem> {
-    let (state, _) = app.executor.load::<User>(request.caller.organization, user.get()?).await?;
+) -> Result<ChangedAccess, Problem> {
+    let account = (request.caller.organization, user.get()?);
+    let (state, _) = app.executor.load::<User>(account.0, account.1).await?;
+    let credentials = Accepted::of(app, account, keeping).await?;
     let end = user::Command::EndSessions { session_epoch: state.session_epoch(), keeping };
-    request.change::<User>(app, user, end).await
+    let result = request.change::<User>(app, user, end).await?;
+    let access = if result.is_change() { AccessChange::sessions_only(credentials) } else { AccessChange::default() };
+    Ok(ChangedAccess { result, access })
 }

@@ -22,6 +22,7 @@ use porttask_runtime::{
     views::Condition,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -30,6 +31,7 @@ use self::delivery::EmailDelivery;
 use super::invite;
 use crate::http::{
     app::App,
+    changes::{AccessChange, Credentials, Undo},
     document::tagged,
     listing::{Page, Sort},
     permissions::{Impersonable, Permission, ReadUsers, WriteRoles, WriteUsers},
@@ -37,7 +39,7 @@ use crate::http::{
     request::{
         Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Listed, Resource, not_null,
     },
-    response::CommandResult,
+    response::{CommandResult, place_of},
 };
 
 /// The routes of users.
@@ -133,6 +135,8 @@ pub(crate) struct ChangedUser {
     role: Option<Role>,
     /// The permissions after the change; null in the response to a repetition.
     permissions: Option<Permissions>,
+    #[serde(flatten)]
+    access: AccessChange,
 }
 
 impl IntoResponse for ChangedUser {
@@ -152,6 +156,23 @@ pub(crate) struct DeactivatedUser {
     pending_invitations: Vec<UserId>,
     /// Whether these invitations were revoked, or in a dry run would be; otherwise they stay valid.
     invitations_revoked: bool,
+    #[serde(flatten)]
+    access: AccessChange,
+}
+
+/// A user whose access was changed, or in a dry run would be.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangedAccess {
+    #[serde(flatten)]
+    pub(super) result: CommandResult,
+    #[serde(flatten)]
+    pub(super) access: AccessChange,
+}
+
+impl IntoResponse for ChangedAccess {
+    fn into_response(self) -> Response {
+        (self.result.headers(), Json(self)).into_response()
+    }
 }
 
 /// How a user is deactivated.
@@ -260,11 +281,13 @@ pub(crate) async fn change_user(
     let change = request.body.parse()?;
     change.permissions.map_or(Ok(()), |permissions| request.caller.grant(permissions))?;
     let (app, caller, user, change) = (&app, &request.caller, user.get()?, &change);
-    let subject = stream_of::<User>(caller.organization, user)?;
+    let account = (caller.organization, user);
+    let (subject, credentials) = (stream_of::<User>(account.0, user)?, Credentials::of(app, account, None).await?);
     let work = move |tx: Tx| async move {
+        let before = tx.read::<User>(user).await?;
         change.correct(app, caller, &tx, user).await?;
         change.grant(app, caller, &tx, user).await?;
-        tx.read::<User>(user).await.map_err(Problem::from)
+        Ok::<_, Problem>((before, tx.read::<User>(user).await?))
     };
     let outcome = request.transact(app, &subject, work).await;
     let outcome = match (outcome, &request.body.email) {
@@ -274,8 +297,24 @@ pub(crate) async fn change_user(
         (outcome, _) => outcome?,
     };
     let result = CommandResult::of(app, &outcome, (&subject, request.viewer()), request.dry_run).await?;
-    let (role, permissions) = outcome.value.map(|user| (user.role(), user.permissions())).unwrap_or_default();
-    Ok(ChangedUser { result, role, permissions })
+    let Some((before, after)) = outcome.value else {
+        return Ok(ChangedUser { result, role: None, permissions: None, access: AccessChange::default() });
+    };
+    let (role, permissions) = (after.role(), after.permissions());
+    let access = match result.is_change() {
+        true => AccessChange::between(account, (&before, &after), credentials),
+        false => AccessChange::default(),
+    };
+    let result = match change.inverse(&before) {
+        Some(body) => result.undone_by(|user| Undo::patch(place_of_user(account.0, user), body)),
+        None => result,
+    };
+    Ok(ChangedUser { result, role, permissions, access })
+}
+
+/// The path of a user.
+fn place_of_user(organization: OrganizationId, user: &str) -> String {
+    format!("{}/users/{user}", place_of(organization))
 }
 
 /// A validated change of a user.
@@ -304,6 +343,26 @@ impl UserPatch {
 }
 
 impl Change {
+    /// The patch that restores the former state of a user; `None` after a change of the address, which voids an
+    /// invitation.
+    fn inverse(&self, before: &User) -> Option<serde_json::Value> {
+        let Self { role, permissions, name, email } = self;
+        if email.is_some() {
+            return None;
+        }
+        let mut body = serde_json::Map::new();
+        if role.is_some() {
+            body.insert("role".to_owned(), json!(before.role()?));
+        }
+        if role.is_some() || permissions.is_some() {
+            body.insert("permissions".to_owned(), json!(before.permissions()?));
+        }
+        if name.is_some() {
+            body.insert("name".to_owned(), json!(before.person()?.0.value()?));
+        }
+        Some(body.into())
+    }
+
     /// Corrects name and email address. A pending invitation is sent to the new address.
     async fn correct<P: Permission>(
         &self,
@@ -383,12 +442,52 @@ pub(super) async fn deactivate<P: Permission>(
     };
     // To revoke all, they are read when the user can invite nobody any more; this waits for the read model.
     let before = if invitations_revoked { Vec::new() } else { invited().await? };
-    let result = request.change::<User>(app, user, command).await?;
+    let is_demotion = command == Command::Demote;
+    let ChangedAccess { result, access } = change_access(app, request, user.get()?, command).await?;
+    let result = match is_demotion {
+        true => result,
+        false => result.undone_by(|user| Undo::post(format!("{}/reactivate", place_of_user(organization, user)))),
+    };
     let pending_invitations = if invitations_revoked { invited().await? } else { before };
     if invitations_revoked && !request.dry_run {
         revoke_invitations(app, &request.caller, &pending_invitations).await?;
     }
-    Ok(DeactivatedUser { result, keys_that_stop, pending_invitations, invitations_revoked })
+    Ok(DeactivatedUser { result, keys_that_stop, pending_invitations, invitations_revoked, access })
+}
+
+/// Executes a command on a user, and returns what it does to their access.
+async fn change_access<P: Permission, B>(
+    app: &App,
+    request: &CommandRequest<P, B>,
+    user: UserId,
+    command: Command,
+) -> Result<ChangedAccess, Problem> {
+    let command = &command;
+    change_access_with(app, request, user, move |tx| async move { Ok(tx.decide::<User>(user, command).await?) }).await
+}
+
+/// Executes a unit of work on a user, and returns what it does to their access.
+async fn change_access_with<P: Permission, B, F: Future<Output = Result<(), Problem>>>(
+    app: &App,
+    request: &CommandRequest<P, B>,
+    user: UserId,
+    body: impl Fn(Tx) -> F,
+) -> Result<ChangedAccess, Problem> {
+    let account = (request.caller.organization, user);
+    let (subject, credentials) = (stream_of::<User>(account.0, user)?, Credentials::of(app, account, None).await?);
+    let body = &body;
+    let work = move |tx: Tx| async move {
+        let before = tx.read::<User>(user).await?;
+        body(tx.clone()).await?;
+        Ok::<_, Problem>((before, tx.read::<User>(user).await?))
+    };
+    let outcome = request.transact(app, &subject, work).await?;
+    let result = CommandResult::of(app, &outcome, (&subject, request.viewer()), request.dry_run).await?;
+    let access = match outcome.value.filter(|_| result.is_change()) {
+        Some((before, after)) => AccessChange::between(account, (&before, &after), credentials),
+        None => AccessChange::default(),
+    };
+    Ok(ChangedAccess { result, access })
 }
 
 /// Revokes invitations. Those that were accepted meanwhile are left.
@@ -424,16 +523,18 @@ pub(crate) async fn remove_user(
 ///
 /// The caller needs the permissions of the user. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/reactivate", tag = "users",
-    params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
+    params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = ChangedAccess)))]
 pub(crate) async fn reactivate_user(
     State(app): State<App>,
     user: Id<User>,
     request: CommandRequest<WriteUsers, EmptyBody>,
-) -> Result<CommandResult, Problem> {
+) -> Result<ChangedAccess, Problem> {
     let (app, caller, user) = (&app, &request.caller, user.get()?);
     let work = move |tx: Tx| async move {
         caller.may_give_access(app, &tx, tx.read::<User>(user).await?.permissions()).await?;
         Ok(tx.decide::<User>(user, &Command::Reactivate).await?)
     };
-    request.run::<User, _>(app, user, work).await
+    let ChangedAccess { result, access } = change_access_with(app, &request, user, work).await?;
+    let place = |user: &str| format!("{}/deactivate", place_of_user(request.caller.organization, user));
+    Ok(ChangedAccess { result: result.undone_by(|user| Undo::post(place(user))), access })
 }

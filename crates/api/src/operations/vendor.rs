@@ -11,12 +11,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use self::bodies::{NewVendor, VendorFilter, VendorPage, VendorPatch, VendorResponse};
 use crate::http::{
     app::App,
+    changes::Undo,
     document::tagged,
     listing::Sort,
     permissions::{Impersonable, ReadVendors, WriteVendors},
     problem::Problem,
     request::{Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Listed, Resource},
-    response::CommandResult,
+    response::{CommandResult, place_of},
 };
 
 /// The routes of vendors.
@@ -103,7 +104,9 @@ pub(crate) async fn archive_vendor(
     vendor: Id<Vendor>,
     request: CommandRequest<WriteVendors, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
-    request.change::<Vendor>(&app, &vendor, Command::Archive).await
+    let place = place_of(request.caller.organization);
+    let result = request.change::<Vendor>(&app, &vendor, Command::Archive).await?;
+    Ok(result.undone_by(|vendor| Undo::post(format!("{place}/vendors/{vendor}/restore"))))
 }
 
 /// Restore a vendor from the archive.
@@ -116,5 +119,7 @@ pub(crate) async fn restore_vendor(
     vendor: Id<Vendor>,
     request: CommandRequest<WriteVendors, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
-    request.change::<Vendor>(&app, &vendor, Command::Restore).await
+    let place = place_of(request.caller.organization);
+    let result = request.change::<Vendor>(&app, &vendor, Command::Restore).await?;
+    Ok(result.undone_by(|vendor| Undo::post(format!("{place}/vendors/{vendor}/archive"))))
 }

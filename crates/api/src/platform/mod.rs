@@ -5,12 +5,14 @@
 //! | `readiness.rs` | whether the node is ready |
 //! | `metrics.rs` | the metrics endpoint |
 //! | `job.rs` | long work that was requested, and its progress |
+//! | `position.rs` | a stream of positions: when something has changed |
 //! | `timer.rs` | what is due next, and what failed |
 //! | `docs.rs` | the OpenAPI document and Swagger UI |
 
 pub(crate) mod docs;
 pub(crate) mod job;
 mod metrics;
+pub(crate) mod position;
 pub(crate) mod readiness;
 mod timer;
 
@@ -27,6 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(docs::openapi))
         .merge(job::routes())
         .merge(timer::routes())
+        .merge(position::routes())
 }
 
 /// Check liveness.

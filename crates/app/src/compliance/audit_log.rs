@@ -18,7 +18,7 @@ use porttask_projections::{
 };
 use porttask_runtime::{
     ledger::Database,
-    log::{EventId, LogError, Offset, PartitionId, Position, RecordedEvent},
+    log::{EventId, LogError, Offset, PartitionId, Position, RecordedEvent, StreamId, Version},
     vault::{Vault, VaultError},
     views::{Condition, Query, ViewError, Views},
 };
@@ -131,6 +131,28 @@ pub enum AuditLogError {
     Vault(#[from] VaultError),
 }
 
+impl Entry {
+    /// Who acted, in a few words: a name or number, and the member of the platform's staff who acted on behalf of them.
+    pub fn actor_in_words(&self) -> String {
+        let staff = |number: &str| format!("PortTask staff {number}");
+        let actor = match (&self.meta.actor, &self.number) {
+            (Actor::User { .. }, Some(number)) => staff(number),
+            (Actor::User { user, .. }, None) => {
+                let name = self.actor.as_ref().and_then(|person| person.name.clone());
+                name.unwrap_or_else(|| user.to_string())
+            }
+            (Actor::ApiKey { key, .. }, _) => key.to_string(),
+            (Actor::Operator, _) => "operator".to_owned(),
+            (Actor::System, _) => "system".to_owned(),
+            (Actor::Anonymous, _) => "anonymous".to_owned(),
+        };
+        match &self.impersonator {
+            Some(by) => format!("{} on behalf of {actor}", staff(&by.number)),
+            None => actor,
+        }
+    }
+}
+
 impl Filter {
     /// The filter as recorded with an export.
     pub fn recorded(&self, organization: OrganizationId) -> Selection {
@@ -211,6 +233,22 @@ impl AuditLog {
             entries.extend(found.into_iter().map(|entry| (entry.id.0, (organization, entry))));
         }
         Ok(rows.iter().filter_map(|row| entries.remove(&row.event)).collect())
+    }
+
+    /// The entry of the event that made this version of an aggregate; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn of_version(
+        &self,
+        stream: &StreamId,
+        version: Version,
+        is_for_staff: bool,
+    ) -> Result<Option<Entry>, AuditLogError> {
+        let Some(before) = version.0.checked_sub(1) else { return Ok(None) };
+        let events = self.database.read_stream(stream, Version(before), 1).await?;
+        let Some(partition) = events.first().map(|event| event.position.partition) else { return Ok(None) };
+        Ok(self.tell(partition, events, is_for_staff).await?.pop())
     }
 
     async fn at(

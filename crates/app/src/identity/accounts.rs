@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 use porttask_domain::{
-    OrganizationId, SessionId, UserId,
-    identity::{DomainName, EmailAddress, session::SessionEpoch, user::Status},
+    OrganizationId, UserId,
+    identity::{self as account, DomainName, EmailAddress, user::Status},
 };
 use porttask_projections::{
     ColumnType, ReadModel, Value,
     identity::{
         api_key::{ApiKey, ApiKeys},
-        session::Sessions,
+        session::{Session, Sessions},
         user::{User, Users},
     },
     normalized,
@@ -188,17 +188,18 @@ impl Accounts {
         }
     }
 
-    /// The sessions of a user in these epochs that have not ended, except the latest `kept`.
+    /// The sessions of a user that have not ended or expired, the latest first; the idle ones included. `epoch` is the
+    /// session epoch of the organization.
     ///
     /// # Errors
     /// If the log or the read model fails.
-    pub async fn sessions_beyond(
+    pub async fn open_sessions(
         &self,
         (organization, user): (OrganizationId, UserId),
-        epoch: SessionEpoch,
-        kept: usize,
+        state: &account::User,
+        epoch: u64,
         now: Timestamp,
-    ) -> Result<Vec<SessionId>, AccountsError> {
+    ) -> Result<Vec<Session>, AccountsError> {
         let Some(partition) = self.database.partition_of(organization).await? else { return Ok(Vec::new()) };
         self.views.catch_up_in(Sessions::NAME, partition, SHORT_PATIENCE).await?;
         let key = [("organization", organization.to_value()), ("user", user.to_value())];
@@ -210,13 +211,12 @@ impl Accounts {
             limit: MOST_SESSIONS_READ,
             ..Query::default()
         };
-        let rows = self.views.rows::<Sessions>(&query).await?;
-        let in_epoch = (epoch.user, epoch.organization);
-        let open = rows.into_iter().filter(|row| {
-            let its_epoch = (row.user_session_epoch, row.organization_session_epoch);
-            row.ended_at.is_none() && now < row.expires_at && its_epoch == in_epoch
+        let mut rows = self.views.rows::<Sessions>(&query).await?;
+        rows.retain(|row| {
+            let is_kept = state.keeps(row.session, row.user_session_epoch) && row.organization_session_epoch == epoch;
+            row.ended_at.is_none() && now < row.expires_at && is_kept
         });
-        Ok(open.skip(kept).map(|row| row.session).collect())
+        Ok(rows)
     }
 
     /// The active accounts with this email address, in all organizations.

@@ -6,7 +6,14 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use jiff::{SignedDuration, Timestamp};
-use porttask_domain::OrganizationId;
+use porttask_domain::{
+    OrganizationId, TextEnum,
+    identity::{
+        User,
+        user::{self, LinkState},
+    },
+    texts,
+};
 use porttask_runtime::vault::{Vault, VaultError};
 use sha2::Sha256;
 use uuid::Uuid;
@@ -19,19 +26,20 @@ pub const ADDRESS_CHANGE: SignedDuration = SignedDuration::from_hours(24);
 const CONTENT_BYTES: usize = 1 + 16 + 16 + 8 + 8;
 const MAC_BYTES: usize = 32;
 
-/// The purpose of a link.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Become the first super admin.
-    Setup,
-    /// Accept an invitation.
-    Invitation,
-    /// Set a new password.
-    PasswordReset,
-    /// Confirm an email address.
-    AddressChange,
-    /// Cancel a change of the email address.
-    AddressChangeCancellation,
+texts! {
+    /// The purpose of a link.
+    pub enum Purpose {
+        /// Become the first super admin.
+        Setup = "setup",
+        /// Accept an invitation.
+        Invitation = "invitation",
+        /// Set a new password.
+        PasswordReset = "password_reset",
+        /// Confirm an email address.
+        AddressChange = "address_change",
+        /// Cancel a change of the email address.
+        AddressChangeCancellation = "address_change_cancellation",
+    }
 }
 
 impl Purpose {
@@ -44,6 +52,10 @@ impl Purpose {
             Self::AddressChange => "address-change",
             Self::AddressChangeCancellation => "address-change-cancellation",
         }
+    }
+
+    fn of(number: u8) -> Option<Self> {
+        Self::ALL.iter().find(|purpose| purpose.number() == number).copied()
     }
 
     const fn number(self) -> u8 {
@@ -70,6 +82,22 @@ pub struct Link {
     pub generation: u64,
     /// When it expires, in whole seconds.
     pub expires_at: Timestamp,
+}
+
+impl Link {
+    /// What became of it, given the account that it is for.
+    pub fn state(&self, user: &User, now: Timestamp) -> LinkState {
+        let state = match self.purpose {
+            Purpose::Setup if user.status().is_some() => LinkState::Used,
+            Purpose::Setup => LinkState::Valid,
+            Purpose::Invitation => user.link_state(user::Link::Invitation, self.generation, now),
+            Purpose::PasswordReset => user.link_state(user::Link::PasswordReset, self.generation, now),
+            Purpose::AddressChange => user.link_state(user::Link::AddressChange, self.generation, now),
+            Purpose::AddressChangeCancellation => user.cancellation_state(self.generation, now),
+        };
+        // The time in the link counts as well.
+        if state == LinkState::Valid && now >= self.expires_at { LinkState::Expired } else { state }
+    }
 }
 
 /// Why a link is not valid.
@@ -123,6 +151,21 @@ impl Links {
     /// # Errors
     /// Which of these conditions does not hold.
     pub fn read(&self, token: &str, purpose: Purpose, now: Timestamp) -> Result<Link, InvalidLink> {
+        let link = self.decode(token)?;
+        if link.purpose != purpose {
+            return Err(InvalidLink::Unknown);
+        }
+        if now >= link.expires_at {
+            return Err(InvalidLink::Expired);
+        }
+        Ok(link)
+    }
+
+    /// The link of a token that was issued here, for any purpose, even if it has expired.
+    ///
+    /// # Errors
+    /// If it was not issued here.
+    pub fn decode(&self, token: &str) -> Result<Link, InvalidLink> {
         if token.len() > 2 * (CONTENT_BYTES + MAC_BYTES) {
             return Err(InvalidLink::Unknown);
         }
@@ -130,18 +173,13 @@ impl Links {
         let (content, mac) = bytes.split_at_checked(CONTENT_BYTES).ok_or(InvalidLink::Unknown)?;
         let key = self.key.clone().chain_update(content);
         key.verify_slice(mac).map_err(|_| InvalidLink::Unknown)?;
-        if content[0] != purpose.number() {
-            return Err(InvalidLink::Unknown);
-        }
+        let purpose = Purpose::of(content[0]).ok_or(InvalidLink::Unknown)?;
         let id = |from: usize| Uuid::from_slice(&content[from..from + 16]).map_err(|_| InvalidLink::Unknown);
         let number = |from: usize| content[from..from + 8].try_into().map(u64::from_be_bytes);
         let (organization, subject) = (OrganizationId(id(1)?), id(17)?);
         let generation = number(33).map_err(|_| InvalidLink::Unknown)?;
         let second = number(41).map_err(|_| InvalidLink::Unknown)?.cast_signed();
         let expires_at = Timestamp::from_second(second).map_err(|_| InvalidLink::Unknown)?;
-        if now >= expires_at {
-            return Err(InvalidLink::Expired);
-        }
         Ok(Link { purpose, organization, subject, generation, expires_at })
     }
 }

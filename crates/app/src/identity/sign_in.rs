@@ -17,7 +17,7 @@ use porttask_domain::{
     Actor, Meta, OrganizationId, PersonId, Personal, SessionId, UserId,
     identity::{
         EmailAddress, Organization, Session, User,
-        session::{self, Method, SessionEpoch},
+        session::{self, Method},
     },
 };
 use porttask_runtime::supervise::once;
@@ -234,8 +234,37 @@ impl SignIn {
             return Err(SignInError::Wrong);
         }
         self.attempts.succeeded(trying);
-        self.end_oldest_sessions((organization, user), &state, now).await?;
         let meta = from(Actor::User { organization, user });
+        self.start((organization, user), &state, meta, now).await
+    }
+
+    /// Signs a user in who has just set their password with a link: access to their mailbox and the new password are
+    /// what a sign-in requires.
+    ///
+    /// # Errors
+    /// If the user cannot sign in, or it fails.
+    pub async fn after_link(
+        &self,
+        (organization, user): (OrganizationId, UserId),
+        meta: Meta,
+        now: Timestamp,
+    ) -> Result<SignedIn, SignInError> {
+        let (state, _) = self.executor.load::<User>(organization, user).await.map_err(SignInError::Failed)?;
+        let signed_in = self.start((organization, user), &state, meta, now).await?;
+        self.outcomes.succeeded.fetch_add(1, Ordering::Relaxed);
+        Ok(signed_in)
+    }
+
+    /// Starts the session of a user who has authenticated.
+    async fn start(
+        &self,
+        (organization, user): (OrganizationId, UserId),
+        state: &User,
+        meta: Meta,
+        now: Timestamp,
+    ) -> Result<SignedIn, SignInError> {
+        self.end_oldest_sessions((organization, user), state, now).await?;
+        let device_token = self.device_token(organization, user, state.session_epoch());
         let expires_at = now + self.access.limits().longest;
         match self.access.start(organization, user, Method::Password, now..expires_at, meta).await {
             Ok(Started { session, token, position }) => {
@@ -263,15 +292,14 @@ impl SignIn {
                 loaded.map_err(SignInError::Failed)?.0.session_epoch()
             }
         };
-        let epoch = SessionEpoch { user: state.session_epoch(), organization: of_organization };
-        let found = self.accounts.sessions_beyond((organization, user), epoch, MOST_SESSIONS - 1, now).await;
+        let found = self.accounts.open_sessions((organization, user), state, of_organization, now).await;
         // A sign-in does not depend on a read model: the next one ends what is left.
-        let beyond = found.unwrap_or_else(|error| {
+        let open = found.unwrap_or_else(|error| {
             tracing::warn!(%error, "the sessions of a user could not be counted");
             Vec::new()
         });
         let request = Request::new(organization, Meta::by(Actor::System));
-        for session in beyond {
+        for session in open.into_iter().skip(MOST_SESSIONS - 1).map(|row| row.session) {
             match self.executor.execute::<Session>(session, session::Command::EndAsOldest, &request).await {
                 // A suspended organization: the sign-in itself is rejected.
                 Ok(_) | Err(ExecuteError::Rejected(_)) => {}

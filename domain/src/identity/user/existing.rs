@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, civil::Date};
 
-use super::{ADDRESSES_PER_DAY, BETWEEN_RESETS, Command, Event, Link, Rejection, Status, day, within};
+use super::{ADDRESSES_PER_DAY, BETWEEN_RESETS, Command, Event, Link, LinkState, Rejection, Status, day, within};
 use crate::{
     OrganizationId, PersonName, Personal, SessionId, UserId,
     identity::{
@@ -99,6 +99,18 @@ impl Links {
     /// The last one, if it was neither used nor revoked: its number, and when it expires.
     pub(super) fn open(&self) -> Option<(u64, Timestamp)> {
         self.expires_at.map(|expires_at| (self.sent, expires_at))
+    }
+
+    /// What became of a link.
+    fn state(&self, number: u64, now: Timestamp) -> LinkState {
+        match self.valid().find(|(sent, _)| *sent == number) {
+            Some((_, expires_at)) if now < expires_at => LinkState::Valid,
+            Some(_) => LinkState::Expired,
+            None if self.used.contains(&number) => LinkState::Used,
+            None if self.expired.contains(&number) => LinkState::Expired,
+            None if self.sent == number => LinkState::Revoked,
+            None => LinkState::Replaced,
+        }
     }
 
     /// The result of cancelling what the last link is for.
@@ -308,6 +320,26 @@ impl Existing {
             (Status::Registered | Status::Invited, _) => Err(Rejection::InvitationReplaced),
             (Status::Active, _) => Ok(vec![]),
             (Status::Deactivated, _) => Err(Rejection::Deactivated),
+        }
+    }
+
+    pub(super) fn link_state(&self, link: Link, number: u64, now: Timestamp) -> LinkState {
+        match (self.status, link) {
+            (Status::Deactivated, _) => LinkState::Revoked,
+            // Whichever invitation it was: the account has a password.
+            (Status::Active, Link::Invitation) => LinkState::Used,
+            (Status::Registered | Status::Invited | Status::Active, _) => self.links(link).state(number, now),
+        }
+    }
+
+    pub(super) fn cancellation_state(&self, request: u64, now: Timestamp) -> LinkState {
+        if self.cancelled == Some(request) {
+            return LinkState::Used;
+        }
+        match self.address_changes.state(request, now) {
+            // The change was confirmed, so nothing is left to cancel.
+            LinkState::Used => LinkState::Revoked,
+            state => state,
         }
     }
 

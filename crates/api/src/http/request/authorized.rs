@@ -5,7 +5,7 @@ use std::{collections::HashMap, marker::PhantomData, net::IpAddr, time::Duration
 use axum::{
     RequestPartsExt,
     extract::{FromRequestParts, Path},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
 };
 use porttask_app::identity::access::{AccessError, Caller};
 use porttask_domain::{
@@ -24,6 +24,9 @@ use crate::http::{app::App, denials::Asker, permissions::Permission, problem::Pr
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The request header with the position that the response must include.
 pub(crate) const AT_LEAST: &str = "porttask-at-least";
+/// The request header of requests that no person asked for, such as a page that is read again because something has
+/// changed: they do not count as use of the session.
+const BACKGROUND: &str = "porttask-background";
 
 /// An authenticated caller who holds this permission.
 pub(crate) struct Authorized<R> {
@@ -60,7 +63,9 @@ impl<R: Permission> FromRequestParts<App> for Authorized<R> {
         };
         let meta = client.mark(caller.meta(), caller.person());
         note(parts, &meta, &caller);
-        app.activity.note(&caller, client.ip, app.clock.now());
+        if R::IS_USE && !is_background(&parts.headers)? {
+            app.activity.note(&caller, client.ip, app.clock.now());
+        }
         let path = parts.extract::<Path<HashMap<String, String>>>().await;
         let named = path.ok().and_then(|Path(names)| names.get("org").cloned());
         let organization = match named.as_deref() {
@@ -219,6 +224,15 @@ impl<R: Permission> Authorized<R> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a client says that nobody asked for this request.
+fn is_background(headers: &HeaderMap) -> Result<bool, Problem> {
+    match headers.get(BACKGROUND).map(HeaderValue::as_bytes) {
+        None => Ok(false),
+        Some(b"true") => Ok(true),
+        Some(_) => Err(Problem::invalid("Porttask-Background", "must be true, or absent")),
     }
 }
 

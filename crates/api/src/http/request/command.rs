@@ -3,12 +3,12 @@
 use axum::{
     RequestPartsExt,
     extract::{FromRequest, MatchedPath, Request},
-    http::request::Parts,
+    http::{StatusCode, request::Parts},
     response::Response,
 };
 use hmac::Mac;
 use jiff::SignedDuration;
-use porttask_domain::{Capability, OrganizationId, Registered};
+use porttask_domain::{Capability, OrganizationId, Registered, identity::User};
 use porttask_runtime::{
     execute::{self, Outcome, Tx, stream_of},
     id_made_by,
@@ -20,7 +20,12 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{Authorized, Id, body, etag::EntityTags, query};
-use crate::http::{app::App, permissions::Permission, problem::Problem, response::CommandResult};
+use crate::http::{
+    app::App,
+    permissions::{Permission, SignedIn, is_staff},
+    problem::{LastChange, Problem},
+    response::CommandResult,
+};
 
 /// How long an idempotency key is remembered.
 const KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
@@ -210,11 +215,45 @@ impl<R: Permission, B> CommandRequest<R, B> {
             }
             body(tx).await
         };
-        let outcome = app.executor.transact(&self.request(), work).await?;
+        let outcome = match app.executor.transact(&self.request(), work).await {
+            Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {
+                return Err(self.explain_outdated(app, subject, problem).await);
+            }
+            outcome => outcome?,
+        };
+        if self.dry_run {
+            self.caller.asker.shows_state();
+        }
         if let Some(position) = outcome.position {
             app.last_changes.insert(self.caller.identity.credential.id(), position);
         }
         Ok(outcome)
+    }
+
+    /// The problem of an outdated request, with the current version and the change that made it, for those who may read
+    /// the resource: all who may change it. Among one's own resources, ids of others' may be given.
+    async fn explain_outdated(&self, app: &App, subject: &StreamId, problem: Problem) -> Problem {
+        let own = stream_of::<User>(self.caller.organization, self.caller.identity.user);
+        let Some(tags) = &self.if_match else { return problem };
+        if R::NAME == SignedIn::NAME && own.as_ref() != Ok(subject) {
+            return problem;
+        }
+        let versions = app.database.versions(std::slice::from_ref(subject)).await.unwrap_or_default();
+        let Some(version) = versions.first().copied().filter(|it| it.0 > 0 && !tags.contains(*it)) else {
+            return problem;
+        };
+        let found = app.audit_log.of_version(subject, version, is_staff(&self.caller.identity)).await;
+        let entry = found.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the last change of a resource could not be read");
+            None
+        });
+        self.caller.asker.shows_state();
+        let last_change = entry.map(|entry| LastChange {
+            actor: entry.actor_in_words(),
+            occurred_at: entry.occurred_at,
+            summary: entry.description.summary,
+        });
+        problem.since(version.0, last_change)
     }
 
     /// The organization of the caller, for whom positions are sealed.

@@ -27,6 +27,11 @@ impl EntityTags {
         parse(&lines.join(",")).map(|versions| Some(Self(versions))).ok_or_else(wrong)
     }
 
+    /// Whether it is one of them.
+    pub(crate) fn contains(&self, version: Version) -> bool {
+        self.0.contains(&version)
+    }
+
     /// The version to require of a stream: the current one, if it is among several tags.
     ///
     /// # Errors
