@@ -62,7 +62,7 @@ async fn a_file_that_cannot_be_read_is_said_so(store: Store) {
     for (content, reason) in [
         (&b"name,email\nJos\xe9,jose@acme.example\n"[..], "users.csv: line 2 is not UTF-8 but possibly Latin-1"),
         (b"", "the file is empty"),
-        (b"name,phone\n", "column 2 of the header is unknown"),
+        (b"name,phone,Dept\n", "the header has unknown columns: \"phone\", \"Dept\""),
     ] {
         let output = import(&store, &folder.file(content), &[]);
         assert_eq!(output.status.code(), Some(1));
@@ -71,6 +71,11 @@ async fn a_file_that_cannot_be_read_is_said_so(store: Store) {
     assert_eq!(
         said(&import(&store, &folder.file("name,email\n"), &[])),
         "0 registered, 0 unchanged, 0 rejected; 0 invited.\n"
+    );
+    let skipped = folder.file("sep=;\r\nFull name;E-mail address;Phone;\r\nZoë;zoe@acme.example;+49 30;\r\n");
+    assert_eq!(
+        said(&import(&store, &skipped, &["--skip-unknown-columns"])),
+        "1 registered, 0 unchanged, 0 rejected; 0 invited.\n"
     );
     let missing = import(&store, &folder.0.path().join("nothing.csv"), &[]);
     assert!(complaint(&missing).contains("nothing.csv"), "{}", complaint(&missing));

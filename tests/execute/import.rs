@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use porttask_app::identity::{
-    import::{Import, ImportError, ImportRequest, LineReport, LineResult, read},
+    import::{Import, ImportError, ImportRequest, LineReport, LineResult, UnknownColumns, read},
     invitations::InvitationLimits,
 };
 use porttask_domain::{
@@ -52,7 +52,7 @@ async fn import(node: &Node) -> Import {
 }
 
 async fn run(node: &Node, order: ImportRequest, file: &str) -> Vec<LineReport> {
-    let lines = read(file.as_bytes(), Role::ReadOnly).unwrap();
+    let lines = read(file.as_bytes(), Role::ReadOnly, UnknownColumns::Reject).unwrap();
     import(node).await.run(order, lines, &Course::new()).await.unwrap()
 }
 
@@ -110,7 +110,7 @@ async fn an_import_that_was_stopped_goes_on_where_it_was(store: Store) {
     let node = Node::on(&store).await;
     let acme = node.acme().await;
     let before = events(&node).await;
-    let lines = read(file(500).as_bytes(), Role::ReadOnly).unwrap();
+    let lines = read(file(500).as_bytes(), Role::ReadOnly, UnknownColumns::Reject).unwrap();
     let (course, import) = (Arc::new(Course::new()), import(&node).await);
     let order = ImportRequest { send_invitations: true, ..order(&acme) };
     let watcher = Arc::clone(&course);
@@ -152,7 +152,7 @@ async fn invitations_are_sent_once_and_within_the_limit(store: Store) {
     let first = run(&node, limited(), &file(20)).await;
     assert_eq!((count(&first, LineResult::Registered), invited(&first)), (20, 8));
     let told = first.iter().filter_map(|report| report.not_invited.as_deref());
-    assert_eq!(told.filter(|reason| reason.contains("at most 8 invitations")).count(), 12);
+    assert_eq!(told.filter(|reason| reason.contains("at most 8 invitations can be sent by imports")).count(), 12);
 
     let second = run(&node, ImportRequest { invitations_per_day: 100, ..limited() }, &file(20)).await;
     assert_eq!((count(&second, LineResult::Unchanged), invited(&second)), (20, 12), "those who were not invited yet");
@@ -180,7 +180,7 @@ async fn who_has_lost_their_right_brings_nobody_in(store: Store) {
     let acme = one.acme().await;
     two.joined(&acme, "bob@acme.example", Role::Admin).await;
     // More than can be done before the other node comes to write.
-    let lines = read(file(20_000).as_bytes(), Role::ReadOnly).unwrap();
+    let lines = read(file(20_000).as_bytes(), Role::ReadOnly, UnknownColumns::Reject).unwrap();
     let (course, import) = (Arc::new(Course::new()), import(&one).await);
     let refused = || course.counts().get("rejected").copied().unwrap_or_default();
     let demotion = async {
@@ -220,7 +220,7 @@ async fn nobody_is_brought_into_a_suspended_organization(store: Store) {
     let node = Node::on(&store).await;
     let acme = node.acme().await;
     node.organization(&acme, acme.suspend()).await.unwrap();
-    let lines = read(file(5).as_bytes(), Role::ReadOnly).unwrap();
+    let lines = read(file(5).as_bytes(), Role::ReadOnly, UnknownColumns::Reject).unwrap();
     let refused = import(&node).await.run(order(&acme), lines, &Course::new()).await;
     assert!(matches!(&refused, Err(ImportError::Rejected(it)) if it.slug == "organization-suspended"), "{refused:?}");
 }

@@ -147,7 +147,7 @@ async fn what_became_needless_is_not_mailed(store: Store) {
     let do_it = async |user, command| drop(node.user(acme, user, command).await.unwrap());
     assert_needless(node, acme, "accepted", later, async |user| do_it(user, accept()).await).await;
     assert_needless(node, acme, "deactivated", later, async |user| do_it(user, user::Command::Deactivate).await).await;
-    let again = user::Command::SendInvitation { expires_at: later + SignedDuration::from_hours(1) };
+    let again = user::Command::SendInvitation { expires_at: later + SignedDuration::from_hours(1), by_import: false };
     assert_needless(node, acme, "invited anew", later, async |user| do_it(user, again).await).await;
     assert_needless(node, acme, "expired", Timestamp::now(), async |_| {}).await;
     let erase = async |user: UserId| node.vault.erase(acme.organization, PersonId::from(user)).await.unwrap();

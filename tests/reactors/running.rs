@@ -343,7 +343,7 @@ fn of_one_person_only_the_last_invitation_is_mailed() {
         let bob = new_id();
         node.user(&acme, bob, invite(acme.organization, bob, "bob@acme.example", Role::Agent)).await.unwrap();
         let expires_at = Timestamp::now() + Duration::from_secs(3_600);
-        node.user(&acme, bob, user::Command::SendInvitation { expires_at }).await.unwrap();
+        node.user(&acme, bob, user::Command::SendInvitation { expires_at, by_import: false }).await.unwrap();
         reactors.run(&any_node());
         fake.mails(1).await;
         nothing_is_left(&node).await;

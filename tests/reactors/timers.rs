@@ -188,7 +188,7 @@ async fn what_no_longer_applies_is_not_carried_out(store: Store) {
     node.user(&acme, people[0], accept()).await.unwrap();
     node.user(&acme, people[1], user::Command::RevokeInvitation).await.unwrap();
     let later = node.clock.now() + WEEK + WEEK;
-    node.user(&acme, people[2], user::Command::SendInvitation { expires_at: later }).await.unwrap();
+    node.user(&acme, people[2], user::Command::SendInvitation { expires_at: later, by_import: false }).await.unwrap();
     node.clock.simulate(Some(WEEK));
     let noted = Arc::default();
     let (timers, _views) = timers_with(&node, Noting::handler(&noted, None, Box::new(|_| None)), "one").await;

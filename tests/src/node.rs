@@ -170,7 +170,7 @@ pub fn create(domain: &str) -> organization::Command {
     organization::Command::Create {
         name: organization::OrganizationName::new("Acme").unwrap(),
         domain: DomainName::new(domain).unwrap(),
-        trial_ends_at: Timestamp::UNIX_EPOCH,
+        trial_ends_at: Some(Timestamp::UNIX_EPOCH),
     }
 }
 

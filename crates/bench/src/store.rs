@@ -140,7 +140,7 @@ impl Store {
             name: format!("Harbour {number}"),
             domain: domain.clone(),
             plan: "starter".to_owned(),
-            trial_ends_at: Timestamp::UNIX_EPOCH,
+            trial_ends_at: Some(Timestamp::UNIX_EPOCH),
             settings: Settings::default(),
         };
         let mut domain_events =

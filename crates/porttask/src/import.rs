@@ -12,7 +12,7 @@ use std::{
 use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 use porttask_app::identity::{
-    import::{Fault, Import, ImportRequest, Line, LineReport, LineResult, read, role_named},
+    import::{Fault, Import, ImportRequest, Line, LineReport, LineResult, UnknownColumns, read, role_named},
     organizations,
 };
 use porttask_domain::{Actor, Meta, OrganizationId, identity::Role};
@@ -50,12 +50,15 @@ pub(crate) struct Users {
     /// Invite all users in the file who have not been invited yet.
     #[arg(long)]
     send_invitations: bool,
-    /// Invitations that an organization may send per day.
-    #[arg(long, env = "PORTTASK_INVITATIONS_PER_DAY", default_value_t = 1_000)]
-    invitations_per_day: u32,
+    /// Invitations that the imports of an organization may send per day, unless it has a quota of its own.
+    #[arg(long, alias = "invitations-per-day", env = "PORTTASK_IMPORT_INVITATIONS_PER_DAY", default_value_t = 1_000)]
+    import_invitations_per_day: u32,
     /// Days until an invitation expires.
     #[arg(long, env = "PORTTASK_INVITATION_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
     invitation_days: u32,
+    /// Skip columns that are unknown; without this, the file is rejected.
+    #[arg(long)]
+    skip_unknown_columns: bool,
     /// Validate every line, and record nothing.
     #[arg(long)]
     dry_run: bool,
@@ -86,7 +89,7 @@ impl Command {
 
 impl Users {
     async fn run(self, storage: &StorageArgs) -> Result<(), Error> {
-        let lines = read(&content(&self.file)?, self.role).map_err(|error| self.of_file(&error))?;
+        let lines = read(&content(&self.file)?, self.role, self.unknown()).map_err(|error| self.of_file(&error))?;
         let node = Node::open(storage).await?;
         let organization = organizations::named(&*node.database, &node.vault, &self.organization).await?;
         let organization = organization.ok_or_else(|| format!("there is no organization {}", self.organization))?;
@@ -95,6 +98,10 @@ impl Users {
         self.tell(organization, &reports, &emails)?;
         let is_refused = |report: &LineReport| report.result == LineResult::Rejected;
         if reports.iter().any(is_refused) { Err(SomeWereRefused.into()) } else { Ok(()) }
+    }
+
+    fn unknown(&self) -> UnknownColumns {
+        if self.skip_unknown_columns { UnknownColumns::Skip } else { UnknownColumns::Reject }
     }
 
     async fn import(
@@ -112,7 +119,7 @@ impl Users {
             is_retry: false,
             send_invitations: self.send_invitations,
             invitations_expire_at: node.clock.now() + SignedDuration::from_hours(24 * i64::from(self.invitation_days)),
-            invitations_per_day: self.invitations_per_day,
+            invitations_per_day: self.import_invitations_per_day,
             dry_run: self.dry_run,
         };
         let (course, progress, of) = (Course::new(), Progress::new(), lines.len() as u64);

@@ -63,9 +63,12 @@ pub(crate) struct ServiceArgs {
     /// Proxies whose X-Forwarded-For header is trusted: IP addresses or networks, separated by commas. Default: none.
     #[arg(long, env = "PORTTASK_TRUSTED_PROXIES", value_delimiter = ',')]
     trusted_proxies: Vec<String>,
-    /// Invitations that an organization may send per day.
+    /// Invitations that an organization may send per day, without those of imports, unless it has a quota of its own.
     #[arg(long, env = "PORTTASK_INVITATIONS_PER_DAY", default_value_t = 1_000)]
     invitations_per_day: u32,
+    /// Invitations that the imports of an organization may send per day, unless it has a quota of its own.
+    #[arg(long, env = "PORTTASK_IMPORT_INVITATIONS_PER_DAY", default_value_t = 1_000)]
+    import_invitations_per_day: u32,
     /// Days until an invitation expires.
     #[arg(long, env = "PORTTASK_INVITATION_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
     invitation_days: u32,
@@ -233,6 +236,7 @@ impl ServiceArgs {
             trusted_proxies,
             invitations: InvitationLimits {
                 per_day: self.invitations_per_day,
+                imports_per_day: self.import_invitations_per_day,
                 lifetime: SignedDuration::from_hours(24 * i64::from(self.invitation_days)),
             },
             rates: self.bounds.rates(),

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `organization.rs` | the lifecycle of an organization, and its settings |
 //! | `organization_status.rs` | what an organization may do while it is active, suspended or deactivated |
+//! | `invitation_quota.rs` | how many invitations an organization may send per day |
 //! | `settings.rs` | branding, business hours, locale |
 //! | `user.rs` | the lifecycle of an account: invitation, role, permissions |
 //! | `role.rs` | roles, and the permissions that refine them |
@@ -17,6 +18,7 @@
 pub mod account_reminder;
 pub mod address;
 pub mod api_key;
+pub mod invitation_quota;
 pub mod organization;
 pub mod organization_status;
 pub mod role;
@@ -29,6 +31,7 @@ pub mod user_import;
 pub use account_reminder::AccountReminder;
 pub use address::{DomainName, EmailAddress};
 pub use api_key::ApiKey;
+pub use invitation_quota::{InvitationQuota, InvitationQuotaPatch};
 pub use organization::Organization;
 pub use organization_status::{Capability, OrganizationStatus};
 pub use role::{Access, Permissions, Role};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     address::DomainName,
+    invitation_quota::{InvitationQuota, InvitationQuotaPatch},
     organization_status::{Capability, OrganizationStatus},
     settings::{Branding, BrandingPatch, BusinessHours, BusinessHoursPatch, InvalidSetting, Locale, Settings},
 };
@@ -15,14 +16,14 @@ use crate::{
 /// Commands on an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Create it with default settings and a trial.
+    /// Create it with default settings.
     Create {
         /// Its name.
         name: OrganizationName,
         /// Its domain, unique on the platform.
         domain: DomainName,
-        /// When its trial ends.
-        trial_ends_at: Timestamp,
+        /// When its trial ends; `None` for the platform's own organization.
+        trial_ends_at: Option<Timestamp>,
     },
     /// Change its name.
     Rename {
@@ -35,6 +36,8 @@ pub enum Command {
     ChangeBusinessHours(BusinessHoursPatch),
     /// Change its locale.
     ChangeLocale(Locale),
+    /// Change how many invitations it may send.
+    ChangeInvitationQuota(InvitationQuotaPatch),
     /// Suspend it: its users can no longer sign in; its data is retained.
     Suspend {
         /// The organization itself, which owns the reason as a personal value.
@@ -66,8 +69,9 @@ pub enum Event {
         domain: String,
         /// Its plan.
         plan: String,
-        /// When its trial ends.
-        trial_ends_at: Timestamp,
+        /// When its trial ends; `None` for the platform's own organization.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trial_ends_at: Option<Timestamp>,
         /// Its initial settings.
         settings: Settings,
     },
@@ -102,6 +106,14 @@ pub enum Event {
         from: Locale,
         /// The new locale.
         to: Locale,
+    },
+    /// The number of invitations that it may send changed.
+    #[serde(rename = "organization.invitation_quota_changed.v1")]
+    InvitationQuotaChanged {
+        /// The old quota.
+        from: InvitationQuota,
+        /// The new quota.
+        to: InvitationQuota,
     },
     /// It was suspended.
     #[serde(rename = "organization.suspended.v1")]
@@ -200,6 +212,7 @@ struct Existing {
     domain: String,
     plan: String,
     settings: Settings,
+    invitation_quota: InvitationQuota,
     status: OrganizationStatus,
     /// How often all sessions of its users have been ended at once.
     session_epoch: u64,
@@ -242,6 +255,11 @@ impl Organization {
         self.0.as_ref().map(|existing| &existing.settings)
     }
 
+    /// How many invitations it may send, where that differs from the operator's default.
+    pub fn invitation_quota(&self) -> InvitationQuota {
+        self.0.as_ref().map(|existing| existing.invitation_quota).unwrap_or_default()
+    }
+
     /// # Errors
     /// If there is no such organization, or its status does not allow it.
     pub fn allow(&self, capability: Capability) -> Result<(), Rejection> {
@@ -272,6 +290,7 @@ impl Aggregate for Organization {
                 | Command::ChangeBranding(_)
                 | Command::ChangeBusinessHours(_)
                 | Command::ChangeLocale(_)
+                | Command::ChangeInvitationQuota(_)
                 | Command::Suspend { .. }
                 | Command::Reactivate
                 | Command::Deactivate { .. } => Err(Rejection::NotFound),
@@ -283,8 +302,8 @@ impl Aggregate for Organization {
     fn evolve(&mut self, event: &Event) {
         if let Event::Created { name, domain, plan, settings, .. } = event {
             let (name, domain, plan, settings) = (name.clone(), domain.clone(), plan.clone(), settings.clone());
-            self.0 =
-                Some(Existing { name, domain, plan, settings, status: OrganizationStatus::Active, session_epoch: 0 });
+            let (status, invitation_quota) = (OrganizationStatus::Active, InvitationQuota::default());
+            self.0 = Some(Existing { name, domain, plan, settings, invitation_quota, status, session_epoch: 0 });
         } else if let Some(existing) = &mut self.0 {
             existing.evolve(event);
         }
@@ -305,6 +324,7 @@ impl Aggregate for Organization {
             | Event::BrandingChanged { .. }
             | Event::BusinessHoursChanged { .. }
             | Event::LocaleChanged { .. }
+            | Event::InvitationQuotaChanged { .. }
             | Event::Suspended { .. }
             | Event::Reactivated {}
             | Event::Deactivated { .. } => Vec::new(),
@@ -339,6 +359,11 @@ impl Existing {
                 allowed(Capability::BeAdministered)?;
                 Ok(changed(&self.settings.locale, locale, |from, to| Event::LocaleChanged { from, to }))
             }
+            Command::ChangeInvitationQuota(patch) => {
+                allowed(Capability::BeAdministered)?;
+                let to = patch.apply(self.invitation_quota)?;
+                Ok(changed(&self.invitation_quota, &to, |from, to| Event::InvitationQuotaChanged { from, to }))
+            }
             Command::Suspend { organization, .. } | Command::Deactivate { organization, .. }
                 if *organization == OrganizationId::PLATFORM =>
             {
@@ -369,6 +394,7 @@ impl Existing {
             Event::BrandingChanged { to, .. } => self.settings.branding = to.clone(),
             Event::BusinessHoursChanged { to, .. } => self.settings.business_hours = to.clone(),
             Event::LocaleChanged { to, .. } => self.settings.locale = to.clone(),
+            Event::InvitationQuotaChanged { to, .. } => self.invitation_quota = *to,
             Event::Suspended { .. } => {
                 (self.status, self.session_epoch) = (OrganizationStatus::Suspended, self.session_epoch + 1)
             }

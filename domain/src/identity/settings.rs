@@ -161,7 +161,7 @@ pub struct InvalidSetting {
 }
 
 impl InvalidSetting {
-    fn new(field: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(field: &'static str, message: impl Into<String>) -> Self {
         Self { field, message: message.into() }
     }
 }

@@ -60,6 +60,8 @@ pub enum Command {
     SendInvitation {
         /// When the invitation expires.
         expires_at: Timestamp,
+        /// Whether an import sends it: those have a limit of their own.
+        by_import: bool,
     },
     /// Accept an invitation.
     Accept {
@@ -163,6 +165,13 @@ pub enum Command {
         /// The current time.
         now: Timestamp,
     },
+    /// Lock an account with too many failed sign-in attempts: only known devices may sign in.
+    Lock {
+        /// The number of previous unlocks.
+        unlocks: u64,
+        /// When the lock ends.
+        until: Timestamp,
+    },
     /// Unlock an account with too many failed sign-in attempts.
     Unlock {
         /// The number of previous unlocks.
@@ -179,8 +188,11 @@ pub enum Command {
 
 /// The counter of users who can administer an organization; it never falls below one.
 pub const ACTIVE_ADMINS: &str = "active_admins";
-/// The counters of invitations by the day on which they expire; the maximum comes with the command.
+/// The counters of invitations by the day on which they expire, without those of imports; the maximum comes with the
+/// command.
 pub const INVITATIONS: &str = "invitations";
+/// The same for the invitations of imports.
+pub const IMPORT_INVITATIONS: &str = "import_invitations";
 /// Maximum address changes that a user may request per day: each sends a mail to an unconfirmed address.
 pub const ADDRESSES_PER_DAY: u32 = 5;
 /// Minimum time between two password reset links, so that repeated requests do not send more mails.
@@ -305,6 +317,11 @@ impl User {
         self.0.as_ref().map_or(0, |existing| existing.unlocks)
     }
 
+    /// When the last lock ends, unless it was lifted.
+    pub fn locked_until(&self) -> Option<Timestamp> {
+        self.0.as_ref()?.locked_until
+    }
+
     /// How often all sessions of the user have been ended at once: the epoch of a session that starts now.
     pub fn session_epoch(&self) -> u64 {
         self.0.as_ref().map_or(0, |existing| existing.session_epoch)
@@ -382,9 +399,11 @@ impl Aggregate for User {
         after.evolve(event);
         let by = i64::from(after.administers()) - i64::from(self.administers());
         let mut constraints = match event {
-            Event::Invited { email, expires_at, .. } => vec![claim(email), invitation(*expires_at)],
+            Event::Invited { email, expires_at, .. } => vec![claim(email), invitation(INVITATIONS, *expires_at)],
             Event::Registered { email, .. } => vec![claim(email)],
-            Event::InvitationSent { expires_at } => vec![invitation(*expires_at)],
+            Event::InvitationSent { expires_at, by_import } => {
+                vec![invitation(if *by_import { IMPORT_INVITATIONS } else { INVITATIONS }, *expires_at)]
+            }
             Event::AddressChanged { from, to, .. } | Event::AddressCorrected { from, to, .. } => {
                 vec![release(from), claim(to)]
             }
@@ -404,6 +423,7 @@ impl Aggregate for User {
             | Event::PasswordReset {}
             | Event::Promoted { .. }
             | Event::Demoted {}
+            | Event::Locked { .. }
             | Event::Unlocked {}
             | Event::PasswordChanged { .. }
             | Event::SessionsEnded { .. } => Vec::new(),
@@ -455,11 +475,11 @@ fn comparable(email: &Personal) -> Option<String> {
 }
 
 /// Counts one more invitation that expires on this day.
-fn invitation(expires_at: Timestamp) -> Constraint {
+fn invitation(counter: &str, expires_at: Timestamp) -> Constraint {
     let day = day(expires_at);
     Constraint::Count {
         scope: Scope::Organization,
-        name: format!("{INVITATIONS} {day}").into(),
+        name: format!("{counter} {day}").into(),
         by: 1,
         minimum: None,
         maximum: None,

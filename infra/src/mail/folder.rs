@@ -13,7 +13,10 @@ use async_trait::async_trait;
 use porttask_runtime::ports::mail::{Mail, MailError, MailTransport};
 use uuid::Uuid;
 
-use super::{UnusableMail, message::Sender};
+use super::{
+    UnusableMail,
+    message::{Sender, Transparency},
+};
 
 pub(super) struct Folder {
     path: PathBuf,
@@ -34,7 +37,7 @@ impl Folder {
 #[async_trait]
 impl MailTransport for Folder {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        let message = self.sender.message(mail)?.formatted();
+        let message = self.sender.message(mail, Transparency::EightBit)?.formatted();
         let (path, id) = (self.path.clone(), mail.id);
         let left = tokio::task::spawn_blocking(move || leave(&path, id, &message)).await;
         let failed = |error: &dyn std::fmt::Display| MailError::Temporary(format!("cannot write the email: {error}"));

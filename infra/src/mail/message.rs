@@ -11,6 +11,15 @@ use porttask_runtime::ports::mail::{Mail, MailError};
 
 use super::UnusableMail;
 
+/// What the transport transmits unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transparency {
+    /// ASCII.
+    SevenBit,
+    /// UTF-8 in bodies.
+    EightBit,
+}
+
 /// The sender of all emails.
 pub(super) struct Sender(Mailbox);
 
@@ -34,15 +43,17 @@ impl Sender {
     ///
     /// # Errors
     /// If its recipient's address is invalid.
-    pub(super) fn message(&self, mail: &Mail) -> Result<Message, MailError> {
+    pub(super) fn message(&self, mail: &Mail, transparency: Transparency) -> Result<Message, MailError> {
         let Mail { id, to_name, to_address, subject, text, html } = mail;
         let no_address = || MailError::Permanent("the recipient's email address is invalid".to_owned());
         let (local, domain) = to_address.rsplit_once('@').ok_or_else(no_address)?;
         let to = Address::new(local, domain).map_err(|_| no_address())?;
         // Clients show the last part that they support. A fixed boundary makes retries byte-identical.
         let forms = MultiPart::builder().kind(MultiPartKind::Alternative).boundary(id.to_string()).build();
-        let forms =
-            forms.singlepart(part(text, ContentType::TEXT_PLAIN)).singlepart(part(html, ContentType::TEXT_HTML));
+        let parts =
+            [(text, ContentType::TEXT_PLAIN), (html, ContentType::TEXT_HTML)].map(|it| part(it.0, it.1, transparency));
+        let [text, html] = parts;
+        let forms = forms.singlepart(text).singlepart(html);
         let name = Some(on_one_line(to_name)).filter(|name| !name.is_empty());
         // RFC 3834: suppresses out-of-office replies.
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
@@ -58,19 +69,23 @@ impl Sender {
     }
 }
 
-fn part(text: &str, content_type: ContentType) -> SinglePart {
-    SinglePart::builder().header(content_type).body(body(text))
+fn part(text: &str, content_type: ContentType, transparency: Transparency) -> SinglePart {
+    SinglePart::builder().header(content_type).body(body(text, transparency))
 }
 
-/// Unencoded if that is allowed, so that links are readable in the raw file; otherwise encoded.
-fn body(text: &str) -> Body {
+/// Unencoded if that is allowed, so that the raw file is readable; otherwise encoded.
+fn body(text: &str, transparency: Transparency) -> Body {
     /// Maximum line length (RFC 5322).
     const LONGEST: usize = 998;
     let is_in_order = |character: &char| !character.is_control() || matches!(character, '\n' | '\t');
     let text: String = text.chars().filter(is_in_order).collect();
-    let is_plain = |line: &str| line.len() <= LONGEST && line.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
-    match text.split('\n').all(is_plain) {
-        true => Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit),
+    let encoding = match (text.is_ascii(), transparency) {
+        (true, _) => ContentTransferEncoding::SevenBit,
+        (false, Transparency::EightBit) => ContentTransferEncoding::EightBit,
+        (false, Transparency::SevenBit) => return Body::new(text),
+    };
+    match text.split('\n').all(|line| line.len() <= LONGEST) {
+        true => Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), encoding),
         false => Body::new(text),
     }
 }
@@ -94,7 +109,7 @@ mod tests {
 
     fn written(mail: &Mail) -> String {
         let sender = Sender::new("PortTask <no-reply@porttask.example>").unwrap();
-        String::from_utf8(sender.message(mail).unwrap().formatted()).unwrap()
+        String::from_utf8(sender.message(mail, Transparency::SevenBit).unwrap().formatted()).unwrap()
     }
 
     #[test]
@@ -138,6 +153,26 @@ mod tests {
     }
 
     #[test]
+    fn text_of_all_scripts_is_readable_in_a_file() {
+        let link = format!("https://admin.example/invitation#token={}", "a".repeat(200));
+        let (text, html) = (format!("Olá João,\n\n{link}\n你好\n"), "<p>João</p>\n".to_owned());
+        let sender = Sender::new("no-reply@porttask.example").unwrap();
+        let written = |text: &str| {
+            let mail = Mail { text: text.to_owned(), html: html.clone(), ..mail("João", "joao@acme.example", "Oi") };
+            String::from_utf8(sender.message(&mail, Transparency::EightBit).unwrap().formatted()).unwrap()
+        };
+        let readable = written(&text);
+        let body = format!("Content-Transfer-Encoding: 8bit\r\n\r\nOlá João,\r\n\r\n{link}\r\n你好\r\n\r\n--");
+        assert!(readable.contains(&body) && readable.contains("8bit\r\n\r\n<p>João</p>\r\n"), "{readable}");
+        // A line may have at most 998 bytes.
+        let long = written(&"é".repeat(500));
+        assert!(
+            long.lines().all(|line| line.len() <= 998) && long.contains("Content-Transfer-Encoding: base64"),
+            "{long}"
+        );
+    }
+
+    #[test]
     fn nothing_that_is_said_becomes_a_header() {
         for evil in [
             "Bob\r\nBcc: eve@evil.example",
@@ -165,7 +200,8 @@ mod tests {
             (&"é".repeat(200), "a@example.com"),
         ] {
             let sender = Sender::new("no-reply@porttask.example").unwrap();
-            let message = sender.message(&mail(name, address, &format!("{name} invites you"))).unwrap();
+            let mail = mail(name, address, &format!("{name} invites you"));
+            let message = sender.message(&mail, Transparency::SevenBit).unwrap();
             assert_eq!(message.envelope().to()[0].to_string(), address);
             let text = String::from_utf8(message.formatted()).unwrap();
             assert!(text.lines().all(|line| line.len() <= 998), "{text}");
@@ -176,7 +212,7 @@ mod tests {
     fn what_is_no_address_gets_no_mail() {
         for bad in ["", "bob", "@", "bob@", "bob@acme.example>\r\nRCPT TO:<eve@evil.example", "bob @acme.example"] {
             let sender = Sender::new("no-reply@porttask.example").unwrap();
-            let refused = sender.message(&mail("Bob", bad, "Hello")).unwrap_err();
+            let refused = sender.message(&mail("Bob", bad, "Hello"), Transparency::SevenBit).unwrap_err();
             assert!(matches!(refused, MailError::Permanent(_)), "{bad:?}");
             assert!(bad.is_empty() || bad.len() < 4 || !refused.to_string().contains(bad), "{refused}");
         }

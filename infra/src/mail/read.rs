@@ -126,7 +126,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::mail::message::Sender;
+    use crate::mail::message::{Sender, Transparency};
 
     #[test]
     fn what_was_written_is_read_whatever_its_encoding() {
@@ -144,12 +144,15 @@ mod tests {
             let (to_name, to_address) = ("João Müller".to_owned(), format!("joão{index}@acme.example"));
             let (subject, html) = ("Convite para João, já".to_owned(), "<p></p>".to_owned());
             let mail = Mail { id: Uuid::now_v7(), to_name, to_address, subject, text: text.clone(), html };
-            let message = Sender::new("no-reply@porttask.example").unwrap().message(&mail).unwrap().formatted();
-            fs::write(folder.join(format!("{index}.eml")), message).unwrap();
-            let found = last_to(&folder, &mail.to_address.to_uppercase()).unwrap().unwrap();
-            assert_eq!(found.text, *text);
-            assert!(found.headers.contains(&("Subject", mail.subject)), "{found:?}");
-            assert!(found.headers[1].1.contains("João Müller"), "{found:?}");
+            for transparency in [Transparency::SevenBit, Transparency::EightBit] {
+                let sender = Sender::new("no-reply@porttask.example").unwrap();
+                let message = sender.message(&mail, transparency).unwrap().formatted();
+                fs::write(folder.join(format!("{index}.eml")), message).unwrap();
+                let found = last_to(&folder, &mail.to_address.to_uppercase()).unwrap().unwrap();
+                assert_eq!(found.text, *text);
+                assert!(found.headers.contains(&("Subject", mail.subject.clone())), "{found:?}");
+                assert!(found.headers[1].1.contains("João Müller"), "{found:?}");
+            }
         }
         assert_eq!(last_to(&folder, "eve@acme.example").unwrap(), None);
         assert_eq!(last_to(&folder, "joão").unwrap(), None, "a part of an address is none");

@@ -9,7 +9,10 @@ use lettre::{
 };
 use porttask_runtime::ports::mail::{Mail, MailError, MailTransport};
 
-use super::{UnusableMail, message::Sender};
+use super::{
+    UnusableMail,
+    message::{Sender, Transparency},
+};
 
 /// Timeout of each reply of the server.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -48,7 +51,7 @@ impl Smtp {
 #[async_trait]
 impl MailTransport for Smtp {
     async fn send(&self, mail: &Mail) -> Result<(), MailError> {
-        let message = self.sender.message(mail)?;
+        let message = self.sender.message(mail, Transparency::SevenBit)?;
         match self.server.send(message).await {
             Ok(_) => Ok(()),
             Err(error) => Err(judged(&error, mail)),

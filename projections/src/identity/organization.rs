@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use porttask_domain::{
     OrganizationId, Personal, TextEnum,
     identity::{
-        OrganizationStatus,
+        InvitationQuota, OrganizationStatus,
         organization::Event,
         settings::{Branding, BusinessHours, Hours, Settings, Weekday},
     },
@@ -40,14 +40,18 @@ row! {
             status: OrganizationStatus,
             /// Its plan.
             plan: String,
-            /// When its trial ends.
-            trial_ends_at: Timestamp,
+            /// When its trial ends; `None` for the platform's own organization.
+            trial_ends_at: Option<Timestamp>,
             /// Its branding as JSON.
             branding: String,
             /// Its business hours as JSON.
             business_hours: String,
             /// The language of its mails.
             locale: String,
+            /// Maximum invitations per day; `None` is the operator's default.
+            invitations_per_day: Option<u64>,
+            /// Maximum invitations of imports per day; `None` is the operator's default.
+            import_invitations_per_day: Option<u64>,
             /// When it was created.
             created_at: Timestamp,
             /// Its version.
@@ -61,7 +65,7 @@ pub struct Organizations;
 
 impl ReadModel for Organizations {
     const NAME: &'static str = "organizations";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_name", columns: &["normalized_name", "organization"] },
         Index { name: "by_domain", columns: &["domain"] },
@@ -88,10 +92,13 @@ impl ReadModel for Organizations {
                 domain: domain.clone(),
                 status: OrganizationStatus::Active,
                 plan: plan.clone(),
-                trial_ends_at: *trial_ends_at,
+                // The platform's own organization was once stored with the last instant.
+                trial_ends_at: trial_ends_at.filter(|at| *at < Timestamp::MAX),
                 branding: json(&settings.branding),
                 business_hours: json(&settings.business_hours),
                 locale: settings.locale.to_string(),
+                invitations_per_day: None,
+                import_invitations_per_day: None,
                 created_at: recorded.time(),
                 version,
             }),
@@ -101,6 +108,11 @@ impl ReadModel for Organizations {
             Event::BrandingChanged { to, .. } => with(&|row| Organization { branding: json(to), ..row }),
             Event::BusinessHoursChanged { to, .. } => with(&|row| Organization { business_hours: json(to), ..row }),
             Event::LocaleChanged { to, .. } => with(&|row| Organization { locale: to.to_string(), ..row }),
+            Event::InvitationQuotaChanged { to: InvitationQuota { per_day, imports_per_day }, .. } => {
+                let [invitations_per_day, import_invitations_per_day] =
+                    [per_day, imports_per_day].map(|number| number.map(u64::from));
+                with(&|row| Organization { invitations_per_day, import_invitations_per_day, ..row })
+            }
             Event::Suspended { .. } => status(OrganizationStatus::Suspended),
             Event::Reactivated {} => status(OrganizationStatus::Active),
             Event::Deactivated { .. } => status(OrganizationStatus::Deactivated),
@@ -121,7 +133,9 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
             sink.change("name", None, Some(DisplayValue::Text(name)));
             sink.change("domain", None, Some(DisplayValue::Text(domain)));
             sink.change("plan", None, Some(DisplayValue::Text(plan)));
-            sink.change("trial_ends_at", None, Some(DisplayValue::Filtered(trial_ends_at)));
+            if let Some(at) = trial_ends_at.as_ref().filter(|at| **at < Timestamp::MAX) {
+                sink.change("trial_ends_at", None, Some(DisplayValue::Filtered(at)));
+            }
             let Settings { branding, business_hours, locale } = settings;
             branding_changes(None, branding, sink);
             business_hours_changes(None, business_hours, sink);
@@ -146,6 +160,20 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
                 DisplayValue::Written(to),
                 sink,
             );
+        }
+        Event::InvitationQuotaChanged { from, to } => {
+            sink.words("changed how many invitations the organization may send per day");
+            let numbers = |quota: &InvitationQuota| [quota.per_day, quota.imports_per_day];
+            let fields = ["invitations_per_day", "import_invitations_per_day"];
+            for (field, (from, to)) in fields.into_iter().zip(numbers(from).into_iter().zip(numbers(to))) {
+                let (from, to) = (from.map(|it| it.to_string()), to.map(|it| it.to_string()));
+                change_if_different(
+                    field,
+                    from.as_deref().map(DisplayValue::Text),
+                    to.as_deref().map(DisplayValue::Text),
+                    sink,
+                );
+            }
         }
         Event::Suspended { reason } => {
             sink.words("suspended the organization: ");

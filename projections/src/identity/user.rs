@@ -4,14 +4,14 @@ use jiff::Timestamp;
 use porttask_domain::{
     Actor, OrganizationId, Personal, SessionId, TextEnum, UserId,
     identity::{
-        Access, Permissions, Role,
+        Access, Permissions, Role, session,
         settings::Locale,
         user::{Event, Link, Status},
     },
 };
 
 use crate::{
-    Change, Index, ReadModel, Recorded,
+    Change, ColumnType, Index, Key, ReadModel, Recorded,
     audit_text::{DescriptionSink, DisplayValue, change_in_words, permission_groups},
     id_columns, normalized, row, text_columns,
 };
@@ -63,6 +63,11 @@ row! {
             invited_by: Option<UserId>,
             /// When the invitation was accepted.
             accepted_at: Option<Timestamp>,
+            /// When they last signed in; [`User::NEVER`] if they never did. Not optional, because it is sorted by.
+            last_signed_in_at: Timestamp,
+            /// Until when only known devices may sign in, after too many failed attempts; [`User::NEVER`] if the account
+            /// was not locked, or was unlocked.
+            locked_until: Timestamp,
             /// When all sessions were last ended at once; `None` if never.
             sessions_ended_at: Option<Timestamp>,
             /// The session that was kept then.
@@ -75,139 +80,167 @@ row! {
     }
 }
 
+impl User {
+    /// The time of what never happened.
+    pub const NEVER: Timestamp = Timestamp::UNIX_EPOCH;
+}
+
+porttask_domain::sources! {
+    /// What is known of users.
+    pub enum UserEvent {
+        User(Event),
+        Session(session::Event),
+    }
+}
+
 /// Who has access to an organization, and in which role?
 pub struct Users;
 
 impl ReadModel for Users {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 8;
+    const VERSION: u32 = 9;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_name", columns: &["organization", "normalized_name", "user"] },
         Index { name: "by_email", columns: &["organization", "normalized_email", "user"] },
         Index { name: "by_inviter", columns: &["organization", "invited_by", "user"] },
         Index { name: "by_age", columns: &["organization", "created_at", "user"] },
+        Index { name: "by_sign_in", columns: &["organization", "last_signed_in_at", "user"] },
     ];
     const CROSS_PARTITION_INDEXES: &'static [Index] = &[
         // By creation time, which never changes: new rows are appended at the end.
         Index { name: "by_birth", columns: &["created_at", "organization", "user"] },
+        Index { name: "by_any_sign_in", columns: &["last_signed_in_at", "organization", "user"] },
         // A sign-in may name only the email address, without the organization.
         Index { name: "by_address", columns: &["normalized_email", "organization", "user"] },
     ];
     const FULL_TEXT_COLUMNS: &'static [&'static str] = &["normalized_name", "normalized_email", "former_emails"];
-    type Source = Event;
+    type Source = UserEvent<'static>;
     type Row = User;
 
-    fn project(row: Option<User>, event: &Event, recorded: &Recorded) -> Change<User> {
-        let version = recorded.version;
-        let new = |name: &Personal, email: &Personal, role: Role, permissions: &Permissions, status| {
-            let Permissions { tickets, invoices, reports, administration } = *permissions;
-            let ((name, normalized_name), (email, normalized_email)) = (shown(name), shown(email));
-            User {
-                organization: recorded.organization,
-                user: UserId(recorded.subject),
-                name,
-                normalized_name,
-                email,
-                normalized_email,
-                former_emails: String::new(),
-                pending_email: None,
-                locale: None,
-                role,
-                status,
-                tickets,
-                invoices,
-                reports,
-                administration,
-                created_at: recorded.time(),
-                invitation_expires_at: None,
-                invited_by: None,
-                accepted_at: None,
-                sessions_ended_at: None,
-                kept_session: None,
-                session_epoch: 0,
-                version,
+    fn keys(event: UserEvent<'_>, recorded: &Recorded) -> Vec<Key> {
+        let user = match event {
+            UserEvent::User(_) => UserId(recorded.subject),
+            UserEvent::Session(session::Event::Started { user, .. }) => *user,
+            UserEvent::Session(session::Event::ImpersonationStarted { .. } | session::Event::Ended { .. }) => {
+                return Vec::new();
             }
         };
-        if let Event::Invited { name, email, role, permissions, expires_at, .. } = event {
-            let row = new(name, email, *role, permissions, Status::Invited);
-            return Change::Put(User {
-                invitation_expires_at: Some(*expires_at),
-                invited_by: inviter(recorded),
-                ..row
-            });
-        }
-        if let Event::Registered { name, email, role, permissions, .. } = event {
-            return Change::Put(new(name, email, *role, permissions, Status::Registered));
-        }
-        let Some(row) = row else { return Change::Keep };
-        if let Event::Removed {} = event {
-            return Change::Delete;
-        }
-        let row = match event {
-            Event::Invited { .. } | Event::Registered { .. } | Event::Removed {} => row,
-            Event::InvitationSent { expires_at } => {
-                let (invitation_expires_at, invited_by) = (Some(*expires_at), inviter(recorded));
-                User { status: Status::Invited, invitation_expires_at, invited_by, ..row }
-            }
-            Event::InvitationAccepted {} => User { status: Status::Active, accepted_at: Some(recorded.time()), ..row },
-            // Users who had not accepted yet return to their previous status.
-            Event::Reactivated {} => {
-                let status = match (row.accepted_at, row.invitation_expires_at) {
-                    (Some(_), _) => Status::Active,
-                    (None, Some(_)) => Status::Invited,
-                    (None, None) => Status::Registered,
-                };
-                User { status, ..row }
-            }
-            Event::Deactivated {} => sessions_ended(User { status: Status::Deactivated, ..row }, None, recorded),
-            Event::InvitationRevoked {} | Event::LinkExpired { link: Link::Invitation }
-                if row.status == Status::Deactivated =>
-            {
-                User { invitation_expires_at: None, ..row }
-            }
-            Event::InvitationRevoked {} | Event::LinkExpired { link: Link::Invitation } => {
-                User { status: Status::Registered, invitation_expires_at: None, ..row }
-            }
-            Event::Renamed { to, .. } => {
-                let (name, normalized_name) = shown(to);
-                User { name, normalized_name, ..row }
-            }
-            Event::AddressChanged { from, to, .. } => {
-                let ((email, normalized_email), (_, former)) = (shown(to), shown(from));
-                let former_emails = format!("{} {former}", row.former_emails).trim().to_owned();
-                User { email, normalized_email, former_emails, pending_email: None, ..row }
-            }
-            Event::LocaleChanged { to, .. } => User { locale: to.as_ref().map(ToString::to_string), ..row },
-            Event::AddressCorrected { to, .. } => {
-                let (email, normalized_email) = shown(to);
-                User { email, normalized_email, status: Status::Registered, invitation_expires_at: None, ..row }
-            }
-            Event::AddressChangeRequested { email, .. } => {
-                User { pending_email: email.value().map(str::to_owned), ..row }
-            }
-            Event::LinkExpired { link: Link::AddressChange } | Event::AddressChangeCancelled {} => {
-                User { pending_email: None, ..row }
-            }
-            Event::LinkExpired { link: Link::PasswordReset }
-            | Event::PasswordResetRequested { .. }
-            | Event::Promoted { .. }
-            | Event::Demoted {}
-            | Event::Unlocked {} => row,
-            Event::PasswordReset {} => sessions_ended(row, None, recorded),
-            Event::PasswordChanged { keeping } | Event::SessionsEnded { keeping } => {
-                sessions_ended(row, *keeping, recorded)
-            }
-            Event::RoleChanged { to, .. } => User { role: *to, ..row },
-            Event::PermissionsChanged { to: Permissions { tickets, invoices, reports, administration }, .. } => User {
-                tickets: *tickets,
-                invoices: *invoices,
-                reports: *reports,
-                administration: *administration,
-                ..row
-            },
-        };
-        Change::Put(User { version, ..row })
+        vec![vec![recorded.organization.to_value(), user.to_value()]]
     }
+
+    fn project(row: Option<User>, event: UserEvent<'_>, recorded: &Recorded) -> Change<User> {
+        match event {
+            UserEvent::User(event) => changed(row, event, recorded),
+            UserEvent::Session(_) => {
+                row.map_or(Change::Keep, |row| Change::Put(User { last_signed_in_at: recorded.time(), ..row }))
+            }
+        }
+    }
+}
+
+fn changed(row: Option<User>, event: &Event, recorded: &Recorded) -> Change<User> {
+    let version = recorded.version;
+    let new = |name: &Personal, email: &Personal, role: Role, permissions: &Permissions, status| {
+        let Permissions { tickets, invoices, reports, administration } = *permissions;
+        let ((name, normalized_name), (email, normalized_email)) = (shown(name), shown(email));
+        User {
+            organization: recorded.organization,
+            user: UserId(recorded.subject),
+            name,
+            normalized_name,
+            email,
+            normalized_email,
+            former_emails: String::new(),
+            pending_email: None,
+            locale: None,
+            role,
+            status,
+            tickets,
+            invoices,
+            reports,
+            administration,
+            created_at: recorded.time(),
+            invitation_expires_at: None,
+            invited_by: None,
+            accepted_at: None,
+            last_signed_in_at: User::NEVER,
+            locked_until: User::NEVER,
+            sessions_ended_at: None,
+            kept_session: None,
+            session_epoch: 0,
+            version,
+        }
+    };
+    if let Event::Invited { name, email, role, permissions, expires_at, .. } = event {
+        let row = new(name, email, *role, permissions, Status::Invited);
+        return Change::Put(User { invitation_expires_at: Some(*expires_at), invited_by: inviter(recorded), ..row });
+    }
+    if let Event::Registered { name, email, role, permissions, .. } = event {
+        return Change::Put(new(name, email, *role, permissions, Status::Registered));
+    }
+    let Some(row) = row else { return Change::Keep };
+    if let Event::Removed {} = event {
+        return Change::Delete;
+    }
+    let row = match event {
+        Event::Invited { .. } | Event::Registered { .. } | Event::Removed {} => row,
+        Event::InvitationSent { expires_at, .. } => {
+            let (invitation_expires_at, invited_by) = (Some(*expires_at), inviter(recorded));
+            User { status: Status::Invited, invitation_expires_at, invited_by, ..row }
+        }
+        Event::InvitationAccepted {} => User { status: Status::Active, accepted_at: Some(recorded.time()), ..row },
+        // Users who had not accepted yet return to their previous status.
+        Event::Reactivated {} => {
+            let status = match (row.accepted_at, row.invitation_expires_at) {
+                (Some(_), _) => Status::Active,
+                (None, Some(_)) => Status::Invited,
+                (None, None) => Status::Registered,
+            };
+            User { status, ..row }
+        }
+        Event::Deactivated {} => sessions_ended(User { status: Status::Deactivated, ..row }, None, recorded),
+        Event::InvitationRevoked {} | Event::LinkExpired { link: Link::Invitation }
+            if row.status == Status::Deactivated =>
+        {
+            User { invitation_expires_at: None, ..row }
+        }
+        Event::InvitationRevoked {} | Event::LinkExpired { link: Link::Invitation } => {
+            User { status: Status::Registered, invitation_expires_at: None, ..row }
+        }
+        Event::Renamed { to, .. } => {
+            let (name, normalized_name) = shown(to);
+            User { name, normalized_name, ..row }
+        }
+        Event::AddressChanged { from, to, .. } => {
+            let ((email, normalized_email), (_, former)) = (shown(to), shown(from));
+            let former_emails = format!("{} {former}", row.former_emails).trim().to_owned();
+            User { email, normalized_email, former_emails, pending_email: None, ..row }
+        }
+        Event::LocaleChanged { to, .. } => User { locale: to.as_ref().map(ToString::to_string), ..row },
+        Event::AddressCorrected { to, .. } => {
+            let (email, normalized_email) = shown(to);
+            User { email, normalized_email, status: Status::Registered, invitation_expires_at: None, ..row }
+        }
+        Event::AddressChangeRequested { email, .. } => User { pending_email: email.value().map(str::to_owned), ..row },
+        Event::LinkExpired { link: Link::AddressChange } | Event::AddressChangeCancelled {} => {
+            User { pending_email: None, ..row }
+        }
+        Event::LinkExpired { link: Link::PasswordReset }
+        | Event::PasswordResetRequested { .. }
+        | Event::Promoted { .. }
+        | Event::Demoted {} => row,
+        Event::Locked { until } => User { locked_until: *until, ..row },
+        Event::Unlocked {} => User { locked_until: User::NEVER, ..row },
+        Event::PasswordReset {} => sessions_ended(User { locked_until: User::NEVER, ..row }, None, recorded),
+        Event::PasswordChanged { keeping } | Event::SessionsEnded { keeping } => {
+            sessions_ended(row, *keeping, recorded)
+        }
+        Event::RoleChanged { to, .. } => User { role: *to, ..row },
+        Event::PermissionsChanged { to: Permissions { tickets, invoices, reports, administration }, .. } => {
+            User { tickets: *tickets, invoices: *invoices, reports: *reports, administration: *administration, ..row }
+        }
+    };
+    Change::Put(User { version, ..row })
 }
 
 /// The user of the organization who acted.
@@ -241,8 +274,8 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
             sink.words("registered ");
             person(name, email, *role, permissions, sink);
         }
-        Event::InvitationSent { expires_at } => {
-            sink.words("sent an invitation");
+        Event::InvitationSent { expires_at, by_import } => {
+            sink.words(if *by_import { "sent an invitation by an import" } else { "sent an invitation" });
             sink.change("invitation_expires_at", None, Some(DisplayValue::Filtered(expires_at)));
         }
         Event::InvitationAccepted {} => {
@@ -314,6 +347,10 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
                 Link::PasswordReset => "the link to reset the password expired",
             });
             sink.change("link", None, Some(DisplayValue::Text(link.as_str())));
+        }
+        Event::Locked { until } => {
+            sink.words("locked the account after too many failed sign-ins");
+            sink.change("locked_until", None, Some(DisplayValue::Filtered(until)));
         }
         Event::Unlocked {} => sink.words("unlocked the account"),
         Event::PasswordChanged { keeping } => describe_sessions_ended("changed the password", keeping.as_ref(), sink),

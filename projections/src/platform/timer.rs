@@ -98,7 +98,7 @@ impl ReadModel for Timers {
 fn changes(event: &Event) -> Vec<(Kind, Option<Timestamp>)> {
     use Kind::{AddressChangeExpiry, InvitationExpiry, PasswordResetExpiry};
     match event {
-        Event::Invited { expires_at, .. } | Event::InvitationSent { expires_at } => {
+        Event::Invited { expires_at, .. } | Event::InvitationSent { expires_at, .. } => {
             vec![(InvitationExpiry, Some(*expires_at))]
         }
         Event::InvitationAccepted {}
@@ -127,6 +127,7 @@ fn changes(event: &Event) -> Vec<(Kind, Option<Timestamp>)> {
         | Event::LocaleChanged { .. }
         | Event::Promoted { .. }
         | Event::Demoted {}
+        | Event::Locked { .. }
         | Event::Unlocked {} => Vec::new(),
     }
 }

@@ -22,7 +22,8 @@ on_both_engines!(
     a_key_without_an_active_owner_stops_until_it_is_adopted,
     keys_of_other_organizations_are_hidden,
     a_key_of_the_platform_is_limited_to_its_scopes,
-    a_key_is_the_actor_in_the_audit_log
+    a_key_is_the_actor_in_the_audit_log,
+    instants_have_microseconds_wherever_they_are_shown
     ; waiting:
     invalid_keys_are_refused,
 );
@@ -248,6 +249,19 @@ async fn keys_of_other_organizations_are_hidden(service: &'static SharedService)
         .refused(404, "organization-not-found");
     ana.post(&format!("{of_acme}/{id}/revoke"), &json!({})).is(200);
     robot.get(USERS).refused(401, "unauthenticated");
+}
+
+async fn instants_have_microseconds_wherever_they_are_shown(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let body = json!({"name": "robot", "expires_at": "2999-01-01T00:00:00.123456789Z"});
+    let created = bob.post(KEYS, &body).is(201);
+    let at_least = [("porttask-at-least", created.header("porttask-position"))];
+    let key = bob.send("GET", &format!("{KEYS}/{}", created.id()), &at_least, None).is(200).body;
+    assert_eq!(key["expires_at"], "2999-01-01T00:00:00.123456Z");
+    let log = "/v1/organizations/current/audit-log?action=api_key.created";
+    let entry = bob.send("GET", log, &at_least, None).is(200).body["items"][0].clone();
+    assert!(entry.to_string().contains("\"2999-01-01T00:00:00.123456Z\""), "{entry}");
 }
 
 async fn invalid_keys_are_refused(service: &'static SharedService) {

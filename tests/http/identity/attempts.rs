@@ -1,7 +1,7 @@
 //! Throttling of failed sign-ins, which must not lock the account for its user.
 
 use porttask_app::identity::links::Purpose;
-use porttask_tests::{Store, on_both_engines};
+use porttask_tests::{Store, by, on_both_engines};
 use serde_json::{Value, json};
 
 use crate::service::{ADMIN, Answer, PASSWORD, Service};
@@ -11,10 +11,14 @@ on_both_engines!(
     a_password_reset_lifts_the_throttling,
     a_stolen_session_cannot_guess_the_password,
     a_session_ends_after_too_many_wrong_passwords,
+    a_lock_is_shown_until_it_is_lifted,
     all_spellings_of_an_organization_share_one_budget
     ; waiting:
     failed_sign_ins_are_throttled_with_or_without_an_account,
 );
+
+/// How long a background record may take.
+const SOON: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// A service with these limits.
 fn start(store: &Store, limits: &[(&str, &str)]) -> Service {
@@ -137,6 +141,44 @@ async fn a_session_ends_after_too_many_wrong_passwords(store: Store) {
     let unlock = format!("/v1/organizations/{acme}/users/{user}/unlock");
     service.ana().post(&unlock, &json!({})).is(200);
     again.post("/v1/me/password", &change(PASSWORD)).is(200);
+}
+
+async fn a_lock_is_shown_until_it_is_lifted(store: Store) {
+    let service = start(&store, &[("PORTTASK_ATTEMPTS_CEILING", "3")]);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let user = bob.session["user"].as_str().unwrap();
+    let path = format!("/v1/organizations/{acme}/users/{user}");
+    assert_eq!(bob.get(&path).is(200).body["locked_until"], json!(null));
+    for _ in 0..3 {
+        try_from(&service, "bob@acme.example", "not the password", &[]).refused(401, "sign-in-refused");
+    }
+    for _ in 0..2 {
+        try_from(&service, "bob@acme.example", PASSWORD, &[]).refused(429, "too-many-attempts");
+    }
+    // The lock is recorded in the background.
+    let locked_until = || async { !bob.get(&path).is(200).body["locked_until"].is_null() };
+    by(SOON, "the lock is shown", locked_until).await;
+    let users = format!("/v1/organizations/{acme}/users");
+    let ids = |query: &str| -> Vec<Value> {
+        let page = bob.get(&format!("{users}?{query}")).is(200).body;
+        page["items"].as_array().unwrap().iter().map(|it| it["id"].clone()).collect()
+    };
+    assert_eq!(ids("locked=true"), [json!(user)]);
+    assert_eq!(ids("locked=false"), Vec::<Value>::new());
+    let ana = service.ana();
+    let found = |query: &str| ana.get(&format!("/v1/platform/users?{query}")).is(200).body["items"].clone();
+    by(SOON, "the search finds it", || async { found("locked=true")[0]["id"] == json!(user) }).await;
+    assert_eq!(found("locked=true&q=ana"), json!([]));
+    assert_eq!(found("locked=false&q=bob"), json!([]));
+    let log = format!("/v1/organizations/{acme}/audit-log?action=user.locked");
+    let entries = bob.get(&log).is(200).body["items"].clone();
+    assert_eq!(entries.as_array().unwrap().len(), 1, "{entries}");
+    assert_eq!(entries[0]["summary"], "locked the account after too many failed sign-ins");
+    let unlocked = ana.post(&format!("{path}/unlock"), &json!({})).is(200);
+    let at_least = [("porttask-at-least", unlocked.header("porttask-position"))];
+    let unlocked = ana.send("GET", &path, &at_least, None).is(200).body;
+    assert_eq!(unlocked["locked_until"], json!(null));
+    assert_eq!(ids("locked=true"), Vec::<Value>::new());
 }
 
 async fn all_spellings_of_an_organization_share_one_budget(store: Store) {

@@ -24,6 +24,8 @@ on_both_engines!(
     at_most_fifty_jobs_are_requested_per_day,
     reading_jobs_needs_the_permission_to_read_users,
     an_unreadable_file_is_refused_immediately,
+    a_file_of_a_spreadsheet_is_imported,
+    invitations_of_imports_have_a_quota_that_staff_can_raise,
     the_report_says_which_invitations_exceeded_the_limit,
     a_job_continues_after_the_service_was_stopped
     ; waiting:
@@ -260,21 +262,82 @@ async fn an_unreadable_file_is_refused_immediately(service: &'static SharedServi
     }
     bob.upload(&format!("{IMPORT}?colour=red"), &[], file(1)).refused(422, "invalid-fields");
     bob.upload(&format!("{IMPORT}?role=captain"), &[], file(1)).refused(422, "invalid-fields");
+    bob.upload(&format!("{IMPORT}?unknown_columns=keep"), &[], file(1)).refused(422, "invalid-fields");
+    let unknown = bob.upload(IMPORT, &[], "name;phone;email;Dept\n").refused(422, "unreadable-file");
+    assert!(unknown.body["detail"].as_str().unwrap().contains("\"phone\", \"Dept\""), "{unknown:?}");
     let large = format!("name,email\n{}", " \n".repeat(5_300_000));
     bob.upload(IMPORT, &[], large).refused(413, "body-too-large");
     assert_eq!(bob.get(JOBS).is(200).body["items"], json!([]));
 }
 
+async fn a_file_of_a_spreadsheet_is_imported(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let csv = format!(
+        "\u{feff}sep=;\r\nFull name;E-Mail;Phone;\r\nZoë;{};+49 30;\r\nYan;{};;\r\n",
+        acme.email("zoe"),
+        acme.email("yan")
+    );
+    let ordered = bob.upload(&format!("{IMPORT}?unknown_columns=skip"), &[], csv).is(202);
+    assert_eq!(until(bob, ordered.id(), "done")["counts"], json!({"registered": 2}));
+    let lines = report(bob, ordered.id(), "").is(200).body;
+    assert_eq!(lines["items"][0]["line"], 3, "{lines}");
+}
+
+async fn invitations_of_imports_have_a_quota_that_staff_can_raise(store: Store) {
+    let limits = [("PORTTASK_INVITATIONS_PER_DAY", "2"), ("PORTTASK_IMPORT_INVITATIONS_PER_DAY", "5")];
+    let service = Service::start_with(&store, &[ADMIN[0], ADMIN[1], limits[0], limits[1]]);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let import = |count: usize| {
+        let ordered = bob.upload(&format!("{IMPORT}?send_invitations=true"), &[], file(count)).is(202);
+        until(&bob, ordered.id(), "done")["counts"].clone()
+    };
+    assert_eq!(import(6), json!({"registered": 6, "invited": 5}));
+    // The first of two was that of the first admin.
+    let invite = |name: &str| {
+        let new = json!({"name": name, "email": format!("{name}@acme.example"), "role": "agent"});
+        bob.post("/v1/organizations/current/users", &new)
+    };
+    invite("cleo").is(201);
+    invite("dan").refused(429, "invitation-limit-reached");
+    let quota = format!("/v1/organizations/{acme}/invitation-quota");
+    bob.patch(&quota, &json!({"per_day": 50})).refused(403, "forbidden");
+    let ana = service.ana();
+    for (wrong, field) in [(json!({"per_day": 0}), "per_day"), (json!({"imports_per_day": 100_001}), "imports_per_day")]
+    {
+        let refused = ana.patch(&quota, &wrong).refused(422, "invalid-setting");
+        assert!(refused.body["detail"].as_str().unwrap().starts_with(&format!("{field}: must be 1 to")), "{refused:?}");
+    }
+    ana.patch(&quota, &json!({"per_week": 5})).refused(422, "invalid-fields");
+    let shown = || bob.get("/v1/organizations/current").is(200).body["invitation_quota"].clone();
+    assert_eq!(shown(), json!({"per_day": 2, "imports_per_day": 5}));
+    let raised = ana.patch(&quota, &json!({"per_day": 3, "imports_per_day": 20})).is(200);
+    assert_eq!(raised.body["events"], json!(["organization.invitation_quota_changed"]));
+    let at_least = [("porttask-at-least", raised.header("porttask-position"))];
+    let organization = ana.send("GET", &format!("/v1/organizations/{acme}"), &at_least, None).is(200).body;
+    assert_eq!(organization["invitation_quota"], json!({"per_day": 3, "imports_per_day": 20}));
+    invite("dan").is(201);
+    invite("eva").refused(429, "invitation-limit-reached");
+    assert_eq!(import(7), json!({"registered": 1, "unchanged": 6, "invited": 2}));
+    let log = "/v1/organizations/current/audit-log?action=organization.invitation_quota_changed";
+    let entry = bob.get(log).is(200).body["items"][0].clone();
+    assert_eq!(entry["summary"], "changed how many invitations the organization may send per day");
+    assert_eq!(entry["changes"][0]["to"], "3", "{entry}");
+    let restored = ana.patch(&quota, &json!({"per_day": null})).is(200);
+    let at_least = [("porttask-at-least", restored.header("porttask-position"))];
+    let organization = ana.send("GET", &format!("/v1/organizations/{acme}"), &at_least, None).is(200).body;
+    assert_eq!(organization["invitation_quota"], json!({"per_day": 2, "imports_per_day": 20}));
+}
+
 async fn the_report_says_which_invitations_exceeded_the_limit(store: Store) {
-    let service = Service::start_with(&store, &[ADMIN[0], ADMIN[1], ("PORTTASK_INVITATIONS_PER_DAY", "10")]);
+    let service = Service::start_with(&store, &[ADMIN[0], ADMIN[1], ("PORTTASK_IMPORT_INVITATIONS_PER_DAY", "9")]);
     let (_, bob) = service.found(&store, "acme.example").await;
     let ordered = bob.upload(&format!("{IMPORT}?send_invitations=true"), &[], file(20)).is(202);
     let done = until(&bob, ordered.id(), "done");
-    // The tenth was that of the first admin.
     assert_eq!(done["counts"], json!({"registered": 20, "invited": 9}));
     let report = report(&bob, ordered.id(), "?format=csv").is(200);
     let lines = report.body.as_str().unwrap();
-    assert_eq!(lines.matches("invitation not sent: at most 10 invitations").count(), 11, "{lines}");
+    assert_eq!(lines.matches("invitation not sent: at most 9 invitations").count(), 11, "{lines}");
 }
 
 /// Requests an import, and waits until a part of it is done.

@@ -48,10 +48,13 @@ async fn the_first_start_prints_a_link_that_creates_one_super_admin(store: Store
     let session = set_up(&first, "ana@platform.example", PASSWORD).is(201).body["session"].clone();
     service.with_token(&session["token"]).get("/v1/organizations").is(200);
     assert_eq!(inspect()["state"], "used");
-    set_up(&first, "ana@platform.example", "another password").refused(409, "invitation-accepted");
-    set_up(&second, "eve@platform.example", PASSWORD).refused(409, "user-exists");
+    set_up(&first, "ana@platform.example", "another password").refused(409, "link-used");
+    let used = set_up(&second, "eve@platform.example", PASSWORD).refused(409, "link-used");
+    assert!(used.body["detail"].as_str().unwrap().contains("already used"), "{used:?}");
     let current = service.ana().get("/v1/sessions/current").is(200);
     assert_eq!(current.body["role"], "super_admin");
+    let platform = service.ana().get("/v1/organizations/current").is(200);
+    assert_eq!(platform.body["trial_ends_at"], json!(null), "the platform has no trial");
     assert_eq!(init(), "", "no link once there is a super admin");
 }
 

@@ -4,7 +4,7 @@ use porttask_app::identity::links::Purpose;
 use porttask_tests::on_both_engines;
 use serde_json::json;
 
-use crate::shared::SharedService;
+use crate::{service::Caller, shared::SharedService};
 
 on_both_engines!(
     a_user_is_invited_changed_and_deactivated,
@@ -17,6 +17,7 @@ on_both_engines!(
     a_taken_email_address_names_its_user_and_the_remedy,
     invitations_of_a_deactivated_admin_are_listed_and_revoked,
     names_that_show_nothing_or_a_link_are_rejected,
+    the_last_sign_in_is_shown_filtered_and_sorted_by,
 );
 
 async fn a_user_is_invited_changed_and_deactivated(service: &'static SharedService) {
@@ -48,6 +49,40 @@ async fn a_user_is_invited_changed_and_deactivated(service: &'static SharedServi
     assert_eq!(bob.get(&path).is(200).body["status"], "active");
     bob.patch(&path, &json!({"role": "king"})).refused(422, "invalid-fields");
     bob.patch(&path, &json!({"role": "super_admin"})).refused(422, "role-not-here");
+}
+
+async fn the_last_sign_in_is_shown_filtered_and_sorted_by(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let users = "/v1/organizations/current/users";
+    let new = json!({"name": "Cleo", "email": acme.email("cleo"), "role": "auditor"});
+    let cleo = bob.post(users, &new).is(201).id().to_owned();
+    let path = format!("{users}/{cleo}");
+    assert_eq!(bob.get(&path).is(200).body["last_signed_in_at"], json!(null));
+    let get = |caller: &Caller<'_>, path: &str| {
+        let at_least = [("porttask-at-least", caller.session["position"].as_str().unwrap())];
+        caller.send("GET", path, &at_least, None).is(200).body
+    };
+    let since = get(bob, &format!("{users}/{}", bob.session["user"].as_str().unwrap()))["last_signed_in_at"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let ids = |query: &str| -> Vec<serde_json::Value> {
+        let page = bob.get(&format!("{users}?{query}")).is(200).body;
+        page["items"].as_array().unwrap().iter().map(|it| it["id"].clone()).collect()
+    };
+    assert_eq!(ids(&format!("not_signed_in_since={since}")), [json!(cleo)], "those who never did are included");
+    service.accept(&acme.id, &cleo).is(200);
+    let session = service.sign_in(&acme.email("cleo"));
+    let seen = get(&session, &path);
+    assert!(seen["last_signed_in_at"].as_str().unwrap() > since.as_str(), "{seen}");
+    assert_eq!(seen["version"], json!(2), "a sign-in is no change of the account");
+    assert_eq!(ids(&format!("not_signed_in_since={since}")), Vec::<serde_json::Value>::new());
+    assert_eq!(ids("not_signed_in_since=2999-01-01").len(), 2);
+    assert_eq!(ids("sort=-last_signed_in_at"), [json!(cleo), bob.session["user"].clone()]);
+    assert_eq!(ids("sort=last_signed_in_at"), [bob.session["user"].clone(), json!(cleo)]);
+    let wrong = bob.get(&format!("{users}?not_signed_in_since=yesterday&locked=maybe")).refused(422, "invalid-fields");
+    assert_eq!(wrong.body["errors"].as_array().unwrap().len(), 2, "{}", wrong.body);
 }
 
 async fn the_last_admin_cannot_be_demoted_or_deactivated(service: &'static SharedService) {

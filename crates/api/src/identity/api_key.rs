@@ -32,7 +32,10 @@ use crate::http::{
     document::tagged,
     permissions::{Impersonable, Permission, ReadKeys, WriteKeys},
     problem::Problem,
-    request::{Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Resource},
+    request::{
+        Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Resource,
+        whole_microseconds,
+    },
     response::{CommandResult, created, place_of},
 };
 
@@ -236,7 +239,8 @@ fn creation<P: Permission>(app: &App, caller: &Authorized<P>, body: &NewApiKey) 
         (None, permissions) => Grant::Permissions(permissions.unwrap_or(caller.identity.permissions)),
         (Some(_), Some(_)) => return Err(Problem::invalid("", "specify permissions or scopes, not both")),
     };
-    let (organization, owner, expires_at) = (caller.organization, caller.identity.user, *expires_at);
+    let (organization, owner, expires_at) =
+        (caller.organization, caller.identity.user, expires_at.map(whole_microseconds));
     Ok(Command::Create { organization, owner, name, grant, networks, now: app.clock.now(), expires_at })
 }
 

@@ -8,7 +8,9 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use porttask_app::identity::import::{Fault, IMPORT_USERS, LineReport, LineResult, RequestedImport, Unreadable, count};
+use porttask_app::identity::import::{
+    Fault, IMPORT_USERS, LineReport, LineResult, RequestedImport, UnknownColumns, Unreadable, count,
+};
 use porttask_domain::{JobId, UserId, identity::Role};
 use porttask_runtime::jobs::{Job, JobState, NewJob};
 use serde::{Deserialize, Serialize};
@@ -29,7 +31,7 @@ use crate::{
 
 /// Schemas that only parameters refer to.
 #[derive(OpenApi)]
-#[openapi(components(schemas(Format, ImportResult)))]
+#[openapi(components(schemas(Format, ImportResult, UnknownColumnsParameter)))]
 struct Schemas;
 
 /// The routes of imports.
@@ -50,6 +52,10 @@ pub(crate) struct ImportParameters {
     /// Invite all users who have not been invited yet.
     #[serde(default)]
     send_invitations: bool,
+    /// What happens to unknown columns; default `reject`: the file is rejected, with their names.
+    #[serde(default)]
+    #[param(value_type = UnknownColumnsParameter, required = false)]
+    unknown_columns: UnknownColumns,
     /// Dry run: validate every line, and record nothing.
     #[serde(default)]
     dry_run: bool,
@@ -58,7 +64,8 @@ pub(crate) struct ImportParameters {
 /// Import users from a CSV file.
 ///
 /// The first line names the columns: `name`, `email`, and optionally `role`, `tickets`, `invoices`, `reports` and
-/// `administration`; delimited by commas, semicolons or tabs. At most 100,000 lines and 10 MiB. The import is a job; an
+/// `administration`, in any case, or a synonym such as `Full name` or `E-mail address`; delimited by commas, semicolons
+/// or tabs, also with a line `sep=;` before. At most 100,000 lines and 10 MiB. The import is a job; an
 /// organization can have one running, five waiting, and 50 per day. Existing accounts do not change, so it is safe to
 /// import a file again. Needs `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/import", tag = "users", params(ImportParameters),
@@ -77,10 +84,10 @@ pub(crate) async fn import_users(
 }
 
 fn job(app: &App, upload: &Upload<WriteUsers, ImportParameters>, id: JobId, total: u64) -> Result<NewJob, Problem> {
-    let ImportParameters { role, send_invitations, dry_run: is_dry_run } = upload.parameters;
+    let ImportParameters { role, send_invitations, unknown_columns, dry_run: is_dry_run } = upload.parameters;
     let (meta, default_role) = (upload.caller.meta.clone(), role.unwrap_or(Role::ReadOnly));
     let (actor, request_hash) = (meta.actor, upload.request_hash());
-    let requested = RequestedImport { meta, default_role, send_invitations };
+    let requested = RequestedImport { meta, default_role, send_invitations, unknown_columns };
     let input = app.imports.input(id, &requested, &upload.bytes).map_err(|error| Problem::unavailable(&error))?;
     let (organization, created_at) = (upload.caller.organization, app.clock.now());
     Ok(NewJob { id, organization, kind: IMPORT_USERS, actor, is_dry_run, total, created_at, request_hash, input })
@@ -88,10 +95,11 @@ fn job(app: &App, upload: &Upload<WriteUsers, ImportParameters>, id: JobId, tota
 
 /// The number of lines of a file; rejects unreadable files.
 async fn lines_of(upload: &Upload<WriteUsers, ImportParameters>) -> Result<u64, Problem> {
-    let (bytes, permit) = (upload.bytes.clone(), Arc::clone(&upload.permit));
+    let (bytes, permit, unknown) =
+        (upload.bytes.clone(), Arc::clone(&upload.permit), upload.parameters.unknown_columns);
     let counting = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        count(&bytes)
+        count(&bytes, unknown)
     });
     let unreadable =
         |error: Unreadable| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unreadable-file", error.to_string());
@@ -127,6 +135,15 @@ pub(crate) struct LineFault {
     field: Option<String>,
     /// What is wrong.
     reason: String,
+}
+
+/// What happens to unknown columns.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case", as = UnknownColumns)]
+#[expect(dead_code, reason = "it describes the parameter, and has no values")]
+pub(crate) enum UnknownColumnsParameter {
+    Reject,
+    Skip,
 }
 
 /// The result of a line.

@@ -13,6 +13,7 @@ use porttask_domain::{
         user::{Command, Rejection},
     },
 };
+use porttask_runtime::execute::Rejected;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -40,7 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acceptance {
-    /// What follows `#token=` in the link.
+    /// What follows `#token=` in the link, or the line below the link in the email.
     token: String,
     /// At least 12 characters.
     #[schema(format = Password, min_length = 12, max_length = 128)]
@@ -105,7 +106,12 @@ pub(crate) async fn set_up(
     let invitation = invite(fields.0, fields.1, Role::SuperAdmin, None, organization, user, expiry(&app))?;
     let accept = Command::Accept { invitation: 1, now };
     let commands = [invitation, accept];
-    let account = redeem(&app, &client, &link, (&password, &[name, email]), &commands, Rejection::Accepted).await?;
+    let account = redeem(&app, &client, &link, (&password, &[name, email]), &commands, Rejection::LinkUsed).await;
+    // Another person has become the first super admin.
+    let account = account.map_err(|problem| match problem.slug() {
+        "user-exists" => Rejected::from(Rejection::LinkUsed).into(),
+        _ => problem,
+    })?;
     let account = if sign_in { account.signed_in(&app, &client).await } else { account };
     Ok((StatusCode::CREATED, account).into_response())
 }

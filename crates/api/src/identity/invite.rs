@@ -6,7 +6,7 @@ use porttask_app::identity::organizations;
 use porttask_domain::{
     InvalidText, OrganizationId, PersonName, TextEnum, UserId,
     identity::{
-        EmailAddress, Permissions, Role, User,
+        EmailAddress, Organization, Permissions, Role, User,
         user::{Command, INVITATIONS, Status},
     },
 };
@@ -176,7 +176,7 @@ async fn invite_one<B>(
     let email = new.email.clone();
     let invite = &new.invite(organization, user, expiry(app))?;
     let work = move |tx: Tx| async move {
-        limit(app, &tx);
+        limit(app, &tx, organization).await?;
         Ok(tx.decide_new::<User>(user, invite).await?)
     };
     match request.run::<User, _>(app, user, work).await {
@@ -216,9 +216,14 @@ pub(super) fn expiry(app: &App) -> Timestamp {
     app.clock.now() + app.settings.invitations.lifetime
 }
 
-/// Sets the limit of invitations per day.
-pub(super) fn limit(app: &App, tx: &Tx) {
-    tx.limit(INVITATIONS, i64::from(app.settings.invitations.per_day));
+/// Sets the limit of the organization's invitations per day.
+///
+/// # Errors
+/// If the organization cannot be read.
+pub(super) async fn limit(app: &App, tx: &Tx, organization: OrganizationId) -> Result<(), Problem> {
+    let quota = tx.read::<Organization>(organization).await?.invitation_quota();
+    tx.limit(INVITATIONS, i64::from(app.settings.invitations.of(quota).per_day));
+    Ok(())
 }
 
 /// Send or resend an invitation.
@@ -233,10 +238,11 @@ pub(crate) async fn send_invitation(
     request: CommandRequest<WriteUsers, EmptyBody>,
 ) -> Result<CommandResult, Problem> {
     let user = user.get()?;
-    let (app, send, caller) = (&app, &Command::SendInvitation { expires_at: expiry(&app) }, &request.caller);
+    let (app, send, caller) =
+        (&app, &Command::SendInvitation { expires_at: expiry(&app), by_import: false }, &request.caller);
     let work = move |tx: Tx| async move {
         caller.may_give_access(app, &tx, tx.read::<User>(user).await?.permissions()).await?;
-        limit(app, &tx);
+        limit(app, &tx, caller.organization).await?;
         Ok(tx.decide::<User>(user, send).await?)
     };
     let result = request.run::<User, _>(app, user, work).await?;

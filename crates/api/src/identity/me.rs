@@ -81,7 +81,7 @@ pub(crate) struct NewAddress {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirmation {
-    /// What follows `#token=` in the link.
+    /// What follows `#token=` in the link, or the line below the link in the email.
     token: String,
 }
 

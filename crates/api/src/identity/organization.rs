@@ -2,10 +2,11 @@
 
 use axum::{Json, extract::State, response::Response};
 use jiff::{SignedDuration, Timestamp};
+use porttask_app::identity::invitations::InvitationLimits;
 use porttask_domain::{
     OrganizationId, Reason, UserId,
     identity::{
-        Capability, DomainName, Organization, OrganizationStatus, Role, User,
+        Capability, DomainName, InvitationQuotaPatch, Organization, OrganizationStatus, Role, User,
         organization::{Command, OrganizationName},
         settings::{Branding, BrandingPatch, BusinessHours, BusinessHoursPatch, KnownLocale, Locale},
     },
@@ -40,6 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(suspend_organization))
         .routes(routes!(reactivate_organization))
         .routes(routes!(deactivate_organization))
+        .routes(routes!(change_invitation_quota))
 }
 
 /// How long a trial lasts.
@@ -56,15 +58,29 @@ pub(crate) struct OrganizationResponse {
     status: OrganizationStatus,
     /// The name of the plan.
     plan: String,
-    trial_ends_at: Timestamp,
+    /// Null for the platform's own organization.
+    trial_ends_at: Option<Timestamp>,
     branding: Branding,
     business_hours: BusinessHours,
     /// The language of emails to users who have not chosen one.
     #[schema(value_type = Locale)]
     locale: String,
+    invitation_quota: InvitationQuotaResponse,
     created_at: Timestamp,
     /// The version: the ETag.
     version: u64,
+}
+
+/// How many invitations the organization may send.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InvitationQuota)]
+pub(crate) struct InvitationQuotaResponse {
+    /// Maximum invitations per day, without those of imports.
+    #[schema(value_type = u32, example = 1_000)]
+    per_day: Option<u64>,
+    /// Maximum invitations of imports per day.
+    #[schema(value_type = u32, example = 1_000)]
+    imports_per_day: Option<u64>,
 }
 
 /// A page of organizations.
@@ -82,6 +98,10 @@ impl From<view::Organization> for OrganizationResponse {
             branding: serde_json::from_str(&row.branding).unwrap_or_default(),
             business_hours: serde_json::from_str(&row.business_hours).unwrap_or_default(),
             locale: row.locale,
+            invitation_quota: InvitationQuotaResponse {
+                per_day: row.invitations_per_day,
+                imports_per_day: row.import_invitations_per_day,
+            },
             created_at: row.created_at,
             version: row.version,
         }
@@ -159,6 +179,20 @@ impl Listed for view::Organizations {
     fn conditions(OrganizationFilter { status }: OrganizationFilter) -> Result<Vec<Condition>, Problem> {
         Ok(status.map(|status| Condition::Equal("status", status.to_value())).into_iter().collect())
     }
+
+    /// Where an organization has no quota of its own, the operator's default applies.
+    async fn complete(
+        app: &App,
+        _: OrganizationId,
+        mut items: Vec<OrganizationResponse>,
+    ) -> Result<Vec<OrganizationResponse>, Problem> {
+        let InvitationLimits { per_day, imports_per_day, .. } = app.settings.invitations;
+        for OrganizationResponse { invitation_quota: quota, .. } in &mut items {
+            quota.per_day.get_or_insert(per_day.into());
+            quota.imports_per_day.get_or_insert(imports_per_day.into());
+        }
+        Ok(items)
+    }
 }
 
 /// Create an organization.
@@ -177,7 +211,7 @@ pub(crate) async fn create_organization(
     let domain = DomainName::new(domain).map_err(|it| Problem::invalid("/domain", it.to_string()))?;
     let fields = ((&*first_admin.name, "/first_admin/name"), (&*first_admin.email, "/first_admin/email"));
     let invitation = invite(fields.0, fields.1, Role::Admin, None, organization, admin, expiry(&app))?;
-    let create = Command::Create { name, domain, trial_ends_at: app.clock.now() + TRIAL };
+    let create = Command::Create { name, domain, trial_ends_at: Some(app.clock.now() + TRIAL) };
     let (create, invitation) = (&create, &invitation);
     let work = move |tx: Tx| async move {
         tx.decide_new::<Organization>(organization, create).await?;
@@ -273,6 +307,22 @@ pub(crate) async fn deactivate_organization(
     let command =
         Command::Deactivate { organization: request.caller.organization, reason: request.body.reason.clone() };
     change(&app, request.needing(Capability::ChangeStatus), vec![command]).await
+}
+
+/// Change how many invitations an organization may send.
+///
+/// Invitations sent by imports have a limit of their own. Null restores the operator's default. Needs
+/// `organizations:write`.
+#[utoipa::path(patch, path = "/v1/organizations/{org}/invitation-quota", tag = "organizations",
+    params(CommandParameters),
+    request_body(content = InvitationQuotaPatch, content_type = "application/merge-patch+json"),
+    responses((status = 200, body = CommandResult)))]
+pub(crate) async fn change_invitation_quota(
+    State(app): State<App>,
+    request: CommandRequest<WriteOrganizations, InvitationQuotaPatch>,
+) -> Result<CommandResult, Problem> {
+    let command = Command::ChangeInvitationQuota(request.body.clone());
+    change(&app, request.needing(Capability::BeAdministered), vec![command]).await
 }
 
 /// Executes commands on an existing organization.

@@ -9,6 +9,7 @@ use axum::{
 use porttask_app::identity::{
     attempts::Look,
     links::{PASSWORD_RESET, Purpose},
+    locks::record_lock,
     password_resets::Forgetful,
     passwords::{NewPassword, WeakPassword},
     sign_in::{ABOVE_CEILING, SignInError},
@@ -67,7 +68,7 @@ pub(crate) struct Accepted {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordReset {
-    /// What follows `#token=` in the link.
+    /// What follows `#token=` in the link, or the line below the link in the email.
     token: String,
     /// At least 12 characters.
     #[schema(format = Password, min_length = 12, max_length = 128)]
@@ -257,7 +258,11 @@ pub(super) async fn prove<P: Permission, B>(
     let (state, _) = app.executor.load::<User>(caller.organization, caller.user).await?;
     match app.attempts.begin_in_session(trying, state.unlocks(), app.clock.now()) {
         Look::Yes => {}
-        Look::OnlyKnownDevices => return Err(SignInError::TooOften(ABOVE_CEILING).into()),
+        Look::OnlyKnownDevices => {
+            let (account, until) = ((caller.organization, caller.user), app.attempts.locked_until(trying));
+            record_lock(&app.executor, account, &state, until, request.caller.meta.request_id.clone());
+            return Err(SignInError::TooOften(ABOVE_CEILING).into());
+        }
         Look::After(pause) => return Err(SignInError::TooOften(pause.as_secs() as u32 + 1).into()),
     }
     let looked_at = app.passwords.is_right(Some((caller.organization, caller.user)), password).await;

@@ -21,13 +21,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::user::UserResponse;
+use super::user::{self, UserResponse};
 use crate::http::{
     app::App,
     listing::{Asked, Listing, Page, Sort},
     permissions::SearchUsers,
     problem::Problem,
-    request::{Authorized, Params},
+    request::{Authorized, Instant, Params},
 };
 
 /// The routes of the search.
@@ -35,7 +35,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(search_users))
 }
 
-const SORTS: &[Sort] = &[("-created_at", &["created_at", "organization", "user"])];
+const SORTS: &[Sort] = &[
+    ("-created_at", &["created_at", "organization", "user"]),
+    ("last_signed_in_at", &["last_signed_in_at", "organization", "user"]),
+];
 /// Maximum number of organizations that a filter by name may match.
 const MAX_ORGANIZATIONS: usize = 32;
 
@@ -69,8 +72,13 @@ pub(crate) struct SearchFilter {
     role: Option<Role>,
     /// Only accounts with this status.
     status: Option<Status>,
-    /// Sort order: `-created_at`, the latest first, or `created_at`.
-    #[param(pattern = "^-?created_at$")]
+    /// Only users who have not signed in since this instant, or never.
+    #[param(value_type = Option<Timestamp>)]
+    not_signed_in_since: Option<Instant>,
+    /// Only accounts that are locked after too many wrong passwords; with `false`, only those that are not.
+    locked: Option<bool>,
+    /// Sort order, with `-` in front for descending; default `-created_at`.
+    #[param(pattern = "^-?(created_at|last_signed_in_at)$")]
     sort: Option<String>,
     /// Maximum number of rows: 1 to 200; default 50.
     #[param(minimum = 1, maximum = 200)]
@@ -96,9 +104,12 @@ pub(crate) async fn search_users(
     };
     conditions.extend(filter.role.map(|role| Condition::Equal("role", role.to_value())));
     conditions.extend(filter.status.map(|status| Condition::Equal("status", status.to_value())));
+    conditions.extend(filter.not_signed_in_since.map(user::not_signed_in_since));
     let SearchFilter { q, sort, limit, cursor, .. } = &filter;
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
     let listing = Listing::new::<view::Users>(&app, (caller.organization, places), conditions, SORTS, &asked)?;
+    let of_now = filter.locked.map(|locked| user::is_locked(locked, app.clock.now()));
+    let listing = of_now.into_iter().fold(listing, Listing::bounded);
     let Page { items, next_cursor } = listing.rows::<view::Users>(&app).await?;
     let items = with_organizations(&app, &partitions, items).await?;
     caller.shows_items(&items);
@@ -174,9 +185,10 @@ async fn with_organizations(
     let rows = found.await?.into_iter().flatten();
     let names: HashMap<OrganizationId, (String, String)> =
         rows.map(|row| (row.organization, (row.name, row.domain))).collect();
+    let now = app.clock.now();
     let found = users.into_iter().map(|row| {
         let (organization_name, organization_domain) = names.get(&row.organization).cloned().unzip();
-        FoundUser { user: row.into(), organization_name, organization_domain }
+        FoundUser { user: UserResponse::from(row).as_of(now), organization_name, organization_domain }
     });
     Ok(found.collect())
 }

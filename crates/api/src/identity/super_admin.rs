@@ -115,11 +115,11 @@ async fn promote(tx: Tx, app: &App, (organization, user): &(OrganizationId, User
     let status = tx.read::<User>(staff).await?.status();
     let command = match status {
         None => invite((&name, "/user"), (&email, "/user"), Role::SuperAdmin, None, platform, staff, expiry(app))?,
-        Some(Status::Registered) => Command::SendInvitation { expires_at: expiry(app) },
+        Some(Status::Registered) => Command::SendInvitation { expires_at: expiry(app), by_import: false },
         // It has no effect on active or invited users.
         Some(Status::Deactivated | Status::Invited | Status::Active) => Command::Reactivate,
     };
-    limit(app, &tx);
+    limit(app, &tx, platform).await?;
     tx.decide::<User>(staff, &command).await?;
     if !matches!(status, Some(Status::Active | Status::Invited)) {
         tx.decide::<User>(staff, &Command::Promote { organization: *organization, user: *user }).await?;

@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
     ApiKeyId, OrganizationId, PersonName, UserId,
     identity::{
@@ -15,7 +15,7 @@ use porttask_domain::{
         user::{Command, Status},
     },
 };
-use porttask_projections::{ColumnType, identity::user as view};
+use porttask_projections::{ColumnType, Value, identity::user as view};
 use porttask_runtime::{
     execute::{self, ExecuteError, Tx, stream_of},
     tasks::Task,
@@ -37,7 +37,8 @@ use crate::http::{
     permissions::{Impersonable, Permission, ReadUsers, WriteRoles, WriteUsers},
     problem::Problem,
     request::{
-        Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Listed, Resource, not_null,
+        Authorized, CommandParameters, CommandRequest, EmptyBody, Id, Instant, List, ListParameters, Listed, Resource,
+        not_null,
     },
     response::{CommandResult, place_of},
 };
@@ -75,6 +76,11 @@ pub(crate) struct UserResponse {
     invitation_expires_at: Option<Timestamp>,
     /// When the invitation was accepted; null if it was not accepted yet.
     accepted_at: Option<Timestamp>,
+    /// When the user last signed in; null if never.
+    last_signed_in_at: Option<Timestamp>,
+    /// Until when the account is locked after too many wrong passwords: until then, only devices that have signed in
+    /// before may sign in. Null if it is not locked.
+    locked_until: Option<Timestamp>,
     /// The emails to the user that were not handed over yet; null if all were.
     email_delivery: Option<EmailDelivery>,
     /// The version: the ETag.
@@ -100,9 +106,23 @@ impl From<view::User> for UserResponse {
             created_at: row.created_at,
             invitation_expires_at: row.invitation_expires_at,
             accepted_at: row.accepted_at,
+            last_signed_in_at: happened(row.last_signed_in_at),
+            locked_until: happened(row.locked_until),
             email_delivery: None,
             version: row.version,
         }
+    }
+}
+
+/// The time of what may never have happened.
+fn happened(at: Timestamp) -> Option<Timestamp> {
+    (at != view::User::NEVER).then_some(at)
+}
+
+impl UserResponse {
+    /// As of now: without a lock that has ended.
+    pub(super) fn as_of(self, now: Timestamp) -> Self {
+        Self { locked_until: self.locked_until.filter(|until| now < *until), ..self }
     }
 }
 
@@ -198,6 +218,23 @@ pub(crate) struct UserFilter {
     role: Option<Role>,
     /// Only accounts with this status.
     status: Option<Status>,
+    /// Only users who have not signed in since this instant, or never.
+    #[param(value_type = Option<Timestamp>)]
+    not_signed_in_since: Option<Instant>,
+    /// Only accounts that are locked after too many wrong passwords; with `false`, only those that are not.
+    locked: Option<bool>,
+}
+
+/// Users who have not signed in since an instant, or never.
+pub(super) fn not_signed_in_since(instant: Instant) -> Condition {
+    Condition::Below("last_signed_in_at", instant.0.to_value())
+}
+
+/// Accounts that are locked now, or not.
+pub(super) fn is_locked(locked: bool, now: Timestamp) -> Condition {
+    // A lock ends at its instant.
+    let next = Value::Time(now + SignedDuration::from_micros(1));
+    if locked { Condition::AtLeast("locked_until", next) } else { Condition::Below("locked_until", next) }
 }
 
 impl Listed for view::Users {
@@ -207,22 +244,31 @@ impl Listed for view::Users {
         ("name", &["normalized_name", "user"]),
         ("email", &["normalized_email", "user"]),
         ("created_at", &["created_at", "user"]),
+        ("last_signed_in_at", &["last_signed_in_at", "user"]),
     ];
 
-    fn conditions(UserFilter { role, status }: UserFilter) -> Result<Vec<Condition>, Problem> {
+    fn conditions(
+        UserFilter { role, status, not_signed_in_since: since, .. }: UserFilter,
+    ) -> Result<Vec<Condition>, Problem> {
         let role = role.map(|role| Condition::Equal("role", role.to_value()));
         let status = status.map(|status| Condition::Equal("status", status.to_value()));
-        Ok(role.into_iter().chain(status).collect())
+        Ok(role.into_iter().chain(status).chain(since.map(not_signed_in_since)).collect())
+    }
+
+    fn conditions_at(filter: &UserFilter, now: Timestamp) -> Vec<Condition> {
+        filter.locked.map(|locked| is_locked(locked, now)).into_iter().collect()
     }
 
     async fn complete(
         app: &App,
         organization: OrganizationId,
-        mut items: Vec<UserResponse>,
+        items: Vec<UserResponse>,
     ) -> Result<Vec<UserResponse>, Problem> {
         let targets: Vec<Uuid> = items.iter().map(|item| item.id.0).collect();
         let tasks = app.database.tasks_of(organization, &targets).await;
         let tasks = tasks.map_err(|error| Problem::unavailable(&error))?;
+        let now = app.clock.now();
+        let mut items: Vec<UserResponse> = items.into_iter().map(|item| item.as_of(now)).collect();
         for item in &mut items {
             let own: Vec<&Task> = tasks.iter().filter(|task| task.target == item.id.0).collect();
             item.email_delivery = EmailDelivery::of(&own);
@@ -380,8 +426,9 @@ impl Change {
         caller.may_give_access(app, tx, before.permissions()).await?;
         tx.decide::<User>(user, &Command::Correct { name: name.clone(), email: email.clone() }).await?;
         if before.invitation().is_some() && tx.read::<User>(user).await?.invitation().is_none() {
-            invite::limit(app, tx);
-            tx.decide::<User>(user, &Command::SendInvitation { expires_at: invite::expiry(app) }).await?;
+            invite::limit(app, tx, caller.organization).await?;
+            tx.decide::<User>(user, &Command::SendInvitation { expires_at: invite::expiry(app), by_import: false })
+                .await?;
         }
         Ok(())
     }

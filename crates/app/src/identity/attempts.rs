@@ -103,6 +103,13 @@ impl Attempts {
         self.count(by, (false, true), unlocks, now)
     }
 
+    /// Until when only known devices are allowed; `None` if they are not the only ones.
+    pub fn locked_until(&self, by: Trying) -> Option<Timestamp> {
+        let ceiling = self.limits.ceiling;
+        let tries = self.tries.get(&by.account).filter(|it| ceiling > 0 && it.failures >= ceiling);
+        tries.map(|it| it.since + DAY)
+    }
+
     /// Counts a wrong password in a session; returns whether the session must end.
     pub fn wrong_in_session(&self, session: Uuid, now: Timestamp) -> bool {
         let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);

@@ -69,10 +69,34 @@ impl Column {
     }
 }
 
+impl Column {
+    /// The column with this heading, in any case, spacing and punctuation: its name or a synonym.
+    fn headed(heading: &str) -> Option<Self> {
+        let heading: String = heading.to_lowercase().chars().filter(|it| it.is_alphanumeric()).collect();
+        match heading.as_str() {
+            "fullname" | "displayname" => Some(Self::Name),
+            "mail" | "emailaddress" | "mailaddress" => Some(Self::Email),
+            "userrole" => Some(Self::Role),
+            name => Self::ALL.into_iter().find(|column| column.name() == name),
+        }
+    }
+}
+
 impl fmt::Display for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// What happens to columns of the file that are unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownColumns {
+    /// The file is rejected.
+    #[default]
+    Reject,
+    /// They are skipped.
+    Skip,
 }
 
 /// What is wrong with a line. Never includes values of the line.
@@ -173,7 +197,7 @@ pub struct ImportRequest {
     pub send_invitations: bool,
     /// When the invitations expire. Must be the same in every attempt.
     pub invitations_expire_at: Timestamp,
-    /// Maximum invitations of the organization per day.
+    /// Maximum invitations of imports per day, unless the organization has a quota of its own.
     pub invitations_per_day: u32,
     /// Whether to validate everything and record nothing.
     pub dry_run: bool,

@@ -11,6 +11,7 @@
 //! | [`import`] | import of users from a file |
 //! | [`invitations`] | limits on invitations: how many per day, and their lifetime |
 //! | [`links`] | signed links: setup, invitations, password resets, address changes |
+//! | [`locks`] | recording that accounts are locked after too many failed attempts |
 //! | [`mails`] | mails to users |
 //! | [`organizations`] | lookup of organizations and users, and the status check |
 //! | [`password_resets`] | links for forgotten passwords |
@@ -28,6 +29,7 @@ pub mod credential_activity;
 pub mod import;
 pub mod invitations;
 pub mod links;
+pub mod locks;
 pub mod mails;
 pub mod organizations;
 pub mod password_resets;

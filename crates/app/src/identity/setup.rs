@@ -51,8 +51,7 @@ pub async fn make_platform(
     name: OrganizationName,
     domain: DomainName,
 ) -> Result<(), ExecuteError> {
-    // The platform has no trial.
-    let create = &organization::Command::Create { name, domain, trial_ends_at: Timestamp::MAX };
+    let create = &organization::Command::Create { name, domain, trial_ends_at: None };
     let request = Request::new(OrganizationId::PLATFORM, Meta::by(Actor::Operator));
     let create_once = move |tx: Tx| async move {
         let platform: Organization = tx.read(OrganizationId::PLATFORM).await?;

@@ -37,6 +37,7 @@ use crate::{
         account_reminders::AccountReminders,
         accounts::{Accounts, AccountsError, Named},
         attempts::{Attempts, Look, network},
+        locks::record_lock,
         passwords::{PasswordError, Passwords},
     },
 };
@@ -214,7 +215,13 @@ impl SignIn {
         let is_known_device = is_equal(attempt.device_token.as_deref(), &device_token);
         match self.attempts.begin(trying, is_known_device, state.unlocks(), now) {
             Look::Yes => {}
-            Look::OnlyKnownDevices => return Err(SignInError::TooOften(ABOVE_CEILING)),
+            Look::OnlyKnownDevices => {
+                if let Some(account) = account {
+                    let until = self.attempts.locked_until(trying);
+                    record_lock(&self.executor, account, &state, until, attempt.request_id);
+                }
+                return Err(SignInError::TooOften(ABOVE_CEILING));
+            }
             Look::After(pause) => return Err(SignInError::TooOften(pause.as_secs() as u32 + 1)),
         }
         let looked_at = self.passwords.is_right(account, &attempt.password).await;

@@ -21,13 +21,15 @@ pub enum Paragraph {
         /// Its URL.
         address: String,
     },
+    /// A text to be copied, on a line of its own.
+    Code(String),
 }
 
 impl Letter {
-    /// Renders plain text: a link is its URL, in its own paragraph.
+    /// Renders plain text: a link is its URL, and a code is itself, in its own paragraph.
     pub fn text(&self) -> String {
         let paragraphs = self.paragraphs.iter().map(|paragraph| match paragraph {
-            Paragraph::Text(text) => text.as_str(),
+            Paragraph::Text(text) | Paragraph::Code(text) => text.as_str(),
             Paragraph::Link { address, .. } => address.as_str(),
         });
         paragraphs.collect::<Vec<_>>().join("\n\n") + "\n"
@@ -37,6 +39,9 @@ impl Letter {
     pub fn html(&self, language: &str) -> String {
         let paragraphs = self.paragraphs.iter().map(|paragraph| match paragraph {
             Paragraph::Text(text) => format!("<p>{}</p>\n", escaped(text).replace('\n', "<br>\n")),
+            Paragraph::Code(code) => {
+                format!("<p><code style=\"overflow-wrap: anywhere\">{}</code></p>\n", escaped(code))
+            }
             Paragraph::Link { label, address } => {
                 let (label, address) = (escaped(label), escaped(address));
                 format!(
@@ -81,12 +86,13 @@ mod tests {
 
     fn letter(text: &str) -> Letter {
         let link = Paragraph::Link { label: "Open it", address: "https://a.example/x#token=AA".to_owned() };
-        Letter { subject: text.to_owned(), paragraphs: vec![Paragraph::Text(text.to_owned()), link] }
+        let code = Paragraph::Code("AA<".to_owned());
+        Letter { subject: text.to_owned(), paragraphs: vec![Paragraph::Text(text.to_owned()), link, code] }
     }
 
     #[test]
     fn a_letter_is_rendered_as_text() {
-        assert_eq!(letter("Hello <b>,\nthere").text(), "Hello <b>,\nthere\n\nhttps://a.example/x#token=AA\n");
+        assert_eq!(letter("Hello <b>,\nthere").text(), "Hello <b>,\nthere\n\nhttps://a.example/x#token=AA\n\nAA<\n");
     }
 
     #[test]
@@ -98,6 +104,7 @@ mod tests {
             "{html}"
         );
         assert!(html.contains("<a href=\"https://a.example/x#token=AA\"") && html.contains(">Open it</a>"), "{html}");
+        assert!(html.contains(">AA&lt;</code></p>\n"), "{html}");
         assert!(!html.contains("src=") && !html.contains("http-equiv"), "it loads nothing: {html}");
     }
 }

@@ -50,6 +50,7 @@ impl Service {
         let mut command = Command::new(std::env::current_exe()?);
         command.env_clear().args(["serve", "--listen", "127.0.0.1:0"]);
         command.env("PORTTASK_MASTER_KEY", MASTER_KEY).env("PORTTASK_INVITATIONS_PER_DAY", "1000000000");
+        command.env("PORTTASK_IMPORT_INVITATIONS_PER_DAY", "1000000000");
         command.env("PORTTASK_ADMIN_EMAIL", ADMIN).env("PORTTASK_ADMIN_PASSWORD", PASSWORD);
         for budget in ["ATTEMPTS", "SESSION", "STRANGERS"] {
             command.env(format!("PORTTASK_RATE_{budget}"), "0");

@@ -11,7 +11,7 @@ fn name(text: &str) -> OrganizationName {
 
 fn create() -> Command {
     let domain = DomainName::new("acme.example").unwrap();
-    Command::Create { name: name("Acme"), domain, trial_ends_at: Timestamp::UNIX_EPOCH }
+    Command::Create { name: name("Acme"), domain, trial_ends_at: Some(Timestamp::UNIX_EPOCH) }
 }
 
 fn created() -> Event {
@@ -19,7 +19,7 @@ fn created() -> Event {
         name: "Acme".to_owned(),
         domain: "acme.example".to_owned(),
         plan: "starter".to_owned(),
-        trial_ends_at: Timestamp::UNIX_EPOCH,
+        trial_ends_at: Some(Timestamp::UNIX_EPOCH),
         settings: Settings::default(),
     }
 }
@@ -58,7 +58,7 @@ fn commands_on_a_missing_organization_are_rejected() {
 #[test]
 fn a_different_organization_with_the_same_id_is_rejected() {
     let domain = DomainName::new("other.example").unwrap();
-    let other = Command::Create { name: name("Acme"), domain, trial_ends_at: Timestamp::UNIX_EPOCH };
+    let other = Command::Create { name: name("Acme"), domain, trial_ends_at: Some(Timestamp::UNIX_EPOCH) };
     given::<Organization>([created()]).when(other).then_rejected(Rejection::Exists);
 }
 
@@ -136,4 +136,19 @@ fn the_platform_itself_cannot_be_suspended() {
     ] {
         given::<Organization>([created()]).when(command).then_rejected(Rejection::Platform);
     }
+}
+
+#[test]
+fn the_quota_of_invitations_changes_and_is_bounded() {
+    let raise = |per_day| {
+        Command::ChangeInvitationQuota(InvitationQuotaPatch { per_day: Some(per_day), imports_per_day: None })
+    };
+    let (none, raised) = (InvitationQuota::default(), InvitationQuota { per_day: Some(5_000), imports_per_day: None });
+    let changed = |from, to| Event::InvitationQuotaChanged { from, to };
+    given::<Organization>([created()]).when(raise(Some(5_000))).then([changed(none, raised)]);
+    given::<Organization>([created(), changed(none, raised)]).when(raise(Some(5_000))).then([]);
+    given::<Organization>([created(), changed(none, raised)]).when(raise(None)).then([changed(raised, none)]);
+    let rejected = Organization::after(&[created()]).decide(&raise(Some(0)));
+    assert!(matches!(rejected, Err(Rejection::Setting(_))), "{rejected:?}");
+    assert_eq!(Organization::after(&[created(), changed(none, raised)]).invitation_quota(), raised);
 }

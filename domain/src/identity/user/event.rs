@@ -51,6 +51,9 @@ pub enum Event {
     InvitationSent {
         /// When the invitation expires.
         expires_at: Timestamp,
+        /// Whether an import sent it: those have a limit of their own.
+        #[serde(default, skip_serializing_if = "is_false")]
+        by_import: bool,
     },
     /// The invitation was accepted.
     #[serde(rename = "user.invitation_accepted.v1")]
@@ -167,6 +170,12 @@ pub enum Event {
     /// The account of a member of the platform's staff was withdrawn. Its deactivation follows.
     #[serde(rename = "user.demoted.v1")]
     Demoted {},
+    /// Too many attempts to sign in failed: only known devices may sign in, for a time.
+    #[serde(rename = "user.locked.v1")]
+    Locked {
+        /// When the lock ends.
+        until: Timestamp,
+    },
     /// Failed sign-in attempts were reset.
     #[serde(rename = "user.unlocked.v1")]
     Unlocked {},
@@ -177,4 +186,8 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         keeping: Option<SessionId>,
     },
+}
+
+fn is_false(it: &bool) -> bool {
+    !it
 }

@@ -38,6 +38,8 @@ pub(super) struct Existing {
     pub(super) resets: Links,
     /// How often failed sign-in attempts were reset.
     pub(super) unlocks: u64,
+    /// When the last lock ends, unless it was lifted.
+    pub(super) locked_until: Option<Timestamp>,
     /// How often all sessions have been ended at once.
     pub(super) session_epoch: u64,
     /// The session that was kept the last time.
@@ -154,6 +156,7 @@ impl Existing {
             asked: 0,
             resets: Links::default(),
             unlocks: 0,
+            locked_until: None,
             session_epoch: 0,
             kept: None,
             promoted_from: None,
@@ -176,9 +179,11 @@ impl Existing {
                     && (self.role, self.permissions) == (*role, *permissions);
                 if is_same { Ok(vec![]) } else { Err(Rejection::Exists) }
             }
-            Command::SendInvitation { expires_at } => match self.status {
+            Command::SendInvitation { expires_at, by_import } => match self.status {
                 Status::Invited if self.invitations.expires_at == Some(*expires_at) => Ok(vec![]),
-                Status::Registered | Status::Invited => Ok(vec![Event::InvitationSent { expires_at: *expires_at }]),
+                Status::Registered | Status::Invited => {
+                    Ok(vec![Event::InvitationSent { expires_at: *expires_at, by_import: *by_import }])
+                }
                 Status::Active => Err(Rejection::Accepted),
                 Status::Deactivated => Err(Rejection::Deactivated),
             },
@@ -265,6 +270,11 @@ impl Existing {
                 } else {
                     vec![Event::PasswordChanged { keeping: *keeping }]
                 })
+            }
+            Command::Lock { unlocks, until } => {
+                let is_so = *unlocks != self.unlocks || self.locked_until >= Some(*until);
+                let is_needless = is_so || self.status != Status::Active;
+                Ok(if is_needless { vec![] } else { vec![Event::Locked { until: *until }] })
             }
             Command::Unlock { unlocks } => {
                 self.must_be_active()?;
@@ -369,10 +379,14 @@ impl Existing {
         (self.session_epoch, self.kept) = (self.session_epoch + 1, keeping);
     }
 
+    fn unlock(&mut self) {
+        (self.unlocks, self.locked_until) = (self.unlocks + 1, None);
+    }
+
     pub(super) fn evolve(&mut self, event: &Event) {
         match event {
             Event::Registered { .. } => {}
-            Event::Invited { expires_at, .. } | Event::InvitationSent { expires_at } => {
+            Event::Invited { expires_at, .. } | Event::InvitationSent { expires_at, .. } => {
                 self.status = Status::Invited;
                 self.invitations.send(*expires_at);
             }
@@ -439,10 +453,11 @@ impl Existing {
             }
             Event::LinkExpired { link: Link::AddressChange } => self.address_changes.expire(),
             Event::LinkExpired { link: Link::PasswordReset } => self.resets.expire(),
-            Event::Unlocked {} => self.unlocks += 1,
+            Event::Locked { until } => self.locked_until = Some(*until),
+            Event::Unlocked {} => self.unlock(),
             // Access to the mailbox proves identity, so failed attempts no longer count.
             Event::PasswordReset {} => {
-                self.unlocks += 1;
+                self.unlock();
                 self.resets.take_up();
                 self.end_sessions(None);
             }

@@ -32,6 +32,9 @@ pub enum Rejection {
     /// The link is no longer pending: it was used, or a later one was requested.
     #[error("the link was already used, cancelled or replaced by a later one: use the latest, or request a new one")]
     LinkReplaced,
+    /// The link to become the first super admin was used.
+    #[error("the link was already used: sign in, or request a link to reset the password")]
+    LinkUsed,
     /// The link has expired.
     #[error("the link has expired: request a new one")]
     LinkExpired,
@@ -58,6 +61,7 @@ impl crate::Rejection for Rejection {
             | Self::Deactivated
             | Self::NotActive
             | Self::LinkReplaced
+            | Self::LinkUsed
             | Self::LinkExpired => Kind::Conflict,
             Self::TooManyAddresses => Kind::LimitReached,
             Self::BeyondRole(_) | Self::RoleNotHere(_) => Kind::Invalid,
@@ -75,6 +79,7 @@ impl crate::Rejection for Rejection {
             Self::Deactivated => "user-deactivated",
             Self::NotActive => "user-not-active",
             Self::LinkReplaced => "link-replaced",
+            Self::LinkUsed => "link-used",
             Self::LinkExpired => "link-expired",
             Self::TooManyAddresses => "too-many-addresses",
             Self::BeyondRole(_) => "permissions-beyond-role",

@@ -90,20 +90,22 @@ fn an_account_can_be_created_before_the_person_is_invited() {
         role: Role::Agent,
         permissions: Role::Agent.ceiling(),
     };
-    let sent = |at| Event::InvitationSent { expires_at: second(at) };
+    let sent = |at| Event::InvitationSent { expires_at: second(at), by_import: false };
     let accept = |invitation| Command::Accept { invitation, now: second(1) };
     given::<User>([]).when(register()).then([registered()]);
     given::<User>([registered()]).when(register()).then([]);
     given::<User>([registered()]).when(accept(1)).then_rejected(Rejection::InvitationReplaced);
-    given::<User>([registered()]).when(Command::SendInvitation { expires_at: second(5) }).then([sent(5)]);
+    given::<User>([registered()])
+        .when(Command::SendInvitation { expires_at: second(5), by_import: false })
+        .then([sent(5)]);
     given::<User>([registered(), sent(5)]).when(accept(1)).then([accepted()]);
 }
 
 #[test]
 fn a_later_invitation_replaces_earlier_ones() {
-    let again = || [invited(Role::Agent), Event::InvitationSent { expires_at: second(2_000) }];
+    let again = || [invited(Role::Agent), Event::InvitationSent { expires_at: second(2_000), by_import: false }];
     let accept = |invitation| Command::Accept { invitation, now: second(1_500) };
-    let send = || Command::SendInvitation { expires_at: second(2_000) };
+    let send = || Command::SendInvitation { expires_at: second(2_000), by_import: false };
     given::<User>([invited(Role::Agent)]).when(send()).then([again()[1].clone()]);
     given::<User>(again()).when(send()).then([]);
     given::<User>(again()).when(accept(1)).then_rejected(Rejection::InvitationReplaced);
@@ -201,7 +203,7 @@ fn a_revoked_invitation_cannot_be_accepted_but_a_later_one_can() {
     given::<User>(revoked()).when(Command::RevokeInvitation).then([]);
     given::<User>(revoked()).when(accept(1)).then_rejected(Rejection::InvitationRevoked);
     given::<User>(active()).when(Command::RevokeInvitation).then_rejected(Rejection::Accepted);
-    let again = || revoked().into_iter().chain([Event::InvitationSent { expires_at: second(2_000) }]);
+    let again = || revoked().into_iter().chain([Event::InvitationSent { expires_at: second(2_000), by_import: false }]);
     given::<User>(again()).when(accept(1)).then_rejected(Rejection::InvitationReplaced);
     given::<User>(again()).when(accept(2)).then([accepted()]);
     let back = revoked().into_iter().chain([Event::Deactivated {}, Event::Reactivated {}]).collect::<Vec<_>>();
@@ -212,7 +214,7 @@ fn a_revoked_invitation_cannot_be_accepted_but_a_later_one_can() {
 fn a_link_expires_once_its_time_is_over() {
     let expire = |link, now| Command::ExpireLink { link, now: second(now) };
     let expired = |link| Event::LinkExpired { link };
-    let invited = || vec![invited(Role::Agent), Event::InvitationSent { expires_at: second(2_000) }];
+    let invited = || vec![invited(Role::Agent), Event::InvitationSent { expires_at: second(2_000), by_import: false }];
     given::<User>(invited()).when(expire(Link::Invitation, 1_999)).then([]);
     given::<User>(invited()).when(expire(Link::Invitation, 2_000)).then([expired(Link::Invitation)]);
     let over = || invited().into_iter().chain([expired(Link::Invitation)]);
@@ -221,7 +223,7 @@ fn a_link_expires_once_its_time_is_over() {
     let accept = |invitation| Command::Accept { invitation, now: second(1) };
     given::<User>(over()).when(accept(1)).then_rejected(Rejection::InvitationReplaced);
     given::<User>(over()).when(accept(2)).then_rejected(Rejection::InvitationExpired);
-    let again = over().chain([Event::InvitationSent { expires_at: second(5_000) }]);
+    let again = over().chain([Event::InvitationSent { expires_at: second(5_000), by_import: false }]);
     given::<User>(again).when(accept(3)).then([accepted()]);
     given::<User>(active()).when(expire(Link::Invitation, 90_000)).then([]);
 
@@ -265,7 +267,7 @@ fn an_invited_person_is_corrected_until_they_accept() {
     let history = || [invited(Role::Agent)].into_iter().chain(done.clone());
     let accept = Command::Accept { invitation: 1, now: second(1) };
     given::<User>(history()).when(accept).then_rejected(Rejection::InvitationRevoked);
-    let again = history().chain([Event::InvitationSent { expires_at: second(2_000) }]);
+    let again = history().chain([Event::InvitationSent { expires_at: second(2_000), by_import: false }]);
     given::<User>(again).when(Command::Accept { invitation: 2, now: second(1) }).then([accepted()]);
 }
 
@@ -448,6 +450,34 @@ fn an_account_is_unlocked_by_somebody_or_by_a_new_password() {
     assert_eq!(User::after(&after([Event::Unlocked {}, Event::PasswordReset {}])).unlocks(), 2);
 }
 
+#[test]
+fn invitations_of_imports_have_a_counter_of_their_own() {
+    let counter = |by_import| {
+        let sent = Event::InvitationSent { expires_at: second(1_000), by_import };
+        let constraints = User::after(&[invited(Role::Agent)]).constraints(&sent);
+        let names = constraints.into_iter().map(|it| match it {
+            Constraint::Count { name, .. } => name.into_owned(),
+            other => format!("{other:?}"),
+        });
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(counter(false), ["invitations 1970-01-01"]);
+    assert_eq!(counter(true), ["import_invitations 1970-01-01"]);
+}
+
+#[test]
+fn an_account_is_locked_until_a_time_or_an_unlock() {
+    let lock = |unlocks, until| Command::Lock { unlocks, until: second(until) };
+    let locked = |until| Event::Locked { until: second(until) };
+    given::<User>(active()).when(lock(0, 900)).then([locked(900)]);
+    given::<User>(after([locked(900)])).when(lock(0, 900)).then([]);
+    given::<User>(after([locked(900)])).when(lock(0, 1_000)).then([locked(1_000)]);
+    given::<User>(after([locked(900), Event::Unlocked {}])).when(lock(0, 950)).then([]);
+    given::<User>(after([locked(900), Event::PasswordReset {}])).when(lock(1, 900)).then([locked(900)]);
+    given::<User>(after([Event::Deactivated {}])).when(lock(0, 900)).then([]);
+    given::<User>([]).when(lock(0, 900)).then_rejected(Rejection::NotFound);
+}
+
 fn commands() -> impl Strategy<Value = Command> {
     let roles = || prop::sample::select(vec![Role::Admin, Role::Agent, Role::ReadOnly, Role::Auditor]);
     prop_oneof![
@@ -461,7 +491,8 @@ fn commands() -> impl Strategy<Value = Command> {
         Just(Command::Correct { name: None, email: Some(EmailAddress::new("ana@other.example").unwrap()) }),
         (0..9_000_i64, prop::sample::select(vec![Link::Invitation, Link::AddressChange, Link::PasswordReset]))
             .prop_map(|(now, link)| Command::ExpireLink { link, now: second(now) }),
-        (0..9_000_i64).prop_map(|expires_at| Command::SendInvitation { expires_at: second(expires_at) }),
+        (0..9_000_i64)
+            .prop_map(|expires_at| Command::SendInvitation { expires_at: second(expires_at), by_import: false }),
         (0..3_i64).prop_map(|number| want(&format!("ana{number}@acme.example"), 5_000 + number)),
         (1..3_u64).prop_map(|request| Command::ConfirmAddress { request, now: second(1) }),
         (1..3_u64).prop_map(|request| Command::CancelAddressChange { request, now: second(1) }),
@@ -469,6 +500,7 @@ fn commands() -> impl Strategy<Value = Command> {
             .prop_map(|now| { Command::RequestPasswordReset { now: second(now), expires_at: second(now + 3_600) } }),
         (1..3_u64).prop_map(|request| Command::ResetPassword { request, now: second(1) }),
         (0..3_u64).prop_map(|unlocks| Command::Unlock { unlocks }),
+        (0..3_u64, 0..3_i64).prop_map(|(unlocks, until)| Command::Lock { unlocks, until: second(until) }),
         (0..3_u64).prop_map(|session_epoch| Command::ChangePassword { session_epoch, keeping: None }),
         (0..3_u64).prop_map(|session_epoch| Command::EndSessions { session_epoch, keeping: None }),
     ]

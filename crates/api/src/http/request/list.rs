@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use axum::{Json, RequestPartsExt, extract::FromRequestParts, http::request::Parts};
+use jiff::Timestamp;
 use porttask_domain::OrganizationId;
 use porttask_projections::{ColumnType, ReadModel};
 use porttask_runtime::views::Condition;
@@ -40,6 +41,12 @@ pub(crate) trait Listed: ReadModel {
     /// # Errors
     /// Which filter is not valid.
     fn conditions(filter: Self::Filter) -> Result<Vec<Condition>, Problem>;
+
+    /// Filters as conditions that depend on the current time. Cursors are not bound to them.
+    fn conditions_at(filter: &Self::Filter, now: Timestamp) -> Vec<Condition> {
+        _ = (filter, now);
+        Vec::new()
+    }
 
     /// Adds data that is not in the read model.
     fn complete(
@@ -122,6 +129,7 @@ impl<P: Permission, M: Listed> List<P, M> {
     /// If a parameter is not valid, or the view cannot be read.
     pub(crate) async fn page(self, app: &App) -> Result<Json<Page<M::Item>>, Problem> {
         let Self { caller, filter, paging: Paging { q, sort, limit, cursor } } = self;
+        let of_now = M::conditions_at(&filter, app.clock.now());
         let mut conditions = M::conditions(filter)?;
         let partitions = if M::IS_OF_THE_PLATFORM {
             caller.catch_up_everywhere(app, M::NAME).await?;
@@ -133,6 +141,7 @@ impl<P: Permission, M: Listed> List<P, M> {
         };
         let asked = Asked { sort: sort.as_deref(), limit, cursor: cursor.as_deref(), text: q.as_deref() };
         let listing = Listing::new::<M>(app, (caller.organization, partitions), conditions, M::SORTS, &asked)?;
+        let listing = of_now.into_iter().fold(listing, Listing::bounded);
         let Page { items, next_cursor } = listing.page::<M, M::Item>(app).await?;
         let items = M::complete(app, caller.organization, items).await?;
         caller.shows_items(&items);

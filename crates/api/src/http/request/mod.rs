@@ -34,7 +34,7 @@ pub(crate) use self::{
     id::Id,
     list::{List, ListParameters, Listed},
     params::Params,
-    query::Instant,
+    query::{Instant, whole_microseconds},
     resource::Resource,
     upload::Upload,
 };

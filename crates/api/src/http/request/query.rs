@@ -52,6 +52,11 @@ pub(crate) fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     Err(Problem::invalid_fields(errors))
 }
 
+/// An instant in the precision of all instants that are stored and shown.
+pub(crate) fn whole_microseconds(instant: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(instant.as_microsecond()).unwrap_or(instant)
+}
+
 /// An instant in a parameter: RFC 3339, also with a plus sign that was not escaped, or a date, whose start in UTC is
 /// meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,13 +76,13 @@ impl Instant {
             _ => text.to_owned(),
         };
         if let Ok(instant) = text.parse() {
-            return Some(Self(instant));
+            return Some(Self(whole_microseconds(instant)));
         }
         // The last hours of the year 9999 are valid, but beyond what is stored.
         let is_last_day = text.strip_suffix(['Z', 'z']).is_some_and(|time| {
             time.parse::<civil::DateTime>().is_ok_and(|time| time.date() >= civil::date(9999, 12, 30))
         });
-        is_last_day.then_some(Self(Timestamp::MAX - SignedDuration::from_secs(1)))
+        is_last_day.then(|| Self(whole_microseconds(Timestamp::MAX - SignedDuration::from_secs(1))))
     }
 }
 
@@ -194,7 +199,8 @@ mod tests {
         assert_eq!(instant("2026-11-27T10:00:00+02:00"), utc);
         assert_eq!(instant("2026-11-27T10:00:00 02:00"), utc, "a plus sign that was not escaped");
         assert_eq!(instant("2026-11-27"), Some("2026-11-27T00:00:00Z".to_owned()));
-        assert!(instant("9999-12-31T23:59:59Z").is_some());
+        assert!(instant("9999-12-31T23:59:59Z").is_some_and(|last| last.ends_with(".999999Z")));
+        assert_eq!(instant("2026-11-27T08:00:00.123456789Z"), Some("2026-11-27T08:00:00.123456Z".to_owned()));
         assert_eq!((instant("yesterday"), instant("2026-13-01"), instant("10 02:00")), (None, None, None));
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use porttask_domain::{JobId, Meta, identity::Role};
 use serde::{Deserialize, Serialize};
 
-use super::{Import, ImportError, ImportRequest, LineReport, read};
+use super::{Import, ImportError, ImportRequest, LineReport, UnknownColumns, read};
 use crate::identity::invitations::InvitationLimits;
 use porttask_runtime::{
     execute::ExecuteError,
@@ -24,6 +24,9 @@ pub struct RequestedImport {
     pub default_role: Role,
     /// Whether to invite everybody who has not been invited yet.
     pub send_invitations: bool,
+    /// What happens to unknown columns.
+    #[serde(default)]
+    pub unknown_columns: UnknownColumns,
 }
 
 /// Imports as jobs.
@@ -75,11 +78,12 @@ impl Work for ImportJobs {
         let unreadable = || WorkError::Final("the input of this job cannot be decoded".to_owned());
         let end = plain.iter().position(|byte| *byte == b'\n').ok_or_else(unreadable)?;
         let ordered: RequestedImport = serde_json::from_slice(&plain[..end]).map_err(|_| unreadable())?;
-        let RequestedImport { meta, default_role, send_invitations } = ordered;
+        let RequestedImport { meta, default_role, send_invitations, unknown_columns } = ordered;
         // Parsing a large file would block the async runtime.
-        let lines = tokio::task::spawn_blocking(move || read(&plain[end + 1..], default_role)).await;
+        let lines = tokio::task::spawn_blocking(move || read(&plain[end + 1..], default_role, unknown_columns)).await;
         let lines = lines.map_err(|error| WorkError::Passing(error.to_string()))?;
-        let lines = lines.map_err(|error| WorkError::Final(error.to_string()))?;
+        // Without names from the file, which may be personal: the message is stored.
+        let lines = lines.map_err(|error| WorkError::Final(error.without_names()))?;
         let order = ImportRequest {
             organization: job.organization,
             // Marks the accounts as created by this job.
@@ -87,7 +91,7 @@ impl Work for ImportJobs {
             is_retry: job.epoch > 1,
             send_invitations,
             invitations_expire_at: job.created_at + self.invitations.lifetime,
-            invitations_per_day: self.invitations.per_day,
+            invitations_per_day: self.invitations.imports_per_day,
             dry_run: job.is_dry_run,
         };
         let reports = self.import.run(order, lines, course).await?;

@@ -6,7 +6,7 @@ use porttask_domain::{
     identity::{Access, EmailAddress, Permissions, Role},
 };
 
-use super::{Column, Fault};
+use super::{Column, Fault, sheet::Heading};
 
 /// A person to create an account for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,13 +23,10 @@ pub struct Person {
 
 impl Person {
     /// Parses a record.
-    pub(super) fn read(record: &ByteRecord, columns: &[Column], default_role: Role) -> Result<Self, Vec<Fault>> {
-        if record.len() != columns.len() {
-            let (fields, wanted) = (record.len(), columns.len());
-            return Err(vec![Fault::of_line(format!("has {fields} fields, but the header has {wanted}"))]);
-        }
+    pub(super) fn read(record: &ByteRecord, headings: &[Heading], default_role: Role) -> Result<Self, Vec<Fault>> {
+        fits(record, headings).map_err(|fault| vec![fault])?;
         let field = |column: Column| {
-            let index = columns.iter().position(|it| *it == column);
+            let index = headings.iter().position(|it| *it == Heading::Column(column));
             let bytes = index.and_then(|index| record.get(index)).unwrap_or_default();
             // The whole file was validated as UTF-8.
             std::str::from_utf8(bytes).unwrap_or_default().trim()
@@ -51,6 +48,21 @@ impl Person {
             _ => Err(faults),
         }
     }
+}
+
+/// Whether a record has a field for each named column, and no value elsewhere: spreadsheets write empty fields there, or
+/// none.
+fn fits(record: &ByteRecord, headings: &[Heading]) -> Result<(), Fault> {
+    let is_filled = |index: usize| record.get(index).is_some_and(|field| !field.iter().all(u8::is_ascii_whitespace));
+    let needed = headings.iter().rposition(|heading| matches!(heading, Heading::Column(_))).map_or(0, |last| last + 1);
+    let (fields, wanted) = (record.len(), headings.len());
+    if fields < needed || (wanted..fields).any(is_filled) {
+        return Err(Fault::of_line(format!("has {fields} fields, but the header has {wanted}")));
+    }
+    let nameless = (0..wanted).find(|index| headings[*index] == Heading::Nameless && is_filled(*index));
+    nameless.map_or(Ok(()), |index| {
+        Err(Fault::of_line(format!("has a value in column {}, which has no name in the header", index + 1)))
+    })
 }
 
 fn noted<T>(column: Column, read: Result<T, InvalidText>, faults: &mut Vec<Fault>) -> Option<T> {

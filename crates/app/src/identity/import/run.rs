@@ -13,7 +13,7 @@ use porttask_domain::{
     Actor, DomainEvent, OrganizationId, UserId,
     identity::{
         Access, Capability, EmailAddress, Organization, Permissions, Role, User, UserImport,
-        user::{Command, Event, INVITATIONS, Rejection, Status},
+        user::{Command, Event, IMPORT_INVITATIONS, Rejection, Status},
         user_import::{self, Summary},
     },
 };
@@ -90,6 +90,8 @@ impl Import {
         let (organization, _) = self.executor.load::<Organization>(order.organization, order.organization).await?;
         let allowed = organization.allow(Capability::Use);
         allowed.map_err(|rejection| ImportError::Rejected(rejection.into()))?;
+        let quota = organization.invitation_quota().imports_per_day;
+        let order = ImportRequest { invitations_per_day: quota.unwrap_or(order.invitations_per_day), ..order };
         let run = Arc::new(Run { import: self.clone(), order, limit_is_reached: AtomicBool::new(false) });
         let (mut reports, mut tasks) = (Vec::with_capacity(lines.len()), JoinSet::new());
         for Line { number, content } in lines {
@@ -231,7 +233,7 @@ impl Run {
         let commands = &commands;
         let register = move |tx: Tx| async move {
             self.may_grant(&tx, person.permissions).await?;
-            tx.limit(INVITATIONS, i64::from(self.order.invitations_per_day));
+            tx.limit(IMPORT_INVITATIONS, i64::from(self.order.invitations_per_day));
             Ok(tx.decide_all::<User>(user, commands).await?)
         };
         self.import.executor.transact(&self.request(), register).await
@@ -256,7 +258,7 @@ impl Run {
             if is_open && !self.limit_is_reached() {
                 // The account may have more permissions than the line.
                 self.may_grant(&tx, state.permissions().unwrap_or(person.permissions)).await?;
-                tx.limit(INVITATIONS, i64::from(self.order.invitations_per_day));
+                tx.limit(IMPORT_INVITATIONS, i64::from(self.order.invitations_per_day));
                 tx.decide::<User>(user, &self.invitation()).await?;
             }
             let is_own_invitation = |(_, expires_at)| expires_at == self.order.invitations_expire_at;
@@ -335,7 +337,7 @@ impl Run {
     }
 
     fn invitation(&self) -> Command {
-        Command::SendInvitation { expires_at: self.order.invitations_expire_at }
+        Command::SendInvitation { expires_at: self.order.invitations_expire_at, by_import: true }
     }
 
     fn limit_is_reached(&self) -> bool {
@@ -344,7 +346,7 @@ impl Run {
 
     fn limit(&self) -> String {
         let limit = self.order.invitations_per_day;
-        format!("at most {limit} invitations can be sent per day: import the same file again tomorrow")
+        format!("at most {limit} invitations can be sent by imports per day: import the same file again tomorrow")
     }
 }
 

@@ -8,10 +8,12 @@ use std::{collections::HashMap, fmt, io::Cursor};
 use csv::{ByteRecord, Position, ReaderBuilder};
 use porttask_domain::identity::Role;
 
-use super::{Column, Fault, Line, person::Person};
+use super::{Column, Fault, Line, UnknownColumns, person::Person};
 
 /// Maximum lines of a file, without its header.
 pub const MAX_LINES: usize = 100_000;
+/// Maximum characters of an unknown column's name in a message.
+const MAX_NAME: usize = 50;
 /// The maximum length of a line.
 const MAX_LINE_BYTES: usize = 16 * 1024;
 const UTF8_BOM: &[u8] = b"\xef\xbb\xbf";
@@ -32,12 +34,19 @@ pub enum Unreadable {
         /// The likely encoding, as part of the message.
         looks_like: &'static str,
     },
-    /// The header has an unknown column. Its name is not repeated: without a header, it would be a value.
-    #[error("column {position} of the header is unknown: the columns are {columns}", columns = Names(&Column::ALL))]
-    UnknownColumn {
-        /// Counted from 1.
-        position: usize,
-    },
+    /// The first line names no known column: perhaps there is no header. It is not repeated, because it may have values.
+    #[error("the first line names no column: the columns are {columns}", columns = Names(&Column::ALL))]
+    NoHeader,
+    /// The header has unknown columns.
+    #[error(
+        "the header has unknown columns: {}; rename or remove them, or skip them with unknown_columns=skip. The columns \
+         are {columns}",
+        .0.join(", "), columns = Names(&Column::ALL)
+    )]
+    UnknownColumns(Vec<String>),
+    /// The line `sep=` names no delimiter that is accepted.
+    #[error("the line sep= must name a comma, a semicolon or a tab")]
+    UnknownDelimiter,
     /// The header repeats a column.
     #[error("the header has the column {0} twice")]
     RepeatedColumn(Column),
@@ -50,6 +59,27 @@ pub enum Unreadable {
     /// It has too many lines.
     #[error("the file has more than {MAX_LINES} lines: split it, and repeat the header in each part")]
     TooManyLines,
+}
+
+impl Unreadable {
+    /// The message without names from the file.
+    pub fn without_names(&self) -> String {
+        match self {
+            Self::UnknownColumns(_) => "the header has unknown columns".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// A field of the header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heading {
+    /// It names a column.
+    Column(Column),
+    /// It is empty: spreadsheets write such columns.
+    Nameless,
+    /// It names an unknown column, which is skipped.
+    Skipped,
 }
 
 /// A comma-separated list of column names.
@@ -65,8 +95,8 @@ impl fmt::Display for Names<'_> {
 ///
 /// # Errors
 /// If the file cannot be read at all.
-pub fn read(bytes: &[u8], default_role: Role) -> Result<Vec<Line>, Unreadable> {
-    let (records, columns) = opened(bytes)?;
+pub fn read(bytes: &[u8], default_role: Role, unknown: UnknownColumns) -> Result<Vec<Line>, Unreadable> {
+    let (records, headings) = opened(bytes, unknown)?;
     let mut lines = Vec::new();
     let mut known: HashMap<String, u64> = HashMap::new();
     for (number, record) in records {
@@ -75,7 +105,7 @@ pub fn read(bytes: &[u8], default_role: Role) -> Result<Vec<Line>, Unreadable> {
         }
         let mut content = match record {
             Err(reason) => Err(vec![Fault::of_line(reason)]),
-            Ok(record) => Person::read(&record, &columns, default_role),
+            Ok(record) => Person::read(&record, &headings, default_role),
         };
         if let Ok(person) = &content {
             let first = *known.entry(person.email.comparable()).or_insert(number);
@@ -92,18 +122,34 @@ pub fn read(bytes: &[u8], default_role: Role) -> Result<Vec<Line>, Unreadable> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn count(bytes: &[u8]) -> Result<u64, Unreadable> {
-    let (records, _) = opened(bytes)?;
+pub fn count(bytes: &[u8], unknown: UnknownColumns) -> Result<u64, Unreadable> {
+    let (records, _) = opened(bytes, unknown)?;
     let count = records.take(MAX_LINES + 1).count();
     if count > MAX_LINES { Err(Unreadable::TooManyLines) } else { Ok(count as u64) }
 }
 
-/// The records after the header, and their columns.
-fn opened(bytes: &[u8]) -> Result<(Records<'_>, Vec<Column>), Unreadable> {
-    let mut records = Records::new(text(bytes)?);
+/// The records after the header, and the header.
+fn opened(bytes: &[u8], unknown: UnknownColumns) -> Result<(Records<'_>, Vec<Heading>), Unreadable> {
+    let text = text(bytes)?;
+    let mut records = match separator(text)? {
+        Some((delimiter, length)) => Records::new(text, delimiter, length),
+        None => Records::new(text, delimiter(text), 0),
+    };
     let Some((_, header)) = records.next() else { return Err(Unreadable::Empty) };
-    let columns = columns(&header.map_err(Unreadable::Header)?)?;
-    Ok((records, columns))
+    let headings = headings(&header.map_err(Unreadable::Header)?, unknown)?;
+    Ok((records, headings))
+}
+
+/// The delimiter that a first line such as `sep=;` names for Excel, and the length of that line.
+fn separator(text: &[u8]) -> Result<Option<(u8, usize)>, Unreadable> {
+    let length = text.iter().position(|byte| is_line_end(&byte)).unwrap_or(text.len());
+    let line = text[..length].strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(&text[..length]);
+    let named = line.split_at_checked(4).filter(|(name, _)| name.eq_ignore_ascii_case(b"sep="));
+    let Some((_, delimiter)) = named else { return Ok(None) };
+    match delimiter {
+        [delimiter] if DELIMITERS.contains(delimiter) => Ok(Some((*delimiter, length))),
+        _ => Err(Unreadable::UnknownDelimiter),
+    }
 }
 
 /// Validates the bytes as UTF-8 and strips a byte order mark.
@@ -138,21 +184,34 @@ fn line_ends(bytes: &[u8]) -> u64 {
     bytes.iter().enumerate().filter(|it| is_end(*it)).count() as u64
 }
 
-/// The columns in header order.
-fn columns(header: &ByteRecord) -> Result<Vec<Column>, Unreadable> {
-    let mut columns = Vec::with_capacity(header.len());
-    for (index, field) in header.iter().enumerate() {
-        let spaced = String::from_utf8_lossy(field).to_lowercase();
-        let name: String = spaced.split_whitespace().collect();
-        let column = Column::ALL.into_iter().find(|column| column.name() == name);
-        let column = column.ok_or(Unreadable::UnknownColumn { position: index + 1 })?;
-        if columns.contains(&column) {
-            return Err(Unreadable::RepeatedColumn(column));
-        }
-        columns.push(column);
+/// The fields of the header.
+fn headings(header: &ByteRecord, unknown: UnknownColumns) -> Result<Vec<Heading>, Unreadable> {
+    let mut headings = Vec::with_capacity(header.len());
+    let mut unknown_names = Vec::new();
+    for field in header {
+        let name = String::from_utf8_lossy(field);
+        let heading = match Column::headed(&name) {
+            Some(column) if headings.contains(&Heading::Column(column)) => {
+                return Err(Unreadable::RepeatedColumn(column));
+            }
+            Some(column) => Heading::Column(column),
+            None if name.trim().is_empty() => Heading::Nameless,
+            None => {
+                unknown_names.push(format!("{:?}", name.trim().chars().take(MAX_NAME).collect::<String>()));
+                Heading::Skipped
+            }
+        };
+        headings.push(heading);
     }
-    let missing: Vec<Column> = [Column::Name, Column::Email].into_iter().filter(|it| !columns.contains(it)).collect();
-    if missing.is_empty() { Ok(columns) } else { Err(Unreadable::MissingColumns(missing)) }
+    let is_known = |column| headings.contains(&Heading::Column(column));
+    if !Column::ALL.into_iter().any(is_known) {
+        return Err(Unreadable::NoHeader);
+    }
+    if unknown == UnknownColumns::Reject && !unknown_names.is_empty() {
+        return Err(Unreadable::UnknownColumns(unknown_names));
+    }
+    let missing: Vec<Column> = [Column::Name, Column::Email].into_iter().filter(|it| !is_known(*it)).collect();
+    if missing.is_empty() { Ok(headings) } else { Err(Unreadable::MissingColumns(missing)) }
 }
 
 /// The records of a file, each with the line number at which it starts; blank records are skipped.
@@ -169,11 +228,14 @@ struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    fn new(text: &'a [u8]) -> Self {
-        let delimiter = delimiter(text);
+    /// The records from an offset on.
+    fn new(text: &'a [u8], delimiter: u8, start: usize) -> Self {
         let mut builder = ReaderBuilder::new();
         let reader = builder.delimiter(delimiter).has_headers(false).flexible(true).from_reader(Cursor::new(text));
-        Self { text, delimiter, reader, known: (0, 1) }
+        let mut records = Self { text, delimiter, reader, known: (0, 1) };
+        // Seeking in memory does not fail.
+        let _ = records.seek(start);
+        records
     }
 
     /// The line number at an offset. Offsets must not decrease between calls.
@@ -187,8 +249,12 @@ impl<'a> Records<'a> {
     fn resume_after(&mut self, start: usize) -> Result<(), csv::Error> {
         let rest = &self.text[start..];
         let length = rest.iter().position(|byte| is_line_end(&byte)).unwrap_or(rest.len());
+        self.seek(start + length)
+    }
+
+    fn seek(&mut self, offset: usize) -> Result<(), csv::Error> {
         let mut place = Position::new();
-        place.set_byte((start + length) as u64);
+        place.set_byte(offset as u64);
         self.reader.seek(place)
     }
 }

@@ -2,7 +2,15 @@
 
 use porttask_domain::identity::{Access, Permissions, Role};
 
-use super::{Column, Line, LineReport, Unreadable, count, read, sheet::MAX_LINES};
+use super::{Column, Line, LineReport, UnknownColumns, Unreadable, sheet::MAX_LINES};
+
+fn read(bytes: &[u8], default_role: Role) -> Result<Vec<Line>, Unreadable> {
+    super::read(bytes, default_role, UnknownColumns::Reject)
+}
+
+fn count(bytes: &[u8]) -> Result<u64, Unreadable> {
+    super::count(bytes, UnknownColumns::Reject)
+}
 
 fn lines(text: impl AsRef<[u8]>) -> Vec<Line> {
     let lines = read(text.as_ref(), Role::ReadOnly).unwrap();
@@ -134,7 +142,7 @@ fn faults_name_the_column_but_not_the_value() {
              www.evil.example,hunter2,boss,all,\n\
              Ana,ana@a.example,agent,,write\n\
              Bob,bob@a.example,agent\n\
-             Cleo,cleo@a.example,agent,,,,\n"
+             Cleo,cleo@a.example,agent,,,,x\n"
         ),
         [
             "2 name: must not contain a web or email address: add a space after each dot; email: must be an email address such as ana@example.com; \
@@ -183,13 +191,53 @@ fn a_file_without_a_valid_header_is_rejected() {
     for empty in ["", "\u{feff}", "\r\n\n"] {
         assert_eq!(read(empty.as_bytes(), Role::Agent), Err(Unreadable::Empty), "{empty:?}");
     }
-    assert_eq!(rejected("name,email,phone\n"), format!("column 3 of the header is unknown: {known}"));
-    assert_eq!(rejected("Ana Souza,ana@a.example\n"), format!("column 1 of the header is unknown: {known}"));
+    assert_eq!(rejected("Ana Souza,ana@a.example\n"), format!("the first line names no column: {known}"));
     assert_eq!(rejected("name,email,E MAIL\n"), "the header has the column email twice");
     assert_eq!(rejected("role\nagent\n"), format!("the header lacks name, email: {known}"));
     assert!(rejected("name,\"email\nAna,a@a.example\n").contains("never closed"));
     assert_eq!(lines("name,email"), []);
     assert_eq!(lines("name,email\r\n\r\n"), []);
+}
+
+#[test]
+fn unknown_columns_are_named_or_skipped() {
+    let text = "Telefon,Full name,e-mail,\"Cost \"\"centre\"\"\"\n+49 30,Ana,ana@a.example,12\n";
+    let error = rejected(text);
+    assert!(error.starts_with(r#"the header has unknown columns: "Telefon", "Cost \"centre\""; rename"#), "{error}");
+    let without = read(text.as_bytes(), Role::Agent).unwrap_err().without_names();
+    assert_eq!(without, "the header has unknown columns");
+    let lines = super::read(text.as_bytes(), Role::Agent, UnknownColumns::Skip).unwrap();
+    let person = lines[0].content.as_ref().unwrap();
+    assert_eq!((person.name.as_str(), person.email.to_string()), ("Ana", "ana@a.example".to_owned()));
+    assert_eq!(super::count(text.as_bytes(), UnknownColumns::Skip), Ok(1));
+    let long = format!("name,email,{}", "x".repeat(1_000));
+    assert!(rejected(long).contains(&format!("\"{}\";", "x".repeat(50))));
+}
+
+#[test]
+fn files_are_read_as_spreadsheets_write_them() {
+    let expected = ["3 Ana <ana@a.example>", "4 Bob <bob@a.example>"];
+    for first in ["sep=;", "SEP=;", "\"sep=;\"", "\u{feff}sep=;"] {
+        let text = format!("{first}\r\nName;E-Mail;\r\nAna;ana@a.example;\r\nBob;bob@a.example\r\n");
+        assert_eq!(told(text), expected, "{first}");
+    }
+    assert_eq!(told("sep=\t\nname, x\temail\nAna\tana@a.example\n".replace(", x", "")), expected[..1]);
+    assert_eq!(rejected("sep=|\nname|email\n"), "the line sep= must name a comma, a semicolon or a tab");
+    // Empty columns, in the header and the lines, or only in the lines.
+    assert_eq!(
+        told("Name,Email,,Role, \nAna,ana@a.example,,agent,\nBob,bob@a.example,,agent,,,\n"),
+        ["2 Ana <ana@a.example>", "3 Bob <bob@a.example>"]
+    );
+    assert_eq!(
+        told("Name,Email,\nAna,ana@a.example,admin\n"),
+        ["2 line: has a value in column 3, which has no name in the header"]
+    );
+    for header in
+        ["Full name,E-Mail", "DISPLAY NAME,Email address", "full-name,E-mail Address", "name,mail", "Name:,e_mail*"]
+    {
+        assert_eq!(told(format!("{header}\nAna,ana@a.example\n")), ["2 Ana <ana@a.example>"], "{header}");
+    }
+    assert_eq!(rejected("name,email,E-Mail address\n"), "the header has the column email twice");
 }
 
 #[test]

@@ -9,6 +9,9 @@ use crate::mail::{
     letter::{Letter, Paragraph},
 };
 
+/// Mail gateways cut what follows `#` in a link.
+const IF_NOT_OPENED: &str = "If the page that opens asks for a code, paste this line:";
+
 pub(super) fn letter(message: &Message<'_>, reader: &Reader<'_>) -> Letter {
     let (subject, paragraphs) = match message {
         Message::Invitation { inviter, role, link } => invitation(*inviter, *role, link, reader),
@@ -44,6 +47,8 @@ fn invitation(inviter: Option<&str>, role: Role, link: &Offer<'_>, reader: &Read
         Paragraph::Text(who_invites),
         text("To accept the invitation, open this link and choose a password:"),
         Paragraph::Link { label: "Accept the invitation", address: link.address.to_owned() },
+        text(IF_NOT_OPENED),
+        Paragraph::Code(link.token().to_owned()),
         once_until(link, reader),
         text("If you did not expect this, ignore this mail: nothing will happen."),
     ];
@@ -60,6 +65,8 @@ fn password_reset(by: Option<&str>, link: &Offer<'_>, reader: &Reader<'_>) -> (S
         Paragraph::Text(why),
         text("Open this link to set a new password. All your sessions will end:"),
         Paragraph::Link { label: "Reset password", address: link.address.to_owned() },
+        text(IF_NOT_OPENED),
+        Paragraph::Code(link.token().to_owned()),
         once_until(link, reader),
         text("If you did not request this, ignore this mail: your password will not change."),
     ];
@@ -105,6 +112,8 @@ fn address_confirmation(link: &Offer<'_>, reader: &Reader<'_>) -> (String, Vec<P
         Paragraph::Text(format!("This email address was requested for your account at {organization} on PortTask.")),
         text("Open this link to confirm that it is yours. You will sign in with it from then on:"),
         Paragraph::Link { label: "Confirm email address", address: link.address.to_owned() },
+        text(IF_NOT_OPENED),
+        Paragraph::Code(link.token().to_owned()),
         once_until(link, reader),
         text("If you did not expect this, ignore this mail: nothing will happen."),
     ];
@@ -126,6 +135,8 @@ fn address_change_notice(
         )),
         text("If this was not you, open this link to cancel the change, and change your password immediately:"),
         Paragraph::Link { label: "Cancel the change", address: link.address.to_owned() },
+        text(IF_NOT_OPENED),
+        Paragraph::Code(link.token().to_owned()),
         once_until(link, reader),
         text("If you requested the change yourself, ignore this mail."),
     ];
@@ -205,6 +216,10 @@ To accept the invitation, open this link and choose a password:
 
 https://admin.example/invitation#token=AgAAAA
 
+If the page that opens asks for a code, paste this line:
+
+AgAAAA
+
 The link can be used once, until 3 August 2026 at 14:05 (Europe/Lisbon).
 
 If you did not expect this, ignore this mail: nothing will happen.
@@ -219,7 +234,8 @@ If you did not expect this, ignore this mail: nothing will happen.
         assert_eq!(subject, "You have been invited to become a PortTask super admin");
         let invites = "You have been invited to become a PortTask super admin.";
         assert_eq!(paragraphs[1], text(invites));
-        assert_eq!(paragraphs[4], text("The link can be used once, until 3 August 2026 at 13:05 (UTC)."));
+        assert_eq!(paragraphs[4..6], [text(IF_NOT_OPENED), Paragraph::Code("AgAAAA".to_owned())]);
+        assert_eq!(paragraphs[6], text("The link can be used once, until 3 August 2026 at 13:05 (UTC)."));
     }
 
     #[test]

@@ -70,3 +70,10 @@ pub(super) struct Offer<'a> {
     /// When it expires.
     pub(super) expires_at: Timestamp,
 }
+
+impl<'a> Offer<'a> {
+    /// The token in the URL.
+    pub(super) fn token(&self) -> &'a str {
+        self.address.split_once("#token=").map_or(self.address, |(_, token)| token)
+    }
+}

@@ -102,6 +102,7 @@ impl Mails for UserMails {
             | Event::LocaleChanged { .. }
             | Event::Promoted { .. }
             | Event::Demoted {}
+            | Event::Locked { .. }
             | Event::Unlocked {}
             | Event::SessionsEnded { .. }
             | Event::AddressChangeCancelled {}
