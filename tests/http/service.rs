@@ -95,6 +95,7 @@ impl Service {
         // No rate limits, except in the tests that set their own.
         command.envs(["ATTEMPTS", "SESSION", "STRANGERS"].map(|name| (format!("PORTTASK_RATE_{name}"), "0")));
         command.envs(["FREE_ATTEMPTS", "FREE_ATTEMPTS_NETWORK"].map(|name| (format!("PORTTASK_{name}"), "0")));
+        command.env("PORTTASK_SIGN_IN_RECORD_DELAY_SECONDS", "0");
         let mut child =
             command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -59,7 +59,7 @@ async fn tasks_of(node: &Node, mailer: &Mailer, organization: OrganizationId, us
         subject: last.subject,
         number: last.number,
         target: last.target,
-        due_at: last.due_at,
+        due_at: last.due_at.unwrap_or_default(),
         leased_until: None,
         attempts: 1,
         epoch: 1,

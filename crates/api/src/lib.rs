@@ -28,7 +28,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::{
-    compliance::export::{Head, render},
+    compliance::export::{Head, render, render_of_the_platform},
     http::{
         app::{App, Settings},
         limits::Rates,

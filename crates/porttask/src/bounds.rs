@@ -5,7 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use jiff::SignedDuration;
 use porttask_api::{Connections, Rates};
-use porttask_app::identity::{attempts::AttemptLimits, credential_activity::SessionLimits};
+use porttask_app::{
+    compliance::denial_log::MAX_SIGN_IN_DELAY,
+    identity::{attempts::AttemptLimits, credential_activity::SessionLimits},
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::Error;
@@ -38,6 +41,11 @@ pub(crate) struct BoundsArgs {
     /// before may try, until an admin unlocks the account. 0 means no limit.
     #[arg(long, env = "PORTTASK_ATTEMPTS_CEILING", default_value_t = 100)]
     attempts_ceiling: u32,
+    /// Maximum seconds by which the record of failed sign-ins is delayed at random, so that it does not reveal whether the
+    /// account exists.
+    #[arg(long, env = "PORTTASK_SIGN_IN_RECORD_DELAY_SECONDS", default_value_t = MAX_SIGN_IN_DELAY.as_secs(),
+        value_parser = clap::value_parser!(u64).range(..=MAX_SIGN_IN_DELAY.as_secs()))]
+    sign_in_record_delay_seconds: u64,
     /// Maximum lifetime of a session, in hours.
     #[arg(long, env = "PORTTASK_SESSION_HOURS", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=720))]
     session_hours: u32,
@@ -82,6 +90,10 @@ impl BoundsArgs {
     pub(crate) fn attempts(&self) -> AttemptLimits {
         let (free, free_of_network) = (self.free_attempts, self.free_attempts_network);
         AttemptLimits { free, free_of_network, ceiling: self.attempts_ceiling }
+    }
+
+    pub(crate) fn sign_in_delay(&self) -> Duration {
+        Duration::from_secs(self.sign_in_record_delay_seconds)
     }
 
     /// The limits on connections. Their number is reduced to what the operating system permits.

@@ -11,19 +11,23 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use porttask_app::{
-    compliance::audit_log::{Asked, AuditLog},
+    compliance::audit_log::{Asked, AuditLog, PlatformAsked},
     identity::organizations,
 };
 use porttask_domain::{
-    Actor, Meta,
+    Actor, Meta, OrganizationId,
     compliance::{
         Export,
         export::{self, Format},
     },
     identity::Capability,
 };
-use porttask_projections::{ReadModel, compliance::audit_log as view, identity::user::Users};
-use porttask_runtime::{execute::Request, new_id};
+use porttask_projections::{
+    ReadModel,
+    compliance::{audit_log as view, platform_audit_log::PlatformAuditLog},
+    identity::user::Users,
+};
+use porttask_runtime::{execute::Request, log::Position, new_id, views::Views};
 
 use crate::{error::Error, node::Node, progress::Progress, storage::StorageArgs};
 
@@ -32,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(3_600);
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Export the audit log of an organization, oldest entry first.
+    /// Export the audit log of an organization, or the platform's audit trail, oldest entry first.
     ///
     /// The export itself is recorded as an entry, with the operator as its actor: the last entry of the file.
     Audit(Audit),
@@ -41,8 +45,12 @@ pub(crate) enum Command {
 #[derive(Args)]
 pub(crate) struct Audit {
     /// The id or domain of the organization.
-    #[arg(long)]
-    organization: String,
+    #[arg(long, required_unless_present = "platform")]
+    organization: Option<String>,
+    /// The platform's audit trail instead: what staff, keys of the platform and operators did in any organization. With
+    /// `--organization`, only in that one.
+    #[arg(long, conflicts_with_all = ["target", "session", "request", "ip", "text"])]
+    platform: bool,
     /// The format: CSV with a header line, or one JSON object per line.
     #[arg(long, value_enum, default_value_t = Form::Csv)]
     format: Form,
@@ -99,8 +107,20 @@ impl Command {
 impl Audit {
     async fn run(self, storage: &StorageArgs) -> Result<(), Error> {
         let node = Node::open(storage).await?;
-        let organization = organizations::named(&*node.database, &node.vault, &self.organization).await?;
-        let organization = organization.ok_or_else(|| format!("there is no organization {}", self.organization))?;
+        let count = match self.platform {
+            true => self.export_trail(&node, storage).await?,
+            false => self.export_log(&node, storage).await?,
+        };
+        if let Some(file) = &self.output {
+            eprintln!("Wrote {count} entries to {}", file.display());
+        }
+        Ok(())
+    }
+
+    async fn export_log(&self, node: &Node, storage: &StorageArgs) -> Result<u64, Error> {
+        let name = self.organization.as_deref().unwrap_or_default();
+        let organization = organizations::named(&*node.database, &node.vault, name).await?;
+        let organization = organization.ok_or_else(|| format!("there is no organization {name}"))?;
         let (actor, action, target, text) =
             (self.actor.clone(), self.action.clone(), self.target.clone(), self.text.clone());
         let (session, request, ip) = (self.session.clone(), self.request.clone(), self.ip.clone());
@@ -110,19 +130,15 @@ impl Audit {
         views.catch_up(Users::NAME, PATIENCE).await?;
         let filter = asked.filter(&*node.database, &node.vault, &views, organization).await?;
         if filter.is_for_nobody() {
-            return Err(format!("no user in {} has this email address", self.organization).into());
+            return Err(format!("no user in {name} has this email address").into());
         }
 
         let mut out = self.output()?;
         let format = Format::from(self.format);
         let command = export::Command::TakeAuditLog { format, selection: filter.recorded(organization) };
-        let request = Request::new(organization, Meta::by(Actor::Operator)).needing(Capability::Settle);
-        let done = node.executor().execute::<Export>(new_id(), command, &request).await?;
-        let position = done.position.ok_or("the export was not recorded, so nothing is written")?;
-
+        let position = record(node, organization, command).await?;
         for view in [view::AuditLog::NAME, Users::NAME] {
-            let late = |_| "the read models did not catch up in time: see `porttask views list`";
-            tokio::time::timeout(PATIENCE, views.reach(view, position)).await.map_err(late)??;
+            reach(&views, view, position).await?;
         }
         let log = Arc::new(AuditLog::open(Arc::clone(&node.database), Arc::clone(&node.vault), views).await?);
         let mut taking = log.take(organization, &filter, position, true);
@@ -135,10 +151,33 @@ impl Audit {
         }
         out.flush()?;
         drop(progress);
-        if let Some(file) = &self.output {
-            eprintln!("Wrote {count} entries to {}", file.display());
+        Ok(count)
+    }
+
+    async fn export_trail(&self, node: &Node, storage: &StorageArgs) -> Result<u64, Error> {
+        let (organization, actor, action) = (self.organization.clone(), self.actor.clone(), self.action.clone());
+        let asked = PlatformAsked { organization, actor, action, from: self.from, until: self.until };
+        let filter = asked.filter(&*node.database, &node.vault).await?;
+        let views = node.views(storage).await?;
+        views.run();
+
+        let mut out = self.output()?;
+        let format = Format::from(self.format);
+        let command = export::Command::TakePlatformAuditLog { format, selection: filter.recorded() };
+        let position = record(node, OrganizationId::PLATFORM, command).await?;
+        for head in node.database.heads().await? {
+            reach(&views, PlatformAuditLog::NAME, head.position).await?;
+            reach(&views, Users::NAME, head.position).await?;
         }
-        Ok(())
+        let log = Arc::new(AuditLog::open(Arc::clone(&node.database), Arc::clone(&node.vault), views).await?);
+        let mut taking = log.take_of_the_platform(&filter, position).await?;
+        let (mut head, mut count) = (porttask_api::Head::of(self.bom), 0);
+        while let Some(entries) = taking.next().await? {
+            count += entries.len() as u64;
+            out.write_all(&porttask_api::render_of_the_platform(entries, format, std::mem::take(&mut head))?)?;
+        }
+        out.flush()?;
+        Ok(count)
     }
 
     fn output(&self) -> Result<Box<dyn Write + Send>, Error> {
@@ -147,6 +186,19 @@ impl Audit {
         let file = File::options().write(true).create_new(true).mode(0o600).open(path);
         Ok(Box::new(BufWriter::new(file.map_err(|error| format!("{}: {error}", path.display()))?)))
     }
+}
+
+/// Records an export by the operator.
+async fn record(node: &Node, organization: OrganizationId, command: export::Command) -> Result<Position, Error> {
+    let request = Request::new(organization, Meta::by(Actor::Operator)).needing(Capability::Settle);
+    let done = node.executor().execute::<Export>(new_id(), command, &request).await?;
+    Ok(done.position.ok_or("the export was not recorded, so nothing is written")?)
+}
+
+/// Waits until a read model has reached a position.
+async fn reach(views: &Views, view: &str, position: Position) -> Result<(), Error> {
+    let late = |_| "the read models did not catch up in time: see `porttask views list`";
+    Ok(tokio::time::timeout(PATIENCE, views.reach(view, position)).await.map_err(late)??)
 }
 
 impl From<Form> for Format {

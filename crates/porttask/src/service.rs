@@ -242,6 +242,7 @@ impl ServiceArgs {
             rates: self.bounds.rates(),
             sessions: self.bounds.sessions(),
             attempts: self.bounds.attempts(),
+            sign_in_delay: self.bounds.sign_in_delay(),
             connections: self.bounds.connections()?,
             node: String::new(),
             logs_access: self.access_log,

@@ -1,10 +1,11 @@
 //! The clock: the only source of the current time for commands, timers and reactors.
 
+mod jumps;
 mod log_clock;
 mod synchronization;
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicI64, Ordering},
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -25,6 +26,9 @@ pub struct Clock {
     /// The simulated time minus the database's, in microseconds.
     offset: AtomicI64,
     is_simulated: AtomicBool,
+    jumps: AtomicU64,
+    /// How far the log's last time of recording is ahead of the database's time, in microseconds.
+    log_ahead: AtomicI64,
 }
 
 impl Clock {
@@ -74,6 +78,17 @@ impl Clock {
     /// Sets the offset of the simulated time to the database's.
     pub fn set_offset(&self, offset: SignedDuration) {
         self.offset.store(micros(offset), Ordering::Relaxed);
+    }
+
+    /// How often the clock of this machine or of the database has jumped since the start.
+    pub fn jumps(&self) -> u64 {
+        self.jumps.load(Ordering::Relaxed)
+    }
+
+    /// How far the last recorded event is ahead of the database's time, zero if it is not: times of recording never fall,
+    /// so a clock that was ahead for a moment leaves them ahead until it catches up.
+    pub fn log_ahead(&self) -> SignedDuration {
+        SignedDuration::from_micros(self.log_ahead.load(Ordering::Relaxed))
     }
 
     /// The offset of the simulated time to the database's; zero unless the log is simulated.

@@ -51,8 +51,8 @@ pub struct NewTask {
     pub number: u64,
     /// The recipient: tasks of one target run one after the other.
     pub target: Uuid,
-    /// The earliest start.
-    pub due_at: Timestamp,
+    /// The earliest start; `None`: at once. Not the time of recording of an event, which may be ahead of the clock.
+    pub due_at: Option<Timestamp>,
 }
 
 /// A stored task.

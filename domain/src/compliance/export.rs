@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, ExportId, Kind, Personal, SessionId};
+use crate::{Aggregate, ExportId, Kind, OrganizationId, Personal, SessionId};
 
 /// Commands on an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,13 @@ pub enum Command {
         format: Format,
         /// The filter.
         selection: Selection,
+    },
+    /// Export entries of the platform's audit trail.
+    TakePlatformAuditLog {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: PlatformSelection,
     },
 }
 
@@ -28,6 +35,14 @@ pub enum Event {
         format: Format,
         /// The filter.
         selection: Selection,
+    },
+    /// Entries of the platform's audit trail were exported.
+    #[serde(rename = "export.platform_audit_log_taken.v1")]
+    PlatformAuditLogTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: PlatformSelection,
     },
 }
 
@@ -76,6 +91,27 @@ pub struct Selection {
     pub ip: Option<Personal>,
 }
 
+/// A filter on the platform's audit trail: entries must match all fields that are set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlatformSelection {
+    /// In this organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationId>,
+    /// Who acted: the id of a user or an API key, or `platform`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// What they did, such as `user.role_changed` or `user`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Happened at or after this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// Happened before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
 /// Why an export is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -111,8 +147,10 @@ impl Aggregate for Export {
     type Rejection = Rejection;
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
-        let Command::TakeAuditLog { format, selection } = command;
-        let event = Event::AuditLogTaken { format: *format, selection: selection.clone() };
+        let event = match command.clone() {
+            Command::TakeAuditLog { format, selection } => Event::AuditLogTaken { format, selection },
+            Command::TakePlatformAuditLog { format, selection } => Event::PlatformAuditLogTaken { format, selection },
+        };
         match &self.0 {
             None => Ok(vec![event]),
             Some(taken) if *taken == event => Ok(vec![]),
@@ -147,5 +185,11 @@ mod tests {
         given::<Export>([]).when(take("ana")).then([taken("ana")]);
         given::<Export>([taken("ana")]).when(take("ana")).then([]);
         given::<Export>([taken("ana")]).when(take("bob")).then_rejected(Rejection::Exists);
+        let selection = PlatformSelection { actor: Some("platform".to_owned()), ..Default::default() };
+        let take_all = Command::TakePlatformAuditLog { format: Format::Json, selection: selection.clone() };
+        let all_taken = Event::PlatformAuditLogTaken { format: Format::Json, selection };
+        given::<Export>([]).when(take_all.clone()).then([all_taken.clone()]);
+        given::<Export>([all_taken]).when(take_all.clone()).then([]);
+        given::<Export>([taken("ana")]).when(take_all).then_rejected(Rejection::Exists);
     }
 }

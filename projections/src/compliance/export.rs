@@ -2,14 +2,20 @@
 
 use porttask_domain::{
     TextEnum,
-    compliance::export::{Event, Selection},
+    compliance::export::{Event, Format, PlatformSelection, Selection},
 };
 
 use crate::audit_text::{DescriptionSink, DisplayValue, change_if_different};
 
 /// Describes an event for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
-    let Event::AuditLogTaken { format, selection } = event;
+    match event {
+        Event::AuditLogTaken { format, selection } => of_an_organization(*format, selection, sink),
+        Event::PlatformAuditLogTaken { format, selection } => of_the_platform(*format, selection, sink),
+    }
+}
+
+fn of_an_organization(format: Format, selection: &Selection, sink: &mut dyn DescriptionSink) {
     sink.words("exported the audit log as ");
     sink.value(DisplayValue::Text(format.as_str()));
     let Selection { actor, action, target, from, until, text, session, request, ip } = selection;
@@ -23,6 +29,22 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
         ("request", request.as_ref().map(|request| DisplayValue::Filtered(request))),
         ("ip", ip.as_ref().map(DisplayValue::Personal)),
         ("text", text.as_ref().map(DisplayValue::Personal)),
+    ];
+    for (field, filter) in filters {
+        change_if_different(field, None, filter, sink);
+    }
+}
+
+fn of_the_platform(format: Format, selection: &PlatformSelection, sink: &mut dyn DescriptionSink) {
+    sink.words("exported the platform's audit log as ");
+    sink.value(DisplayValue::Text(format.as_str()));
+    let PlatformSelection { organization, actor, action, from, until } = selection;
+    let filters = [
+        ("organization", organization.as_ref().map(|organization| DisplayValue::Written(organization))),
+        ("actor", actor.as_deref().map(DisplayValue::Text)),
+        ("action", action.as_deref().map(DisplayValue::Text)),
+        ("from", from.as_ref().map(|from| DisplayValue::Filtered(from))),
+        ("until", until.as_ref().map(|until| DisplayValue::Filtered(until))),
     ];
     for (field, filter) in filters {
         change_if_different(field, None, filter, sink);

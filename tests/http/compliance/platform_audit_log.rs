@@ -7,13 +7,15 @@ use serde_json::{Value, json};
 
 use crate::{
     openapi::PLATFORM,
-    service::{Caller, Service, porttask},
+    service::{Answer, Caller, Service, porttask},
 };
 
 on_both_engines!(
     what_the_platform_does_is_in_one_trail,
     a_reader_in_ascending_order_misses_nothing,
     auditors_of_the_platform_read_the_trail_and_nothing_else,
+    the_trail_is_exported_by_staff_and_auditors_of_the_platform_only,
+    the_command_line_exports_the_trail,
 );
 
 const TRAIL: &str = "/v1/platform/audit-log";
@@ -129,4 +131,104 @@ async fn auditors_of_the_platform_read_the_trail_and_nothing_else(store: Store) 
     }
     vera.get("/v1/platform/users?q=bob").refused(403, "forbidden");
     vera.get("/v1/organizations").refused(403, "forbidden");
+}
+
+fn lines(export: &Answer) -> Vec<Value> {
+    match export.body.as_str() {
+        Some(text) => text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+        None => vec![export.body.clone()], // A single line is JSON itself.
+    }
+}
+
+async fn the_trail_is_exported_by_staff_and_auditors_of_the_platform_only(store: Store) {
+    let service = Service::start(&store);
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let (beta, _) = service.found(&store, "beta.example").await;
+    let ana = service.ana();
+    for organization in [&acme, &beta] {
+        ana.post(&format!("/v1/organizations/{organization}/suspend"), &json!({"reason": "=unpaid"})).is(200);
+        ana.post(&format!("/v1/organizations/{organization}/reactivate"), &json!({})).is(200);
+    }
+    let new = json!({"name": "Vera", "email": "vera@platform.example", "role": "platform_auditor"});
+    let id = ana.post("/v1/organizations/current/users", &new).is(201).id().to_owned();
+    service.accept(&store, PLATFORM, &id).await.is(200);
+    let vera = service.sign_in("vera@platform.example");
+    let export = |by: &Caller<'_>, body: &Value| by.post(&format!("{TRAIL}/export"), body);
+
+    let csv = export(&vera, &json!({"format": "csv"})).is(200);
+    assert!(csv.header("content-type").starts_with("text/csv"), "{csv:?}");
+    assert!(csv.header("content-disposition").contains("platform-audit-log-exp_"), "{csv:?}");
+    let text = csv.body.as_str().unwrap();
+    assert!(text.starts_with("\u{feff}recorded_at,id,action"), "{text}");
+    assert!(text.lines().next().unwrap().ends_with(",user_agent,organization"), "{text}");
+    let last = text.lines().last().unwrap();
+    assert!(last.contains("exported the platform's audit log as csv") && last.ends_with(PLATFORM), "{last}");
+    let plain = export(&vera, &json!({"format": "csv", "bom": false})).is(200);
+    assert!(plain.body.as_str().unwrap().starts_with("recorded_at,"), "{plain:?}");
+
+    let all = lines(&export(&ana, &json!({"format": "json"})).is(200));
+    let mut listed = trail(&ana, "?limit=200");
+    listed.reverse();
+    assert_eq!(of(&all, "id")[..], of(&listed, "id")[..all.len()]);
+    assert_eq!(all.last().unwrap()["action"], "export.platform_audit_log_taken");
+    assert_eq!(all.last().unwrap()["actor"]["email"], "ana@platform.example");
+    let selection = json!({"organization": "acme.example", "action": "organization.suspended",
+        "actor": ana.session["user"]});
+    let chosen = lines(&export(&vera, &json!({"format": "json", "selection": selection})).is(200));
+    assert_eq!(of(&chosen, "organization"), [acme.as_str()]);
+    assert_eq!(of(&chosen, "action"), ["organization.suspended"]);
+
+    let recorded = trail(&ana, "?action=export&limit=1");
+    let changes = json!([{"field": "organization", "to": acme}, {"field": "actor", "to": ana.session["user"]},
+        {"field": "action", "to": "organization.suspended"}]);
+    assert_eq!((&recorded[0]["changes"], &recorded[0]["actor"]["id"]), (&changes, &json!(id)));
+    let dry = vera.post(&format!("{TRAIL}/export?dry_run=true"), &json!({"format": "csv"})).is(200);
+    assert_eq!(dry.body["events"], json!(["export.platform_audit_log_taken"]));
+    let send_once =
+        || vera.send("POST", &format!("{TRAIL}/export"), &[("idempotency-key", "1")], Some(&json!({"format": "json"})));
+    assert_eq!(send_once().is(200).body, send_once().is(200).body, "a repeated request gets the same export");
+
+    for (body, pointer) in [
+        (json!({"format": "pdf"}), "/format"),
+        (json!({"format": "csv", "selection": {"organization": "nowhere.example"}}), "organization"),
+        (json!({"format": "csv", "selection": {"actor": "ana"}}), "actor"),
+        (json!({"format": "csv", "selection": {"action": "User"}}), "action"),
+        (json!({"format": "csv", "selection": {"target": "usr_1"}}), "/selection/target"),
+    ] {
+        let refused = export(&vera, &body).refused(422, "invalid-fields");
+        assert_eq!(refused.body["errors"][0]["pointer"], pointer, "{body}");
+    }
+    bob.get("/v1/me").refused(401, "unauthenticated");
+    let bob_again = service.sign_in("bob@acme.example");
+    export(&bob_again, &json!({"format": "csv"})).refused(403, "forbidden");
+    let key = |scope: &str| {
+        let key = ana.post("/v1/organizations/current/api-keys", &json!({"name": "robot", "scopes": [scope]}));
+        service.with_token(&key.is(201).body["token"])
+    };
+    export(&key("users:read"), &json!({"format": "csv"})).refused(403, "forbidden");
+    export(&key("audit_log:read"), &json!({"format": "csv"})).is(200);
+    let user = bob.session["user"].as_str().unwrap();
+    let path = format!("/v1/organizations/{acme}/users/{user}/impersonate");
+    let staff = service.with_token(&ana.post(&path, &json!({"reason": "ticket 7"})).is(201).body["token"]);
+    export(&staff, &json!({"format": "csv"})).refused(403, "forbidden");
+    assert_eq!(service.send("POST", &format!("{TRAIL}/export"), &[], Some(&json!({"format": "csv"}))).status, 401);
+}
+
+async fn the_command_line_exports_the_trail(store: Store) {
+    let service = Service::start(&store);
+    let (acme, _) = service.found(&store, "acme.example").await;
+    let ana = service.ana();
+    ana.patch(&format!("/v1/organizations/{acme}"), &json!({"name": "Acme 2"})).is(200);
+    let export =
+        |more: &[&str]| porttask(&store, &[&["export", "audit", "--platform"], more].concat()).output().unwrap();
+    let output = export(&["--format", "json", "--organization", "acme.example", "--action", "organization.renamed"]);
+    assert!(output.status.success(), "{output:?}");
+    let entry: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&entry["organization"], &entry["action"]), (&json!(acme), &json!("organization.renamed")));
+    let whole = String::from_utf8(export(&["--bom", "false"]).stdout).unwrap();
+    assert!(whole.starts_with("recorded_at,"), "{whole}");
+    let last = whole.lines().last().unwrap();
+    assert!(last.contains("operator") && last.contains("exported the platform's audit log as csv"), "{last}");
+    assert!(!export(&["--organization", "nowhere.example"]).status.success());
+    assert!(!export(&["--text", "renamed"]).status.success());
 }

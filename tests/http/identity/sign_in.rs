@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use porttask_tests::{Store, by, on_both_engines, signal};
 use serde_json::{Value, json};
 
@@ -15,6 +16,7 @@ use crate::{
 on_both_engines!(
     a_failed_sign_in_does_not_say_why,
     failed_sign_ins_are_aggregated_in_the_audit_log,
+    a_failed_sign_in_is_recorded_later_with_its_own_time,
     failed_sign_ins_are_recorded_by_network_in_steps,
     all_failures_get_the_same_answer_at_the_cost_of_one_hash,
     a_user_with_several_accounts_gets_one_email_and_the_answer_does_not_say_so,
@@ -68,6 +70,23 @@ async fn failed_sign_ins_are_aggregated_in_the_audit_log(store: Store) {
     assert!(items.len() == 2 && items[0]["summary"] == "failed to sign in, 3 times", "{page:?}");
     let all = service.ana().get("/v1/organizations/current/audit-log?q=failed").is(200);
     assert_eq!(all.body["items"], json!([]), "failures without an account are not recorded");
+}
+
+async fn a_failed_sign_in_is_recorded_later_with_its_own_time(store: Store) {
+    let mut service = start(&store, &[("PORTTASK_SIGN_IN_RECORD_DELAY_SECONDS", "30")]);
+    service.found(&store, "acme.example").await;
+    let before = Timestamp::now() - SignedDuration::from_secs(1);
+    service.try_sign_in("bob@acme.example", "not the password").refused(401, "sign-in-refused");
+    let after = Timestamp::now() + SignedDuration::from_secs(1);
+    // What is delayed still is recorded when the service stops.
+    signal(service.pid(), libc::SIGTERM);
+    assert!(service.wait());
+    let service = Service::start(&store);
+    let bob = service.sign_in("bob@acme.example");
+    let page = bob.get("/v1/organizations/current/audit-log?action=sign_in.failed").is(200).body;
+    let time = |field: &str| page["items"][0][field].as_str().unwrap().parse::<Timestamp>().unwrap();
+    assert!(before < time("occurred_at") && time("occurred_at") < after, "{page}");
+    assert!(time("occurred_at") < time("recorded_at"), "{page}");
 }
 
 async fn failed_sign_ins_are_recorded_by_network_in_steps(store: Store) {

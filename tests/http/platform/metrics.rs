@@ -38,6 +38,8 @@ async fn requests_and_state_are_counted(store: Store) {
     assert!(value(&metrics, "porttask_http_connections") >= 1.0);
     assert!(value(&metrics, "porttask_log_head_offset{partition=\"0\"}") >= 3.0);
     assert!(value(&metrics, "porttask_log_damaged_events") == 0.0);
+    assert!(value(&metrics, "porttask_clock_jumps_total") == 0.0);
+    assert!(value(&metrics, "porttask_log_ahead_of_clock_seconds") == 0.0);
     assert!(value(&metrics, "porttask_view_offset{view=\"users\",partition=\"0\"}") >= 3.0);
     assert!(value(&metrics, "porttask_view_failed{view=\"users\",partition=\"0\"}") == 0.0);
     assert!(value(&metrics, "porttask_view_events_behind{view=\"users\",partition=\"0\"}") >= 0.0);

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use porttask_runtime::{
     lease::{Holder, Lease},
     ledger::Database,
@@ -19,6 +19,7 @@ on_both_engines! {
     events_become_tasks_once_whichever_node_is_faster,
     a_cursor_begins_once_and_is_put_anywhere,
     tasks_of_one_target_run_one_after_the_other_the_oldest_first,
+    a_task_that_asks_for_no_time_is_due_at_once,
     a_task_that_waits_does_not_hold_back_what_is_due,
     targets_take_turns,
     a_task_is_handed_out_to_one_worker,
@@ -60,7 +61,7 @@ fn task(number: u64, target: u128) -> NewTask {
         subject: Uuid::from_u128(7),
         number,
         target: Uuid::from_u128(target),
-        due_at: second(0),
+        due_at: Some(second(0)),
     }
 }
 
@@ -146,7 +147,7 @@ async fn tasks_of_one_target_run_one_after_the_other_the_oldest_first(store: Sto
     let mut tasks = [task(1, 1), task(2, 1), task(3, 2), task(4, 1)];
     // A younger id does not make a younger task: clocks differ between nodes. Nor does a later due time.
     (tasks[0].id, tasks[1].id) = (tasks[1].id, tasks[0].id);
-    tasks[0].due_at = second(60);
+    tasks[0].due_at = Some(second(60));
     let log = with_tasks(&store, &tasks).await;
     let first = claim(&*log).await;
     assert_eq!(numbers(&first), [1, 3]);
@@ -159,9 +160,18 @@ async fn tasks_of_one_target_run_one_after_the_other_the_oldest_first(store: Sto
     assert_eq!(numbers(&claim(&*log).await), [4], "a dead-lettered task does not stand in the way");
 }
 
+async fn a_task_that_asks_for_no_time_is_due_at_once(store: Store) {
+    let tasks = [1, 2, 3].map(|number| NewTask { due_at: None, ..task(number, number.into()) });
+    let before = Timestamp::now() - SignedDuration::from_secs(1);
+    let log = with_tasks(&store, &tasks).await;
+    let claimed = claim(&*log).await;
+    assert_eq!(numbers(&claimed), [1, 2, 3]);
+    assert!(claimed.iter().all(|task| before <= task.due_at && task.due_at <= Timestamp::now()), "{claimed:?}");
+}
+
 async fn a_task_that_waits_does_not_hold_back_what_is_due(store: Store) {
     let mut tasks = [task(1, 1), task(2, 1), task(3, 1), task(4, 1)];
-    tasks[1].due_at = second(4_000_000_000);
+    tasks[1].due_at = Some(second(4_000_000_000));
     let log = with_tasks(&store, &tasks).await;
     let one = claim(&*log).await.remove(0);
     let retry = Outcome::Retry { delay: HOUR, error: ErrorText::new("busy") };
@@ -292,7 +302,7 @@ fn claiming_reads_few_rows_however_many_tasks_wait() {
     const CLAIMS: u64 = 50;
     run_on(Engine::Postgres, async |store: Store| {
         let mut tasks: Vec<NewTask> = (0..TASKS).map(|number| task(number, 1)).collect();
-        tasks.iter_mut().step_by(2).for_each(|task| task.due_at = second(4_000_000_000));
+        tasks.iter_mut().step_by(2).for_each(|task| task.due_at = Some(second(4_000_000_000)));
         let log = with_tasks(&store, &tasks).await;
         for number in 0..CLAIMS {
             let one = claim(&*log).await.remove(0);

@@ -2,10 +2,9 @@
 
 use axum::{Json, extract::State};
 use jiff::Timestamp;
-use porttask_app::compliance::audit_log::{self, AskedError, ByStaff, Entry, Filter, Person, is_action, on_action};
+use porttask_app::compliance::audit_log::{self, ByStaff, Entry, Filter, Person};
 use porttask_domain::{Actor, OrganizationId, Personal, SessionId, UserId};
 use porttask_projections::{ReadModel, compliance::audit_log as view};
-use porttask_runtime::views::Condition;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -248,12 +247,7 @@ impl Selection {
         let Self { actor, action, target, from, until, q, session, request, ip } = self.clone();
         let (from, until) = (from.map(|it| it.0), until.map(|it| it.0));
         let asked = audit_log::Asked { actor, action, target, from, until, text: q, session, request, ip };
-        asked.filter(&*app.database, &app.vault, &app.views, caller.organization).await.map_err(|error| match error {
-            AskedError::Invalid { field: "text", reason } => Problem::invalid("q", reason),
-            AskedError::Invalid { field, reason } => Problem::invalid(field, reason),
-            AskedError::Log(error) => Problem::unavailable(&error),
-            AskedError::View(error) => Problem::unavailable(&error),
-        })
+        Ok(asked.filter(&*app.database, &app.vault, &app.views, caller.organization).await?)
     }
 }
 
@@ -304,16 +298,4 @@ async fn page<R: Permission>(
         cursor = next_cursor;
     }
     Ok(Page { items: Vec::new(), next_cursor: cursor })
-}
-
-/// The conditions for an action.
-///
-/// # Errors
-/// If it is not written like one.
-pub(super) fn action_conditions(action: Option<&str>) -> Result<Vec<Condition>, Problem> {
-    match action {
-        None => Ok(Vec::new()),
-        Some(action) if is_action(action) => Ok(on_action(action)),
-        Some(_) => Err(Problem::invalid("action", "must be an action such as user.role_changed, or a category")),
-    }
 }

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
-use porttask_app::compliance::audit_log::{Entry, Taking};
+use porttask_app::compliance::audit_log::{AuditLogError, Entry, PlatformTaking, Taking};
 use porttask_domain::{
     ExportId, OrganizationId,
     compliance::{
@@ -21,14 +21,17 @@ use porttask_runtime::{
     execute::{Tx, stream_of},
     log::Position,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::audit_log::{AuditEntry, Selection};
+use super::{
+    audit_log::{AuditEntry, Selection},
+    platform_audit_log::PlatformAuditEntry,
+};
 use crate::http::{
     app::App,
-    permissions::{ReadAuditLog, is_staff},
+    permissions::{Permission, ReadAuditLog, is_staff},
     problem::Problem,
     request::{Authorized, CommandParameters, CommandRequest},
     response::{CommandResult, POSITION},
@@ -53,7 +56,7 @@ pub(crate) struct ExportRequest {
     selection: Selection,
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }
 
@@ -85,39 +88,34 @@ pub(crate) async fn export_audit_log(
     };
     request.caller.shows(&app, view::AuditLog::NAME, position).await?;
     let taking = app.audit_log.take(organization, &filter, position, is_staff(&request.caller.identity));
-    let (format, head) = (*format, Head::of(*bom));
-    let batches = Batches { app, caller: request.caller, taking, format, head, is_broken: false };
-    Ok(answer(batches, id, position))
+    let name = format!("audit-log-{organization}-{id}");
+    Ok(Batches::new(app, request.caller, Source::Organization(taking), (*format, *bom)).answer(&name, position))
 }
 
-fn answer(batches: Batches, id: ExportId, position: Position) -> Response {
-    let token = batches.app.positions.seal(batches.caller.identity.organization, position);
-    let (content_type, ending) = match batches.format {
-        Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
-        Format::Json => ("application/x-ndjson", "jsonl"),
-    };
-    let organization = batches.caller.organization;
-    let name = format!("attachment; filename=\"audit-log-{organization}-{id}.{ending}\"");
-    let headers = [
-        (header::CONTENT_TYPE, content_type.to_owned()),
-        (header::CONTENT_DISPOSITION, name),
-        (header::CACHE_CONTROL, "no-store".to_owned()),
-        (HeaderName::from_static(POSITION), token),
-    ];
-    let mut response = Body::from_stream(stream::unfold(batches, Batches::next)).into_response();
-    for (header, value) in headers {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().insert(header, value);
-        }
+/// Where the entries come from.
+pub(super) enum Source {
+    /// One organization.
+    Organization(Taking),
+    /// The platform's audit trail.
+    Platform(PlatformTaking),
+}
+
+impl Source {
+    /// The next entries in a format; `None` after the last.
+    async fn next(&mut self, format: Format, head: Head) -> Result<Option<Vec<u8>>, BrokenOff> {
+        let written = match self {
+            Self::Organization(taking) => taking.next().await?.map(|entries| render(entries, format, head)),
+            Self::Platform(taking) => taking.next().await?.map(|entries| render_of_the_platform(entries, format, head)),
+        };
+        Ok(written.transpose()?)
     }
-    response
 }
 
 /// The rest of an export.
-struct Batches {
+pub(super) struct Batches<P> {
     app: App,
-    caller: Authorized<ReadAuditLog>,
-    taking: Taking,
+    caller: Authorized<P>,
+    source: Source,
     format: Format,
     /// The start of what is sent next.
     head: Head,
@@ -126,10 +124,43 @@ struct Batches {
 
 /// Why an export was aborted. The connection is aborted, too, so that a partial export is not taken for a complete one.
 #[derive(Debug, thiserror::Error)]
-#[error("the export was aborted: {0}")]
-struct BrokenOff(String);
+enum BrokenOff {
+    #[error("the export was aborted: the authorization was lost")]
+    Unauthorized,
+    #[error("the export was aborted: {0}")]
+    Unreadable(#[from] AuditLogError),
+    #[error("the export was aborted: {0}")]
+    Unwritten(#[from] std::io::Error),
+}
 
-impl Batches {
+impl<P: Permission> Batches<P> {
+    /// An export to this caller, in a format, with or without a byte order mark.
+    pub(super) fn new(app: App, caller: Authorized<P>, source: Source, (format, has_bom): (Format, bool)) -> Self {
+        Self { app, caller, source, format, head: Head::of(has_bom), is_broken: false }
+    }
+
+    /// The response, with the position at which the export was recorded.
+    pub(super) fn answer(self, name: &str, position: Position) -> Response {
+        let token = self.app.positions.seal(self.caller.identity.organization, position);
+        let (content_type, ending) = match self.format {
+            Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
+            Format::Json => ("application/x-ndjson", "jsonl"),
+        };
+        let headers = [
+            (header::CONTENT_TYPE, content_type.to_owned()),
+            (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}.{ending}\"")),
+            (header::CACHE_CONTROL, "no-store".to_owned()),
+            (HeaderName::from_static(POSITION), token),
+        ];
+        let mut response = Body::from_stream(stream::unfold(self, Self::next)).into_response();
+        for (header, value) in headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().insert(header, value);
+            }
+        }
+        response
+    }
+
     async fn next(mut self) -> Option<(Result<Bytes, BrokenOff>, Self)> {
         if self.is_broken {
             return None;
@@ -145,12 +176,9 @@ impl Batches {
     async fn batch(&mut self) -> Result<Option<Bytes>, BrokenOff> {
         let head = std::mem::take(&mut self.head);
         if head == Head::None {
-            self.caller.authenticate_again(&self.app).await.map_err(|_| BrokenOff("authorization lost".to_owned()))?;
+            self.caller.authenticate_again(&self.app).await.map_err(|_| BrokenOff::Unauthorized)?;
         }
-        let entries = self.taking.next().await.map_err(|error| BrokenOff(error.to_string()))?;
-        let Some(entries) = entries else { return Ok(None) };
-        let written = render(entries, self.format, head).map_err(|error| BrokenOff(error.to_string()))?;
-        Ok(Some(written.into()))
+        Ok(self.source.next(self.format, head).await?.map(Bytes::from))
     }
 }
 
@@ -180,12 +208,33 @@ impl Head {
 pub fn render(entries: Vec<Entry>, format: Format, head: Head) -> std::io::Result<Vec<u8>> {
     let entries = entries.into_iter().map(AuditEntry::from);
     match format {
-        Format::Csv => csv(entries, head),
+        Format::Csv => csv(entries.map(|entry| fields(entry).map(Vec::from)), &NAMES, head),
         Format::Json => json_lines(entries),
     }
 }
 
-fn json_lines(entries: impl Iterator<Item = AuditEntry>) -> Result<Vec<u8>, std::io::Error> {
+/// Entries of the platform's audit trail in an export format, with their organizations.
+///
+/// # Errors
+/// None in practice: it writes to memory.
+pub fn render_of_the_platform(
+    entries: Vec<(OrganizationId, Entry)>,
+    format: Format,
+    head: Head,
+) -> std::io::Result<Vec<u8>> {
+    let entries = entries.into_iter().map(|(organization, entry)| (organization, AuditEntry::from(entry)));
+    match format {
+        Format::Csv => {
+            let lines = entries.map(|(organization, entry)| {
+                fields(entry).map(|fields| [Vec::from(fields), vec![organization.to_string()]].concat())
+            });
+            csv(lines, &[&NAMES[..], &["organization"]].concat(), head)
+        }
+        Format::Json => json_lines(entries.map(PlatformAuditEntry::from)),
+    }
+}
+
+fn json_lines(entries: impl Iterator<Item = impl Serialize>) -> Result<Vec<u8>, std::io::Error> {
     let mut lines = Vec::new();
     for entry in entries {
         serde_json::to_writer(&mut lines, &entry)?;
@@ -220,56 +269,54 @@ const NAMES: [&str; 23] = [
     "user_agent",
 ];
 
-fn csv(entries: impl Iterator<Item = AuditEntry>, head: Head) -> Result<Vec<u8>, std::io::Error> {
+fn csv(
+    lines: impl Iterator<Item = Result<Vec<String>, serde_json::Error>>,
+    names: &[&str],
+    head: Head,
+) -> Result<Vec<u8>, std::io::Error> {
     let start = if head == Head::BomAndNames { "\u{feff}" } else { "" };
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(start.as_bytes().to_vec());
     if head != Head::None {
-        writer.write_record(NAMES)?;
+        writer.write_record(names)?;
     }
-    for entry in entries {
-        let AuditEntry {
-            id,
-            occurred_at,
-            recorded_at,
-            action,
-            actor,
-            impersonator,
-            target,
-            summary,
-            changes,
-            session,
-            ..
-        } = entry;
-        let (by_staff, staff) = impersonator.map(|staff| (staff.staff_number, staff.id)).unzip();
-        let text = |value: Option<String>| value.unwrap_or_default();
-        let fields: [String; NAMES.len()] = [
-            recorded_at.to_string(),
-            id.to_string(),
-            action,
-            actor.kind.to_owned(),
-            text(actor.id),
-            text(actor.organization.map(|id: OrganizationId| id.to_string())),
-            text(actor.name),
-            text(actor.email),
-            target.kind.to_owned(),
-            target.id,
-            text(target.name),
-            text(target.email),
-            summary,
-            serde_json::to_string(&changes)?,
-            text(session.map(|id| id.to_string())),
-            text(entry.ip),
-            text(entry.device),
-            text(entry.request_id),
-            text(actor.staff_number),
-            text(by_staff),
-            text(staff.flatten().map(|id| id.to_string())),
-            occurred_at.to_string(),
-            text(entry.user_agent),
-        ];
-        writer.write_record(fields.map(harmless))?;
+    for line in lines {
+        writer.write_record(line?.into_iter().map(harmless))?;
     }
     writer.into_inner().map_err(csv::IntoInnerError::into_error)
+}
+
+/// The fields of a line, as in [`NAMES`].
+fn fields(entry: AuditEntry) -> Result<[String; NAMES.len()], serde_json::Error> {
+    let AuditEntry {
+        id, occurred_at, recorded_at, action, actor, impersonator, target, summary, changes, session, ..
+    } = entry;
+    let (by_staff, staff) = impersonator.map(|staff| (staff.staff_number, staff.id)).unzip();
+    let text = |value: Option<String>| value.unwrap_or_default();
+    Ok([
+        recorded_at.to_string(),
+        id.to_string(),
+        action,
+        actor.kind.to_owned(),
+        text(actor.id),
+        text(actor.organization.map(|id: OrganizationId| id.to_string())),
+        text(actor.name),
+        text(actor.email),
+        target.kind.to_owned(),
+        target.id,
+        text(target.name),
+        text(target.email),
+        summary,
+        serde_json::to_string(&changes)?,
+        text(session.map(|id| id.to_string())),
+        text(entry.ip),
+        text(entry.device),
+        text(entry.request_id),
+        text(actor.staff_number),
+        text(by_staff),
+        text(staff.flatten().map(|id| id.to_string())),
+        occurred_at.to_string(),
+        text(entry.user_agent),
+    ])
 }
 
 /// Adds an apostrophe before what a spreadsheet would take for a formula, as names are untrusted input. Some

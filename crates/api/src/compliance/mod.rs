@@ -5,10 +5,12 @@
 //! | `audit_log.rs` | listing entries |
 //! | `platform_audit_log.rs` | listing entries of the platform's audit trail |
 //! | `export.rs` | exporting entries as CSV and JSON |
+//! | `platform_export.rs` | the same for the platform's audit trail |
 
 mod audit_log;
 pub(crate) mod export;
 mod platform_audit_log;
+mod platform_export;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -16,5 +18,6 @@ use crate::http::app::App;
 
 /// The routes of the module.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(audit_log::routes()).merge(export::routes()).merge(platform_audit_log::routes())
+    let of_organizations = audit_log::routes().merge(export::routes());
+    of_organizations.merge(platform_audit_log::routes()).merge(platform_export::routes())
 }

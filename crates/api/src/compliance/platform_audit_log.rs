@@ -3,23 +3,22 @@
 use std::time::Duration;
 
 use axum::{Json, extract::State};
-use jiff::{SignedDuration, Timestamp};
-use porttask_app::{compliance::audit_log::PLATFORM, identity::organizations};
-use porttask_domain::{OrganizationId, uuid_of};
-use porttask_projections::{ColumnType, ReadModel, Value, compliance::platform_audit_log as view};
+use jiff::SignedDuration;
+use porttask_app::compliance::audit_log::{PlatformAsked, PlatformFilter};
+use porttask_domain::OrganizationId;
+use porttask_projections::{ReadModel, Value, compliance::platform_audit_log as view};
 use porttask_runtime::views::Condition;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
-use uuid::Uuid;
 
-use super::audit_log::{AuditEntry, action_conditions};
+use super::audit_log::AuditEntry;
 use crate::http::{
     app::App,
     listing::{Asked, Listing, Page, Sort},
     permissions::ReadPlatformAuditLog,
     problem::Problem,
-    request::{Authorized, Params},
+    request::{Authorized, Instant, Params},
 };
 
 /// The routes of the platform's audit trail.
@@ -42,6 +41,12 @@ pub(crate) struct PlatformAuditEntry {
     entry: AuditEntry,
 }
 
+impl From<(OrganizationId, AuditEntry)> for PlatformAuditEntry {
+    fn from((organization, entry): (OrganizationId, AuditEntry)) -> Self {
+        Self { organization, entry }
+    }
+}
+
 /// A page of entries.
 type PlatformAuditEntryPage = Page<PlatformAuditEntry>;
 
@@ -59,9 +64,11 @@ pub(crate) struct PlatformAuditLogFilter {
     #[param(example = "user.role_changed", pattern = "^[a-z_.]{1,100}$")]
     action: Option<String>,
     /// Happened at or after this instant.
-    from: Option<Timestamp>,
+    #[param(value_type = Option<Timestamp>)]
+    from: Option<Instant>,
     /// Happened before this instant.
-    until: Option<Timestamp>,
+    #[param(value_type = Option<Timestamp>)]
+    until: Option<Instant>,
     /// Sort order: `-occurred_at`, the latest first (default), or `occurred_at`, which ends ten seconds ago, so that a
     /// reader who continues from the last page misses nothing.
     #[param(example = "-occurred_at", pattern = "^-?occurred_at$")]
@@ -83,8 +90,10 @@ pub(crate) async fn list_platform_audit_log(
     caller: Authorized<ReadPlatformAuditLog>,
     Params(filter): Params<PlatformAuditLogFilter>,
 ) -> Result<Json<PlatformAuditEntryPage>, Problem> {
-    let conditions = filter.conditions(&app).await?;
-    let PlatformAuditLogFilter { sort, limit, cursor, .. } = &filter;
+    let PlatformAuditLogFilter { organization, actor, action, from, until, sort, limit, cursor } = &filter;
+    let (organization, actor, action) = (organization.clone(), actor.clone(), action.clone());
+    let selection = PlatformSelection { organization, actor, action, from: *from, until: *until };
+    let conditions = selection.filter(&app).await?.conditions();
     let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: None };
     let place = (caller.organization, Vec::new());
     let mut listing = Listing::new::<view::PlatformAuditLog>(&app, place, conditions, SORTS, &asked)?;
@@ -102,40 +111,50 @@ pub(crate) async fn list_platform_audit_log(
 /// Waits until all partitions are read; nothing is recorded any more before the time that is returned.
 async fn settled(app: &App) -> Result<Condition, Problem> {
     let end = app.clock.now() - SETTLING;
+    read_all(app).await?;
+    Ok(Condition::Below("occurred_at", Value::Time(end)))
+}
+
+/// Waits until all partitions are read.
+pub(super) async fn read_all(app: &App) -> Result<(), Problem> {
     for head in app.database.heads().await.map_err(|error| Problem::unavailable(&error))? {
         if !app.views.wait_for(view::PlatformAuditLog::NAME, head.position, PATIENCE).await? {
             let detail = "The audit trail has not caught up with all partitions yet. Retry after a pause.";
             return Err(Problem::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, "not-yet", detail).after(1));
         }
     }
-    Ok(Condition::Below("occurred_at", Value::Time(end)))
+    Ok(())
 }
 
-impl PlatformAuditLogFilter {
-    /// The conditions on the read model.
+/// Which entries.
+#[derive(Debug, Default, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlatformSelection {
+    /// Only what happened in this organization: its id or its domain.
+    #[schema(example = "acme.example")]
+    pub(super) organization: Option<String>,
+    /// The actor: the id of a user or key, or `platform` for the operator and the platform itself.
+    pub(super) actor: Option<String>,
+    /// The action: `user.role_changed`, or all actions on users: `user`.
+    #[schema(example = "user.role_changed", pattern = "^[a-z_.]{1,100}$")]
+    pub(super) action: Option<String>,
+    /// Happened at or after this instant.
+    #[schema(value_type = Option<Timestamp>)]
+    pub(super) from: Option<Instant>,
+    /// Happened before this instant.
+    #[schema(value_type = Option<Timestamp>)]
+    pub(super) until: Option<Instant>,
+}
+
+impl PlatformSelection {
+    /// The filter for the read model.
     ///
     /// # Errors
     /// Which parameter is not valid.
-    async fn conditions(&self, app: &App) -> Result<Vec<Condition>, Problem> {
-        let mut conditions = Vec::new();
-        if let Some(named) = &self.organization {
-            let found = organizations::named(&*app.database, &app.vault, named).await;
-            let found = found.map_err(|error| Problem::unavailable(&error))?;
-            let organization = found.ok_or_else(|| Problem::invalid("organization", "is not known"))?;
-            conditions.push(Condition::Equal("organization", organization.to_value()));
-        }
-        if let Some(named) = &self.actor {
-            let actor = if named == PLATFORM { Some(Uuid::nil()) } else { uuid_of(named) };
-            let actor =
-                actor.ok_or_else(|| Problem::invalid("actor", "must be the id of a user or key, or platform"))?;
-            conditions.push(Condition::Equal("actor", Value::Id(actor)));
-        }
-        conditions.extend(action_conditions(self.action.as_deref())?);
-        if self.from.zip(self.until).is_some_and(|(from, until)| from >= until) {
-            return Err(Problem::invalid("until", "must be later than from"));
-        }
-        conditions.extend(self.from.map(|from| Condition::AtLeast("occurred_at", Value::Time(from))));
-        conditions.extend(self.until.map(|until| Condition::Below("occurred_at", Value::Time(until))));
-        Ok(conditions)
+    pub(super) async fn filter(&self, app: &App) -> Result<PlatformFilter, Problem> {
+        let Self { organization, actor, action, from, until } = self.clone();
+        let (from, until) = (from.map(|it| it.0), until.map(|it| it.0));
+        let asked = PlatformAsked { organization, actor, action, from, until };
+        asked.filter(&*app.database, &app.vault).await.map_err(Problem::from)
     }
 }

@@ -145,6 +145,8 @@ pub struct Settings {
     pub sessions: SessionLimits,
     /// How many failed sign-in attempts have no penalty.
     pub attempts: AttemptLimits,
+    /// The longest delay with which failed sign-ins are recorded.
+    pub sign_in_delay: Duration,
     /// The name of the node.
     pub node: String,
     /// Limits of connections.
@@ -195,7 +197,7 @@ impl App {
         ));
         let access = Arc::new(Access::new(Arc::clone(&database), Arc::clone(&executor), Arc::clone(&activity)));
         let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
-        let denial_log = Arc::new(DenialLog::open(Arc::clone(&executor), &vault).await?);
+        let denial_log = Arc::new(DenialLog::open(Arc::clone(&executor), &vault, settings.sign_in_delay).await?);
         let attempts = Arc::new(Attempts::new(settings.attempts));
         let sign_in = SignIn::open(
             accounts.clone(),
@@ -220,7 +222,7 @@ impl App {
         let stream_places = Arc::new(Semaphore::new((settings.connections.most / 4).clamp(1, Semaphore::MAX_PERMITS)));
         let limits = Limits::new(settings.rates);
         let metrics = Metrics::new(
-            (Arc::<dyn Database>::clone(&database), Arc::clone(&views)),
+            (Arc::<dyn Database>::clone(&database), Arc::clone(&views), Arc::clone(&clock)),
             Arc::clone(&passwords),
             sign_in.outcomes(),
             settings.dropped_log_lines,

@@ -16,6 +16,7 @@ use porttask_app::identity::{
     sign_in::Outcomes,
 };
 use porttask_runtime::{
+    clock::Clock,
     log::EventLog,
     reactors::{Reactors, Status},
     supervise,
@@ -53,7 +54,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Registers the metrics of a node.
     pub(crate) fn new(
-        (log, views): (Arc<dyn EventLog>, Arc<Views>),
+        (log, views, clock): (Arc<dyn EventLog>, Arc<Views>, Arc<Clock>),
         passwords: Arc<Passwords>,
         sign_ins: Arc<Outcomes>,
         dropped_log_lines: fn() -> u64,
@@ -73,7 +74,7 @@ impl Metrics {
         own.register("http_connections", "Open connections", connections.clone());
         own.register("rate_limited", "Requests rejected by a rate limit", limited.clone());
         own.register("build", "Version of the service", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        own.register_collector(Box::new(Node { log, views, passwords, sign_ins }));
+        own.register_collector(Box::new(Node { log, views, clock, passwords, sign_ins }));
         own.register_collector(Box::new(Background { dropped_log_lines }));
         let reactors = Arc::<OnceLock<_>>::default();
         own.register_collector(Box::new(Tasks(Arc::clone(&reactors))));
@@ -133,6 +134,7 @@ impl Drop for Counted {
 struct Node {
     log: Arc<dyn EventLog>,
     views: Arc<Views>,
+    clock: Arc<Clock>,
     passwords: Arc<Passwords>,
     sign_ins: Arc<Outcomes>,
 }
@@ -164,6 +166,10 @@ impl Collector for Node {
         gauges(&mut encoder, "view_failed", "Whether a view has stopped because it failed", &failed)?;
         let damaged = self.log.damaged_events();
         gauge(&mut encoder, "log_damaged_events", "Damaged events that reads have met since the start", damaged)?;
+        let (jumps, ahead) = (self.clock.jumps(), self.clock.log_ahead().as_secs().unsigned_abs());
+        counter(&mut encoder, "clock_jumps", "Jumps of the clock of this machine or of the database", jumps)?;
+        let help = "Seconds by which the last recorded event is ahead of the clock";
+        gauge(&mut encoder, "log_ahead_of_clock_seconds", help, ahead)?;
         let Load { at_work, waiting, rejected, done } = self.passwords.load();
         gauge(&mut encoder, "passwords_at_work", "Passwords being hashed", at_work)?;
         gauge(&mut encoder, "passwords_waiting", "Passwords waiting to be hashed", waiting)?;

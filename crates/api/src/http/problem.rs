@@ -7,7 +7,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use porttask_app::{
-    compliance::audit_log::AuditLogError,
+    compliance::audit_log::{AskedError, AuditLogError},
     identity::{access::AccessError, passwords::PasswordError, sign_in::SignInError},
 };
 use porttask_domain::Kind;
@@ -242,6 +242,17 @@ impl From<SignInError> for Problem {
             }
             SignInError::Failed(error) => error.into(),
             SignInError::Unavailable(cause) => Self::unavailable(&cause),
+        }
+    }
+}
+
+impl From<AskedError> for Problem {
+    fn from(error: AskedError) -> Self {
+        match error {
+            AskedError::Invalid { field: "text", reason } => Self::invalid("q", reason),
+            AskedError::Invalid { field, reason } => Self::invalid(field, reason),
+            AskedError::Log(error) => Self::unavailable(&error),
+            AskedError::View(error) => Self::unavailable(&error),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! involved.
 
 mod asked;
+mod platform;
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
@@ -12,7 +13,6 @@ use porttask_projections::{
     compliance::{
         audit_log as view,
         description::{Description, describe},
-        platform_audit_log as platform_view,
     },
     identity::user::Users,
 };
@@ -26,7 +26,10 @@ use uuid::Uuid;
 
 use crate::identity::staff::StaffNumbers;
 
-pub use self::asked::{Asked, AskedError, is_action};
+pub use self::{
+    asked::{Asked, AskedError},
+    platform::{PlatformAsked, PlatformFilter, PlatformTaking},
+};
 
 /// Entries per batch of an export.
 const BATCH: usize = 500;
@@ -214,27 +217,6 @@ impl AuditLog {
         self.at(partition, rows.iter().map(|row| Offset(row.offset)).collect(), is_for_staff).await
     }
 
-    /// The entries of these rows of the platform's audit trail, in order, with their organizations.
-    ///
-    /// # Errors
-    /// If they cannot be read.
-    pub async fn of_the_platform(
-        &self,
-        rows: &[platform_view::Entry],
-    ) -> Result<Vec<(OrganizationId, Entry)>, AuditLogError> {
-        let mut offsets: HashMap<OrganizationId, Vec<Offset>> = HashMap::new();
-        for row in rows {
-            offsets.entry(row.organization).or_default().push(Offset(row.offset));
-        }
-        let mut entries = HashMap::with_capacity(rows.len());
-        for (organization, offsets) in offsets {
-            let Some(partition) = self.database.partition_of(organization).await? else { continue };
-            let found = self.at(partition, offsets, true).await?;
-            entries.extend(found.into_iter().map(|entry| (entry.id.0, (organization, entry))));
-        }
-        Ok(rows.iter().filter_map(|row| entries.remove(&row.event)).collect())
-    }
-
     /// The entry of the event that made this version of an aggregate; `None` if there is none.
     ///
     /// # Errors
@@ -266,6 +248,11 @@ impl AuditLog {
                 break;
             }
             events.extend(found.into_iter().map(|event| (event.position.offset, event)));
+        }
+        // The read model names only events that were recorded.
+        if let Some(offset) = offsets.iter().find(|offset| !events.contains_key(*offset)) {
+            let position = Position { partition, offset: *offset };
+            return Err(LogError::Damaged(format!("the event at {position} is missing")).into());
         }
         let events: Vec<RecordedEvent> = offsets.iter().filter_map(|offset| events.remove(offset)).collect();
         self.tell(partition, events, is_for_staff).await

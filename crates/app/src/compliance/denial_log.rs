@@ -1,6 +1,9 @@
 //! What is counted before it is recorded: denied requests of authenticated callers, failed sign-ins, and reads by the
 //! platform's staff. The first of each is recorded immediately, the rest together after the hour or the day: a thousand
 //! attempts yield two audit log entries, not a thousand.
+//!
+//! Failed sign-ins are recorded after a random delay, with their own time: an event that followed the attempt at once
+//! would reveal that the account exists to everybody who notices how the log grows.
 
 mod line;
 
@@ -25,7 +28,10 @@ use porttask_runtime::{
     vault::{Vault, VaultError},
 };
 use sha2::Sha256;
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep},
+};
 use uuid::Uuid;
 
 pub use self::line::What;
@@ -41,6 +47,9 @@ const WRITERS: usize = 4;
 /// Interval at which the counters of past hours are recorded.
 const SETTLE_EVERY: Duration = Duration::from_secs(60);
 
+/// The longest delay of a failed sign-in.
+pub const MAX_SIGN_IN_DELAY: Duration = Duration::from_secs(30);
+
 /// Records denials, failed sign-ins and reads by staff.
 pub struct DenialLog {
     executor: Arc<Executor>,
@@ -50,6 +59,8 @@ pub struct DenialLog {
     denials: Mutex<HashMap<Line, Count>>,
     reads: Mutex<HashMap<Line, Count>>,
     writers: Arc<Semaphore>,
+    /// The longest delay of a failed sign-in.
+    sign_in_delay: Duration,
 }
 
 /// A denied request or a read.
@@ -72,19 +83,35 @@ impl DenialLog {
     ///
     /// # Errors
     /// If a key is unavailable.
-    pub async fn open(executor: Arc<Executor>, vault: &Vault) -> Result<Self, VaultError> {
+    pub async fn open(executor: Arc<Executor>, vault: &Vault, sign_in_delay: Duration) -> Result<Self, VaultError> {
         let seal = vault.authenticator("denials").await?.chain_update(Uuid::now_v7().as_bytes());
         let writers = Arc::new(Semaphore::new(WRITERS));
-        Ok(Self { executor, seal, denials: Mutex::default(), reads: Mutex::default(), writers })
+        Ok(Self { executor, seal, denials: Mutex::default(), reads: Mutex::default(), writers, sign_in_delay })
     }
 
     /// Counts a denial; in the background, the first of its counter is recorded immediately, as are the 10th, 100th, …
     /// failed sign-in.
     pub fn record(self: &Arc<Self>, denied: Denied, now: Timestamp) {
         if let Some((line, _)) = self.count(denied, now).filter(|(line, count)| line.is_due_at(count.total)) {
-            let denial_log = Arc::clone(self);
-            once("denial log", async move { _ = denial_log.write(&line).await }).detach();
+            let (denial_log, delay) = (Arc::clone(self), self.delay(&line));
+            if let Some(count) = self.lines(&line).get_mut(&line) {
+                count.not_before = Some(Instant::now() + delay);
+            }
+            let delayed = async move {
+                sleep(delay).await;
+                _ = denial_log.write(&line).await;
+            };
+            once("denial log", delayed).detach();
         }
+    }
+
+    /// How long the record of a counter is delayed.
+    fn delay(&self, line: &Line) -> Duration {
+        if !line.is_delayed() {
+            return Duration::ZERO;
+        }
+        // Without random numbers, the longest delay is as safe.
+        self.sign_in_delay.mul_f64(getrandom::u64().map_or(1.0, |random| random as f64 / u64::MAX as f64))
     }
 
     /// Counts a read; the first of its counter is recorded before this returns. Returns whether that succeeded.
@@ -93,7 +120,7 @@ impl DenialLog {
             Some((line, count)) => count.recorded > 0 || self.write(&line).await,
             None => {
                 let (line, mut count) = (Line::of(&read, now), Count::new(read.meta));
-                count.add(read.ids);
+                count.add(read.ids, now);
                 // Not folded: with an id of its own.
                 self.append(&line, Uuid::now_v7(), &count).await
             }
@@ -117,7 +144,7 @@ impl DenialLog {
             }
         }
         let count = lines.entry(line.clone()).or_insert_with(|| Count::new(denied.meta.clone()));
-        count.add(denied.ids);
+        count.add(denied.ids, now);
         count.meta = denied.meta;
         let count = count.clone();
         drop(lines);
@@ -133,7 +160,7 @@ impl DenialLog {
     pub async fn run(self: Arc<Self>) {
         loop {
             beat(SETTLE_EVERY);
-            tokio::time::sleep(SETTLE_EVERY).await;
+            sleep(SETTLE_EVERY).await;
             self.settle(Some(self.executor.clock().now())).await;
         }
     }
@@ -150,7 +177,9 @@ impl DenialLog {
         for lines in [&self.denials, &self.reads] {
             let lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
             // Also first ones whose immediate write failed.
-            let is_due = |(line, count): &(&Line, &Count)| line.ends <= present || count.recorded == 0;
+            let is_due = |(line, count): &(&Line, &Count)| {
+                (line.ends <= present || count.recorded == 0) && (now.is_none() || !count.is_delayed())
+            };
             over.extend(lines.iter().filter(is_due).map(|(line, _)| line.clone()));
         }
         stream::iter(over)
@@ -180,7 +209,7 @@ impl DenialLog {
     /// Appends the event of a counter; returns whether that succeeded.
     async fn append(&self, line: &Line, id: Uuid, count: &Count) -> bool {
         // Recorded whatever the status of the organization.
-        let request = Request::new(line.organization, count.meta.clone()).needing(Capability::Settle);
+        let request = Request::new(line.organization, count.meta(line)).needing(Capability::Settle);
         let (user, total) = (line.user, count.total);
         let done = match line.what.clone() {
             What::Operation { operation, problem, target } => {

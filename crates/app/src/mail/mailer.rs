@@ -132,7 +132,7 @@ impl Reactor for Mailer {
             subject,
             number: recorded.version.0,
             target: subject,
-            due_at: recorded.recorded_at,
+            due_at: None,
         };
         kinds.map(task).collect()
     }

@@ -8,12 +8,12 @@ use std::{
 use jiff::SignedDuration;
 use tokio::time::sleep;
 
-use super::{Clock, LogClock, machine_micros};
+use super::{Clock, LogClock, jumps::Watch, machine_micros};
 use crate::{ledger::Database, log::LogError, supervise::beat};
 
 /// How often a node measures its difference to the database.
 const MEASURING: Duration = Duration::from_secs(10);
-/// How often the offset of a simulated clock is read.
+/// How often this machine's clock is compared with the time that has passed, and the offset of a simulated clock is read.
 const FOLLOWING: Duration = Duration::from_secs(1);
 /// Maximum number of attempts to measure the difference within a short round trip.
 const ATTEMPTS: usize = 3;
@@ -22,20 +22,32 @@ const SHORT: Duration = Duration::from_millis(10);
 
 /// Keeps the clock equal to the log's, until it is aborted. [`synchronize`] must have succeeded once before.
 pub async fn run(database: Arc<dyn Database>, clock: Arc<Clock>) {
-    let mut due = Instant::now() + MEASURING;
+    let mut due = Instant::now();
+    let mut watch = Watch::new(&clock);
     loop {
         beat(MEASURING);
-        sleep(if clock.is_simulated() { FOLLOWING } else { MEASURING }).await;
-        let followed = if Instant::now() < due {
+        sleep(FOLLOWING).await;
+        watch.look(&clock);
+        let followed = if Instant::now() >= due {
+            due = Instant::now() + MEASURING;
+            measure(&*database, &clock, &mut watch).await
+        } else if clock.is_simulated() {
             follow(&*database, &clock).await
         } else {
-            due = Instant::now() + MEASURING;
-            synchronize(&*database, &clock).await
+            continue;
         };
         if let Err(error) = followed {
             tracing::warn!(%error, "the database's clock cannot be read");
         }
     }
+}
+
+/// Synchronizes the clock, and looks at jumps and the log's last time of recording.
+async fn measure(database: &dyn Database, clock: &Clock, watch: &mut Watch) -> Result<(), LogError> {
+    synchronize(database, clock).await?;
+    watch.measured(clock);
+    watch.recorded(clock, database.heads().await?.iter().map(|head| head.recorded_at).max());
+    Ok(())
 }
 
 /// Measures the difference to the database and reads the offset of a simulated clock.

@@ -33,7 +33,8 @@ const SCHEDULE: &str = "WITH moved AS (
         INSERT INTO ledger.tasks (partition, reactor, id, organization, kind, subject, number, target, state, due_at,
             attempts, epoch)
         SELECT moved.partition, $2, task.id, task.organization, task.kind, task.subject, task.number, task.target,
-            CASE WHEN task.due_at <= clock_timestamp() THEN 'due' ELSE 'scheduled' END, task.due_at, 0, 0
+            CASE WHEN task.due_at > clock_timestamp() THEN 'scheduled' ELSE 'due' END,
+            coalesce(task.due_at, clock_timestamp()), 0, 0
         FROM moved, unnest($9::uuid[], $10::uuid[], $11::text[], $12::uuid[], $13::int8[], $14::uuid[],
             $15::timestamptz[]) WITH ORDINALITY
             AS task (id, organization, kind, subject, number, target, due_at, place)
@@ -225,7 +226,7 @@ impl Tasks for PostgresLog {
         let subjects: Vec<Uuid> = tasks.iter().map(|task| task.subject).collect();
         let numbers: Vec<i64> = tasks.iter().map(|task| task.number as i64).collect();
         let targets: Vec<Uuid> = tasks.iter().map(|task| task.target).collect();
-        let due: Vec<Timestamp> = tasks.iter().map(|task| task.due_at).collect();
+        let due: Vec<Option<Timestamp>> = tasks.iter().map(|task| task.due_at).collect();
         let parameters: [&(dyn ToSql + Sync); 15] = [
             &partition,
             &reactor,

@@ -195,6 +195,7 @@ fn schedule(
         "UPDATE ledger_cursors SET incarnation = ?2, offset = ?3, event_id = ?4 WHERE reactor = ?1",
         params![reactor, incarnation.0.as_bytes(), position.offset.0, event_id.0.as_bytes()],
     )?;
+    let now = from_now(Duration::ZERO);
     for task in tasks {
         let mut insert = transaction.prepare_cached(
             "INSERT INTO ledger_tasks (id, reactor, organization, kind, subject, number, target, due_at, state, attempts,
@@ -202,8 +203,7 @@ fn schedule(
         )?;
         let NewTask { id, organization, kind, subject, number, target, due_at } = task;
         let (id, organization, subject) = (id.0.as_bytes(), organization.0.as_bytes(), subject.as_bytes());
-        let (target, due_at) = (target.as_bytes(), due_at.as_microsecond());
-        let now = from_now(Duration::ZERO);
+        let (target, due_at) = (target.as_bytes(), due_at.map_or(now, |due_at| due_at.as_microsecond()));
         insert.execute(params![id, reactor, organization, kind, subject, number, target, due_at, now])?;
     }
     transaction.commit()?;
@@ -381,7 +381,7 @@ mod tests {
             subject: Uuid::nil(),
             number,
             target: Uuid::nil(),
-            due_at,
+            due_at: Some(due_at),
         }
     }
 }

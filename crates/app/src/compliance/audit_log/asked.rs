@@ -147,11 +147,11 @@ impl Filter {
 }
 
 /// Whether it is written like an action or a category of actions.
-pub fn is_action(action: &str) -> bool {
+pub(super) fn is_action(action: &str) -> bool {
     let is_good = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'.');
     (1..=MAX_ACTION).contains(&action.len()) && action.bytes().all(is_good)
 }
 
-fn invalid(field: &'static str, reason: impl Into<String>) -> AskedError {
+pub(super) fn invalid(field: &'static str, reason: impl Into<String>) -> AskedError {
     AskedError::Invalid { field, reason: reason.into() }
 }

@@ -8,6 +8,7 @@ use porttask_domain::{
     compliance::staff_access::{Area, MOST_IDS},
 };
 use std::net::IpAddr;
+use tokio::time::Instant;
 
 use super::Denied;
 
@@ -86,10 +87,15 @@ impl Line {
         Some((Self { what, ..self.clone() }, target.clone()))
     }
 
+    /// Whether its record is delayed.
+    pub(super) fn is_delayed(&self) -> bool {
+        matches!(self.what, What::SignIn { .. })
+    }
+
     /// Whether the counter is recorded immediately when it reaches this value.
     pub(super) fn is_due_at(&self, total: u64) -> bool {
         let is_power_of_ten = total.checked_ilog10().is_some_and(|power| 10_u64.pow(power) == total);
-        total == 1 || is_power_of_ten && matches!(self.what, What::SignIn { .. })
+        total == 1 || is_power_of_ten && self.is_delayed()
     }
 }
 
@@ -104,16 +110,32 @@ pub(super) struct Count {
     pub(super) targets: BTreeSet<String>,
     /// The metadata of the last request.
     pub(super) meta: Meta,
+    /// When the last one happened.
+    last_at: Option<Timestamp>,
+    /// Until when the record is delayed.
+    pub(super) not_before: Option<Instant>,
 }
 
 impl Count {
     pub(super) fn new(meta: Meta) -> Self {
-        Self { total: 0, recorded: 0, ids: Vec::new(), targets: BTreeSet::new(), meta }
+        Self { total: 0, recorded: 0, ids: Vec::new(), targets: BTreeSet::new(), meta, last_at: None, not_before: None }
+    }
+
+    /// Whether the record is delayed still.
+    pub(super) fn is_delayed(&self) -> bool {
+        self.not_before.is_some_and(|not_before| Instant::now() < not_before)
+    }
+
+    /// The metadata of the event: with the time of the last request if it is recorded later.
+    pub(super) fn meta(&self, line: &Line) -> Meta {
+        let is_late = line.is_delayed() || self.recorded > 0;
+        Meta { occurred_at: self.last_at.filter(|_| is_late).or(self.meta.occurred_at), ..self.meta.clone() }
     }
 
     /// Counts one more, with the ids of what was read.
-    pub(super) fn add(&mut self, ids: Vec<String>) {
+    pub(super) fn add(&mut self, ids: Vec<String>, now: Timestamp) {
         self.total += 1;
+        self.last_at = Some(now);
         for id in ids {
             if self.ids.len() < MOST_IDS && !self.ids.contains(&id) {
                 self.ids.push(id);
