@@ -19,8 +19,9 @@ pub trait TextEnum: Copy + Eq + 'static {
 macro_rules! texts {
     ($(
         $(#[$attribute:meta])*
-        pub enum $name:ident { $($(#[$value_attribute:meta])* $value:ident = $text:literal,)+ }
+        pub enum $name:ident { $($(#[$value_attribute:meta])* $value:ident = $text:tt,)+ }
     )+) => {$(
+        // As `tt`: derives that read the string would not find it within a `literal`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         $(#[$attribute])*
         pub enum $name { $($(#[$value_attribute])* #[serde(rename = $text)] $value,)+ }

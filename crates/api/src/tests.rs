@@ -25,6 +25,32 @@ fn what_is_referred_to_is_there() {
     }
 }
 
+/// All arrays named `enum` in a JSON document.
+fn enumerations(value: &serde_json::Value) -> Vec<String> {
+    let texts = |values: &[serde_json::Value]| values.iter().filter_map(|it| it.as_str().map(str::to_owned)).collect();
+    match value {
+        serde_json::Value::Object(members) => {
+            let found = members.iter().map(|(name, value)| match (name.as_str(), value) {
+                ("enum", serde_json::Value::Array(values)) => texts(values),
+                _ => enumerations(value),
+            });
+            found.flat_map(|values: Vec<String>| values).collect()
+        }
+        serde_json::Value::Array(items) => items.iter().flat_map(enumerations).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn enumerations_have_the_values_that_are_sent() {
+    let document: serde_json::Value = serde_json::from_str(&document()).unwrap();
+    let values = enumerations(&document);
+    assert!(values.iter().any(|it| it == "read_only") && values.len() > 50, "{values:?}");
+    for value in values {
+        assert!(!value.chars().any(char::is_uppercase), "{value} is the name of a Rust variant");
+    }
+}
+
 #[test]
 fn every_operation_is_described_has_declared_tags_and_says_how_it_fails() {
     let mut document = document::complete(routes().into_openapi());
