@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate of the workspace, and the crates of the workspace that it may use.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("porttask-domain", &[]),
     ("porttask-projections", &["porttask-domain"]),
     ("porttask-runtime", &["porttask-domain", "porttask-projections"]),
@@ -17,6 +17,8 @@ const CRATES: [(&str, &[&str]); 10] = [
     // A changed use case does not rebuild the engines.
     ("porttask-infra", &["porttask-domain", "porttask-projections", "porttask-runtime"]),
     ("porttask-api", &["porttask-domain", "porttask-projections", "porttask-runtime", "porttask-app"]),
+    // It calls the API's router, and knows no crate of the workspace.
+    ("porttask-console", &[]),
     (
         "porttask",
         &[
@@ -26,6 +28,7 @@ const CRATES: [(&str, &[&str]); 10] = [
             "porttask-app",
             "porttask-infra",
             "porttask-api",
+            "porttask-console",
             "porttask-bench",
         ],
     ),

@@ -16,12 +16,14 @@ mod identity;
 mod operations;
 mod platform;
 
-use std::{future::Future, io, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
-    http::{Method, StatusCode},
+    extract::ConnectInfo,
+    http::{Extensions, HeaderMap, Method, StatusCode},
     middleware,
+    routing::any,
 };
 use tokio::net::TcpListener;
 use utoipa::openapi::OpenApi;
@@ -37,7 +39,14 @@ pub use self::{
     },
 };
 use self::{
-    http::{denials, denials::Operations, document, problem::Problem},
+    http::{
+        denials,
+        denials::{Asker, Operations},
+        document,
+        middleware::{Budgets, surround},
+        problem::Problem,
+        request::{RequestId, bearer},
+    },
     platform::docs::Document,
 };
 
@@ -56,6 +65,31 @@ fn json(document: OpenApi) -> String {
     document.to_pretty_json().unwrap_or_else(|error| unreachable!("the document is not valid JSON: {error}"))
 }
 
+/// Pages that call the operations in process.
+pub struct Pages {
+    /// The pages, with a fallback for paths that nobody has.
+    pub router: Router,
+    /// The pages whose POST requires no session.
+    pub public_posts: &'static [&'static str],
+    /// Finds the token of the session in the headers of a request for a page.
+    pub token: Arc<dyn Fn(&HeaderMap) -> Option<String> + Send + Sync>,
+}
+
+/// What an operation that a page calls inherits of the request for that page: the connection, the request id, and who asks.
+pub fn inherited(page: &Extensions) -> Extensions {
+    let mut extensions = Extensions::new();
+    if let Some(peer) = page.get::<ConnectInfo<SocketAddr>>() {
+        extensions.insert(*peer);
+    }
+    if let Some(id) = page.get::<RequestId>() {
+        extensions.insert(id.clone());
+    }
+    if let Some(asker) = page.get::<Asker>() {
+        extensions.insert(asker.of_page());
+    }
+    extensions
+}
+
 /// Serves until `stop` is ready, and at most `grace` longer. Returns whether all requests could finish.
 ///
 /// # Errors
@@ -63,6 +97,7 @@ fn json(document: OpenApi) -> String {
 pub async fn serve(
     listener: TcpListener,
     app: App,
+    pages: impl FnOnce(Router) -> Pages,
     stop: impl Future<Output = ()> + Send + 'static,
     grace: Duration,
 ) -> io::Result<bool> {
@@ -74,25 +109,37 @@ pub async fn serve(
         stop.await;
         streams.end_streams();
     };
-    http::serve::serve(listener, router(app), bounds, is_exempt, open, stop, grace).await
+    http::serve::serve(listener, router(app, pages), bounds, is_exempt, open, stop, grace).await
 }
 
-/// The router of the whole service.
-fn router(app: App) -> Router {
+/// The router of the whole service. Pages have the limits of their own requests; what they call in process has none.
+fn router(app: App, pages: impl FnOnce(Router) -> Pages) -> Router {
     let (router, document) = routes().split_for_parts();
     let operations = Operations::of(&document);
-    let public_posts = document::public_post_paths(&document);
+    let public_posts = Arc::new(document::public_post_paths(&document));
     let document = Document::from(json(document::complete(document)));
-    let router = router
+    let operations = router
         .merge(platform::docs::pages())
-        .fallback(|| async { Problem::not_found("resource") })
         .method_not_allowed_fallback(|method: Method| async move {
             let detail = format!("This resource does not support the method {method}.");
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
         })
         .layer(Extension(document))
         .layer(middleware::from_fn_with_state((app.clone(), operations), denials::record));
-    http::middleware::surround(router, &app, public_posts).with_state(app)
+    let not_found = || async { Problem::not_found("resource") };
+    let pages = pages(operations.clone().fallback(not_found).with_state(app.clone()));
+    let of_pages = Budgets {
+        public_posts: Arc::new(pages.public_posts.iter().map(|path| (*path).to_owned()).collect()),
+        token: pages.token,
+    };
+    let of_operations =
+        Budgets { public_posts, token: Arc::new(|headers: &HeaderMap| bearer(headers).map(str::to_owned)) };
+    // What nobody has is a problem of the API below /v1, and a page elsewhere.
+    let unknown = Router::new().route("/v1/{*rest}", any(not_found));
+    surround(operations, &app, of_operations.clone())
+        .with_state(app.clone())
+        .merge(surround(unknown, &app, of_operations))
+        .merge(surround(pages.router, &app, of_pages))
 }
 
 #[cfg(test)]

@@ -53,9 +53,6 @@ impl Command {
             link.expires_at
         );
         println!("{address}");
-        eprintln!(
-            "The link has no page yet: send the token after #token= to POST /v1/password-resets/complete (see /docs)."
-        );
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ mod bounds;
 mod cli;
 mod clock;
 mod config;
+mod console;
 mod constraints;
 mod error;
 mod events;

@@ -94,6 +94,11 @@ impl Given {
     }
 }
 
+/// The file with the master key of an embedded log.
+pub(crate) fn file(directory: &Path) -> PathBuf {
+    directory.join(FILE)
+}
+
 /// After a rotation: rewrites the file beside the embedded log, if there is one, so that it contains the current key only.
 /// Returns the file if it was rewritten.
 pub(crate) fn keep_current_only(arguments: &StorageArgs) -> Result<Option<PathBuf>, Error> {

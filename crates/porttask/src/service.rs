@@ -34,6 +34,7 @@ use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 use crate::{
     address,
     bounds::BoundsArgs,
+    console,
     error::Error,
     logging::{self, print, say},
     mail::MailArgs,
@@ -150,7 +151,8 @@ impl ServiceArgs {
         let (denials, uses) = (Arc::clone(&denial_log), Arc::clone(&activity));
         let settling = supervise("denial log", Restart::Always, move || Arc::clone(&denials).run());
         let noting = supervise("credential activity", Restart::Always, move || Arc::clone(&uses).run());
-        if !porttask_api::serve(listener, app, stop, grace).await? {
+        let settings = console::settings(storage, &self.public_url(address), self.mail.folder(storage)?)?;
+        if !porttask_api::serve(listener, app, console::pages(settings), stop, grace).await? {
             say(format_args!("Stopped after {} s; some requests were aborted.", self.grace_seconds));
         }
         if !tasks_ended.await.unwrap_or(true) {
@@ -201,7 +203,6 @@ impl ServiceArgs {
         let Some(link) = setup::link(&executor, node.clock.now()).await? else { return Ok(false) };
         say("Use this link within an hour to create the first super admin; `porttask init` prints a new one:");
         print(links.address(&link));
-        say("The link has no page yet: send the token after #token= to POST /v1/setup (see /docs).");
         Ok(true)
     }
 

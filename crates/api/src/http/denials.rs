@@ -32,6 +32,8 @@ pub(crate) struct Asker(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     known: OnceLock<Known>,
+    /// The caller of the page that calls an operation in process.
+    page: Option<Asker>,
     /// The other organization of which a caller from the platform reads; the platform's own for all of them.
     organization: OnceLock<OrganizationId>,
     /// The first ids of what was shown to such a caller.
@@ -53,6 +55,11 @@ impl Asker {
         request.extensions_mut().get_or_insert_default::<Self>().clone()
     }
 
+    /// The caller of an operation that this request for a page calls in process.
+    pub(crate) fn of_page(&self) -> Self {
+        Self(Arc::new(Inner { page: Some(self.clone()), ..Inner::default() }))
+    }
+
     /// Whether the caller is authenticated.
     pub(crate) fn is_known(&self) -> bool {
         self.0.known.get().is_some()
@@ -69,6 +76,9 @@ impl Asker {
 
     /// Sets the caller.
     pub(crate) fn is(&self, organization: OrganizationId, user: UserId, meta: Meta) {
+        if let Some(page) = &self.0.page {
+            page.is(organization, user, meta.clone());
+        }
         // A request has one caller: later calls have no effect.
         _ = self.0.known.set(Known { organization, user, meta });
     }

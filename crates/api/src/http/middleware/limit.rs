@@ -1,10 +1,6 @@
 //! Enforces rate limits, and reports them in headers.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv6Addr},
-    sync::Arc,
-};
+use std::net::{IpAddr, Ipv6Addr};
 
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -18,27 +14,24 @@ use crate::http::{
     app::App,
     denials::Asker,
     limits::Left,
+    middleware::Budgets,
     problem::Problem,
-    request::{address, bearer, is_forwarded, peer},
+    request::{address, is_forwarded, peer},
 };
 
-/// Polled by monitoring: they are cheap, and a rejection would look like an outage.
-const UNLIMITED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+/// Polled by monitoring, or parts of every page: they are cheap, and a rejection would look like an outage.
+const UNLIMITED: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/console/{hash}/{name}"];
 
 /// Rejects a request if its budget is exhausted, and reports the budget in headers.
-pub(super) async fn limit(
-    State((app, public_posts)): State<(App, Arc<BTreeSet<String>>)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn limit(State((app, budgets)): State<(App, Budgets)>, mut request: Request, next: Next) -> Response {
     let limits = &app.limits;
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
     if UNLIMITED.contains(&route) {
         return next.run(request).await;
     }
     let network = network(&app, &request);
-    let is_attempt = request.method() == Method::POST && public_posts.contains(route);
-    let token = bearer(request.headers()).filter(|_| !is_attempt).map(|token| limits.key_of(token));
+    let is_attempt = request.method() == Method::POST && budgets.public_posts.contains(route);
+    let token = (budgets.token)(request.headers()).filter(|_| !is_attempt).map(|token| limits.key_of(&token));
     let as_stranger = || limits.strangers.as_ref().map(|limit| limit.spend(&network));
     let spent = match token {
         _ if is_attempt => limits.attempts.as_ref().map(|limit| limit.spend(&network)),

@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
@@ -29,11 +29,23 @@ pub const ACCESS_LOG: &str = "porttask_access";
 /// The methods that metrics distinguish.
 const METHODS: [Method; 6] = [Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::PUT, Method::HEAD];
 
-/// Adds the middleware to the routes. `public_posts` are the paths whose POST requires no token.
-pub(crate) fn surround(routes: Router<App>, app: &App, public_posts: BTreeSet<String>) -> Router<App> {
+/// How requests are limited.
+#[derive(Clone)]
+pub(crate) struct Budgets {
+    /// The paths whose POST requires no token.
+    pub(crate) public_posts: Arc<BTreeSet<String>>,
+    /// The token of a request.
+    pub(crate) token: TokenOf,
+}
+
+/// Finds the token of a request in its headers.
+pub(crate) type TokenOf = Arc<dyn Fn(&HeaderMap) -> Option<String> + Send + Sync>;
+
+/// Adds the middleware to the routes.
+pub(crate) fn surround<S: Clone + Send + Sync + 'static>(routes: Router<S>, app: &App, budgets: Budgets) -> Router<S> {
     routes
         .layer(middleware::from_fn_with_state(app.clone(), in_time))
-        .layer(middleware::from_fn_with_state((app.clone(), Arc::new(public_posts)), limit::limit))
+        .layer(middleware::from_fn_with_state((app.clone(), budgets), limit::limit))
         .layer(middleware::from_fn_with_state(app.clone(), measure))
         .layer(middleware::from_fn_with_state(app.clone(), named))
 }
@@ -41,7 +53,9 @@ pub(crate) fn surround(routes: Router<App>, app: &App, public_posts: BTreeSet<St
 /// Gives a request an id, and returns it in the response.
 async fn named(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let (id, began) = (RequestId::of(request.headers()), Instant::now());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let method = request.method().clone();
+    // Some mail programs encode the # of a link: the token must not get into the log.
+    let path = request.uri().path().split("%23").next().unwrap_or_default().to_owned();
     let (route, asker) = (route(&request), Asker::of(&mut request));
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;

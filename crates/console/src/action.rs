@@ -1,0 +1,238 @@
+//! Commands that are previewed and confirmed: what will happen is shown by a dry run before it does, and nothing that
+//! somebody else changed meanwhile is overwritten silently.
+
+use axum::{http::Method, response::Response};
+use jiff::Timestamp;
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    api::Problem,
+    form::{Fields, STEP, VERSION},
+    ui::{self, icon, sentence, time, words},
+    visit::{Answered, Message, Undo, Visit},
+};
+
+/// The field in which a name is typed to confirm what cannot be undone.
+const TYPED: &str = "typed";
+
+/// A command, as a dialog with a preview.
+pub(crate) struct Action<'a> {
+    pub(crate) title: String,
+    pub(crate) lead: Markup,
+    /// What the button says: the act.
+    pub(crate) button: &'a str,
+    pub(crate) is_dangerous: bool,
+    pub(crate) method: Method,
+    /// The operation's path in the API.
+    pub(crate) path: String,
+    /// The path of the resource whose version is confirmed; empty for none.
+    pub(crate) resource: String,
+    pub(crate) body: Value,
+    /// The inputs, with what was entered and what is wrong.
+    pub(crate) inputs: Markup,
+    /// Whether the command can be tried before anything is entered.
+    pub(crate) is_previewed: bool,
+    /// What must be typed to confirm.
+    pub(crate) typed: Option<String>,
+    /// Where to go when done, or not.
+    pub(crate) back: String,
+    /// What the next page says.
+    pub(crate) done: String,
+    pub(crate) crumbs: Vec<(String, String)>,
+}
+
+/// What a command did, or would do.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Effect {
+    pub(crate) id: String,
+    pub(crate) events: Vec<String>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) rights_gained: Vec<String>,
+    pub(crate) rights_lost: Vec<String>,
+    pub(crate) sessions: u64,
+    pub(crate) api_keys: Value,
+    pub(crate) keys_that_stop: Vec<String>,
+    pub(crate) pending_invitations: Vec<String>,
+    pub(crate) undo: Option<Undo>,
+    pub(crate) token: Option<String>,
+}
+
+/// A changed field.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Change {
+    pub(crate) field: String,
+    pub(crate) from: Option<String>,
+    pub(crate) to: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Anything {}
+
+impl Action<'_> {
+    /// The dialog, before anything was submitted.
+    pub(crate) async fn show(self, visit: &Visit) -> Answered {
+        self.preview(visit, &Fields::default()).await
+    }
+
+    /// Previews or confirms what was submitted.
+    pub(crate) async fn submit(self, visit: &Visit, fields: &Fields) -> Answered {
+        if fields.is_preview() {
+            return self.preview(visit, fields).await;
+        }
+        if let Some(wanted) = self.typed.as_ref().filter(|wanted| fields.text(TYPED) != wanted.as_str()) {
+            let problem = Problem {
+                status: 422,
+                errors: vec![crate::api::FieldError {
+                    pointer: format!("/{TYPED}"),
+                    detail: format!("type {wanted} to confirm"),
+                }],
+                ..Problem::default()
+            };
+            return Ok(self.page(visit, fields.version(), &html! {}, Some(&problem)));
+        }
+        match self.run(visit, fields).await {
+            Ok(effect) => Ok(visit.done(&self.back, &self.message(effect))),
+            Err(problem) => self.failed(visit, fields, &problem).await,
+        }
+    }
+
+    /// Executes the command. For actions that do not lead back at once.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub(crate) async fn run(&self, visit: &Visit, fields: &Fields) -> Result<Effect, Problem> {
+        let call =
+            visit.client.call(self.method.clone(), self.path.clone()).version(fields.version()).key(fields.key());
+        let call = if self.body.is_null() { call } else { call.json(&self.body) };
+        Ok(call.send::<Option<Effect>>().await?.body.unwrap_or_default())
+    }
+
+    /// The dialog again, with what is wrong.
+    pub(crate) async fn failed(&self, visit: &Visit, fields: &Fields, problem: &Problem) -> Answered {
+        match problem.status {
+            401 | 404 => Err(problem.clone().into()),
+            412 => {
+                let version = self.version(visit).await?;
+                let note = conflict(visit, problem, self.button);
+                Ok(self.page(visit, &version, &note, None))
+            }
+            _ => Ok(self.page(visit, fields.version(), &html! {}, Some(problem))),
+        }
+    }
+
+    fn message(&self, effect: Effect) -> Message {
+        let audit = (!effect.id.is_empty()).then(|| format!("/settings/audit-log?target={}", effect.id));
+        Message { text: self.done.clone(), undo: effect.undo, audit }
+    }
+
+    async fn version(&self, visit: &Visit) -> Result<String, Problem> {
+        if self.resource.is_empty() {
+            return Ok(String::new());
+        }
+        Ok(visit.client.get(self.resource.clone()).send::<Anything>().await?.etag.unwrap_or_default())
+    }
+
+    async fn preview(self, visit: &Visit, fields: &Fields) -> Answered {
+        let version = self.version(visit).await?;
+        if !(self.is_previewed || fields.has(STEP)) {
+            return Ok(self.page(visit, &version, &html! {}, None));
+        }
+        let call = visit.client.call(self.method.clone(), self.path.clone()).dry_run(true).version(&version);
+        let call = if self.body.is_null() { call } else { call.json(&self.body) };
+        match call.send::<Option<Effect>>().await {
+            Ok(answer) => Ok(self.page(visit, &version, &shown(&answer.body.unwrap_or_default()), None)),
+            Err(problem) if problem.status == 401 || problem.status == 404 => Err(problem.into()),
+            Err(problem) => Ok(self.page(visit, &version, &html! {}, Some(&problem))),
+        }
+    }
+
+    /// The dialog; with the status of what is wrong.
+    fn page(&self, visit: &Visit, version: &str, effect: &Markup, problem: Option<&Problem>) -> Response {
+        let url = visit.frame.url.split('?').next().unwrap_or_default();
+        let class = if self.is_dangerous { "btn risk" } else { "btn main-act" };
+        let sheet = ui::sheet(
+            &self.title,
+            self.lead.clone(),
+            ui::sheet_form(
+                &visit.frame,
+                url,
+                html! {
+                    div.in {
+                        @if let Some(problem) = problem { (ui::summary(problem)) }
+                        (self.inputs)
+                        // The version stands with what was shown for it: whoever confirms has seen what they overwrite.
+                        div #effect aria-live="polite" { input type="hidden" name=(VERSION) value=(version); (effect) }
+                        @if let Some(typed) = &self.typed {
+                            (ui::field::field(&format!("Type {typed} to confirm"), TYPED).error(problem, "/typed").input("text"))
+                        }
+                    }
+                    footer {
+                        a.btn.edge href=(self.back) data-close { "Cancel" }
+                        button.btn.edge.no-js type="submit" name=(STEP) value="preview" { "Preview" }
+                        button class=(class) type="submit" name=(STEP) value="confirm" { (self.button) }
+                    }
+                },
+            ),
+        );
+        let mut crumbs: Vec<(&str, &str)> =
+            self.crumbs.iter().map(|(text, url)| (text.as_str(), url.as_str())).collect();
+        crumbs.push((&self.title, ""));
+        visit.page_with(problem, &self.title, &crumbs, sheet)
+    }
+}
+
+/// What somebody else did meanwhile.
+pub(crate) fn conflict(visit: &Visit, problem: &Problem, button: &str) -> Markup {
+    html! { div.note.warn role="alert" tabindex="-1" autofocus { (icon("triangle-alert")) div {
+        b { "Somebody else changed this in the meantime" }
+        @if let Some(last) = &problem.last_change {
+            p { b { (last.actor.as_deref().unwrap_or("Somebody")) } " " (last.summary) ", " (time::instant(&visit.frame, last.occurred_at)) "." }
+        }
+        p { "Nothing was overwritten. “" (button) "” applies yours on top of theirs; “Cancel” keeps theirs." }
+    } } }
+}
+
+/// What will happen.
+pub(crate) fn shown(effect: &Effect) -> Markup {
+    let rights = |rights: &[String]| rights.iter().map(|right| words::right(right)).collect::<Vec<_>>().join(", ");
+    html! { div.effect { h2 { (icon("eye")) "What will happen" } ul.list {
+        @if effect.events.is_empty() { li { (icon("info")) span { "Nothing: it is so already." } } }
+        @for change in &effect.changes { li { (icon("arrow-right")) span { (words::words(&change.field)) ": " (changed(change)) } } }
+        @if effect.changes.is_empty() { @for event in &effect.events { li { (icon("arrow-right")) span { (event_in_words(event)) } } } }
+        @if !effect.rights_gained.is_empty() { li { (icon("plus")) span { "Gains: " (rights(&effect.rights_gained)) } } }
+        @if !effect.rights_lost.is_empty() { li { (icon("x")) span { "Loses: " (rights(&effect.rights_lost)) } } }
+        @if effect.sessions > 0 { li { (icon("clock")) span { "Takes effect at once in " (count(effect.sessions, "open session")) } } }
+        @if !effect.keys_that_stop.is_empty() {
+            li { (icon("key-round")) span { (count(effect.keys_that_stop.len() as u64, "API key")) " will stop working" } }
+        }
+        @if !effect.pending_invitations.is_empty() {
+            li { (icon("mail")) span { (count(effect.pending_invitations.len() as u64, "invitation")) " that they sent " @if effect.pending_invitations.len() == 1 { "is" } @else { "are" } " not accepted yet" } }
+        }
+    } } }
+}
+
+/// An old and a new value.
+pub(crate) fn changed(change: &Change) -> Markup {
+    html! {
+        @if let Some(from) = &change.from { span.from { (from) } " → " }
+        span.to { (change.to.as_deref().unwrap_or("none")) }
+    }
+}
+
+/// An event such as `user.role_changed` in words.
+pub(crate) fn event_in_words(event: &str) -> String {
+    sentence(&event.replace(['.', '_'], " "))
+}
+
+/// A number with its noun.
+pub(crate) fn count(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// The moment until which something holds, as ISO 8601, from a number of days.
+pub(crate) fn in_days(now: Timestamp, days: i64) -> Option<String> {
+    now.checked_add(jiff::SignedDuration::from_hours(24 * days)).ok().map(|at| at.to_string())
+}

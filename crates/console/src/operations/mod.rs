@@ -1,0 +1,11 @@
+//! Pages about what organizations do on PortTask.
+
+mod vendor;
+
+use axum::Router;
+
+use crate::Console;
+
+pub(crate) fn routes() -> Router<Console> {
+    vendor::routes()
+}
