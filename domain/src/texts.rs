@@ -14,12 +14,13 @@ pub trait TextEnum: Copy + Eq + 'static {
     }
 }
 
-/// Defines enumerations that are represented as strings.
+/// Defines enumerations that are represented as strings. The strings are `tt`, because derive macros do not recognize a
+/// `literal` of a macro in their attributes.
 #[macro_export]
 macro_rules! texts {
     ($(
         $(#[$attribute:meta])*
-        pub enum $name:ident { $($(#[$value_attribute:meta])* $value:ident = $text:literal,)+ }
+        pub enum $name:ident { $($(#[$value_attribute:meta])* $value:ident = $text:tt,)+ }
     )+) => {$(
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         $(#[$attribute])*

@@ -82,6 +82,7 @@ pub(crate) struct NewAddress {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirmation {
     /// What follows `#token=` in the link, or the line below the link in the email.
+    #[schema(example = "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     token: String,
 }
 

@@ -69,6 +69,7 @@ pub(crate) struct Accepted {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordReset {
     /// What follows `#token=` in the link, or the line below the link in the email.
+    #[schema(example = "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     token: String,
     /// At least 12 characters.
     #[schema(format = Password, min_length = 12, max_length = 128)]
@@ -109,7 +110,7 @@ pub(crate) struct PasswordChange {
     #[schema(format = Password)]
     current_password: String,
     /// At least 12 characters.
-    #[schema(format = Password, min_length = 12, max_length = 128)]
+    #[schema(format = Password, min_length = 12, max_length = 128, example = "sextant over the harbour")]
     new_password: String,
 }
 
