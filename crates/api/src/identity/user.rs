@@ -119,7 +119,7 @@ fn happened(at: Timestamp) -> Option<Timestamp> {
 
 impl UserResponse {
     /// As of now: without a lock that has ended.
-    pub(super) fn as_of(self, now: Timestamp) -> Self {
+    pub(super) fn at(self, now: Timestamp) -> Self {
         Self { locked_until: self.locked_until.filter(|until| now < *until), ..self }
     }
 }
@@ -250,7 +250,7 @@ impl Listed for view::Users {
         let tasks = app.database.tasks_of(organization, &targets).await;
         let tasks = tasks.map_err(|error| Problem::unavailable(&error))?;
         let now = app.clock.now();
-        let mut items: Vec<UserResponse> = items.into_iter().map(|item| item.as_of(now)).collect();
+        let mut items: Vec<UserResponse> = items.into_iter().map(|item| item.at(now)).collect();
         for item in &mut items {
             let own: Vec<&Task> = tasks.iter().filter(|task| task.target == item.id.0).collect();
             item.email_delivery = EmailDelivery::of(&own);
