@@ -127,7 +127,7 @@ pub(crate) async fn get_api_key(
 ///
 /// The key acts on behalf of its owner, the caller, and never exceeds the owner's current permissions. Only users of
 /// the organization can create its keys. Needs `api_keys:write`.
-#[utoipa::path(post, path = "/v1/organizations/{org}/api-keys", tag = "API keys", params(CommandParameters),
+#[utoipa::path(post, path = "/v1/organizations/{org}/api-keys", tag = "API keys",
     request_body = NewApiKey, responses((status = 201, body = ApiKeyWithSecret)))]
 pub(crate) async fn create_api_key(
     State(app): State<App>,
@@ -161,7 +161,7 @@ pub(crate) async fn create_api_key(
 /// Both secrets are accepted for a while, so that programs can switch. The caller needs the permissions of the key, as if
 /// creating it. Needs `api_keys:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/rotate", tag = "API keys",
-    params(CommandParameters), request_body = Rotation, responses((status = 200, body = ApiKeyWithSecret)))]
+    request_body = Rotation, responses((status = 200, body = ApiKeyWithSecret)))]
 pub(crate) async fn rotate_api_key(
     State(app): State<App>,
     key: Id<ApiKey>,

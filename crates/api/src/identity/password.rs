@@ -203,7 +203,7 @@ pub(crate) async fn unlock_user(
 /// Change the current user's password.
 ///
 /// All other sessions end. Requires the current password.
-#[utoipa::path(post, path = "/v1/me/password", tag = "passwords", params(CommandParameters),
+#[utoipa::path(post, path = "/v1/me/password", tag = "passwords",
     request_body = PasswordChange, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_password(
     State(app): State<App>,
