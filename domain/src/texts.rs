@@ -14,7 +14,8 @@ pub trait TextEnum: Copy + Eq + 'static {
     }
 }
 
-/// Defines enumerations that are represented as strings.
+/// Defines enumerations that are represented as strings. The strings are `tt`, because derive macros do not recognize a
+/// `literal` of a macro in their attributes.
 #[macro_export]
 macro_rules! texts {
     ($(

@@ -34,7 +34,7 @@ pub use api_key::ApiKey;
 pub use invitation_quota::{InvitationQuota, InvitationQuotaPatch};
 pub use organization::Organization;
 pub use organization_status::{Capability, OrganizationStatus};
-pub use role::{Access, Permissions, Role};
+pub use role::{Access, Permissions, PermissionsPatch, Role};
 pub use session::Session;
 pub use sign_in::FailedSignIns;
 pub use user::User;

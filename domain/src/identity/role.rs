@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::merge_patch::not_null;
+
 crate::texts! {
     /// The role of a user: the ceiling of what they may do.
     #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -70,6 +72,42 @@ pub struct Permissions {
     pub administration: Access,
 }
 
+/// Permissions in some groups; what applies to the groups that are left out depends on the request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PermissionsPatch {
+    /// Support tickets and billing inquiries.
+    #[serde(default, deserialize_with = "not_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Access, required = false))]
+    pub tickets: Option<Access>,
+    /// Subscription, invoices and payment.
+    #[serde(default, deserialize_with = "not_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Access, required = false))]
+    pub invoices: Option<Access>,
+    /// Usage and reports.
+    #[serde(default, deserialize_with = "not_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Access, required = false))]
+    pub reports: Option<Access>,
+    /// Users, roles, settings, integrations, the audit log.
+    #[serde(default, deserialize_with = "not_null")]
+    #[cfg_attr(feature = "schema", schema(value_type = Access, required = false))]
+    pub administration: Option<Access>,
+}
+
+impl PermissionsPatch {
+    /// These permissions, and those of `others` in the groups that are left out.
+    #[must_use]
+    pub fn or(self, others: Permissions) -> Permissions {
+        Permissions {
+            tickets: self.tickets.unwrap_or(others.tickets),
+            invoices: self.invoices.unwrap_or(others.invoices),
+            reports: self.reports.unwrap_or(others.reports),
+            administration: self.administration.unwrap_or(others.administration),
+        }
+    }
+}
+
 impl Permissions {
     /// No permissions.
     pub const NONE: Self =
@@ -95,6 +133,14 @@ impl Permissions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_that_are_left_out_come_from_elsewhere() {
+        let patch: PermissionsPatch = serde_json::from_str(r#"{"invoices":"none"}"#).unwrap();
+        assert_eq!(patch.or(Role::Agent.ceiling()), Permissions { invoices: Access::None, ..Role::Agent.ceiling() });
+        assert_eq!(PermissionsPatch::default().or(Permissions::NONE), Permissions::NONE);
+        assert!(serde_json::from_str::<PermissionsPatch>(r#"{"invoices":null}"#).is_err());
+    }
 
     #[test]
     fn permissions_narrow_a_role_and_never_widen_it() {

@@ -309,8 +309,9 @@ async fn invitations_of_imports_have_a_quota_that_staff_can_raise(store: Store) 
         assert!(refused.body["detail"].as_str().unwrap().starts_with(&format!("{field}: must be 1 to")), "{refused:?}");
     }
     ana.patch(&quota, &json!({"per_week": 5})).refused(422, "invalid-fields");
-    let shown = || bob.get("/v1/organizations/current").is(200).body["invitation_quota"].clone();
-    assert_eq!(shown(), json!({"per_day": 2, "imports_per_day": 5}));
+    let defaults = json!({"per_day": 2, "imports_per_day": 5});
+    assert_eq!(bob.get("/v1/organizations/current").is(200).body["invitation_quota"], defaults);
+    assert_eq!(bob.get("/v1/organizations/current/invitation-quota").is(200).body, defaults);
     let raised = ana.patch(&quota, &json!({"per_day": 3, "imports_per_day": 20})).is(200);
     assert_eq!(raised.body["events"], json!(["organization.invitation_quota_changed"]));
     let at_least = [("porttask-at-least", raised.header("porttask-position"))];

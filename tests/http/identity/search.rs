@@ -57,6 +57,14 @@ async fn users_of_all_organizations_are_found(store: Store) {
     assert_eq!(found(&ana, "q=os"), Vec::<String>::new(), "two characters do not match within a word");
     assert_eq!(found(&ana, "q=jose&sort=created_at"), ["jose@acme.example", "josefine@umbra.example"]);
     assert_eq!(found(&ana, "q=jose&role=admin&status=invited"), ["josefine@umbra.example"]);
+    by(SOON, "the sign-ins are known", || async {
+        found(&service.ana(), "q=bob&not_signed_in_since=2001-01-01").is_empty()
+    })
+    .await;
+    assert_eq!(found(&ana, "q=bob&sort=-last_signed_in_at"), ["bob@umbra.example", "bob@acme.example"]);
+    assert_eq!(found(&ana, "q=bob&sort=last_signed_in_at"), ["bob@acme.example", "bob@umbra.example"]);
+    assert_eq!(found(&ana, "q=bob&not_signed_in_since=2001-01-01"), Vec::<String>::new());
+    assert_eq!(found(&ana, "q=nunez&not_signed_in_since=2001-01-01"), ["jose@acme.example"], "who never signed in");
     let answer = ana.get(&format!("{USERS}?q=nunez")).is(200);
     let item = &answer.body["items"][0];
     assert_eq!((&item["organization"], &item["organization_domain"]), (&json!(acme), &json!("acme.example")));

@@ -12,6 +12,7 @@ on_both_engines!(
     an_admin_cannot_grant_permissions_beyond_their_own,
     an_admin_cannot_give_access_beyond_their_own_permissions,
     a_role_change_gives_the_permissions_of_the_new_role,
+    permissions_may_leave_groups_out,
     a_person_is_corrected_until_they_accept,
     only_a_person_who_never_accepted_is_removed,
     a_taken_email_address_names_its_user_and_the_remedy,
@@ -133,6 +134,45 @@ async fn an_admin_cannot_give_access_beyond_their_own_permissions(service: &'sta
     cleo.post(&format!("{own}/rotate"), &json!({})).is(200);
     bob.post(&format!("{left}/reactivate"), &json!({})).is(200);
     bob.post(&format!("{invited}/invite"), &json!({})).is(200);
+}
+
+async fn permissions_may_leave_groups_out(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let users = "/v1/organizations/current/users";
+    let shown = |user: &str| {
+        let by_ana = service.ana().get(&format!("/v1/organizations/{}/users/{user}", acme.id)).is(200);
+        by_ana.body["permissions"].clone()
+    };
+    let permissions = |invoices: &str, reports: &str| json!({"tickets": "write", "invoices": invoices, "reports": reports, "administration": "none"});
+    let new =
+        json!({"name": "Cleo", "email": acme.email("cleo"), "role": "agent", "permissions": {"invoices": "none"}});
+    bob.post(&format!("{users}?dry_run=true"), &new).is(200);
+    let cleo = bob.post(users, &new).is(201).id().to_owned();
+    let path = format!("{users}/{cleo}");
+    assert_eq!(bob.get(&path).is(200).body["permissions"], permissions("none", "read"), "the rest is that of the role");
+    let change = json!({"permissions": {"reports": "none"}});
+    let trial = bob.patch(&format!("{path}?dry_run=true"), &change).is(200);
+    assert_eq!(trial.body["permissions"], permissions("none", "none"), "{trial:?}");
+    assert_eq!(shown(&cleo), permissions("none", "read"), "a dry run changes nothing");
+    let done = bob.patch(&path, &change).is(200);
+    assert_eq!(done.body["permissions"], permissions("none", "none"), "the rest is unchanged: {done:?}");
+    assert_eq!(bob.patch(&path, &json!({"permissions": {}})).is(200).body["events"], json!([]));
+    let same = bob.patch(&path, &json!({"role": "agent", "permissions": {"invoices": "read"}})).is(200);
+    assert_eq!(same.body["permissions"], permissions("read", "none"), "{same:?}");
+    let auditor = json!({"role": "auditor", "permissions": {"tickets": "none"}});
+    let auditor = bob.patch(&path, &auditor).is(200);
+    let expected = json!({"tickets": "none", "invoices": "read", "reports": "read", "administration": "read"});
+    assert_eq!(auditor.body["permissions"], expected, "a new role gives the rest: {auditor:?}");
+    for bad in [json!({"invoices": null}), json!({"invoice": "read"}), json!({"invoices": "all"}), json!(null)] {
+        bob.patch(&path, &json!({"permissions": bad})).refused(422, "invalid-fields");
+    }
+    bob.patch(&path, &json!({"permissions": {"invoices": "write"}})).refused(422, "permissions-beyond-role");
+    let key = json!({"name": "robot", "permissions": {"administration": "read"}});
+    let key = bob.post("/v1/organizations/current/api-keys", &key).is(201).id().to_owned();
+    let key = bob.get(&format!("/v1/organizations/current/api-keys/{key}")).is(200).body;
+    let expected = json!({"tickets": "write", "invoices": "write", "reports": "write", "administration": "read"});
+    assert_eq!(key["permissions"], expected, "the rest is that of the owner: {key}");
 }
 
 async fn a_role_change_gives_the_permissions_of_the_new_role(service: &'static SharedService) {

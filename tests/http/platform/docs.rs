@@ -12,6 +12,18 @@ fn references(html: &str) -> BTreeSet<String> {
 }
 
 #[test]
+fn the_pages_are_compressed_only_on_request() {
+    run_on(Engine::Sqlite, async |service: &'static SharedService| {
+        for path in ["/docs/", "/docs/swagger-ui-bundle.js"] {
+            let plain = service.send("GET", path, &[("accept-encoding", "identity")], None).is(200);
+            assert!(!plain.headers.contains_key("content-encoding"), "{path}: {:?}", plain.headers);
+            assert_eq!(plain.header("vary"), "accept-encoding");
+            assert!(plain.body.as_str().unwrap().contains("swagger") || path.ends_with(".js"), "{path}");
+        }
+    });
+}
+
+#[test]
 fn the_pages_load_only_what_is_served_here() {
     run_on(Engine::Sqlite, async |service: &'static SharedService| {
         let page = service.send("GET", "/docs", &[], None).is(200);

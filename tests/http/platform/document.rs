@@ -16,6 +16,7 @@ on_both_engines!(
     every_operation_hides_other_organizations,
     every_operation_refuses_insufficient_roles,
     null_is_refused_where_a_member_cannot_be_removed,
+    every_example_of_a_body_is_valid,
 );
 
 #[test]
@@ -94,6 +95,81 @@ async fn null_is_refused_where_a_member_cannot_be_removed(service: &'static Shar
             assert_eq!(answer.status, 422, "PATCH {path} {body}: {answer:?}");
         }
     }
+}
+
+async fn every_example_of_a_body_is_valid(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let user = acme.invite("cleo", "Cleo", "agent");
+    for operation in operations() {
+        for (media, content) in operation.definition["requestBody"]["content"].as_object().into_iter().flatten() {
+            let example = &content["example"];
+            assert!(!example.is_null(), "{} has no example", operation.name());
+            let parameters = operation.definition["parameters"].as_array().cloned().unwrap_or_default();
+            let is_dry = parameters.iter().any(|it| it["name"] == "dry_run");
+            let path = format!("{}{}", operation.at(&acme.id, &user), if is_dry { "?dry_run=true" } else { "" });
+            let answer = match media.as_str() {
+                "text/csv" => acme.admin.upload(&path, &[], example.as_str().unwrap()),
+                _ if operation.is_public => service.send(&operation.method, &path, &[], Some(example)),
+                _ => acme.admin.send(&operation.method, &path, &[], Some(example)),
+            };
+            let is_valid = ![400, 415, 422].contains(&answer.status) && answer.status < 500;
+            assert!(is_valid, "{} {example}: {answer:?}", operation.name());
+        }
+    }
+}
+
+#[test]
+fn refused_credentials_are_described_by_what_is_accepted() {
+    let of = |method: &str, path: &str| {
+        let operation = operations().into_iter().find(|it| it.method == method && it.path == path).unwrap();
+        operation.definition["responses"]["401"]["$ref"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
+    };
+    assert_eq!(of("GET", "/v1/organizations/{org}/users"), "Unauthenticated");
+    assert_eq!(of("POST", "/v1/organizations"), "Unauthenticated");
+    assert_eq!(of("GET", "/v1/me"), "NoSession");
+    assert_eq!(of("POST", "/v1/organizations/{org}/api-keys"), "NoSession");
+    assert_eq!(of("POST", "/v1/organizations/{org}/users/import"), "NoSession");
+    assert_eq!(of("POST", "/v1/sessions"), "SignInRefused");
+}
+
+/// Collects the values of all enumerations.
+fn enumerated<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(members) => {
+            let values = members.get("enum").and_then(Value::as_array).into_iter().flatten();
+            found.extend(values.filter_map(Value::as_str));
+            members.values().for_each(|member| enumerated(member, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| enumerated(item, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn enumerations_have_the_values_that_are_sent() {
+    let document: Value = serde_json::from_str(SNAPSHOT).unwrap();
+    let mut values = Vec::new();
+    enumerated(&document["components"]["schemas"], &mut values);
+    assert!(
+        values.contains(&"read_only") && values.contains(&"users:write") && values.contains(&"monday"),
+        "{values:?}"
+    );
+    let is_sent =
+        |value: &&str| value.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || b"_:.".contains(&it));
+    assert_eq!(values.iter().filter(|value| !is_sent(value)).collect::<Vec<_>>(), Vec::<&&str>::new());
+}
+
+#[test]
+fn pages_refer_to_the_schema_of_their_items() {
+    let document: Value = serde_json::from_str(SNAPSHOT).unwrap();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let pages = schemas.iter().filter(|(_, schema)| schema["properties"]["next_cursor"].is_object());
+    let mut count = 0;
+    for (name, schema) in pages {
+        assert!(schema["properties"]["items"]["items"]["$ref"].is_string(), "{name}");
+        count += 1;
+    }
+    assert!(count >= 8, "{count}");
 }
 
 async fn the_document_is_served(service: &'static SharedService) {

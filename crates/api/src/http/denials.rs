@@ -130,7 +130,7 @@ pub(crate) fn area(path: &str) -> Option<Area> {
     let parts = path.strip_prefix("/v1/organizations/{org}")?;
     let named = |segment: &str| Area::from_text(&segment.replace('-', "_"));
     let part = parts.rsplit('/').find_map(named);
-    part.or_else(|| parts.is_empty().then_some(Area::Organization))
+    part.or_else(|| ["", "/invitation-quota"].contains(&parts).then_some(Area::Organization))
 }
 
 /// The public id that a request is about: the last one in its path.

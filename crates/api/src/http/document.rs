@@ -1,5 +1,7 @@
 //! The OpenAPI document: the declarations of the routes, completed with what all operations share.
 
+mod example;
+
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
@@ -18,7 +20,8 @@ use utoipa::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{app::App, problem::Problem};
+use self::example::Examples;
+use super::{app::App, permissions::accepts_keys, problem::Problem};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -61,10 +64,18 @@ impl Modify for Security {
     }
 }
 
+const UNAUTHENTICATED: &str = "The token is missing or invalid; or the session has ended or expired; or the API key was \
+                               revoked, has expired, belongs to an inactive user, or is used from another network.";
+const NO_SESSION: &str = "The token of a session is missing or invalid, or the session has ended or expired. API keys are \
+                          not accepted: a valid one gets 403.";
+const SIGN_IN_REFUSED: &str = "Email address, password and organization do not match, or the organization is required.";
+
 /// Problems that many operations share: status, component name, description, slug of the example.
-const PROBLEMS: [(u16, &str, &str, &str); 12] = [
+const PROBLEMS: [(u16, &str, &str, &str); 14] = [
     (400, "MalformedRequest", "The body is not valid JSON.", "malformed-json"),
-    (401, "Unauthenticated", "The token, email address or password is missing or invalid.", "unauthenticated"),
+    (401, "Unauthenticated", UNAUTHENTICATED, "unauthenticated"),
+    (401, "NoSession", NO_SESSION, "unauthenticated"),
+    (401, "SignInRefused", SIGN_IN_REFUSED, "sign-in-refused"),
     (403, "Forbidden", "The caller lacks a permission, or the link is invalid or has expired.", "forbidden"),
     (404, "NotFound", "The resource does not exist or is not visible to the caller.", "organization-not-found"),
     (408, "BodyTimeout", "The body did not arrive in time.", "body-timeout"),
@@ -123,9 +134,11 @@ pub(crate) fn complete(mut document: Document) -> Document {
     }
     let undemanding: BTreeSet<String> =
         components.schemas.iter().filter(|(_, schema)| demands_nothing(schema)).map(|(name, _)| name.clone()).collect();
+    let examples = Examples::of(components);
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             need_no_body(operation, &undemanding);
+            examples.add(operation);
             let is_public = is_public(operation);
             add_path_parameters(path, operation);
             if UNLIMITED.contains(&path.as_str()) {
@@ -199,10 +212,15 @@ fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut
     let is_command = method != "get" && !is_public;
     let has_body = operation.request_body.is_some();
     let is_of_something = path.contains('{');
+    let accepts_keys = operation_accepts_keys(path, operation);
     for (status, name, ..) in PROBLEMS {
         let is_possible = match status {
             400 | 408 | 413 | 415 => has_body,
-            401 => !is_public || path == "/v1/sessions",
+            401 => match name {
+                "SignInRefused" => path == "/v1/sessions",
+                "NoSession" => !is_public && !accepts_keys,
+                _ => !is_public && accepts_keys,
+            },
             403 => !is_public || has_body,
             404 => is_of_something,
             409 => is_command || (is_public && has_body),
@@ -243,6 +261,16 @@ fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut
             response.headers.insert("Porttask-Position".to_owned(), header(what).into());
         }
     }
+}
+
+/// Operations with a permission that API keys can hold, which need a session nevertheless: they last longer than a key.
+const WITHOUT_KEYS: [&str; 1] = ["/v1/organizations/{org}/users/import"];
+
+/// Whether API keys can hold the permission that the description names; without one, it is for users only.
+fn operation_accepts_keys(path: &str, operation: &Operation) -> bool {
+    let description = operation.description.as_deref().unwrap_or_default();
+    let needed = description.rsplit_once("Needs").and_then(|(_, rest)| rest.split('`').nth(1));
+    needed.is_some_and(accepts_keys) && !WITHOUT_KEYS.contains(&path)
 }
 
 fn add(operation: &mut Operation, status: u16, response: RefOr<Response>) {

@@ -114,6 +114,14 @@ macro_rules! permissions {
             }
         )+
 
+        /// Whether API keys can hold the permission with this name.
+        pub(crate) fn accepts_keys(name: &str) -> bool {
+            match name {
+                $($name => !matches!($keys, Keys::Never),)+
+                _ => false,
+            }
+        }
+
         /// The names of the permissions that a caller holds in an organization, in the order of the table.
         pub(crate) fn held(caller: &Caller, organization: OrganizationId) -> Vec<&'static str> {
             let mut held = Vec::new();

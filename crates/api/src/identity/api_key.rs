@@ -16,7 +16,7 @@ use porttask_app::identity::access::{Access, Token};
 use porttask_domain::{
     OrganizationId,
     identity::{
-        ApiKey, Organization, Permissions,
+        ApiKey, Organization, Permissions, PermissionsPatch,
         api_key::{API_KEYS, Command, Grant, KeyName, KeyScope, LONGEST_OVERLAP, Rejection},
     },
 };
@@ -61,8 +61,8 @@ pub(crate) struct NewApiKey {
     /// A name that describes the purpose of the key.
     #[schema(example = "harbour robot", max_length = 100)]
     name: String,
-    /// The permissions of a key of an organization; default: those of its owner.
-    permissions: Option<Permissions>,
+    /// The permissions of a key of an organization; default, also for each group that is left out: those of its owner.
+    permissions: Option<PermissionsPatch>,
     /// The scopes of a key of the platform, in all organizations: required for those, and only allowed for them.
     scopes: Option<BTreeSet<KeyScope>>,
     /// The addresses or networks from which it is accepted; if empty, it is accepted from everywhere.
@@ -78,7 +78,7 @@ pub(crate) struct NewApiKey {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rotation {
     /// For how many hours the former secret is still accepted: 0 to 168; default 24.
-    #[schema(minimum = 0, maximum = 168)]
+    #[schema(minimum = 0, maximum = 168, example = 48)]
     overlap_hours: Option<u32>,
 }
 
@@ -127,7 +127,7 @@ pub(crate) async fn get_api_key(
 ///
 /// The key acts on behalf of its owner, the caller, and never exceeds the owner's current permissions. Only users of
 /// the organization can create its keys. Needs `api_keys:write`.
-#[utoipa::path(post, path = "/v1/organizations/{org}/api-keys", tag = "API keys", params(CommandParameters),
+#[utoipa::path(post, path = "/v1/organizations/{org}/api-keys", tag = "API keys",
     request_body = NewApiKey, responses((status = 201, body = ApiKeyWithSecret)))]
 pub(crate) async fn create_api_key(
     State(app): State<App>,
@@ -161,7 +161,7 @@ pub(crate) async fn create_api_key(
 /// Both secrets are accepted for a while, so that programs can switch. The caller needs the permissions of the key, as if
 /// creating it. Needs `api_keys:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/api-keys/{key}/rotate", tag = "API keys",
-    params(CommandParameters), request_body = Rotation, responses((status = 200, body = ApiKeyWithSecret)))]
+    request_body = Rotation, responses((status = 200, body = ApiKeyWithSecret)))]
 pub(crate) async fn rotate_api_key(
     State(app): State<App>,
     key: Id<ApiKey>,
@@ -236,7 +236,7 @@ fn creation<P: Permission>(app: &App, caller: &Authorized<P>, body: &NewApiKey) 
     let networks = networks.iter().enumerate().map(|(index, text)| network(index, text)).collect::<Result<_, _>>()?;
     let grant = match (scopes.clone(), *permissions) {
         (Some(scopes), None) => Grant::Scopes(scopes),
-        (None, permissions) => Grant::Permissions(permissions.unwrap_or(caller.identity.permissions)),
+        (None, patch) => Grant::Permissions(patch.unwrap_or_default().or(caller.identity.permissions)),
         (Some(_), Some(_)) => return Err(Problem::invalid("", "specify permissions or scopes, not both")),
     };
     let (organization, owner, expires_at) =

@@ -16,7 +16,7 @@ use crate::http::{
     app::App,
     permissions::Impersonate,
     problem::Problem,
-    request::{CommandParameters, CommandRequest, Id},
+    request::{CommandRequest, Id},
     response::{CommandResult, created, place_of},
 };
 
@@ -62,7 +62,7 @@ pub(crate) struct ImpersonatedSession {
 /// organization sees in its audit log that staff acted, why, what was read and what was done. It ends with `DELETE
 /// /v1/sessions/current`, with the caller's own session, and after an hour at the latest. Needs `users:impersonate`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/impersonate", tag = "users",
-    params(CommandParameters), request_body = ImpersonationRequest,
+    request_body = ImpersonationRequest,
     responses((status = 201, body = ImpersonatedSession)))]
 pub(crate) async fn impersonate_user(
     State(app): State<App>,

@@ -42,6 +42,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Acceptance {
     /// What follows `#token=` in the link, or the line below the link in the email.
+    #[schema(example = "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     token: String,
     /// At least 12 characters.
     #[schema(format = Password, min_length = 12, max_length = 128)]
@@ -56,6 +57,7 @@ pub(crate) struct Acceptance {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Setup {
     /// What follows `#token=` in the link that `porttask init` prints.
+    #[schema(example = "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     token: String,
     #[schema(example = "Ana Souza", max_length = 200)]
     name: String,
@@ -103,7 +105,8 @@ pub(crate) async fn set_up(
     let link = read(&app, &token, Purpose::Setup, now)?;
     let (organization, user) = (link.organization, UserId(link.subject));
     let fields = ((&*name, "/name"), (&*email, "/email"));
-    let invitation = invite(fields.0, fields.1, Role::SuperAdmin, None, organization, user, expiry(&app))?;
+    let (role, permissions) = (Role::SuperAdmin, Role::SuperAdmin.ceiling());
+    let invitation = invite(fields.0, fields.1, role, permissions, organization, user, expiry(&app))?;
     let accept = Command::Accept { invitation: 1, now };
     let commands = [invitation, accept];
     let account = redeem(&app, &client, &link, (&password, &[name, email]), &commands, Rejection::LinkUsed).await;

@@ -6,7 +6,7 @@ use porttask_app::identity::organizations;
 use porttask_domain::{
     InvalidText, OrganizationId, PersonName, TextEnum, UserId,
     identity::{
-        EmailAddress, Organization, Permissions, Role, User,
+        EmailAddress, Organization, Permissions, PermissionsPatch, Role, User,
         user::{Command, INVITATIONS, Status},
     },
 };
@@ -43,18 +43,22 @@ pub(crate) struct NewUser {
     #[schema(example = "ana@acme.example")]
     email: String,
     role: Role,
-    /// The permissions; default: all that the role permits.
-    permissions: Option<Permissions>,
+    /// The permissions; default, also for each group that is left out: the maximum of the role.
+    permissions: Option<PermissionsPatch>,
 }
 
 impl NewUser {
+    fn permissions(&self) -> Permissions {
+        self.permissions.unwrap_or_default().or(self.role.ceiling())
+    }
+
     /// The command that invites the user.
     ///
     /// # Errors
     /// Which fields are not valid.
     fn invite(self, organization: OrganizationId, user: UserId, expires_at: Timestamp) -> Result<Command, Problem> {
         let (name, email) = ((&*self.name, "/name"), (&*self.email, "/email"));
-        invite(name, email, self.role, self.permissions, organization, user, expires_at)
+        invite(name, email, self.role, self.permissions(), organization, user, expires_at)
     }
 }
 
@@ -66,12 +70,11 @@ pub(crate) fn invite(
     (name, name_at): (&str, &str),
     (email, email_at): (&str, &str),
     role: Role,
-    permissions: Option<Permissions>,
+    permissions: Permissions,
     organization: OrganizationId,
     user: UserId,
     expires_at: Timestamp,
 ) -> Result<Command, Problem> {
-    let permissions = permissions.unwrap_or(role.ceiling());
     match (PersonName::new(name), EmailAddress::new(email)) {
         (Ok(name), Ok(email)) => Ok(Command::Invite { organization, user, name, email, role, permissions, expires_at }),
         (name, email) => {
@@ -172,7 +175,7 @@ async fn invite_one<B>(
     new: NewUser,
 ) -> Result<CommandResult, Problem> {
     let (organization, user) = (request.caller.organization, new_id());
-    request.caller.grant(new.permissions.unwrap_or(new.role.ceiling()))?;
+    request.caller.grant(new.permissions())?;
     let email = new.email.clone();
     let invite = &new.invite(organization, user, expiry(app))?;
     let work = move |tx: Tx| async move {

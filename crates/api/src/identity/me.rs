@@ -82,6 +82,7 @@ pub(crate) struct NewAddress {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirmation {
     /// What follows `#token=` in the link, or the line below the link in the email.
+    #[schema(example = "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     token: String,
 }
 
@@ -137,7 +138,7 @@ pub(crate) async fn change_me(
 /// A link is sent to the new address. Once it is confirmed, emails go there and it is used to sign in; until then
 /// nothing changes. The present address receives a notice with a link that cancels the change. Both links are valid for
 /// a day; at most five addresses can be requested per day. A new password, and the end of all sessions, cancel it too.
-#[utoipa::path(post, path = "/v1/me/address", tag = "me", params(CommandParameters), request_body = NewAddress,
+#[utoipa::path(post, path = "/v1/me/address", tag = "me", request_body = NewAddress,
     responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_my_address(
     State(app): State<App>,

@@ -4,6 +4,7 @@ mod api_key;
 mod impersonation;
 mod import;
 mod invitation;
+mod invitation_quota;
 mod invite;
 mod link;
 mod me;
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(me::routes())
         .merge(session::routes())
         .merge(organization::routes())
+        .merge(invitation_quota::routes())
         .merge(user::routes())
         .merge(invite::routes())
         .merge(impersonation::routes())

@@ -2,11 +2,10 @@
 
 use axum::{Json, extract::State, response::Response};
 use jiff::{SignedDuration, Timestamp};
-use porttask_app::identity::invitations::InvitationLimits;
 use porttask_domain::{
     OrganizationId, Reason, UserId,
     identity::{
-        Capability, DomainName, InvitationQuotaPatch, Organization, OrganizationStatus, Role, User,
+        Capability, DomainName, Organization, OrganizationStatus, Role, User,
         organization::{Command, OrganizationName},
         settings::{Branding, BrandingPatch, BusinessHours, BusinessHoursPatch, KnownLocale, Locale},
     },
@@ -17,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::invitation_quota::InvitationQuotaResponse;
 use super::invite::{expiry, invite};
 use crate::http::{
     app::App,
@@ -41,7 +41,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(suspend_organization))
         .routes(routes!(reactivate_organization))
         .routes(routes!(deactivate_organization))
-        .routes(routes!(change_invitation_quota))
 }
 
 /// How long a trial lasts.
@@ -71,23 +70,12 @@ pub(crate) struct OrganizationResponse {
     version: u64,
 }
 
-/// How many invitations the organization may send.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = InvitationQuota)]
-pub(crate) struct InvitationQuotaResponse {
-    /// Maximum invitations per day, without those of imports.
-    #[schema(value_type = u32, example = 1_000)]
-    per_day: Option<u64>,
-    /// Maximum invitations of imports per day.
-    #[schema(value_type = u32, example = 1_000)]
-    imports_per_day: Option<u64>,
-}
-
 /// A page of organizations.
 type OrganizationPage = Page<OrganizationResponse>;
 
 impl From<view::Organization> for OrganizationResponse {
     fn from(row: view::Organization) -> Self {
+        let invitation_quota = InvitationQuotaResponse::from(&row);
         Self {
             id: row.organization,
             name: row.name,
@@ -98,10 +86,7 @@ impl From<view::Organization> for OrganizationResponse {
             branding: serde_json::from_str(&row.branding).unwrap_or_default(),
             business_hours: serde_json::from_str(&row.business_hours).unwrap_or_default(),
             locale: row.locale,
-            invitation_quota: InvitationQuotaResponse {
-                per_day: row.invitations_per_day,
-                imports_per_day: row.import_invitations_per_day,
-            },
+            invitation_quota,
             created_at: row.created_at,
             version: row.version,
         }
@@ -144,6 +129,11 @@ pub(crate) struct StatusChange {
 /// A change of an organization: a JSON merge patch (RFC 7396). Members of `branding` and days of `business_hours` that
 /// are absent stay as they are.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "name": "Acme Ports",
+    "business_hours": {"time_zone": "Europe/Lisbon", "days": {"monday": [{"opens": "08:00", "closes": "17:30"}]}},
+    "locale": "pt-PT"
+}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrganizationPatch {
     #[serde(default, deserialize_with = "not_null")]
@@ -186,10 +176,8 @@ impl Listed for view::Organizations {
         _: OrganizationId,
         mut items: Vec<OrganizationResponse>,
     ) -> Result<Vec<OrganizationResponse>, Problem> {
-        let InvitationLimits { per_day, imports_per_day, .. } = app.settings.invitations;
-        for OrganizationResponse { invitation_quota: quota, .. } in &mut items {
-            quota.per_day.get_or_insert(per_day.into());
-            quota.imports_per_day.get_or_insert(imports_per_day.into());
+        for item in &mut items {
+            item.invitation_quota.complete(app);
         }
         Ok(items)
     }
@@ -210,7 +198,8 @@ pub(crate) async fn create_organization(
     let name = OrganizationName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
     let domain = DomainName::new(domain).map_err(|it| Problem::invalid("/domain", it.to_string()))?;
     let fields = ((&*first_admin.name, "/first_admin/name"), (&*first_admin.email, "/first_admin/email"));
-    let invitation = invite(fields.0, fields.1, Role::Admin, None, organization, admin, expiry(&app))?;
+    let (role, permissions) = (Role::Admin, Role::Admin.ceiling());
+    let invitation = invite(fields.0, fields.1, role, permissions, organization, admin, expiry(&app))?;
     let create = Command::Create { name, domain, trial_ends_at: Some(app.clock.now() + TRIAL) };
     let (create, invitation) = (&create, &invitation);
     let work = move |tx: Tx| async move {
@@ -309,24 +298,11 @@ pub(crate) async fn deactivate_organization(
     change(&app, request.needing(Capability::ChangeStatus), vec![command]).await
 }
 
-/// Change how many invitations an organization may send.
-///
-/// Invitations sent by imports have a limit of their own. Null restores the operator's default. Needs
-/// `organizations:write`.
-#[utoipa::path(patch, path = "/v1/organizations/{org}/invitation-quota", tag = "organizations",
-    params(CommandParameters),
-    request_body(content = InvitationQuotaPatch, content_type = "application/merge-patch+json"),
-    responses((status = 200, body = CommandResult)))]
-pub(crate) async fn change_invitation_quota(
-    State(app): State<App>,
-    request: CommandRequest<WriteOrganizations, InvitationQuotaPatch>,
-) -> Result<CommandResult, Problem> {
-    let command = Command::ChangeInvitationQuota(request.body.clone());
-    change(&app, request.needing(Capability::BeAdministered), vec![command]).await
-}
-
 /// Executes commands on an existing organization.
-async fn change<P: Permission, B>(
+///
+/// # Errors
+/// If a command is rejected or fails.
+pub(super) async fn change<P: Permission, B>(
     app: &App,
     request: CommandRequest<P, B>,
     changes: Vec<Command>,

@@ -69,6 +69,7 @@ pub(crate) struct Accepted {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PasswordReset {
     /// What follows `#token=` in the link, or the line below the link in the email.
+    #[schema(example = "AgAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")]
     token: String,
     /// At least 12 characters.
     #[schema(format = Password, min_length = 12, max_length = 128)]
@@ -112,7 +113,7 @@ pub(crate) struct PasswordChange {
     #[schema(format = Password)]
     current_password: String,
     /// At least 12 characters.
-    #[schema(format = Password, min_length = 12, max_length = 128)]
+    #[schema(format = Password, min_length = 12, max_length = 128, example = "sextant over the harbour")]
     new_password: String,
 }
 
@@ -206,7 +207,7 @@ pub(crate) async fn unlock_user(
 /// Change the current user's password.
 ///
 /// All other sessions end. Requires the current password.
-#[utoipa::path(post, path = "/v1/me/password", tag = "passwords", params(CommandParameters),
+#[utoipa::path(post, path = "/v1/me/password", tag = "passwords",
     request_body = PasswordChange, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_password(
     State(app): State<App>,

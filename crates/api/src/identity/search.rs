@@ -188,7 +188,7 @@ async fn with_organizations(
     let now = app.clock.now();
     let found = users.into_iter().map(|row| {
         let (organization_name, organization_domain) = names.get(&row.organization).cloned().unzip();
-        FoundUser { user: UserResponse::from(row).as_of(now), organization_name, organization_domain }
+        FoundUser { user: UserResponse::from(row).at(now), organization_name, organization_domain }
     });
     Ok(found.collect())
 }

@@ -114,7 +114,10 @@ async fn promote(tx: Tx, app: &App, (organization, user): &(OrganizationId, User
     let staff = known.unwrap_or_else(|| tx.new_id());
     let status = tx.read::<User>(staff).await?.status();
     let command = match status {
-        None => invite((&name, "/user"), (&email, "/user"), Role::SuperAdmin, None, platform, staff, expiry(app))?,
+        None => {
+            let (role, permissions) = (Role::SuperAdmin, Role::SuperAdmin.ceiling());
+            invite((&name, "/user"), (&email, "/user"), role, permissions, platform, staff, expiry(app))?
+        }
         Some(Status::Registered) => Command::SendInvitation { expires_at: expiry(app), by_import: false },
         // It has no effect on active or invited users.
         Some(Status::Deactivated | Status::Invited | Status::Active) => Command::Reactivate,

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
     ApiKeyId, OrganizationId, PersonName, UserId,
     identity::{
-        EmailAddress, Permissions, Role, User,
+        EmailAddress, Permissions, PermissionsPatch, Role, User,
         user::{Command, Status},
     },
 };
@@ -121,23 +121,25 @@ fn happened(at: Timestamp) -> Option<Timestamp> {
 
 impl UserResponse {
     /// As of now: without a lock that has ended.
-    pub(super) fn as_of(self, now: Timestamp) -> Self {
+    pub(super) fn at(self, now: Timestamp) -> Self {
         Self { locked_until: self.locked_until.filter(|until| now < *until), ..self }
     }
 }
 
 /// A change of a user: a JSON merge patch (RFC 7396).
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(example = json!({"role": "auditor", "permissions": {"invoices": "none"}}))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserPatch {
     /// The new role.
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = Role, required = false)]
     role: Option<Role>,
-    /// The new permissions; default: all of a new role that the caller holds as well.
+    /// The new permissions. A group that is left out is unchanged; with a new role, it is the maximum of the role that the
+    /// caller holds as well.
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(value_type = Permissions, required = false)]
-    permissions: Option<Permissions>,
+    #[schema(value_type = PermissionsPatch, required = false)]
+    permissions: Option<PermissionsPatch>,
     /// The corrected full name, until the user accepts an invitation.
     #[schema(example = "Ana Souza", max_length = 200)]
     name: Option<String>,
@@ -201,6 +203,7 @@ impl IntoResponse for ChangedAccess {
 pub(crate) struct Deactivation {
     /// Also revoke the invitations that the user has sent and that were not accepted yet.
     #[serde(default)]
+    #[schema(example = true)]
     revoke_invitations: bool,
 }
 
@@ -268,7 +271,7 @@ impl Listed for view::Users {
         let tasks = app.database.tasks_of(organization, &targets).await;
         let tasks = tasks.map_err(|error| Problem::unavailable(&error))?;
         let now = app.clock.now();
-        let mut items: Vec<UserResponse> = items.into_iter().map(|item| item.as_of(now)).collect();
+        let mut items: Vec<UserResponse> = items.into_iter().map(|item| item.at(now)).collect();
         for item in &mut items {
             let own: Vec<&Task> = tasks.iter().filter(|task| task.target == item.id.0).collect();
             item.email_delivery = EmailDelivery::of(&own);
@@ -313,8 +316,8 @@ pub(crate) async fn row<P: Permission>(app: &App, caller: &Authorized<P>, user: 
 
 /// Change a user's role and permissions.
 ///
-/// Takes effect on the user's next request. A new role without permissions gives all permissions of the role, as far as
-/// the caller holds them. Until the user accepts an invitation, name and email address can be corrected: another address
+/// Takes effect on the user's next request. A new role gives all permissions of the role, as far as the caller holds
+/// them; `permissions` may contain only the groups that differ. Until the user accepts an invitation, name and email address can be corrected: another address
 /// makes the invitation void, and a new one is sent there. Needs `roles:write`.
 #[utoipa::path(patch, path = "/v1/organizations/{org}/users/{user}", tag = "users", params(CommandParameters),
     request_body(content = UserPatch, content_type = "application/merge-patch+json"),
@@ -325,7 +328,7 @@ pub(crate) async fn change_user(
     mut request: CommandRequest<WriteRoles, UserPatch>,
 ) -> Result<ChangedUser, Problem> {
     let change = request.body.parse()?;
-    change.permissions.map_or(Ok(()), |permissions| request.caller.grant(permissions))?;
+    change.permissions.map_or(Ok(()), |patch| request.caller.grant(patch.or(Permissions::NONE)))?;
     let (app, caller, user, change) = (&app, &request.caller, user.get()?, &change);
     let account = (caller.organization, user);
     let (subject, credentials) = (stream_of::<User>(account.0, user)?, Credentials::of(app, account, None).await?);
@@ -366,7 +369,7 @@ fn place_of_user(organization: OrganizationId, user: &str) -> String {
 /// A validated change of a user.
 struct Change {
     role: Option<Role>,
-    permissions: Option<Permissions>,
+    permissions: Option<PermissionsPatch>,
     name: Option<PersonName>,
     email: Option<EmailAddress>,
 }
@@ -433,7 +436,7 @@ impl Change {
         Ok(())
     }
 
-    /// Changes role and permissions. A new role without permissions gives those that the caller holds.
+    /// Changes role and permissions. A new role gives the permissions that the caller holds, except for given groups.
     async fn grant<P: Permission>(
         &self,
         app: &App,
@@ -441,14 +444,18 @@ impl Change {
         tx: &Tx,
         user: UserId,
     ) -> Result<(), Problem> {
-        let command = match (self.role, self.permissions) {
-            (None, None) => return Ok(()),
-            (Some(role), None) if tx.read::<User>(user).await?.role() != Some(role) => {
-                let permissions = Some(caller.grantable(app, tx, role.ceiling()).await?);
+        if (self.role, self.permissions) == (None, None) {
+            return Ok(());
+        }
+        let (before, patch) = (tx.read::<User>(user).await?, self.permissions.unwrap_or_default());
+        let permissions = patch.or(before.permissions().unwrap_or(Permissions::NONE));
+        let command = match self.role {
+            Some(role) if before.role() != Some(role) => {
+                let permissions = Some(patch.or(caller.grantable(app, tx, role.ceiling()).await?));
                 Command::ChangeRole { role, permissions }
             }
-            (Some(role), permissions) => Command::ChangeRole { role, permissions },
-            (None, Some(permissions)) => Command::ChangePermissions { permissions },
+            Some(role) => Command::ChangeRole { role, permissions: Some(permissions) },
+            None => Command::ChangePermissions { permissions },
         };
         Ok(tx.decide::<User>(user, &command).await?)
     }

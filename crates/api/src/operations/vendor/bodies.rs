@@ -114,7 +114,7 @@ impl NewVendor {
 #[serde(deny_unknown_fields)]
 pub(crate) struct VendorPatch {
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(value_type = String, required = false, max_length = 200)]
+    #[schema(value_type = String, required = false, max_length = 200, example = "Svitzer Santos")]
     name: Option<VendorName>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(value_type = BTreeSet<Service>, required = false, min_items = 1)]
@@ -125,7 +125,7 @@ pub(crate) struct VendorPatch {
     contacts: Option<Vec<NewVendorContact>>,
     /// The email address to which orders are sent; null removes it.
     #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "orders@svitzer.example")]
     order_email: Option<Option<EmailAddress>>,
 }
 
