@@ -2,7 +2,7 @@
 
 use porttask_domain::{
     TextEnum,
-    compliance::export::{Event, Selection},
+    compliance::export::{Event, Format, Selection},
 };
 
 use crate::audit_text::{DescriptionSink, DisplayValue, change_if_different};
@@ -11,7 +11,11 @@ use crate::audit_text::{DescriptionSink, DisplayValue, change_if_different};
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     let Event::AuditLogTaken { format, selection } = event;
     sink.words("exported the audit log as ");
-    sink.value(DisplayValue::Text(format.as_str()));
+    sink.value(DisplayValue::Text(match format {
+        Format::Csv => "CSV",
+        Format::Json => "JSON",
+    }));
+    sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
     let Selection { actor, action, target, from, until, text, session, request, ip } = selection;
     let filters = [
         ("actor", actor.as_deref().map(DisplayValue::Text)),
