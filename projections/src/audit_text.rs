@@ -1,9 +1,13 @@
 //! How events are described in the audit log: a sentence without its subject, and the changed fields. The module of
-//! each aggregate describes its events to a sink.
+//! each aggregate describes its events to a sink. Sentences are for people and have names ("Read-only"); changed fields
+//! are for programs as well and have the values of the API (`read_only`). The search finds both.
 
 use std::fmt::{self, Display};
 
-use porttask_domain::{Personal, TextEnum, identity::Permissions};
+use porttask_domain::{
+    Personal, TextEnum,
+    identity::{Permissions, Role},
+};
 
 /// Receives the description of an event.
 pub(crate) trait DescriptionSink {
@@ -57,6 +61,41 @@ pub(crate) fn change_in_words(
     sink.words(" to ");
     sink.value(to);
     sink.change(field, Some(from), Some(to));
+}
+
+/// Describes a change of a value that has a name in sentences and a code in the API: the sentence has the names, the
+/// changed field the codes.
+pub(crate) fn coded_change_in_words<T: TextEnum>(
+    verb: &'static str,
+    field: &'static str,
+    (from, to): (T, T),
+    name: fn(T) -> &'static str,
+    sink: &mut dyn DescriptionSink,
+) {
+    let codes = (from.as_str(), to.as_str());
+    sink.words(verb);
+    sink.words(" from ");
+    sink.value(DisplayValue::Text(name(from)));
+    sink.words(" to ");
+    sink.value(DisplayValue::Text(name(to)));
+    sink.change(field, Some(DisplayValue::Text(codes.0)), Some(DisplayValue::Text(codes.1)));
+}
+
+/// A role in a sentence.
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Admin => "Admin",
+        Role::Agent => "Agent",
+        Role::ReadOnly => "Read-only",
+        Role::Auditor => "Auditor",
+        Role::SuperAdmin => "Super Admin",
+        Role::PlatformAuditor => "Platform Auditor",
+    }
+}
+
+/// The words of a code: those of an operation or a problem.
+pub(crate) fn words_of(code: &str) -> String {
+    code.replace(['_', '-'], " ")
 }
 
 pub(crate) fn change_if_different(

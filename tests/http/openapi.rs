@@ -43,6 +43,11 @@ impl Operation {
         format!("{} {}", self.method, self.path)
     }
 
+    /// Whether its response has no end.
+    pub(crate) fn is_stream(&self) -> bool {
+        !self.definition["responses"]["200"]["content"]["text/event-stream"].is_null()
+    }
+
     /// Whether the path names a parameter.
     pub(crate) fn has_parameter(&self, name: &str) -> bool {
         self.path.contains(&format!("{{{name}}}"))

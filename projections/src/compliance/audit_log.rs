@@ -40,7 +40,7 @@ pub struct AuditLog;
 
 impl ReadModel for AuditLog {
     const NAME: &'static str = "audit_log";
-    const VERSION: u32 = 6;
+    const VERSION: u32 = 7;
     // Entries are sorted by offset. Their times need not rise with it, so a time range is a range of `by_time` only; the
     // others contain the time as well, to filter without reading the rows.
     const INDEXES: &'static [Index] = &[

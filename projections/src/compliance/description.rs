@@ -28,7 +28,7 @@ pub struct Description {
     pub action: String,
     /// The target of the event.
     pub target: Target,
-    /// A sentence that starts with its verb: `changed the role from agent to admin`.
+    /// A sentence that starts with its verb: `changed the role from Agent to Admin`.
     pub summary: String,
     /// The changed fields.
     pub changes: Vec<FieldChange>,

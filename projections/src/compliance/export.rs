@@ -15,9 +15,18 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     }
 }
 
+/// The name of a format.
+fn name_of(format: Format) -> &'static str {
+    match format {
+        Format::Csv => "CSV",
+        Format::Json => "JSON",
+    }
+}
+
 fn of_an_organization(format: Format, selection: &Selection, sink: &mut dyn DescriptionSink) {
     sink.words("exported the audit log as ");
-    sink.value(DisplayValue::Text(format.as_str()));
+    sink.value(DisplayValue::Text(name_of(format)));
+    sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
     let Selection { actor, action, target, from, until, text, session, request, ip } = selection;
     let filters = [
         ("actor", actor.as_deref().map(DisplayValue::Text)),
@@ -37,7 +46,8 @@ fn of_an_organization(format: Format, selection: &Selection, sink: &mut dyn Desc
 
 fn of_the_platform(format: Format, selection: &PlatformSelection, sink: &mut dyn DescriptionSink) {
     sink.words("exported the platform's audit log as ");
-    sink.value(DisplayValue::Text(format.as_str()));
+    sink.value(DisplayValue::Text(name_of(format)));
+    sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
     let PlatformSelection { organization, actor, action, from, until } = selection;
     let filters = [
         ("organization", organization.as_ref().map(|organization| DisplayValue::Written(organization))),

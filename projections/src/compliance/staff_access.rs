@@ -5,15 +5,16 @@ use porttask_domain::{
     compliance::staff_access::{Area, Event},
 };
 
-use crate::audit_text::{DescriptionSink, DisplayValue, repeated};
+use crate::audit_text::{DescriptionSink, DisplayValue, repeated, words_of};
 
 /// Describes an event for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     match event {
         Event::Recorded { operation, times } => {
-            sink.words("read ");
-            sink.value(DisplayValue::Text(operation));
+            sink.words("read: ");
+            sink.value(DisplayValue::Text(&words_of(operation)));
             repeated(times, sink);
+            sink.change("operation", None, Some(DisplayValue::Text(operation)));
         }
         Event::Read { area, times, ids } => {
             sink.words(match area {

@@ -12,7 +12,7 @@ use porttask_domain::{
 
 use crate::{
     Change, ColumnType, Index, Key, ReadModel, Recorded,
-    audit_text::{DescriptionSink, DisplayValue, change_in_words, permission_groups},
+    audit_text::{DescriptionSink, DisplayValue, change_in_words, coded_change_in_words, permission_groups, role_name},
     id_columns, normalized, row, text_columns,
 };
 
@@ -283,8 +283,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
             sink.change("status", None, status(Status::Active));
         }
         Event::RoleChanged { from, to } => {
-            let (from, to) = (DisplayValue::Text(from.as_str()), DisplayValue::Text(to.as_str()));
-            change_in_words("changed the role", "role", from, to, sink);
+            coded_change_in_words("changed the role", "role", (*from, *to), role_name, sink);
         }
         Event::PermissionsChanged { from, to } => permissions_changes(from, to, sink),
         Event::Deactivated {} => {
@@ -371,12 +370,12 @@ fn describe_sessions_ended(verb: &'static str, keeping: Option<&SessionId>, sink
 
 /// Describes a new user and their permissions.
 fn person(name: &Personal, email: &Personal, role: Role, permissions: &Permissions, sink: &mut dyn DescriptionSink) {
-    let role = DisplayValue::Text(role.as_str());
+    let (name_of_role, role) = (DisplayValue::Text(role_name(role)), DisplayValue::Text(role.as_str()));
     sink.value(DisplayValue::Personal(name));
     sink.words(" <");
     sink.value(DisplayValue::Personal(email));
     sink.words("> as ");
-    sink.value(role);
+    sink.value(name_of_role);
     sink.change("name", None, Some(DisplayValue::Personal(name)));
     sink.change("email", None, Some(DisplayValue::Personal(email)));
     sink.change("role", None, Some(role));

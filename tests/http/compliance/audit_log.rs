@@ -54,7 +54,7 @@ async fn entries_say_who_did_what_from_where(service: &'static SharedService) {
     let entries = items(bob, "?action=user.role_changed");
     let entry = &entries[0];
     assert_eq!(entry["action"], "user.role_changed");
-    assert_eq!(entry["summary"], "changed the role from agent to auditor");
+    assert_eq!(entry["summary"], "changed the role from Agent to Auditor");
     assert_eq!(entry["changes"][0], json!({"field": "role", "from": "agent", "to": "auditor"}));
     let user = &bob.session["user"];
     let actor = json!({"kind": "user", "id": user, "organization": acme.id, "name": "Bob Fisher",
@@ -68,12 +68,12 @@ async fn entries_say_who_did_what_from_where(service: &'static SharedService) {
         summaries(bob, ""),
         [
             "changed the permissions: tickets from write to read, administration from none to read",
-            "changed the role from agent to auditor",
-            &format!("invited Cleo Tanaka <{}> as agent", acme.email("cleo")),
+            "changed the role from Agent to Auditor",
+            &format!("invited Cleo Tanaka <{}> as Agent", acme.email("cleo")),
             "signed in with a password",
             "accepted the invitation",
             "read users",
-            &format!("invited Bob Fisher <{}> as admin", acme.email("bob")),
+            &format!("invited Bob Fisher <{}> as Admin", acme.email("bob")),
             "created the organization Acme",
         ]
     );
@@ -268,13 +268,13 @@ async fn denials_are_aggregated(store: Store) {
         refused
     };
     let at_once = [
-        "was denied deactivate_user: last-admin",
-        "was denied get_organization: organization-not-found",
-        "was denied list_users: forbidden",
+        "was denied deactivate user: last admin",
+        "was denied get organization: organization not found",
+        "was denied list users: forbidden",
     ];
     by(Duration::from_secs(10), "the first denial of each kind is recorded", async || refused().await == at_once).await;
     let about_bob = items(&bob, &format!("?action=denial&target={}", bob.session["user"].as_str().unwrap()));
-    assert_eq!(about_bob[0]["summary"], "was denied deactivate_user: last-admin");
+    assert_eq!(about_bob[0]["summary"], "was denied deactivate user: last admin");
     assert_eq!((about_bob.len(), &about_bob[0]["target"]["name"]), (1, &json!("Bob Fisher")));
     let about_others = items(&bob, &format!("?action=denial&target={UNKNOWN_ORGANIZATION}"));
     assert_eq!(about_others[0]["target"], json!({"kind": "organization", "id": UNKNOWN_ORGANIZATION}));
@@ -288,7 +288,7 @@ async fn denials_are_aggregated(store: Store) {
     let bob = service.sign_in("bob@acme.example");
     let mut refused = summaries(&bob, "?action=denial.recorded");
     refused.sort();
-    assert_eq!(refused[3], "was denied list_users: forbidden, 5 times", "{refused:?}");
+    assert_eq!(refused[3], "was denied list users: forbidden, 5 times", "{refused:?}");
     assert_eq!(refused.len(), 4, "{refused:?}");
 }
 

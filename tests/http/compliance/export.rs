@@ -29,7 +29,7 @@ async fn an_export_is_recorded_before_it_is_sent(service: &'static SharedService
     assert!(plain.body.as_str().unwrap().starts_with("recorded_at,"), "{plain:?}");
     assert!(lines[1].contains("created the organization Acme"), "{lines:?}");
     assert!(lines.iter().any(|line| line.contains("\"renamed the organization from Acme to Acme, 0\"")), "{lines:?}");
-    assert!(lines.last().unwrap().contains("exported the audit log as csv"), "the export is its own last entry");
+    assert!(lines.last().unwrap().contains("exported the audit log as CSV"), "the export is its own last entry");
 
     let body = json!({"format": "json", "selection": {"action": "organization.renamed", "actor": acme.email("bob")}});
     let json_lines = export(&body);
@@ -42,7 +42,8 @@ async fn an_export_is_recorded_before_it_is_sent(service: &'static SharedService
     let recorded = items(bob, "?action=export.audit_log_taken");
     assert_eq!(recorded.len(), 3);
     let user = bob.session["user"].as_str().unwrap();
-    let changes = json!([{"field": "actor", "to": user}, {"field": "action", "to": "organization.renamed"}]);
+    let [format, actor] = [("format", "json"), ("actor", user)].map(|(field, to)| json!({"field": field, "to": to}));
+    let changes = json!([format, actor, {"field": "action", "to": "organization.renamed"}]);
     assert_eq!(recorded[0]["changes"], changes, "the event has the id of the user instead of the email address");
 
     let dry = bob.post(&format!("{LOG}/export?dry_run=true"), &json!({"format": "csv"})).is(200);

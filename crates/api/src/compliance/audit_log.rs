@@ -49,7 +49,7 @@ pub(crate) struct AuditEntry {
     /// What it is about.
     pub(super) target: AuditTarget,
     /// What happened, in a sentence.
-    #[schema(example = "changed the role from agent to admin")]
+    #[schema(example = "changed the role from Agent to Admin")]
     pub(super) summary: String,
     /// The fields that were changed.
     pub(super) changes: Vec<FieldChange>,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::http::{app::App, permissions::held, problem::Problem};
 
-/// A field that was changed, in the words of the audit log.
+/// A field that was changed, with values as the API has them, such as `read_only`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct FieldChange {
     #[schema(example = "role")]

@@ -35,7 +35,7 @@ pub(crate) struct CommandResult {
     /// The recorded events, in order; empty if the command had already taken effect.
     #[schema(example = json!(["user.role_changed"]))]
     events: Vec<String>,
-    /// The changed fields of the resource, as in the audit log, each once.
+    /// The changed fields of the resource, as in its entries in the audit log, each once.
     changes: Vec<FieldChange>,
     /// The request that undoes the change, if there is one; absent if nothing changed.
     #[serde(skip_serializing_if = "Option::is_none")]

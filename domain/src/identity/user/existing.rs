@@ -349,7 +349,7 @@ impl Existing {
         match self.address_changes.state(request, now) {
             // The change was confirmed, so nothing is left to cancel.
             LinkState::Used => LinkState::Revoked,
-            state => state,
+            state @ (LinkState::Valid | LinkState::Expired | LinkState::Replaced | LinkState::Revoked) => state,
         }
     }
 

@@ -157,7 +157,7 @@ fn a_description_is_json() {
     let expected = serde_json::json!({
         "action": "user.role_changed",
         "target": {"kind": "user", "id": "usr_0000000000000000000000000b"},
-        "summary": "changed the role from agent to admin",
+        "summary": "changed the role from Agent to Admin",
         "changes": [{"field": "role", "from": "agent", "to": "admin"}],
     });
     assert_eq!(serde_json::to_value(description).unwrap(), expected);
