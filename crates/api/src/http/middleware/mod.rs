@@ -38,13 +38,18 @@ pub(crate) fn surround(routes: Router<App>, app: &App, public_posts: BTreeSet<St
         .layer(middleware::from_fn_with_state(app.clone(), named))
 }
 
-/// Gives a request an id, and returns it in the response.
+/// Gives a request an id, and returns it in the response. A request to the API whose own id is not valid is rejected.
 async fn named(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let (id, began) = (RequestId::of(request.headers()), Instant::now());
+    let (sent, began) = (RequestId::of(request.headers()), Instant::now());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let (route, asker) = (route(&request), Asker::of(&mut request));
+    let is_rejected = sent.is_err() && path.starts_with("/v1/");
+    let (Ok(id) | Err(id)) = sent;
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
+    let mut response = match is_rejected {
+        true => Problem::invalid("X-Request-Id", "must have 1 to 100 letters, digits and -._:+/=").into_response(),
+        false => next.run(request).await,
+    };
     tracing::debug!(request = %id.0, %method, path, status = response.status().as_u16(), "request served");
     if app.settings.logs_access {
         let (status, actor) = (response.status().as_u16(), asker.id().unwrap_or_default());
