@@ -63,7 +63,8 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
         }
         if wants("search_p99") {
             service.stop().await?;
-            let organizations = if options.quick { ORGANIZATIONS_SEARCHED.div_ceil(10) } else { ORGANIZATIONS_SEARCHED };
+            let organizations =
+                if options.quick { ORGANIZATIONS_SEARCHED.div_ceil(10) } else { ORGANIZATIONS_SEARCHED };
             let users = organizations * USERS_EACH;
             progress(&format!("{engine}: recording {users} users"));
             for number in 0..organizations {
