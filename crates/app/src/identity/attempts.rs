@@ -13,7 +13,10 @@ mod shared;
 use std::{
     collections::HashSet,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use hmac::{Hmac, Mac};
@@ -22,6 +25,7 @@ use porttask_domain::identity::EmailAddress;
 use porttask_runtime::{attempts::AttemptCount, id_made_by, ledger::Database};
 use quick_cache::sync::Cache;
 use sha2::Sha256;
+use tokio::sync::RwLock;
 use uuid::Uuid;
 
 /// Maximum counters in memory; the least recently used ones are evicted.
@@ -56,6 +60,9 @@ pub struct Attempts {
     tries: Cache<Uuid, Tries>,
     /// The counters that differ from the ledger; held while counting.
     changed: Mutex<HashSet<Uuid>>,
+    /// Held to read the ledger, and exclusively to add to it: what is read while it is written could lack what this node
+    /// no longer counts as its own.
+    ledger: RwLock<()>,
     /// `None` in tests of one node.
     database: Option<Arc<dyn Database>>,
 }
@@ -96,12 +103,17 @@ struct Tries {
     is_reset: bool,
     /// Whether the ledger has the counter.
     is_stored: bool,
+    /// Differs whenever counting started anew.
+    generation: u64,
 }
+
+static NEXT_GENERATION: AtomicU64 = AtomicU64::new(0);
 
 impl Tries {
     fn none(unlocks: u64, window: SignedDuration, now: Timestamp) -> Self {
+        let generation = NEXT_GENERATION.fetch_add(1, Ordering::Relaxed);
         let (failures, added, is_reset, is_stored) = (0, 0, false, false);
-        Self { failures, since: now, last: now, unlocks, window, added, is_reset, is_stored }
+        Self { failures, since: now, last: now, unlocks, window, added, is_reset, is_stored, generation }
     }
 
     fn one_more(self, now: Timestamp) -> Self {
@@ -119,7 +131,14 @@ impl Tries {
 impl Attempts {
     /// Counts together with the other nodes on a database.
     pub fn new(limits: AttemptLimits, ids: Hmac<Sha256>, database: Option<Arc<dyn Database>>) -> Self {
-        Self { limits, ids, tries: Cache::new(REMEMBERED), changed: Mutex::default(), database }
+        Self {
+            limits,
+            ids,
+            tries: Cache::new(REMEMBERED),
+            changed: Mutex::default(),
+            ledger: RwLock::default(),
+            database,
+        }
     }
 
     fn counting(&self) -> MutexGuard<'_, HashSet<Uuid>> {
@@ -222,7 +241,8 @@ impl Attempts {
     fn reset(&self, key: Uuid) {
         let mut changed = self.counting();
         let Some(tries) = self.tries.get(&key) else { return };
-        if tries.is_stored || tries.is_reset {
+        // It may just be written.
+        if tries.is_stored || tries.is_reset || tries.failures > 0 {
             let none = Tries::none(tries.unlocks, tries.window, tries.last);
             self.tries.insert(key, Tries { is_reset: true, ..none });
             changed.insert(key);

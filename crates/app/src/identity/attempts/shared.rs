@@ -19,6 +19,7 @@ impl Attempts {
     /// Takes over what other nodes have counted. If the ledger cannot be read, this node's counts hold.
     pub(super) async fn load(&self, counters: &[Uuid], now: Timestamp) {
         let Some(database) = &self.database else { return };
+        let _reading = self.ledger.read().await;
         let stored = match database.attempt_counts(counters).await {
             Ok(stored) => stored,
             Err(error) => {
@@ -29,7 +30,8 @@ impl Attempts {
         let _counting = self.counting();
         for counter in counters {
             let stored = stored.iter().find(|it| it.counter == *counter && now < it.expires_at);
-            if let Some(tries) = merged(self.tries.get(counter), stored) {
+            let here = self.tries.get(counter).filter(|it| now.duration_since(it.since) < it.window);
+            if let Some(tries) = merged(here, stored) {
                 self.tries.insert(*counter, tries);
             }
         }
@@ -51,6 +53,7 @@ impl Attempts {
 
     async fn add(&self) {
         let Some(database) = &self.database else { return };
+        let _writing = self.ledger.write().await;
         let pending: Vec<(Uuid, Tries)> = {
             let mut changed = self.counting();
             std::mem::take(&mut *changed).into_iter().filter_map(|key| Some((key, self.tries.get(&key)?))).collect()
@@ -78,7 +81,7 @@ impl Attempts {
     /// The counter was written as it was before. It may have changed meanwhile.
     fn is_written(&self, key: Uuid, before: &Tries) {
         if let Some(tries) = self.tries.get(&key)
-            && tries.since == before.since
+            && tries.generation == before.generation
         {
             let is_reset = tries.is_reset && !before.is_reset;
             let (added, is_stored) =
@@ -90,27 +93,29 @@ impl Attempts {
 
 /// The count in the ledger and what this node has not added to it yet.
 fn merged(here: Option<Tries>, stored: Option<&AttemptCount>) -> Option<Tries> {
-    match (here, stored) {
-        (None, None) => None,
+    let Some(here) = here else { return stored.map(|stored| sum(stored, None)) };
+    match stored {
         // What is in the ledger will be deleted.
-        (Some(here), _) if here.is_reset => Some(here),
-        // Another node has deleted the counter, or it was never written.
-        (Some(here), None) => Some(Tries { failures: number(here.added), is_stored: false, ..here }),
-        (here, Some(stored)) => {
-            let window = stored.expires_at.duration_since(stored.since);
-            let here = here.filter(|here| here.unlocks <= stored.unlocks || here.added == 0);
-            let added = here.map_or(0, |here| here.added);
-            Some(Tries {
-                failures: number(stored.failures.saturating_add(added)),
-                since: stored.since,
-                last: here.map_or(stored.last, |here| here.last.max(stored.last)),
-                unlocks: stored.unlocks,
-                window,
-                added,
-                is_reset: false,
-                is_stored: true,
-            })
-        }
+        _ if here.is_reset => Some(here),
+        Some(stored) if here.unlocks == stored.unlocks => Some(sum(stored, Some(here))),
+        // The account was unlocked since this node counted.
+        Some(stored) if here.unlocks < stored.unlocks => Some(sum(stored, None)),
+        // It was unlocked since other nodes counted; or another node has deleted the counter, or it was never written.
+        Some(_) | None => Some(Tries { failures: number(here.added), is_stored: stored.is_some(), ..here }),
+    }
+}
+
+fn sum(stored: &AttemptCount, here: Option<Tries>) -> Tries {
+    let window = stored.expires_at.duration_since(stored.since);
+    let begun = Tries::none(stored.unlocks, window, stored.since);
+    let added = here.map_or(0, |here| here.added);
+    Tries {
+        failures: number(stored.failures.saturating_add(added)),
+        last: here.map_or(stored.last, |here| here.last.max(stored.last)),
+        added,
+        is_stored: true,
+        generation: here.map_or(begun.generation, |here| here.generation),
+        ..begun
     }
 }
 
@@ -122,4 +127,52 @@ fn count(counter: Uuid, tries: &Tries) -> AttemptCount {
     let Tries { since, last, unlocks, window, added, .. } = *tries;
     let expires_at = since.saturating_add(window.max(SignedDuration::ZERO)).unwrap_or(Timestamp::MAX);
     AttemptCount { counter, failures: added, since, last, unlocks, expires_at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn here(added: i64, unlocks: u64) -> Tries {
+        let tries = Tries::none(unlocks, SignedDuration::from_secs(100), at(20));
+        Tries { failures: number(added), added, last: at(30), ..tries }
+    }
+
+    fn stored(failures: i64, unlocks: u64) -> AttemptCount {
+        let (since, last, expires_at) = (at(10), at(25), at(110));
+        AttemptCount { counter: Uuid::from_u128(1), failures, since, last, unlocks, expires_at }
+    }
+
+    #[test]
+    fn failures_here_are_added_to_those_of_other_nodes() {
+        let both = merged(Some(here(2, 1)), Some(&stored(5, 1))).unwrap();
+        assert_eq!((both.failures, both.added, both.since, both.last), (7, 2, at(10), at(30)));
+        assert_eq!(count(Uuid::from_u128(1), &both), AttemptCount { failures: 2, last: at(30), ..stored(0, 1) });
+        let elsewhere = merged(None, Some(&stored(5, 1))).unwrap();
+        assert_eq!((elsewhere.failures, elsewhere.added, elsewhere.last), (5, 0, at(25)));
+        assert_eq!(merged(Some(here(2, 1)), None).map(|it| it.failures), Some(2));
+        assert!(merged(None, None).is_none());
+        // A success on another node deleted what this node had written; only what it has not written counts.
+        let written = Tries { failures: 9, ..here(1, 1) };
+        assert_eq!(merged(Some(written), None).map(|it| it.failures), Some(1));
+    }
+
+    #[test]
+    fn an_unlock_ends_only_what_was_counted_before_it() {
+        let ours = merged(Some(here(2, 2)), Some(&stored(5, 1))).unwrap();
+        assert_eq!((ours.failures, ours.added, ours.unlocks), (2, 2, 2));
+        let theirs = merged(Some(here(2, 1)), Some(&stored(5, 2))).unwrap();
+        assert_eq!((theirs.failures, theirs.added, theirs.unlocks), (5, 0, 2));
+    }
+
+    #[test]
+    fn a_reset_counter_waits_to_be_deleted() {
+        let reset = Tries { is_reset: true, ..here(1, 1) };
+        let kept = merged(Some(reset), Some(&stored(5, 1))).unwrap();
+        assert!(kept.is_reset && kept.failures == 1, "{kept:?}");
+    }
 }
