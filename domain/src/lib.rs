@@ -35,7 +35,7 @@ pub use id::{
     SessionId, StaffAccessId, UserId, UserImportId, uuid_of,
 };
 pub use identity::Capability;
-pub use meta::{Actor, Impersonator, Meta};
+pub use meta::{Actor, Impersonator, MAX_REQUEST_ID, Meta, is_request_id};
 pub use personal::{Personal, Sealing};
 pub use registry::{ConstraintReplay, DomainEvent, Registered, Source, Undecodable, category_of, id_prefix};
 pub use text::{InvalidText, PersonName, Reason};

@@ -75,6 +75,16 @@ pub struct Impersonator {
     pub session: SessionId,
 }
 
+/// Maximum length of the id of a request.
+pub const MAX_REQUEST_ID: usize = 100;
+
+/// Whether this is the id of a request: 1 to 100 letters, digits and `-._:+/=`. It is stored in plain text, so it must
+/// not be free text or an email address.
+pub fn is_request_id(id: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:+/=".contains(&byte);
+    (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(is_good)
+}
+
 impl Meta {
     /// Metadata with an actor and nothing else.
     pub fn by(actor: Actor) -> Self {
@@ -124,6 +134,17 @@ mod tests {
         }
         assert_eq!(request.correlated("req-0").correlation_id(), Some("req-0"));
         assert_eq!(Meta::by(Actor::System).correlation_id(), None);
+    }
+
+    #[test]
+    fn the_id_of_a_request_is_no_free_text() {
+        for id in ["1", "req-42", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "aGVsbG8+/w==", "A:b.c_d"]
+        {
+            assert!(is_request_id(id), "{id}");
+        }
+        for id in ["", "ana@acme.example", "two words", "caf\u{e9}", "\"quoted\"", &"x".repeat(101)] {
+            assert!(!is_request_id(id), "{id}");
+        }
     }
 
     #[test]

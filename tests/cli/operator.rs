@@ -1,5 +1,6 @@
 //! What an operator does by hand: backups, access to a platform that nobody can sign in to, emails in files.
 
+use jiff::{SignedDuration, Timestamp};
 use porttask_app::identity::links::{Links, Purpose};
 use porttask_runtime::log::Offset;
 use porttask_tests::{Engine, History, MASTER_KEY, Node, Store, on_both_engines, private_directory, run_on, work};
@@ -54,9 +55,12 @@ async fn an_operator_resets_the_password_of_a_super_admin(store: Store) {
         let reset: serde_json::Value = serde_json::from_str(&said(&run(&store, &arguments))).unwrap();
         let link = reset["link"].as_str().unwrap();
         let token = link.strip_prefix("https://admin.example/password-reset#token=").unwrap();
+        let lasts =
+            reset["expires_at"].as_str().unwrap().parse::<Timestamp>().unwrap().duration_since(node.clock.now());
+        assert!(lasts <= SignedDuration::from_hours(1) && lasts > SignedDuration::from_mins(50), "{lasts:?}");
         resets.push(links.read(token, Purpose::PasswordReset, node.clock.now()).unwrap());
     }
-    assert!(resets[0].subject == resets[1].subject && resets[0].generation <= resets[1].generation);
+    assert!(resets[0].subject == resets[1].subject && resets[0].generation < resets[1].generation);
     let tail = said(&run(&store, &["events", "tail", "--json"]));
     let requested: Vec<&str> = tail.lines().filter(|line| line.contains("user.password_reset_requested")).collect();
     assert!(!requested.is_empty(), "{tail}");

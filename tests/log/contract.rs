@@ -1,6 +1,7 @@
 //! What `porttask_runtime::log` promises, as tests that run on every engine.
 
 mod append;
+mod attempts;
 mod clock;
 mod constraints;
 mod creations;

@@ -1,8 +1,13 @@
 //! The ways in which mail leaves: a folder, and a server that answers this and that.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
-use porttask_infra::mail::{MailSettings, open};
+use porttask_infra::mail::{MailSettings, delete_old, open};
 use porttask_runtime::ports::mail::{Mail, MailError};
 use porttask_tests::run;
 use tokio::{
@@ -22,6 +27,24 @@ fn mail(to_address: &str, text: &str) -> Mail {
 
 fn settings(smtp_url: Option<String>, folder: PathBuf) -> MailSettings {
     MailSettings { smtp_url, from: FROM.to_owned(), folder }
+}
+
+#[test]
+fn emails_in_a_folder_are_deleted_when_they_are_old() {
+    let place = tempfile::tempdir().unwrap();
+    assert_eq!(delete_old(&place.path().join("none"), Duration::ZERO).unwrap(), 0);
+    let put = |name: &str, days: u64| {
+        let file = fs::File::create(place.path().join(name)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(days * 86_400)).unwrap();
+    };
+    put("old.eml", 31);
+    put(".cut.unfinished", 31);
+    put("new.eml", 29);
+    put("notes.txt", 99);
+    assert_eq!(delete_old(place.path(), Duration::from_secs(30 * 86_400)).unwrap(), 2);
+    let mut left: Vec<_> = fs::read_dir(place.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["new.eml", "notes.txt"]);
 }
 
 #[test]

@@ -29,7 +29,7 @@ const USERS_EACH: usize = 999;
 const ORGANIZATIONS_SEARCHED: usize = 1_001;
 
 /// The searches: common and rare names, parts of words, email addresses, organizations, and words without a match.
-const SEARCHES: [&str; 12] = [
+const SEARCHES: [&str; 14] = [
     "q=ana",
     "q=souza+ana",
     "q=quillfeather",
@@ -38,6 +38,8 @@ const SEARCHES: [&str; 12] = [
     "q=a",
     "q=ana.souza.77@",
     "q=ana.souza.77@org500.example",
+    "q=org50.example",
+    "q=org500.example",
     "q=%C3%89lodie&status=invited&role=agent",
     "q=xqzw",
     "q=souza&organization=org500.example",
@@ -61,7 +63,8 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
         }
         if wants("search_p99") {
             service.stop().await?;
-            let organizations = if options.quick { ORGANIZATIONS_SEARCHED / 10 } else { ORGANIZATIONS_SEARCHED };
+            let organizations =
+                if options.quick { ORGANIZATIONS_SEARCHED.div_ceil(10) } else { ORGANIZATIONS_SEARCHED };
             let users = organizations * USERS_EACH;
             progress(&format!("{engine}: recording {users} users"));
             for number in 0..organizations {

@@ -4,11 +4,12 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use clap::{Args, Subcommand};
-use porttask_infra::mail::{MailSettings, read::last_to};
-use porttask_runtime::ports::mail::MailTransport;
+use porttask_infra::mail::{MailSettings, delete_old, read::last_to};
+use porttask_runtime::{ports::mail::MailTransport, supervise::beat};
 
 use crate::{error::Error, secret, storage::StorageArgs};
 
@@ -54,6 +55,25 @@ impl MailArgs {
 
     fn smtp_url(&self) -> Result<Option<String>, Error> {
         secret::given("PORTTASK_SMTP_URL", self.smtp_url.as_deref(), self.smtp_url_file.as_deref())
+    }
+}
+
+/// How long emails that were written as files are kept.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// How often old ones are deleted.
+const TIDY_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Deletes old emails that were written as files, in a loop.
+pub(crate) async fn tidy(folder: PathBuf) {
+    loop {
+        beat(TIDY_EVERY);
+        let of = folder.clone();
+        match tokio::task::spawn_blocking(move || delete_old(&of, KEPT)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "old emails could not be deleted: will retry"),
+            Err(error) => tracing::warn!(%error, "old emails could not be deleted: will retry"),
+        }
+        tokio::time::sleep(TIDY_EVERY).await;
     }
 }
 

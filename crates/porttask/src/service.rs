@@ -37,7 +37,7 @@ use crate::{
     console,
     error::Error,
     logging::{self, print, say},
-    mail::MailArgs,
+    mail::{self, MailArgs},
     node::Node,
     secret,
     storage::StorageArgs,
@@ -150,6 +150,10 @@ impl ServiceArgs {
         let (denial_log, activity) = (Arc::clone(&app.denial_log), Arc::clone(&app.activity));
         let (denials, uses) = (Arc::clone(&denial_log), Arc::clone(&activity));
         let settling = supervise("denial log", Restart::Always, move || Arc::clone(&denials).run());
+        let (attempts, tries) = (Arc::clone(&app.attempts), Arc::clone(&app.attempts));
+        let counting = supervise("attempts", Restart::Always, move || Arc::clone(&tries).run());
+        let folder = storage.mail_folder();
+        let tidying = supervise("mail folder", Restart::Always, move || mail::tidy(folder.clone()));
         let noting = supervise("credential activity", Restart::Always, move || Arc::clone(&uses).run());
         let settings = console::settings(storage, &self.public_url(address), self.mail.folder(storage)?)?;
         if !porttask_api::serve(listener, app, console::pages(settings), stop, grace).await? {
@@ -158,9 +162,12 @@ impl ServiceArgs {
         if !tasks_ended.await.unwrap_or(true) {
             say("Some tasks or jobs were aborted: they will be executed again.");
         }
-        drop((synchronizing, settling, noting));
+        drop((synchronizing, settling, counting, tidying, noting));
         if !activity.shutdown(LAST_WORDS).await {
             say("The last use of some sessions and API keys was not saved.");
+        }
+        if !attempts.shutdown(LAST_WORDS).await {
+            say("Some failed sign-in attempts were not counted for other nodes.");
         }
         if !denial_log.shutdown(LAST_WORDS).await {
             say("Some denied requests were not recorded in the audit log.");

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use porttask_domain::{OrganizationId, PersonId};
 
 use crate::{
+    attempts::AttemptCounts,
     clock::LogClock,
     credential_activity::LastSeen,
     jobs::Jobs,
@@ -56,11 +57,11 @@ pub struct ConstraintRepair {
     pub counts: BTreeMap<CounterKey, i64>,
 }
 
-/// All ports of an engine: the log with its clock, and in the same database the ledger with tasks, jobs and last
-/// activity.
-pub trait Database: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen + TimerLedger {}
+/// All ports of an engine: the log with its clock, and in the same database the ledger with tasks, jobs, last
+/// activity and counts of attempts.
+pub trait Database: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen + AttemptCounts + TimerLedger {}
 
-impl<T: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen + TimerLedger> Database for T {}
+impl<T: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen + AttemptCounts + TimerLedger> Database for T {}
 
 /// The ledger. Implemented by every engine of the log.
 #[async_trait]

@@ -9,6 +9,7 @@
 //! | [`tasks`] | the port of reactor tasks and cursors |
 //! | [`lease`] | temporary ownership of tasks and jobs |
 //! | [`credential_activity`] | the port of when sessions and API keys were last used |
+//! | [`attempts`] | the port of counts of failed attempts that all nodes share |
 //! | [`ports`] | the ports of external systems: email |
 //! | [`execute`] | command execution: load, decide, append |
 //! | [`views`] | running read models: tables folded from the log |
@@ -19,6 +20,7 @@
 //! | [`supervise`] | what outlives a request: restarted, watched, reported |
 //! | [`vault`] | keys: encryption of personal values, keyed hashes of names |
 
+pub mod attempts;
 pub mod clock;
 pub mod constraints;
 pub mod credential_activity;

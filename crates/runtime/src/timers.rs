@@ -222,7 +222,7 @@ impl TimerCounts {
     }
 }
 
-/// Deletes expired idempotency records, on one node at a time.
+/// Deletes what has expired in the ledger, on one node at a time.
 async fn housekeeping(parts: Arc<Parts>, holder: Holder, mut stop: watch::Receiver<bool>) {
     let lease = Lease::new(holder, parts.policy.lease);
     loop {
@@ -230,7 +230,7 @@ async fn housekeeping(parts: Arc<Parts>, holder: Holder, mut stop: watch::Receiv
         match parts.database.hold("housekeeping", &lease).await {
             Ok(true) => {
                 if let Err(error) = parts.database.forget_expired().await {
-                    tracing::warn!(%error, "expired idempotency records could not be deleted: will retry");
+                    tracing::warn!(%error, "expired records could not be deleted: will retry");
                 }
             }
             Ok(false) => {}

@@ -11,9 +11,14 @@ use ipnet::IpNet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use self::{event::Event, rejection::Rejection};
+pub use self::{
+    event::{Creation, Event},
+    rejection::Rejection,
+};
 use super::role::Permissions;
-use crate::{Aggregate, ApiKeyId, Constraint, InvalidText, Kind, OrganizationId, Scope, UserId, Violation, text};
+use crate::{
+    Aggregate, ApiKeyId, Constraint, InvalidText, Kind, OrganizationId, Personal, Scope, UserId, Violation, text,
+};
 
 /// The counter of an organization's keys that are not revoked.
 pub const API_KEYS: &str = "api_keys";
@@ -112,7 +117,8 @@ pub struct ApiKey(Option<Existing>);
 /// An existing key.
 #[derive(Debug, Clone)]
 pub struct Existing {
-    name: String,
+    /// `None` once it was erased.
+    name: Option<String>,
     /// The user on whose behalf it acts.
     pub owner: UserId,
     /// The upper bound of what it may do.
@@ -170,7 +176,8 @@ impl Aggregate for ApiKey {
                 if expires_at.is_some_and(|end| end <= *now) {
                     return Err(Rejection::EndsInThePast);
                 }
-                let (name, networks) = (name.0.clone(), networks.iter().map(ToString::to_string).collect());
+                let (name, networks) =
+                    (Personal::identity(*organization, &name.0), networks.iter().map(ToString::to_string).collect());
                 let (owner, grant, expires_at) = (*owner, grant.clone(), *expires_at);
                 Ok(vec![Event::Created { owner, name, grant, networks, expires_at }])
             }
@@ -180,14 +187,14 @@ impl Aggregate for ApiKey {
     }
 
     fn evolve(&mut self, event: &Event) {
-        if let Event::Created { owner, name, grant, networks, expires_at } = event {
+        if let Some(Creation { owner, name, grant, networks, expires_at }) = event.creation() {
             self.0 = Some(Existing {
-                name: name.clone(),
-                owner: *owner,
+                name: name.map(str::to_owned),
+                owner,
                 grant: grant.clone(),
                 // Only valid networks are recorded. One that cannot be parsed matches no client.
                 networks: networks.iter().map(|network| network.parse().unwrap_or(NOWHERE)).collect(),
-                expires_at: *expires_at,
+                expires_at,
                 generation: 1,
                 former_until: Timestamp::UNIX_EPOCH,
                 is_revoked: false,
@@ -199,7 +206,7 @@ impl Aggregate for ApiKey {
 
     fn constraints(&self, event: &Event) -> Vec<Constraint> {
         let by = match event {
-            Event::Created { .. } => 1,
+            Event::CreatedV1 { .. } | Event::Created { .. } => 1,
             Event::Revoked {} => -1,
             Event::Rotated { .. } | Event::Adopted { .. } => return Vec::new(),
         };
@@ -221,8 +228,8 @@ impl Existing {
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Create { owner, name, grant, networks, expires_at, .. } => {
-                let is_same = (self.owner, &self.name, &self.grant, &self.networks, self.expires_at)
-                    == (*owner, &name.0, grant, networks, *expires_at);
+                let is_same = (self.owner, self.name.as_deref(), &self.grant, &self.networks, self.expires_at)
+                    == (*owner, Some(&*name.0), grant, networks, *expires_at);
                 if is_same { Ok(vec![]) } else { Err(Rejection::Exists) }
             }
             Command::Rotate { generation, .. } if *generation <= self.generation => Ok(vec![]),
@@ -240,7 +247,7 @@ impl Existing {
 
     fn evolve(&mut self, event: &Event) {
         match event {
-            Event::Created { .. } => {}
+            Event::CreatedV1 { .. } | Event::Created { .. } => {}
             Event::Rotated { former_until } => {
                 (self.generation, self.former_until) = (self.generation + 1, *former_until);
             }

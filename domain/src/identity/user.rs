@@ -137,6 +137,11 @@ pub enum Command {
         /// When it is cancelled.
         now: Timestamp,
     },
+    /// Request a link to reset a password, which replaces the open one, however recent.
+    ReplacePasswordReset {
+        /// When it expires.
+        expires_at: Timestamp,
+    },
     /// Request a link to reset a forgotten password.
     RequestPasswordReset {
         /// When it is requested.

@@ -7,6 +7,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -43,6 +44,31 @@ impl MailTransport for Folder {
         let failed = |error: &dyn std::fmt::Display| MailError::Temporary(format!("cannot write the email: {error}"));
         left.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
     }
+}
+
+/// Deletes emails that were written longer ago than this; returns their number. A folder that does not exist has none.
+///
+/// # Errors
+/// If the folder cannot be read, or a file not be deleted.
+pub fn delete_old(folder: &Path, age: Duration) -> io::Result<u64> {
+    let files = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        files => files?,
+    };
+    let mut deleted = 0;
+    for file in files {
+        let path = file?.path();
+        let is_ours = path.extension().is_some_and(|extension| extension == "eml" || extension == "unfinished");
+        let written = if is_ours { fs::metadata(&path).and_then(|it| it.modified()).ok() } else { None };
+        if written.and_then(|written| written.elapsed().ok()).is_some_and(|it| it > age) {
+            match fs::remove_file(&path) {
+                // Another node has deleted it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.map(|()| deleted += 1)?,
+            }
+        }
+    }
+    Ok(deleted)
 }
 
 fn make(path: &Path) -> io::Result<()> {

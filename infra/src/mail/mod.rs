@@ -15,6 +15,7 @@ mod smtp;
 use porttask_runtime::ports::mail::MailTransport;
 use std::{path::PathBuf, sync::Arc};
 
+pub use self::folder::delete_old;
 use self::{folder::Folder, message::Sender, smtp::Smtp};
 
 /// Settings of the email transport.

@@ -7,7 +7,7 @@ use porttask_domain::{
     ApiKeyId, OrganizationId, TextEnum, UserId,
     identity::{
         Access, Permissions,
-        api_key::{Event, Grant, KeyScope},
+        api_key::{Creation, Event, Grant, KeyScope},
     },
 };
 
@@ -29,8 +29,8 @@ row! {
             key: ApiKeyId,
         }
         row {
-            /// Its purpose in a few words.
-            name: String,
+            /// Its purpose in a few words; `None` once it was erased.
+            name: Option<String>,
             /// The user on whose behalf it acts.
             owner: UserId,
             /// Access to tickets; none for a key of the platform.
@@ -66,7 +66,7 @@ pub struct ApiKeys;
 
 impl ReadModel for ApiKeys {
     const NAME: &'static str = "api_keys";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_age", columns: &["organization", "created_at", "key"] },
         Index { name: "by_owner", columns: &["organization", "owner", "created_at", "key"] },
@@ -76,13 +76,13 @@ impl ReadModel for ApiKeys {
 
     fn project(row: Option<ApiKey>, event: &Event, recorded: &Recorded) -> Change<ApiKey> {
         let (version, now) = (recorded.version, recorded.time());
-        if let Event::Created { owner, name, grant, networks, expires_at } = event {
+        if let Some(Creation { owner, name, grant, networks, expires_at }) = event.creation() {
             let Permissions { tickets, invoices, reports, administration } = permissions(grant);
             return Change::Put(ApiKey {
                 organization: recorded.organization,
                 key: ApiKeyId(recorded.subject),
-                name: name.clone(),
-                owner: *owner,
+                name: name.map(str::to_owned),
+                owner,
                 tickets,
                 invoices,
                 reports,
@@ -90,7 +90,7 @@ impl ReadModel for ApiKeys {
                 scopes: scopes(grant),
                 networks: networks.join(" "),
                 created_at: now,
-                expires_at: *expires_at,
+                expires_at,
                 rotated_at: None,
                 former_until: None,
                 revoked_at: None,
@@ -99,7 +99,7 @@ impl ReadModel for ApiKeys {
         }
         let Some(row) = row else { return Change::Keep };
         let row = match event {
-            Event::Created { .. } => row,
+            Event::CreatedV1 { .. } | Event::Created { .. } => row,
             Event::Rotated { former_until } => {
                 ApiKey { rotated_at: Some(now), former_until: Some(*former_until), ..row }
             }
@@ -129,30 +129,8 @@ fn scopes(grant: &Grant) -> String {
 /// Describes an event for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     match event {
-        Event::Created { owner, name, grant, networks, expires_at } => {
-            sink.words("created the API key ");
-            sink.value(DisplayValue::Text(name));
-            sink.change("name", None, Some(DisplayValue::Text(name)));
-            sink.change("owner", None, Some(DisplayValue::Filtered(owner)));
-            match grant {
-                Grant::Permissions(permissions) => {
-                    for (field, access) in permission_groups(permissions) {
-                        sink.change(field, None, Some(DisplayValue::Text(access)));
-                    }
-                }
-                Grant::Scopes(scopes) => {
-                    for scope in scopes {
-                        sink.change("scope", None, Some(DisplayValue::Text(scope.as_str())));
-                    }
-                }
-            }
-            for network in networks {
-                sink.change("network", None, Some(DisplayValue::Text(network)));
-            }
-            if let Some(expires_at) = expires_at {
-                sink.change("expires_at", None, Some(DisplayValue::Filtered(expires_at)));
-            }
-        }
+        Event::CreatedV1 { name, .. } => creation(event, DisplayValue::Text(name), sink),
+        Event::Created { name, .. } => creation(event, DisplayValue::Personal(name), sink),
         Event::Rotated { former_until } => {
             sink.words("rotated the API key");
             sink.change("former_secret_until", None, Some(DisplayValue::Filtered(former_until)));
@@ -162,5 +140,31 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
             sink.words("adopted the API key");
             sink.change("owner", Some(DisplayValue::Filtered(from)), Some(DisplayValue::Filtered(to)));
         }
+    }
+}
+
+fn creation(event: &Event, name: DisplayValue<'_>, sink: &mut dyn DescriptionSink) {
+    let Some(Creation { owner, grant, networks, expires_at, .. }) = event.creation() else { return };
+    sink.words("created the API key ");
+    sink.value(name);
+    sink.change("name", None, Some(name));
+    sink.change("owner", None, Some(DisplayValue::Filtered(&owner)));
+    match grant {
+        Grant::Permissions(permissions) => {
+            for (field, access) in permission_groups(permissions) {
+                sink.change(field, None, Some(DisplayValue::Text(access)));
+            }
+        }
+        Grant::Scopes(scopes) => {
+            for scope in scopes {
+                sink.change("scope", None, Some(DisplayValue::Text(scope.as_str())));
+            }
+        }
+    }
+    for network in networks {
+        sink.change("network", None, Some(DisplayValue::Text(network)));
+    }
+    if let Some(expires_at) = &expires_at {
+        sink.change("expires_at", None, Some(DisplayValue::Filtered(expires_at)));
     }
 }

@@ -1,5 +1,7 @@
 //! Throttling of failed sign-ins, which must not lock the account for its user.
 
+use std::time::Duration;
+
 use porttask_app::identity::links::Purpose;
 use porttask_tests::{Store, by, on_both_engines};
 use serde_json::{Value, json};
@@ -8,6 +10,7 @@ use crate::service::{ADMIN, Answer, PASSWORD, Service};
 
 on_both_engines!(
     a_known_device_is_exempt_from_the_ceiling,
+    failures_on_one_node_count_on_the_others,
     a_password_reset_lifts_the_throttling,
     a_stolen_session_cannot_guess_the_password,
     a_session_ends_after_too_many_wrong_passwords,
@@ -82,6 +85,29 @@ async fn a_known_device_is_exempt_from_the_ceiling(store: Store) {
     let log = format!("/v1/organizations/{acme}/audit-log?action=user.unlocked");
     let entries = service.ana().send("GET", &log, &at_least, None).is(200);
     assert_eq!(entries.body["items"][0]["summary"], "unlocked the account");
+}
+
+async fn failures_on_one_node_count_on_the_others(store: Store) {
+    let limits = [("PORTTASK_ATTEMPTS_CEILING", "6")];
+    let (one, two) = (start(&store, &limits), start(&store, &limits));
+    let (acme, bob) = one.found(&store, "acme.example").await;
+    let fail = |service: &Service| try_from(service, "bob@acme.example", "not the password", &[]).status;
+    for _ in 0..3 {
+        assert_eq!(fail(&one), 401);
+        assert_eq!(fail(&two), 401);
+    }
+    // Each node adds its failures to those of the others once a second.
+    for service in [&one, &two] {
+        by(Duration::from_secs(10), "the failures on both nodes count", async || fail(service) == 429).await;
+    }
+    let body = json!({"email": "bob@acme.example", "password": PASSWORD, "device_token": bob.session["device_token"]});
+    two.send("POST", "/v1/sessions", &[], Some(&body)).is(201);
+    let user = bob.session["user"].as_str().unwrap();
+    one.ana().post(&format!("/v1/organizations/{acme}/users/{user}/unlock"), &json!({})).is(200);
+    by(Duration::from_secs(10), "an unlock holds on all nodes", async || {
+        [&one, &two].into_iter().all(|service| try_from(service, "bob@acme.example", PASSWORD, &[]).status == 201)
+    })
+    .await;
 }
 
 async fn a_password_reset_lifts_the_throttling(store: Store) {

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use porttask_app::identity::links::Purpose;
-use porttask_tests::{by, on_both_engines};
-use serde_json::json;
+use porttask_tests::{Store, by, on_both_engines};
+use serde_json::{Value, json};
 
 use crate::{
-    service::{Answer, Caller, PASSWORD, Service},
+    service::{Answer, Caller, PASSWORD, Service, porttask},
     shared::SharedService,
 };
 
@@ -16,6 +17,7 @@ on_both_engines!(
     a_reset_request_does_not_reveal_accounts,
     repeated_reset_requests_send_one_email,
     an_admin_sends_a_reset_link,
+    the_link_of_the_operator_is_redeemed_once,
     a_password_change_needs_the_current_password,
     a_new_password_ends_all_other_sessions,
     a_password_that_is_easy_to_guess_is_rejected,
@@ -120,6 +122,24 @@ async fn an_admin_sends_a_reset_link(service: &'static SharedService) {
     service.sign_in_with(&acme.email("carol"), OTHER);
     // A super admin has this permission in every organization.
     service.ana().post(&reset, &json!({})).is(200);
+}
+
+async fn the_link_of_the_operator_is_redeemed_once(store: Store) {
+    let service = Service::start(&store);
+    let ana = service.ana();
+    let output = porttask(&store, &["admin", "reset", "ana@platform.example", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let reset: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let expires_at: Timestamp = reset["expires_at"].as_str().unwrap().parse().unwrap();
+    assert!(expires_at <= Timestamp::now() + SignedDuration::from_hours(1), "{reset}");
+    let (_, token) = reset["link"].as_str().unwrap().split_once("#token=").unwrap();
+    let body = json!({"token": token, "password": OTHER});
+    let redeem = || service.send("POST", "/v1/password-resets/complete", &[], Some(&body));
+    redeem().is(200);
+    ana.get("/v1/me").refused(401, "unauthenticated");
+    service.sign_in_with("ana@platform.example", OTHER);
+    let again = redeem();
+    assert!(again.status >= 400, "{again:?}");
 }
 
 async fn a_password_change_needs_the_current_password(service: &'static SharedService) {

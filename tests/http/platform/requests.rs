@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, thread, time::Duration};
 
-use porttask_tests::{Store, on_both_engines, signal};
+use porttask_tests::{Engine, Store, on_both_engines, signal};
 use serde_json::json;
 
 use crate::{
@@ -17,6 +17,7 @@ on_both_engines!(
     a_dry_run_records_nothing,
     pages_are_complete_in_every_order,
     invalid_input_is_explained,
+    what_callers_name_freely_is_not_stored_in_plain_text,
     a_node_shows_what_another_node_recorded,
     nothing_acknowledged_is_lost_when_the_service_is_stopped,
     nothing_acknowledged_is_lost_when_the_service_is_killed,
@@ -126,6 +127,43 @@ async fn invalid_input_is_explained(service: &'static SharedService) {
     assert_eq!(fields, ["/name", "/email"], "{wrong:?}");
     let answer = bob.send("GET", "/v1/sessions/current", &[("x-request-id", "mine-1")], None).is(200);
     assert_eq!(answer.header("x-request-id"), "mine-1");
+    for bad in ["ana@acme.example", "two words", "", &"x".repeat(101)] {
+        let refused = bob.send("GET", "/v1/sessions/current", &[("x-request-id", bad)], None);
+        let refused = refused.refused(422, "invalid-fields");
+        assert_eq!(refused.body["errors"][0]["pointer"], "X-Request-Id", "{bad}");
+        assert!(refused.header("x-request-id").starts_with("req_"), "{refused:?}");
+        bob.get(&format!("/v1/organizations/current/audit-log?request={}", bad.replace(' ', "%20")))
+            .refused(422, "invalid-fields");
+    }
+    let named_freely = "ana@acme.example_00000000000000000000000042";
+    bob.get(&format!("/v1/organizations/current/audit-log?target={named_freely}")).refused(422, "invalid-fields");
+}
+
+async fn what_callers_name_freely_is_not_stored_in_plain_text(store: Store) {
+    let service = Service::start(&store);
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let (keys, once) = ("/v1/organizations/current/api-keys", [("idempotency-key", "marlinspike-1")]);
+    let create = || bob.send("POST", keys, &once, Some(&json!({"name": "Quillfeather's robot"}))).is(201);
+    let first = create();
+    let shown = bob.get(&format!("{keys}/{}", first.id())).is(200);
+    assert_eq!(shown.body["name"], "Quillfeather's robot");
+    let entries = bob.get("/v1/organizations/current/audit-log?action=api_key.created").is(200).body;
+    assert_eq!(entries["items"][0]["summary"], "created the API key Quillfeather's robot");
+    let stored = match store.engine() {
+        Engine::Sqlite => {
+            let files = [store.file(), store.file().with_extension("db-wal")];
+            let contents = files.iter().filter_map(|file| std::fs::read(file).ok());
+            String::from_utf8_lossy(&contents.collect::<Vec<_>>().concat()).into_owned()
+        }
+        Engine::Postgres => {
+            let events = store.sql("SELECT encode(data, 'escape') FROM log.events").await;
+            [events, store.sql("SELECT scope || key FROM ledger.idempotency_keys").await].concat().concat()
+        }
+    };
+    assert!(stored.contains("$sealed"), "the search finds what is there");
+    for text in ["Quillfeather", "marlinspike"] {
+        assert!(!stored.contains(text), "{text} is stored in plain text");
+    }
 }
 
 async fn a_node_shows_what_another_node_recorded(store: Store) {

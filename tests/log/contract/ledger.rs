@@ -6,7 +6,7 @@ use porttask_runtime::{
     ledger::StoredKey,
     log::{Append, AppendError, NewPersonKey, NewSecret, OrganizationId, PersonKeyId, SecretId, SecretKind, Version},
 };
-use porttask_tests::{Settings, Store, claim, found, on_both_engines, simple, stream};
+use porttask_tests::{Engine, Settings, Store, claim, found, on_both_engines, simple, stream};
 
 on_both_engines! {
     a_key_enters_the_ledger_with_its_append,
@@ -14,6 +14,7 @@ on_both_engines! {
     of_two_racing_keys_one_is_recorded,
     a_destroyed_key_is_never_replaced,
     a_secret_enters_the_ledger_with_its_append_and_replaces_the_one_before,
+    hashes_of_sessions_are_deleted_once_no_session_can_last_so_long,
     keys_of_people_elsewhere_are_not_touched,
     the_key_of_a_purpose_is_that_of_the_first_who_asked,
 }
@@ -88,6 +89,36 @@ async fn a_destroyed_key_is_never_replaced(store: Store) {
     assert_eq!(log.person_keys(&[key.id]).await.unwrap(), [Some(StoredKey::Destroyed)]);
     let again = log.append(with(organization, key.clone())).await;
     assert_eq!(again, Err(AppendError::PersonKeyExists(key.id)));
+}
+
+async fn hashes_of_sessions_are_deleted_once_no_session_can_last_so_long(store: Store) {
+    let log = store.open_database(Settings::default()).await;
+    let organization = found(&*log).await;
+    let ids = [(1, SecretKind::Session), (2, SecretKind::Session), (1, SecretKind::Password)]
+        .map(|(owner, kind)| SecretId { organization, owner: person(owner).0, kind });
+    for id in ids {
+        let stream = format!("session-{}", id.owner);
+        log.append(simple(organization, &stream).with_secret(NewSecret { id, hash: b"hash".to_vec() })).await.unwrap();
+    }
+    // All but one of the sessions were recorded long ago.
+    match store.engine() {
+        Engine::Sqlite => {
+            let database = rusqlite::Connection::open(store.file()).unwrap();
+            let set = "UPDATE ledger_secrets SET recorded_at = recorded_at - 31 * 86400000000 WHERE owner = ?1";
+            database.execute(set, [ids[0].owner.as_bytes()]).unwrap();
+        }
+        Engine::Postgres => {
+            let owner = ids[0].owner;
+            let set = "UPDATE ledger.secrets SET recorded_at = recorded_at - interval '31 days'";
+            store.sql(&format!("{set} WHERE owner = '{owner}'")).await;
+        }
+    }
+    log.forget_expired().await.unwrap();
+    let mut left = Vec::new();
+    for id in ids {
+        left.push(log.secret(&id).await.unwrap().is_some());
+    }
+    assert_eq!(left, [false, true, true]);
 }
 
 async fn keys_of_people_elsewhere_are_not_touched(store: Store) {

@@ -89,15 +89,16 @@ pub(crate) async fn export_audit_log(
     request.caller.shows(&app, view::AuditLog::NAME, position).await?;
     let taking = app.audit_log.take(organization, &filter, position, is_staff(&request.caller.identity));
     let name = format!("audit-log-{organization}-{id}");
-    Ok(Batches::new(app, request.caller, Source::Organization(taking), (*format, *bom)).answer(&name, position))
+    Ok(Batches::new(app, request.caller, Source::Organization(Box::new(taking)), (*format, *bom))
+        .answer(&name, position))
 }
 
 /// Where the entries come from.
 pub(super) enum Source {
     /// One organization.
-    Organization(Taking),
+    Organization(Box<Taking>),
     /// The platform's audit trail.
-    Platform(PlatformTaking),
+    Platform(Box<PlatformTaking>),
 }
 
 impl Source {

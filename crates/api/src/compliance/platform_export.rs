@@ -72,7 +72,8 @@ pub(crate) async fn export_platform_audit_log(
             .into_response());
     };
     read_all(&app).await?;
-    let source = Source::Platform(app.audit_log.take_of_the_platform(&filter, position).await?);
+    let taking = app.audit_log.take_of_the_platform(&filter, position).await?;
+    let source = Source::Platform(Box::new(taking));
     let (format, name) = ((*format, *bom), format!("platform-audit-log-{id}"));
     Ok(Batches::new(app, request.caller, source, format).answer(&name, position))
 }

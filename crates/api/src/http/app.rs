@@ -198,7 +198,9 @@ impl App {
         let access = Arc::new(Access::new(Arc::clone(&database), Arc::clone(&executor), Arc::clone(&activity)));
         let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
         let denial_log = Arc::new(DenialLog::open(Arc::clone(&executor), &vault, settings.sign_in_delay).await?);
-        let attempts = Arc::new(Attempts::new(settings.attempts));
+        let attempts =
+            Attempts::new(settings.attempts, vault.authenticator("attempts").await?, Some(Arc::clone(&database)));
+        let attempts = Arc::new(attempts);
         let sign_in = SignIn::open(
             accounts.clone(),
             (Arc::clone(&executor), &vault),

@@ -157,8 +157,8 @@ permissions! {
     /// Read and export the audit log: only Admins and Auditors.
     ReadAuditLog = "audit_log:read", Keys::OrScope(KeyScope::ReadAuditLog), |caller|
         matches!(caller.role, Role::Admin | Role::Auditor) && caller.permissions.administration >= Access::Read;
-    /// Read what staff, keys of the platform and operators did in any organization: only staff, auditors and keys of
-    /// the platform.
+    /// Read and export what staff, keys of the platform and operators did in any organization: only staff, auditors and
+    /// keys of the platform.
     ReadPlatformAuditLog = "platform_audit_log:read", Keys::Scope(KeyScope::ReadAuditLog),
         |caller| caller.role == Role::PlatformAuditor;
     /// Read vendors.

@@ -97,7 +97,8 @@ pub(crate) struct ResetAccount {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OwnedKey {
     id: ApiKeyId,
-    name: String,
+    /// Null once it was erased.
+    name: Option<String>,
 }
 
 impl IntoResponse for ResetAccount {
@@ -257,7 +258,7 @@ pub(super) async fn prove<P: Permission, B>(
     // The session may be stolen, so attempts are limited, and the session ends after too many.
     let trying = app.attempts.by(&caller.user.to_string(), None, request.caller.ip());
     let (state, _) = app.executor.load::<User>(caller.organization, caller.user).await?;
-    match app.attempts.begin_in_session(trying, state.unlocks(), app.clock.now()) {
+    match app.attempts.begin_in_session(trying, state.unlocks(), app.clock.now()).await {
         Look::Yes => {}
         Look::OnlyKnownDevices => {
             let (account, until) = ((caller.organization, caller.user), app.attempts.locked_until(trying));
@@ -281,7 +282,7 @@ pub(super) async fn prove<P: Permission, B>(
 async fn wrong_password<P: Permission, B>(app: &App, request: &CommandRequest<P, B>) -> Result<Problem, Problem> {
     let session = request.caller.session()?;
     let mut detail = "The current password is incorrect.";
-    if app.attempts.wrong_in_session(session.0, app.clock.now()) {
+    if app.attempts.wrong_in_session(session.0, app.clock.now()).await {
         let end = execute::Request::new(request.caller.organization, request.caller.meta.clone());
         app.executor.execute::<Session>(session, session::Command::EndAfterWrongPasswords, &end).await?;
         detail = "The current password is incorrect. The session has ended after too many wrong passwords.";

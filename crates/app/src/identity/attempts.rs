@@ -2,17 +2,30 @@
 //! ceiling only known devices may sign in, so that an attacker cannot lock a user out by failing on purpose.
 //!
 //! Existing and unknown accounts are treated alike: the key is the address as entered, with the organization found, not
-//! its spelling. Each node counts separately, in bounded memory.
+//! its spelling.
+//!
+//! All nodes count together, through the ledger: each reads the counters of an attempt before it admits it, and adds its
+//! own failures to those in the ledger once a second. A counter with a single failure is not written, so that random
+//! addresses fill no table.
+
+mod shared;
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    collections::HashSet,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use hmac::{Hmac, Mac};
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::identity::EmailAddress;
+use porttask_runtime::{attempts::AttemptCount, id_made_by, ledger::Database};
 use quick_cache::sync::Cache;
+use sha2::Sha256;
+use tokio::sync::RwLock;
 use uuid::Uuid;
 
 /// Maximum counters in memory; the least recently used ones are evicted.
@@ -23,6 +36,8 @@ const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The window for a network, which many people may share.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// The window for a session: as long as one can last.
+const SESSION: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Wrong passwords in one session after which it ends.
 pub const WRONG_IN_SESSION: u32 = 10;
 
@@ -40,17 +55,24 @@ pub struct AttemptLimits {
 /// Counts failed attempts.
 pub struct Attempts {
     limits: AttemptLimits,
-    hasher: RandomState,
-    tries: Cache<u64, Tries>,
-    counting: Mutex<()>,
+    /// The key that derives the ids of counters.
+    ids: Hmac<Sha256>,
+    tries: Cache<Uuid, Tries>,
+    /// The counters that differ from the ledger; held while counting.
+    changed: Mutex<HashSet<Uuid>>,
+    /// Held to read the ledger, and exclusively to add to it: what is read while it is written could lack what this node
+    /// no longer counts as its own.
+    ledger: RwLock<()>,
+    /// `None` in tests of one node.
+    database: Option<Arc<dyn Database>>,
 }
 
 /// The counter keys of an attempt.
 #[derive(Debug, Clone, Copy)]
 pub struct Trying {
-    account: u64,
-    network: u64,
-    both: u64,
+    account: Uuid,
+    network: Uuid,
+    both: Uuid,
 }
 
 /// Whether an attempt is allowed.
@@ -73,33 +95,94 @@ struct Tries {
     last: Timestamp,
     /// The number of unlocks of the account when counting started.
     unlocks: u64,
+    /// How long the window lasts.
+    window: SignedDuration,
+    /// How many of the failures are not in the ledger yet; negative if it has too many.
+    added: i64,
+    /// Whether the ledger has a counter that must be deleted.
+    is_reset: bool,
+    /// Whether the ledger has the counter.
+    is_stored: bool,
+    /// Differs whenever counting started anew.
+    generation: u64,
+}
+
+static NEXT_GENERATION: AtomicU64 = AtomicU64::new(0);
+
+impl Tries {
+    fn none(unlocks: u64, window: SignedDuration, now: Timestamp) -> Self {
+        let generation = NEXT_GENERATION.fetch_add(1, Ordering::Relaxed);
+        let (failures, added, is_reset, is_stored) = (0, 0, false, false);
+        Self { failures, since: now, last: now, unlocks, window, added, is_reset, is_stored, generation }
+    }
+
+    fn one_more(self, now: Timestamp) -> Self {
+        Self { failures: self.failures.saturating_add(1), added: self.added.saturating_add(1), last: now, ..self }
+    }
+
+    fn one_less(self) -> Self {
+        if self.failures == 0 {
+            return self;
+        }
+        Self { failures: self.failures - 1, added: self.added.saturating_sub(1), ..self }
+    }
 }
 
 impl Attempts {
-    /// Starts without any failures.
-    pub fn new(limits: AttemptLimits) -> Self {
-        Self { limits, hasher: RandomState::new(), tries: Cache::new(REMEMBERED), counting: Mutex::default() }
+    /// Counts together with the other nodes on a database.
+    pub fn new(limits: AttemptLimits, ids: Hmac<Sha256>, database: Option<Arc<dyn Database>>) -> Self {
+        Self {
+            limits,
+            ids,
+            tries: Cache::new(REMEMBERED),
+            changed: Mutex::default(),
+            ledger: RwLock::default(),
+            database,
+        }
+    }
+
+    fn counting(&self) -> MutexGuard<'_, HashSet<Uuid>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn id(&self, of: &str, parts: &[&[u8]]) -> Uuid {
+        let mut ids = self.ids.clone().chain_update(of);
+        for part in parts {
+            ids.update(&(part.len() as u64).to_be_bytes());
+            ids.update(part);
+        }
+        id_made_by(ids)
+    }
+
+    fn session(&self, session: Uuid) -> Uuid {
+        self.id("session", &[session.as_bytes()])
     }
 
     /// The counter keys for an email address, optionally an organization by its normalized name, and an IP address. Accounts in several
     /// organizations are counted separately, so that unlocking one does not allow guessing another.
     pub fn by(&self, email: &str, organization: Option<&str>, ip: Option<IpAddr>) -> Trying {
         let typed = EmailAddress::new(email).map_or_else(|_| email.trim().to_lowercase(), |it| it.comparable());
-        let (network, address) = (ip.map(network), (&typed, organization));
-        let [account, both] = [("account", None), ("both", network)].map(|of| self.hasher.hash_one((of, address)));
-        Trying { account, network: self.hasher.hash_one(("network", network)), both }
+        let network = ip.map(|ip| network(ip).to_string()).unwrap_or_default();
+        let organization = organization.map(|name| format!("in {name}")).unwrap_or_default();
+        Trying {
+            account: self.id("account", &[typed.as_bytes(), organization.as_bytes()]),
+            network: self.id("network", &[network.as_bytes()]),
+            both: self.id("both", &[network.as_bytes(), typed.as_bytes(), organization.as_bytes()]),
+        }
     }
 
     /// Whether an attempt is allowed. If so, it counts as failed until it has [succeeded](Self::succeeded), so that
     /// concurrent attempts do not bypass the limits. Attempts that are not allowed do not count. Known devices are not
     /// delayed by other failures from their network.
-    pub fn begin(&self, by: Trying, is_known_device: bool, unlocks: u64, now: Timestamp) -> Look {
+    pub async fn begin(&self, by: Trying, is_known_device: bool, unlocks: u64, now: Timestamp) -> Look {
+        self.load(&[by.account, by.network, by.both], now).await;
         self.count(by, (!is_known_device, !is_known_device), unlocks, now)
     }
 
     /// The same for a password that is entered in a session: the ceiling holds, because the session may be stolen, but
     /// other failures from the network do not delay it.
-    pub fn begin_in_session(&self, by: Trying, unlocks: u64, now: Timestamp) -> Look {
+    pub async fn begin_in_session(&self, by: Trying, unlocks: u64, now: Timestamp) -> Look {
+        self.load(&[by.account, by.network, by.both], now).await;
         self.count(by, (false, true), unlocks, now)
     }
 
@@ -111,26 +194,27 @@ impl Attempts {
     }
 
     /// Counts a wrong password in a session; returns whether the session must end.
-    pub fn wrong_in_session(&self, session: Uuid, now: Timestamp) -> bool {
-        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = self.hasher.hash_one(("session", session));
-        let tries = self.tries.get(&key).unwrap_or(Tries { failures: 0, since: now, last: now, unlocks: 0 });
-        let failures = tries.failures.saturating_add(1);
-        self.tries.insert(key, Tries { failures, last: now, ..tries });
-        failures >= WRONG_IN_SESSION
+    pub async fn wrong_in_session(&self, session: Uuid, now: Timestamp) -> bool {
+        let key = self.session(session);
+        self.load(&[key], now).await;
+        let mut changed = self.counting();
+        let tries = self.tries.get(&key).unwrap_or_else(|| Tries::none(0, SESSION, now)).one_more(now);
+        self.tries.insert(key, tries);
+        changed.insert(key);
+        tries.failures >= WRONG_IN_SESSION
     }
 
     /// The right password was entered in a session.
     pub fn right_in_session(&self, session: Uuid) {
-        self.tries.remove(&self.hasher.hash_one(("session", session)));
+        self.reset(self.session(session));
     }
 
     fn count(&self, by: Trying, (is_network_counted, has_ceiling): (bool, bool), unlocks: u64, now: Timestamp) -> Look {
-        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = |key: u64, unlocks: u64, memory: SignedDuration| {
+        let mut changed = self.counting();
+        let known = |key: Uuid, unlocks: u64, window: SignedDuration| {
             let tries = self.tries.get(&key);
-            let tries = tries.filter(|it| now.duration_since(it.since) < memory && it.unlocks >= unlocks);
-            tries.unwrap_or(Tries { failures: 0, since: now, last: now, unlocks })
+            let tries = tries.filter(|it| now.duration_since(it.since) < window && it.unlocks >= unlocks);
+            tries.unwrap_or_else(|| Tries::none(unlocks, window, now))
         };
         let [both, account] = [by.both, by.account].map(|key| known(key, unlocks, DAY));
         let network = known(by.network, 0, HOUR);
@@ -149,7 +233,8 @@ impl Attempts {
             return Look::OnlyKnownDevices;
         }
         for (key, tries) in [(by.both, both), (by.account, account), (by.network, network)] {
-            self.tries.insert(key, Tries { failures: tries.failures.saturating_add(1), last: now, ..tries });
+            self.tries.insert(key, tries.one_more(now));
+            changed.insert(key);
         }
         Look::Yes
     }
@@ -157,15 +242,29 @@ impl Attempts {
     /// The attempt succeeded.
     pub fn succeeded(&self, by: Trying) {
         self.withdraw(by);
-        self.tries.remove(&by.both);
+        self.reset(by.both);
+    }
+
+    fn reset(&self, key: Uuid) {
+        let mut changed = self.counting();
+        let Some(tries) = self.tries.get(&key) else { return };
+        // It may just be written.
+        if tries.is_stored || tries.is_reset || tries.failures > 0 {
+            let none = Tries::none(tries.unlocks, tries.window, tries.last);
+            self.tries.insert(key, Tries { is_reset: true, ..none });
+            changed.insert(key);
+        } else {
+            self.tries.remove(&key);
+        }
     }
 
     /// The attempt could not be checked, so it does not count.
     pub fn withdraw(&self, by: Trying) {
-        let _counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = self.counting();
         for key in [by.both, by.account, by.network] {
             if let Some(tries) = self.tries.get(&key) {
-                self.tries.insert(key, Tries { failures: tries.failures.saturating_sub(1), ..tries });
+                self.tries.insert(key, tries.one_less());
+                changed.insert(key);
             }
         }
     }
@@ -190,10 +289,27 @@ pub fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+    use hmac::KeyInit;
+
     use super::*;
 
     fn attempts() -> Attempts {
-        Attempts::new(AttemptLimits { free: 3, free_of_network: 6, ceiling: 5 })
+        let ids = Hmac::new_from_slice(b"key").unwrap();
+        Attempts::new(AttemptLimits { free: 3, free_of_network: 6, ceiling: 5 }, ids, None)
+    }
+
+    /// Without a database, nothing is waited for.
+    fn now_or_never<T>(done: impl Future<Output = T>) -> T {
+        done.now_or_never().unwrap()
+    }
+
+    fn begin_on(attempts: &Attempts, by: Trying, is_known_device: bool, unlocks: u64, now: Timestamp) -> Look {
+        now_or_never(attempts.begin(by, is_known_device, unlocks, now))
+    }
+
+    fn wrong(attempts: &Attempts, session: Uuid) -> bool {
+        now_or_never(attempts.wrong_in_session(session, second(0)))
     }
 
     fn second(number: i64) -> Timestamp {
@@ -219,7 +335,7 @@ mod tests {
     fn failures_with_one_address_from_one_network_are_delayed_increasingly() {
         let attempts = attempts();
         let by = |email: &str, ip| attempts.by(email, None, ip);
-        let begin = |email: &str, ip, at| attempts.begin(by(email, ip), false, 0, second(at));
+        let begin = |email: &str, ip, at| begin_on(&attempts, by(email, ip), false, 0, second(at));
         assert_eq!([0, 0, 0].map(|at| begin("bob@acme.example", ip(1), at)), [Look::Yes; 3]);
         assert_eq!(begin("BOB@acme.example", ip(1), 0), after(1));
         assert_eq!(begin("carol@acme.example", ip(1), 0), Look::Yes);
@@ -229,7 +345,11 @@ mod tests {
         let again = [1, 1].map(|at| begin("bob@acme.example", ip(1), at));
         assert_eq!(again, [Look::Yes, Look::OnlyKnownDevices], "the counter of the account is not reset");
         let elsewhere = attempts.by("bob@acme.example", Some("umbra.example"), ip(3));
-        assert_eq!(attempts.begin(elsewhere, false, 0, second(1)), Look::Yes, "another account is counted separately");
+        assert_eq!(
+            begin_on(&attempts, elsewhere, false, 0, second(1)),
+            Look::Yes,
+            "another account is counted separately"
+        );
     }
 
     #[test]
@@ -237,7 +357,7 @@ mod tests {
         let attempts = attempts();
         let begin = |number: u8, ip, is_known, at| {
             let by = attempts.by(&format!("a{number}@acme.example"), None, ip);
-            attempts.begin(by, is_known, 0, second(at))
+            begin_on(&attempts, by, is_known, 0, second(at))
         };
         assert!((0..6).all(|number| begin(number, ip(1), false, 0) == Look::Yes));
         assert_eq!((begin(6, ip(1), false, 0), begin(6, ip(2), false, 0)), (after(1), Look::Yes));
@@ -249,7 +369,7 @@ mod tests {
     fn above_the_ceiling_only_known_devices_may_try_until_an_unlock_or_the_next_day() {
         let attempts = attempts();
         let begin = |from, is_known, unlocks, at| {
-            attempts.begin(attempts.by("bob@acme.example", None, ip(from)), is_known, unlocks, second(at))
+            begin_on(&attempts, attempts.by("bob@acme.example", None, ip(from)), is_known, unlocks, second(at))
         };
         assert!((0..5).all(|from| begin(from, false, 0, 0) == Look::Yes));
         assert_eq!((begin(9, false, 0, 0), begin(10, true, 0, 0)), (Look::OnlyKnownDevices, Look::Yes));
@@ -263,14 +383,16 @@ mod tests {
     #[test]
     fn the_ceiling_holds_in_a_session_which_ends_after_too_many_wrong_passwords() {
         let attempts = attempts();
-        let begin = |from, unlocks| attempts.begin_in_session(attempts.by("usr_1", None, ip(from)), unlocks, second(0));
+        let begin = |from, unlocks| {
+            now_or_never(attempts.begin_in_session(attempts.by("usr_1", None, ip(from)), unlocks, second(0)))
+        };
         assert!((0..5).all(|from| begin(from, 0) == Look::Yes));
         assert_eq!((begin(9, 0), begin(9, 1)), (Look::OnlyKnownDevices, Look::Yes));
         let (session, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        assert!((1..WRONG_IN_SESSION).all(|_| !attempts.wrong_in_session(session, second(0))));
-        assert!(attempts.wrong_in_session(session, second(0)) && !attempts.wrong_in_session(other, second(0)));
+        assert!((1..WRONG_IN_SESSION).all(|_| !wrong(&attempts, session)));
+        assert!(wrong(&attempts, session) && !wrong(&attempts, other));
         attempts.right_in_session(session);
-        assert!(!attempts.wrong_in_session(session, second(0)));
+        assert!(!wrong(&attempts, session));
     }
 
     #[test]
@@ -278,7 +400,7 @@ mod tests {
         let attempts = attempts();
         for at in 0..200 {
             let by = attempts.by("bob@acme.example", None, ip(1));
-            assert_eq!(attempts.begin(by, false, 0, second(at)), Look::Yes, "{at}");
+            assert_eq!(begin_on(&attempts, by, false, 0, second(at)), Look::Yes, "{at}");
             if at % 2 == 0 { attempts.withdraw(by) } else { attempts.succeeded(by) }
         }
     }
@@ -287,9 +409,9 @@ mod tests {
     fn attempts_out_of_order_are_not_delayed() {
         let attempts = attempts();
         let by = attempts.by("bob@acme.example", None, ip(1));
-        assert_eq!([9, 8].map(|at| attempts.begin(by, false, 0, second(at))), [Look::Yes; 2]);
-        attempts.begin(by, false, 0, second(9));
-        assert_eq!(attempts.begin(by, false, 0, second(8)), after(1), "nor is the pause longer than necessary");
+        assert_eq!([9, 8].map(|at| begin_on(&attempts, by, false, 0, second(at))), [Look::Yes; 2]);
+        begin_on(&attempts, by, false, 0, second(9));
+        assert_eq!(begin_on(&attempts, by, false, 0, second(8)), after(1), "nor is the pause longer than necessary");
     }
 
     #[test]

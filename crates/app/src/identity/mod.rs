@@ -8,6 +8,7 @@
 //! | [`accounts`] | lookup of accounts by email address |
 //! | [`credential_activity`] | when and from where sessions and keys were last used |
 //! | [`attempts`] | rate limits on sign-in attempts |
+//! | `devices` | tokens by which devices that have signed in before are recognized |
 //! | [`import`] | import of users from a file |
 //! | [`invitations`] | limits on invitations: how many per day, and their lifetime |
 //! | [`links`] | signed links: setup, invitations, password resets, address changes |
@@ -26,6 +27,7 @@ pub mod accounts;
 pub mod attempts;
 mod caller;
 pub mod credential_activity;
+mod devices;
 pub mod import;
 pub mod invitations;
 pub mod links;

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use porttask_domain::{
     Actor, Meta, OrganizationId, Personal, UserId,
-    identity::{
-        User,
-        user::{BETWEEN_RESETS, Command},
-    },
+    identity::{User, user::Command},
 };
 use porttask_runtime::execute::{ExecuteError, Executor, Request};
 use porttask_runtime::supervise::once;
@@ -73,8 +70,7 @@ pub async fn break_glass(
     let organization = OrganizationId::PLATFORM;
     let agent = Personal::trace(user, format!("porttask admin reset, by {account}"));
     let meta = Meta { user_agent: Some(agent), ..Meta::by(Actor::Operator) };
-    // It outlives any other open link, so that it is always recorded.
-    let command = Command::RequestPasswordReset { now, expires_at: now + PASSWORD_RESET + BETWEEN_RESETS };
+    let command = Command::ReplacePasswordReset { expires_at: now + PASSWORD_RESET };
     executor.execute::<User>(user, command, &Request::new(organization, meta)).await?;
     let (reset, _) = executor.load::<User>(organization, user).await?;
     let (generation, expires_at) = reset.password_reset().ok_or(BreakGlassError::Answered)?;

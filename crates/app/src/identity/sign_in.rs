@@ -10,8 +10,6 @@ use std::{
     },
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac::{Hmac, Mac};
 use jiff::Timestamp;
 use porttask_domain::{
     Actor, Meta, OrganizationId, PersonId, Personal, SessionId, UserId,
@@ -26,8 +24,6 @@ use porttask_runtime::{
     log::{LogError, Position},
     vault::{Vault, VaultError},
 };
-use sha2::Sha256;
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::{
@@ -37,13 +33,12 @@ use crate::{
         account_reminders::AccountReminders,
         accounts::{Accounts, AccountsError, Named},
         attempts::{Attempts, Look, network},
+        devices::Devices,
         locks::record_lock,
         passwords::{PasswordError, Passwords},
     },
 };
 
-/// The prefix of device tokens.
-const DEVICE: &str = "ptd_";
 /// Retry-After in seconds for unknown devices when an account is above its ceiling.
 pub const ABOVE_CEILING: u32 = 3_600;
 /// Maximum sessions of a user at the same time; a further one ends the oldest.
@@ -156,8 +151,7 @@ pub struct SignIn {
     attempts: Arc<Attempts>,
     account_reminders: AccountReminders,
     outcomes: Arc<Outcomes>,
-    /// The key that authenticates device tokens.
-    devices: Hmac<Sha256>,
+    devices: Devices,
 }
 
 impl SignIn {
@@ -172,7 +166,7 @@ impl SignIn {
         denial_log: Arc<DenialLog>,
         attempts: Arc<Attempts>,
     ) -> Result<Self, VaultError> {
-        let devices = vault.authenticator("devices").await?;
+        let devices = Devices::open(vault).await?;
         let account_reminders = AccountReminders::open(Arc::clone(&executor), vault).await?;
         let outcomes = Arc::default();
         Ok(Self { accounts, access, passwords, denial_log, executor, attempts, account_reminders, outcomes, devices })
@@ -211,9 +205,9 @@ impl SignIn {
         let (home, id) = account.unwrap_or((OrganizationId::PLATFORM, UserId(Uuid::max())));
         let (state, _) = self.executor.load::<User>(home, id).await.map_err(SignInError::Failed)?;
         let trying = self.attempts.by(&attempt.email, organization.as_ref().map(Named::name).as_deref(), attempt.ip);
-        let device_token = self.device_token(home, id, state.session_epoch());
-        let is_known_device = is_equal(attempt.device_token.as_deref(), &device_token);
-        match self.attempts.begin(trying, is_known_device, state.unlocks(), now) {
+        let shown = attempt.device_token.as_deref();
+        let is_known_device = self.devices.is_known(shown, (home, id), state.session_epoch(), now);
+        match self.attempts.begin(trying, is_known_device, state.unlocks(), now).await {
             Look::Yes => {}
             Look::OnlyKnownDevices => {
                 if let Some(account) = account {
@@ -271,7 +265,7 @@ impl SignIn {
         now: Timestamp,
     ) -> Result<SignedIn, SignInError> {
         self.end_oldest_sessions((organization, user), state, now).await?;
-        let device_token = self.device_token(organization, user, state.session_epoch());
+        let device_token = self.devices.token((organization, user), state.session_epoch(), now);
         let expires_at = now + self.access.limits().longest;
         match self.access.start(organization, user, Method::Password, now..expires_at, meta).await {
             Ok(Started { session, token, position }) => {
@@ -316,13 +310,6 @@ impl SignIn {
         Ok(())
     }
 
-    /// The device token of an account, valid until all its sessions are ended.
-    fn device_token(&self, organization: OrganizationId, user: UserId, session_epoch: u64) -> String {
-        let mac = self.devices.clone().chain_update(organization.0.as_bytes()).chain_update(user.0.as_bytes());
-        let mac = mac.chain_update(session_epoch.to_be_bytes()).finalize().into_bytes();
-        format!("{DEVICE}{}", URL_SAFE_NO_PAD.encode(mac))
-    }
-
     /// Requests a mail that lists the accounts; in the background, so that response times reveal nothing.
     fn request_reminder(&self, attempt: &Attempt, now: Timestamp) {
         let Ok(email) = EmailAddress::new(&attempt.email) else { return };
@@ -345,8 +332,4 @@ fn from(attempt: &Attempt, actor: Actor, whom: impl Into<PersonId> + Copy) -> Me
         request_id: attempt.request_id.clone(),
         ..Meta::by(actor)
     }
-}
-
-fn is_equal(shown: Option<&str>, token: &str) -> bool {
-    shown.is_some_and(|shown| bool::from(shown.as_bytes().ct_eq(token.as_bytes())))
 }

@@ -55,7 +55,11 @@ pub use verify::PartitionVerifier;
 pub use porttask_domain::OrganizationId;
 
 use async_trait::async_trait;
+use jiff::SignedDuration;
 use tokio::sync::watch;
+
+/// How long the hashes of sessions are stored. No session lasts longer than 30 days.
+pub const SESSION_HASHES_KEPT: SignedDuration = SignedDuration::from_hours(24 * 31);
 
 /// The event log. Shared as `Arc<dyn EventLog>`; all methods may be called concurrently.
 ///
@@ -124,7 +128,8 @@ pub trait EventLog: Send + Sync {
     /// Starts a new incarnation. To be called once after a restore from a backup, before anything reads the log.
     async fn begin_incarnation(&self) -> Result<Incarnation, LogError>;
 
-    /// Deletes expired idempotency records; returns the number of deleted records.
+    /// Deletes expired idempotency records, counts of attempts whose window has ended, and hashes of sessions after
+    /// [`SESSION_HASHES_KEPT`]; returns the number of deleted idempotency records.
     async fn forget_expired(&self) -> Result<u64, LogError>;
 
     /// The number of damaged places that reads have met since this node was started. Only

@@ -28,7 +28,7 @@ fn agent() -> Grant {
 }
 
 fn created() -> Event {
-    let (name, networks) = ("harbour robot".to_owned(), vec!["203.0.113.0/24".to_owned()]);
+    let (name, networks) = (Personal::identity(acme(), "harbour robot"), vec!["203.0.113.0/24".to_owned()]);
     Event::Created { owner: ana(), name, grant: agent(), networks, expires_at: Some(second(100)) }
 }
 
@@ -42,6 +42,15 @@ fn a_key_is_accepted_until_it_expires_or_is_revoked() {
     given::<ApiKey>([created(), Event::Revoked {}]).when(Command::Revoke).then([]);
     assert!(ApiKey::after(&[created(), Event::Revoked {}]).accepted(1, second(20)).is_none());
     given::<ApiKey>([]).when(Command::Revoke).then_rejected(Rejection::NotFound);
+}
+
+#[test]
+fn a_key_with_a_name_in_plain_text_is_the_same() {
+    let Event::Created { owner, grant, networks, expires_at, .. } = created() else { unreachable!() };
+    let name = "harbour robot".to_owned();
+    let before = Event::CreatedV1 { owner, name, grant, networks, expires_at };
+    given::<ApiKey>([before.clone()]).when(create_in(acme(), agent())).then([]);
+    given::<ApiKey>([before]).when(Command::Revoke).then([Event::Revoked {}]);
 }
 
 #[test]

@@ -248,6 +248,10 @@ impl Existing {
                 true => Ok(vec![]),
                 false => self.address_changes.cancel(*request, *now),
             },
+            Command::ReplacePasswordReset { expires_at } => {
+                self.must_be_active()?;
+                Ok(vec![Event::PasswordResetRequested { expires_at: *expires_at }])
+            }
             Command::RequestPasswordReset { now, expires_at } => {
                 self.must_be_active()?;
                 let last = self.resets.open().map(|(_, expires_at)| expires_at);

@@ -3,6 +3,7 @@
 //! Any number of nodes may use one database. Writers and wake-ups run on one dedicated thread: a batch is a chain of
 //! short waits, and switching threads would make them longer by half (docs/adr/0004).
 
+mod attempts;
 mod clock;
 pub(crate) mod connect;
 mod credential_activity;
@@ -34,7 +35,7 @@ use futures_util::{FutureExt, future::OptionFuture};
 use porttask_runtime::{
     log::{
         Append, AppendError, Appended, EventLog, Head, Incarnation, LogError, Offset, OrganizationId, PartitionId,
-        RecordedEvent, StreamId, Version,
+        RecordedEvent, SESSION_HASHES_KEPT, StreamId, Version,
     },
     supervise::{Restart, supervise, supervise_thread},
 };
@@ -347,7 +348,12 @@ impl EventLog for PostgresLog {
 
     async fn forget_expired(&self) -> Result<u64, LogError> {
         let client = self.connector.plain().await?;
+        let failed = |error: tokio_postgres::Error| from_postgres(&error);
+        let sessions =
+            "DELETE FROM ledger.secrets WHERE kind = 'session' AND recorded_at < now() - make_interval(secs => $1)";
+        client.execute(sessions, &[&SESSION_HASHES_KEPT.as_secs_f64()]).await.map_err(failed)?;
+        client.execute("DELETE FROM ledger.attempts WHERE expires_at <= now()", &[]).await.map_err(failed)?;
         let forgotten = client.execute("DELETE FROM ledger.idempotency_keys WHERE expires_at <= now()", &[]).await;
-        forgotten.map_err(|error| from_postgres(&error))
+        forgotten.map_err(failed)
     }
 }

@@ -1,5 +1,7 @@
 //! The ledger beside the embedded log: durable state that is not derived from events.
 
+use std::time::Duration;
+
 use porttask_domain::{PersonId, Sealing};
 use porttask_runtime::{
     ledger::StoredKey,
@@ -75,10 +77,17 @@ pub(super) fn count(connection: &Connection, key: &CounterKey) -> rusqlite::Resu
 
 pub(super) fn put_secret(connection: &Connection, id: &SecretId, hash: &[u8]) -> rusqlite::Result<()> {
     let mut put = connection.prepare_cached(
-        "INSERT OR REPLACE INTO ledger_secrets (organization, owner, kind, hash) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT OR REPLACE INTO ledger_secrets (organization, owner, kind, hash, recorded_at) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
     let SecretId { organization, owner, kind } = id;
-    put.execute(params![organization.0.as_bytes(), owner.as_bytes(), kind.name(), hash]).map(drop)
+    put.execute(params![
+        organization.0.as_bytes(),
+        owner.as_bytes(),
+        kind.name(),
+        hash,
+        reader::from_now(Duration::ZERO)
+    ])
+    .map(drop)
 }
 
 /// Destroys all keys of a person irrevocably.

@@ -3,6 +3,7 @@
 //! The log has one partition. Several processes may use the file concurrently: a writer holds SQLite's write lock and
 //! reads everything that admission needs under it.
 
+mod attempts;
 mod clock;
 mod credential_activity;
 mod error;

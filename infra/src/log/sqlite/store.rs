@@ -10,7 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use porttask_runtime::log::{Incarnation, LogError, Offset};
+use porttask_runtime::log::{Incarnation, LogError, Offset, SESSION_HASHES_KEPT};
 use refinery_core::{Migration, Runner, error::Kind};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -156,6 +156,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
         Migration::unapplied("V1__log", include_str!("../../../migrations/sqlite/V1__log.sql")),
         Migration::unapplied("V2__ledger", include_str!("../../../migrations/sqlite/V2__ledger.sql")),
         Migration::unapplied("V3__clock", include_str!("../../../migrations/sqlite/V3__clock.sql")),
+        Migration::unapplied("V4__attempts", include_str!("../../../migrations/sqlite/V4__attempts.sql")),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     // Grouped: a migration and its history row are one transaction, so that a process can be killed at any moment.
@@ -179,9 +180,13 @@ pub(super) fn begin_incarnation(connection: &mut Connection) -> rusqlite::Result
     Ok(Incarnation(incarnation))
 }
 
-/// Deletes expired idempotency records.
+/// Deletes expired idempotency records and counts of attempts, and hashes of sessions that have ended.
 pub(super) fn forget_expired(connection: &mut Connection) -> rusqlite::Result<u64> {
-    let now = Timestamp::now().as_microsecond();
+    let now = Timestamp::now();
+    let oldest = (now - SESSION_HASHES_KEPT).as_microsecond();
+    connection.execute("DELETE FROM ledger_secrets WHERE kind = 'session' AND recorded_at < ?1", params![oldest])?;
+    let now = now.as_microsecond();
+    connection.execute("DELETE FROM ledger_attempts WHERE expires_at <= ?1", params![now])?;
     let forgotten = connection.execute("DELETE FROM ledger_idempotency_keys WHERE expires_at <= ?1", params![now])?;
     Ok(forgotten as u64)
 }

@@ -33,7 +33,9 @@ use self::{
     fold::fold,
     lookup::{Lookup, Lookups, lookups},
     rows::{Parameter, parameter, progress_of, values_of},
-    tables::{DIALECT, PROGRESS, TABLES, add, has_words, idle, indexes, lock_catalog, remove, serve, served},
+    tables::{
+        DIALECT, PROGRESS, TABLES, add, common_endings, has_words, idle, indexes, lock_catalog, remove, serve, served,
+    },
 };
 use super::sql::Select;
 use crate::log::postgres::{
@@ -244,17 +246,24 @@ impl ViewStore for PostgresViews {
             let gone = || Err(ViewError::Database("a row could not be looked up".to_owned()));
             return self.lookups.ask(lookup).await.unwrap_or_else(gone).map(Vec::from_iter);
         }
-        let words = query.words();
-        let Select { sql, parameters } =
-            DIALECT.select(view, query, &|parameter| has_words(view, &words, parameter))?;
-        let parameters: Vec<Parameter> = parameters.iter().map(parameter).collect();
-        let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
-            parameters.iter().map(|(value, kind)| (&**value as _, kind.clone())).collect();
         let _permit = match query.text {
             Some(_) => Some(self.searches.acquire().await.map_err(|error| ViewError::Database(error.to_string()))?),
             None => None,
         };
         let client = client_of(&self.listings).await?;
+        let words = query.words();
+        let common = match common_endings(view, &words).filter(|_| !view.table.full_text_columns.is_empty()) {
+            None => Vec::new(),
+            Some((sql, endings)) => {
+                let found = client.query_typed(&sql, &[(&endings, Type::TEXT_ARRAY)]).await.map_err(in_view(view))?;
+                found.iter().map(|row| row.get(0)).collect()
+            }
+        };
+        let Select { sql, parameters } =
+            DIALECT.select(view, query, &|parameter| has_words(view, &words, &common, parameter))?;
+        let parameters: Vec<Parameter> = parameters.iter().map(parameter).collect();
+        let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+            parameters.iter().map(|(value, kind)| (&**value as _, kind.clone())).collect();
         let is_one_of = |condition: &Condition| matches!(condition, Condition::OneOf(..));
         let found = if query.text.is_some() || query.conditions.iter().any(is_one_of) {
             // Planned for these values, not cached: common and rare words need different plans, and there would be a

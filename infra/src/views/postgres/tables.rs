@@ -66,12 +66,12 @@ pub(super) fn indexes(view: &View) -> Vec<String> {
     all
 }
 
-/// Conditions that a row's text contains these words.
-pub(super) fn has_words(view: &View, words: &Words, parameter: usize) -> Vec<(String, String)> {
+/// Conditions that a row's text contains these words; `common` are the endings that most rows have.
+pub(super) fn has_words(view: &View, words: &Words, common: &[String], parameter: usize) -> Vec<(String, String)> {
     let text = sql::searched_text(view);
     let mut conditions = Vec::new();
     for word in &words.anywhere {
-        let (whole, rare) = (format!("%{}%", escaped(word)), format!("%{}%", escaped(rarest_part(word))));
+        let (whole, rare) = (format!("%{}%", escaped(word)), format!("%{}%", escaped(rarest_part(word, common))));
         if rare != whole {
             // The concatenation hides the expression from the index; the planner assumes that it is selective.
             conditions.push((format!("({text} || '') LIKE ${}", parameter + conditions.len()), whole));
@@ -87,14 +87,43 @@ pub(super) fn has_words(view: &View, words: &Words, parameter: usize) -> Vec<(St
     conditions
 }
 
-/// The part of a word to search by index: of an email address, the rare part. The index reads the posting list of every
-/// trigram, and those of domains are very long.
-fn rarest_part(word: &str) -> &str {
+/// The part of a word to search by index: of an email address or a domain, the rare part. The index reads the posting
+/// list of every trigram, and those of domains are very long.
+fn rarest_part<'a>(word: &'a str, common: &[String]) -> &'a str {
     let is_rare = |part: &&str| part.chars().count() > RARE;
+    if let Some(ending) = ending(word)
+        && common.iter().any(|it| it == ending)
+    {
+        return &word[..=word.len() - ending.len()];
+    }
     let local = word.find('@').map(|at| &word[..=at]);
     let host = local.and_then(|local| Some(&word[..local.len() + word[local.len()..].rfind('.')?]));
     local.filter(is_rare).or(host.filter(is_rare)).unwrap_or(word)
 }
+
+/// The last label of a word that may be a domain, with its dot.
+fn ending(word: &str) -> Option<&str> {
+    let dot = word.rfind('.').filter(|dot| !word.contains('@') && word[..*dot].chars().count() >= SHORTEST)?;
+    Some(&word[dot..])
+}
+
+/// A query for those endings of words that most rows have, by a sample; `None` if no word has an ending. Its parameter
+/// is the list of the endings.
+pub(super) fn common_endings(view: &View, words: &Words) -> Option<(String, Vec<String>)> {
+    let endings: Vec<String> = words.anywhere.iter().filter_map(|word| ending(word)).map(str::to_owned).collect();
+    let (text, name) = (sql::searched_text(view), DIALECT.name(view));
+    let sql = format!(
+        "WITH sample AS (SELECT {text} AS searched FROM {name} LIMIT {SAMPLE})
+         SELECT ending FROM unnest($1::text[]) AS ending, sample GROUP BY ending
+         HAVING 2 * count(*) FILTER (WHERE position(ending IN searched) > 0) >= count(*)"
+    );
+    (!endings.is_empty()).then_some((sql, endings))
+}
+
+/// How many rows show which endings are common.
+const SAMPLE: usize = 200;
+/// Characters before an ending that the index needs to find a part of them.
+const SHORTEST: usize = 3;
 
 /// Parts longer than this many characters are rare.
 const RARE: usize = 8;
@@ -171,7 +200,18 @@ mod tests {
             ("quillfeather", "quillfeather"),
             ("@", "@"),
         ] {
-            assert_eq!(rarest_part(word), part);
+            assert_eq!(rarest_part(word, &[".souza".to_owned()]), part);
+        }
+        let common = [".example".to_owned()];
+        for (word, part) in [
+            ("org500.example", "org500."),
+            ("org500.ports.example", "org500.ports."),
+            ("ana.souza", "ana.souza"),
+            ("b2.example", "b2.example"),
+            (".example", ".example"),
+            ("ana.souza.77@org500.example", "ana.souza.77@"),
+        ] {
+            assert_eq!(rarest_part(word, &common), part);
         }
     }
 }

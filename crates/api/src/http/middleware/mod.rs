@@ -50,15 +50,20 @@ pub(crate) fn surround<S: Clone + Send + Sync + 'static>(routes: Router<S>, app:
         .layer(middleware::from_fn_with_state(app.clone(), named))
 }
 
-/// Gives a request an id, and returns it in the response.
+/// Gives a request an id, and returns it in the response. A request to the API whose own id is not valid is rejected.
 async fn named(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let (id, began) = (RequestId::of(request.headers()), Instant::now());
+    let (sent, began) = (RequestId::of(request.headers()), Instant::now());
     let method = request.method().clone();
     // Some mail programs encode the # of a link: the token must not get into the log.
     let path = request.uri().path().split("%23").next().unwrap_or_default().to_owned();
     let (route, asker) = (route(&request), Asker::of(&mut request));
+    let is_rejected = sent.is_err() && path.starts_with("/v1/");
+    let (Ok(id) | Err(id)) = sent;
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
+    let mut response = match is_rejected {
+        true => Problem::invalid("X-Request-Id", "must have 1 to 100 letters, digits and -._:+/=").into_response(),
+        false => next.run(request).await,
+    };
     tracing::debug!(request = %id.0, %method, path, status = response.status().as_u16(), "request served");
     if app.settings.logs_access {
         let (status, actor) = (response.status().as_u16(), asker.id().unwrap_or_default());

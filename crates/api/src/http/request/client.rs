@@ -10,7 +10,7 @@ use axum::{
     extract::{ConnectInfo, FromRequestParts},
     http::{Extensions, HeaderMap, header, request::Parts},
 };
-use porttask_domain::{Meta, PersonId, Personal};
+use porttask_domain::{Meta, PersonId, Personal, is_request_id};
 use uuid::Uuid;
 
 use crate::http::app::{App, Settings};
@@ -19,7 +19,6 @@ use crate::http::app::{App, Settings};
 pub(crate) const REQUEST_ID: &str = "x-request-id";
 /// An unreadable header is logged once in the lifetime of the process.
 static UNREADABLE: Once = Once::new();
-const LONGEST_ID: usize = 100;
 const LONGEST_AGENT: usize = 500;
 
 /// Where a request comes from, and its id.
@@ -35,12 +34,15 @@ pub(crate) struct Client {
 pub(crate) struct RequestId(pub(crate) String);
 
 impl RequestId {
-    /// The client's id is used if it is short, visible ASCII.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let sent = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        let is_plain =
-            |id: &&str| !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|it| it.is_ascii_graphic());
-        Self(sent.filter(is_plain).map_or_else(|| format!("req_{}", Uuid::now_v7().simple()), str::to_owned))
+    /// The client's id, or a new one.
+    ///
+    /// # Errors
+    /// The new id, if the client's is not valid.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Self> {
+        let new = || Self(format!("req_{}", Uuid::now_v7().simple()));
+        let Some(sent) = headers.get(REQUEST_ID) else { return Ok(new()) };
+        let sent = sent.to_str().ok().filter(|id| is_request_id(id));
+        sent.map(|id| Self(id.to_owned())).ok_or_else(new)
     }
 }
 

@@ -6,6 +6,7 @@ use axum::{
     http::{StatusCode, request::Parts},
     response::Response,
 };
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::Mac;
 use jiff::SignedDuration;
 use porttask_domain::{Capability, OrganizationId, Registered, identity::User};
@@ -304,9 +305,11 @@ pub(super) fn idempotency_key<R: Permission>(
         seal.update(&(part.len() as u64).to_be_bytes());
         seal.update(part);
     }
+    // The key is the client's choice, so it may be personal: only a keyed hash of it is stored.
+    let hidden = app.seal.clone().chain_update(b"idempotency key").chain_update(key).finalize().into_bytes();
     Ok(Some(IdempotencyKey {
         scope: format!("{} {} {operation}", caller.identity.doer(), parts.method),
-        key: key.to_owned(),
+        key: URL_SAFE_NO_PAD.encode(hidden),
         request_hash: seal.finalize().into_bytes().into(),
         kept_for: KEY_LIFETIME,
     }))

@@ -24,7 +24,8 @@ use crate::http::{
 pub(crate) struct ApiKeyResponse {
     id: ApiKeyId,
     organization: OrganizationId,
-    name: String,
+    /// Null once it was erased.
+    name: Option<String>,
     /// The user on whose behalf the key acts, within the user's permissions. Rejected while the user is not active.
     owner: UserId,
     /// The permissions of the key; null for a key of the platform.

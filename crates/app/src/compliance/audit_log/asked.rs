@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use porttask_domain::{OrganizationId, UserId, identity::EmailAddress, uuid_of};
+use porttask_domain::{OrganizationId, UserId, identity::EmailAddress, is_request_id, uuid_of};
 use porttask_projections::compliance::description;
 use uuid::Uuid;
 
@@ -129,7 +129,7 @@ impl Asked {
         let session = session.map_err(|_| invalid("session", "must be the id of a session such as ses_…"))?;
         let ip = ip.map(|ip| ip.parse::<IpAddr>().map(|ip| ip.to_canonical())).transpose();
         let ip = ip.map_err(|_| invalid("ip", "must be an IP address"))?;
-        if request.as_deref().is_some_and(|id| id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_graphic())) {
+        if request.as_deref().is_some_and(|id| !is_request_id(id)) {
             return Err(invalid("request", "must be the id of a request, as in the header X-Request-Id"));
         }
         Ok(Filter { actor, action, target, from, until, text, session, request, ip })

@@ -146,7 +146,7 @@ impl Mails for UserMails {
             (Kind::PasswordChanged, _) => {
                 let ip = meta.and_then(|meta| meta.ip.as_ref()?.value());
                 let keys = self.accounts.api_keys(home, id, now).await?;
-                keys_left = keys.into_iter().map(|key| key.name).collect();
+                keys_left = keys.into_iter().map(|key| key.name.unwrap_or_else(|| key.key.to_string())).collect();
                 Message::PasswordChanged { at, ip, keys: &keys_left }
             }
             (Kind::SuperAdminReinstated, _) => {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::CheckedLog;
 use crate::{
+    attempts::{AttemptCount, AttemptCounts},
     clock::{Advance, ClockError, LogClock},
     credential_activity::{ActivityRecord, LastSeen},
     jobs::{Added, Job, JobEnd, JobLimits, JobProgress, Jobs, NewJob, ReachedLimit},
@@ -93,6 +94,12 @@ forward! {
     async fn last_seen(&self, organization: OrganizationId, owners: &[Uuid]) -> Result<Vec<ActivityRecord>, LogError>;
     async fn record_activity(&self, activity: &[ActivityRecord]) -> Result<(), LogError>;
     async fn delete_activity(&self, kind: SecretKind, before: Timestamp) -> Result<u64, LogError>;
+}
+
+forward! {
+    impl AttemptCounts;
+    async fn attempt_counts(&self, counters: &[Uuid]) -> Result<Vec<AttemptCount>, LogError>;
+    async fn add_attempts(&self, reset: &[Uuid], added: &[AttemptCount]) -> Result<(), LogError>;
 }
 
 forward! {
