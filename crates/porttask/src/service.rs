@@ -112,6 +112,7 @@ impl ServiceArgs {
         let address = listener.local_addr()?;
         let holder = Holder::new(self.node_name(address));
         settings.node.clone_from(&holder.node);
+        settings.mail_folder = self.mail.folder(storage)?;
         let node = Node::open_or_create(storage).await?;
         let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
@@ -240,6 +241,7 @@ impl ServiceArgs {
             attempts: self.bounds.attempts(),
             connections: self.bounds.connections()?,
             node: String::new(),
+            mail_folder: None,
             logs_access: self.access_log,
             dropped_log_lines: logging::dropped,
             metrics_token: secret::given("PORTTASK_METRICS_TOKEN", self.metrics_token.as_deref(), file)?,

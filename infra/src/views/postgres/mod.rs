@@ -20,7 +20,7 @@ use deadpool_postgres::{Object, Pool};
 use porttask_projections::{Table, Values};
 use porttask_runtime::{
     log::PartitionId,
-    views::{Batch, Condition, FoldOutcome, FoldTarget, Progress, Query, Snapshot, View, ViewError, ViewStore},
+    views::{Batch, Condition, Count, FoldOutcome, FoldTarget, Progress, Query, Snapshot, View, ViewError, ViewStore},
 };
 use tokio::sync::Semaphore;
 use tokio_postgres::{
@@ -267,5 +267,25 @@ impl ViewStore for PostgresViews {
         };
         let rows = found.map_err(in_view(view))?;
         rows.iter().map(|row| values_of(view, row)).collect()
+    }
+
+    async fn count(&self, view: &View, query: &Query, most: usize) -> Result<Count, ViewError> {
+        let words = query.words();
+        let Select { sql, parameters } =
+            DIALECT.count(view, query, most, &|parameter| has_words(view, &words, parameter))?;
+        let parameters: Vec<Parameter> = parameters.iter().map(parameter).collect();
+        let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+            parameters.iter().map(|(value, kind)| (&**value as _, kind.clone())).collect();
+        let _permit = match query.text {
+            Some(_) => Some(self.searches.acquire().await.map_err(|error| ViewError::Database(error.to_string()))?),
+            None => None,
+        };
+        let client = client_of(&self.listings).await?;
+        let rows = client.query_typed(&sql, &parameters).await.map_err(in_view(view))?;
+        let (selected, examined) = match rows.first() {
+            Some(row) => (row.get::<_, i64>(0), row.get::<_, i64>(1)),
+            None => (0, 0),
+        };
+        Ok(Count::of(selected.unsigned_abs(), examined.unsigned_abs(), most))
     }
 }
