@@ -107,6 +107,8 @@ def fuzz(schemathesis, service, token, parameters, report):
         text = text.replace("{" + name + "}", value)
     configuration.write_text(text)
     command = [schemathesis, "--config-file", configuration, "run", f"{service.url}/openapi.json"]
+    # A stream has no end.
+    command += ["--exclude-path", "/v1/events/positions"]
     command += ["--header", f"Authorization: Bearer {token}", "--checks", ",".join(CHECKS)]
     command += ["--max-examples", os.environ.get("FUZZ_EXAMPLES", "50"), "--phases", "examples,coverage,fuzzing"]
     command += ["--continue-on-failure", "--suppress-health-check", "all", "--generation-database", "none"]

@@ -45,6 +45,7 @@ mod platform {
     mod changes;
     mod clock;
     mod connections;
+    mod counts;
     mod docs;
     mod document;
     mod inputs;
@@ -55,5 +56,6 @@ mod platform {
     mod positions;
     mod readiness;
     mod requests;
+    mod system;
     mod timers;
 }

@@ -23,6 +23,7 @@ on_both_engines! {
     rows_that_many_look_for_at_once_are_each_their_own,
     a_comparison_that_makes_no_sense_is_refused,
     entries_are_found_by_what_happened_and_not_by_names,
+    rows_are_counted_as_they_are_listed_up_to_a_bound,
 }
 
 /// The time and the place of an entry, by which the audit log is sorted.
@@ -252,4 +253,36 @@ async fn entries_are_found_by_what_happened_and_not_by_names(store: Store) {
         assert!(people.into_iter().all(|it| it.normalized_name.contains("quillfeather")), "the names are there");
         views.rebuild("audit_log", &|_| ()).await.unwrap();
     }
+}
+
+async fn rows_are_counted_as_they_are_listed_up_to_a_bound(store: Store) {
+    let node = Node::on(&store).await;
+    let views = node.views(models()).await;
+    views.run();
+    let (partition, all) = busy_organization(&node, &views).await;
+    let (middle, organization) = (&all[all.len() / 2], all[0].organization);
+    let action = |action: &str| Value::Text(action.to_owned());
+    for conditions in [
+        vec![of(organization)],
+        vec![of(organization), Condition::AtLeast("occurred_at", Value::Time(middle.occurred_at))],
+        vec![of(organization), Condition::Equal("actor", Value::Id(middle.actor))],
+        vec![of(organization), Condition::OneOf("action", vec![action("user.invited"), action("user.deactivated")])],
+        vec![of(organization), Condition::Equal("action", action("no.such"))],
+    ] {
+        for text in [None, Some("changed"), Some("us")] {
+            let query = Query { text: text.map(str::to_owned), ..query(partition, conditions.clone()) };
+            let listed = entries(&views, &query).await.len() as u64;
+            let counted = views.count("audit_log", &query, 10_000).await.unwrap();
+            assert_eq!((counted.rows, counted.is_exact), (listed, true), "{query:?}");
+        }
+    }
+    let bounded = views.count("audit_log", &query(partition, vec![of(organization)]), 10).await.unwrap();
+    assert_eq!((bounded.rows, bounded.is_exact), (10, false));
+    let exact = views.count("audit_log", &query(partition, vec![of(organization)]), all.len()).await.unwrap();
+    assert_eq!((exact.rows, exact.is_exact), (all.len() as u64, true));
+    let rare = query(partition, vec![of(organization), Condition::Equal("session", Value::Null)]);
+    let found = views.count("audit_log", &rare, 10).await.unwrap();
+    assert!(found.rows <= 10, "a lower bound");
+    let wrong = query(partition, vec![Condition::Equal("no_such", Value::Null)]);
+    assert!(matches!(views.count("audit_log", &wrong, 10).await, Err(ViewError::NoSuchColumn { .. })));
 }

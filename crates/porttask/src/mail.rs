@@ -37,6 +37,14 @@ impl MailArgs {
             .map_err(|error| format!("{error} (PORTTASK_SMTP_URL, PORTTASK_MAIL_FROM, PORTTASK_DATA)").into())
     }
 
+    /// The directory that emails are written to; `None` if they are sent.
+    pub(crate) fn folder(&self, storage: &StorageArgs) -> Result<Option<String>, Error> {
+        Ok(match self.smtp_url()? {
+            Some(_) => None,
+            None => Some(storage.mail_folder().display().to_string()),
+        })
+    }
+
     /// How emails are sent, as printed to the user.
     pub(crate) fn way(&self, storage: &StorageArgs) -> Result<String, Error> {
         Ok(match self.smtp_url()? {

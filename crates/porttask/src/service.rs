@@ -116,6 +116,7 @@ impl ServiceArgs {
         let address = listener.local_addr()?;
         let holder = Holder::new(self.node_name(address));
         settings.node.clone_from(&holder.node);
+        settings.mail_folder = self.mail.folder(storage)?;
         let node = Node::open_or_create(storage).await?;
         let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
@@ -253,6 +254,7 @@ impl ServiceArgs {
             sign_in_delay: self.bounds.sign_in_delay(),
             connections: self.bounds.connections()?,
             node: String::new(),
+            mail_folder: None,
             logs_access: self.access_log,
             dropped_log_lines: logging::dropped,
             metrics_token: secret::given("PORTTASK_METRICS_TOKEN", self.metrics_token.as_deref(), file)?,

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use porttask_app::mail::Mailer;
 use porttask_runtime::{
     reactors,
-    tasks::{Task, TaskFilter, TaskId},
+    tasks::{Task, TaskFilter, TaskId, TaskState},
 };
 use uuid::Uuid;
 
@@ -47,7 +47,7 @@ impl Command {
         let database = storage.open().await?;
         match self {
             Self::List { dead, json } => {
-                let filter = TaskFilter { only_dead: dead, organization: None };
+                let filter = TaskFilter { state: dead.then_some(TaskState::DeadLettered), organization: None };
                 let (mut after, mut count) = (None, 0);
                 loop {
                     let page = database.tasks(&filter, after, PAGE).await?;

@@ -130,10 +130,32 @@ pub enum Outcome {
 /// Selects the tasks to list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TaskFilter {
-    /// Only dead-lettered tasks.
-    pub only_dead: bool,
+    /// Only tasks in this state.
+    pub state: Option<TaskState>,
     /// Only tasks of one organization.
     pub organization: Option<OrganizationId>,
+}
+
+/// The state of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskState {
+    /// It is or will become due.
+    Waiting,
+    /// It is being run.
+    Running,
+    /// It failed too often: not attempted again until it is retried by an operator.
+    DeadLettered,
+}
+
+impl Task {
+    /// Its state.
+    pub fn state(&self) -> TaskState {
+        match (self.is_dead_lettered, self.leased_until) {
+            (true, _) => TaskState::DeadLettered,
+            (false, Some(_)) => TaskState::Running,
+            (false, None) => TaskState::Waiting,
+        }
+    }
 }
 
 /// A finished attempt.

@@ -30,7 +30,8 @@ use self::{batch::Reader, runner::Runner};
 pub use self::{
     batch::{Batch, Progress},
     store::{
-        Changes, Condition, Direction, FoldOutcome, FoldTarget, Query, Snapshot, View, ViewError, ViewStore, Words,
+        Changes, Condition, Count, Direction, FoldOutcome, FoldTarget, Query, Snapshot, View, ViewError, ViewStore,
+        Words,
     },
 };
 use crate::{
@@ -254,6 +255,22 @@ impl Views {
                 // Another table serves now; it may be replaced again meanwhile.
                 Err(ViewError::Gone(_)) => table = served.look_again(self.store.as_ref()).await?,
                 selected => return selected,
+            }
+        }
+        Err(ViewError::Gone(table.to_string()))
+    }
+
+    /// How many rows of a model a query selects, of which at most `most` are examined.
+    ///
+    /// # Errors
+    /// As [`Views::select`].
+    pub async fn count(&self, name: &str, query: &Query, most: usize) -> Result<Count, ViewError> {
+        let served = self.served(name)?;
+        let mut table = served.table();
+        for _ in 0..SWITCH_ATTEMPTS {
+            match self.store.count(&table, query, most).await {
+                Err(ViewError::Gone(_)) => table = served.look_again(self.store.as_ref()).await?,
+                counted => return counted,
             }
         }
         Err(ViewError::Gone(table.to_string()))

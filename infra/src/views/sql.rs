@@ -113,6 +113,51 @@ impl Dialect {
         Ok(Select { sql, parameters: filter.parameters })
     }
 
+    /// Counts the rows that a query selects and those that are examined: at most one more than `most`. An index finds what
+    /// is examined; with a full-text search, that is only what is selected.
+    pub(super) fn count(
+        &self,
+        view: &View,
+        query: &Query,
+        most: usize,
+        has_words: HasWords<'_>,
+    ) -> Result<Select, ViewError> {
+        let mut filter = Filter::new(view, query);
+        let is_searched = query.words() != Words::default();
+        let sought = if is_searched { Vec::new() } else { sought_columns(view, query) };
+        let (found, rest): (Vec<&Condition>, Vec<&Condition>) =
+            query.conditions.iter().partition(|it| is_searched || sought.contains(&it.column()));
+        for condition in found {
+            filter.add(condition)?;
+        }
+        if is_searched {
+            if view.table.full_text_columns.is_empty() {
+                return Err(ViewError::NoSuchColumn { view: view.to_string(), column: "text".to_owned() });
+            }
+            for (condition, word) in has_words(filter.parameters.len() + 1) {
+                filter.conditions.push(condition);
+                filter.parameters.push(Value::Text(word));
+            }
+        }
+        let examined = std::mem::take(&mut filter.conditions).join(" AND ");
+        for condition in &rest {
+            filter.add(condition)?;
+        }
+        let selected = match filter.conditions.is_empty() {
+            true => "count(*)".to_owned(),
+            false => format!("count(*) FILTER (WHERE {})", filter.conditions.join(" AND ")),
+        };
+        let columns: BTreeSet<&str> = rest.iter().map(|it| it.column()).collect();
+        let columns = if columns.is_empty() { "1".to_owned() } else { list(&columns.into_iter().collect::<Vec<_>>()) };
+        let (table, limit) = (self.name(view), most + 1);
+        let sql = format!(
+            "SELECT {selected}, count(*)
+             FROM (SELECT {columns} FROM {table}{} WHERE {examined} LIMIT {limit}) AS examined",
+            self.found_by
+        );
+        Ok(Select { sql, parameters: filter.parameters })
+    }
+
     /// Counts the rows that are in only one of the tables, by partition.
     pub(super) fn differing_rows(&self, one: &View, other: &View) -> String {
         let columns = list(&stored_columns(one));
@@ -202,6 +247,24 @@ impl<'a> Filter<'a> {
         let column = self.column(name)?;
         distinct.into_iter().map(|value| Ok(format!("{column} = {}", self.compared(name, value)?))).collect()
     }
+}
+
+/// The columns whose conditions an index can find: of the index with the most leading columns that equal something, these
+/// and the next one.
+fn sought_columns(view: &View, query: &Query) -> Vec<&'static str> {
+    let equals = |column: &&str| {
+        let mut conditions = query.conditions.iter();
+        conditions.any(|it| matches!(it, Condition::Equal(name, _) | Condition::OneOf(name, _) if name == column))
+    };
+    let key: Vec<&'static str> = view.table.columns[..view.table.key].iter().map(|column| column.name).collect();
+    let (indexes, key) = match query.is_everywhere {
+        true => (view.table.cross_partition_indexes, Vec::new()),
+        false => (view.table.indexes, key),
+    };
+    let candidates = std::iter::once(key.as_slice()).chain(indexes.iter().map(|index| index.columns));
+    let leading = |columns: &&[&'static str]| columns.iter().take_while(|column| equals(column)).count();
+    let best = candidates.max_by_key(leading);
+    best.map(|columns| columns.iter().take(leading(&columns) + 1).copied().collect()).unwrap_or_default()
 }
 
 /// The bound of a condition and the page's start, if both limit the first sort column on the same side: engines search

@@ -9,7 +9,7 @@ use porttask_runtime::{
     lease::{Holder, Lease},
     ledger::Database,
     log::{Checkpoint, EventId, Head, Offset, OrganizationId, PartitionId, Position},
-    tasks::{Attempt, ErrorText, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId},
+    tasks::{Attempt, ErrorText, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, TaskState},
 };
 use porttask_tests::{Engine, Settings, Store, by, on_both_engines, run_on};
 use tokio::time::sleep;
@@ -377,7 +377,7 @@ async fn a_dead_task_is_left_alone_until_it_is_revived(store: Store) {
     assert!(!finish(&*log, one.id, one.epoch + 1, &Outcome::Done).await);
     assert_eq!(log.count_tasks(MAIL).await.unwrap(), TaskCounts { waiting: 1, dead: 1 });
     assert_eq!(numbers(&claim(&*log).await), [2]);
-    let dead = TaskFilter { only_dead: true, organization: None };
+    let dead = TaskFilter { state: Some(TaskState::DeadLettered), organization: None };
     let kept = log.tasks(&dead, None, 10).await.unwrap();
     assert_eq!((kept[0].id, kept[0].last_error.as_deref(), kept.len()), (one.id, Some("5.1.1"), 1));
     assert!(log.retry(one.id).await.unwrap());
@@ -404,7 +404,7 @@ async fn tasks_are_listed_in_pages(store: Store) {
     let mut ids: Vec<TaskId> = tasks.iter().map(|task| task.id).collect();
     ids.sort_unstable();
     assert_eq!(found, ids);
-    let filter = TaskFilter { organization: Some(elsewhere), only_dead: false };
+    let filter = TaskFilter { organization: Some(elsewhere), state: None };
     assert_eq!(numbers(&log.tasks(&filter, None, 10).await.unwrap()), [4]);
-    assert_eq!(log.tasks(&TaskFilter { only_dead: true, ..filter }, None, 10).await.unwrap(), []);
+    assert_eq!(log.tasks(&TaskFilter { state: Some(TaskState::DeadLettered), ..filter }, None, 10).await.unwrap(), []);
 }

@@ -236,6 +236,9 @@ pub(crate) struct AuditLogFilter {
     limit: Option<usize>,
     /// Start of the page: `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Also count the entries of all pages: `total`, exact if at most 10,000 entries need to be examined; not with `ip`.
+    #[serde(default)]
+    count: bool,
 }
 
 impl Selection {
@@ -263,12 +266,19 @@ pub(crate) async fn list_audit_log(
     caller: Authorized<Impersonable<ReadAuditLog>>,
     Params(filter): Params<AuditLogFilter>,
 ) -> Result<Json<AuditEntryPage>, Problem> {
-    let AuditLogFilter { actor, action, target, from, until, q, session, request, ip, sort, limit, cursor } = filter;
+    let AuditLogFilter { actor, action, target, from, until, q, session, request, ip, sort, limit, cursor, count } =
+        filter;
     let selection = Selection { actor, action, target, from, until, q, session, request, ip };
     caller.catch_up(&app, view::AuditLog::NAME).await?;
     let filter = selection.filter(&app, &caller).await?;
     let (sort, text) = (sort.as_deref(), selection.q.as_deref());
-    let page = page(&app, &caller, &filter, Asked { sort, limit, cursor: cursor.as_deref(), text }).await?;
+    let page = page(
+        &app,
+        &caller,
+        &filter,
+        Asked { sort, limit, cursor: cursor.as_deref(), text, count: count && filter.ip.is_none() },
+    )
+    .await?;
     caller.shows_items(&page.items);
     Ok(Json(page))
 }
@@ -289,13 +299,13 @@ async fn page<R: Permission>(
             ((caller.organization, vec![caller.partition]), filter.conditions(caller.organization));
         let asked = Asked { cursor: cursor.as_deref(), ..asked };
         let listing = Listing::new::<view::AuditLog>(app, place, conditions, SORTS, &asked)?;
-        let Page { items, next_cursor } = listing.rows::<view::AuditLog>(app).await?;
+        let Page { items, next_cursor, total } = listing.rows::<view::AuditLog>(app).await?;
         let mut entries = app.audit_log.entries(caller.partition, &items, is_staff(&caller.identity)).await?;
         entries.retain(|entry| filter.is_from(entry));
         if !entries.is_empty() || next_cursor.is_none() || filter.ip.is_none() {
-            return Ok(Page { items: entries.into_iter().map(AuditEntry::from).collect(), next_cursor });
+            return Ok(Page { items: entries.into_iter().map(AuditEntry::from).collect(), next_cursor, total });
         }
         cursor = next_cursor;
     }
-    Ok(Page { items: Vec::new(), next_cursor: cursor })
+    Ok(Page { items: Vec::new(), next_cursor: cursor, total: None })
 }

@@ -78,6 +78,9 @@ pub(crate) struct PlatformAuditLogFilter {
     limit: Option<usize>,
     /// Start of the page: `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Also count the entries of all pages: `total`, exact if at most 10,000 entries need to be examined.
+    #[serde(default)]
+    count: bool,
 }
 
 /// List what staff, keys of the platform and operators did in any organization, the latest first.
@@ -90,11 +93,11 @@ pub(crate) async fn list_platform_audit_log(
     caller: Authorized<ReadPlatformAuditLog>,
     Params(filter): Params<PlatformAuditLogFilter>,
 ) -> Result<Json<PlatformAuditEntryPage>, Problem> {
-    let PlatformAuditLogFilter { organization, actor, action, from, until, sort, limit, cursor } = &filter;
+    let PlatformAuditLogFilter { organization, actor, action, from, until, sort, limit, cursor, count } = &filter;
     let (organization, actor, action) = (organization.clone(), actor.clone(), action.clone());
     let selection = PlatformSelection { organization, actor, action, from: *from, until: *until };
     let conditions = selection.filter(&app).await?.conditions();
-    let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: None };
+    let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: None, count: *count };
     let place = (caller.organization, Vec::new());
     let mut listing = Listing::new::<view::PlatformAuditLog>(&app, place, conditions, SORTS, &asked)?;
     if sort.as_deref() == Some("occurred_at") {
@@ -102,10 +105,10 @@ pub(crate) async fn list_platform_audit_log(
     } else {
         caller.catch_up_everywhere(&app, view::PlatformAuditLog::NAME).await?;
     }
-    let Page { items, next_cursor } = listing.rows::<view::PlatformAuditLog>(&app).await?;
+    let Page { items, next_cursor, total } = listing.rows::<view::PlatformAuditLog>(&app).await?;
     let entries = app.audit_log.of_the_platform(&items).await?.into_iter();
     let items = entries.map(|(organization, entry)| PlatformAuditEntry { organization, entry: entry.into() });
-    Ok(Json(Page { items: items.collect(), next_cursor }))
+    Ok(Json(Page { items: items.collect(), next_cursor, total }))
 }
 
 /// Waits until all partitions are read; nothing is recorded any more before the time that is returned.

@@ -151,6 +151,8 @@ pub struct Settings {
     pub node: String,
     /// Limits of connections.
     pub connections: Connections,
+    /// The directory that emails are written to; `None` if they are sent by SMTP.
+    pub mail_folder: Option<String>,
     /// Whether requests are logged.
     pub logs_access: bool,
     /// The number of log lines that could not be written.

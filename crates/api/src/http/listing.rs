@@ -37,7 +37,27 @@ pub(crate) struct Page<T> {
     /// Start of the next page; absent on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_cursor: Option<String>,
+    /// The number of rows, if the request asked for it.
+    #[serde(flatten)]
+    pub(crate) total: Option<Total>,
 }
+
+/// The number of rows of all pages.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Total {
+    total: u64,
+    total_is_exact: bool,
+}
+
+impl Total {
+    /// That of no rows.
+    pub(crate) fn none() -> Self {
+        Self { total: 0, total_is_exact: true }
+    }
+}
+
+/// Maximum number of rows that are examined to count them.
+const MOST_COUNTED: usize = 10_000;
 
 /// The schema is named after its items and refers to theirs. Responses name it by an alias without type parameters.
 impl<T: ToSchema> ToSchema for Page<T> {
@@ -58,10 +78,19 @@ impl<T: ToSchema> PartialSchema for Page<T> {
         let next_cursor = ObjectBuilder::new()
             .schema_type(Type::String)
             .description(Some("Start of the next page; absent on the last one."));
+        let total = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .description(Some("The number of rows of all pages; only with `count=true`."));
+        let total_is_exact = ObjectBuilder::new().schema_type(Type::Boolean).description(Some(
+            "Whether `total` is exact; otherwise, more than 10,000 rows would have to be examined, and there are at least \
+             as many.",
+        ));
         let page = ObjectBuilder::new()
             .property("items", items)
             .required("items")
             .property("next_cursor", next_cursor)
+            .property("total", total)
+            .property("total_is_exact", total_is_exact)
             .description(Some("A page of a listing."));
         page.into()
     }
@@ -74,6 +103,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) limit: Option<usize>,
     pub(crate) cursor: Option<&'a str>,
     pub(crate) text: Option<&'a str>,
+    /// Whether the rows of all pages are counted.
+    pub(crate) count: bool,
 }
 
 /// A name to sort by and its columns, the key last.
@@ -85,6 +116,7 @@ pub(crate) struct Listing {
     /// The partitions, whose pages are merged. If empty, one query covers all partitions.
     partitions: Vec<PartitionId>,
     bound_to: String,
+    counts: bool,
 }
 
 impl Listing {
@@ -124,7 +156,7 @@ impl Listing {
         let partition = PartitionId::PLATFORM;
         let is_everywhere = partitions.is_empty();
         let query = Query { partition, is_everywhere, conditions, text, sort, direction, after, limit: limit + 1 };
-        Ok(Self { query, partitions, bound_to })
+        Ok(Self { query, partitions, bound_to, counts: asked.count })
     }
 
     /// With a condition that cursors are not bound to: it may differ from page to page.
@@ -139,8 +171,8 @@ impl Listing {
     /// # Errors
     /// If the view cannot be read.
     pub(crate) async fn page<M: ReadModel, T: From<M::Row>>(self, app: &App) -> Result<Page<T>, Problem> {
-        let Page { items, next_cursor } = self.rows::<M>(app).await?;
-        Ok(Page { items: items.into_iter().map(T::from).collect(), next_cursor })
+        let Page { items, next_cursor, total } = self.rows::<M>(app).await?;
+        Ok(Page { items: items.into_iter().map(T::from).collect(), next_cursor, total })
     }
 
     /// The page, as rows of the view.
@@ -160,6 +192,10 @@ impl Listing {
             true => vec![self.query.clone()],
             false => each.collect(),
         };
+        let total = match self.counts {
+            true => Some(total::<M>(app, &queries).await?),
+            false => None,
+        };
         let pages = queries.into_iter().map(|query| async move { app.views.rows::<M>(&query).await });
         for page in try_join_all(pages).await? {
             rows.extend(page);
@@ -175,8 +211,16 @@ impl Listing {
         rows.truncate(limit);
         let last = rows.last().filter(|_| !is_last);
         let next_cursor = last.map(|last| write_cursor(app, &place(last), &self.bound_to));
-        Ok(Page { items: rows, next_cursor })
+        Ok(Page { items: rows, next_cursor, total })
     }
+}
+
+/// The number of rows that queries select together.
+async fn total<M: ReadModel>(app: &App, queries: &[Query]) -> Result<Total, Problem> {
+    let counts = queries.iter().map(|query| app.views.count(M::NAME, query, MOST_COUNTED));
+    let counts = try_join_all(counts).await?;
+    let (total, total_is_exact) = (counts.iter().map(|it| it.rows).sum(), counts.iter().all(|it| it.is_exact));
+    Ok(Total { total, total_is_exact })
 }
 
 #[derive(Serialize, Deserialize)]

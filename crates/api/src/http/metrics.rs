@@ -81,6 +81,11 @@ impl Metrics {
         Self { registry, durations, limited, reactors, in_flight, connections }
     }
 
+    /// The reactors of this node, once they run.
+    pub(crate) fn reactors(&self) -> Option<&Arc<Reactors>> {
+        self.reactors.get()
+    }
+
     /// Includes these reactors.
     pub(crate) fn count(&self, reactors: Arc<Reactors>) {
         _ = self.reactors.set(reactors);

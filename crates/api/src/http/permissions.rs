@@ -175,6 +175,8 @@ permissions! {
     WriteStaff = "super_admins:write", Keys::Never, |_caller| false;
     /// Read what is due next and what failed: only staff of the platform.
     ReadTimers = "timers:read", Keys::Never, |_caller| false;
+    /// Read the state of the service itself: only staff of the platform.
+    ReadSystem = "system:read", Keys::Never, |_caller| false;
     /// List all organizations: only staff and keys of the platform.
     ReadOrganizations = "organizations:read", Keys::Scope(KeyScope::ReadOrganizations), |_caller| false;
     /// Create, suspend, reactivate and deactivate organizations: only staff and keys of the platform.

@@ -252,7 +252,7 @@ impl ReportPage {
         let is_last = items.len() <= limit;
         items.truncate(limit);
         let next_cursor = items.last().filter(|_| !is_last).map(|line| line.line.to_string());
-        Ok(Json(Page { items, next_cursor }))
+        Ok(Json(Page { items, next_cursor, total: None }))
     }
 }
 

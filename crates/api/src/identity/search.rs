@@ -24,7 +24,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::user::{self, UserResponse};
 use crate::http::{
     app::App,
-    listing::{Asked, Listing, Page, Sort},
+    listing::{Asked, Listing, Page, Sort, Total},
     permissions::SearchUsers,
     problem::Problem,
     request::{Authorized, Instant, Params},
@@ -85,6 +85,9 @@ pub(crate) struct SearchFilter {
     limit: Option<usize>,
     /// Start of the page: `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Also count the rows of all pages: `total`, exact if at most 10,000 rows need to be examined.
+    #[serde(default)]
+    count: bool,
 }
 
 /// Search users in all organizations.
@@ -100,20 +103,21 @@ pub(crate) async fn search_users(
     caller.catch_up_everywhere(&app, view::Users::NAME).await?;
     let partitions = app.partitions().await?;
     let Some((mut conditions, places)) = scope(&app, &partitions, &filter).await? else {
-        return Ok(Json(Page { items: Vec::new(), next_cursor: None }));
+        return Ok(Json(Page { items: Vec::new(), next_cursor: None, total: filter.count.then(Total::none) }));
     };
     conditions.extend(filter.role.map(|role| Condition::Equal("role", role.to_value())));
     conditions.extend(filter.status.map(|status| Condition::Equal("status", status.to_value())));
     conditions.extend(filter.not_signed_in_since.map(user::not_signed_in_since));
-    let SearchFilter { q, sort, limit, cursor, .. } = &filter;
-    let asked = Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref() };
+    let SearchFilter { q, sort, limit, cursor, count, .. } = &filter;
+    let asked =
+        Asked { sort: sort.as_deref(), limit: *limit, cursor: cursor.as_deref(), text: q.as_deref(), count: *count };
     let listing = Listing::new::<view::Users>(&app, (caller.organization, places), conditions, SORTS, &asked)?;
     let of_now = filter.locked.map(|locked| user::is_locked(locked, app.clock.now()));
     let listing = of_now.into_iter().fold(listing, Listing::bounded);
-    let Page { items, next_cursor } = listing.rows::<view::Users>(&app).await?;
+    let Page { items, next_cursor, total } = listing.rows::<view::Users>(&app).await?;
     let items = with_organizations(&app, &partitions, items).await?;
     caller.shows_items(&items);
-    Ok(Json(Page { items, next_cursor }))
+    Ok(Json(Page { items, next_cursor, total }))
 }
 
 /// Where to search: everywhere unless organizations are named; `None` if the named ones do not exist.

@@ -205,7 +205,7 @@ pub(crate) async fn list_jobs(
     let is_last = jobs.len() <= limit;
     jobs.truncate(limit);
     let next_cursor = jobs.last().filter(|_| !is_last).map(|job| job.id.to_string());
-    Ok(Json(Page { items: jobs.into_iter().map(|job| JobResponse::of(&app, job)).collect(), next_cursor }))
+    Ok(Json(Page { items: jobs.into_iter().map(|job| JobResponse::of(&app, job)).collect(), next_cursor, total: None }))
 }
 
 /// Get a job and its progress.

@@ -6,6 +6,7 @@
 //! | `metrics.rs` | the metrics endpoint |
 //! | `job.rs` | long work that was requested, and its progress |
 //! | `position.rs` | a stream of positions: when something has changed |
+//! | `system.rs` | the state of the service, for super admins |
 //! | `timer.rs` | what is due next, and what failed |
 //! | `docs.rs` | the OpenAPI document and Swagger UI |
 
@@ -14,6 +15,7 @@ pub(crate) mod job;
 mod metrics;
 pub(crate) mod position;
 pub(crate) mod readiness;
+mod system;
 mod timer;
 
 use crate::http::app::App;
@@ -30,6 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .merge(job::routes())
         .merge(timer::routes())
         .merge(position::routes())
+        .merge(system::routes())
 }
 
 /// Check liveness.

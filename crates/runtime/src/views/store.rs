@@ -80,6 +80,32 @@ impl Query {
     pub const MAX_TEXT: usize = 200;
 }
 
+/// How many rows a query selects, among a bounded number that are examined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// The number of rows; a lower bound if it is not exact.
+    pub rows: u64,
+    /// Whether all rows were examined.
+    pub is_exact: bool,
+}
+
+impl Count {
+    /// Of `selected` among `examined` rows, of which at most `most` count.
+    pub fn of(selected: u64, examined: u64, most: usize) -> Self {
+        let most = most as u64;
+        Self { rows: selected.min(most), is_exact: examined <= most }
+    }
+}
+
+impl Condition {
+    /// The column.
+    pub fn column(&self) -> &'static str {
+        match self {
+            Self::Equal(name, _) | Self::AtLeast(name, _) | Self::Below(name, _) | Self::OneOf(name, _) => name,
+        }
+    }
+}
+
 /// A condition on a row. Comparisons use the sort order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
@@ -259,4 +285,7 @@ pub trait ViewStore: Send + Sync {
 
     /// The rows that a query selects.
     async fn select(&self, view: &View, query: &Query) -> Result<Vec<Values>, ViewError>;
+
+    /// How many rows a query selects, in whatever order and from the first on, of which at most `most` are examined.
+    async fn count(&self, view: &View, query: &Query, most: usize) -> Result<Count, ViewError>;
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use porttask_runtime::{
     lease::{Holder, Lease},
     log::{Checkpoint, EventId, Incarnation, LogError, OrganizationId, PartitionId, Position},
-    tasks::{Attempt, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, Tasks},
+    tasks::{Attempt, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, TaskState, Tasks},
 };
 use tokio_postgres::{Error, Row, error::SqlState, types::ToSql};
 use uuid::Uuid;
@@ -302,8 +302,13 @@ impl Tasks for PostgresLog {
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError> {
         let after = after.map_or(Uuid::nil(), |after| after.0);
         let organization = filter.organization.map(|organization| organization.0);
-        let dead = if filter.only_dead { "AND state = 'dead_lettered'" } else { "" };
-        let sql = format!("{TASKS} {dead} ORDER BY id LIMIT $3");
+        let state = match filter.state {
+            None => "",
+            Some(TaskState::Waiting) => "AND state IN ('due', 'scheduled')",
+            Some(TaskState::Running) => "AND state = 'running'",
+            Some(TaskState::DeadLettered) => "AND state = 'dead_lettered'",
+        };
+        let sql = format!("{TASKS} {state} ORDER BY id LIMIT $3");
         let found = self.rows(&sql, &[&after, &organization, &(limit as i64)]).await?;
         Ok(found.iter().map(task).collect())
     }

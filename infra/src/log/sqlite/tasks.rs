@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use porttask_runtime::{
     lease::{Holder, Lease},
     log::{Checkpoint, EventId, Incarnation, LogError, Offset, OrganizationId, PartitionId, Position},
-    tasks::{Attempt, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, Tasks},
+    tasks::{Attempt, NewTask, Outcome, Task, TaskCounts, TaskFilter, TaskId, TaskState, Tasks},
 };
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 use uuid::Uuid;
@@ -107,10 +107,16 @@ impl Tasks for SqliteLog {
     }
 
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError> {
-        let TaskFilter { only_dead, organization } = *filter;
+        let TaskFilter { state, organization } = *filter;
         let select = move |connection: &Connection| {
-            let dead = if only_dead { "AND state = 'dead_lettered'" } else { "" };
-            let sql = format!("{TASK} WHERE id > ?1 AND (?2 IS NULL OR organization = ?2) {dead} ORDER BY id LIMIT ?3");
+            let state = match state {
+                None => "",
+                Some(TaskState::Waiting) => "AND state IN ('due', 'scheduled')",
+                Some(TaskState::Running) => "AND state = 'running'",
+                Some(TaskState::DeadLettered) => "AND state = 'dead_lettered'",
+            };
+            let sql =
+                format!("{TASK} WHERE id > ?1 AND (?2 IS NULL OR organization = ?2) {state} ORDER BY id LIMIT ?3");
             let after = after.map_or_else(Vec::new, |after| after.0.as_bytes().to_vec());
             let organization = organization.map(|it| it.0.as_bytes().to_vec());
             let mut select = connection.prepare_cached(&sql)?;

@@ -20,7 +20,9 @@ use deadpool_postgres::{Object, Pool};
 use porttask_projections::{Table, Values};
 use porttask_runtime::{
     log::PartitionId,
-    views::{Batch, Condition, FoldOutcome, FoldTarget, Progress, Query, Snapshot, View, ViewError, ViewStore},
+    views::{
+        Batch, Condition, Count, FoldOutcome, FoldTarget, Progress, Query, Snapshot, View, ViewError, ViewStore, Words,
+    },
 };
 use tokio::sync::Semaphore;
 use tokio_postgres::{
@@ -252,13 +254,7 @@ impl ViewStore for PostgresViews {
         };
         let client = client_of(&self.listings).await?;
         let words = query.words();
-        let common = match common_endings(view, &words).filter(|_| !view.table.full_text_columns.is_empty()) {
-            None => Vec::new(),
-            Some((sql, endings)) => {
-                let found = client.query_typed(&sql, &[(&endings, Type::TEXT_ARRAY)]).await.map_err(in_view(view))?;
-                found.iter().map(|row| row.get(0)).collect()
-            }
-        };
+        let common = common(&client, view, &words).await?;
         let Select { sql, parameters } =
             DIALECT.select(view, query, &|parameter| has_words(view, &words, &common, parameter))?;
         let parameters: Vec<Parameter> = parameters.iter().map(parameter).collect();
@@ -276,5 +272,37 @@ impl ViewStore for PostgresViews {
         };
         let rows = found.map_err(in_view(view))?;
         rows.iter().map(|row| values_of(view, row)).collect()
+    }
+
+    async fn count(&self, view: &View, query: &Query, most: usize) -> Result<Count, ViewError> {
+        let _permit = match query.text {
+            Some(_) => Some(self.searches.acquire().await.map_err(|error| ViewError::Database(error.to_string()))?),
+            None => None,
+        };
+        let client = client_of(&self.listings).await?;
+        let words = query.words();
+        let common = common(&client, view, &words).await?;
+        let Select { sql, parameters } =
+            DIALECT.count(view, query, most, &|parameter| has_words(view, &words, &common, parameter))?;
+        let parameters: Vec<Parameter> = parameters.iter().map(parameter).collect();
+        let parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+            parameters.iter().map(|(value, kind)| (&**value as _, kind.clone())).collect();
+        let rows = client.query_typed(&sql, &parameters).await.map_err(in_view(view))?;
+        let (selected, examined) = match rows.first() {
+            Some(row) => (row.get::<_, i64>(0), row.get::<_, i64>(1)),
+            None => (0, 0),
+        };
+        Ok(Count::of(selected.unsigned_abs(), examined.unsigned_abs(), most))
+    }
+}
+
+/// The endings of domains in a search that most rows have: the index is not asked for them.
+async fn common(client: &tokio_postgres::Client, view: &View, words: &Words) -> Result<Vec<String>, ViewError> {
+    match common_endings(view, words).filter(|_| !view.table.full_text_columns.is_empty()) {
+        None => Ok(Vec::new()),
+        Some((sql, endings)) => {
+            let found = client.query_typed(&sql, &[(&endings, Type::TEXT_ARRAY)]).await.map_err(in_view(view))?;
+            Ok(found.iter().map(|row| row.get(0)).collect())
+        }
     }
 }

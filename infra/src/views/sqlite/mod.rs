@@ -26,14 +26,14 @@ use async_trait::async_trait;
 use porttask_projections::{Table, Values};
 use porttask_runtime::{
     log::{PartitionId, Position},
-    views::{Batch, FoldOutcome, FoldTarget, Progress, Query, Snapshot, View, ViewError, ViewStore},
+    views::{Batch, Count, FoldOutcome, FoldTarget, Progress, Query, Snapshot, View, ViewError, ViewStore},
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tokio::sync::Semaphore;
 
 use self::{
     fold::fold,
-    select::select,
+    select::{count, select},
     tables::{DIALECT, add, build_indexes, idle, is_searchable, progress, remove, served},
 };
 use super::sql;
@@ -292,5 +292,17 @@ impl ViewStore for SqliteViews {
         let found =
             tokio::task::spawn_blocking(move || shared.read(&view, |connection| select(connection, &view, &query)));
         found.await.map_err(|error| ViewError::Database(error.to_string()))?
+    }
+
+    async fn count(&self, view: &View, query: &Query, most: usize) -> Result<Count, ViewError> {
+        let (shared, view, query) = (Arc::clone(&self.shared), *view, query.clone());
+        let _permit = match query.text {
+            Some(_) => Some(self.searches.acquire().await.map_err(|error| ViewError::Database(error.to_string()))?),
+            None => None,
+        };
+        let counted = tokio::task::spawn_blocking(move || {
+            shared.read(&view, |connection| count(connection, &view, &query, most))
+        });
+        counted.await.map_err(|error| ViewError::Database(error.to_string()))?
     }
 }

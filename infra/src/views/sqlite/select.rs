@@ -1,7 +1,7 @@
 //! Executes queries.
 
 use porttask_projections::Values;
-use porttask_runtime::views::{Query, View, Words};
+use porttask_runtime::views::{Count, Query, View, Words};
 use rusqlite::{Connection, params_from_iter};
 
 use super::{
@@ -35,6 +35,22 @@ pub(super) fn select(connection: &Connection, view: &View, query: &Query) -> Res
         found.push(values_of(view, row)?);
     }
     Ok(found)
+}
+
+/// Counts the rows that a query selects, as [`select`] finds them.
+pub(super) fn count(connection: &Connection, view: &View, query: &Query, most: usize) -> Result<Count, Failure> {
+    let words = query.words();
+    let is_searched = words != Words::default() && !view.table.full_text_columns.is_empty();
+    let found = if is_searched { with_rare_words(connection, view, &words)? } else { None };
+    let counted = match &found {
+        Some(numbers) => BY_NUMBERS.count(view, query, most, &|parameter| vec![is_one_of(numbers, parameter)]),
+        None => DIALECT.count(view, query, most, &|parameter| has_words(view, &words, parameter)),
+    };
+    let Select { sql, parameters } = counted.map_err(Failure::View)?;
+    let mut statement = connection.prepare_cached(&sql.replace('$', "?"))?;
+    let counts = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+    let (selected, examined) = statement.query_row(params_from_iter(parameters.iter().map(Stored)), counts)?;
+    Ok(Count::of(selected.unsigned_abs(), examined.unsigned_abs(), most))
 }
 
 /// The numbers of the rows with these words, if there are few enough to load them all. The full-text index is not in

@@ -72,9 +72,12 @@ struct Paging {
     limit: Option<usize>,
     /// Start of the page: `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Also count the rows of all pages: `total`, exact if at most 10,000 rows need to be examined.
+    #[serde(default)]
+    count: bool,
 }
 
-const PAGING: [&str; 4] = ["q", "sort", "limit", "cursor"];
+const PAGING: [&str; 5] = ["q", "sort", "limit", "cursor", "count"];
 
 /// The parameters of a listing in the OpenAPI document.
 pub(crate) struct ListParameters<M>(PhantomData<M>);
@@ -128,7 +131,7 @@ impl<P: Permission, M: Listed> List<P, M> {
     /// # Errors
     /// If a parameter is not valid, or the view cannot be read.
     pub(crate) async fn page(self, app: &App) -> Result<Json<Page<M::Item>>, Problem> {
-        let Self { caller, filter, paging: Paging { q, sort, limit, cursor } } = self;
+        let Self { caller, filter, paging: Paging { q, sort, limit, cursor, count } } = self;
         let of_now = M::conditions_at(&filter, app.clock.now());
         let mut conditions = M::conditions(filter)?;
         let partitions = if M::IS_OF_THE_PLATFORM {
@@ -139,13 +142,13 @@ impl<P: Permission, M: Listed> List<P, M> {
             conditions.insert(0, Condition::Equal("organization", caller.organization.to_value()));
             vec![caller.partition]
         };
-        let asked = Asked { sort: sort.as_deref(), limit, cursor: cursor.as_deref(), text: q.as_deref() };
+        let asked = Asked { sort: sort.as_deref(), limit, cursor: cursor.as_deref(), text: q.as_deref(), count };
         let listing = Listing::new::<M>(app, (caller.organization, partitions), conditions, M::SORTS, &asked)?;
         let listing = of_now.into_iter().fold(listing, Listing::bounded);
-        let Page { items, next_cursor } = listing.page::<M, M::Item>(app).await?;
+        let Page { items, next_cursor, total } = listing.page::<M, M::Item>(app).await?;
         let items = M::complete(app, caller.organization, items).await?;
         caller.shows_items(&items);
-        Ok(Json(Page { items, next_cursor }))
+        Ok(Json(Page { items, next_cursor, total }))
     }
 }
 

@@ -195,7 +195,7 @@ pub(super) async fn sessions_of<P: Permission>(
         SessionResponse { staff_number: staff.map(|user| app.staff_numbers.of(user)), ..session }
     });
     let items = items.filter(|it| filter.open.is_none_or(|open| it.is_open == open)).collect();
-    Ok(Json(Page { items, next_cursor: None }))
+    Ok(Json(Page { items, next_cursor: None, total: None }))
 }
 
 async fn endings<'a, P: Permission>(
