@@ -50,7 +50,7 @@ pub struct Settings {
     /// What a call of the API inherits of the page's request: connection, request id, caller. Nothing else is passed on.
     pub inherited: fn(&Extensions) -> Extensions,
     /// The folder in which emails stay if none is sent.
-    pub mail_folder: Option<PathBuf>,
+    pub mail_folder: Option<String>,
     /// The file with the master key, and its fingerprint, if it is kept in a file.
     pub master_key: Option<(PathBuf, String)>,
 }

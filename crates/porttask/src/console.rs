@@ -1,7 +1,5 @@
 //! The web console, which calls the API in process.
 
-use std::path::PathBuf;
-
 use axum::{Router, http::HeaderMap};
 use porttask_api::Pages;
 use porttask_console::Settings;
@@ -17,7 +15,7 @@ use crate::{
 pub(crate) fn settings(
     storage: &StorageArgs,
     public_url: &str,
-    mail_folder: Option<PathBuf>,
+    mail_folder: Option<String>,
 ) -> Result<Settings, Error> {
     let master_key = match (storage.master_key()?, storage.storage()?) {
         (None, Storage::Sqlite(directory)) => {

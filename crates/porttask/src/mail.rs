@@ -56,11 +56,6 @@ impl MailArgs {
         })
     }
 
-    /// The folder in which emails stay if none is sent.
-    pub(crate) fn folder(&self, storage: &StorageArgs) -> Result<Option<PathBuf>, Error> {
-        Ok(self.smtp_url()?.is_none().then(|| storage.mail_folder()))
-    }
-
     fn smtp_url(&self) -> Result<Option<String>, Error> {
         secret::given("PORTTASK_SMTP_URL", self.smtp_url.as_deref(), self.smtp_url_file.as_deref())
     }

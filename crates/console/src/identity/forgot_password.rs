@@ -48,7 +48,7 @@ async fn ask(State(console): State<Console>, parts: Parts, fields: Fields) -> Re
             p { "If there is an account with this address, an email with a link is on its way. The link is valid for an hour." }
             @if let Some(folder) = &console.settings.mail_folder {
                 (ui::note("info", "mail", "Emails stay on the server", html! { p {
-                    "No mail server is configured. Whoever runs the service finds the email in " code { (folder.display()) }
+                    "No mail server is configured. Whoever runs the service finds the email in " code { (folder) }
                     ", or with " code { "porttask mail last --to " (fields.text("email")) } "."
                 } }))
             }

@@ -230,7 +230,7 @@ fn first_steps(console: &Console) -> Markup {
         }
         @if let Some(folder) = &console.settings.mail_folder {
             (ui::note("info", "mail", "Emails stay in a folder", html! { p {
-                "Until a mail server is set in porttask.toml, emails stay in " code { (folder.display()) } "."
+                "Until a mail server is set in porttask.toml, emails stay in " code { (folder) } "."
             } }))
         }
     }

@@ -349,7 +349,7 @@ async fn create(visit: Visit, fields: Fields) -> Answered {
             let email = fields.text("first_admin-email");
             let mut text = format!("{} is created, and {email} invited.", fields.text("name"));
             if let Some(folder) = &visit.console.settings.mail_folder {
-                text += &format!(" Emails stay in {}: porttask mail last --to {email}", folder.display());
+                text += &format!(" Emails stay in {folder}: porttask mail last --to {email}");
             }
             Ok(visit.done(
                 &format!("/admin/organizations/{}/users", answer.body.id),

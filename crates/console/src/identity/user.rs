@@ -313,7 +313,7 @@ fn permissions(user: &User) -> Markup {
 fn mail_note(visit: &Visit, user: &User) -> Markup {
     html! { @if let Some(folder) = &visit.console.settings.mail_folder { @if visit.may("users:write") {
         (ui::note("info", "mail", "Emails stay on the server", html! { p {
-            "No mail server is configured: the invitation is a file in " code { (folder.display()) } ". Read it with "
+            "No mail server is configured: the invitation is a file in " code { (folder) } ". Read it with "
             code { "porttask mail last --to " (user.email()) } "."
         } }))
     } } }

@@ -33,6 +33,6 @@ async fn search(visit: Visit) -> Answered {
     if let Some(url) = page_of(&visit, words) {
         return Ok(see_other(&url).into_response());
     }
-    let content = html! { (ui::head("Go to a page", "", html! {})) div.card.found { (frame::palette(&visit.frame, words, "q")) } };
+    let content = html! { (ui::head("Go to a page", "", html! {})) div.card.found { (frame::palette(&visit.frame, words, "page")) } };
     Ok(visit.page("Go to a page", &[("Go to a page", "")], content))
 }

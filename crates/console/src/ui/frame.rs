@@ -83,7 +83,7 @@ pub(crate) fn page(frame: &Frame, title: &str, crumbs: &[(&str, &str)], content:
     html! { (DOCTYPE) html lang="en" { (document_head(title, may_prefetch)) body {
         a.skip href="#main" { "Skip to content" }
         div.shell {
-            div.side #side popover {
+            aside.side #side popover aria-label="Navigation" {
                 div.org { span.mark { (icon("anchor")) } span { b { (frame.organization.name) } small { (frame.organization.domain) } } }
                 nav.nav aria-label="Main" { @for (heading, entries) in &sections {
                     h2 { (heading) }
@@ -108,11 +108,11 @@ pub(crate) fn page(frame: &Frame, title: &str, crumbs: &[(&str, &str)], content:
                     button.btn.icon.need-js type="button" data-theme-next aria-label="Colour scheme: system" { (icon("monitor")) }
                     a.btn.icon href="/help" aria-label="Help and keyboard shortcuts" { (icon("life-buoy")) }
                 }
-                @if let Some(impersonation) = &frame.impersonation { div.band role="status" { (icon("eye"))
+                @if let Some(impersonation) = &frame.impersonation { section.band aria-label="Impersonation" { (icon("eye"))
                     span { "You act as " b { (name) } ", " (frame.organization.name) ". It is recorded, and ends " (time::instant(frame, impersonation.expires_at)) "." }
                     form method="post" action="/impersonation/end" { (hidden(frame)) button.btn.edge type="submit" { "End" } }
                 } }
-                @if frame.is_staff() && !frame.scope.is_own() { div.band { (icon("eye"))
+                @if frame.is_staff() && !frame.scope.is_own() { section.band aria-label="Access by staff" { (icon("eye"))
                     span { "You see " b { (frame.organization.name) } " as platform staff. What you open is recorded in their audit log." }
                     a href="/admin/organizations" { "Back" }
                 } }
@@ -121,7 +121,7 @@ pub(crate) fn page(frame: &Frame, title: &str, crumbs: &[(&str, &str)], content:
         }
         div #toasts role="status" aria-live="polite" { @if let Some(message) = &frame.message { (toast(frame, message)) } }
         dialog #sheet aria-label="Dialog" {}
-        dialog #palette aria-label="Go to a page" { (palette(frame, "", "palette-q")) }
+        dialog #palette aria-label="Go to a page" { (palette(frame, "", "palette")) }
     } } }
 }
 
@@ -154,12 +154,12 @@ pub(crate) fn palette(frame: &Frame, words: &str, id: &str) -> Markup {
     let wanted = words.to_lowercase();
     html! {
         form.find-form method="get" action="/search" role="search" {
-            label.hide for=(id) { "Page or id" }
-            input id=(id) name="q" type="search" autocomplete="off" placeholder="Page or id" value=(words)
-                hx-get="/search" hx-trigger="input delay:120ms" hx-target="next ul" hx-select="#palette-list" hx-swap="outerMorph";
+            label.hide for=(format!("{id}-q")) { "Page or id" }
+            input id=(format!("{id}-q")) name="q" type="search" autocomplete="off" placeholder="Page or id" value=(words)
+                hx-get="/search" hx-trigger="input delay:120ms" hx-target=(format!("#{id}-list")) hx-select="#page-list" hx-swap="innerMorph";
             button.hide type="submit" tabindex="-1" { "Search" }
         }
-        ul.list #palette-list { @for (section, entries) in sections.iter().chain([&own]) { @for Entry(url, sign, name, _) in entries {
+        ul.list id=(format!("{id}-list")) { @for (section, entries) in sections.iter().chain([&own]) { @for Entry(url, sign, name, _) in entries {
             @if name.to_lowercase().contains(&wanted) { li { a href=(url) { (icon(sign)) (name) small { (section) } } } }
         } } }
     }
