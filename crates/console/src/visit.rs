@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{
-    extract::{FromRequestParts, RawPathParams},
+    extract::{FromRequestParts, OriginalUri, RawPathParams},
     http::{HeaderMap, Method, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
@@ -282,7 +282,8 @@ impl FromRequestParts<Console> for Visit {
             organization,
             scope,
             impersonation: session.impersonation,
-            url: parts.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+            // Nested routes see a part of the path only.
+            url: parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.to_string(), |uri| uri.0.to_string()),
             message: message.and_then(|text| serde_json::from_str(&text).ok()).filter(|_| parts.method == Method::GET),
             now: Timestamp::now(),
             is_scripted: parts.headers.contains_key("hx-request"),

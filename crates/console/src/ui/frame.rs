@@ -66,12 +66,11 @@ fn sections(frame: &Frame) -> Vec<(&'static str, Vec<Entry>)> {
     sections.filter(|(_, entries)| !entries.is_empty()).collect()
 }
 
-/// Whether a page belongs to an entry of the navigation.
+/// Whether a page belongs to an entry of the navigation. What is below an organization is not below the list of them.
 fn is_current(frame: &Frame, url: &str) -> bool {
     let path = frame.url.split('?').next().unwrap_or_default();
-    path == url
-        || path.strip_prefix(url).is_some_and(|rest| rest.starts_with('/') && frame.scope.is_own())
-        || (!frame.scope.is_own() && url != "/admin/organizations" && path.starts_with(&format!("{url}/")))
+    let is_below = path.strip_prefix(url).is_some_and(|rest| rest.starts_with('/'));
+    path == url || (is_below && (frame.scope.is_own() || url != "/admin/organizations"))
 }
 
 /// A page of somebody who is signed in.
