@@ -52,7 +52,7 @@ fn sections(frame: &Frame) -> Vec<(&'static str, Vec<Entry>)> {
             entry("/admin/super-admins", "shield-check", "Super admins", "super_admins:read"),
             entry("/admin/audit-log", "scroll-text", "Platform audit log", "platform_audit_log:read"),
             entry("/settings/integrations", "key-round", "System API keys", "organizations:read"),
-            entry("/admin/system", "activity", "System health", "timers:read"),
+            entry("/admin/system", "activity", "System health", "system:read"),
         ],
     );
     let operations = ("Operations", vec![entry("/operations/vendors", "truck", "Vendors", "vendors:read")]);
