@@ -1,5 +1,7 @@
 //! Problem details (RFC 9457), and the one mapping from errors to HTTP statuses.
 
+use std::num::NonZeroU64;
+
 use axum::{
     Json,
     http::{HeaderName, HeaderValue, StatusCode, header},
@@ -37,8 +39,8 @@ pub(crate) struct Problem {
     errors: Vec<FieldError>,
     /// Of an outdated request: the current version of the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = 4)]
-    current_version: Option<u64>,
+    #[schema(value_type = Option<u64>, example = 4)]
+    current_version: Option<NonZeroU64>,
     /// Of an outdated request: the change that made this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_change: Option<Box<LastChange>>,
@@ -137,7 +139,7 @@ impl Problem {
     /// The same problem, with the current version and the change that made it.
     #[must_use]
     pub(crate) fn since(mut self, current_version: u64, last_change: Option<LastChange>) -> Self {
-        (self.current_version, self.last_change) = (Some(current_version), last_change.map(Box::new));
+        (self.current_version, self.last_change) = (NonZeroU64::new(current_version), last_change.map(Box::new));
         self
     }
 

@@ -97,7 +97,8 @@ impl CommandResult {
     /// With the request that undoes it, if something changed. What a dry run would create has no path.
     #[must_use]
     pub(crate) fn undone_by(self, undo: impl FnOnce(&str) -> Undo) -> Self {
-        let is_there = !self.events.is_empty() && !(self.dry_run && self.is_new);
+        let is_missing = self.dry_run && self.is_new;
+        let is_there = self.is_change() && !is_missing;
         Self { undo: is_there.then(|| undo(&self.id)), ..self }
     }
 
