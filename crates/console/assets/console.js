@@ -123,7 +123,7 @@ if (list && window.EventSource) {
   let stream, timer;
   const rows = from => [...from.querySelectorAll("tbody tr, .log > li")].map(row => row.id).join();
   const look = async () => {
-    const answer = await fetch(location.href, { headers: { "x-background": "1" } });
+    const answer = await fetch(location.href, { headers: { "porttask-background": "true" } });
     if (!answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
     const now = page.querySelector("[data-live=list]"), here = $("[data-live=list]");

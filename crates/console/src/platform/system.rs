@@ -29,8 +29,13 @@ struct Items<T> {
 struct View {
     name: String,
     events_behind: u64,
-    #[serde(default)]
-    failure: Option<String>,
+    failures: Vec<ViewFailure>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ViewFailure {
+    reason: String,
+    met_damage: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -112,7 +117,7 @@ async fn show(visit: Visit) -> Answered {
 fn summary(views: &[View], reactors: &[Reactor], mail: &Mail) -> Markup {
     let behind = views.iter().map(|it| it.events_behind).max().unwrap_or_default();
     let (waiting, dead) = (reactors.iter().map(|it| it.tasks_pending).sum::<u64>(), reactors.iter().map(|it| it.tasks_dead).sum::<u64>());
-    let failed = views.iter().filter(|it| it.failure.is_some()).count() as u64;
+    let failed = views.iter().filter(|it| !it.failures.is_empty()).count() as u64;
     let figure = |name: &str, value: String, is_good: bool, text: &str| html! { div.card { div.stat {
         span.k { (name) } span.v { (value) } span class=(if is_good { "d up" } else { "d down" }) { (text) }
     } } };
@@ -128,8 +133,8 @@ fn read_models(views: &[View]) -> Markup {
     html! { section.card { header { h2 { "Read models" } } table.table { caption.hide { "Read models" }
         thead { tr { th scope="col" { "Name" } th scope="col" { "State" } th.end scope="col" { "Behind" } } }
         tbody { @for it in views { tr {
-            td { (words::words(&it.name)) @if let Some(failure) = &it.failure { div.soft { (failure) } } }
-            td.fit { @if it.failure.is_some() { (words::status("failed")) } @else if it.events_behind == 0 { (words::status("current")) } @else { (words::status("behind")) } }
+            td { (words::words(&it.name)) @for failure in &it.failures { div.soft { (failure.reason) @if failure.met_damage { " It has met damage: " code { "porttask log verify" } " names all." } } } }
+            td.fit { @if !it.failures.is_empty() { (words::status("failed")) } @else if it.events_behind == 0 { (words::status("current")) } @else { (words::status("behind")) } }
             td.end.num { (it.events_behind) }
         } } }
     } } }
