@@ -18,7 +18,8 @@ use tower_service::Service;
 use crate::Console;
 
 /// The headers of a page's request that calls inherit.
-const INHERITED: [&str; 5] = ["user-agent", "accept-language", "x-forwarded-for", "x-request-id", "porttask-background"];
+const INHERITED: [&str; 5] =
+    ["user-agent", "accept-language", "x-forwarded-for", "x-request-id", "porttask-background"];
 /// The maximum size of an answer. Downloads are streamed instead.
 const MAX_BYTES: usize = 4 << 20;
 
