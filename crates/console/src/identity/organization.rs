@@ -110,6 +110,7 @@ async fn list(visit: Visit) -> Answered {
             "Its first admin gets an invitation by email.",
             html! { (ui::sheet_link("/admin/organizations/new", "btn main-act", "plus", "New organization")) },
         ),
+        panel: None,
     };
     let row = |it: &Organization| {
         html! { tr id=(it.id) {
@@ -119,7 +120,7 @@ async fn list(visit: Visit) -> Answered {
             td.fit.soft.only-wide { (time::instant(&visit.frame, it.created_at)) }
             td.end { div.over {
                 button.btn.icon type="button" popovertarget=(format!("menu-{}", it.id)) aria-label=(format!("Actions for {}", it.name)) { (icon("ellipsis")) }
-                div.menu id=(format!("menu-{}", it.id)) popover hx-boost:inherited="false" { (actions(&visit, it)) }
+                div.menu id=(format!("menu-{}", it.id)) popover { (actions(&visit, it)) }
             } }
         } }
     };

@@ -33,16 +33,14 @@ async fn role_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Actio
     let path = visit.path(&format!("/users/{}", visit.param("user")));
     let user = visit.client.get(path.clone()).send::<User>().await?.body;
     let chosen = fields.map_or(user.role.as_str(), |fields| fields.text("role"));
-    let current = |group: &str| match fields {
-        Some(fields) => fields.text(group).to_owned(),
-        None => user.permissions.get(group).cloned().unwrap_or_default(),
-    };
-    let access = [("", "As the role allows"), ("write", "Write"), ("read", "Read"), ("none", "None")];
+    // Left out: what the role allows if it is new, and otherwise what they have now.
+    let asked = |group: &str| fields.map_or("", |fields| fields.text(group)).to_owned();
+    let access = [("", "As now, or as a new role allows"), ("write", "Write"), ("read", "Read"), ("none", "None")];
     let inputs = html! {
         (choices("Role", "role", &ROLES, chosen, &user.role))
         details open[fields.is_some_and(|fields| GROUPS.iter().any(|(group, _, _)| !fields.text(group).is_empty()))] {
             summary { "Narrow the permissions" }
-            div.form { @for (group, name, hint) in GROUPS { (field(name, group).value(&current(group)).hint(hint).select(&access)) } }
+            div.form { @for (group, name, hint) in GROUPS { (field(name, group).value(&asked(group)).hint(hint).select(&access)) } }
         }
     };
     let back = visit.url(&format!("/users/{}", user.id));

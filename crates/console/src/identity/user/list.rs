@@ -74,6 +74,7 @@ pub(super) async fn list(visit: Visit) -> Answered {
                 @if visit.may("users:write") { (ui::sheet_link(&visit.url("/users/invite"), "btn main-act", "user-plus", "Add user")) }
             },
         ),
+        panel,
     };
     let lead = format!(
         "Who has access to {}, and to what. A change takes effect on the person’s next request.",
@@ -87,7 +88,7 @@ pub(super) async fn list(visit: Visit) -> Answered {
     } };
     let content = html! {
         (ui::head("Users & roles", &lead, actions))
-        div.split { (listing.render(&visit.frame, &asked, &found, |user| row(&visit, user, &asked))) @if let Some(panel) = panel { (panel) } }
+        (listing.render(&visit.frame, &asked, &found, |user| row(&visit, user, &asked)))
     };
     Ok(visit.page("Users & roles", &[("Settings", &visit.url("/general")), ("Users & roles", "")], content))
 }
@@ -113,7 +114,7 @@ fn row(visit: &Visit, user: &User, asked: &Asked) -> Markup {
     let (frame, menu) = (&visit.frame, format!("menu-{}", user.id));
     html! { tr id=(user.id) aria-current=[(asked.get("peek") == user.id).then_some("true")] {
         td { div.who { (ui::face(user.name(), "")) span {
-            a.stretch href=(asked.changed(&[("peek", &user.id)])) { b { (user.name()) } }
+            a.stretch hx-boost="true" href=(asked.changed(&[("peek", &user.id)])) { b { (user.name()) } }
             small { (user.email()) }
             span.only-narrow { (words::role(&user.role)) " " (words::status(&user.status)) }
         } } }
@@ -122,7 +123,7 @@ fn row(visit: &Visit, user: &User, asked: &Asked) -> Markup {
         td.fit.soft.only-wide { (time::maybe(frame, user.last_signed_in_at, "never")) }
         td.end { div.over {
             button.btn.icon type="button" popovertarget=(menu) aria-label=(format!("Actions for {}", user.name())) { (icon("ellipsis")) }
-            div.menu id=(menu) popover hx-boost:inherited="false" { (actions(visit, user)) }
+            div.menu id=(menu) popover { (actions(visit, user)) }
         } }
     } }
 }
@@ -165,6 +166,7 @@ pub(super) async fn search(visit: Visit) -> Answered {
             "Create an organization first: its first admin is invited with it.",
             html! { (ui::sheet_link("/admin/organizations/new", "btn main-act", "plus", "New organization")) },
         ),
+        panel: None,
     };
     let row = |user: &User| {
         html! { tr id=(user.id) {

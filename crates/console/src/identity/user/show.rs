@@ -24,7 +24,7 @@ pub(super) async fn panel(visit: &Visit, asked: &Asked) -> Option<Markup> {
     let history = history(visit, &user.id).await;
     Some(html! { aside.peek #peek aria-label=(user.name()) tabindex="-1" {
         header { (ui::face(user.name(), "big")) div { h2 { (user.name()) } (words::status(&user.status)) }
-            a.btn.icon href=(asked.changed(&[("peek", "")])) data-unpeek aria-label="Close the panel" { (icon("x")) } }
+            a.btn.icon href=(asked.changed(&[("peek", "")])) hx-boost="true" data-unpeek aria-label="Close the panel" { (icon("x")) } }
         (facts(visit, &user))
         div.sec { a.btn.edge href=(visit.url(&format!("/users/{}", user.id))) { "Open" (icon("arrow-right")) } }
         @if let Some(history) = history { div.sec { h3 { "History" } a href=(visit.url(&format!("/audit-log?target={id}"))) { "All" } } (history) }
