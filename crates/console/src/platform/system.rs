@@ -1,6 +1,10 @@
 //! System health: whether the read models agree with the log, what waits, and what failed.
 
-use axum::{Router, response::Response, routing::{get, post}};
+use axum::{
+    Router,
+    response::Response,
+    routing::{get, post},
+};
 use futures_util::join;
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -116,11 +120,14 @@ async fn show(visit: Visit) -> Answered {
 /// The state in four figures.
 fn summary(views: &[View], reactors: &[Reactor], mail: &Mail) -> Markup {
     let behind = views.iter().map(|it| it.events_behind).max().unwrap_or_default();
-    let (waiting, dead) = (reactors.iter().map(|it| it.tasks_pending).sum::<u64>(), reactors.iter().map(|it| it.tasks_dead).sum::<u64>());
+    let (waiting, dead) =
+        (reactors.iter().map(|it| it.tasks_pending).sum::<u64>(), reactors.iter().map(|it| it.tasks_dead).sum::<u64>());
     let failed = views.iter().filter(|it| !it.failures.is_empty()).count() as u64;
-    let figure = |name: &str, value: String, is_good: bool, text: &str| html! { div.card { div.stat {
-        span.k { (name) } span.v { (value) } span class=(if is_good { "d up" } else { "d down" }) { (text) }
-    } } };
+    let figure = |name: &str, value: String, is_good: bool, text: &str| {
+        html! { div.card { div.stat {
+            span.k { (name) } span.v { (value) } span class=(if is_good { "d up" } else { "d down" }) { (text) }
+        } } }
+    };
     html! { div.grid {
         (figure("Read models", count(behind, "event"), failed == 0, if failed == 0 { "behind, none failed" } else { "behind, some failed" }))
         (figure("Waiting tasks", waiting.to_string(), true, "to be done"))
@@ -157,7 +164,7 @@ fn tasks(visit: &Visit, title: &str, tasks: &[Task]) -> Markup {
             td { (words::words(&it.kind)) div.soft { (words::words(&it.reactor)) ", " (count(it.attempts, "attempt")) } }
             td.only-wide { a href=(format!("/admin/organizations/{}", it.organization)) { code { (it.organization) } } }
             td { (it.last_error.as_deref().unwrap_or("none")) }
-            td.end { @if it.state == "dead" && visit.may("organizations:write") {
+            td.end { @if it.state == "dead" && visit.may("system:write") {
                 (ui::button(&visit.frame, &format!("/admin/system/tasks/{}/retry", it.id), "btn edge", html! { "Retry" }))
             } @else { (time::maybe(&visit.frame, it.next_attempt_at, "now")) } }
         } } }
