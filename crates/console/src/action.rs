@@ -160,21 +160,23 @@ impl Action<'_> {
                 &visit.frame,
                 url,
                 html! {
-                    div.in {
-                        @if let Some(problem) = problem { (ui::summary(problem)) }
-                        (self.inputs)
-                        // The version stands with what was shown for it: whoever confirms has seen what they overwrite.
-                        div #effect aria-live="polite" { input type="hidden" name=(VERSION) value=(version); (effect) }
-                        @if let Some(typed) = &self.typed {
-                            (ui::field::field(&format!("Type {typed} to confirm"), TYPED).error(problem, "/typed").input("text"))
+                        // Whatever is chosen is tried at once.
+                div.in hx-post=(url) hx-trigger="change" hx-include="closest form" hx-target="#effect" hx-select="#effect"
+                    hx-swap="outerMorph" hx-vals=(format!(r#"{{"{STEP}":"preview"}}"#)) {
+                            @if let Some(problem) = problem { (ui::summary(problem)) }
+                            (self.inputs)
+                            // The version stands with what was shown for it: whoever confirms has seen what they overwrite.
+                            div #effect aria-live="polite" { input type="hidden" name=(VERSION) value=(version); (effect) }
+                            @if let Some(typed) = &self.typed {
+                                (ui::field::field(&format!("Type {typed} to confirm"), TYPED).error(problem, "/typed").input("text"))
+                            }
                         }
-                    }
-                    footer {
-                        a.btn.edge href=(self.back) data-close { "Cancel" }
-                        button.btn.edge.no-js type="submit" name=(STEP) value="preview" { "Preview" }
-                        button class=(class) type="submit" name=(STEP) value="confirm" { (self.button) }
-                    }
-                },
+                        footer {
+                            a.btn.edge href=(self.back) data-close { "Cancel" }
+                            button.btn.edge.no-js type="submit" name=(STEP) value="preview" { "Preview" }
+                            button class=(class) type="submit" name=(STEP) value="confirm" { (self.button) }
+                        }
+                    },
             ),
         );
         let mut crumbs: Vec<(&str, &str)> =
@@ -214,11 +216,18 @@ pub(crate) fn shown(effect: &Effect) -> Markup {
     } } }
 }
 
+/// The fields whose values are codes of the API.
+const CODED: [&str; 7] = ["role", "status", "administration", "invoices", "reports", "tickets", "format"];
+
 /// An old and a new value.
 pub(crate) fn changed(change: &Change) -> Markup {
+    let in_words = |value: &str| match CODED.contains(&change.field.as_str()) {
+        true => words::role_name(value),
+        false => value.to_owned(),
+    };
     html! {
-        @if let Some(from) = &change.from { span.from { (from) } " → " }
-        span.to { (change.to.as_deref().unwrap_or("none")) }
+        @if let Some(from) = &change.from { span.from { (in_words(from)) } " → " }
+        span.to { (change.to.as_deref().map_or_else(|| "none".to_owned(), in_words)) }
     }
 }
 

@@ -15,10 +15,12 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tower_service::Service;
 
-use crate::Console;
+use crate::{Console, visit::is_in_advance};
 
 /// The headers of a page's request that calls inherit.
-const INHERITED: [&str; 5] = ["user-agent", "accept-language", "x-forwarded-for", "x-request-id", "porttask-background"];
+const INHERITED: [&str; 5] = ["user-agent", "accept-language", "x-forwarded-for", "x-request-id", BACKGROUND];
+/// Says that a read is no use of the session.
+const BACKGROUND: &str = "porttask-background";
 /// The maximum size of an answer. Downloads are streamed instead.
 const MAX_BYTES: usize = 4 << 20;
 
@@ -99,6 +101,10 @@ impl Client {
             for value in parts.headers.get_all(&name) {
                 headers.append(&name, value.clone());
             }
+        }
+        // What nobody asked for yet is no use of the session.
+        if is_in_advance(&parts.headers) {
+            headers.insert(BACKGROUND, HeaderValue::from_static("true"));
         }
         if let Some(bearer) = token.and_then(|token| HeaderValue::from_str(&format!("Bearer {token}")).ok()) {
             headers.insert(header::AUTHORIZATION, bearer);

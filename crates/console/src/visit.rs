@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     extract::{FromRequestParts, OriginalUri, RawPathParams},
-    http::{HeaderMap, Method, StatusCode, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use futures_util::try_join;
@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::{
     Console,
     api::{Call, Client, Problem},
+    assets,
     cookies::Cookie,
     failure::Failure,
     ui::frame,
@@ -29,6 +30,8 @@ pub(crate) type Answered = Result<Response, Failure>;
 
 /// The cookie in which `early.js` says in which time zone the browser is.
 const ZONE_COOKIE: &str = "zone=";
+/// Which links browsers may fetch in advance.
+const SPECULATION_RULES: HeaderName = HeaderName::from_static("speculation-rules");
 
 /// A request for a page by somebody who is signed in.
 #[derive(Clone)]
@@ -176,6 +179,11 @@ impl Visit {
     /// A page with its frame.
     pub(crate) fn page(&self, title: &str, crumbs: &[(&str, &str)], content: Markup) -> Response {
         let mut response = frame::page(&self.frame, title, crumbs, content).into_response();
+        // Reads by staff are recorded: none is made before somebody asks for it.
+        if self.frame.impersonation.is_none() && self.frame.scope.is_own() {
+            let rules = format!("\"{}\"", assets::url("prefetch.json"));
+            response.headers_mut().extend(HeaderValue::from_str(&rules).ok().map(|it| (SPECULATION_RULES, it)));
+        }
         if self.frame.message.is_some() {
             response.headers_mut().append("set-cookie", self.console.cookies.delete(Cookie::Message));
         }
@@ -284,7 +292,10 @@ impl FromRequestParts<Console> for Visit {
             impersonation: session.impersonation,
             // Nested routes see a part of the path only.
             url: parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.to_string(), |uri| uri.0.to_string()),
-            message: message.and_then(|text| serde_json::from_str(&text).ok()).filter(|_| parts.method == Method::GET),
+            // Shown once, and not to a page that is fetched in advance.
+            message: message
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .filter(|_| parts.method == Method::GET && !is_in_advance(&parts.headers)),
             now: Timestamp::now(),
             is_scripted: parts.headers.contains_key("hx-request"),
         });
@@ -304,6 +315,11 @@ impl Organization {
             business_hours: BusinessHours { time_zone: "UTC".to_owned() },
         }
     }
+}
+
+/// Whether a browser fetches a page before its reader asks for it.
+pub(crate) fn is_in_advance(headers: &HeaderMap) -> bool {
+    headers.get("sec-purpose").and_then(|it| it.to_str().ok()).is_some_and(|it| it.contains("prefetch"))
 }
 
 /// The time zone of the browser.

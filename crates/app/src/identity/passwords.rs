@@ -327,6 +327,11 @@ mod tests {
         for own in ["ana.souza@acme.example1", "AnaSouza2026!", "Quillfeather12", "porttask1234", "PortTask PortTask"] {
             assert_eq!(new(own), Some(WeakPassword::OwnName), "{own}");
         }
+        let of_digits =
+            |text: &str| NewPassword::new(text, &["weak@acme6b09c1d6.example", "acme6b09c1d6.example"]).err();
+        for own in ["acme6b09c1d6.example1", "weak@acme6b09c1d6.example1", "Acme6b09c1d6-2026"] {
+            assert_eq!(of_digits(own), Some(WeakPassword::OwnName), "{own}: the digits are those of the domain");
+        }
         for common in ["letmein12345", "Welcome12345", "changeme1234", "admin-password-1"] {
             assert_eq!(new(common), Some(WeakPassword::Common), "{common}");
         }

@@ -153,6 +153,7 @@ async fn page(visit: &Visit, log: Log) -> Answered {
         inputs: if log.has_search { &days_asked } else { &with_organization },
         columns: &[],
         nothing: ui::empty("scroll-text", "Nothing was done yet", "Whatever is done appears here.", html! {}),
+        panel: None,
     };
     let export = asked.changed(&[("cursor", "")]).replacen(&log.url, &format!("{}/export", log.url), 1);
     let content = html! {

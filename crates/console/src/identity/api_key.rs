@@ -92,6 +92,7 @@ async fn list(visit: Visit) -> Answered {
             "With a key, a program acts on your behalf, within your permissions.",
             create.clone(),
         ),
+        panel: None,
     };
     let content = html! {
         (ui::head("Integrations", "Which programs act for you. A key never may more than its owner.", create))
@@ -115,7 +116,7 @@ fn row(visit: &Visit, key: &ApiKey) -> Markup {
         td.fit.soft.only-wide { (time::maybe(frame, key.expires_at, "never")) div { "created " (time::instant(frame, key.created_at)) } }
         td.end { div.over {
             button.btn.icon type="button" popovertarget=(menu) aria-label=(format!("Actions for {}", key.name)) { (icon("ellipsis")) }
-            div.menu id=(menu) popover hx-boost:inherited="false" {
+            div.menu id=(menu) popover {
                 @if visit.may("users:read") { a href=(visit.url(&format!("/users/{}", key.owner))) { (icon("user")) "Owner" } }
                 @if visit.may("audit_log:read") { a href=(visit.url(&format!("/audit-log?actor={}", key.id))) { (icon("scroll-text")) "What it did" } }
                 @if visit.may("api_keys:write") && status == "active" {

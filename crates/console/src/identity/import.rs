@@ -180,6 +180,7 @@ async fn report(visit: Visit) -> Answered {
         inputs: &[],
         columns: &[Column("Line", "", ""), Column("Result", "", ""), Column("Why", "", "only-wide")],
         nothing: ui::empty("upload", "No lines", "The file has no lines.", html! {}),
+        panel: None,
     };
     let lines = match job.state.as_str() {
         "done" => {

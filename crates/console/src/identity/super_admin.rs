@@ -50,6 +50,7 @@ async fn list(visit: Visit) -> Answered {
             Column("", "", "end"),
         ],
         nothing: html! {},
+        panel: None,
     };
     let row = |user: &User| {
         html! { tr id=(user.id) {

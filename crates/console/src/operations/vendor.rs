@@ -83,6 +83,7 @@ async fn list(visit: Visit) -> Answered {
             Column("Status", "", "only-wide"),
         ],
         nothing: ui::empty("truck", "No vendor yet", "Vendors get service orders by email.", add.clone()),
+        panel: None,
     };
     let content = html! {
         (ui::head("Vendors", "Who provides services at your ports.", add))

@@ -6,7 +6,7 @@ use super::{frame::document_head, icon};
 
 /// A page without navigation.
 pub(crate) fn page(title: &str, content: Markup) -> Markup {
-    html! { (DOCTYPE) html lang="en" { (document_head(title, false)) body.door {
+    html! { (DOCTYPE) html lang="en" { (document_head(title)) body.door {
         main #main { a.brand href="/" { span.mark { (icon("anchor")) } "PortTask" } (content) }
         div #toasts role="status" aria-live="polite" {}
     } } }

@@ -126,7 +126,7 @@ pub(crate) fn tick(label: &str, name: &str, is_ticked: bool, hint: &str) -> Mark
 /// One of several choices, each with an explanation.
 pub(crate) fn choices(legend: &str, name: &str, options: &[(&str, &str, &str)], chosen: &str, current: &str) -> Markup {
     html! { fieldset.choices { legend.hide { (legend) } @for (value, text, hint) in options { label.choice {
-        input type="radio" name=(name) value=(value) checked[*value == chosen] data-preview;
+        input type="radio" name=(name) value=(value) checked[*value == chosen];
         span { b { (text) } @if *value == current { " " span.tag { "now" } } } small { (hint) }
     } } } }
 }

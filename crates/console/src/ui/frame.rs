@@ -13,7 +13,7 @@ use crate::{
 struct Entry(String, &'static str, &'static str, &'static str);
 
 /// The head of every document.
-pub(crate) fn document_head(title: &str, may_prefetch: bool) -> Markup {
+pub(crate) fn document_head(title: &str) -> Markup {
     html! { head {
         meta charset="utf-8";
         title { (title) " · PortTask" }
@@ -25,7 +25,6 @@ pub(crate) fn document_head(title: &str, may_prefetch: bool) -> Markup {
         script src=(assets::url("early.js")) {}
         script src=(assets::url("htmx.min.js")) defer {}
         script src=(assets::url("console.js")) defer {}
-        @if may_prefetch { meta name="prefetch" content="yes"; }
     } }
 }
 
@@ -77,9 +76,7 @@ fn is_current(frame: &Frame, url: &str) -> bool {
 pub(crate) fn page(frame: &Frame, title: &str, crumbs: &[(&str, &str)], content: Markup) -> Markup {
     let name = frame.me.name.clone().unwrap_or_else(|| "Erased user".to_owned());
     let sections = sections(frame);
-    // Each read of a page by staff is recorded: none is made before somebody asks for it.
-    let may_prefetch = frame.impersonation.is_none() && frame.scope.is_own();
-    html! { (DOCTYPE) html lang="en" { (document_head(title, may_prefetch)) body {
+    html! { (DOCTYPE) html lang="en" { (document_head(title)) body {
         a.skip href="#main" { "Skip to content" }
         div.shell {
             aside.side #side popover aria-label="Navigation" {

@@ -83,6 +83,8 @@ pub(crate) struct Listing<'a> {
     pub(crate) columns: &'a [Column<'a>],
     /// What is shown if there is nothing at all.
     pub(crate) nothing: Markup,
+    /// What is shown beside the list.
+    pub(crate) panel: Option<Markup>,
 }
 
 impl Listing<'_> {
@@ -97,7 +99,7 @@ impl Listing<'_> {
         let rows = |page: &Page<T>| {
             html! { table.table {
                 caption.hide { (self.name) ", " (page.items.len()) " on this page" }
-                thead { tr { @for column in self.columns { (heading(column, asked)) } } }
+                thead hx-boost:inherited="true" { tr { @for column in self.columns { (heading(column, asked)) } } }
                 tbody { @for item in &page.items { (row(item)) } }
             } }
         };
@@ -112,10 +114,10 @@ impl Listing<'_> {
         found: &Result<Page<T>, Problem>,
         content: impl Fn(&Page<T>) -> Markup,
     ) -> Markup {
-        html! { section.form #list aria-label=(self.name) data-live="list"
-            hx-boost:inherited="true" hx-target:inherited="#list" hx-select:inherited="#list"
-            hx-swap:inherited="outerMorph show:none scroll:none" {
-            @if let Some((name, tabs)) = &self.tabs { nav.tabs aria-label="Filter by status" {
+        // Links to the same list replace it; others open their page.
+        html! { div.split #list data-live="list" hx-target:inherited="#list" hx-select:inherited="#list"
+            hx-swap:inherited="outerMorph show:none scroll:none" { section.form aria-label=(self.name) {
+            @if let Some((name, tabs)) = &self.tabs { nav.tabs aria-label="Filter by status" hx-boost:inherited="true" {
                 @for (value, text) in *tabs {
                     a href=(asked.with(name, value)) aria-current=[(asked.get(name) == *value).then_some("true")] { (text) }
                 }
@@ -134,7 +136,7 @@ impl Listing<'_> {
                 Ok(page) if page.items.is_empty() => (self.nothing),
                 Ok(page) => { (content(page)) (foot(asked, page)) }
             } }
-        } }
+        } @if let Some(panel) = &self.panel { (panel) } } }
     }
 
     fn filters(&self, asked: &Asked) -> Markup {
@@ -177,7 +179,7 @@ fn heading(Column(title, key, class): &Column<'_>, asked: &Asked) -> Markup {
 
 fn foot<T>(asked: &Asked, page: &Page<T>) -> Markup {
     let is_exact = page.total_is_exact.unwrap_or(true);
-    html! { div.foot {
+    html! { div.foot hx-boost:inherited="true" {
         span aria-live="polite" { (page.items.len()) " on this page"
             @if let Some(total) = page.total { " · " @if is_exact { (total) } @else { "more than " (total) } " in all" } }
         div.row {

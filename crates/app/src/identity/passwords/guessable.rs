@@ -40,33 +40,40 @@ pub(super) fn is_made_of_own(password: &str, own: &[&str]) -> bool {
     let mut words = vec![SERVICE.to_owned()];
     for own in own {
         let own = own.to_lowercase();
-        words.push(letters(&own));
-        words.extend(own.split('@').map(letters));
-        words.extend(own.split(|character: char| !character.is_alphanumeric()).map(letters));
+        words.push(signs_removed(&own));
+        words.extend(own.split('@').map(signs_removed));
+        words.extend(own.split(|character: char| !character.is_alphanumeric()).map(str::to_owned));
     }
     is_made_of(password, words)
 }
 
 /// Whether a password is made of common words.
 pub(super) fn is_made_of_common(password: &str) -> bool {
-    is_made_of(password, COMMON.map(letters).into())
+    is_made_of(password, COMMON.map(str::to_owned).into())
 }
 
 fn letters(text: &str) -> String {
     text.chars().filter(|character| character.is_alphabetic()).collect()
 }
 
-fn is_made_of(password: &str, mut words: Vec<String>) -> bool {
+fn signs_removed(text: &str) -> String {
+    text.chars().filter(|character| character.is_alphanumeric()).collect()
+}
+
+fn is_made_of(password: &str, words: Vec<String>) -> bool {
     let password = password.to_lowercase();
-    let mut left = letters(&password);
-    let all = left.len();
+    let all = letters(&password);
+    let left = without(all.clone(), words.iter().map(|word| letters(word)).collect());
+    // Digits of a word, such as those of a domain, are as easy to guess as its letters.
+    let digits = without(signs_removed(&password), words);
+    left.len() < all.len() && left.chars().count() < FEWEST_LETTERS && weight_of_digits(&digits) < FEWEST_DIGITS
+}
+
+/// A text without these words. The longest first, so that a name within an address does not hide the address.
+fn without(text: String, mut words: Vec<String>) -> String {
     words.retain(|word| word.chars().count() >= SHORTEST_WORD);
-    // The longest first, so that a name within an address does not hide the address.
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-    for word in &words {
-        left = left.replace(word, "");
-    }
-    left.len() < all && left.chars().count() < FEWEST_LETTERS && weight_of_digits(&password) < FEWEST_DIGITS
+    words.iter().fold(text, |left, word| left.replace(word, ""))
 }
 
 /// The number of digits; those that repeat or continue the one before do not count.
