@@ -94,6 +94,8 @@ ids! {
     ExportId = "exp";
     /// A long-running job.
     JobId = "job";
+    /// A task of a reactor.
+    TaskId = "tsk";
     /// The owner of personal values, whose key encrypts them: a user, or a record with free text. It has the same UUID
     /// as that user or record.
     PersonId = "per";

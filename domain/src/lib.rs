@@ -7,6 +7,7 @@
 //! | `identity` | organizations, users, sessions, API keys |
 //! | `compliance` | denied requests, staff access, exports |
 //! | `operations` | what organizations do on PortTask |
+//! | `platform` | operations on the service itself |
 //!
 //! Shared by all modules: [`merge_patch`] (members of patches), [`Aggregate`] (the shape of an aggregate), [`DomainEvent`] (all events
 //! in one type), [`Meta`] (who acted, and how), [`Personal`] (values that can be erased), typed ids, [`TextEnum`]
@@ -23,6 +24,7 @@ pub mod merge_patch;
 mod meta;
 pub mod operations;
 mod personal;
+pub mod platform;
 mod registry;
 #[cfg(test)]
 mod testing;
@@ -32,7 +34,7 @@ mod texts;
 pub use aggregate::{Aggregate, Constraint, Kind, Rejection, Scope, Violation};
 pub use id::{
     AccountReminderId, ApiKeyId, DenialId, ExportId, FailedSignInsId, InvalidId, JobId, OrganizationId, PersonId,
-    SessionId, StaffAccessId, UserId, UserImportId, uuid_of,
+    SessionId, StaffAccessId, TaskId, UserId, UserImportId, uuid_of,
 };
 pub use identity::Capability;
 pub use meta::{Actor, Impersonator, MAX_REQUEST_ID, Meta, is_request_id};

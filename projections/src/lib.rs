@@ -8,7 +8,7 @@
 //! | `identity` | organizations, users, sessions, API keys |
 //! | `compliance` | the audit log |
 //! | `operations` | what organizations do on PortTask |
-//! | `platform` | timers |
+//! | `platform` | timers, tasks |
 
 #![deny(clippy::wildcard_enum_match_arm)]
 

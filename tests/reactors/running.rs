@@ -118,7 +118,7 @@ async fn what_is_refused_is_dead_until_it_is_revived(store: Store) {
     let dead = tasks(&node).await.remove(0);
     assert_eq!((dead.last_error.as_deref(), dead.attempts), (Some("550 no such user"), 1));
     assert_eq!(node.log.count_tasks(Mailer::NAME).await.unwrap(), TaskCounts { waiting: 0, dead: 1 });
-    assert!(node.log.retry(dead.id).await.unwrap());
+    assert!(node.log.retry(dead.id, dead.epoch).await.unwrap());
     assert_eq!(fake.mails(1).await[0].id, dead.id.0);
     nothing_is_left(&node).await;
     assert!(reactors.shutdown(SOON).await);

@@ -2,13 +2,18 @@
 
 use clap::Subcommand;
 use porttask_app::mail::Mailer;
+use porttask_domain::{
+    Actor, Meta, OrganizationId,
+    platform::{self, task},
+};
 use porttask_runtime::{
+    execute::Request,
     reactors,
     tasks::{Task, TaskFilter, TaskId, TaskState},
 };
 use uuid::Uuid;
 
-use crate::{error::Error, storage::StorageArgs};
+use crate::{error::Error, node::Node, storage::StorageArgs};
 
 /// Tasks per read.
 const PAGE: usize = 1_000;
@@ -25,10 +30,13 @@ pub(crate) enum Command {
         json: bool,
     },
     /// Retry a dead-lettered task, with all attempts, once the cause of its failure is fixed.
+    ///
+    /// It is recorded in the platform's audit trail, with the operator as actor.
     #[command(alias = "revive")]
     Retry {
         /// The id of the task, as shown by `porttask tasks list --dead`.
-        id: Uuid,
+        #[arg(value_parser = task_id)]
+        id: TaskId,
     },
     /// Release a reactor that is held since the log was restored from a backup.
     ///
@@ -60,12 +68,7 @@ impl Command {
                     println!("{}", if dead { "No dead-lettered tasks." } else { "No tasks." });
                 }
             }
-            Self::Retry { id } => {
-                if !database.retry(TaskId(id)).await? {
-                    return Err(format!("no dead-lettered task {id}: see `porttask tasks list --dead`").into());
-                }
-                println!("Task {id} will be retried.");
-            }
+            Self::Retry { id } => retry(&Node::open(storage).await?, id).await?,
             Self::Release { reactor } => {
                 reactors::release(&database, &reactor).await?;
                 let waiting = database.count_tasks(&reactor).await?.waiting;
@@ -74,6 +77,27 @@ impl Command {
         }
         Ok(())
     }
+}
+
+/// The id of a task as it is shown, or its UUID.
+fn task_id(text: &str) -> Result<TaskId, String> {
+    let shown = text.parse::<porttask_domain::TaskId>().map(|id| id.0);
+    let id = shown.or_else(|error| text.parse::<Uuid>().map_err(|_| error.to_string()))?;
+    Ok(TaskId(id))
+}
+
+/// Records the retry by the operator, then makes the task due.
+async fn retry(node: &Node, id: TaskId) -> Result<(), Error> {
+    let found = node.database.task(id).await?.filter(|task| task.is_dead_lettered);
+    let found = found.ok_or_else(|| format!("no dead-lettered task {id}: see `porttask tasks list --dead`"))?;
+    let Task { reactor, kind, organization, epoch, .. } = found;
+    let command = task::Command::Retry { reactor, kind, organization, epoch };
+    let request = Request::new(OrganizationId::PLATFORM, Meta::by(Actor::Operator));
+    node.executor().execute::<platform::Task>(porttask_domain::TaskId(id.0), command, &request).await?;
+    // Somebody else may have retried it meanwhile.
+    node.database.retry(id, epoch).await?;
+    println!("Task {id} will be retried.");
+    Ok(())
 }
 
 fn say(task: &Task, json: bool) -> Result<(), Error> {

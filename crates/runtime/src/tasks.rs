@@ -19,7 +19,7 @@ use crate::{
     log::{Checkpoint, LogError},
 };
 
-/// The id of a task (UUIDv7).
+/// The id of a task (UUIDv7). Displayed like those of aggregates: `tsk_01h455vb4pex5vsknk084sn02q`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(pub Uuid);
 
@@ -32,7 +32,7 @@ impl TaskId {
 
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        porttask_domain::TaskId(self.0).fmt(f)
     }
 }
 
@@ -243,6 +243,12 @@ pub trait Tasks: Send + Sync {
     /// If the log's database fails.
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError>;
 
+    /// A task that is not done yet.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    async fn task(&self, id: TaskId) -> Result<Option<Task>, LogError>;
+
     /// The remaining tasks of these targets of an organization, the oldest first.
     ///
     /// # Errors
@@ -255,11 +261,12 @@ pub trait Tasks: Send + Sync {
     /// If the log's database fails.
     async fn count_tasks(&self, reactor: &str) -> Result<TaskCounts, LogError>;
 
-    /// Makes a dead-lettered task due, with its attempts reset. `false` if there is no such dead-lettered task.
+    /// Makes a task due that was dead-lettered in this epoch, with its attempts reset. `false`, without effect, if it is
+    /// not dead-lettered, or in another epoch.
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn retry(&self, id: TaskId) -> Result<bool, LogError>;
+    async fn retry(&self, id: TaskId, epoch: u64) -> Result<bool, LogError>;
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod business_hours;
 mod locale;
+mod time_zone;
 
 use std::{fmt, str::FromStr};
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     business_hours::{BusinessHours, BusinessHoursPatch, Hours, TimeOfDay, Weekday},
     locale::{KnownLocale, Locale},
+    time_zone::ZoneName,
 };
 use crate::{InvalidText, merge_patch::nullable, text::company_name};
 

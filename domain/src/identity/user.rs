@@ -17,7 +17,7 @@ pub use self::{event::Event, rejection::Rejection};
 use super::{
     address::EmailAddress,
     role::{Access, Permissions, Role},
-    settings::Locale,
+    settings::{Locale, ZoneName},
 };
 use crate::{Aggregate, Constraint, Kind, OrganizationId, PersonName, Personal, Scope, SessionId, UserId, Violation};
 
@@ -115,6 +115,11 @@ pub enum Command {
     ChangeLocale {
         /// The new language; `None` is that of the organization.
         locale: Option<Locale>,
+    },
+    /// Change the time zone in which times are shown to them.
+    ChangeTimeZone {
+        /// The new time zone; `None` is that of their browser.
+        time_zone: Option<ZoneName>,
     },
     /// Request a change of the email address; it takes effect once it is confirmed.
     RequestAddressChange {
@@ -421,6 +426,7 @@ impl Aggregate for User {
             | Event::Reactivated {}
             | Event::Renamed { .. }
             | Event::LocaleChanged { .. }
+            | Event::TimeZoneChanged { .. }
             | Event::AddressChangeRequested { .. }
             | Event::AddressChangeCancelled {}
             | Event::PasswordResetRequested { .. }

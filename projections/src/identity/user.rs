@@ -5,7 +5,7 @@ use porttask_domain::{
     Actor, OrganizationId, Personal, SessionId, TextEnum, UserId,
     identity::{
         Access, Permissions, Role, session,
-        settings::Locale,
+        settings::{Locale, ZoneName},
         user::{Event, Link, Status},
     },
 };
@@ -43,6 +43,8 @@ row! {
             pending_email: Option<String>,
             /// The language of their mails; `None` is that of the organization.
             locale: Option<String>,
+            /// The time zone in which times are shown to them; `None` is that of their browser.
+            time_zone: Option<String>,
             /// Their role.
             role: Role,
             /// The status of the account.
@@ -98,7 +100,7 @@ pub struct Users;
 
 impl ReadModel for Users {
     const NAME: &'static str = "users";
-    const VERSION: u32 = 9;
+    const VERSION: u32 = 10;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_name", columns: &["organization", "normalized_name", "user"] },
         Index { name: "by_email", columns: &["organization", "normalized_email", "user"] },
@@ -153,6 +155,7 @@ fn changed(row: Option<User>, event: &Event, recorded: &Recorded) -> Change<User
             former_emails: String::new(),
             pending_email: None,
             locale: None,
+            time_zone: None,
             role,
             status,
             tickets,
@@ -217,6 +220,7 @@ fn changed(row: Option<User>, event: &Event, recorded: &Recorded) -> Change<User
             User { email, normalized_email, former_emails, pending_email: None, ..row }
         }
         Event::LocaleChanged { to, .. } => User { locale: to.as_ref().map(ToString::to_string), ..row },
+        Event::TimeZoneChanged { to, .. } => User { time_zone: to.as_ref().map(ToString::to_string), ..row },
         Event::AddressCorrected { to, .. } => {
             let (email, normalized_email) = shown(to);
             User { email, normalized_email, status: Status::Registered, invitation_expires_at: None, ..row }
@@ -313,6 +317,13 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
             }
             sink.words("changed the language of mails");
             sink.change("locale", shown(from), shown(to));
+        }
+        Event::TimeZoneChanged { from, to } => {
+            fn shown(zone: &Option<ZoneName>) -> Option<DisplayValue<'_>> {
+                zone.as_ref().map(|zone| DisplayValue::Written(zone))
+            }
+            sink.words("changed the time zone");
+            sink.change("time_zone", shown(from), shown(to));
         }
         Event::AddressChangeRequested { email, address_rules: _, expires_at } => {
             sink.words("requested a change of the email address to ");

@@ -1,5 +1,6 @@
 //! The platform itself.
 
+pub(crate) mod task;
 pub mod timer;
 
 use crate::{Model, model};

@@ -125,6 +125,7 @@ fn changes(event: &Event) -> Vec<(Kind, Option<Timestamp>)> {
         | Event::Reactivated {}
         | Event::Renamed { .. }
         | Event::LocaleChanged { .. }
+        | Event::TimeZoneChanged { .. }
         | Event::Promoted { .. }
         | Event::Demoted {}
         | Event::Locked { .. }

@@ -79,6 +79,23 @@ async fn users_change_their_name(service: &'static SharedService) {
         assert_eq!(bob.get("/v1/me").is(200).body["locale"], shown);
     }
     bob.patch("/v1/me", &json!({"locale": "klingon"})).refused(422, "invalid-fields");
+    let zones = [(json!("america/SAO_PAULO"), json!("America/Sao_Paulo")), (json!(null), json!(null))];
+    assert_eq!(bob.get("/v1/me").is(200).body["time_zone"], json!(null));
+    for (zone, shown) in zones {
+        bob.patch("/v1/me", &json!({"time_zone": zone})).is(200);
+        assert_eq!(bob.get("/v1/me").is(200).body["time_zone"], shown);
+        let id = bob.session["user"].as_str().unwrap();
+        assert_eq!(bob.get(&format!("/v1/organizations/current/users/{id}")).is(200).body["time_zone"], shown);
+    }
+    for bad in ["", "Europe/Atlantis", "+01:00", "Factory", "../../etc/passwd"] {
+        let refused = bob.patch("/v1/me", &json!({"time_zone": bad})).refused(422, "invalid-fields");
+        assert_eq!(refused.body["errors"][0]["pointer"], "/time_zone", "{bad}");
+    }
+    bob.patch("/v1/me", &json!({"time_zone": 1})).refused(422, "invalid-fields");
+    let entries = bob.get("/v1/organizations/current/audit-log?action=user.time_zone_changed").is(200);
+    let changes = json!([{"field": "time_zone", "to": "America/Sao_Paulo"}]);
+    let oldest = entries.body["items"].as_array().unwrap().last().unwrap();
+    assert_eq!((&oldest["summary"], &oldest["changes"]), (&json!("changed the time zone"), &changes));
     bob.patch("/v1/me", &json!({"name": null})).refused(422, "invalid-fields");
     let found = bob.get("/v1/organizations/current/users?q=robert").is(200);
     assert_eq!(found.body["items"].as_array().unwrap().len(), 1);

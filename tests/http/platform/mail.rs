@@ -100,4 +100,29 @@ async fn a_rejected_email_is_dead_lettered_until_it_is_retried(store: Store) {
         (&task["id"], &serde_json::json!(1)),
         "the attempts are counted from zero"
     );
+    let ana = service.ana();
+    let id = task["id"].as_str().unwrap();
+    let trail = || {
+        let trail = ana.get("/v1/platform/audit-log?action=task.retried").is(200).body["items"].clone();
+        trail.as_array().unwrap().clone()
+    };
+    let by_operator = &trail()[0];
+    assert_eq!(
+        (&by_operator["summary"], &by_operator["actor"]["kind"], &by_operator["target"]["id"]),
+        (&json!("retried the failed task invitation of the reactor mail"), &json!("operator"), &json!(id))
+    );
+    let retry = format!("/v1/platform/tasks/{id}/retry");
+    let dry = ana.post(&format!("{retry}?dry_run=true"), &json!({})).is(200).body;
+    assert_eq!((&dry["events"], &dry["dry_run"]), (&json!(["task.retried"]), &json!(true)));
+    assert_eq!(ana.get("/v1/platform/tasks?state=dead").is(200).body["items"][0]["id"], id);
+    ana.post(&retry, &json!({"at": "once"})).refused(422, "invalid-fields");
+    let retried = ana.send("POST", &retry, &[("idempotency-key", "again")], Some(&json!({}))).is(200).body;
+    assert_eq!((&retried["events"], &retried["id"]), (&json!(["task.retried"]), &json!(id)));
+    let third = dead();
+    assert_eq!((&third["id"], &third["attempts"]), (&task["id"], &json!(1)));
+    let repeated = ana.send("POST", &retry, &[("idempotency-key", "again")], Some(&json!({}))).is(200).body;
+    assert_eq!(repeated["repeated"], true);
+    assert_eq!(dead()["id"], task["id"], "a repetition is not another retry");
+    let by_ana = || trail().iter().filter(|entry| entry["actor"]["id"] == ana.session["user"]).count();
+    assert_eq!((by_ana(), trail().len()), (1, 2));
 }

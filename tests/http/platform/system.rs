@@ -13,6 +13,8 @@ use crate::{
 on_both_engines!(
     super_admins_see_read_models_reactors_and_emails,
     tasks_are_listed_by_state,
+    a_task_that_is_not_dead_lettered_is_left_as_it_is,
+    only_super_admins_retry_tasks,
     nobody_else_sees_the_state_of_the_service,
 );
 
@@ -65,6 +67,32 @@ async fn tasks_are_listed_by_state(store: Store) {
     assert_eq!(seen, ids);
     for wrong in ["state=lost", "limit=0", "limit=201", "cursor=x", "q=x"] {
         ana.get(&format!("/v1/platform/tasks?{wrong}")).refused(422, "invalid-fields");
+    }
+}
+
+async fn a_task_that_is_not_dead_lettered_is_left_as_it_is(store: Store) {
+    let smtp = ("PORTTASK_SMTP_URL", "smtp://127.0.0.1:9");
+    let service = Service::start_with(&store, &[ADMIN[0], ADMIN[1], smtp]);
+    let ana = service.ana();
+    service.create_organization(&ana, "one.example");
+    let tasks = || ana.get("/v1/platform/tasks").is(200).body["items"].as_array().unwrap().clone();
+    by(Duration::from_secs(20), "there is a task", async || tasks().len() == 1).await;
+    let id = tasks()[0]["id"].as_str().unwrap().to_owned();
+    let left = ana.post(&format!("/v1/platform/tasks/{id}/retry"), &json!({})).is(200).body;
+    assert_eq!((&left["events"], left.get("position")), (&json!([]), None));
+    let trail = ana.get("/v1/platform/audit-log?action=task.retried").is(200).body;
+    assert_eq!(trail["items"], json!([]));
+}
+
+async fn only_super_admins_retry_tasks(service: &'static SharedService) {
+    let unknown = "/v1/platform/tasks/tsk_01h455vb4pex5vsknk084sn02q/retry";
+    service.ana().post(unknown, &json!({})).refused(404, "task-not-found");
+    service.ana().post("/v1/platform/tasks/1/retry", &json!({})).refused(404, "task-not-found");
+    let acme = service.organization().await;
+    let carol = acme.join("carol", "Carol Crane", "auditor");
+    service.send("POST", unknown, &[], Some(&json!({}))).refused(401, "unauthenticated");
+    for caller in [&acme.admin, &carol] {
+        caller.post(unknown, &json!({})).refused(403, "forbidden");
     }
 }
 

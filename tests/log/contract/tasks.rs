@@ -372,7 +372,9 @@ async fn a_task_that_failed_comes_back_when_it_is_due(store: Store) {
 async fn a_dead_task_is_left_alone_until_it_is_revived(store: Store) {
     let log = with_tasks(&store, &[task(1, 1), task(2, 2)]).await;
     let one = log.claim(MAIL, &lease(HOUR), 1).await.unwrap().remove(0);
-    assert!(!log.retry(one.id).await.unwrap(), "it lives");
+    assert!(!log.retry(one.id, one.epoch).await.unwrap(), "it lives");
+    assert_eq!(log.task(one.id).await.unwrap().map(|task| task.number), Some(1));
+    assert_eq!(log.task(TaskId::generate()).await.unwrap(), None);
     assert!(finish(&*log, one.id, one.epoch, &Outcome::Dead { error: ErrorText::new("5.1.1") }).await);
     assert!(!finish(&*log, one.id, one.epoch + 1, &Outcome::Done).await);
     assert_eq!(log.count_tasks(MAIL).await.unwrap(), TaskCounts { waiting: 1, dead: 1 });
@@ -380,8 +382,9 @@ async fn a_dead_task_is_left_alone_until_it_is_revived(store: Store) {
     let dead = TaskFilter { state: Some(TaskState::DeadLettered), organization: None };
     let kept = log.tasks(&dead, None, 10).await.unwrap();
     assert_eq!((kept[0].id, kept[0].last_error.as_deref(), kept.len()), (one.id, Some("5.1.1"), 1));
-    assert!(log.retry(one.id).await.unwrap());
-    assert!(!log.retry(one.id).await.unwrap());
+    assert!(!log.retry(one.id, kept[0].epoch - 1).await.unwrap(), "it was dead-lettered later");
+    assert!(log.retry(one.id, kept[0].epoch).await.unwrap());
+    assert!(!log.retry(one.id, kept[0].epoch).await.unwrap());
     assert_eq!(log.tasks(&dead, None, 10).await.unwrap(), []);
     let again = claim(&*log).await.remove(0);
     assert_eq!((again.id, again.attempts, again.is_dead_lettered), (one.id, 1, false));

@@ -105,7 +105,7 @@ const PARAMETERS: [(&str, &str, &str, &str); 4] = [
     (
         "AtLeast",
         "Porttask-At-Least",
-        "^[0-9]{1,4}:[0-9]{1,18}$",
+        "^pos_[A-Za-z0-9_-]{43}$",
         "The Porttask-Position of a change that the response must include; waits up to 2 s.",
     ),
     (

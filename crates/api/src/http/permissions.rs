@@ -177,6 +177,8 @@ permissions! {
     ReadTimers = "timers:read", Keys::Never, |_caller| false;
     /// Read the state of the service itself: only staff of the platform.
     ReadSystem = "system:read", Keys::Never, |_caller| false;
+    /// Intervene in the service itself, such as to retry tasks: only staff of the platform.
+    WriteSystem = "system:write", Keys::Never, |_caller| false;
     /// List all organizations: only staff and keys of the platform.
     ReadOrganizations = "organizations:read", Keys::Scope(KeyScope::ReadOrganizations), |_caller| false;
     /// Create, suspend, reactivate and deactivate organizations: only staff and keys of the platform.

@@ -6,7 +6,7 @@ use porttask_domain::{
     OrganizationId, PersonName, UserId,
     identity::{
         EmailAddress, Permissions, Role, User,
-        settings::{KnownLocale, Locale},
+        settings::{KnownLocale, Locale, ZoneName},
         user::{Command, Rejection},
     },
 };
@@ -65,6 +65,10 @@ pub(crate) struct MePatch {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<Locale>)]
     locale: Option<Option<KnownLocale>>,
+    /// The time zone in which times are shown: its name in the IANA database. Null means that of the browser.
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>, example = "America/Sao_Paulo")]
+    time_zone: Option<Option<String>>,
 }
 
 /// A new email address for the current user.
@@ -111,7 +115,7 @@ pub(crate) async fn get_my_permissions(caller: Authorized<Impersonable<SignedIn>
     Json(MyPermissions { organization, user, role, permissions, rights })
 }
 
-/// Change the current user's name and language of emails.
+/// Change the current user's name, language of emails and time zone.
 ///
 /// The email address is changed at `/v1/me/address`; admins change role and permissions.
 #[utoipa::path(patch, path = "/v1/me", tag = "me", params(CommandParameters),
@@ -121,7 +125,7 @@ pub(crate) async fn change_me(
     State(app): State<App>,
     request: CommandRequest<SignedIn, MePatch>,
 ) -> Result<CommandResult, Problem> {
-    let (user, MePatch { name, locale }) = (request.caller.identity.user, &request.body);
+    let (user, MePatch { name, locale, time_zone }) = (request.caller.identity.user, &request.body);
     let mut commands = Vec::new();
     if let Some(name) = name {
         let name = PersonName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
@@ -129,6 +133,11 @@ pub(crate) async fn change_me(
     }
     if let Some(locale) = locale {
         commands.push(Command::ChangeLocale { locale: locale.clone().map(|KnownLocale(locale)| locale) });
+    }
+    if let Some(named) = time_zone {
+        let zone = named.as_deref().map(str::parse::<ZoneName>).transpose();
+        let time_zone = zone.map_err(|it| Problem::invalid("/time_zone", it.to_string()))?;
+        commands.push(Command::ChangeTimeZone { time_zone });
     }
     request.change_all::<User>(&app, user, &commands).await
 }

@@ -189,10 +189,11 @@ async fn with_organizations(
     let rows = found.await?.into_iter().flatten();
     let names: HashMap<OrganizationId, (String, String)> =
         rows.map(|row| (row.organization, (row.name, row.domain))).collect();
-    let now = app.clock.now();
-    let found = users.into_iter().map(|row| {
-        let (organization_name, organization_domain) = names.get(&row.organization).cloned().unzip();
-        FoundUser { user: UserResponse::from(row).at(now), organization_name, organization_domain }
+    let of: Vec<OrganizationId> = users.iter().map(|row| row.organization).collect();
+    let users = user::completed(app, users.into_iter().map(UserResponse::from).collect()).await?;
+    let found = users.into_iter().zip(of).map(|(user, organization)| {
+        let (organization_name, organization_domain) = names.get(&organization).cloned().unzip();
+        FoundUser { user, organization_name, organization_domain }
     });
     Ok(found.collect())
 }

@@ -2,11 +2,14 @@
 
 mod delivery;
 
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     extract::State,
     response::{IntoResponse, Response},
 };
+use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
     ApiKeyId, OrganizationId, PersonName, UserId,
@@ -68,6 +71,9 @@ pub(crate) struct UserResponse {
     /// The language of emails; null means the organization's.
     #[schema(example = "pt-BR")]
     locale: Option<String>,
+    /// The time zone in which times are shown to the user; null means that of the browser.
+    #[schema(example = "America/Sao_Paulo")]
+    time_zone: Option<String>,
     role: Role,
     permissions: Permissions,
     status: Status,
@@ -100,6 +106,7 @@ impl From<view::User> for UserResponse {
             email: row.email,
             pending_email: row.pending_email,
             locale: row.locale,
+            time_zone: row.time_zone,
             role: row.role,
             permissions: Permissions { tickets, invoices, reports, administration },
             status: row.status,
@@ -262,22 +269,27 @@ impl Listed for view::Users {
         filter.locked.map(|locked| is_locked(locked, now)).into_iter().collect()
     }
 
-    async fn complete(
-        app: &App,
-        organization: OrganizationId,
-        items: Vec<UserResponse>,
-    ) -> Result<Vec<UserResponse>, Problem> {
-        let targets: Vec<Uuid> = items.iter().map(|item| item.id.0).collect();
-        let tasks = app.database.tasks_of(organization, &targets).await;
-        let tasks = tasks.map_err(|error| Problem::unavailable(&error))?;
-        let now = app.clock.now();
-        let mut items: Vec<UserResponse> = items.into_iter().map(|item| item.at(now)).collect();
-        for item in &mut items {
-            let own: Vec<&Task> = tasks.iter().filter(|task| task.target == item.id.0).collect();
-            item.email_delivery = EmailDelivery::of(&own);
-        }
-        Ok(items)
+    async fn complete(app: &App, _: OrganizationId, items: Vec<UserResponse>) -> Result<Vec<UserResponse>, Problem> {
+        completed(app, items).await
     }
+}
+
+/// Users of any organizations as of now, with what is known of emails to them.
+pub(super) async fn completed(app: &App, items: Vec<UserResponse>) -> Result<Vec<UserResponse>, Problem> {
+    let mut targets: BTreeMap<OrganizationId, Vec<Uuid>> = BTreeMap::new();
+    for item in &items {
+        targets.entry(item.organization).or_default().push(item.id.0);
+    }
+    let tasks = targets.iter().map(|(organization, targets)| app.database.tasks_of(*organization, targets));
+    let tasks = try_join_all(tasks).await.map_err(|error| Problem::unavailable(&error))?.concat();
+    let now = app.clock.now();
+    let mut items: Vec<UserResponse> = items.into_iter().map(|item| item.at(now)).collect();
+    for item in &mut items {
+        let is_own = |task: &&Task| (task.organization, task.target) == (item.organization, item.id.0);
+        let own: Vec<&Task> = tasks.iter().filter(is_own).collect();
+        item.email_delivery = EmailDelivery::of(&own);
+    }
+    Ok(items)
 }
 
 /// List users.

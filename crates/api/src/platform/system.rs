@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use axum::{Json, extract::State};
 use jiff::Timestamp;
-use porttask_domain::OrganizationId;
+use porttask_domain::{
+    OrganizationId,
+    platform::{self, task},
+};
 use porttask_runtime::{
+    execute::{Tx, stream_of},
     reactors,
     tasks::{Task, TaskFilter, TaskId, TaskState},
     views::Status,
@@ -19,9 +23,10 @@ use crate::http::{
     app::App,
     document::tagged,
     listing::Page,
-    permissions::ReadSystem,
+    permissions::{ReadSystem, WriteSystem},
     problem::Problem,
-    request::{Authorized, Params},
+    request::{Authorized, CommandParameters, CommandRequest, EmptyBody, Id, Params},
+    response::CommandResult,
 };
 
 /// The routes of the state of the service.
@@ -30,6 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list_views))
         .routes(routes!(list_reactors))
         .routes(routes!(list_tasks))
+        .routes(routes!(retry_task))
         .routes(routes!(get_mail))
 }
 
@@ -89,7 +95,7 @@ pub(crate) struct SystemReactor {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Task)]
 pub(crate) struct TaskResponse {
-    id: Uuid,
+    id: porttask_domain::TaskId,
     #[schema(example = "mail")]
     reactor: String,
     #[schema(example = "invitation")]
@@ -182,7 +188,7 @@ impl From<Task> for TaskResponse {
         let state = task.state();
         let Task { id, reactor, kind, organization, subject, target, attempts, due_at, last_error, .. } = task;
         let next_attempt_at = Some(due_at).filter(|_| state == TaskState::Waiting);
-        let (id, state) = (id.0, state.into());
+        let (id, state) = (porttask_domain::TaskId(id.0), state.into());
         Self { id, reactor, kind, organization, subject, target, state, attempts, next_attempt_at, last_error }
     }
 }
@@ -255,6 +261,42 @@ pub(crate) async fn list_tasks(
     tasks.truncate(limit);
     let next_cursor = tasks.last().filter(|_| !is_last).map(|task| task.id.0.to_string());
     Ok(Json(Page { items: tasks.into_iter().map(TaskResponse::from).collect(), next_cursor, total: None }))
+}
+
+/// Retry a dead-lettered task.
+///
+/// It is due again, with all attempts. A task that is not dead-lettered is left as it is. The retry is an entry of the
+/// platform's audit trail. Needs `system:write`.
+#[utoipa::path(post, path = "/v1/platform/tasks/{task}/retry", tag = "system", params(CommandParameters),
+    request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
+pub(crate) async fn retry_task(
+    State(app): State<App>,
+    id: Id<platform::Task>,
+    request: CommandRequest<WriteSystem, EmptyBody>,
+) -> Result<CommandResult, Problem> {
+    let id = id.get()?;
+    let found = app.database.task(TaskId(id.0)).await.map_err(|error| Problem::unavailable(&error))?;
+    let task = found.ok_or_else(Id::<platform::Task>::not_found)?;
+    let (is_dead, epoch, command) = (task.is_dead_lettered, task.epoch, &retry_of(task));
+    let subject = stream_of::<platform::Task>(request.caller.organization, id)?;
+    let work = move |tx: Tx| async move {
+        if is_dead {
+            tx.decide::<platform::Task>(id, command).await?;
+        }
+        Ok::<_, Problem>(())
+    };
+    let outcome = request.transact(&app, &subject, work).await?;
+    let (recorded, _) = app.executor.load::<platform::Task>(request.caller.organization, id).await?;
+    // Also when a request is repeated whose first attempt ended in between.
+    if recorded.is_retried(epoch) && !request.dry_run {
+        app.database.retry(TaskId(id.0), epoch).await.map_err(|error| Problem::unavailable(&error))?;
+    }
+    CommandResult::of(&app, &outcome, (&subject, request.viewer()), request.dry_run).await
+}
+
+/// The command that records its retry.
+fn retry_of(Task { reactor, kind, organization, epoch, .. }: Task) -> task::Command {
+    task::Command::Retry { reactor, kind, organization, epoch }
 }
 
 /// Get how emails leave.

@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use jiff::tz::TimeZoneDatabase;
 use maud::html;
 use serde_json::{Value, json};
 
@@ -40,6 +41,13 @@ pub(crate) const LOCALES: [(&str, &str); 6] = [
     ("pt", "Português"),
 ];
 
+/// The time zones to choose from.
+fn zones() -> impl Iterator<Item = String> {
+    // Entries of the database that stand for no place are no answer.
+    let names = TimeZoneDatabase::bundled().available().map(|name| name.to_string()).collect::<Vec<_>>();
+    names.into_iter().filter(|name| !["Etc/Unknown", "Factory"].contains(&name.as_str()))
+}
+
 async fn show(visit: Visit) -> Answered {
     page(&visit, &Fields::default(), None).await
 }
@@ -52,6 +60,7 @@ async fn page(visit: &Visit, fields: &Fields, problem: Option<&Problem>) -> Answ
         false => now.cloned().unwrap_or_default(),
     };
     let (name, locale) = (value("name", me.name.as_ref()), value("locale", me.locale.as_ref()));
+    let zone = value("time_zone", me.time_zone.as_ref());
     let may_change = frame.impersonation.is_none();
     let languages: Vec<(&str, &str)> = match LOCALES.iter().any(|(code, _)| *code == locale) {
         true => LOCALES.to_vec(),
@@ -66,6 +75,7 @@ async fn page(visit: &Visit, fields: &Fields, problem: Option<&Problem>) -> Answ
                         @if let Some(problem) = problem { (ui::summary(problem)) }
                         (field("Full name", "name").value(&name).complete("name").error(problem, "/name").input("text"))
                         (field("Language of emails", "locale").value(&locale).error(problem, "/locale").select(&languages))
+                        (field("Time zone", "time_zone").value(&zone).optional().hint("Empty: that of the browser.").error(problem, "/time_zone").suggest(zones()))
                         @if may_change { div.row { button.btn.main-act type="submit" { "Save" } } }
                     }
                 })) }
@@ -90,9 +100,11 @@ async fn page(visit: &Visit, fields: &Fields, problem: Option<&Problem>) -> Answ
 }
 
 async fn change_profile(visit: Visit, fields: Fields) -> Answered {
-    let locale = fields.text("locale");
-    let locale = if locale.is_empty() { Value::Null } else { locale.into() };
-    let body = json!({ "name": fields.text("name"), "locale": locale });
+    let chosen = |name: &str| match fields.text(name).trim() {
+        "" => Value::Null,
+        text => text.into(),
+    };
+    let body = json!({ "name": fields.text("name"), "locale": chosen("locale"), "time_zone": chosen("time_zone") });
     match visit.client.patch("/v1/me").json(&body).send::<Value>().await {
         Ok(_) => Ok(visit.done("/me", &Message { text: "Saved.".to_owned(), ..Message::default() })),
         Err(problem) if problem.status == 401 => Err(problem.into()),

@@ -164,7 +164,7 @@ fn tasks(visit: &Visit, title: &str, tasks: &[Task]) -> Markup {
             td { (words::words(&it.kind)) div.soft { (words::words(&it.reactor)) ", " (count(it.attempts, "attempt")) } }
             td.only-wide { a href=(format!("/admin/organizations/{}", it.organization)) { code { (it.organization) } } }
             td { (it.last_error.as_deref().unwrap_or("none")) }
-            td.end { @if it.state == "dead" && visit.may("organizations:write") {
+            td.end { @if it.state == "dead" && visit.may("system:write") {
                 (ui::button(&visit.frame, &format!("/admin/system/tasks/{}/retry", it.id), "btn edge", html! { "Retry" }))
             } @else { (time::maybe(&visit.frame, it.next_attempt_at, "now")) } }
         } } }

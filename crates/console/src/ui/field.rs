@@ -55,6 +55,19 @@ impl<'a> Field<'a> {
         })
     }
 
+    /// A text input that suggests values.
+    pub(crate) fn suggest(&self, values: impl Iterator<Item = String>) -> Markup {
+        let values: Vec<String> = values.collect();
+        self.wrap(|id, described, invalid| {
+            let list = format!("{id}-list");
+            html! {
+                input id=(id) name=(self.name) type="text" value=(self.value) list=(list) autocomplete=(self.complete)
+                    spellcheck="false" aria-describedby=[described] aria-invalid=[invalid] required[self.is_required];
+                datalist id=(list) { @for value in &values { option value=(value) {} } }
+            }
+        })
+    }
+
     /// A choice of values with their words.
     pub(crate) fn select(&self, options: &[(&str, &str)]) -> Markup {
         self.wrap(|id, described, invalid| {

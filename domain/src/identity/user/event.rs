@@ -8,7 +8,7 @@ use crate::{
     OrganizationId, Personal, SessionId, UserId,
     identity::{
         role::{Permissions, Role},
-        settings::Locale,
+        settings::{Locale, ZoneName},
     },
 };
 
@@ -100,6 +100,16 @@ pub enum Event {
         /// The new language; `None` is that of the organization.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         to: Option<Locale>,
+    },
+    /// The time zone in which times are shown to them changed.
+    #[serde(rename = "user.time_zone_changed.v1")]
+    TimeZoneChanged {
+        /// The old time zone; `None` is that of their browser.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        from: Option<ZoneName>,
+        /// The new time zone; `None` is that of their browser.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        to: Option<ZoneName>,
     },
     /// A change of the email address was requested; it takes effect once it is confirmed.
     #[serde(rename = "user.address_change_requested.v1")]

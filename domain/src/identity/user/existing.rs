@@ -8,7 +8,7 @@ use crate::{
     identity::{
         address::EmailAddress,
         role::{Permissions, Role},
-        settings::Locale,
+        settings::{Locale, ZoneName},
     },
 };
 
@@ -24,6 +24,7 @@ pub(super) struct Existing {
     pub(super) role: Role,
     pub(super) permissions: Permissions,
     pub(super) locale: Option<Locale>,
+    pub(super) time_zone: Option<ZoneName>,
     pub(super) invitations: Links,
     /// Whether one of them was accepted.
     has_accepted: bool,
@@ -147,6 +148,7 @@ impl Existing {
             role,
             permissions,
             locale: None,
+            time_zone: None,
             invitations: Links::default(),
             has_accepted: false,
             address_changes: Links::default(),
@@ -236,6 +238,10 @@ impl Existing {
             Command::ChangeLocale { locale } => {
                 let (from, to) = (self.locale.clone(), locale.clone());
                 Ok(if from == to { vec![] } else { vec![Event::LocaleChanged { from, to }] })
+            }
+            Command::ChangeTimeZone { time_zone } => {
+                let (from, to) = (self.time_zone.clone(), time_zone.clone());
+                Ok(if from == to { vec![] } else { vec![Event::TimeZoneChanged { from, to }] })
             }
             Command::RequestAddressChange { email, expires_at } => self.request_address(email, *expires_at),
             Command::ConfirmAddress { request, now } => {
@@ -421,6 +427,7 @@ impl Existing {
             Event::Demoted {} => {}
             Event::Renamed { to, .. } => self.name = to.clone(),
             Event::LocaleChanged { to, .. } => self.locale.clone_from(to),
+            Event::TimeZoneChanged { to, .. } => self.time_zone.clone_from(to),
             Event::AddressChangeRequested { email, expires_at, .. } => {
                 self.wanted_email = Some(email.clone());
                 let today = Some(day(*expires_at));

@@ -297,6 +297,18 @@ fn a_language_is_chosen_and_reset() {
     given::<User>(after([changed(&none, &pt)])).when(change(&none)).then([changed(&pt, &none)]);
 }
 
+#[test]
+fn a_time_zone_is_chosen_and_removed() {
+    let [lisbon, none]: [Option<ZoneName>; 2] = [Some("Europe/Lisbon".parse().unwrap()), None];
+    let change = |time_zone: &Option<ZoneName>| Command::ChangeTimeZone { time_zone: time_zone.clone() };
+    let changed =
+        |from: &Option<ZoneName>, to: &Option<ZoneName>| Event::TimeZoneChanged { from: from.clone(), to: to.clone() };
+    given::<User>(active()).when(change(&none)).then([]);
+    given::<User>(active()).when(change(&lisbon)).then([changed(&none, &lisbon)]);
+    given::<User>(after([changed(&none, &lisbon)])).when(change(&lisbon)).then([]);
+    given::<User>(after([changed(&none, &lisbon)])).when(change(&none)).then([changed(&lisbon, &none)]);
+}
+
 fn wanted(email: &str, expires_at: i64) -> Event {
     let email = Personal::identity(ana(), email);
     Event::AddressChangeRequested { email, address_rules: 1, expires_at: second(expires_at) }

@@ -180,6 +180,8 @@ const TASKS: &str = concat!(
     WHERE id > $1 AND ($2::uuid IS NULL OR organization = $2)"
 );
 
+const TASK: &str = concat!("SELECT ", columns!("task"), " FROM ledger.tasks AS task WHERE id = $1");
+
 const TASKS_OF: &str = concat!(
     "SELECT ",
     columns!("task"),
@@ -192,7 +194,7 @@ const COUNTS: &str = "SELECT count(*) FILTER (WHERE state <> 'dead_lettered'),
     FROM ledger.tasks WHERE reactor = $1";
 
 const RETRY: &str = "UPDATE ledger.tasks SET state = 'due', due_at = clock_timestamp(), attempts = 0, epoch = epoch + 1
-    WHERE id = $1 AND state = 'dead_lettered'";
+    WHERE id = $1 AND state = 'dead_lettered' AND epoch = $2";
 
 #[async_trait]
 impl Tasks for PostgresLog {
@@ -326,8 +328,12 @@ impl Tasks for PostgresLog {
         Ok(counted.first().map(counts).unwrap_or_default())
     }
 
-    async fn retry(&self, id: TaskId) -> Result<bool, LogError> {
-        Ok(self.changed(RETRY, &[&id.0]).await? == 1)
+    async fn task(&self, id: TaskId) -> Result<Option<Task>, LogError> {
+        Ok(self.rows(TASK, &[&id.0]).await?.first().map(task))
+    }
+
+    async fn retry(&self, id: TaskId, epoch: u64) -> Result<bool, LogError> {
+        Ok(self.changed(RETRY, &[&id.0, &(epoch as i64)]).await? == 1)
     }
 }
 

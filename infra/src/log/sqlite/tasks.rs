@@ -149,11 +149,18 @@ impl Tasks for SqliteLog {
         })
     }
 
-    async fn retry(&self, id: TaskId) -> Result<bool, LogError> {
+    async fn task(&self, id: TaskId) -> Result<Option<Task>, LogError> {
+        self.readers.quickly(|connection| {
+            let mut select = connection.prepare_cached(&format!("{TASK} WHERE id = ?1"))?;
+            select.query_row([id.0.as_bytes()], task).optional()
+        })
+    }
+
+    async fn retry(&self, id: TaskId, epoch: u64) -> Result<bool, LogError> {
         let retry = move |connection: &mut Connection| {
             let sql = "UPDATE ledger_tasks SET state = 'due', due_at = ?2, attempts = 0, epoch = epoch + 1
-                       WHERE id = ?1 AND state = 'dead_lettered'";
-            Ok(connection.execute(sql, params![id.0.as_bytes(), from_now(Duration::ZERO)])? == 1)
+                       WHERE id = ?1 AND state = 'dead_lettered' AND epoch = ?3";
+            Ok(connection.execute(sql, params![id.0.as_bytes(), from_now(Duration::ZERO), epoch])? == 1)
         };
         self.readers.run_writing(Durable::Soon, retry).await
     }

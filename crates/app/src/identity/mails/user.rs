@@ -100,6 +100,7 @@ impl Mails for UserMails {
             | Event::Reactivated {}
             | Event::Renamed { .. }
             | Event::LocaleChanged { .. }
+            | Event::TimeZoneChanged { .. }
             | Event::Promoted { .. }
             | Event::Demoted {}
             | Event::Locked { .. }

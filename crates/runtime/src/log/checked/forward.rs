@@ -72,7 +72,8 @@ forward! {
     async fn tasks(&self, filter: &TaskFilter, after: Option<TaskId>, limit: usize) -> Result<Vec<Task>, LogError>;
     async fn count_tasks(&self, reactor: &str) -> Result<TaskCounts, LogError>;
     async fn tasks_of(&self, organization: OrganizationId, targets: &[Uuid]) -> Result<Vec<Task>, LogError>;
-    async fn retry(&self, id: TaskId) -> Result<bool, LogError>;
+    async fn task(&self, id: TaskId) -> Result<Option<Task>, LogError>;
+    async fn retry(&self, id: TaskId, epoch: u64) -> Result<bool, LogError>;
 }
 
 forward! {
