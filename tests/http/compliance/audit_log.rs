@@ -267,13 +267,20 @@ async fn denials_are_aggregated(store: Store) {
         refused.sort();
         refused
     };
-    let at_once = [
-        "was denied deactivate user: last admin",
-        "was denied get organization: organization not found",
-        "was denied list users: forbidden",
-    ];
+    // A slow machine records the first one when there are more.
+    let denials_of_lists = |summaries: &[String]| {
+        let text = "was denied list users: forbidden";
+        let counts = summaries.iter().filter_map(|it| it.strip_prefix(text)).map(|rest| match rest {
+            "" => 1,
+            rest => rest.trim_start_matches(", ").trim_end_matches(" times").parse().unwrap(),
+        });
+        counts.sum::<u32>()
+    };
+    let once = ["was denied deactivate user: last admin", "was denied get organization: organization not found"];
     by(Duration::from_secs(10), "the first denial of each kind is recorded", async || refused().await.len() >= 3).await;
-    assert_eq!(refused().await, at_once);
+    let at_once = refused().await;
+    assert_eq!((&at_once[..2], at_once.len()), (&once.map(str::to_owned)[..], 3), "{at_once:?}");
+    assert!((1..=6).contains(&denials_of_lists(&at_once)), "{at_once:?}");
     let about_bob = items(&bob, &format!("?action=denial&target={}", bob.session["user"].as_str().unwrap()));
     assert_eq!(about_bob[0]["summary"], "was denied deactivate user: last admin");
     assert_eq!((about_bob.len(), &about_bob[0]["target"]["name"]), (1, &json!("Bob Fisher")));
@@ -289,8 +296,7 @@ async fn denials_are_aggregated(store: Store) {
     let bob = service.sign_in("bob@acme.example");
     let mut refused = summaries(&bob, "?action=denial.recorded");
     refused.sort();
-    assert_eq!(refused[3], "was denied list users: forbidden, 5 times", "{refused:?}");
-    assert_eq!(refused.len(), 4, "{refused:?}");
+    assert_eq!((&refused[..2], denials_of_lists(&refused)), (&once.map(str::to_owned)[..], 6), "{refused:?}");
 }
 
 async fn staff_is_anonymous_to_organizations(service: &'static SharedService) {

@@ -179,7 +179,7 @@ async fn the_trail_is_exported_by_staff_and_auditors_of_the_platform_only(store:
     assert_eq!(of(&chosen, "action"), ["organization.suspended"]);
 
     let recorded = trail(&ana, "?action=export&limit=1");
-    let changes = json!([{"field": "organization", "to": acme}, {"field": "actor", "to": ana.session["user"]},
+    let changes = json!([{"field": "format", "to": "json"}, {"field": "organization", "to": acme}, {"field": "actor", "to": ana.session["user"]},
         {"field": "action", "to": "organization.suspended"}]);
     assert_eq!((&recorded[0]["changes"], &recorded[0]["actor"]["id"]), (&changes, &json!(id)));
     let dry = vera.post(&format!("{TRAIL}/export?dry_run=true"), &json!({"format": "csv"})).is(200);

@@ -16,7 +16,10 @@ use porttask_infra::log::{
     postgres::{PostgresLog, PostgresOptions},
     sqlite::{SqliteLog, SqliteOptions},
 };
-use porttask_runtime::log::{EventLog, Offset, PartitionId};
+use porttask_runtime::{
+    ledger::Database,
+    log::{CheckedLog, EventLog, Offset, PartitionId},
+};
 use private_postgres::PrivatePostgres;
 use tempfile::TempDir;
 
@@ -70,6 +73,9 @@ impl Bench<'_> {
             load.fill(FEW).await?;
             bare.fill(FEW).await?;
             self.read("read_partition", load.partition(), log.as_ref(), bare.as_mut()).await?;
+        }
+        if self.wants("read_checked") {
+            self.checked().await?;
         }
         if self.engine == "postgres" && self.wants("append_4_partitions") {
             self.partitions().await?;
@@ -144,6 +150,25 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// Reading with verification of hashes, offsets and versions, compared with reading without it.
+    async fn checked(&mut self) -> Result<(), Error> {
+        (self.progress)(&format!("{}: read_checked", self.engine));
+        let plain = self.database("checked", 2).await?;
+        let mut load = Load::new(Arc::<dyn Database>::clone(&plain), 1).await?;
+        load.fill(FEW).await?;
+        let checked = CheckedLog::new(Arc::clone(&plain));
+        let (mut with, mut without) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            without.push(load::scan(plain.as_ref(), load.partition(), self.time()).await?);
+            with.push(load::scan(checked.as_ref(), load.partition(), self.time()).await?);
+        }
+        let (with, without) = (median(&mut with), median(&mut without));
+        let each = (1.0 / with - 1.0 / without) * 1_000_000.0;
+        let note = format!("compared with unchecked reads; {each:.2} µs per event");
+        self.figures.push(Figure::beside(self.engine, "read_checked", with, "events/s", without, &note));
+        Ok(())
+    }
+
     /// 256 callers over four partitions, compared with one.
     async fn partitions(&mut self) -> Result<(), Error> {
         (self.progress)("postgres: append, 256 callers over 4 partitions");
@@ -214,6 +239,10 @@ impl Bench<'_> {
     }
 
     async fn open(&self, name: &str, partitions: u16) -> Result<Arc<dyn EventLog>, Error> {
+        Ok(self.database(name, partitions).await?)
+    }
+
+    async fn database(&self, name: &str, partitions: u16) -> Result<Arc<dyn Database>, Error> {
         Ok(match &self.server {
             None => SqliteLog::open(SqliteOptions::new(self.directory.path().join(name))).await?,
             Some(server) => {

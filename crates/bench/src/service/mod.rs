@@ -95,6 +95,9 @@ impl Bench<'_> {
             self.get_user(&service, &organizations, figures).await?;
         }
         service.stop().await?;
+        if self.wants("loops_access_log") {
+            self.access_log(&organizations, figures).await?;
+        }
         if self.wants("users_page_p99 audit_page_p99") {
             self.pages(&organizations[0], figures).await?;
         }
@@ -155,6 +158,30 @@ impl Bench<'_> {
         let note = format!("per loop; target {p99} ms");
         figures.push(Figure::alone(self.engine, "loops_p99", run.percentile_ms(99), "ms", &note));
         Ok(run.per_second)
+    }
+
+    /// What the access log costs: the CPU time of a loop with it and without it, in turn.
+    async fn access_log(&self, organizations: &[Organization], figures: &mut Vec<Figure>) -> Result<(), Error> {
+        (self.progress)(&format!("{}: user life cycles with the access log", self.engine));
+        let number = Arc::new(AtomicU64::new(5_000_000_000));
+        let mut sums = [0.0, 0.0];
+        for is_logged in [false, true, true, false] {
+            let setting = if is_logged { "true" } else { "false" };
+            let settings = [("PORTTASK_ACCESS_LOG", setting), ("PORTTASK_LOG", "warn,porttask_access=info")];
+            let service = Service::start_with(self.server, self.directory.path(), &settings).await?;
+            let number = Arc::clone(&number);
+            let caller = move |client, _| life(client, number.fetch_add(1, Ordering::Relaxed));
+            let before = service.processor_time()?;
+            let run = self.callers(&service, organizations, CONNECTIONS, caller).await?;
+            sums[usize::from(is_logged)] +=
+                (service.processor_time()? - before) / run.latencies.len() as f64 * 500_000.0;
+            service.stop().await?;
+        }
+        let [without, with] = sums;
+        let note =
+            format!("CPU time per life cycle without the access log, compared with {with:.0} µs with it; target 0.95");
+        figures.push(Figure::beside(self.engine, "loops_access_log", without, "µs", with, &note));
+        Ok(())
     }
 
     /// The same loops by few callers, who leave the processor idle if anything waits for a timer.

@@ -47,6 +47,15 @@ pub(crate) struct Organization {
 
 impl Service {
     pub(crate) async fn start(server: Option<&PrivatePostgres>, directory: &Path) -> Result<Self, Error> {
+        Self::start_with(server, directory, &[]).await
+    }
+
+    /// Starts it with more settings.
+    pub(crate) async fn start_with(
+        server: Option<&PrivatePostgres>,
+        directory: &Path,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, Error> {
         let mut command = Command::new(std::env::current_exe()?);
         command.env_clear().args(["serve", "--listen", "127.0.0.1:0"]);
         command.env("PORTTASK_MASTER_KEY", MASTER_KEY).env("PORTTASK_INVITATIONS_PER_DAY", "1000000000");
@@ -55,7 +64,7 @@ impl Service {
         for budget in ["ATTEMPTS", "SESSION", "STRANGERS"] {
             command.env(format!("PORTTASK_RATE_{budget}"), "0");
         }
-        command.env("PORTTASK_DATA", directory);
+        command.env("PORTTASK_DATA", directory).envs(settings.iter().copied());
         if let Some(server) = server {
             command.env("DATABASE_URL", server.url("views"));
         }
@@ -75,7 +84,10 @@ impl Service {
         let started_in = start.elapsed();
         tokio::spawn(async move {
             while let Ok(Some(line)) = said.next_line().await {
-                eprintln!("  service: {line}")
+                // Lines of the access log are what is measured.
+                if !line.contains(" method=") {
+                    eprintln!("  service: {line}")
+                }
             }
         });
         Ok(Self { child, address, started_in })
