@@ -272,7 +272,8 @@ async fn denials_are_aggregated(store: Store) {
         "was denied get organization: organization not found",
         "was denied list users: forbidden",
     ];
-    by(Duration::from_secs(10), "the first denial of each kind is recorded", async || refused().await == at_once).await;
+    by(Duration::from_secs(10), "the first denial of each kind is recorded", async || refused().await.len() >= 3).await;
+    assert_eq!(refused().await, at_once);
     let about_bob = items(&bob, &format!("?action=denial&target={}", bob.session["user"].as_str().unwrap()));
     assert_eq!(about_bob[0]["summary"], "was denied deactivate user: last admin");
     assert_eq!((about_bob.len(), &about_bob[0]["target"]["name"]), (1, &json!("Bob Fisher")));

@@ -162,7 +162,7 @@ async fn the_trail_is_exported_by_staff_and_auditors_of_the_platform_only(store:
     assert!(text.starts_with("\u{feff}recorded_at,id,action"), "{text}");
     assert!(text.lines().next().unwrap().ends_with(",user_agent,organization"), "{text}");
     let last = text.lines().last().unwrap();
-    assert!(last.contains("exported the platform's audit log as csv") && last.ends_with(PLATFORM), "{last}");
+    assert!(last.contains("exported the platform's audit log as CSV") && last.ends_with(PLATFORM), "{last}");
     let plain = export(&vera, &json!({"format": "csv", "bom": false})).is(200);
     assert!(plain.body.as_str().unwrap().starts_with("recorded_at,"), "{plain:?}");
 
@@ -228,7 +228,7 @@ async fn the_command_line_exports_the_trail(store: Store) {
     let whole = String::from_utf8(export(&["--bom", "false"]).stdout).unwrap();
     assert!(whole.starts_with("recorded_at,"), "{whole}");
     let last = whole.lines().last().unwrap();
-    assert!(last.contains("operator") && last.contains("exported the platform's audit log as csv"), "{last}");
+    assert!(last.contains("operator") && last.contains("exported the platform's audit log as CSV"), "{last}");
     assert!(!export(&["--organization", "nowhere.example"]).status.success());
     assert!(!export(&["--text", "renamed"]).status.success());
 }
