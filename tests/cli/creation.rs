@@ -31,6 +31,7 @@ async fn commands_on_an_existing_log_create_none(store: Store) {
         &["events", "restored"],
         &["log", "verify"],
         &["tasks", "list"],
+        &["nodes", "list"],
         &["timers", "list"],
         &["clock", "show"],
         &["keys", "rotate"],

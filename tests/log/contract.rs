@@ -13,4 +13,5 @@ mod ledger;
 mod nodes;
 mod partitions;
 mod read;
+mod registry;
 mod tasks;

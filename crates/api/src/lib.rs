@@ -30,9 +30,10 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use self::{
-    compliance::export::{Head, render, render_of_the_platform},
+    compliance::export::{render, render_of_the_platform},
     http::{
         app::{App, Settings},
+        csv::Head,
         limits::Rates,
         middleware::ACCESS_LOG,
         serve::Connections,

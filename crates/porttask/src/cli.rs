@@ -7,7 +7,7 @@ use porttask_api::ACCESS_LOG;
 
 use crate::{
     admin, backup, bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, log,
-    logging, mail, service::ServiceArgs, storage::StorageArgs, tasks, timers, views,
+    logging, mail, nodes, service::ServiceArgs, storage::StorageArgs, tasks, timers, views,
 };
 
 /// The administration platform of PortTask.
@@ -101,6 +101,13 @@ enum Command {
         #[command(subcommand)]
         command: tasks::Command,
     },
+    /// List the nodes that serve, with their versions.
+    Nodes {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: nodes::Command,
+    },
     /// List what is due next, such as the expiry of invitations, and retry what failed.
     Timers {
         #[command(flatten)]
@@ -187,6 +194,7 @@ impl Cli {
             Command::Clock { storage, command } => command.run(&storage).await,
             Command::Views { storage, command } => command.run(&storage).await,
             Command::Tasks { storage, command } => command.run(&storage).await,
+            Command::Nodes { storage, command } => command.run(&storage).await,
             Command::Timers { storage, command } => command.run(&storage).await,
             Command::Constraints { storage, command } => command.run(&storage).await,
             Command::Keys { storage, command } => command.run(&storage).await,

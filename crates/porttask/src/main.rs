@@ -20,6 +20,7 @@ mod logging;
 mod mail;
 mod master_key;
 mod node;
+mod nodes;
 mod progress;
 mod secret;
 mod service;

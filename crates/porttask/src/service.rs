@@ -24,6 +24,7 @@ use porttask_infra::log::Storage;
 use porttask_runtime::{
     clock,
     lease::Holder,
+    nodes,
     ports::mail::MailTransport,
     reactors::{Reactors, RetryPolicy},
     supervise::{Restart, once, supervise},
@@ -129,6 +130,10 @@ impl ServiceArgs {
         let (database, clock) = (Arc::clone(&node.database), Arc::clone(&node.clock));
         let synchronizing =
             supervise("clock", Restart::Always, move || clock::run(Arc::clone(&database), Arc::clone(&clock)));
+        let (database, running) = (Arc::clone(&node.database), holder.clone());
+        let reporting = supervise("node registry", Restart::Always, move || {
+            nodes::run(Arc::clone(&database), running.clone(), env!("CARGO_PKG_VERSION"))
+        });
         let reactors = reactors(&app, transport).await?;
         app.count(&reactors);
         reactors.run(&holder);
@@ -163,7 +168,10 @@ impl ServiceArgs {
         if !tasks_ended.await.unwrap_or(true) {
             say("Some tasks or jobs were aborted: they will be executed again.");
         }
-        drop((synchronizing, settling, counting, tidying, noting));
+        drop((synchronizing, reporting, settling, counting, tidying, noting));
+        if !matches!(tokio::time::timeout(LAST_WORDS, node.database.remove_node(&holder)).await, Ok(Ok(()))) {
+            say("The node remains listed for a day, as silent.");
+        }
         if !activity.shutdown(LAST_WORDS).await {
             say("The last use of some sessions and API keys was not saved.");
         }

@@ -17,6 +17,7 @@ use crate::{
         ClaimKey, CounterKey, EventLog, Head, LogError, PersonKeyId, SecretId,
         admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
+    nodes::NodeRegistry,
     tasks::Tasks,
     timers::TimerLedger,
 };
@@ -58,10 +59,16 @@ pub struct ConstraintRepair {
 }
 
 /// All ports of an engine: the log with its clock, and in the same database the ledger with tasks, jobs, last
-/// activity and counts of attempts.
-pub trait Database: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen + AttemptCounts + TimerLedger {}
+/// activity, counts of attempts and the registry of nodes.
+pub trait Database:
+    EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen + AttemptCounts + TimerLedger + NodeRegistry
+{
+}
 
-impl<T: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen + AttemptCounts + TimerLedger> Database for T {}
+impl<T> Database for T where
+    T: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen + AttemptCounts + TimerLedger + NodeRegistry
+{
+}
 
 /// The ledger. Implemented by every engine of the log.
 #[async_trait]

@@ -8,6 +8,7 @@
 //! | [`ledger`] | the port of durable state that is not derived from events |
 //! | [`tasks`] | the port of reactor tasks and cursors |
 //! | [`lease`] | temporary ownership of tasks and jobs |
+//! | [`nodes`] | the port of the registry of nodes |
 //! | [`credential_activity`] | the port of when sessions and API keys were last used |
 //! | [`attempts`] | the port of counts of failed attempts that all nodes share |
 //! | [`ports`] | the ports of external systems: email |
@@ -29,6 +30,7 @@ pub mod jobs;
 pub mod lease;
 pub mod ledger;
 pub mod log;
+pub mod nodes;
 pub mod ports;
 pub mod reactors;
 pub mod supervise;

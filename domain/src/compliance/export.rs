@@ -1,9 +1,12 @@
-//! Exports of the audit log: recorded before the first byte is sent.
+//! Exports of the audit log and of listings: recorded before the first byte is sent.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Aggregate, ExportId, Kind, OrganizationId, Personal, SessionId};
+use crate::{
+    Aggregate, ExportId, Kind, OrganizationId, Personal, SessionId,
+    identity::{OrganizationStatus, Role, user},
+};
 
 /// Commands on an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +24,20 @@ pub enum Command {
         format: Format,
         /// The filter.
         selection: PlatformSelection,
+    },
+    /// Export users of the organization.
+    TakeUsers {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: UserSelection,
+    },
+    /// Export organizations.
+    TakeOrganizations {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: OrganizationSelection,
     },
 }
 
@@ -43,6 +60,22 @@ pub enum Event {
         format: Format,
         /// The filter.
         selection: PlatformSelection,
+    },
+    /// Users of the organization were exported.
+    #[serde(rename = "export.users_taken.v1")]
+    UsersTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: UserSelection,
+    },
+    /// Organizations were exported.
+    #[serde(rename = "export.organizations_taken.v1")]
+    OrganizationsTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: OrganizationSelection,
     },
 }
 
@@ -112,6 +145,39 @@ pub struct PlatformSelection {
     pub until: Option<Timestamp>,
 }
 
+/// A filter on users: they must match all fields that are set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserSelection {
+    /// With this role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// With this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<user::Status>,
+    /// Who have not signed in since this time, or never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_signed_in_since: Option<Timestamp>,
+    /// Whose account is locked, or is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked: Option<bool>,
+    /// Search words; personal, because they may name people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Personal>,
+}
+
+/// A filter on organizations: they must match all fields that are set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationSelection {
+    /// With this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<OrganizationStatus>,
+    /// Search words; personal, because they may name people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Personal>,
+}
+
 /// Why an export is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -150,6 +216,8 @@ impl Aggregate for Export {
         let event = match command.clone() {
             Command::TakeAuditLog { format, selection } => Event::AuditLogTaken { format, selection },
             Command::TakePlatformAuditLog { format, selection } => Event::PlatformAuditLogTaken { format, selection },
+            Command::TakeUsers { format, selection } => Event::UsersTaken { format, selection },
+            Command::TakeOrganizations { format, selection } => Event::OrganizationsTaken { format, selection },
         };
         match &self.0 {
             None => Ok(vec![event]),
@@ -191,5 +259,14 @@ mod tests {
         given::<Export>([]).when(take_all.clone()).then([all_taken.clone()]);
         given::<Export>([all_taken]).when(take_all.clone()).then([]);
         given::<Export>([taken("ana")]).when(take_all).then_rejected(Rejection::Exists);
+        let format = Format::Csv;
+        let selection = UserSelection { role: Some(Role::Agent), locked: Some(false), ..Default::default() };
+        given::<Export>([])
+            .when(Command::TakeUsers { format, selection: selection.clone() })
+            .then([Event::UsersTaken { format, selection }]);
+        let selection = OrganizationSelection { status: Some(OrganizationStatus::Suspended), text: None };
+        given::<Export>([])
+            .when(Command::TakeOrganizations { format, selection: selection.clone() })
+            .then([Event::OrganizationsTaken { format, selection }]);
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `denial.rs` | denied requests and their number |
 //! | `staff_access.rs` | what staff read while impersonating a user, and how often |
-//! | `export.rs` | exports of the audit log |
+//! | `export.rs` | exports of the audit log and of listings |
 
 pub mod denial;
 pub mod export;

@@ -1,8 +1,8 @@
-//! Descriptions of audit log exports.
+//! Descriptions of exports.
 
 use porttask_domain::{
     TextEnum,
-    compliance::export::{Event, Format, PlatformSelection, Selection},
+    compliance::export::{Event, Format, OrganizationSelection, PlatformSelection, Selection, UserSelection},
 };
 
 use crate::audit_text::{DescriptionSink, DisplayValue, change_if_different};
@@ -12,6 +12,8 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     match event {
         Event::AuditLogTaken { format, selection } => of_an_organization(*format, selection, sink),
         Event::PlatformAuditLogTaken { format, selection } => of_the_platform(*format, selection, sink),
+        Event::UsersTaken { format, selection } => users(*format, selection, sink),
+        Event::OrganizationsTaken { format, selection } => organizations(*format, selection, sink),
     }
 }
 
@@ -57,6 +59,34 @@ fn of_the_platform(format: Format, selection: &PlatformSelection, sink: &mut dyn
         ("until", until.as_ref().map(|until| DisplayValue::Filtered(until))),
     ];
     for (field, filter) in filters {
+        change_if_different(field, None, filter, sink);
+    }
+}
+
+fn users(format: Format, selection: &UserSelection, sink: &mut dyn DescriptionSink) {
+    sink.words("exported users as ");
+    sink.value(DisplayValue::Text(name_of(format)));
+    sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
+    let UserSelection { role, status, not_signed_in_since, locked, text } = selection;
+    let filters = [
+        ("role", role.as_ref().map(|role| DisplayValue::Text(role.as_str()))),
+        ("status", status.as_ref().map(|status| DisplayValue::Text(status.as_str()))),
+        ("not_signed_in_since", not_signed_in_since.as_ref().map(|since| DisplayValue::Filtered(since))),
+        ("locked", locked.as_ref().map(|locked| DisplayValue::Filtered(locked))),
+        ("text", text.as_ref().map(DisplayValue::Personal)),
+    ];
+    for (field, filter) in filters {
+        change_if_different(field, None, filter, sink);
+    }
+}
+
+fn organizations(format: Format, selection: &OrganizationSelection, sink: &mut dyn DescriptionSink) {
+    sink.words("exported organizations as ");
+    sink.value(DisplayValue::Text(name_of(format)));
+    sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
+    let OrganizationSelection { status, text } = selection;
+    let status = status.as_ref().map(|status| DisplayValue::Text(status.as_str()));
+    for (field, filter) in [("status", status), ("text", text.as_ref().map(DisplayValue::Personal))] {
         change_if_different(field, None, filter, sink);
     }
 }

@@ -10,6 +10,8 @@ on_both_engines!(
     an_export_is_recorded_before_it_is_sent,
     the_command_line_exports_the_same,
     formulas_in_names_are_escaped_in_csv,
+    users_are_exported_as_csv_with_the_filters_of_their_listing,
+    organizations_are_exported_as_csv_by_super_admins,
 );
 
 async fn an_export_is_recorded_before_it_is_sent(service: &'static SharedService) {
@@ -103,4 +105,85 @@ async fn formulas_in_names_are_escaped_in_csv(service: &'static SharedService) {
     acme.invite("cleo", "=cmd|calc", "agent");
     let csv = bob.post(&format!("{LOG}/export"), &json!({"format": "csv"})).is(200);
     assert!(csv.body.as_str().unwrap().contains(",'=cmd|calc,"), "{csv:?}");
+}
+
+const USERS: &str = "/v1/organizations/current/users";
+
+/// The lines of a CSV file, without its byte order mark.
+fn lines(csv: &str) -> Vec<&str> {
+    csv.strip_prefix('\u{feff}').unwrap().lines().collect()
+}
+
+async fn users_are_exported_as_csv_with_the_filters_of_their_listing(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    // More than a page.
+    for number in 0..205 {
+        let name = if number == 7 { "=SUM(1)".to_owned() } else { format!("Agent {number:03}") };
+        let body = json!({"name": name, "email": acme.email(&format!("agent{number}")), "role": "agent"});
+        bob.post(USERS, &body).is(201);
+    }
+    let csv = bob.get(&format!("{USERS}?format=csv&sort=name")).is(200);
+    assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8; header=present");
+    assert!(csv.header("content-disposition").contains("filename=\"users-org_"), "{csv:?}");
+    let text = csv.body.as_str().unwrap();
+    let all = lines(text);
+    assert!(all[0].starts_with("id,name,email,pending_email,role,status,tickets"), "{}", all[0]);
+    let ids = |lines: &[&str]| lines[1..].iter().map(|line| line[..30].to_owned()).collect::<Vec<_>>();
+    let mut listed = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = bob.get(&format!("{USERS}?sort=name&limit=200{cursor}")).is(200).body;
+        listed.extend(page["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!((ids(&all), all.len()), (listed, 207));
+    assert!(text.contains(",'=SUM(1),"), "formulas are escaped");
+
+    let admins = bob.get(&format!("{USERS}?format=csv&role=admin&status=active&q=bob&locked=false")).is(200);
+    let admins = lines(admins.body.as_str().unwrap()).len();
+    assert_eq!(admins, 2, "the header and bob");
+    let recorded = items(bob, "?action=export.users_taken");
+    assert_eq!((recorded.len(), &recorded[0]["summary"]), (2, &json!("exported users as CSV")));
+    let fields: Vec<(&str, &str)> = recorded[0]["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["field"].as_str().unwrap(), it["to"].as_str().unwrap()))
+        .collect();
+    let filters = [("role", "admin"), ("status", "active"), ("locked", "false"), ("text", "bob")];
+    assert_eq!(fields, [&[("format", "csv")][..], &filters].concat());
+
+    for wrong in
+        ["format=pdf", "format=csv&limit=5", "format=csv&count=true", "format=csv&cursor=x", "format=csv&role=x"]
+    {
+        bob.get(&format!("{USERS}?{wrong}")).refused(422, "invalid-fields");
+    }
+    bob.get("/v1/organizations/current/vendors?format=csv").refused(422, "invalid-fields");
+    let dave = acme.join("dave", "Dave Dock", "agent");
+    dave.get(&format!("{USERS}?format=csv")).refused(403, "forbidden");
+    let eve = service.organization().await;
+    eve.admin.get(&format!("/v1/organizations/{}/users?format=csv", acme.id)).refused(404, "organization-not-found");
+    assert_eq!(items(bob, "?action=export.users_taken").len(), 2, "what is refused is not recorded as an export");
+}
+
+async fn organizations_are_exported_as_csv_by_super_admins(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let ana = service.ana();
+    let csv = ana.get("/v1/organizations?format=csv&status=active").is(200);
+    let text = csv.body.as_str().unwrap();
+    let lines = lines(text);
+    assert!(lines[0].starts_with("id,name,domain,status,plan"), "{}", lines[0]);
+    assert_eq!(lines.iter().filter(|line| line.starts_with(&format!("{},", acme.id))).count(), 1);
+    let trail = ana.get("/v1/platform/audit-log?action=export.organizations_taken").is(200).body;
+    let entry = &trail["items"][0];
+    let change = |field: &str, to: &str| json!({"field": field, "to": to});
+    assert_eq!(
+        (&entry["summary"], &entry["changes"]),
+        (&json!("exported organizations as CSV"), &json!([change("format", "csv"), change("status", "active")]))
+    );
+    acme.admin.get("/v1/organizations?format=csv").refused(403, "forbidden");
+    let staff = ana.get("/v1/platform/super-admins?format=csv").is(200);
+    assert!(staff.body.as_str().unwrap().contains(",ana@platform.example,"), "{staff:?}");
 }

@@ -7,13 +7,14 @@ use serde_json::json;
 
 use crate::{
     openapi::{PLATFORM, UNKNOWN_ORGANIZATION},
-    service::{Caller, Service},
+    service::{ADMIN, Caller, Service},
 };
 
 on_both_engines!(
     users_of_all_organizations_are_found,
     an_organization_is_selected_by_id_domain_or_name,
     search_results_are_paged_without_gaps,
+    results_show_whether_emails_wait,
 );
 
 const USERS: &str = "/v1/platform/users";
@@ -26,6 +27,26 @@ fn found(staff: &Caller<'_>, query: &str) -> Vec<String> {
     let answer = staff.get(&format!("{USERS}?{query}")).is(200);
     let items = answer.body["items"].as_array().unwrap().iter();
     items.map(|item| item["email"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn results_show_whether_emails_wait(store: Store) {
+    // Nothing listens there, so emails wait.
+    let service = Service::start_with(&store, &[ADMIN[0], ADMIN[1], ("PORTTASK_SMTP_URL", "smtp://127.0.0.1:9")]);
+    let ana = service.ana();
+    let users = ["acme.example", "umbra.example"].map(|domain| service.create_organization(&ana, domain));
+    by(SOON, "both emails wait", async || {
+        let found = ana.get(USERS).is(200).body["items"].as_array().unwrap().clone();
+        let delivery = |id: &str| found.iter().find(|it| it["id"] == id).map(|it| it["email_delivery"].clone());
+        let mut listed = users.iter().map(|(organization, id)| {
+            ana.get(&format!("/v1/organizations/{organization}/users/{id}")).is(200).body["email_delivery"].clone()
+        });
+        let each: Vec<_> = users.iter().filter_map(|(_, id)| delivery(id)).collect();
+        each.len() == 2 && each.iter().all(|it| it["state"] == "deferred") && listed.all(|it| it["state"] == "deferred")
+    })
+    .await;
+    let found = ana.get(USERS).is(200).body["items"].as_array().unwrap().clone();
+    let staff = found.iter().find(|it| it["email"] == "ana@platform.example").unwrap();
+    assert_eq!(staff["email_delivery"], json!(null));
 }
 
 async fn users_of_all_organizations_are_found(store: Store) {

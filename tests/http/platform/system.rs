@@ -2,23 +2,25 @@
 
 use std::time::Duration;
 
-use porttask_tests::{Store, by, on_both_engines};
+use porttask_tests::{Store, by, on_both_engines, signal};
 use serde_json::{Value, json};
 
 use crate::{
-    service::{ADMIN, Service},
+    service::{ADMIN, Service, porttask},
     shared::SharedService,
 };
 
 on_both_engines!(
     super_admins_see_read_models_reactors_and_emails,
+    nodes_report_that_they_run_until_they_are_shut_down,
     tasks_are_listed_by_state,
     a_task_that_is_not_dead_lettered_is_left_as_it_is,
     only_super_admins_retry_tasks,
     nobody_else_sees_the_state_of_the_service,
 );
 
-const PATHS: [&str; 4] = ["/v1/platform/views", "/v1/platform/reactors", "/v1/platform/tasks", "/v1/platform/mail"];
+const PATHS: [&str; 5] =
+    ["/v1/platform/nodes", "/v1/platform/views", "/v1/platform/reactors", "/v1/platform/tasks", "/v1/platform/mail"];
 
 async fn super_admins_see_read_models_reactors_and_emails(service: &'static SharedService) {
     let ana = service.ana();
@@ -35,6 +37,28 @@ async fn super_admins_see_read_models_reactors_and_emails(service: &'static Shar
     let mail = ana.get("/v1/platform/mail").is(200).body;
     assert_eq!(mail["transport"], "folder");
     assert!(mail["folder"].as_str().unwrap().ends_with("/mail"), "{mail}");
+}
+
+async fn nodes_report_that_they_run_until_they_are_shut_down(store: Store) {
+    let mut service = Service::start_with(&store, &[ADMIN[0], ADMIN[1], ("PORTTASK_NODE_NAME", "harbour")]);
+    let ana = service.ana();
+    let nodes = || ana.get("/v1/platform/nodes").is(200).body["items"].as_array().unwrap().clone();
+    by(Duration::from_secs(20), "the node has reported", async || !nodes().is_empty()).await;
+    let node = nodes().remove(0);
+    assert_eq!(
+        (&node["name"], &node["is_silent"], node["version"].as_str()),
+        (&json!("harbour"), &json!(false), Some(env!("CARGO_PKG_VERSION")))
+    );
+    assert!(node["started_at"].is_string() && node["last_seen_at"].is_string() && node["run"].is_string(), "{node}");
+    let listed = || String::from_utf8(porttask(&store, &["nodes", "list"]).output().unwrap().stdout).unwrap();
+    assert!(
+        listed().starts_with(&format!("harbour  {}  running  started ", env!("CARGO_PKG_VERSION"))),
+        "{}",
+        listed()
+    );
+    signal(service.pid(), libc::SIGTERM);
+    assert!(service.wait());
+    assert_eq!(listed(), "No nodes.\n");
 }
 
 async fn tasks_are_listed_by_state(store: Store) {

@@ -31,6 +31,7 @@ use super::{
 };
 use crate::http::{
     app::App,
+    csv::{self, Head, csv},
     permissions::{Permission, ReadAuditLog, is_staff},
     problem::Problem,
     request::{Authorized, CommandParameters, CommandRequest},
@@ -144,7 +145,7 @@ impl<P: Permission> Batches<P> {
     pub(super) fn answer(self, name: &str, position: Position) -> Response {
         let token = self.app.positions.seal(self.caller.identity.organization, position);
         let (content_type, ending) = match self.format {
-            Format::Csv => ("text/csv; charset=utf-8; header=present", "csv"),
+            Format::Csv => (csv::CONTENT_TYPE, "csv"),
             Format::Json => ("application/x-ndjson", "jsonl"),
         };
         let headers = [
@@ -183,25 +184,6 @@ impl<P: Permission> Batches<P> {
     }
 }
 
-/// How a batch of an export starts in CSV.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Head {
-    /// With its first entry.
-    #[default]
-    None,
-    /// With a header line.
-    Names,
-    /// With a byte order mark and a header line.
-    BomAndNames,
-}
-
-impl Head {
-    /// That of the first batch.
-    pub fn of(has_bom: bool) -> Self {
-        if has_bom { Self::BomAndNames } else { Self::Names }
-    }
-}
-
 /// Entries in an export format.
 ///
 /// # Errors
@@ -209,7 +191,9 @@ impl Head {
 pub fn render(entries: Vec<Entry>, format: Format, head: Head) -> std::io::Result<Vec<u8>> {
     let entries = entries.into_iter().map(AuditEntry::from);
     match format {
-        Format::Csv => csv(entries.map(|entry| fields(entry).map(Vec::from)), &NAMES, head),
+        Format::Csv => {
+            csv(entries.map(|entry| fields(entry).map(Vec::from)).collect::<Result<Vec<_>, _>>()?, &NAMES, head)
+        }
         Format::Json => json_lines(entries),
     }
 }
@@ -229,7 +213,7 @@ pub fn render_of_the_platform(
             let lines = entries.map(|(organization, entry)| {
                 fields(entry).map(|fields| [Vec::from(fields), vec![organization.to_string()]].concat())
             });
-            csv(lines, &[&NAMES[..], &["organization"]].concat(), head)
+            csv(lines.collect::<Result<Vec<_>, _>>()?, &[&NAMES[..], &["organization"]].concat(), head)
         }
         Format::Json => json_lines(entries.map(PlatformAuditEntry::from)),
     }
@@ -270,22 +254,6 @@ const NAMES: [&str; 23] = [
     "user_agent",
 ];
 
-fn csv(
-    lines: impl Iterator<Item = Result<Vec<String>, serde_json::Error>>,
-    names: &[&str],
-    head: Head,
-) -> Result<Vec<u8>, std::io::Error> {
-    let start = if head == Head::BomAndNames { "\u{feff}" } else { "" };
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(start.as_bytes().to_vec());
-    if head != Head::None {
-        writer.write_record(names)?;
-    }
-    for line in lines {
-        writer.write_record(line?.into_iter().map(harmless))?;
-    }
-    writer.into_inner().map_err(csv::IntoInnerError::into_error)
-}
-
 /// The fields of a line, as in [`NAMES`].
 fn fields(entry: AuditEntry) -> Result<[String; NAMES.len()], serde_json::Error> {
     let AuditEntry {
@@ -318,41 +286,4 @@ fn fields(entry: AuditEntry) -> Result<[String; NAMES.len()], serde_json::Error>
         occurred_at.to_string(),
         text(entry.user_agent),
     ])
-}
-
-/// Adds an apostrophe before what a spreadsheet would take for a formula, as names are untrusted input. Some
-/// spreadsheets also start a cell after a semicolon.
-fn harmless(field: String) -> String {
-    let mut harmless = String::with_capacity(field.len() + 1);
-    let mut is_at_the_beginning = true;
-    for character in field.chars() {
-        if is_at_the_beginning && matches!(character, '=' | '+' | '-' | '@' | '\t' | '\r') {
-            harmless.push('\'');
-        }
-        harmless.push(character);
-        is_at_the_beginning = matches!(character, ';' | '\t') || is_at_the_beginning && character == ' ';
-    }
-    harmless
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formulas_are_made_harmless() {
-        for (field, written) in [
-            ("=HYPERLINK(\"http://x\")", "'=HYPERLINK(\"http://x\")"),
-            ("+1", "'+1"),
-            ("-1", "'-1"),
-            ("@SUM", "'@SUM"),
-            ("Ana;=cmd|'/c calc'!A0;", "Ana;'=cmd|'/c calc'!A0;"),
-            ("Ana; -1", "Ana; '-1"),
-            ("a-b", "a-b"),
-            ("Ana", "Ana"),
-            ("", ""),
-        ] {
-            assert_eq!(harmless(field.to_owned()), written);
-        }
-    }
 }

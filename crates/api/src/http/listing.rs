@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::http::{app::App, problem::Problem};
 
 const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 200;
+pub(crate) const MAX_LIMIT: usize = 200;
 const MAC_BYTES: usize = 16;
 
 /// A page of a listing.
@@ -111,12 +111,15 @@ pub(crate) struct Asked<'a> {
 pub(crate) type Sort = (&'static str, &'static [&'static str]);
 
 /// A query for one page of a listing.
+#[derive(Clone)]
 pub(crate) struct Listing {
     query: Query,
     /// The partitions, whose pages are merged. If empty, one query covers all partitions.
     partitions: Vec<PartitionId>,
     bound_to: String,
     counts: bool,
+    /// Whether [`Listing::next`] has returned the last page.
+    is_over: bool,
 }
 
 impl Listing {
@@ -156,7 +159,7 @@ impl Listing {
         let partition = PartitionId::PLATFORM;
         let is_everywhere = partitions.is_empty();
         let query = Query { partition, is_everywhere, conditions, text, sort, direction, after, limit: limit + 1 };
-        Ok(Self { query, partitions, bound_to, counts: asked.count })
+        Ok(Self { query, partitions, bound_to, counts: asked.count, is_over: false })
     }
 
     /// With a condition that cursors are not bound to: it may differ from page to page.
@@ -173,6 +176,22 @@ impl Listing {
     pub(crate) async fn page<M: ReadModel, T: From<M::Row>>(self, app: &App) -> Result<Page<T>, Problem> {
         let Page { items, next_cursor, total } = self.rows::<M>(app).await?;
         Ok(Page { items: items.into_iter().map(T::from).collect(), next_cursor, total })
+    }
+
+    /// The rows of the page, after which the listing is at the next one; `None` after the last.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub(crate) async fn next<M: ReadModel>(&mut self, app: &App) -> Result<Option<Vec<M::Row>>, Problem> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let Page { items, next_cursor, .. } = self.clone().rows::<M>(app).await?;
+        match next_cursor {
+            Some(cursor) => self.query.after = Some(read_cursor(app, &cursor, &self.bound_to)?),
+            None => self.is_over = true,
+        }
+        Ok(Some(items))
     }
 
     /// The page, as rows of the view.

@@ -8,6 +8,7 @@
 //! | `changes.rs` | what a command changes |
 //! | `response.rs` | the result of a command |
 //! | `limits.rs` | rate limits |
+//! | `csv.rs` | CSV for spreadsheets |
 //! | `listing.rs` | filtering, sorting, pagination |
 //! | `metrics.rs` | metrics |
 //! | `device.rs` | device names from user agents |
@@ -20,6 +21,7 @@
 
 pub(crate) mod app;
 pub(crate) mod changes;
+pub(crate) mod csv;
 pub(crate) mod denials;
 pub(crate) mod device;
 pub(crate) mod document;

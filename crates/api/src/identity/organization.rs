@@ -1,6 +1,8 @@
 //! The organizations of the platform.
 
-use axum::{Json, extract::State, response::Response};
+mod exported;
+
+use axum::{extract::State, response::Response};
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
     OrganizationId, Reason, UserId,
@@ -28,7 +30,8 @@ use crate::http::{
     },
     problem::Problem,
     request::{
-        Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListParameters, Listed, Resource, not_null,
+        Authorized, CommandParameters, CommandRequest, EmptyBody, Id, List, ListFormat, ListParameters, Listed,
+        Resource, not_null,
     },
     response::CommandResult,
 };
@@ -157,6 +160,10 @@ pub(crate) struct OrganizationPatch {
 pub(crate) struct OrganizationFilter {
     /// Only organizations with this status.
     status: Option<OrganizationStatus>,
+    /// `json` (default) is in pages; `csv` contains all rows, without `limit`, `cursor` and `count`. That they were exported
+    /// is recorded in the audit log.
+    #[serde(default)]
+    format: ListFormat,
 }
 
 impl Listed for view::Organizations {
@@ -166,7 +173,7 @@ impl Listed for view::Organizations {
         &[("name", &["normalized_name", "organization"]), ("created_at", &["created_at", "organization"])];
     const IS_OF_THE_PLATFORM: bool = true;
 
-    fn conditions(OrganizationFilter { status }: OrganizationFilter) -> Result<Vec<Condition>, Problem> {
+    fn conditions(OrganizationFilter { status, .. }: OrganizationFilter) -> Result<Vec<Condition>, Problem> {
         Ok(status.map(|status| Condition::Equal("status", status.to_value())).into_iter().collect())
     }
 
@@ -213,12 +220,13 @@ pub(crate) async fn create_organization(
 ///
 /// Needs `organizations:read`.
 #[utoipa::path(get, path = "/v1/organizations", tag = "organizations", params(ListParameters<view::Organizations>),
-    responses((status = 200, body = OrganizationPage)))]
+    responses((status = 200, description = "The organizations", content(
+        (OrganizationPage = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn list_organizations(
     State(app): State<App>,
     organizations: List<ReadOrganizations, view::Organizations>,
-) -> Result<Json<OrganizationPage>, Problem> {
-    organizations.page(&app).await
+) -> Result<Response, Problem> {
+    organizations.answer(&app).await
 }
 
 /// Get an organization.

@@ -1,6 +1,6 @@
 //! Super admins: users of the platform's own organization.
 
-use axum::{Json, extract::State, response::Response};
+use axum::{extract::State, response::Response};
 use porttask_app::identity::organizations;
 use porttask_domain::{
     OrganizationId, UserId,
@@ -58,12 +58,13 @@ type UserPage = Page<UserResponse>;
 ///
 /// Needs `super_admins:read`.
 #[utoipa::path(get, path = "/v1/platform/super-admins", tag = "super admins", params(ListParameters<view::Users>),
-    responses((status = 200, body = UserPage)))]
+    responses((status = 200, description = "The super admins", content(
+        (UserPage = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn list_super_admins(
     State(app): State<App>,
     users: List<ReadStaff, view::Users>,
-) -> Result<Json<UserPage>, Problem> {
-    users.page(&app).await
+) -> Result<Response, Problem> {
+    users.answer(&app).await
 }
 
 /// Promote a user to super admin.

@@ -1,6 +1,7 @@
 //! The users of an organization.
 
 mod delivery;
+mod exported;
 
 use std::collections::BTreeMap;
 
@@ -40,8 +41,8 @@ use crate::http::{
     permissions::{Impersonable, Permission, ReadUsers, WriteRoles, WriteUsers},
     problem::Problem,
     request::{
-        Authorized, CommandParameters, CommandRequest, EmptyBody, Id, Instant, List, ListParameters, Listed, Resource,
-        not_null,
+        Authorized, CommandParameters, CommandRequest, EmptyBody, Id, Instant, List, ListFormat, ListParameters,
+        Listed, Resource, not_null,
     },
     response::{CommandResult, place_of},
 };
@@ -233,6 +234,10 @@ pub(crate) struct UserFilter {
     not_signed_in_since: Option<Instant>,
     /// Only accounts that are locked after too many wrong passwords; with `false`, only those that are not.
     locked: Option<bool>,
+    /// `json` (default) is in pages; `csv` contains all rows, without `limit`, `cursor` and `count`. That they were exported
+    /// is recorded in the audit log.
+    #[serde(default)]
+    format: ListFormat,
 }
 
 /// Users who have not signed in since an instant, or never.
@@ -297,12 +302,13 @@ pub(super) async fn completed(app: &App, items: Vec<UserResponse>) -> Result<Vec
 /// Needs `users:read`.
 #[utoipa::path(get, path = "/v1/organizations/{org}/users", tag = "users",
     extensions(("x-impersonable" = json!(true))), params(ListParameters<view::Users>),
-    responses((status = 200, body = UserPage)))]
+    responses((status = 200, description = "The users", content(
+        (UserPage = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn list_users(
     State(app): State<App>,
     users: List<Impersonable<ReadUsers>, view::Users>,
-) -> Result<Json<UserPage>, Problem> {
-    users.page(&app).await
+) -> Result<Response, Problem> {
+    users.answer(&app).await
 }
 
 /// Get a user.

@@ -1,4 +1,4 @@
-//! The state of the service itself, for super admins: read models, reactors, tasks, emails.
+//! The state of the service itself, for super admins: nodes, read models, reactors, tasks, emails.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,8 @@ use porttask_domain::{
 };
 use porttask_runtime::{
     execute::{Tx, stream_of},
+    lease::Holder,
+    nodes::NodeRecord,
     reactors,
     tasks::{Task, TaskFilter, TaskId, TaskState},
     views::Status,
@@ -32,6 +34,7 @@ use crate::http::{
 /// The routes of the state of the service.
 pub(super) fn routes() -> OpenApiRouter<App> {
     tagged("system", "The state of the service itself.")
+        .routes(routes!(list_nodes))
         .routes(routes!(list_views))
         .routes(routes!(list_reactors))
         .routes(routes!(list_tasks))
@@ -41,6 +44,38 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 
 const DEFAULT_LIMIT: usize = 50;
 const MAX_LIMIT: usize = 200;
+
+/// The nodes that serve.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SystemNodes {
+    items: Vec<SystemNode>,
+}
+
+/// One run of a node.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SystemNode {
+    /// Its name, which stays the same when it is restarted.
+    #[schema(example = "admin-1:8080")]
+    name: String,
+    /// The id of this run.
+    run: Uuid,
+    /// The version of the program that it runs.
+    #[schema(example = "0.1.0")]
+    version: String,
+    /// When it started to report, by the database's clock.
+    started_at: Timestamp,
+    /// When it last reported, by the database's clock: every 10 s.
+    last_seen_at: Timestamp,
+    /// Whether it has not reported for 30 s: it has probably stopped. After a day it is not listed any more.
+    is_silent: bool,
+}
+
+impl From<NodeRecord> for SystemNode {
+    fn from(record: NodeRecord) -> Self {
+        let NodeRecord { holder: Holder { node: name, run }, version, started_at, last_seen_at, is_silent } = record;
+        Self { name, run, version, started_at, last_seen_at, is_silent }
+    }
+}
 
 /// The read models of this node.
 #[derive(Serialize, ToSchema)]
@@ -191,6 +226,18 @@ impl From<Task> for TaskResponse {
         let (id, state) = (porttask_domain::TaskId(id.0), state.into());
         Self { id, reactor, kind, organization, subject, target, state, attempts, next_attempt_at, last_error }
     }
+}
+
+/// List the nodes that serve, by name.
+///
+/// A node that is shut down is removed at once, one that has crashed or is cut off a day later. Needs `system:read`.
+#[utoipa::path(get, path = "/v1/platform/nodes", tag = "system", responses((status = 200, body = SystemNodes)))]
+pub(crate) async fn list_nodes(
+    State(app): State<App>,
+    _: Authorized<ReadSystem>,
+) -> Result<Json<SystemNodes>, Problem> {
+    let nodes = app.database.nodes().await.map_err(|error| Problem::unavailable(&error))?;
+    Ok(Json(SystemNodes { items: nodes.into_iter().map(SystemNode::from).collect() }))
 }
 
 /// List the read models of this node.

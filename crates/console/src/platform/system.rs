@@ -30,6 +30,15 @@ struct Items<T> {
 }
 
 #[derive(Debug, Deserialize)]
+struct Node {
+    name: String,
+    version: String,
+    started_at: Timestamp,
+    last_seen_at: Timestamp,
+    is_silent: bool,
+}
+
+#[derive(Debug, Deserialize)]
 struct View {
     name: String,
     events_behind: u64,
@@ -92,7 +101,8 @@ async fn read<T: DeserializeOwned>(visit: &Visit, path: &str, query: &[(&str, &s
 }
 
 async fn show(visit: Visit) -> Answered {
-    let (views, reactors, dead, pending, mail, timers, failures) = join!(
+    let (nodes, views, reactors, dead, pending, mail, timers, failures) = join!(
+        read::<Items<Node>>(&visit, "/v1/platform/nodes", &[]),
         read::<Items<View>>(&visit, "/v1/platform/views", &[]),
         read::<Items<Reactor>>(&visit, "/v1/platform/reactors", &[]),
         read::<Page<Task>>(&visit, "/v1/platform/tasks", &[("state", "dead"), ("limit", "50")]),
@@ -111,6 +121,7 @@ async fn show(visit: Visit) -> Answered {
             (read_models(&views))
             (reactors_table(&reactors))
         }
+        (nodes_table(&visit, &nodes?.items))
         (tasks(&visit, "Waiting tasks", &pending?.items))
         (due(&visit, &timers?.items))
     };
@@ -134,6 +145,17 @@ fn summary(views: &[View], reactors: &[Reactor], mail: &Mail) -> Markup {
         (figure("Failed tasks", dead.to_string(), dead == 0, if dead == 0 { "nothing to do" } else { "to be retried" }))
         (figure("Email", words::words(&mail.transport), mail.folder.is_none(), mail.folder.as_deref().unwrap_or("is sent")))
     } }
+}
+
+fn nodes_table(visit: &Visit, nodes: &[Node]) -> Markup {
+    html! { section.card { header { h2 { "Nodes" } } table.table { caption.hide { "Nodes" }
+        thead { tr { th scope="col" { "Name" } th scope="col" { "State" } th.only-wide scope="col" { "Version" } th.only-wide scope="col" { "Started" } th.end scope="col" { "Last seen" } } }
+        tbody { @for it in nodes { tr {
+            td { (it.name) } td.fit { (words::status(if it.is_silent { "silent" } else { "running" })) }
+            td.only-wide { (it.version) } td.only-wide { (time::instant(&visit.frame, it.started_at)) }
+            td.end { (time::instant(&visit.frame, it.last_seen_at)) }
+        } } }
+    } } }
 }
 
 fn read_models(views: &[View]) -> Markup {

@@ -10,6 +10,7 @@ mod credential_activity;
 pub(crate) mod error;
 mod jobs;
 mod ledger;
+mod nodes;
 pub(crate) mod pool;
 mod questions;
 mod reader;

@@ -75,6 +75,7 @@ async fn migrate(client: &mut Client) -> Result<(), LogError> {
         Migration::unapplied("V2__ledger", include_str!("../../../migrations/postgres/V2__ledger.sql")),
         Migration::unapplied("V3__clock", include_str!("../../../migrations/postgres/V3__clock.sql")),
         Migration::unapplied("V4__attempts", include_str!("../../../migrations/postgres/V4__attempts.sql")),
+        Migration::unapplied("V5__nodes", include_str!("../../../migrations/postgres/V5__nodes.sql")),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     let unusable = |error: refinery_core::Error| match error.kind() {

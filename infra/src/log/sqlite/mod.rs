@@ -9,6 +9,7 @@ mod credential_activity;
 mod error;
 mod jobs;
 mod ledger;
+mod nodes;
 mod reader;
 mod store;
 mod tasks;

@@ -157,6 +157,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
         Migration::unapplied("V2__ledger", include_str!("../../../migrations/sqlite/V2__ledger.sql")),
         Migration::unapplied("V3__clock", include_str!("../../../migrations/sqlite/V3__clock.sql")),
         Migration::unapplied("V4__attempts", include_str!("../../../migrations/sqlite/V4__attempts.sql")),
+        Migration::unapplied("V5__nodes", include_str!("../../../migrations/sqlite/V5__nodes.sql")),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     // Grouped: a migration and its history row are one transaction, so that a process can be killed at any moment.

@@ -62,19 +62,19 @@ pub(crate) trait Listed: ReadModel {
 /// Sort and page, the same for all listings.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Paging {
+pub(super) struct Paging {
     /// Full-text search: only rows with all of these words, regardless of case and accents.
     #[param(max_length = 200)]
-    q: Option<String>,
+    pub(super) q: Option<String>,
     sort: Option<String>,
     /// Maximum number of rows: 1 to 200; default 50.
     #[param(minimum = 1, maximum = 200)]
-    limit: Option<usize>,
+    pub(super) limit: Option<usize>,
     /// Start of the page: `next_cursor` of the page before.
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
     /// Also count the rows of all pages: `total`, exact if at most 10,000 rows need to be examined.
     #[serde(default)]
-    count: bool,
+    pub(super) count: bool,
 }
 
 const PAGING: [&str; 5] = ["q", "sort", "limit", "cursor", "count"];
@@ -106,9 +106,9 @@ fn sort<M: Listed>(mut parameter: Parameter) -> Parameter {
 
 /// A listing requested by a caller with this permission.
 pub(crate) struct List<P, M: Listed> {
-    caller: Authorized<P>,
-    filter: M::Filter,
-    paging: Paging,
+    pub(super) caller: Authorized<P>,
+    pub(super) filter: M::Filter,
+    pub(super) paging: Paging,
 }
 
 impl<P: Permission, M: Listed> FromRequestParts<App> for List<P, M> {
@@ -131,6 +131,15 @@ impl<P: Permission, M: Listed> List<P, M> {
     /// # Errors
     /// If a parameter is not valid, or the view cannot be read.
     pub(crate) async fn page(self, app: &App) -> Result<Json<Page<M::Item>>, Problem> {
+        let (caller, listing) = self.begin(app).await?;
+        let Page { items, next_cursor, total } = listing.page::<M, M::Item>(app).await?;
+        let items = M::complete(app, caller.organization, items).await?;
+        caller.shows_items(&items);
+        Ok(Json(Page { items, next_cursor, total }))
+    }
+
+    /// The query, on a view that includes what the caller has done.
+    pub(super) async fn begin(self, app: &App) -> Result<(Authorized<P>, Listing), Problem> {
         let Self { caller, filter, paging: Paging { q, sort, limit, cursor, count } } = self;
         let of_now = M::conditions_at(&filter, app.clock.now());
         let mut conditions = M::conditions(filter)?;
@@ -144,11 +153,7 @@ impl<P: Permission, M: Listed> List<P, M> {
         };
         let asked = Asked { sort: sort.as_deref(), limit, cursor: cursor.as_deref(), text: q.as_deref(), count };
         let listing = Listing::new::<M>(app, (caller.organization, partitions), conditions, M::SORTS, &asked)?;
-        let listing = of_now.into_iter().fold(listing, Listing::bounded);
-        let Page { items, next_cursor, total } = listing.page::<M, M::Item>(app).await?;
-        let items = M::complete(app, caller.organization, items).await?;
-        caller.shows_items(&items);
-        Ok(Json(Page { items, next_cursor, total }))
+        Ok((caller, of_now.into_iter().fold(listing, Listing::bounded)))
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `authorized.rs` | a caller with a permission, and the organization |
 //! | `id.rs` | the id in a path |
 //! | `list.rs` | a listing: filter, sort, page |
+//! | `exported.rs` | a listing as a whole, as CSV |
 //! | `params.rs` | other query parameters |
 //! | `resource.rs` | one resource, with its ETag |
 //! | `command.rs` | a command: body, precondition, idempotency key |
@@ -19,6 +20,7 @@ mod body;
 mod client;
 mod command;
 mod etag;
+mod exported;
 mod id;
 mod list;
 mod params;
@@ -31,6 +33,7 @@ pub(crate) use self::{
     body::{Body, EmptyBody},
     client::{Client, REQUEST_ID, RequestId, address, is_forwarded, peer},
     command::{CommandParameters, CommandRequest},
+    exported::{Exported, ListFormat},
     id::Id,
     list::{List, ListParameters, Listed},
     params::Params,

@@ -18,6 +18,7 @@ use crate::{
         SecretKind,
         admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
+    nodes::{NodeRecord, NodeRegistry},
     tasks::{Attempt, NewTask, Task, TaskCounts, TaskFilter, TaskId, Tasks},
     timers::{TimerFailure, TimerLedger},
 };
@@ -111,4 +112,11 @@ forward! {
     async fn record_timer_failure(&self, failure: &TimerFailure) -> Result<(), LogError>;
     async fn delete_timer_failure(&self, organization: OrganizationId, subject: Uuid) -> Result<(), LogError>;
     async fn retry_timer(&self, organization: OrganizationId, subject: Uuid, now: Timestamp) -> Result<bool, LogError>;
+}
+
+forward! {
+    impl NodeRegistry;
+    async fn report_node(&self, holder: &Holder, version: &str) -> Result<(), LogError>;
+    async fn remove_node(&self, holder: &Holder) -> Result<(), LogError>;
+    async fn nodes(&self) -> Result<Vec<NodeRecord>, LogError>;
 }

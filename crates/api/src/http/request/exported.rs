@@ -1,0 +1,171 @@
+//! A listing as a whole, as CSV: recorded first, then streamed page by page.
+
+use std::marker::PhantomData;
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::stream;
+use porttask_domain::{
+    Capability, ExportId, Personal,
+    compliance::{Export, export},
+};
+use porttask_runtime::{
+    execute::{Request, Tx},
+    log::Position,
+    new_id,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{Authorized, List, Listed};
+use crate::http::{
+    app::App,
+    csv::{self, Head, csv},
+    listing::{Listing, MAX_LIMIT},
+    permissions::Permission,
+    problem::Problem,
+    response::POSITION,
+};
+
+/// The format of a listing.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ListFormat {
+    /// In pages.
+    #[default]
+    Json,
+    /// Whole, as CSV (RFC 4180, with a byte order mark and a header line).
+    Csv,
+}
+
+/// A listing that can be exported.
+pub(crate) trait Exported: Listed {
+    /// The name of the file, without its ending.
+    const FILE: &'static str;
+    /// The header line.
+    const NAMES: &'static [&'static str];
+
+    /// The format that is asked for.
+    fn format(filter: &Self::Filter) -> ListFormat;
+
+    /// The command that records the export, with the words that are searched.
+    fn recorded(filter: &Self::Filter, text: Option<Personal>) -> export::Command;
+
+    /// The fields of a line, as in [`Exported::NAMES`].
+    fn fields(item: Self::Item) -> Vec<String>;
+}
+
+impl<P: Permission, M: Exported> List<P, M> {
+    /// The page, or the whole listing, in the format that is asked for.
+    ///
+    /// # Errors
+    /// If a parameter is not valid, or the view cannot be read.
+    pub(crate) async fn answer(self, app: &App) -> Result<Response, Problem> {
+        match M::format(&self.filter) {
+            ListFormat::Json => Ok(self.page(app).await?.into_response()),
+            ListFormat::Csv => self.export(app).await,
+        }
+    }
+
+    async fn export(mut self, app: &App) -> Result<Response, Problem> {
+        let paging = &self.paging;
+        for (name, is_given) in
+            [("limit", paging.limit.is_some()), ("cursor", paging.cursor.is_some()), ("count", paging.count)]
+        {
+            if is_given {
+                return Err(Problem::invalid(name, "must be left out: CSV contains all rows".to_owned()));
+            }
+        }
+        let organization = self.caller.organization;
+        let text = paging.q.clone().filter(|text| !text.trim().is_empty());
+        let command = M::recorded(&self.filter, text.map(|text| Personal::identity(organization, text)));
+        self.paging.limit = Some(MAX_LIMIT);
+        let (caller, listing) = self.begin(app).await?;
+        let position = record(app, &caller, &command).await?;
+        let token = app.positions.seal(caller.identity.organization, position);
+        let mut rest = Rest { app: app.clone(), caller, listing, is_broken: false, model: PhantomData::<fn() -> M> };
+        // The first page is read before the answer, so that a failure is one, and reads by staff are recorded.
+        let first = rest.page(Head::BomAndNames).await?.unwrap_or_default();
+        let rest = stream::unfold(rest, Rest::next);
+        let body = Body::from_stream(stream::StreamExt::chain(stream::iter([Ok(Bytes::from(first))]), rest));
+        let mut response = body.into_response();
+        for (header, value) in [
+            (header::CONTENT_TYPE, csv::CONTENT_TYPE.to_owned()),
+            (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}-{organization}.csv\"", M::FILE)),
+            (header::CACHE_CONTROL, "no-store".to_owned()),
+            (HeaderName::from_static(POSITION), token),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().insert(header, value);
+            }
+        }
+        Ok(response)
+    }
+}
+
+/// Records an export; its position.
+async fn record<P: Permission>(
+    app: &App,
+    caller: &Authorized<P>,
+    command: &export::Command,
+) -> Result<Position, Problem> {
+    let id: ExportId = new_id();
+    let request = Request::new(caller.organization, caller.meta.clone()).needing(Capability::Settle);
+    let work = move |tx: Tx| async move {
+        caller.authorize(app, &tx).await?;
+        Ok::<_, Problem>(tx.decide_new::<Export>(id, command).await?)
+    };
+    let outcome = app.executor.transact(&request, work).await?;
+    let position = outcome.position.ok_or_else(|| Problem::unavailable(&"the export was not recorded"))?;
+    app.last_changes.insert(caller.identity.credential.id(), position);
+    Ok(position)
+}
+
+/// The rest of an export.
+struct Rest<P, M> {
+    app: App,
+    caller: Authorized<P>,
+    listing: Listing,
+    is_broken: bool,
+    model: PhantomData<fn() -> M>,
+}
+
+/// Why an export was aborted. The connection is aborted, too, so that a partial export is not taken for a complete one.
+#[derive(Debug, thiserror::Error)]
+enum Aborted {
+    #[error("the export was aborted: the authorization was lost")]
+    Unauthorized,
+    #[error("the export was aborted: the rows could not be read")]
+    Unreadable,
+}
+
+impl<P: Permission, M: Exported> Rest<P, M> {
+    async fn next(mut self) -> Option<(Result<Bytes, Aborted>, Self)> {
+        if self.is_broken {
+            return None;
+        }
+        let page = match self.caller.authenticate_again(&self.app).await {
+            Err(_) => Err(Aborted::Unauthorized),
+            Ok(()) => self.page(Head::None).await.map_err(|_| Aborted::Unreadable),
+        };
+        let page = page.transpose()?.map(Bytes::from);
+        if let Err(error) = &page {
+            self.is_broken = true;
+            tracing::error!(%error, "an export of a listing was aborted");
+        }
+        Some((page, self))
+    }
+
+    /// The next lines; `None` after the last.
+    async fn page(&mut self, head: Head) -> Result<Option<Vec<u8>>, Problem> {
+        let Some(rows) = self.listing.next::<M>(&self.app).await? else { return Ok(None) };
+        let items = rows.into_iter().map(M::Item::from).collect();
+        let items = M::complete(&self.app, self.caller.organization, items).await?;
+        self.caller.shows_items(&items);
+        let lines = csv(items.into_iter().map(M::fields), M::NAMES, head);
+        lines.map(Some).map_err(|error| Problem::unavailable(&error))
+    }
+}
