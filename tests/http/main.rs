@@ -7,9 +7,13 @@
 #![allow(clippy::disallowed_methods, reason = "tasks and threads end with their test")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../service/mailbox.rs"]
 mod mailbox;
+#[path = "../service/openapi.rs"]
 mod openapi;
+#[path = "../service/service.rs"]
 mod service;
+#[path = "../service/shared.rs"]
 mod shared;
 
 mod compliance {

@@ -74,6 +74,8 @@ pub struct Pages {
     pub public_posts: &'static [&'static str],
     /// Finds the token of the session in the headers of a request for a page.
     pub token: Arc<dyn Fn(&HeaderMap) -> Option<String> + Send + Sync>,
+    /// Makes pages of problems that requests meet before they reach a page, such as limits.
+    pub readable: fn(Router) -> Router,
 }
 
 /// What an operation that a page calls inherits of the request for that page: the connection, the request id, and who asks.
@@ -140,7 +142,7 @@ fn router(app: App, pages: impl FnOnce(Router) -> Pages) -> Router {
     surround(operations, &app, of_operations.clone())
         .with_state(app.clone())
         .merge(surround(unknown, &app, of_operations))
-        .merge(surround(pages.router, &app, of_pages))
+        .merge((pages.readable)(surround(pages.router, &app, of_pages)))
 }
 
 #[cfg(test)]

@@ -77,6 +77,11 @@ impl Action<'_> {
         self.preview(visit, &Fields::default()).await
     }
 
+    /// Whether the operation can be tried: those that handle secrets cannot.
+    fn has_preview(&self) -> bool {
+        !["/rotate", "/impersonate"].iter().any(|end| self.path.ends_with(end))
+    }
+
     /// Previews or confirms what was submitted.
     pub(crate) async fn submit(self, visit: &Visit, fields: &Fields) -> Answered {
         if fields.is_preview() {
@@ -94,7 +99,7 @@ impl Action<'_> {
             return Ok(self.page(visit, fields.version(), &html! {}, Some(&problem)));
         }
         match self.run(visit, fields).await {
-            Ok(effect) => Ok(visit.done(&self.back, &self.message(effect))),
+            Ok(effect) => Ok(visit.done(&self.back, &self.message(visit, effect))),
             Err(problem) => self.failed(visit, fields, &problem).await,
         }
     }
@@ -113,7 +118,9 @@ impl Action<'_> {
     /// The dialog again, with what is wrong.
     pub(crate) async fn failed(&self, visit: &Visit, fields: &Fields, problem: &Problem) -> Answered {
         match problem.status {
-            401 | 404 => Err(problem.clone().into()),
+            401 => Err(problem.clone().into()),
+            // Without a resource, what was entered is not found.
+            404 if !self.resource.is_empty() => Err(problem.clone().into()),
             412 => {
                 let version = self.version(visit).await?;
                 let note = conflict(visit, problem, self.button);
@@ -123,8 +130,8 @@ impl Action<'_> {
         }
     }
 
-    fn message(&self, effect: Effect) -> Message {
-        let audit = (!effect.id.is_empty()).then(|| format!("/settings/audit-log?target={}", effect.id));
+    fn message(&self, visit: &Visit, effect: Effect) -> Message {
+        let audit = (!effect.id.is_empty()).then(|| visit.url(&format!("/audit-log?target={}", effect.id)));
         Message { text: self.done.clone(), undo: effect.undo, audit }
     }
 
@@ -137,15 +144,14 @@ impl Action<'_> {
 
     async fn preview(self, visit: &Visit, fields: &Fields) -> Answered {
         let version = self.version(visit).await?;
-        if !(self.is_previewed || fields.has(STEP)) {
+        if !self.has_preview() || !(self.is_previewed || fields.has(STEP)) {
             return Ok(self.page(visit, &version, &html! {}, None));
         }
         let call = visit.client.call(self.method.clone(), self.path.clone()).dry_run(true).version(&version);
         let call = if self.body.is_null() { call } else { call.json(&self.body) };
         match call.send::<Option<Effect>>().await {
             Ok(answer) => Ok(self.page(visit, &version, &shown(&answer.body.unwrap_or_default()), None)),
-            Err(problem) if problem.status == 401 || problem.status == 404 => Err(problem.into()),
-            Err(problem) => Ok(self.page(visit, &version, &html! {}, Some(&problem))),
+            Err(problem) => self.failed(visit, fields, &problem).await,
         }
     }
 
@@ -173,7 +179,7 @@ impl Action<'_> {
                         }
                         footer {
                             a.btn.edge href=(self.back) data-close { "Cancel" }
-                            button.btn.edge.no-js type="submit" name=(STEP) value="preview" { "Preview" }
+                            @if self.has_preview() { button.btn.edge.no-js type="submit" name=(STEP) value="preview" { "Preview" } }
                             button class=(class) type="submit" name=(STEP) value="confirm" { (self.button) }
                         }
                     },
@@ -241,7 +247,10 @@ pub(crate) fn count(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
-/// The moment until which something holds, as ISO 8601, from a number of days.
+/// The moment until which something holds, as ISO 8601, from a number of days: the end of the last one, so that a form that
+/// is submitted twice asks for the same.
 pub(crate) fn in_days(now: Timestamp, days: i64) -> Option<String> {
-    now.checked_add(jiff::SignedDuration::from_hours(24 * days)).ok().map(|at| at.to_string())
+    const DAY: i64 = 24 * 60 * 60;
+    let end = now.as_second().div_euclid(DAY).checked_add(days)?.checked_add(1)?.checked_mul(DAY)?;
+    Timestamp::from_second(end).ok().map(|at| at.to_string())
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tower_service::Service;
 
-use crate::{Console, visit::is_in_advance};
+use crate::{Console, ui::field::id_of, visit::is_in_advance};
 
 /// The headers of a page's request that calls inherit.
 const INHERITED: [&str; 5] = ["user-agent", "accept-language", "x-forwarded-for", "x-request-id", BACKGROUND];
@@ -65,9 +65,10 @@ pub(crate) struct LastChange {
 }
 
 impl Problem {
-    /// What is wrong with the field at a pointer.
+    /// What is wrong with the field at a pointer, or with a part of it.
     pub(crate) fn at(&self, pointer: &str) -> Option<&str> {
-        self.errors.iter().find(|error| error.pointer == pointer).map(|error| error.detail.as_str())
+        let id = id_of(pointer);
+        self.errors.iter().find(|error| id_of(&error.pointer) == id).map(|error| error.detail.as_str())
     }
 
     /// A problem of the console itself.
@@ -251,7 +252,8 @@ async fn bytes(response: Response) -> Result<Vec<u8>, Problem> {
     Ok(body.collect().await.map_err(broken)?.to_bytes().to_vec())
 }
 
-async fn problem(response: Response) -> Problem {
+/// The problem in a response of the API.
+pub(crate) async fn problem(response: Response) -> Problem {
     let status = response.status().as_u16();
     let retry_after = response.headers().get(header::RETRY_AFTER).and_then(|it| it.to_str().ok()?.parse().ok());
     let bytes = bytes(response).await.unwrap_or_default();

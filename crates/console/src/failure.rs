@@ -13,8 +13,9 @@ use maud::{Markup, html};
 
 use crate::{
     Console,
-    api::Problem,
+    api::{Problem, problem},
     cookies::Cookie,
+    guard,
     identity::sign_in,
     ui::{self, door, frame, icon},
     visit::{Slot, see_other},
@@ -92,6 +93,27 @@ pub(crate) async fn render(State(console): State<Console>, mut request: Request,
         Failure::SignedOut => sign_in::again(&console, &url, kept.as_deref().unwrap_or_default()),
         Failure::Problem(_) => shown(&failure, &slot, &id),
     }
+}
+
+/// Shows a problem that a request met before it reached a page.
+pub(crate) async fn readable(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    let media = response.headers().get(header::CONTENT_TYPE);
+    if !media.is_some_and(|media| media.as_bytes().starts_with(b"application/problem+json")) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let problem = problem(Response::from_parts(parts.clone(), body)).await;
+    let mut page = shown(&Failure::Problem(Arc::new(problem)), &Slot::default(), &id);
+    for (name, value) in &parts.headers {
+        if *name != header::CONTENT_TYPE && *name != header::CONTENT_LENGTH {
+            page.headers_mut().insert(name, value.clone());
+        }
+    }
+    guard::protect(page.headers_mut(), &path);
+    page
 }
 
 /// Keeps a copy of a submitted form.

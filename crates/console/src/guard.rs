@@ -53,7 +53,12 @@ pub(crate) async fn guard(State(console): State<Console>, request: Request, next
     } else {
         next.run(request).await
     };
-    let headers = response.headers_mut();
+    protect(response.headers_mut(), &path);
+    response
+}
+
+/// Adds the headers of every answer, for a path.
+pub(crate) fn protect(headers: &mut HeaderMap, path: &str) {
     for (name, value) in HEADERS {
         headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }
@@ -63,7 +68,6 @@ pub(crate) async fn guard(State(console): State<Console>, request: Request, next
     if !path.starts_with(assets::PREFIX) {
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
-    response
 }
 
 #[cfg(test)]

@@ -90,6 +90,11 @@ pub fn token(settings: &Settings, headers: &HeaderMap) -> Option<String> {
     Cookies::new(&settings.public_url).token(headers)
 }
 
+/// Around the pages and what limits their requests: a problem that a request meets before it reaches a page is shown as one.
+pub fn readable(router: Router) -> Router {
+    router.layer(middleware::from_fn(failure::readable))
+}
+
 /// The pages, which call `api` in process. Paths that no page has are answered with 404.
 pub fn pages(api: Router, settings: Settings) -> Router {
     let cookies = Cookies::new(&settings.public_url);

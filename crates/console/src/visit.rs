@@ -33,6 +33,9 @@ const ZONE_COOKIE: &str = "zone=";
 /// Which links browsers may fetch in advance.
 const SPECULATION_RULES: HeaderName = HeaderName::from_static("speculation-rules");
 
+/// What whoever acts as somebody else may do beside reading.
+const IMPERSONABLE: [&str; 2] = ["account:own", "organization:write"];
+
 /// A request for a page by somebody who is signed in.
 #[derive(Clone)]
 pub(crate) struct Visit {
@@ -156,6 +159,18 @@ impl Visit {
         self.frame.may(right)
     }
 
+    /// Refuses a page that only leads to what the reader may not do, as the API would refuse the act.
+    ///
+    /// # Errors
+    /// If the reader lacks the permission.
+    pub(crate) fn require(&self, right: &str) -> Result<(), Failure> {
+        if self.may(right) {
+            return Ok(());
+        }
+        let reason = if self.frame.impersonation.is_some() { " while you act as somebody else" } else { "" };
+        Err(Problem::new(StatusCode::FORBIDDEN, format!("You lack the permission `{right}`{reason}.")).into())
+    }
+
     /// An id in the page's address.
     pub(crate) fn param(&self, name: &str) -> &str {
         self.params.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
@@ -270,10 +285,13 @@ impl FromRequestParts<Console> for Visit {
             client.get("/v1/me/permissions").send::<MyPermissions>(),
             client.get("/v1/sessions/current").send::<CurrentSession>(),
         );
-        let (me, permissions, session) = match found {
+        let (me, mut permissions, session) = match found {
             Ok((me, permissions, session)) => (me.body, permissions.body, session.body),
             Err(problem) => return Err(problem.into()),
         };
+        if session.impersonation.is_some() {
+            permissions.rights.retain(|right| right.ends_with(":read") || IMPERSONABLE.contains(&right.as_str()));
+        }
         // Auditors of the platform may not read its organization.
         let organization = match permissions.rights.contains("organization:read") {
             true => client.get(path).send::<Organization>().await?.body,

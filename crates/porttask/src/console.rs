@@ -35,6 +35,7 @@ pub(crate) fn pages(settings: Settings) -> impl FnOnce(Router) -> Pages {
             router: porttask_console::pages(api, settings),
             public_posts: &porttask_console::PUBLIC_POSTS,
             token: std::sync::Arc::new(move |headers: &HeaderMap| porttask_console::token(&of_cookies, headers)),
+            readable: porttask_console::readable,
         }
     }
 }

@@ -126,7 +126,7 @@ async fn platform(visit: Visit) -> Answered {
         lead: "What the platform’s staff did, in any organization.",
         path: "/v1/platform/audit-log".to_owned(),
         url: "/admin/audit-log".to_owned(),
-        parent: ("Administration", "/admin/organizations".to_owned()),
+        parent: ("Administration", visit.frame.start().to_owned()),
         has_search: false,
     };
     page(&visit, log).await
@@ -211,14 +211,20 @@ fn item(visit: &Visit, entry: &Entry) -> Markup {
 /// What an entry says beside its sentence, with links to what belongs to it.
 fn more(frame: &Frame, entry: &Entry) -> Markup {
     let asked = Asked::of(&frame.url);
-    let link = |name: &str, value: &str, text: &str| html! { " " a href=(asked.with(name, value)) { (text) } };
+    // The platform's log can be narrowed to an actor only.
+    let is_platform = frame.url.starts_with("/admin/audit-log");
+    let link = |name: &str, value: &str, text: &str| {
+        html! { @if !is_platform || name == "actor" { " " a href=(asked.with(name, value)) { (text) } } }
+    };
     html! {
         @if !entry.changes.is_empty() { dl.facts { @for change in &entry.changes { dt { (words::words(&change.field)) } dd { (changed(change)) } } } }
         dl.facts {
             dt { "When" } dd { (time::instant(frame, entry.occurred_at)) }
             @if let Some(id) = &entry.actor.id { dt { "Actor" } dd { (ui::id(id)) (link("actor", id, "what else they did")) } }
             @if let Some(id) = &entry.target.id { dt { "Target" } dd { (ui::id(id)) (link("target", id, "its history")) } }
-            @if let Some(id) = &entry.organization { dt { "Organization" } dd { a href=(format!("/admin/organizations/{id}")) { code { (id) } } } }
+            @if let Some(id) = &entry.organization { dt { "Organization" } dd {
+                @if frame.may("organizations:read") { a href=(format!("/admin/organizations/{id}")) { code { (id) } } } @else { (ui::id(id)) }
+            } }
             @if let Some(id) = &entry.session { dt { "Session" } dd { (ui::id(id)) (link("session", id, "all of it")) } }
             @if let Some(id) = &entry.request_id { dt { "Request" } dd { (ui::id(id)) (link("request", id, "all of it")) } }
             @if let Some(ip) = &entry.ip { dt { "IP address" } dd { (ip) (link("ip", ip, "all from there")) } }
@@ -237,6 +243,8 @@ pub(crate) fn trail(frame: &Frame, entries: &[Entry]) -> Markup {
 }
 
 async fn export_form(visit: Visit) -> Answered {
+    let is_platform = visit.frame.url.starts_with("/admin/audit-log");
+    visit.require(if is_platform { "platform_audit_log:read" } else { "audit_log:read" })?;
     Ok(export_page(&visit, None))
 }
 

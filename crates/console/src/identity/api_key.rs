@@ -71,7 +71,7 @@ async fn list(visit: Visit) -> Answered {
     {
         return Err(problem.clone().into());
     }
-    let may_write = visit.may("api_keys:write");
+    let may_write = may_own(&visit);
     let create = html! { @if may_write { (ui::sheet_link(&visit.url("/integrations/new"), "btn main-act", "plus", "New API key")) } };
     let listing = Listing {
         name: "API keys",
@@ -120,9 +120,12 @@ fn row(visit: &Visit, key: &ApiKey) -> Markup {
                 @if visit.may("users:read") { a href=(visit.url(&format!("/users/{}", key.owner))) { (icon("user")) "Owner" } }
                 @if visit.may("audit_log:read") { a href=(visit.url(&format!("/audit-log?actor={}", key.id))) { (icon("scroll-text")) "What it did" } }
                 @if visit.may("api_keys:write") && status == "active" {
-                    (link("rotate", "refresh-cw", "Rotate…"))
-                    @if key.owner != frame.me.id { (link("adopt", "user-cog", "Adopt…")) }
-                    hr; (ui::sheet_link(&visit.url(&format!("/integrations/{}/revoke", key.id)), "bad", "circle-x", "Revoke…"))
+                    @if may_own(visit) {
+                        (link("rotate", "refresh-cw", "Rotate…"))
+                        @if key.owner != frame.me.id { (link("adopt", "user-cog", "Adopt…")) }
+                        hr;
+                    }
+                    (ui::sheet_link(&visit.url(&format!("/integrations/{}/revoke", key.id)), "bad", "circle-x", "Revoke…"))
                 }
             }
         } }
@@ -147,7 +150,23 @@ fn is_platform(visit: &Visit) -> bool {
     visit.frame.is_staff() && visit.frame.scope.is_own()
 }
 
+/// Whether the reader can own keys of this organization: staff cannot, in the organizations of others.
+fn may_own(visit: &Visit) -> bool {
+    visit.may("api_keys:write") && (visit.frame.scope.is_own() || !visit.frame.is_staff())
+}
+
+/// Refuses a page that only leads to a key of one's own.
+fn require_own(visit: &Visit) -> Result<(), Problem> {
+    if may_own(visit) {
+        return Ok(());
+    }
+    let detail = "Only users of an organization can create, rotate and adopt its keys.";
+    Err(Problem::new(axum::http::StatusCode::FORBIDDEN, detail))
+}
+
 async fn new_form(visit: Visit) -> Answered {
+    visit.require("api_keys:write")?;
+    require_own(&visit)?;
     Ok(new_page(&visit, &Fields::default(), None))
 }
 
@@ -253,6 +272,10 @@ async fn command_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Ac
 }
 
 async fn command_form(visit: Visit) -> Answered {
+    visit.require("api_keys:write")?;
+    if visit.param("command") != "revoke" {
+        require_own(&visit)?;
+    }
     command_action(&visit, None).await?.show(&visit).await
 }
 

@@ -44,7 +44,8 @@ async fn ask(State(console): State<Console>, parts: Parts, fields: Fields) -> Re
     let client = Client::new(&console, &parts, None);
     let body = Value::Object(fields.json(&["email"]));
     match client.post("/v1/password-resets").json(&body).send::<Value>().await {
-        Ok(_) => door::card("Look into your inbox", html! {}, html! { div.form {
+        // Accepted, not done: whoever asks again and again is limited.
+        Ok(_) => (StatusCode::ACCEPTED, door::card("Look into your inbox", html! {}, html! { div.form {
             p { "If there is an account with this address, an email with a link is on its way. The link is valid for an hour." }
             @if let Some(folder) = &console.settings.mail_folder {
                 (ui::note("info", "mail", "Emails stay on the server", html! { p {
@@ -53,7 +54,7 @@ async fn ask(State(console): State<Console>, parts: Parts, fields: Fields) -> Re
                 } }))
             }
             a.btn.edge href="/sign-in" { "Back to sign-in" }
-        } }).into_response(),
+        } })).into_response(),
         Err(problem) => {
             let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             (status, page(fields.text("email"), Some(&problem))).into_response()

@@ -67,6 +67,7 @@ struct Fault {
 }
 
 async fn show(visit: Visit) -> Answered {
+    visit.require("users:write")?;
     page(&visit, None).await
 }
 

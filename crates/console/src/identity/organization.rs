@@ -169,6 +169,7 @@ async fn show(visit: Visit) -> Answered {
 }
 
 async fn new_form(visit: Visit) -> Answered {
+    visit.require("organizations:write")?;
     Ok(new_page(&visit, &Fields::default(), None))
 }
 
@@ -293,6 +294,7 @@ fn quota_action<'a>(visit: &Visit, it: &Organization, fields: Option<&Fields>) -
 }
 
 async fn command_form(visit: Visit) -> Answered {
+    visit.require("organizations:write")?;
     command_action(&visit, None).await?.show(&visit).await
 }
 

@@ -96,6 +96,7 @@ async fn end_all_action<'a>(visit: &Visit) -> Result<Action<'a>, crate::api::Pro
 }
 
 async fn end_all_form(visit: Visit) -> Answered {
+    visit.require("users:write")?;
     end_all_action(&visit).await?.show(&visit).await
 }
 

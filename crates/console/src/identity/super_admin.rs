@@ -95,6 +95,7 @@ fn promotion<'a>(fields: Option<&Fields>) -> Action<'a> {
 }
 
 async fn promote_form(visit: Visit) -> Answered {
+    visit.require("super_admins:write")?;
     promotion(None).show(&visit).await
 }
 
@@ -125,6 +126,7 @@ async fn demotion<'a>(visit: &Visit) -> Result<Action<'a>, Problem> {
 }
 
 async fn demote_form(visit: Visit) -> Answered {
+    visit.require("super_admins:write")?;
     demotion(&visit).await?.show(&visit).await
 }
 

@@ -104,6 +104,7 @@ fn row(it: &Vendor) -> Markup {
 }
 
 async fn new_form(visit: Visit) -> Answered {
+    visit.require("vendors:write")?;
     Ok(form_page(&visit, None, &Fields::default(), "", &html! {}, None))
 }
 
@@ -233,6 +234,7 @@ async fn command_action<'a>(visit: &Visit) -> Result<Action<'a>, Problem> {
 }
 
 async fn command_form(visit: Visit) -> Answered {
+    visit.require("vendors:write")?;
     command_action(&visit).await?.show(&visit).await
 }
 

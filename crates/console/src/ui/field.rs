@@ -9,6 +9,7 @@ use crate::api::Problem;
 pub(crate) struct Field<'a> {
     label: &'a str,
     name: &'a str,
+    id: String,
     value: &'a str,
     hint: Option<&'a str>,
     error: Option<String>,
@@ -18,7 +19,7 @@ pub(crate) struct Field<'a> {
 
 /// A field with a label, which submits a value of this name.
 pub(crate) fn field<'a>(label: &'a str, name: &'a str) -> Field<'a> {
-    Field { label, name, value: "", hint: None, error: None, is_required: true, complete: "off" }
+    Field { label, name, id: id_of(name), value: "", hint: None, error: None, is_required: true, complete: "off" }
 }
 
 impl<'a> Field<'a> {
@@ -42,7 +43,7 @@ impl<'a> Field<'a> {
     /// The error of the field, by the JSON pointer of its member.
     pub(crate) fn error(self, problem: Option<&Problem>, pointer: &str) -> Self {
         let error = problem.and_then(|problem| problem.at(pointer)).map(sentence);
-        Self { error, ..self }
+        Self { error, id: id_of(pointer), ..self }
     }
 
     /// An input of a type, such as `text` or `email`.
@@ -101,7 +102,7 @@ impl<'a> Field<'a> {
 
     // Ids differ from those of the page below a dialog.
     fn wrap(&self, input: impl Fn(&str, Option<String>, Option<&'static str>) -> Markup) -> Markup {
-        let id = format!("f-{}", self.name);
+        let id = self.id.clone();
         let (hint, error) = (format!("{id}-hint"), format!("{id}-error"));
         let described = [self.hint.map(|_| hint.as_str()), self.error.as_ref().map(|_| error.as_str())];
         let described = described.into_iter().flatten().collect::<Vec<_>>().join(" ");
@@ -113,6 +114,13 @@ impl<'a> Field<'a> {
             @if let Some(text) = &self.error { span.error id=(error) { (icon("circle-alert")) span { (text) } } }
         } }
     }
+}
+
+/// The id of the field whose errors have this pointer. What points into a list is of the field with the list.
+pub(crate) fn id_of(pointer: &str) -> String {
+    let is_index = |segment: &&str| segment.parse::<usize>().is_ok();
+    let segments = pointer.trim_start_matches('/').split('/').take_while(|segment| !is_index(segment));
+    format!("f-{}", segments.collect::<Vec<_>>().join("-"))
 }
 
 /// A box to tick.

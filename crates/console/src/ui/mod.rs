@@ -74,14 +74,16 @@ pub(crate) fn note(tone: &str, sign: &str, title: &str, content: Markup) -> Mark
 /// What is wrong, at the top of a form; it takes the focus and leads to the fields.
 pub(crate) fn summary(problem: &Problem) -> Markup {
     let name = |pointer: &str| pointer.trim_start_matches('/').replace(['_', '/'], " ");
-    let place = |pointer: &str| format!("#f-{}", pointer.trim_start_matches('/').replace('/', "-"));
+    let place = |pointer: &str| format!("#{}", field::id_of(pointer));
     html! { div.note.bad role="alert" tabindex="-1" autofocus { (icon("circle-alert")) div {
         @if problem.errors.is_empty() {
             b { "This was not done" } p { (sentence(&problem.detail)) }
         } @else {
             b { (problem.errors.len()) @if problem.errors.len() == 1 { " field to correct" } @else { " fields to correct" } }
             ul.list { @for error in &problem.errors {
-                li { a href=(place(&error.pointer)) { (sentence(&format!("{}: {}", name(&error.pointer), error.detail))) } }
+                // Not of one field, but of all.
+                @if error.pointer.is_empty() { li { (sentence(&error.detail)) } }
+                @else { li { a href=(place(&error.pointer)) { (sentence(&format!("{}: {}", name(&error.pointer), error.detail))) } } }
             } }
         }
         @if let Some(seconds) = problem.retry_after { p { "Try again in " (time::seconds(seconds)) "." } }

@@ -67,8 +67,9 @@ pub(super) async fn limit(State((app, budgets)): State<(App, Budgets)>, mut requ
     response
 }
 
+/// Whether a request succeeded; pages then lead to another one.
 fn is_success(status: StatusCode) -> bool {
-    matches!(status, StatusCode::OK | StatusCode::CREATED)
+    matches!(status, StatusCode::OK | StatusCode::CREATED | StatusCode::SEE_OTHER)
 }
 
 /// The network of the client, by which budgets are kept.

@@ -10,7 +10,11 @@ use crate::{
     api::Problem,
     form::{Fields, VERSION},
     identity::me::LOCALES,
-    ui::{self, field::field, time, words},
+    ui::{
+        self,
+        field::{field, id_of},
+        time, words,
+    },
     visit::{Answered, Message, Visit},
 };
 
@@ -97,7 +101,7 @@ fn general_page(
                     }
                     h2 { "Business hours" }
                     (input("Time zone", "time_zone", "/business_hours/time_zone").hint("Such as Europe/Lisbon.").input("text"))
-                    p.soft { "Intervals such as 08:00-12:00, 13:00-17:00. One may end on the next day, as 22:00-06:00. Empty: closed." }
+                    p.soft id=(id_of("/business_hours/days")) { "Intervals such as 08:00-12:00, 13:00-17:00. One may end on the next day, as 22:00-06:00. Empty: closed." }
                     @for (day, name) in DAYS.iter().zip(&day_names) {
                         (field(name, day).value(fields.text(day)).optional().error(problem, &format!("/business_hours/days/{day}")).input("text"))
                     }

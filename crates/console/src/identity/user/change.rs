@@ -68,6 +68,7 @@ fn crumbs(visit: &Visit, user: &User) -> Vec<(String, String)> {
 }
 
 pub(super) async fn role_form(visit: Visit) -> Answered {
+    visit.require("roles:write")?;
     role_action(&visit, None).await?.show(&visit).await
 }
 
@@ -105,6 +106,7 @@ async fn edit_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Actio
 }
 
 pub(super) async fn edit_form(visit: Visit) -> Answered {
+    visit.require("users:write")?;
     edit_action(&visit, None).await?.show(&visit).await
 }
 
@@ -172,7 +174,8 @@ async fn command_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Ac
         is_dangerous: *is_dangerous,
         method: if is_removal { Method::DELETE } else { Method::POST },
         path: if is_removal { resource.clone() } else { format!("{resource}/{name}") },
-        resource,
+        // An impersonation changes no user: it is a new session.
+        resource: if name == "impersonate" { String::new() } else { resource },
         body,
         inputs,
         is_previewed: name != "impersonate",
@@ -184,6 +187,7 @@ async fn command_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Ac
 }
 
 pub(super) async fn command_form(visit: Visit) -> Answered {
+    visit.require(if visit.param("command") == "impersonate" { "users:impersonate" } else { "users:write" })?;
     command_action(&visit, None).await?.show(&visit).await
 }
 

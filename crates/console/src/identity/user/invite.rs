@@ -14,6 +14,7 @@ use crate::{
 };
 
 pub(super) async fn invite_form(visit: Visit) -> Answered {
+    visit.require("users:write")?;
     let fields = Fields::with([("role", "agent".to_owned())]);
     Ok(invite_page(&visit, &fields, None))
 }
@@ -61,10 +62,11 @@ struct Invited {
 }
 
 pub(super) async fn several_form(visit: Visit) -> Answered {
-    Ok(several_page(&visit, &Fields::with([("role", "agent".to_owned())]), &html! {}))
+    visit.require("users:write")?;
+    Ok(several_page(&visit, &Fields::with([("role", "agent".to_owned())]), &html! {}, None))
 }
 
-fn several_page(visit: &Visit, fields: &Fields, results: &Markup) -> Response {
+fn several_page(visit: &Visit, fields: &Fields, results: &Markup, problem: Option<&Problem>) -> Response {
     let roles = ROLES.map(|(code, name, _)| (code, name));
     let back = visit.url("/users");
     let sheet = ui::sheet(
@@ -75,15 +77,16 @@ fn several_page(visit: &Visit, fields: &Fields, results: &Markup) -> Response {
             &visit.url("/users/invite-several"),
             html! {
                 div.in {
+                    @if let Some(problem) = problem { (ui::summary(problem)) }
                     (results)
-                    (field("People", "people").value(fields.exact("people")).hint("Such as: Ana Souza <ana@acme.example>").area(6))
+                    (field("People", "people").value(fields.exact("people")).hint("Such as: Ana Souza <ana@acme.example>").error(problem, "/users").area(6))
                     (field("Role", "role").value(fields.text("role")).select(&roles))
                 }
                 footer { a.btn.edge href=(back) data-close { "Close" } button.btn.main-act type="submit" name=(STEP) value="confirm" { (icon("mail")) "Invite all" } }
             },
         ),
     );
-    visit.page("Add several users", &[("Users & roles", &back), ("Add several users", "")], sheet)
+    visit.page_with(problem, "Add several users", &[("Users & roles", &back), ("Add several users", "")], sheet)
 }
 
 /// A line such as `Ana Souza <ana@acme.example>`; without a name, that of the address is used.
@@ -117,7 +120,7 @@ pub(super) async fn invite_several(visit: Visit, fields: Fields) -> Answered {
         match visit.client.post(visit.path("/users/invite")).key(fields.key()).json(&body).send::<Results>().await {
             Ok(results) => results.body.items,
             Err(problem) if matches!(problem.status, 401 | 404) => return Err(problem.into()),
-            Err(problem) => return Ok(several_page(&visit, &fields, &ui::summary(&problem))),
+            Err(problem) => return Ok(several_page(&visit, &fields, &html! {}, Some(&problem))),
         };
     let failed: Vec<(&str, &Problem)> =
         lines.iter().copied().zip(&results).filter_map(|(line, it)| Some((line, it.problem.as_ref()?))).collect();
@@ -131,7 +134,7 @@ pub(super) async fn invite_several(visit: Visit, fields: Fields) -> Answered {
     let list = html! { div.note.warn role="alert" tabindex="-1" autofocus { (icon("triangle-alert")) div { b { (text) " These were not:" }
     ul.list { @for (line, problem) in &failed { li { code { (line) } " " (ui::sentence(&reason(problem))) } } } } } };
     let left = failed.iter().map(|(line, _)| *line).collect::<Vec<_>>().join("\n");
-    Ok(several_page(&visit, &Fields::with([("people", left), ("role", fields.text("role").to_owned())]), &list))
+    Ok(several_page(&visit, &Fields::with([("people", left), ("role", fields.text("role").to_owned())]), &list, None))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
 };
 
 use jiff::Timestamp;
@@ -27,6 +28,8 @@ pub(crate) struct Service {
     watchdog: Option<Watchdog>,
     child: Child,
     url: String,
+    /// What it has logged since it listens.
+    log: Arc<Mutex<String>>,
     agent: Agent,
     /// The signer of links, once it was needed.
     links: OnceCell<Links>,
@@ -103,13 +106,20 @@ impl Service {
             .by_ref()
             .map(|line| line.unwrap())
             .find_map(|line| Some(line.strip_prefix("Listening on ")?.split(';').next()?.to_owned()));
-        std::thread::spawn(move || lines.for_each(drop));
+        let log = Arc::new(Mutex::new(String::new()));
+        let written = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                written.lock().unwrap().extend([line.as_str(), "\n"]);
+            }
+        });
         let watchdog = Some(Watchdog::start(child.id(), data_directory(store, variables)));
         let config = Agent::config_builder().http_status_as_error(false).max_idle_connections_per_host(0);
         Self {
             watchdog,
             child,
             url: address.expect("the service did not start"),
+            log,
             agent: config.build().into(),
             links: OnceCell::new(),
         }
@@ -122,6 +132,12 @@ impl Service {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it has logged so far.
+    #[allow(dead_code, reason = "the tests of the API do not need it")]
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     /// Waits until the process has ended; returns whether it succeeded.
@@ -142,7 +158,7 @@ impl Service {
         headers: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Answer, ureq::Error> {
-        let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let mut request = http::Request::builder().method(method).uri(self.url(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -157,12 +173,22 @@ impl Service {
     }
 
     fn answer(&self, request: http::Request<Vec<u8>>) -> Result<Answer, ureq::Error> {
-        let mut response = self.agent.run(request)?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let bytes = response.body_mut().read_to_vec()?;
+        let (parts, bytes) = self.exchange(request)?.into_parts();
         let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
         let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
-        Ok(Answer { status, headers, body })
+        Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body })
+    }
+
+    /// Sends a request as it is, and returns the response as it comes: redirects are not followed.
+    pub(crate) fn exchange(&self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, ureq::Error> {
+        let request = self.agent.configure_request(request).max_redirects(0).build();
+        let (parts, mut body) = self.agent.run(request)?.into_parts();
+        Ok(http::Response::from_parts(parts, body.read_to_vec()?))
+    }
+
+    /// The address of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
     }
 
     /// Signs in.
@@ -328,7 +354,7 @@ impl Caller<'_> {
 
     /// Sends a file.
     pub(crate) fn upload(&self, path: &str, headers: &[(&str, &str)], file: impl AsRef<[u8]>) -> Answer {
-        let mut request = http::Request::builder().method("POST").uri(format!("{}{path}", self.service.url));
+        let mut request = http::Request::builder().method("POST").uri(self.service.url(path));
         request = request.header("authorization", &self.authorization);
         if headers.iter().all(|(name, _)| *name != "content-type") {
             request = request.header("content-type", "text/csv; charset=utf-8");
@@ -341,7 +367,7 @@ impl Caller<'_> {
 
     /// Sends raw bytes; `None` if the connection was closed while they were sent.
     pub(crate) fn send_bytes(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> Option<Answer> {
-        let request = http::Request::builder().method(method).uri(format!("{}{path}", self.service.url));
+        let request = http::Request::builder().method(method).uri(self.service.url(path));
         let request = request.header("authorization", &self.authorization).header("content-type", kind);
         self.service.answer(request.body(body.to_vec()).unwrap()).ok()
     }

@@ -1,0 +1,244 @@
+//! The console and the API: what pages read exists in its document, and every operation is reachable or known to be not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::{
+    access::{PAGES, PUBLIC, SETTINGS, sources},
+    openapi::{SNAPSHOT, operations},
+};
+
+/// The operations by name, with a page that uses each of them.
+const REACHED: [(&str, &str); 63] = [
+    ("cancel_address_change", "/address-change-cancellation"),
+    ("confirm_address", "/address-change"),
+    ("accept_invitation", "/invitation"),
+    ("inspect_link", "/invitation"),
+    ("set_up", "/setup"),
+    ("sign_in", "/sign-in"),
+    ("request_password_reset", "/forgot-password"),
+    ("complete_password_reset", "/password-reset"),
+    ("get_me", "/me"),
+    ("change_me", "/me"),
+    ("change_my_address", "/me/address"),
+    ("change_password", "/me/password"),
+    ("get_my_permissions", "/me"),
+    ("list_my_sessions", "/me"),
+    ("revoke_my_sessions", "/me/sessions/end"),
+    ("revoke_my_session", "/me"),
+    ("get_current_session", "/me"),
+    ("sign_out", "/me"),
+    ("stream_positions", "/users"),
+    ("list_organizations", "/admin/organizations"),
+    ("create_organization", "/admin/organizations/new"),
+    ("get_organization", "/general"),
+    ("change_organization", "/general"),
+    ("deactivate_organization", "/admin/organizations/{org}/deactivate"),
+    ("reactivate_organization", "/admin/organizations/{org}/reactivate"),
+    ("suspend_organization", "/admin/organizations/{org}/suspend"),
+    ("change_invitation_quota", "/admin/organizations/{org}/invitation-quota"),
+    ("list_api_keys", "/integrations"),
+    ("create_api_key", "/integrations/new"),
+    ("get_api_key", "/integrations/{key}/rotate"),
+    ("adopt_api_key", "/integrations/{key}/adopt"),
+    ("revoke_api_key", "/integrations/{key}/revoke"),
+    ("rotate_api_key", "/integrations/{key}/rotate"),
+    ("list_audit_log", "/audit-log"),
+    ("export_audit_log", "/audit-log/export"),
+    ("list_jobs", "/users/import"),
+    ("get_job", "/users/import/{job}"),
+    ("get_job_report", "/users/import/{job}/report"),
+    ("list_users", "/users"),
+    ("invite_user", "/users/invite"),
+    ("import_users", "/users/import"),
+    ("invite_users", "/users/invite-several"),
+    ("get_user", "/users/{user}"),
+    ("remove_user", "/users/{invited}/remove"),
+    ("change_user", "/users/{user}/role"),
+    ("deactivate_user", "/users/{user}/deactivate"),
+    ("impersonate_user", "/users/{user}/impersonate"),
+    ("send_invitation", "/users/{invited}/invite"),
+    ("reactivate_user", "/users/{user}/reactivate"),
+    ("reset_password", "/users/{user}/reset-password"),
+    ("revoke_invitation", "/users/{invited}/revoke-invitation"),
+    ("list_sessions", "/users/{user}"),
+    ("revoke_sessions", "/users/{user}/sessions/end"),
+    ("revoke_session", "/users/{user}"),
+    ("unlock_user", "/users/{user}/unlock"),
+    ("list_vendors", "/operations/vendors"),
+    ("create_vendor", "/operations/vendors/new"),
+    ("get_vendor", "/operations/vendors/{vendor}"),
+    ("change_vendor", "/operations/vendors/{vendor}"),
+    ("archive_vendor", "/operations/vendors/{vendor}/archive"),
+    ("restore_vendor", "/operations/vendors/{vendor}/restore"),
+    ("search_users", "/admin/users"),
+    ("list_super_admins", "/admin/super-admins"),
+];
+/// Those of the platform.
+const REACHED_BY_STAFF: [(&str, &str); 11] = [
+    ("promote_super_admin", "/admin/super-admins/promote"),
+    ("demote_super_admin", "/admin/super-admins/{staff}/demote"),
+    ("list_platform_audit_log", "/admin/audit-log"),
+    ("export_platform_audit_log", "/admin/audit-log/export"),
+    ("get_mail", "/admin/system"),
+    ("list_reactors", "/admin/system"),
+    ("list_tasks", "/admin/system"),
+    ("retry_task", "/admin/system"),
+    ("list_timer_failures", "/admin/system"),
+    ("list_timers", "/admin/system"),
+    ("list_views", "/admin/system"),
+];
+/// The operations that no page needs.
+const API_ONLY: [&str; 5] = [
+    // For monitoring and load balancers.
+    "get_health",
+    "get_metrics",
+    "get_readiness",
+    // For programs.
+    "get_document",
+    // The page that changes it starts empty.
+    "get_invitation_quota",
+];
+/// Structs that are decoded from something else than an answer of the API: a query, a cookie.
+const NOT_OF_THE_API: [&str; 2] = ["Asked", "Message"];
+/// Structs for the answers of several operations: each member is of one of them.
+const OF_SEVERAL: [&str; 1] = ["Effect"];
+
+#[test]
+fn every_operation_is_reached_from_a_page_or_is_for_programs_only() {
+    let pages: Vec<&str> = PAGES.iter().chain(&SETTINGS).map(|(page, _)| *page).chain(PUBLIC).collect();
+    let reached = || REACHED.into_iter().chain(REACHED_BY_STAFF);
+    for (operation, page) in reached() {
+        assert!(pages.contains(&page), "{operation}: no test asks for {page}");
+    }
+    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in reached().map(|(name, _)| name).chain(API_ONLY) {
+        *known.entry(name).or_default() += 1;
+    }
+    assert!(known.values().all(|count| *count == 1), "{known:?}");
+    let all: BTreeSet<String> =
+        operations().iter().map(|it| it.definition["operationId"].as_str().unwrap().to_owned()).collect();
+    let missing: Vec<&String> = all.iter().filter(|name| !known.contains_key(name.as_str())).collect();
+    assert!(missing.is_empty(), "no page reaches {missing:?}: add one, or say that they are for programs only");
+    let former: Vec<&&str> = known.keys().filter(|name| !all.contains(**name)).collect();
+    assert!(former.is_empty(), "{former:?} are no operations");
+}
+
+#[test]
+fn pages_call_operations_that_the_document_has() {
+    // `visit.get("/users")`, `client.post("/v1/sessions")`: of an organization, or from the root.
+    let paths: BTreeSet<String> = operations().into_iter().map(|operation| operation.path).collect();
+    let like = |called: &str| {
+        let of_organization = format!("/v1/organizations/{{org}}{called}");
+        let called = if called.starts_with("/v1/") { called } else { &of_organization };
+        let called: Vec<&str> = called.split('?').next().unwrap().trim_end_matches('/').split('/').collect();
+        paths.iter().any(|path| {
+            let path: Vec<&str> = path.split('/').collect();
+            path.len() == called.len()
+                && path.iter().zip(&called).all(|(one, other)| one == other || is_open(one, other))
+        })
+    };
+    let mut tried = 0;
+    for (file, source) in sources() {
+        let starts = ["visit.get(", "visit.path(", "client.get(", "client.post(", "client.patch("];
+        for call in starts.iter().flat_map(|start| source.split(start).skip(1)) {
+            let call = call.trim_start_matches("&format!(").trim_start_matches("format!(");
+            let Some(path) = call.strip_prefix('"').and_then(|rest| rest.split('"').next()) else { continue };
+            // A path that is put together of parts is not known here.
+            if !path.is_empty() && path.starts_with('/') {
+                assert!(like(path), "{file} calls {path}, which the document does not have");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 40, "{tried}");
+}
+
+/// Whether a segment of a called path is put in, as is that of the document, or may be a command of several.
+fn is_open(documented: &str, called: &str) -> bool {
+    called.starts_with('{') || documented.starts_with('{') && called == "current"
+}
+
+#[test]
+fn what_is_decoded_from_answers_has_only_members_that_the_document_has() {
+    let document: Value = serde_json::from_str(SNAPSHOT).unwrap();
+    let mut schemas = Vec::new();
+    collect(&document, &document, &mut schemas);
+    let all: BTreeSet<&String> = schemas.iter().flatten().collect();
+    let mut tried = 0;
+    for (file, source) in sources() {
+        for (name, members) in structs(&source) {
+            if NOT_OF_THE_API.contains(&name.as_str()) {
+                continue;
+            }
+            tried += 1;
+            let unknown: Vec<&String> = members.iter().filter(|member| !all.contains(member)).collect();
+            assert!(unknown.is_empty(), "{file}: {name} has {unknown:?}, which no answer has");
+            let is_one = OF_SEVERAL.contains(&name.as_str()) || schemas.iter().any(|schema| members.is_subset(schema));
+            assert!(is_one, "{file}: no answer has all of {name}: {members:?}");
+        }
+    }
+    assert!(tried > 30, "{tried}");
+}
+
+/// The members of all objects that the document describes.
+fn collect(document: &Value, value: &Value, schemas: &mut Vec<BTreeSet<String>>) {
+    match value {
+        Value::Object(object) => {
+            let members = members_of(document, value);
+            if !members.is_empty() {
+                schemas.push(members);
+            }
+            object.values().for_each(|value| collect(document, value, schemas));
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect(document, value, schemas)),
+        _ => {}
+    }
+}
+
+/// The members of an object, with those of the schemas that it consists of.
+fn members_of(document: &Value, schema: &Value) -> BTreeSet<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = document.pointer(reference.trim_start_matches('#')).unwrap();
+        return members_of(document, target);
+    }
+    let own = schema["properties"].as_object().into_iter().flat_map(|it| it.keys().cloned());
+    let parts = schema["allOf"].as_array().into_iter().flatten().flat_map(|part| members_of(document, part));
+    own.chain(parts).collect()
+}
+
+/// The structs of a source file that are decoded, with their members.
+fn structs(source: &str) -> Vec<(String, BTreeSet<String>)> {
+    let mut found = Vec::new();
+    let mut lines = source.lines();
+    let mut is_decoded = false;
+    while let Some(line) = lines.next() {
+        let line = line.trim();
+        if line.starts_with("#[derive(") {
+            is_decoded = line.contains("Deserialize");
+        }
+        let declared = line.trim_start_matches("pub(crate) ").strip_prefix("struct ");
+        let Some(declared) = declared.filter(|_| std::mem::take(&mut is_decoded) && line.ends_with('{')) else {
+            continue;
+        };
+        let name = declared.split(['<', ' ']).next().unwrap().to_owned();
+        let (mut members, mut renamed, mut is_skipped) = (BTreeSet::new(), None, false);
+        for line in lines.by_ref().map(str::trim).take_while(|line| *line != "}") {
+            if let Some(rest) = line.split("rename = \"").nth(1) {
+                renamed = rest.split('"').next().map(str::to_owned);
+            }
+            is_skipped |= line == "#[serde(skip)]";
+            let member = line.trim_start_matches("pub(crate) ").split_once(": ").map(|(member, _)| member);
+            let Some(member) = member.filter(|it| it.bytes().all(|it| it.is_ascii_lowercase() || it == b'_')) else {
+                continue;
+            };
+            let member = renamed.take().unwrap_or_else(|| member.to_owned());
+            if !std::mem::take(&mut is_skipped) {
+                members.insert(member);
+            }
+        }
+        found.push((name, members));
+    }
+    found
+}

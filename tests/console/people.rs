@@ -1,0 +1,87 @@
+//! A service with somebody of every role, and something of every kind.
+
+use porttask_app::identity::links::Purpose;
+use porttask_tests::Store;
+use serde_json::json;
+
+use crate::{
+    browser::Browser,
+    openapi::PLATFORM,
+    service::{Caller, Service},
+};
+
+/// All roles, with who has them.
+pub(crate) const ROLES: [(&str, &str); 6] = [
+    ("admin", "bob@acme.example"),
+    ("agent", "carol@acme.example"),
+    ("read_only", "dan@acme.example"),
+    ("auditor", "eve@acme.example"),
+    ("super_admin", "ana@platform.example"),
+    ("platform_auditor", "vera@platform.example"),
+];
+
+/// The ids of what there is.
+pub(crate) struct Ids {
+    pub(crate) organization: String,
+    pub(crate) admin: String,
+    pub(crate) user: String,
+    pub(crate) invited: String,
+    /// A user of the platform.
+    pub(crate) staff: String,
+    pub(crate) key: String,
+    pub(crate) vendor: String,
+    pub(crate) job: String,
+}
+
+/// Creates them.
+pub(crate) async fn populate(service: &Service, store: &Store) -> Ids {
+    let (organization, bob) = service.found(store, "acme.example").await;
+    let admin = bob.session["user"].as_str().unwrap().to_owned();
+    let url = |rest: &str| format!("/v1/organizations/current{rest}");
+    let mut user = String::new();
+    for (role, email) in &ROLES[1..4] {
+        let name = email.split('@').next().unwrap();
+        let id = invite(&bob, name, email, role);
+        service.accept(store, &organization, &id).await.is(200);
+        if *role == "agent" {
+            user = id;
+        }
+    }
+    let ana = service.ana();
+    let vera = invite(&ana, "Vera", "vera@platform.example", "platform_auditor");
+    let token = service.link(store, Purpose::Invitation, PLATFORM, &vera, 1).await;
+    service.accept_with(&token).is(200);
+    let invited = invite(&bob, "Ida", "ida@acme.example", "agent");
+    let gone = invite(&bob, "Gus", "gus@acme.example", "agent");
+    service.accept(store, &organization, &gone).await.is(200);
+    bob.post(&url(&format!("/users/{gone}/deactivate")), &json!({})).is(200);
+    let withdrawn = invite(&bob, "Hal", "hal@acme.example", "agent");
+    bob.post(&url(&format!("/users/{withdrawn}/revoke-invitation")), &json!({})).is(200);
+
+    let key = json!({"name": "harbour robot", "networks": ["203.0.113.0/24"]});
+    let key = bob.post(&url("/api-keys"), &key).is(201).id().to_owned();
+    let former = bob.post(&url("/api-keys"), &json!({"name": "former robot"})).is(201).id().to_owned();
+    bob.post(&url(&format!("/api-keys/{former}/revoke")), &json!({})).is(200);
+    let vendor = json!({"name": "Tugs & Co", "services": ["towage"], "order_email": "orders@tugs.example",
+        "contacts": [{"name": "Ana <i>", "email": "ana@tugs.example"}]});
+    let vendor = bob.post(&url("/vendors"), &vendor).is(201).id().to_owned();
+    let archived = json!({"name": "Old tugs", "services": ["towage"], "order_email": null, "contacts": []});
+    let archived = bob.post(&url("/vendors"), &archived).is(201).id().to_owned();
+    bob.post(&url(&format!("/vendors/{archived}/archive")), &json!({})).is(200);
+    let file = "name,email,role\nJo Winter,jo@acme.example,agent\nNobody,no address,agent\n";
+    let job = bob.upload(&url("/users/import"), &[], file).id().to_owned();
+    let path = url(&format!("/jobs/{job}"));
+    let is_done = async || bob.get(&path).is(200).body["state"] == "done";
+    porttask_tests::by(std::time::Duration::from_secs(20), "the import", is_done).await;
+    Ids { organization, admin, user, invited, staff: vera, key, vendor, job }
+}
+
+fn invite(by: &Caller<'_>, name: &str, email: &str, role: &str) -> String {
+    let body = json!({"name": name, "email": email, "role": role});
+    by.post("/v1/organizations/current/users", &body).is(201).id().to_owned()
+}
+
+/// A browser for each role, signed in.
+pub(crate) fn browsers(service: &Service) -> Vec<(&'static str, &'static str, Browser<'_>)> {
+    ROLES.into_iter().map(|(role, email)| (role, email, Browser::of(service, email))).collect()
+}
