@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use porttask_app::compliance::audit_log::{AuditLogError, Entry, PlatformTaking, Taking};
 use porttask_domain::{
     ExportId, OrganizationId,
@@ -153,7 +153,8 @@ impl<P: Permission> Batches<P> {
             (header::CACHE_CONTROL, "no-store".to_owned()),
             (HeaderName::from_static(POSITION), token),
         ];
-        let mut response = Body::from_stream(stream::unfold(self, Self::next)).into_response();
+        // Compression asks again after the end.
+        let mut response = Body::from_stream(stream::unfold(self, Self::next).fuse()).into_response();
         for (header, value) in headers {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 response.headers_mut().insert(header, value);
