@@ -71,7 +71,8 @@ async fn list(visit: Visit) -> Answered {
     {
         return Err(problem.clone().into());
     }
-    let may_write = visit.may("api_keys:write");
+    // A key acts for its owner, in their organization: staff can only revoke those of others.
+    let may_write = visit.may("api_keys:write") && visit.frame.scope.is_own();
     let create = html! { @if may_write { (ui::sheet_link(&visit.url("/integrations/new"), "btn main-act", "plus", "New API key")) } };
     let listing = Listing {
         name: "API keys",
@@ -120,9 +121,12 @@ fn row(visit: &Visit, key: &ApiKey) -> Markup {
                 @if visit.may("users:read") { a href=(visit.url(&format!("/users/{}", key.owner))) { (icon("user")) "Owner" } }
                 @if visit.may("audit_log:read") { a href=(visit.url(&format!("/audit-log?actor={}", key.id))) { (icon("scroll-text")) "What it did" } }
                 @if visit.may("api_keys:write") && status == "active" {
-                    (link("rotate", "refresh-cw", "Rotate…"))
-                    @if key.owner != frame.me.id { (link("adopt", "user-cog", "Adopt…")) }
-                    hr; (ui::sheet_link(&visit.url(&format!("/integrations/{}/revoke", key.id)), "bad", "circle-x", "Revoke…"))
+                    @if frame.scope.is_own() {
+                        (link("rotate", "refresh-cw", "Rotate…"))
+                        @if key.owner != frame.me.id { (link("adopt", "user-cog", "Adopt…")) }
+                        hr;
+                    }
+                    (ui::sheet_link(&visit.url(&format!("/integrations/{}/revoke", key.id)), "bad", "circle-x", "Revoke…"))
                 }
             }
         } }

@@ -69,7 +69,7 @@ pub(crate) fn right(code: &str) -> String {
         "search" => "search",
         _ => action,
     };
-    format!("{verb} {}", resource.replace('_', " "))
+    format!("{verb} {}", resource.replace('_', " ").replace("api ", "API "))
 }
 
 #[cfg(test)]
@@ -81,6 +81,6 @@ mod tests {
         assert_eq!(words("dead_lettered"), "Dead lettered");
         assert_eq!(role_name("read_only"), "Read-only");
         assert_eq!(role_name("super_admin"), "Super admin");
-        assert_eq!(right("api_keys:write"), "manage api keys");
+        assert_eq!(right("api_keys:write"), "manage API keys");
     }
 }

@@ -172,7 +172,8 @@ async fn command_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Ac
         is_dangerous: *is_dangerous,
         method: if is_removal { Method::DELETE } else { Method::POST },
         path: if is_removal { resource.clone() } else { format!("{resource}/{name}") },
-        resource,
+        // Acting as somebody overwrites nothing, whatever was changed meanwhile.
+        resource: if name == "impersonate" { String::new() } else { resource },
         body,
         inputs,
         is_previewed: name != "impersonate",
