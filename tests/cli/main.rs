@@ -5,6 +5,7 @@
 
 mod clock;
 mod config;
+mod copy;
 mod creation;
 mod events;
 mod import;

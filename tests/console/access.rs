@@ -59,12 +59,13 @@ pub(crate) const PAGES: [(&str, &str); 26] = [
 ];
 
 /// Pages of an organization's settings, below `/settings` and `/admin/organizations/{org}`.
-pub(crate) const SETTINGS: [(&str, &str); 27] = [
+pub(crate) const SETTINGS: [(&str, &str); 28] = [
     ("/general", "organization:read"),
     ("/users", "users:read"),
     ("/users?peek={user}", "users:read"),
     ("/users/invite", "users:write"),
     ("/users/invite-several", "users:write"),
+    ("/users/export", "users:read"),
     ("/users/import", "users:write"),
     ("/users/import/{job}", "users:read"),
     ("/users/import/{job}/report", "users:read"),

@@ -49,6 +49,7 @@ mod platform {
     mod changes;
     mod clock;
     mod connections;
+    mod copy;
     mod counts;
     mod docs;
     mod document;

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use porttask_api::ACCESS_LOG;
 
 use crate::{
-    admin, backup, bench, clock, config::Effective, constraints, error::Error, events, export, import, keys, log,
+    admin, backup, bench, clock, config::Effective, constraints, copy, error::Error, events, export, import, keys, log,
     logging, mail, nodes, service::ServiceArgs, storage::StorageArgs, tasks, timers, views,
 };
 
@@ -151,6 +151,16 @@ enum Command {
         #[command(flatten)]
         backup: backup::BackupArgs,
     },
+    /// Copy the embedded log, with its ledger, to an empty PostgreSQL database, and verify the copy.
+    ///
+    /// The service must not be running. Everything is written in one transaction, and events keep their ids, offsets and
+    /// hashes. The copy needs the same master key. What to do before and after is in docs/operating-the-log.md.
+    Copy {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(flatten)]
+        copy: copy::CopyArgs,
+    },
     /// Regain access to the platform.
     Admin {
         #[command(flatten)]
@@ -200,6 +210,7 @@ impl Cli {
             Command::Keys { storage, command } => command.run(&storage).await,
             Command::Import { storage, command } => command.run(&storage).await,
             Command::Backup { storage, backup } => backup.run(&storage).await,
+            Command::Copy { storage, copy } => copy.run(&storage).await,
             Command::Admin { storage, command } => command.run(&storage).await,
             Command::Mail { storage, command } => command.run(&storage),
             Command::Bench(arguments) => arguments.run().await,

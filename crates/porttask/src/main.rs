@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod console;
 mod constraints;
+mod copy;
 mod error;
 mod events;
 mod export;

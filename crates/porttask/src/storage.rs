@@ -75,7 +75,7 @@ impl StorageArgs {
     }
 
     /// Fails, and creates nothing, if there is no log: its place may be misspelled.
-    async fn must_exist(&self) -> Result<(), Error> {
+    pub(crate) async fn must_exist(&self) -> Result<(), Error> {
         let storage = self.storage()?;
         if porttask_infra::log::exists(&storage).await? {
             return Ok(());

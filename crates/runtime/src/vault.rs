@@ -88,7 +88,7 @@ impl Vault {
     /// [`VaultError::OtherMasterKey`] then, or if the log's database fails.
     pub async fn confirm(&self) -> Result<(), VaultError> {
         let keys = self.ledger.purpose_keys().await?;
-        keys.iter().try_for_each(|(name, wrapped)| self.master.unwrap(wrapped, name.as_bytes()).map(drop))
+        keys.iter().try_for_each(|(name, wrapped)| self.master.opens(name, wrapped))
     }
 
     /// The fingerprint of the current master key.

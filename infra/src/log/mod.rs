@@ -3,6 +3,7 @@
 //! Both share the [queue](queue) of appends and the rules of `porttask_runtime::log::admission`; each owns only how a
 //! batch is locked, read and written.
 
+pub mod copy;
 mod heads;
 mod memory;
 mod page;

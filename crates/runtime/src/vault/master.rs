@@ -51,6 +51,14 @@ impl MasterKeys {
         self.current.id()
     }
 
+    /// Fails unless these keys open one of the service's own keys.
+    ///
+    /// # Errors
+    /// [`VaultError::OtherMasterKey`] if it was wrapped by another master key.
+    pub fn opens(&self, purpose: &str, wrapped: &[u8]) -> Result<(), VaultError> {
+        self.unwrap(wrapped, purpose.as_bytes()).map(drop)
+    }
+
     /// `id ‖ nonce ‖ sealed key`, bound to `name` as associated data.
     pub(super) fn wrap(&self, key: &PlainKey, name: &[u8]) -> Result<Vec<u8>, VaultError> {
         let nonce: [u8; NONCE_BYTES] = random()?;

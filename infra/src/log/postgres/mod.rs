@@ -6,6 +6,7 @@
 mod attempts;
 mod clock;
 pub(crate) mod connect;
+pub(super) mod copy;
 mod credential_activity;
 pub(crate) mod error;
 mod jobs;

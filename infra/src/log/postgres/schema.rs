@@ -10,7 +10,7 @@ use super::error::from_postgres;
 /// The oldest supported server version.
 const OLDEST_SERVER: i32 = 150_000;
 /// "PortTask" in ASCII: the advisory lock under which one node at a time migrates.
-const MIGRATION_LOCK: i64 = 0x506f_7274_5461_736b;
+pub(super) const MIGRATION_LOCK: i64 = 0x506f_7274_5461_736b;
 
 /// Whether the log exists, and whether its schemas contain anything.
 const FOUND: &str = "

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod clock;
+pub(super) mod copy;
 mod credential_activity;
 mod error;
 mod jobs;
