@@ -51,7 +51,9 @@ pub(crate) fn role(code: &str) -> Markup {
 pub(crate) fn status(code: &str) -> Markup {
     let tone = match code {
         "active" | "done" | "open" | "ok" | "current" | "running" => "ok dot",
-        "invited" | "suspended" | "waiting" | "queued" | "deferred" | "behind" | "pending" | "scheduled" | "silent" => "warn dot",
+        "invited" | "suspended" | "waiting" | "queued" | "deferred" | "behind" | "pending" | "scheduled" | "silent" => {
+            "warn dot"
+        }
         "deactivated" | "failed" | "dead" | "dead_lettered" | "revoked" | "locked" => "bad dot",
         _ => "dot",
     };
