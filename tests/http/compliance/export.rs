@@ -120,7 +120,7 @@ async fn users_are_exported_as_csv_with_the_filters_of_their_listing(service: &'
     // More than a page.
     for number in 0..205 {
         let name = if number == 7 { "=SUM(1)".to_owned() } else { format!("Agent {number:03}") };
-        let body = json!({"name": name, "email": acme.email(&format!("agent{number}")), "role": "agent"});
+        let body = json!({"name": name, "email": acme.email(format!("agent{number}")), "role": "agent"});
         bob.post(USERS, &body).is(201);
     }
     let csv = bob.get(&format!("{USERS}?format=csv&sort=name")).is(200);
