@@ -59,10 +59,11 @@ pub(crate) const PAGES: [(&str, &str); 26] = [
 ];
 
 /// Pages of an organization's settings, below `/settings` and `/admin/organizations/{org}`.
-pub(crate) const SETTINGS: [(&str, &str); 27] = [
+pub(crate) const SETTINGS: [(&str, &str); 28] = [
     ("/general", "organization:read"),
     ("/users", "users:read"),
     ("/users?peek={user}", "users:read"),
+    ("/users/export", "users:read"),
     ("/users/invite", "users:write"),
     ("/users/invite-several", "users:write"),
     ("/users/import", "users:write"),

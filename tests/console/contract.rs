@@ -76,12 +76,13 @@ const REACHED: [(&str, &str); 63] = [
     ("list_super_admins", "/admin/super-admins"),
 ];
 /// Those of the platform.
-const REACHED_BY_STAFF: [(&str, &str); 11] = [
+const REACHED_BY_STAFF: [(&str, &str); 12] = [
     ("promote_super_admin", "/admin/super-admins/promote"),
     ("demote_super_admin", "/admin/super-admins/{staff}/demote"),
     ("list_platform_audit_log", "/admin/audit-log"),
     ("export_platform_audit_log", "/admin/audit-log/export"),
     ("get_mail", "/admin/system"),
+    ("list_nodes", "/admin/system"),
     ("list_reactors", "/admin/system"),
     ("list_tasks", "/admin/system"),
     ("retry_task", "/admin/system"),

@@ -31,6 +31,7 @@ use crate::{
 pub(crate) fn settings() -> Router<Console> {
     Router::new()
         .route("/users", get(list::list))
+        .route("/users/export", get(list::export))
         .route("/users/invite", get(invite::invite_form).post(invite::invite))
         .route("/users/invite-several", get(invite::several_form).post(invite::invite_several))
         .route("/users/{user}", get(show::show))

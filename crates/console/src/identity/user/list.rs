@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use super::{User, actions, show::panel};
 use crate::{
     api::Page,
+    form::attachment,
     ui::{
         self, icon,
         list::{Asked, Column, Listing, Select},
@@ -81,6 +82,7 @@ pub(super) async fn list(visit: Visit) -> Answered {
     );
     let actions = html! { @if visit.may("users:write") {
         a.btn.edge href=(visit.url("/users/import")) { (icon("upload")) "Import" }
+        a.btn.edge data-download href=(export_url(&visit, &asked)) { (icon("download")) "Export" }
         (ui::sheet_link(&visit.url("/users/invite-several"), "btn edge", "users", "Add several"))
         (ui::sheet_link(&visit.url("/users/invite"), "btn main-act", "user-plus", "Add user"))
     } };
@@ -89,6 +91,23 @@ pub(super) async fn list(visit: Visit) -> Answered {
         (listing.render(&visit.frame, &asked, &found, |user| row(&visit, user, &asked)))
     };
     Ok(visit.page("Users & roles", &[("Settings", &visit.url("/general")), ("Users & roles", "")], content))
+}
+
+fn export_url(visit: &Visit, asked: &Asked) -> String {
+    asked.changed(&[("cursor", ""), ("peek", "")]).replacen(&visit.url("/users"), &visit.url("/users/export"), 1)
+}
+
+/// The filtered list as CSV.
+pub(super) async fn export(visit: Visit) -> Answered {
+    let asked = Asked::of(&visit.frame.url);
+    let since = not_since(&asked);
+    let names: Vec<&str> =
+        FILTERS.into_iter().filter(|name| *name != "cursor" && *name != "not_signed_in_since").collect();
+    let call = visit
+        .get("/users")
+        .query(asked.pick(&names))
+        .query([("not_signed_in_since", since.as_str()), ("format", "csv")]);
+    Ok(attachment(call.download().await?, "users.csv"))
 }
 
 fn row(visit: &Visit, user: &User, asked: &Asked) -> Markup {
