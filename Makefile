@@ -2,10 +2,10 @@ CARGO ?= cargo
 
 # Run the steps of `test` in order, even with -j.
 .NOTPARALLEL:
-.PHONY: help setup run check test bench fuzz-api
+.PHONY: help setup run check test test-browser shots bench fuzz-api
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the PostgreSQL server for tests and benchmarks, if it is missing
 	sh crates/private-postgres/setup.sh
@@ -28,6 +28,18 @@ check: ## formatting, lints, crate dependencies, licences
 
 test: setup check ## setup, check and all tests
 	$(CARGO) test --locked --workspace
+	@$(MAKE) --no-print-directory test-browser
+
+# The binary under test, and where screenshots go.
+TARGET = $(abspath $(or $(CARGO_TARGET_DIR),target))
+
+test-browser: ## test the console in Debian's Chromium, on the embedded engine; needs Node.js 18 or newer
+	$(CARGO) build --locked -p porttask
+	@cd tests/browser && PORTTASK=$(TARGET)/debug/porttask ./run.sh --test --test-reporter=spec *.test.mjs
+
+shots: ## draw every page of the console (light, dark, 360 px) into target/shots
+	$(CARGO) build --locked -p porttask
+	@PORTTASK=$(TARGET)/debug/porttask tests/browser/run.sh shots.mjs $(TARGET)/shots
 
 # TMPDIR selects the disk to be measured; it must not be in memory.
 bench: setup ## run benchmarks: ONLY=append|views|service|access|timers ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1

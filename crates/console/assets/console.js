@@ -48,6 +48,10 @@ sheet?.addEventListener("close", () => {
   sheet.setAttribute("aria-label", "Dialog");
 });
 
+const nameTheme = () =>
+  $("[data-theme-next]")?.setAttribute("aria-label", `Colour scheme: ${document.documentElement.dataset.theme ?? "system"}`);
+nameTheme();
+
 document.addEventListener("click", async event => {
   const at = query => event.target.closest(query);
   if (event.metaKey || event.ctrlKey || event.shiftKey) return;
@@ -66,7 +70,7 @@ document.addEventListener("click", async event => {
     const next = { undefined: "light", light: "dark", dark: undefined }[document.documentElement.dataset.theme];
     if (next) { document.documentElement.dataset.theme = next; localStorage.theme = next; }
     else { delete document.documentElement.dataset.theme; localStorage.removeItem("theme"); }
-    at("[data-theme-next]").setAttribute("aria-label", `Colour scheme: ${next ?? "system"}`);
+    nameTheme();
   }
 });
 

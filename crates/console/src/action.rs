@@ -151,6 +151,10 @@ impl Action<'_> {
         let call = if self.body.is_null() { call } else { call.json(&self.body) };
         match call.send::<Option<Effect>>().await {
             Ok(answer) => Ok(self.page(visit, &version, &shown(&answer.body.unwrap_or_default()), None)),
+            // While somebody still chooses, what is wrong stands where the effect would, and leaves the focus alone.
+            Err(problem) if visit.frame.is_scripted && fields.has(STEP) && !matches!(problem.status, 401 | 404) => {
+                Ok(self.page(visit, &version, &impossible(&problem), None))
+            }
             Err(problem) => self.failed(visit, fields, &problem).await,
         }
     }
@@ -166,23 +170,23 @@ impl Action<'_> {
                 &visit.frame,
                 url,
                 html! {
-                        // Whatever is chosen is tried at once.
-                div.in hx-post=(url) hx-trigger="change" hx-include="closest form" hx-target="#effect" hx-select="#effect"
-                    hx-swap="outerMorph" hx-vals=(format!(r#"{{"{STEP}":"preview"}}"#)) {
-                            @if let Some(problem) = problem { (ui::summary(problem)) }
-                            (self.inputs)
-                            // The version stands with what was shown for it: whoever confirms has seen what they overwrite.
-                            div #effect aria-live="polite" { input type="hidden" name=(VERSION) value=(version); (effect) }
-                            @if let Some(typed) = &self.typed {
-                                (ui::field::field(&format!("Type {typed} to confirm"), TYPED).error(problem, "/typed").input("text"))
-                            }
+                    // Whatever is chosen is tried at once; only the latest choice counts.
+                    div.in hx-post=(url) hx-trigger="change" hx-include="closest form" hx-sync="this:replace" hx-target="#effect"
+                        hx-select="#effect" hx-swap="outerMorph" hx-vals=(format!(r#"{{"{STEP}":"preview"}}"#)) {
+                        @if let Some(problem) = problem { (ui::summary(problem)) }
+                        (self.inputs)
+                        // The version stands with what was shown for it: whoever confirms has seen what they overwrite.
+                        div #effect aria-live="polite" { input type="hidden" name=(VERSION) value=(version); (effect) }
+                        @if let Some(typed) = &self.typed {
+                            (ui::field::field(&format!("Type {typed} to confirm"), TYPED).error(problem, "/typed").input("text"))
                         }
-                        footer {
-                            a.btn.edge href=(self.back) data-close { "Cancel" }
-                            @if self.has_preview() { button.btn.edge.no-js type="submit" name=(STEP) value="preview" { "Preview" } }
-                            button class=(class) type="submit" name=(STEP) value="confirm" { (self.button) }
-                        }
-                    },
+                    }
+                    footer {
+                        a.btn.edge href=(self.back) data-close { "Cancel" }
+                        @if self.has_preview() { button.btn.edge.no-js type="submit" name=(STEP) value="preview" { "Preview" } }
+                        button class=(class) type="submit" name=(STEP) value="confirm" { (self.button) }
+                    }
+                },
             ),
         );
         let mut crumbs: Vec<(&str, &str)> =
@@ -201,6 +205,13 @@ pub(crate) fn conflict(visit: &Visit, problem: &Problem, button: &str) -> Markup
         }
         p { "Nothing was overwritten. “" (button) "” applies yours on top of theirs; “Cancel” keeps theirs." }
     } } }
+}
+
+/// Why a command would be refused.
+fn impossible(problem: &Problem) -> Markup {
+    let details = problem.errors.iter().map(|error| sentence(&error.detail)).collect::<Vec<_>>();
+    let text = if details.is_empty() { sentence(&problem.detail) } else { details.join(" ") };
+    ui::note("bad", "circle-alert", "This is not possible yet", html! { p { (text) } })
 }
 
 /// What will happen.

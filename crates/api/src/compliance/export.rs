@@ -154,7 +154,7 @@ impl<P: Permission> Batches<P> {
             (header::CACHE_CONTROL, "no-store".to_owned()),
             (HeaderName::from_static(POSITION), token),
         ];
-        // Whoever compresses it asks once more after its end.
+        // Compression asks again after the end.
         let mut response = Body::from_stream(stream::unfold(self, Self::next).fuse()).into_response();
         for (header, value) in headers {
             if let Ok(value) = HeaderValue::from_str(&value) {

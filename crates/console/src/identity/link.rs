@@ -204,7 +204,7 @@ fn confirm(
                     (field("Your email address", "email").value(address).complete("username").hint("With this address you sign in.").error(problem, "/email").input("email"))
                 }
                 // For password managers: whose password it is.
-                Purpose::Invitation | Purpose::PasswordReset => input type="hidden" name="username" autocomplete="username" value=(email);,
+                Purpose::Invitation | Purpose::PasswordReset => input type="text" name="username" hidden readonly autocomplete="username" value=(email);,
                 Purpose::AddressChange => p { "From now on you sign in with " b { (email) } ". Your other sessions stay open." },
                 Purpose::Cancellation => p { "The change of your email address is cancelled, and you keep " b { (email) } ". If you did not ask for the change, set a new password afterwards." },
             }

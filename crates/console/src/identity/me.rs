@@ -126,7 +126,7 @@ fn password_page(visit: &Visit, problem: Option<&Problem>) -> Response {
             html! {
                 div.in {
                     @if let Some(problem) = problem { (ui::summary(problem)) }
-                    input type="hidden" name="username" autocomplete="username" value=(visit.frame.me.email.as_deref().unwrap_or_default());
+                    input type="text" name="username" hidden readonly autocomplete="username" value=(visit.frame.me.email.as_deref().unwrap_or_default());
                     (field("Current password", "current_password").complete("current-password").error(problem, "/current_password").input("password"))
                     (field("New password", "new_password").complete("new-password").hint("At least 12 characters. A sentence is fine.").error(problem, "/new_password").input("password"))
                 }

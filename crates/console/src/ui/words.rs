@@ -51,7 +51,9 @@ pub(crate) fn role(code: &str) -> Markup {
 pub(crate) fn status(code: &str) -> Markup {
     let tone = match code {
         "active" | "done" | "open" | "ok" | "current" | "running" => "ok dot",
-        "invited" | "suspended" | "waiting" | "queued" | "deferred" | "behind" | "pending" | "scheduled" | "silent" => "warn dot",
+        "invited" | "suspended" | "waiting" | "queued" | "deferred" | "behind" | "pending" | "scheduled" | "silent" => {
+            "warn dot"
+        }
         "deactivated" | "failed" | "dead" | "dead_lettered" | "revoked" | "locked" => "bad dot",
         _ => "dot",
     };
@@ -69,7 +71,7 @@ pub(crate) fn right(code: &str) -> String {
         "search" => "search",
         _ => action,
     };
-    format!("{verb} {}", resource.replace('_', " "))
+    format!("{verb} {}", resource.replace('_', " ").replace("api ", "API "))
 }
 
 #[cfg(test)]
@@ -81,6 +83,6 @@ mod tests {
         assert_eq!(words("dead_lettered"), "Dead lettered");
         assert_eq!(role_name("read_only"), "Read-only");
         assert_eq!(role_name("super_admin"), "Super admin");
-        assert_eq!(right("api_keys:write"), "manage api keys");
+        assert_eq!(right("api_keys:write"), "manage API keys");
     }
 }

@@ -103,10 +103,8 @@ pub(super) async fn export(visit: Visit) -> Answered {
     let since = not_since(&asked);
     let names: Vec<&str> =
         FILTERS.into_iter().filter(|name| *name != "cursor" && *name != "not_signed_in_since").collect();
-    let call = visit
-        .get("/users")
-        .query(asked.pick(&names))
-        .query([("not_signed_in_since", since.as_str()), ("format", "csv")]);
+    let call = visit.get("/users").query(asked.pick(&names));
+    let call = call.query([("not_signed_in_since", since.as_str()), ("format", "csv")]);
     Ok(attachment(call.download().await?, "users.csv"))
 }
 
