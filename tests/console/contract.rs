@@ -201,7 +201,8 @@ fn collect(document: &Value, value: &Value, schemas: &mut Vec<BTreeSet<String>>)
 /// The members of an object, with those of the schemas that it consists of.
 fn members_of(document: &Value, schema: &Value) -> BTreeSet<String> {
     if let Some(reference) = schema["$ref"].as_str() {
-        let target = document.pointer(reference.trim_start_matches('#')).unwrap();
+        let target = document.pointer(reference.trim_start_matches('#'));
+        let target = target.unwrap_or_else(|| panic!("the document refers to {reference}, which it does not have"));
         return members_of(document, target);
     }
     let own = schema["properties"].as_object().into_iter().flat_map(|it| it.keys().cloned());
