@@ -304,7 +304,11 @@ impl Form {
         let mut fields = Vec::new();
         let mut buttons = Vec::new();
         for element in within.iter().copied().filter(|it| !is_disabled(it)) {
-            let [name, value, kind] = ["name", "value", "type"].map(|it| element.get(it).to_owned());
+            let [name, value, mut kind] = ["name", "value", "type"].map(|it| element.get(it).to_owned());
+            // For password managers only.
+            if element.has("hidden") {
+                "hidden".clone_into(&mut kind);
+            }
             let is_required = element.has("required");
             let mut field = Field { name, kind, value, is_required, is_sent: true, options: Vec::new() };
             match element.name.as_str() {

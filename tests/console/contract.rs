@@ -76,12 +76,13 @@ const REACHED: [(&str, &str); 63] = [
     ("list_super_admins", "/admin/super-admins"),
 ];
 /// Those of the platform.
-const REACHED_BY_STAFF: [(&str, &str); 11] = [
+const REACHED_BY_STAFF: [(&str, &str); 12] = [
     ("promote_super_admin", "/admin/super-admins/promote"),
     ("demote_super_admin", "/admin/super-admins/{staff}/demote"),
     ("list_platform_audit_log", "/admin/audit-log"),
     ("export_platform_audit_log", "/admin/audit-log/export"),
     ("get_mail", "/admin/system"),
+    ("list_nodes", "/admin/system"),
     ("list_reactors", "/admin/system"),
     ("list_tasks", "/admin/system"),
     ("retry_task", "/admin/system"),
@@ -200,7 +201,8 @@ fn collect(document: &Value, value: &Value, schemas: &mut Vec<BTreeSet<String>>)
 /// The members of an object, with those of the schemas that it consists of.
 fn members_of(document: &Value, schema: &Value) -> BTreeSet<String> {
     if let Some(reference) = schema["$ref"].as_str() {
-        let target = document.pointer(reference.trim_start_matches('#')).unwrap();
+        let target = document.pointer(reference.trim_start_matches('#'));
+        let target = target.unwrap_or_else(|| panic!("the document refers to {reference}, which it does not have"));
         return members_of(document, target);
     }
     let own = schema["properties"].as_object().into_iter().flat_map(|it| it.keys().cloned());

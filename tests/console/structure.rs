@@ -110,7 +110,7 @@ fn faults_of<'a>(
     match element.name.as_str() {
         "style" | "base" | "iframe" | "object" | "embed" => faults.push("is not allowed".to_owned()),
         "script" if !element.has("src") || !element.text.is_empty() => faults.push("inline script".to_owned()),
-        "input" if matches!(element.get("type"), "hidden" | "submit") => {}
+        "input" if matches!(element.get("type"), "hidden" | "submit") || element.has("hidden") => {}
         "input" | "select" | "textarea" if label(document, element).is_empty() => {
             faults.push("has no label".to_owned())
         }

@@ -56,8 +56,11 @@ async fn a_user_is_added_after_errors_are_corrected(service: &'static SharedServ
     let page = bob.submit(&form.fill("name", "Cleo").fill("email", &acme.email("cleo")), "Invite").is(409);
     assert!(page.main().contains("This was not done"), "{}", page.main());
     assert_eq!(page.value_of("email"), acme.email("cleo"));
-    // The invitation is revoked by undoing it.
-    bob.open("/settings/users?q=cleo&status=invited").shows("Cleo Tanaka");
+    // The list as it is filtered, as a file.
+    let list = bob.open("/settings/users?q=cleo&status=invited").shows("Cleo Tanaka");
+    let file = bob.open(&list.link("Export"));
+    assert_eq!(file.header("content-disposition"), "attachment; filename=\"users.csv\"");
+    assert!(file.text.contains(&acme.email("cleo")) && !file.text.contains(&acme.email("bob")), "{}", file.text);
     bob.open("/settings/users?q=nobody").shows("Nothing matches");
 }
 

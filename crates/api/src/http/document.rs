@@ -21,7 +21,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use self::example::Examples;
-use super::{app::App, permissions::accepts_keys, problem::Problem};
+use super::{app::App, permissions::accepts_keys, problem::Problem, request::ListFormat};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,7 +33,7 @@ use super::{app::App, permissions::accepts_keys, problem::Problem};
     ),
     servers((url = "/", description = "This service")),
     security(("session" = [])),
-    components(schemas(Problem)),
+    components(schemas(Problem, ListFormat)),
     modifiers(&Security)
 )]
 struct Frame;

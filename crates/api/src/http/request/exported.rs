@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use porttask_domain::{
     Capability, ExportId, Personal,
     compliance::{Export, export},
@@ -89,8 +89,9 @@ impl<P: Permission, M: Exported> List<P, M> {
         let mut rest = Rest { app: app.clone(), caller, listing, is_broken: false, model: PhantomData::<fn() -> M> };
         // The first page is read before the answer, so that a failure is one, and reads by staff are recorded.
         let first = rest.page(Head::BomAndNames).await?.unwrap_or_default();
-        let rest = stream::unfold(rest, Rest::next);
-        let body = Body::from_stream(stream::StreamExt::chain(stream::iter([Ok(Bytes::from(first))]), rest));
+        // Whoever compresses it asks once more after its end.
+        let rest = stream::unfold(rest, Rest::next).fuse();
+        let body = Body::from_stream(stream::iter([Ok(Bytes::from(first))]).chain(rest));
         let mut response = body.into_response();
         for (header, value) in [
             (header::CONTENT_TYPE, csv::CONTENT_TYPE.to_owned()),
