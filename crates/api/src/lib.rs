@@ -35,7 +35,7 @@ pub use self::{
         app::{App, Settings},
         csv::Head,
         limits::Rates,
-        middleware::ACCESS_LOG,
+        middleware::{ACCESS_LOG, TokenOf},
         serve::Connections,
     },
 };
@@ -73,7 +73,7 @@ pub struct Pages {
     /// The pages whose POST requires no session.
     pub public_posts: &'static [&'static str],
     /// Finds the token of the session in the headers of a request for a page.
-    pub token: Arc<dyn Fn(&HeaderMap) -> Option<String> + Send + Sync>,
+    pub token: TokenOf,
     /// Makes pages of problems that requests meet before they reach a page, such as limits.
     pub readable: fn(Router) -> Router,
 }

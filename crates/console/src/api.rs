@@ -44,7 +44,7 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     pub(crate) errors: Vec<FieldError>,
     /// With 412: the change that was made meanwhile.
-    pub(crate) last_change: Option<LastChange>,
+    pub(crate) last_change: Option<Box<LastChange>>,
     #[serde(skip)]
     pub(crate) retry_after: Option<u64>,
 }

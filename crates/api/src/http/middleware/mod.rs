@@ -39,7 +39,7 @@ pub(crate) struct Budgets {
 }
 
 /// Finds the token of a request in its headers.
-pub(crate) type TokenOf = Arc<dyn Fn(&HeaderMap) -> Option<String> + Send + Sync>;
+pub type TokenOf = Arc<dyn Fn(&HeaderMap) -> Option<String> + Send + Sync>;
 
 /// Adds the middleware to the routes.
 pub(crate) fn surround<S: Clone + Send + Sync + 'static>(routes: Router<S>, app: &App, budgets: Budgets) -> Router<S> {

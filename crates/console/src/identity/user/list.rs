@@ -80,9 +80,8 @@ pub(super) async fn list(visit: Visit) -> Answered {
         "Who has access to {}, and to what. A change takes effect on the person’s next request.",
         visit.frame.organization.name
     );
-    let actions = html! { @if visit.may("users:write") {
+    let actions = html! { a.btn.edge data-download href=(export_url(&visit, &asked)) { (icon("download")) "Export" } @if visit.may("users:write") {
         a.btn.edge href=(visit.url("/users/import")) { (icon("upload")) "Import" }
-        a.btn.edge data-download href=(export_url(&visit, &asked)) { (icon("download")) "Export" }
         (ui::sheet_link(&visit.url("/users/invite-several"), "btn edge", "users", "Add several"))
         (ui::sheet_link(&visit.url("/users/invite"), "btn main-act", "user-plus", "Add user"))
     } };
