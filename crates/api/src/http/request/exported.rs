@@ -89,7 +89,8 @@ impl<P: Permission, M: Exported> List<P, M> {
         let mut rest = Rest { app: app.clone(), caller, listing, is_broken: false, model: PhantomData::<fn() -> M> };
         // The first page is read before the answer, so that a failure is one, and reads by staff are recorded.
         let first = rest.page(Head::BomAndNames).await?.unwrap_or_default();
-        let rest = stream::unfold(rest, Rest::next);
+        // Whoever compresses it asks once more after its end.
+        let rest = stream::StreamExt::fuse(stream::unfold(rest, Rest::next));
         let body = Body::from_stream(stream::StreamExt::chain(stream::iter([Ok(Bytes::from(first))]), rest));
         let mut response = body.into_response();
         for (header, value) in [
