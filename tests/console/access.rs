@@ -63,7 +63,6 @@ pub(crate) const SETTINGS: [(&str, &str); 28] = [
     ("/general", "organization:read"),
     ("/users", "users:read"),
     ("/users?peek={user}", "users:read"),
-    ("/users/export", "users:read"),
     ("/users/invite", "users:write"),
     ("/users/invite-several", "users:write"),
     ("/users/export", "users:read"),

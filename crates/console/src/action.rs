@@ -152,7 +152,9 @@ impl Action<'_> {
         match call.send::<Option<Effect>>().await {
             Ok(answer) => Ok(self.page(visit, &version, &shown(&answer.body.unwrap_or_default()), None)),
             // While somebody still chooses, what is wrong stands where the effect would, and leaves the focus alone.
-            Err(problem) if visit.frame.is_scripted && fields.has(STEP) && !matches!(problem.status, 401 | 404) => {
+            Err(problem)
+                if visit.frame.is_scripted && fields.has(STEP) && !matches!(problem.status, 401 | 404 | 412) =>
+            {
                 Ok(self.page(visit, &version, &impossible(&problem), None))
             }
             Err(problem) => self.failed(visit, fields, &problem).await,
@@ -171,8 +173,9 @@ impl Action<'_> {
                 url,
                 html! {
                     // Whatever is chosen is tried at once; only the latest choice counts.
-                    div.in hx-post=(url) hx-trigger="change" hx-include="closest form" hx-sync="this:replace" hx-target="#effect"
-                        hx-select="#effect" hx-swap="outerMorph" hx-vals=(format!(r#"{{"{STEP}":"preview"}}"#)) {
+                    div.in hx-post=[self.has_preview().then_some(url)] hx-trigger="change" hx-include="closest form"
+                        hx-sync="this:replace" hx-target="#effect" hx-select="#effect" hx-swap="outerMorph"
+                        hx-vals=(format!(r#"{{"{STEP}":"preview"}}"#)) {
                         @if let Some(problem) = problem { (ui::summary(problem)) }
                         (self.inputs)
                         // The version stands with what was shown for it: whoever confirms has seen what they overwrite.
