@@ -91,7 +91,8 @@ export const PAGES = {
     { path: "/operations/vendors" },
     dialog("/operations/vendors/new", "/operations/vendors"),
     { path: "/operations/vendors/{vendor}" },
-    dialog("/operations/vendors/{vendor}/archive", "/operations/vendors/{vendor}"),
+    // A page that is a dialog itself opens none.
+    { path: "/operations/vendors/{vendor}/archive" },
     failure("/admin/organizations", 403),
     ...own,
   ],

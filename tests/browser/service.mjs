@@ -37,7 +37,11 @@ export const start = async () => {
   const child = spawn(PORTTASK, ["serve", "--listen", "127.0.0.1:0"], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "", exit;
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", text => (output += text));
-  const ended = new Promise(done => child.on("error", done).on("exit", done)).then(() => (exit = true));
+  let isStopping = false;
+  const ended = new Promise(done => child.on("error", done).on("exit", (...how) => done(how))).then(how => {
+    exit = true;
+    if (!isStopping) console.error(`the service has ended: ${how}\n${output}`);
+  });
   const [setupLink, url] = await until("the start of the service", () => {
     if (exit) throw new Error(`${PORTTASK} did not start: ${output}`);
     const link = /^(http\S*\/setup#token=\S+)/m.exec(output), listening = /^Listening on (http:\/\/[^;\s]+)/m.exec(output);
@@ -52,6 +56,7 @@ export const start = async () => {
       return mail && wanted.test(mail.text) && mail;
     }),
     stop: async () => {
+      isStopping = true;
       child.kill("SIGTERM");
       await ended;
       await rm(folder, { recursive: true });
