@@ -123,6 +123,7 @@ impl ServiceArgs {
         let views = node.views(storage).await?;
         let passwords = Arc::new(Passwords::new(Arc::clone(&node.database)));
         let links = Links::open(&node.vault, &self.public_url(address)).await?;
+        let pages = console::settings(storage, &self.public_url(address), self.mail.folder(storage)?)?;
         self.begin(&node, &passwords, &links).await?;
         views.run();
         let (database, vault) = (Arc::clone(&node.database), Arc::clone(&node.vault));
@@ -161,8 +162,7 @@ impl ServiceArgs {
         let folder = storage.mail_folder();
         let tidying = supervise("mail folder", Restart::Always, move || mail::tidy(folder.clone()));
         let noting = supervise("credential activity", Restart::Always, move || Arc::clone(&uses).run());
-        let settings = console::settings(storage, &self.public_url(address), self.mail.folder(storage)?)?;
-        if !porttask_api::serve(listener, app, console::pages(settings), stop, grace).await? {
+        if !porttask_api::serve(listener, app, console::pages(pages), stop, grace).await? {
             say(format_args!("Stopped after {} s; some requests were aborted.", self.grace_seconds));
         }
         if !tasks_ended.await.unwrap_or(true) {

@@ -26,7 +26,7 @@ fn the_pages_are_compressed_only_on_request() {
 #[test]
 fn the_pages_load_only_what_is_served_here() {
     run_on(Engine::Sqlite, async |service: &'static SharedService| {
-        let page = service.send("GET", "/docs", &[], None).is(200);
+        let page = service.send("GET", "/docs/", &[], None).is(200);
         let html = page.body.as_str().unwrap();
         let policy = page.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
