@@ -50,6 +50,22 @@ test("a filter keeps the focus while one types, is in the address, and Back remo
   assertQuiet(page);
 });
 
+test("of two filters, the last one counts, whichever answer comes first", async () => {
+  const page = await users();
+  await page.route(/role=agent(?!.*status)/, async route => {
+    await new Promise(resume => setTimeout(resume, 800));
+    await route.continue().catch(() => {});
+  });
+  const tried = page.waitForRequest(/role=agent/);
+  await page.getByRole("combobox", { name: "Role" }).selectOption("Agent");
+  await tried;
+  await page.getByRole("link", { name: "Deactivated" }).click();
+  await page.getByText("Nothing matches").waitFor();
+  await page.waitForTimeout(1200);
+  assert.equal(new URL(page.url()).searchParams.get("status"), "deactivated");
+  await page.getByText("Nothing matches").waitFor();
+});
+
 test("columns are sorted by their heads", async () => {
   const page = await users();
   const head = page.getByRole("columnheader", { name: "Person" });

@@ -13,7 +13,12 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::http::{app::App, permissions::held, problem::Problem};
+use crate::http::{
+    app::App,
+    permissions::{Permission, held},
+    problem::Problem,
+    request::CommandRequest,
+};
 
 /// A field that was changed, with values as the API has them, such as `read_only`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -85,31 +90,39 @@ pub(crate) struct AccessChange {
     /// The permissions that the user loses.
     #[schema(value_type = Vec<String>, example = json!(["users:write"]))]
     rights_lost: Vec<&'static str>,
-    /// The number of open sessions of the user in which this takes effect: at most 200 are counted.
+    /// In a dry run: the number of open sessions of the user in which this takes effect; at most 200 are counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 2)]
-    sessions: usize,
-    /// The number of API keys of the user in which this takes effect.
+    sessions: Option<usize>,
+    /// In a dry run: the number of API keys of the user in which this takes effect.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = 1)]
-    api_keys: usize,
+    api_keys: Option<usize>,
 }
 
-/// The credentials of a user before a change.
+/// The credentials of a user before a change. They are counted for dry runs only: the read models that know them are
+/// behind the log, and a command does not wait for them.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Credentials {
-    sessions: usize,
-    api_keys: usize,
+    sessions: Option<usize>,
+    api_keys: Option<usize>,
 }
 
 impl Credentials {
-    /// Those that are accepted now, but one session.
+    /// Those that are accepted now, but one session; in a dry run only.
     ///
     /// # Errors
     /// If they cannot be read.
-    pub(crate) async fn of(
+    pub(crate) async fn of<P: Permission, B>(
         app: &App,
-        (organization, user): (OrganizationId, UserId),
+        request: &CommandRequest<P, B>,
+        user: UserId,
         except: Option<SessionId>,
     ) -> Result<Self, Problem> {
+        if !request.dry_run {
+            return Ok(Self::default());
+        }
+        let organization = request.caller.organization;
         let unavailable = |error: &dyn std::fmt::Display| Problem::unavailable(error);
         let now = app.clock.now();
         let (state, _) = app.executor.load::<User>(organization, user).await?;
@@ -126,8 +139,8 @@ impl Credentials {
             Some(row.session) != except && !app.activity.is_over(last_used_at, now)
         };
         let sessions = open.iter().filter(is_used).count();
-        let api_keys = app.accounts.api_keys(organization, user, now).await;
-        Ok(Self { sessions, api_keys: api_keys.map_err(|error| unavailable(&error))?.len() })
+        let api_keys = app.accounts.api_keys(organization, user, now).await.map_err(|error| unavailable(&error))?;
+        Ok(Self { sessions: Some(sessions), api_keys: Some(api_keys.len()) })
     }
 }
 

@@ -272,7 +272,7 @@ async fn end_all<P: Permission>(
 ) -> Result<ChangedAccess, Problem> {
     let account = (request.caller.organization, user.get()?);
     let (state, _) = app.executor.load::<User>(account.0, account.1).await?;
-    let credentials = Accepted::of(app, account, keeping).await?;
+    let credentials = Accepted::of(app, request, account.1, keeping).await?;
     let end = user::Command::EndSessions { session_epoch: state.session_epoch(), keeping };
     let result = request.change::<User>(app, user, end).await?;
     let access = if result.is_change() { AccessChange::sessions_only(credentials) } else { AccessChange::default() };

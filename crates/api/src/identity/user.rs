@@ -349,7 +349,8 @@ pub(crate) async fn change_user(
     change.permissions.map_or(Ok(()), |patch| request.caller.grant(patch.or(Permissions::NONE)))?;
     let (app, caller, user, change) = (&app, &request.caller, user.get()?, &change);
     let account = (caller.organization, user);
-    let (subject, credentials) = (stream_of::<User>(account.0, user)?, Credentials::of(app, account, None).await?);
+    let (subject, credentials) =
+        (stream_of::<User>(account.0, user)?, Credentials::of(app, &request, user, None).await?);
     let work = move |tx: Tx| async move {
         let before = tx.read::<User>(user).await?;
         change.correct(app, caller, &tx, user).await?;
@@ -546,7 +547,8 @@ async fn change_access_with<P: Permission, B, F: Future<Output = Result<(), Prob
     body: impl Fn(Tx) -> F,
 ) -> Result<ChangedAccess, Problem> {
     let account = (request.caller.organization, user);
-    let (subject, credentials) = (stream_of::<User>(account.0, user)?, Credentials::of(app, account, None).await?);
+    let (subject, credentials) =
+        (stream_of::<User>(account.0, user)?, Credentials::of(app, request, user, None).await?);
     let body = &body;
     let work = move |tx: Tx| async move {
         let before = tx.read::<User>(user).await?;

@@ -114,9 +114,9 @@ impl Listing<'_> {
         found: &Result<Page<T>, Problem>,
         content: impl Fn(&Page<T>) -> Markup,
     ) -> Markup {
-        // Links to the same list replace it; others open their page.
+        // Links to the same list replace it; others open their page. The last one that was followed wins.
         html! { div.split #list data-live="list" hx-target:inherited="#list" hx-select:inherited="#list"
-            hx-swap:inherited="outerMorph show:none scroll:none" { section.form aria-label=(self.name) {
+            hx-swap:inherited="outerMorph show:none scroll:none" hx-sync:inherited="#list:replace" { section.form aria-label=(self.name) {
             @if let Some((name, tabs)) = &self.tabs { nav.tabs aria-label="Filter by status" hx-boost:inherited="true" {
                 @for (value, text) in *tabs {
                     a href=(asked.with(name, value)) aria-current=[(asked.get(name) == *value).then_some("true")] { (text) }
@@ -141,7 +141,7 @@ impl Listing<'_> {
 
     fn filters(&self, asked: &Asked) -> Markup {
         html! { form.filters method="get" action=(asked.path) role="search"
-            hx-get=(asked.path) hx-trigger="submit, change, input delay:250ms" hx-push-url="true" hx-sync="this:replace" {
+            hx-get=(asked.path) hx-trigger="submit, change target:select, input delay:250ms target:input" hx-push-url="true" {
             @if let Some((name, _)) = &self.tabs { @if !asked.get(name).is_empty() {
                 input type="hidden" name=(name) value=(asked.get(name));
             } }
