@@ -6,5 +6,6 @@
 mod failure;
 mod folding;
 mod listing;
+mod real_history;
 mod rebuild;
 mod work;
