@@ -15,7 +15,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tower_service::Service;
 
-use crate::{Console, ui::field::id_of, visit::is_in_advance};
+use crate::{Console, failure::Failure, ui::field::id_of, visit::is_in_advance};
 
 /// The headers of a page's request that calls inherit.
 const INHERITED: [&str; 5] = ["user-agent", "accept-language", "x-forwarded-for", "x-request-id", BACKGROUND];
@@ -86,6 +86,9 @@ pub(crate) struct Page<T> {
     #[serde(default)]
     pub(crate) total_is_exact: Option<bool>,
 }
+
+/// A page of a listing, or why it could not be loaded.
+pub(crate) type Found<T> = Result<Page<T>, Problem>;
 
 /// An answer, with its version as an ETag.
 #[derive(Debug)]
@@ -226,6 +229,18 @@ impl Call<'_> {
     pub(crate) async fn download(self) -> Result<Response, Problem> {
         let response = self.response().await;
         if response.status().is_success() { Ok(response) } else { Err(problem(response).await) }
+    }
+
+    /// Reads a page of a listing. Failures that the list itself shows are returned beside it.
+    ///
+    /// # Errors
+    /// If the reader has no access to the list.
+    pub(crate) async fn page<T: DeserializeOwned>(self) -> Result<Found<T>, Failure> {
+        match self.send().await {
+            Ok(answer) => Ok(Ok(answer.body)),
+            Err(problem) if matches!(problem.status, 401 | 403 | 404) => Err(problem.into()),
+            Err(problem) => Ok(Err(problem)),
+        }
     }
 
     /// The answer of the operation.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     Console,
     action::{Change, changed},
-    api::{Page, Problem},
+    api::Problem,
     form::{Fields, attachment},
     ui::{
         self,
@@ -137,12 +137,7 @@ async fn page(visit: &Visit, log: Log) -> Answered {
     let (from, until) = (bound(&visit.frame, asked.get("from"), false), bound(&visit.frame, asked.get("until"), true));
     let call = visit.client.get(log.path).query(asked.pick(&FILTERS));
     let call = call.query([("from", from.as_str()), ("until", until.as_str()), ("limit", "50")]);
-    let found = call.send::<Page<Entry>>().await.map(|answer| answer.body);
-    if let Err(problem) = &found
-        && matches!(problem.status, 401 | 403 | 404)
-    {
-        return Err(problem.clone().into());
-    }
+    let found = call.page::<Entry>().await?;
     let days_asked = [("from", "From", "date"), ("until", "Until", "date")];
     let with_organization = [("organization", "Organization", "text"), days_asked[0], days_asked[1]];
     let listing = Listing {

@@ -65,12 +65,7 @@ const SCOPES: [(&str, &str); 5] = [
 async fn list(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);
     let call = visit.get("/api-keys").query(asked.pick(&["owner", "sort", "cursor"]));
-    let found = call.query([("limit", "50")]).send::<Page<ApiKey>>().await.map(|answer| answer.body);
-    if let Err(problem) = &found
-        && matches!(problem.status, 401 | 403 | 404)
-    {
-        return Err(problem.clone().into());
-    }
+    let found = call.query([("limit", "50")]).page::<ApiKey>().await?;
     let may_write = may_own(&visit);
     let create = html! { @if may_write { (ui::sheet_link(&visit.url("/integrations/new"), "btn main-act", "plus", "New API key")) } };
     let listing = Listing {

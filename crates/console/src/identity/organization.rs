@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::{
     Console,
     action::Action,
-    api::{Page, Problem},
+    api::Problem,
     form::Fields,
     ui::{
         self,
@@ -84,13 +84,7 @@ const TABS: [(&str, &str); 4] =
 async fn list(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);
     let call = visit.client.get("/v1/organizations").query(asked.pick(&["status", "q", "sort", "cursor"]));
-    let found =
-        call.query([("limit", "25"), ("count", "true")]).send::<Page<Organization>>().await.map(|answer| answer.body);
-    if let Err(problem) = &found
-        && matches!(problem.status, 401 | 403)
-    {
-        return Err(problem.clone().into());
-    }
+    let found = call.query([("limit", "25"), ("count", "true")]).page::<Organization>().await?;
     let listing = Listing {
         name: "Organizations",
         tabs: Some(("status", &TABS)),

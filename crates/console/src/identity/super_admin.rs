@@ -8,7 +8,7 @@ use super::user::User;
 use crate::{
     Console,
     action::Action,
-    api::{Page, Problem},
+    api::Problem,
     form::Fields,
     ui::{
         self,
@@ -29,12 +29,7 @@ pub(crate) fn routes() -> Router<Console> {
 async fn list(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);
     let call = visit.client.get("/v1/platform/super-admins").query(asked.pick(&["q", "role", "sort", "cursor"]));
-    let found = call.query([("limit", "50")]).send::<Page<User>>().await.map(|answer| answer.body);
-    if let Err(problem) = &found
-        && matches!(problem.status, 401 | 403)
-    {
-        return Err(problem.clone().into());
-    }
+    let found = call.query([("limit", "50")]).page::<User>().await?;
     let may_write = visit.may("super_admins:write");
     let listing = Listing {
         name: "Super admins",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     Console,
     action::{Action, conflict},
-    api::{Page, Problem},
+    api::Problem,
     form::{Fields, VERSION},
     ui::{
         self,
@@ -64,12 +64,7 @@ async fn list(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);
     let call = visit.get("/vendors").query(asked.pick(&["status", "q", "sort", "cursor"]));
     let call = call.query([("limit", "25"), ("count", "true")]);
-    let found = call.send::<Page<Vendor>>().await.map(|answer| answer.body);
-    if let Err(problem) = &found
-        && matches!(problem.status, 401 | 403)
-    {
-        return Err(problem.clone().into());
-    }
+    let found = call.page::<Vendor>().await?;
     let add = html! { @if visit.may("vendors:write") { (ui::sheet_link(&format!("{URL}/new"), "btn main-act", "plus", "New vendor")) } };
     let listing = Listing {
         name: "Vendors",

@@ -46,6 +46,8 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 /// Maximum time without looking. A simulated clock may be advanced at any time.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 const LOOK_EVERY_IF_SIMULATED: Duration = Duration::from_millis(500);
+/// How long appends are collected before the read model is asked what has become due: most appends change no timer.
+const COLLECT: Duration = Duration::from_millis(50);
 /// How long to wait for the read model after an append.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long a timer that was carried out is not looked at: by then, the read model has long folded what followed.
@@ -129,6 +131,7 @@ impl Worker {
                         if head.changed().await.is_err() {
                             std::future::pending::<()>().await;
                         }
+                        sleep(COLLECT).await;
                         let position = Position { partition: self.inner.partition, offset: *head.borrow() };
                         _ = self.inner.parts.views.wait_for(Timers::NAME, position, PATIENCE).await;
                     }

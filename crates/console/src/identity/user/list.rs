@@ -5,7 +5,6 @@ use maud::{Markup, html};
 
 use super::{User, actions, show::panel};
 use crate::{
-    api::Page,
     form::attachment,
     ui::{
         self, icon,
@@ -42,14 +41,9 @@ pub(super) async fn list(visit: Visit) -> Answered {
     let pairs = asked
         .pick(&FILTERS)
         .map(|(name, value)| (name, if name == "not_signed_in_since" { since.as_str() } else { value }));
-    let call = visit.get("/users").query(pairs).query([("limit", "25"), ("count", "true")]).send::<Page<User>>();
+    let call = visit.get("/users").query(pairs).query([("limit", "25"), ("count", "true")]).page::<User>();
     let (found, panel) = join!(call, panel(&visit, &asked));
-    let found = found.map(|answer| answer.body);
-    if let Err(problem) = &found
-        && matches!(problem.status, 401 | 403 | 404)
-    {
-        return Err(problem.clone().into());
-    }
+    let found = found?;
     let listing = Listing {
         name: "Users",
         tabs: Some(("status", &TABS)),
@@ -133,14 +127,8 @@ pub(super) async fn search(visit: Visit) -> Answered {
     let call = visit.client.get("/v1/platform/users").query(asked.pick(&names));
     let found = call
         .query([("not_signed_in_since", since.as_str()), ("limit", "25"), ("count", "true")])
-        .send::<Page<User>>()
-        .await;
-    let found = found.map(|answer| answer.body);
-    if let Err(problem) = &found
-        && matches!(problem.status, 401 | 403)
-    {
-        return Err(problem.clone().into());
-    }
+        .page::<User>()
+        .await?;
     let listing = Listing {
         name: "Users of all organizations",
         tabs: Some(("status", &TABS)),
