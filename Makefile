@@ -1,8 +1,11 @@
 CARGO ?= cargo
 
+# Where the binary under test, screenshots and the demonstration are.
+TARGET = $(abspath $(or $(CARGO_TARGET_DIR),target))
+
 # Run the steps of `test` in order, even with -j.
 .NOTPARALLEL:
-.PHONY: help setup run check test test-browser shots bench fuzz-api
+.PHONY: help setup run demo check test test-browser shots bench fuzz-api
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +15,10 @@ setup: ## install the PostgreSQL server for tests and benchmarks, if it is missi
 
 run: ## serve on http://127.0.0.1:8080, with all data in ./data
 	$(CARGO) run --locked --release -p porttask -- serve
+
+demo: ## build a lifelike platform in target/demo, and serve it on http://127.0.0.1:8080
+	rm -rf $(TARGET)/demo
+	$(CARGO) run --locked --release -p porttask -- demo --data $(TARGET)/demo
 
 check: ## formatting, lints, crate dependencies, licences
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || \
@@ -29,9 +36,6 @@ check: ## formatting, lints, crate dependencies, licences
 test: setup check ## setup, check and all tests
 	$(CARGO) test --locked --workspace
 	@$(MAKE) --no-print-directory test-browser
-
-# The binary under test, and where screenshots go.
-TARGET = $(abspath $(or $(CARGO_TARGET_DIR),target))
 
 test-browser: ## test the console in Debian's Chromium, on the embedded engine; needs Node.js 18 or newer
 	$(CARGO) build --locked -p porttask

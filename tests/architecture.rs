@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate of the workspace, and the crates of the workspace that it may use.
-const CRATES: [(&str, &[&str]); 11] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("porttask-domain", &[]),
     ("porttask-projections", &["porttask-domain"]),
     ("porttask-runtime", &["porttask-domain", "porttask-projections"]),
@@ -19,6 +19,7 @@ const CRATES: [(&str, &[&str]); 11] = [
     ("porttask-api", &["porttask-domain", "porttask-projections", "porttask-runtime", "porttask-app"]),
     // It calls the API's router, and knows no crate of the workspace.
     ("porttask-console", &[]),
+    ("porttask-demo", &["porttask-domain", "porttask-projections", "porttask-runtime", "porttask-app"]),
     (
         "porttask",
         &[
@@ -30,6 +31,7 @@ const CRATES: [(&str, &[&str]); 11] = [
             "porttask-api",
             "porttask-console",
             "porttask-bench",
+            "porttask-demo",
         ],
     ),
     ("private-postgres", &[]),

@@ -7,6 +7,7 @@ mod clock;
 mod config;
 mod copy;
 mod creation;
+mod demo;
 mod events;
 mod import;
 mod integrity;

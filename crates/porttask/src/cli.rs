@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use porttask_api::ACCESS_LOG;
 
 use crate::{
-    admin, backup, bench, clock, config::Effective, constraints, copy, error::Error, events, export, import, keys, log,
-    logging, mail, nodes, service::ServiceArgs, storage::StorageArgs, tasks, timers, views,
+    admin, backup, bench, clock, config::Effective, constraints, copy, demo::DemoArgs, error::Error, events, export,
+    import, keys, log, logging, mail, nodes, service::ServiceArgs, storage::StorageArgs, tasks, timers, views,
 };
 
 /// The administration platform of PortTask.
@@ -47,6 +47,17 @@ enum Command {
         /// It can never become a real one.
         #[arg(long)]
         simulated: bool,
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(flatten)]
+        service: Box<ServiceArgs>,
+    },
+    /// Build a lifelike platform in an empty data directory, and serve it: a year of organizations, users and their work.
+    ///
+    /// Prints accounts to sign in with, which all have the same password. No mails of that year are sent.
+    Demo {
+        #[command(flatten)]
+        demo: DemoArgs,
         #[command(flatten)]
         storage: StorageArgs,
         #[command(flatten)]
@@ -193,6 +204,7 @@ impl Cli {
             Command::Config { example: true, .. } => configuration.show_example(),
             Command::Config { json, .. } => configuration.show(json),
             Command::Serve { storage, service } => service.serve(&storage).await,
+            Command::Demo { demo, storage, service } => demo.run(&storage, *service).await,
             Command::Init { simulated, storage, service } => service.init(&storage, simulated).await,
             Command::Openapi => {
                 use std::io::Write;

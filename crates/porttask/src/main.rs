@@ -11,6 +11,7 @@ mod config;
 mod console;
 mod constraints;
 mod copy;
+mod demo;
 mod error;
 mod events;
 mod export;

@@ -48,6 +48,8 @@ use crate::{
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often a node looks whether its master keys are still those of the log.
 const CONFIRM_KEYS_EVERY: Duration = Duration::from_secs(5);
+/// The names of all reactors.
+pub(crate) const REACTORS: [&str; 1] = [Mailer::NAME];
 /// The domain of the platform's organization if the public URL has none.
 const NO_DOMAIN: &str = "platform.internal";
 

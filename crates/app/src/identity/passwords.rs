@@ -184,6 +184,11 @@ impl Passwords {
         Ok(NewSecret { id: secret_id(organization, user), hash: hash.into_bytes() })
     }
 
+    /// The hash of a password as that of another account too. Only for demonstrations: hashing each takes long.
+    pub fn shared(secret: &NewSecret, organization: OrganizationId, user: UserId) -> NewSecret {
+        NewSecret { id: secret_id(organization, user), hash: secret.hash.clone() }
+    }
+
     /// Whether it is the password of this user. For `None`, does the same work and returns `false`.
     ///
     /// # Errors

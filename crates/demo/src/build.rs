@@ -1,0 +1,409 @@
+//! Carries out the plans: all organizations at once, week by week, each with a clock of its own.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use porttask_app::identity::{
+    access::Access,
+    organizations::StatusAllows,
+    passwords::{NewPassword, PasswordError, Passwords},
+    setup::{self, FirstSuperAdmin, SetupError},
+};
+use porttask_domain::{
+    Actor, FailedSignInsId, InvalidText, Meta, OrganizationId, PersonName, Personal, Reason, Registered, SessionId,
+    TextEnum, UserId,
+    identity::{
+        Capability, DomainName, EmailAddress, FailedSignIns, Organization, Role, Session, User,
+        organization::{self, OrganizationName},
+        session::{self, Method, SessionEpoch},
+        settings::{BrandingPatch, BusinessHoursPatch, Colour},
+        sign_in, user,
+    },
+    operations::{
+        Vendor,
+        vendor::{self, VendorName},
+    },
+};
+use porttask_runtime::{
+    clock::Clock,
+    execute::{ExecuteError, Executor, Request, Tx},
+    ledger::Database,
+    log::NewSecret,
+    vault::Vault,
+};
+
+use crate::{
+    names,
+    plan::{By, Person, Plan, Step, What, YEAR, plans},
+    random::Random,
+};
+
+/// The password of all accounts.
+pub const PASSWORD: &str = "lantern quay seven tides";
+/// How many organizations are worked on at once.
+const AT_ONCE: usize = 64;
+/// The period that all organizations complete before one begins the next: the log is roughly in the order of time.
+const PERIOD: SignedDuration = SignedDuration::from_hours(7 * 24);
+const INVITATION: SignedDuration = SignedDuration::from_hours(7 * 24);
+const SESSION: SignedDuration = SignedDuration::from_hours(30 * 24);
+const TRIAL: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// The members of the platform's staff.
+const STAFF: [(&str, Role); 4] = [
+    ("ana", Role::SuperAdmin),
+    ("bruno", Role::SuperAdmin),
+    ("priya", Role::SuperAdmin),
+    ("olaf", Role::PlatformAuditor),
+];
+const STAFF_DOMAIN: &str = "porttask.example";
+
+/// What is built.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How many times 40 organizations with 1,500 users.
+    pub scale: f64,
+    /// Selects one of many platforms.
+    pub seed: u64,
+    /// The end of the year that is shown.
+    pub now: Timestamp,
+}
+
+/// What a log is made of.
+pub struct Parts {
+    /// An empty log, and its ledger.
+    pub database: Arc<dyn Database>,
+    /// Its keys.
+    pub vault: Arc<Vault>,
+}
+
+/// An account to sign in with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Whose it is, such as `Super admin`.
+    pub role: String,
+    /// The email address.
+    pub email: String,
+}
+
+/// What was built.
+#[derive(Debug)]
+pub struct Built {
+    /// One account of each kind.
+    pub accounts: Vec<Account>,
+    /// How many events were recorded.
+    pub events: u64,
+}
+
+/// Why the platform could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A use case failed.
+    #[error(transparent)]
+    Execute(#[from] ExecuteError),
+    /// The first super admin could not be created.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The password could not be hashed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// A session could not be started.
+    #[error("a session was refused: {0}")]
+    Session(String),
+    /// A text of the demonstration is not valid.
+    #[error("{0}")]
+    Text(String),
+}
+
+impl From<InvalidText> for Error {
+    fn from(error: InvalidText) -> Self {
+        Self::Text(error.to_string())
+    }
+}
+
+/// Builds the platform in an empty log.
+///
+/// # Errors
+/// If a use case fails.
+pub async fn build(parts: &Parts, options: Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Built, Error> {
+    let Options { scale, seed, now } = options;
+    let password = Arc::new(hashed(parts).await?);
+    let staff = staff(parts, seed, now - YEAR, &password).await?;
+    let plans = plans(seed, scale, now);
+    let accounts = accounts(&plans);
+    let mut sites: Vec<Site> = plans
+        .into_iter()
+        .enumerate()
+        .map(|(number, plan)| Site::new(parts, plan, staff.clone(), &password, (seed, number)))
+        .collect();
+    let mut until = now - YEAR;
+    while until < now {
+        until = (until + PERIOD).min(now);
+        let period = sites.iter_mut().map(|site| site.work(until));
+        stream::iter(period).buffer_unordered(AT_ONCE).try_for_each(|()| async { Ok(()) }).await?;
+        progress(&format!("until {}", until.strftime("%F")));
+    }
+    let heads = parts.database.heads().await.map_err(ExecuteError::from)?;
+    Ok(Built { accounts, events: heads.iter().map(|head| head.position.offset.0).sum() })
+}
+
+/// The hash of the password: it is the same for all, so that it is made once.
+async fn hashed(parts: &Parts) -> Result<NewSecret, Error> {
+    let password = NewPassword::new(PASSWORD, &[]).map_err(|error| Error::Text(error.to_string()))?;
+    let passwords = Passwords::new(Arc::clone(&parts.database));
+    Ok(passwords.secret(OrganizationId::PLATFORM, UserId::FIRST_SUPER_ADMIN, password).await?)
+}
+
+/// One account of each kind, in the largest organization that works.
+fn accounts(plans: &[Plan]) -> Vec<Account> {
+    let staff = STAFF.iter().map(|(mailbox, role)| (*role, format!("{mailbox}@{STAFF_DOMAIN}")));
+    let mut accounts: Vec<(Role, String)> = staff.collect();
+    for role in [Role::Admin, Role::Agent, Role::ReadOnly, Role::Auditor] {
+        let person = plans.first().and_then(|plan| plan.account(role));
+        accounts.extend(person.map(|person| (role, person.email.clone())));
+    }
+    accounts.dedup_by_key(|(role, _)| *role);
+    accounts.into_iter().map(|(role, email)| Account { role: role.as_str().replace('_', " "), email }).collect()
+}
+
+/// Creates the platform's organization and its staff; returns the ids of the super admins.
+async fn staff(parts: &Parts, seed: u64, at: Timestamp, password: &Arc<NewSecret>) -> Result<Vec<UserId>, Error> {
+    let mut random = Random::new(seed, 0);
+    let (executor, clock) = executor(parts);
+    set(&clock, at);
+    let (name, domain) = (OrganizationName::new("PortTask")?, DomainName::new(STAFF_DOMAIN)?);
+    setup::make_platform(&executor, name, domain).await?;
+    let mut super_admins = Vec::new();
+    for (number, (mailbox, role)) in STAFF.into_iter().enumerate() {
+        let (name, email) = (PersonName::new(&names::person(&mut random))?, format!("{mailbox}@{STAFF_DOMAIN}"));
+        let email = EmailAddress::new(&email)?;
+        let id = if number == 0 { UserId::FIRST_SUPER_ADMIN } else { random.id(at) };
+        if number == 0 {
+            let password = NewPassword::new(PASSWORD, &[]).map_err(|error| Error::Text(error.to_string()))?;
+            let passwords = Passwords::new(Arc::clone(&parts.database));
+            setup::first_super_admin(&executor, &passwords, FirstSuperAdmin { name, email, password }, at).await?;
+        } else {
+            let organization = OrganizationId::PLATFORM;
+            let invite = user::Command::Invite {
+                organization,
+                user: id,
+                name,
+                email,
+                role,
+                permissions: role.ceiling(),
+                expires_at: at + INVITATION,
+            };
+            let actor = Actor::User { organization, user: UserId::FIRST_SUPER_ADMIN };
+            let request = Request::new(organization, Meta::by(actor));
+            let secret = &Passwords::shared(password, organization, id);
+            let commands = &[invite, user::Command::Accept { invitation: 1, now: at }];
+            let work = move |tx: Tx| async move {
+                tx.secret(secret.clone());
+                tx.decide_all::<User>(id, commands).await
+            };
+            executor.transact(&request, work).await?;
+        }
+        super_admins.extend((role == Role::SuperAdmin).then_some(id));
+    }
+    Ok(super_admins)
+}
+
+/// Executes commands, at the time of a clock of its own.
+fn executor(parts: &Parts) -> (Arc<Executor>, Arc<Clock>) {
+    let clock = Arc::new(Clock::new());
+    let (database, vault) = (Arc::clone(&parts.database), Arc::clone(&parts.vault));
+    (Executor::new(database, vault, Arc::new(StatusAllows), Arc::clone(&clock)), clock)
+}
+
+fn set(clock: &Clock, at: Timestamp) {
+    clock.set_offset(clock.offset() + at.duration_since(clock.now()));
+}
+
+/// An organization that is being built.
+struct Site {
+    plan: Plan,
+    /// How many steps are done.
+    done: usize,
+    executor: Arc<Executor>,
+    clock: Arc<Clock>,
+    staff: Vec<UserId>,
+    password: Arc<NewSecret>,
+    /// The last session of each person.
+    sessions: HashMap<usize, SessionId>,
+    random: Random,
+}
+
+impl Site {
+    fn new(
+        parts: &Parts,
+        plan: Plan,
+        staff: Vec<UserId>,
+        password: &Arc<NewSecret>,
+        (seed, number): (u64, usize),
+    ) -> Self {
+        let (executor, clock) = executor(parts);
+        let random = Random::new(!seed, number as u64);
+        Self { plan, done: 0, executor, clock, staff, password: Arc::clone(password), sessions: HashMap::new(), random }
+    }
+
+    /// Carries out the steps before an instant.
+    async fn work(&mut self, until: Timestamp) -> Result<(), Error> {
+        while let Some(step) = self.plan.steps.get(self.done).filter(|step| step.at < until) {
+            set(&self.clock, step.at);
+            let request = self.request(step);
+            let session = self.random.id(step.at);
+            self.carry_out(&self.plan.steps[self.done], &request, session).await?;
+            if let What::SignIn(it) = self.plan.steps[self.done].what {
+                self.sessions.insert(it, session);
+            }
+            self.done += 1;
+        }
+        Ok(())
+    }
+
+    fn request(&self, step: &Step) -> Request {
+        let organization = self.plan.organization;
+        let meta = match step.by {
+            By::Person(it) => {
+                let person = &self.plan.people[it];
+                let session = self.sessions.get(&it).copied();
+                Meta { session, ..from(person, Actor::User { organization, user: person.user }) }
+            }
+            By::Staff => {
+                let user = self.staff[self.done % self.staff.len()];
+                Meta::by(Actor::User { organization: OrganizationId::PLATFORM, user })
+            }
+            By::Anonymous => Meta::by(Actor::Anonymous),
+        };
+        let request = Request::new(organization, meta);
+        match step.what {
+            What::Create => request.creates_organization(),
+            What::Suspend(_) | What::Lift | What::Close(_) => request.needing(Capability::ChangeStatus),
+            What::FailedSignIns(..) => request.needing(Capability::Settle),
+            _ => request,
+        }
+    }
+
+    async fn carry_out(&self, step: &Step, request: &Request, session: SessionId) -> Result<(), Error> {
+        let (organization, at, people) = (self.plan.organization, step.at, &self.plan.people);
+        match &step.what {
+            What::Create => self.create(request, at).await,
+            What::SetUp => self.set_up(request).await,
+            What::Invite(it) => self.user(*it, self.invitation(&people[*it], at)?, request).await,
+            What::Accept(it) => self.accept(people[*it].user, request, at).await,
+            What::SignIn(it) => self.sign_in(people[*it].user, session, request, at).await,
+            What::FailedSignIns(it, total) => {
+                let person = &people[*it];
+                let record = sign_in::Command::RecordFailures { user: person.user, total: *total };
+                let request = Request { meta: from(person, Actor::Anonymous), ..request.clone() };
+                self.execute::<FailedSignIns>(FailedSignInsId(session.0), record, &request).await
+            }
+            What::ChangeRole(it, role) => {
+                self.user(*it, user::Command::ChangeRole { role: *role, permissions: None }, request).await
+            }
+            What::Deactivate(it) => self.user(*it, user::Command::Deactivate, request).await,
+            What::Reactivate(it) => self.user(*it, user::Command::Reactivate, request).await,
+            What::CreateVendor { vendor, name, service, email } => {
+                let create = vendor::Command::Create {
+                    vendor: *vendor,
+                    name: VendorName::new(name)?,
+                    services: [*service].into(),
+                    contacts: Vec::new(),
+                    order_email: Some(EmailAddress::new(email)?),
+                };
+                self.execute::<Vendor>(*vendor, create, request).await
+            }
+            What::Suspend(reason) => {
+                let reason = Reason::new(reason)?;
+                self.organization(organization::Command::Suspend { organization, reason }, request).await
+            }
+            What::Lift => self.organization(organization::Command::Reactivate, request).await,
+            What::Close(reason) => {
+                let reason = Reason::new(reason)?;
+                self.organization(organization::Command::Deactivate { organization, reason }, request).await
+            }
+        }
+    }
+
+    async fn execute<A: Registered>(&self, id: A::Id, command: A::Command, request: &Request) -> Result<(), Error> {
+        Ok(self.executor.execute::<A>(id, command, request).await.map(drop)?)
+    }
+
+    async fn user(&self, it: usize, command: user::Command, request: &Request) -> Result<(), Error> {
+        self.execute::<User>(self.plan.people[it].user, command, request).await
+    }
+
+    async fn organization(&self, command: organization::Command, request: &Request) -> Result<(), Error> {
+        self.execute::<Organization>(self.plan.organization, command, request).await
+    }
+
+    fn invitation(&self, person: &Person, at: Timestamp) -> Result<user::Command, Error> {
+        Ok(user::Command::Invite {
+            organization: self.plan.organization,
+            user: person.user,
+            name: PersonName::new(&person.name)?,
+            email: EmailAddress::new(&person.email)?,
+            role: person.role,
+            permissions: person.role.ceiling(),
+            expires_at: at + INVITATION,
+        })
+    }
+
+    async fn create(&self, request: &Request, at: Timestamp) -> Result<(), Error> {
+        let Plan { organization, name, domain, people, .. } = &self.plan;
+        let (name, domain) = (OrganizationName::new(name)?, DomainName::new(domain)?);
+        let create = &organization::Command::Create { name, domain, trial_ends_at: Some(at + TRIAL) };
+        let (organization, admin, invite) = (*organization, people[0].user, &self.invitation(&people[0], at)?);
+        let work = move |tx: Tx| async move {
+            tx.decide_new::<Organization>(organization, create).await?;
+            tx.decide_new::<User>(admin, invite).await
+        };
+        Ok(self.executor.transact(request, work).await.map(drop)?)
+    }
+
+    async fn set_up(&self, request: &Request) -> Result<(), Error> {
+        let time_zone = Some(self.plan.zone.to_owned());
+        let hours = BusinessHoursPatch { time_zone, ..BusinessHoursPatch::default() };
+        self.organization(organization::Command::ChangeBusinessHours(hours), request).await?;
+        let colours = ["#0b5d7a", "#7a3b0b", "#2f6b2f", "#5b2f7a"];
+        let colour = colours[self.plan.people.len() % colours.len()].parse::<Colour>();
+        let branding = BrandingPatch { primary_colour: colour.ok().map(Some), ..BrandingPatch::default() };
+        self.organization(organization::Command::ChangeBranding(branding), request).await
+    }
+
+    async fn accept(&self, user: UserId, request: &Request, now: Timestamp) -> Result<(), Error> {
+        let secret = &Passwords::shared(&self.password, self.plan.organization, user);
+        let work = move |tx: Tx| async move {
+            tx.secret(secret.clone());
+            tx.decide::<User>(user, &user::Command::Accept { invitation: 1, now }).await
+        };
+        Ok(self.executor.transact(request, work).await.map(drop)?)
+    }
+
+    /// Starts a session, without the check of the password that precedes it.
+    async fn sign_in(&self, user: UserId, session: SessionId, request: &Request, at: Timestamp) -> Result<(), Error> {
+        let organization = self.plan.organization;
+        let (_, secret) =
+            Access::session_secret(organization, session).map_err(|error| Error::Session(error.to_string()))?;
+        let request = Request { meta: Meta { session: Some(session), ..request.meta.clone() }, ..request.clone() };
+        let secret = &secret;
+        let work = move |tx: Tx| async move {
+            let state = tx.read::<User>(user).await?;
+            let of_organization = tx.read::<Organization>(organization).await?.session_epoch();
+            let session_epoch = SessionEpoch { user: state.session_epoch(), organization: of_organization };
+            tx.secret(secret.clone());
+            let (method, expires_at) = (Method::Password, at + SESSION);
+            let start = session::Command::Start { user, method, started_at: at, expires_at, session_epoch };
+            tx.decide_new::<Session>(session, &start).await
+        };
+        Ok(self.executor.transact(&request, work).await.map(drop)?)
+    }
+}
+
+/// From the browser of a person.
+fn from(person: &Person, actor: Actor) -> Meta {
+    Meta {
+        ip: Some(Personal::trace(person.user, person.ip.as_str())),
+        user_agent: Some(Personal::trace(person.user, person.user_agent)),
+        ..Meta::by(actor)
+    }
+}

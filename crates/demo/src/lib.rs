@@ -1,0 +1,9 @@
+//! A lifelike platform for demonstrations: a year of organizations, people and their work, made by the same use cases as
+//! the API, at simulated times.
+
+mod build;
+mod names;
+mod plan;
+mod random;
+
+pub use build::{Account, Built, Error, Options, PASSWORD, Parts, build};

@@ -1,0 +1,290 @@
+//! What happens in an organization in a year: pure, and the same for the same seed.
+
+use jiff::{SignedDuration, Timestamp};
+use porttask_domain::{
+    OrganizationId, UserId,
+    identity::Role,
+    operations::vendor::{Service, VendorId},
+};
+
+use crate::{names, random::Random};
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// The period that is shown.
+pub(crate) const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
+/// How many organizations, and how many users they have together, at scale 1.
+const ORGANIZATIONS: f64 = 40.0;
+const USERS: f64 = 1_500.0;
+
+/// Where organizations are: the time zone of their business hours.
+const ZONES: [&str; 8] = [
+    "Europe/Berlin",
+    "Europe/Amsterdam",
+    "Europe/Lisbon",
+    "Europe/Athens",
+    "Asia/Singapore",
+    "America/New_York",
+    "Europe/Copenhagen",
+    "Asia/Dubai",
+];
+
+/// An organization and its year.
+pub(crate) struct Plan {
+    pub(crate) organization: OrganizationId,
+    pub(crate) name: String,
+    pub(crate) domain: String,
+    pub(crate) zone: &'static str,
+    pub(crate) people: Vec<Person>,
+    /// By time.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// A person with an account; the first one of an organization is its first admin.
+pub(crate) struct Person {
+    pub(crate) user: UserId,
+    pub(crate) name: String,
+    pub(crate) email: String,
+    pub(crate) role: Role,
+    pub(crate) ip: String,
+    pub(crate) user_agent: &'static str,
+}
+
+/// Something that happens.
+pub(crate) struct Step {
+    pub(crate) at: Timestamp,
+    pub(crate) by: By,
+    pub(crate) what: What,
+}
+
+/// Who does it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The person with this number in the organization.
+    Person(usize),
+    /// A super admin.
+    Staff,
+    /// Nobody who is known.
+    Anonymous,
+}
+
+/// What is done. Numbers are those of people.
+pub(crate) enum What {
+    /// The organization is created, and its first admin invited.
+    Create,
+    /// The admin chooses its settings.
+    SetUp,
+    Invite(usize),
+    Accept(usize),
+    SignIn(usize),
+    FailedSignIns(usize, u64),
+    ChangeRole(usize, Role),
+    Deactivate(usize),
+    Reactivate(usize),
+    CreateVendor {
+        vendor: VendorId,
+        name: String,
+        service: Service,
+        email: String,
+    },
+    Suspend(&'static str),
+    Lift,
+    Close(&'static str),
+}
+
+/// How an organization ends the year.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Active,
+    /// Suspended for a month, then active again.
+    Lifted,
+    Suspended,
+    Deactivated,
+}
+
+/// The year of all organizations until `now`.
+pub(crate) fn plans(seed: u64, scale: f64, now: Timestamp) -> Vec<Plan> {
+    let count = (ORGANIZATIONS * scale).ceil() as usize;
+    let weights: Vec<f64> = (0..count).map(|number| 1.0 / (number as f64 / scale.max(1.0) + 2.0)).collect();
+    let total: f64 = weights.iter().sum();
+    let users = |number: usize| (USERS * scale * weights[number] / total).round().max(2.0) as usize;
+    (0..count).map(|number| Planner::new(seed, number, now).plan(users(number), (number, count))).collect()
+}
+
+impl Plan {
+    /// The first person with a role who works until the end.
+    pub(crate) fn account(&self, role: Role) -> Option<&Person> {
+        let stays = |it: usize| {
+            let changes = |step: &Step| match step.what {
+                What::ChangeRole(of, _) | What::Deactivate(of) => of == it,
+                _ => false,
+            };
+            let accepts = |step: &Step| matches!(step.what, What::Accept(of) if of == it);
+            self.steps.iter().any(accepts) && !self.steps.iter().any(changes)
+        };
+        (0..self.people.len()).find(|it| self.people[*it].role == role && stays(*it)).map(|it| &self.people[it])
+    }
+}
+
+struct Planner {
+    random: Random,
+    begin: Timestamp,
+    now: Timestamp,
+    steps: Vec<Step>,
+}
+
+impl Planner {
+    fn new(seed: u64, number: usize, now: Timestamp) -> Self {
+        let begin = now - YEAR;
+        Self { random: Random::new(seed, number as u64 + 1), begin, now, steps: Vec::new() }
+    }
+
+    fn plan(mut self, users: usize, (number, count): (usize, usize)) -> Plan {
+        let created_at = match number * 40 / count {
+            0..28 => self.random.instant(self.begin + DAY, self.begin + DAY * 60),
+            28..37 => self.random.instant(self.begin + DAY * 60, self.now - DAY * 30),
+            _ => self.random.instant(self.now - DAY * 12, self.now - DAY),
+        };
+        let fate = match number * 40 / count {
+            11 => Fate::Lifted,
+            17 | 26 => Fate::Suspended,
+            23 | 31 => Fate::Deactivated,
+            _ => Fate::Active,
+        };
+        let ended_at = self.end(fate, created_at);
+        let name = names::company(number);
+        let domain = format!("{}.example", names::slug(&name));
+        let organization = self.random.id(created_at);
+        let people: Vec<Person> = (0..users).map(|it| self.person(it, &domain, created_at)).collect();
+        self.add(created_at, By::Staff, What::Create);
+        let joined_at = created_at + self.random.hours(1..20);
+        self.add(joined_at, By::Person(0), What::Accept(0));
+        self.add(joined_at + SignedDuration::from_mins(9), By::Person(0), What::SetUp);
+        self.career(0, joined_at, ended_at, &people);
+        for it in 1..people.len() {
+            self.join(it, (created_at + DAY, ended_at), &people);
+        }
+        self.vendors(created_at + DAY, ended_at);
+        self.steps.sort_by_key(|step| step.at);
+        let zone = ZONES[number % ZONES.len()];
+        Plan { organization, name, domain, zone, people, steps: self.steps }
+    }
+
+    fn add(&mut self, at: Timestamp, by: By, what: What) {
+        self.steps.push(Step { at, by, what });
+    }
+
+    fn person(&mut self, number: usize, domain: &str, at: Timestamp) -> Person {
+        let name = names::person(&mut self.random);
+        let role = match self.random.below(100) {
+            _ if number == 0 => Role::Admin,
+            0..8 => Role::Admin,
+            8..70 => Role::Agent,
+            70..88 => Role::ReadOnly,
+            _ => Role::Auditor,
+        };
+        let mailbox = names::slug(&name.replace(' ', ".").replace('.', "-"));
+        let mailbox = if number == 0 { "admin".to_owned() } else { format!("{mailbox}-{number}") };
+        let ip = format!("203.0.113.{}", self.random.within(1..255));
+        let user_agent = self.random.pick(&names::USER_AGENTS);
+        Person { user: self.random.id(at), name, email: format!("{mailbox}@{domain}"), role, ip, user_agent }
+    }
+
+    /// The suspension or deactivation; returns until when people work.
+    fn end(&mut self, fate: Fate, created_at: Timestamp) -> Timestamp {
+        let late = self.random.instant(created_at + DAY * 60, self.now - DAY * 40);
+        match fate {
+            Fate::Active => return self.now,
+            Fate::Lifted => {
+                self.add(late, By::Staff, What::Suspend("Unpaid since the second reminder"));
+                self.add(late + DAY * 30, By::Staff, What::Lift);
+            }
+            Fate::Suspended => self.add(late, By::Staff, What::Suspend("Unpaid since the second reminder")),
+            Fate::Deactivated => self.add(late, By::Staff, What::Close("The contract was terminated")),
+        }
+        late
+    }
+
+    /// Someone is invited, accepts, and works.
+    fn join(&mut self, it: usize, (from, until): (Timestamp, Timestamp), people: &[Person]) {
+        let soon = (from + DAY * 60).min(until);
+        let last = if self.random.chance(0.7) { soon } else { until };
+        let invited_at = self.random.instant(from, last);
+        let accepted_at = invited_at + self.random.hours(1..60);
+        // Before anything else: the admin has accepted within a day.
+        self.add(invited_at, By::Person(0), What::Invite(it));
+        if accepted_at < until && !self.random.chance(0.04) {
+            self.add(accepted_at, By::Person(it), What::Accept(it));
+            self.career(it, accepted_at, until, people);
+        }
+    }
+
+    /// Sign-ins, and for some a change of role or the end.
+    fn career(&mut self, it: usize, from: Timestamp, until: Timestamp, people: &[Person]) {
+        let leaves = it != 0 && self.random.chance(0.08);
+        let left_at = if leaves { self.random.instant(from, until) } else { until };
+        let mut at = from + SignedDuration::from_mins(2);
+        while at < left_at {
+            if self.random.chance(0.04) {
+                let times = self.random.within(1..4) as u64;
+                self.add(at - SignedDuration::from_mins(1), By::Anonymous, What::FailedSignIns(it, times));
+            }
+            self.add(at, By::Person(it), What::SignIn(it));
+            at += self.random.hours(20..26 * 24);
+        }
+        if it != 0 && self.random.chance(0.06) {
+            let at = self.random.instant(from, left_at);
+            let role = if people[it].role == Role::Agent { Role::ReadOnly } else { Role::Agent };
+            self.add(at, By::Person(0), What::ChangeRole(it, role));
+        }
+        if leaves {
+            self.add(left_at, By::Person(0), What::Deactivate(it));
+            let back_at = left_at + DAY * 20;
+            if back_at < until && self.random.chance(0.2) {
+                self.add(back_at, By::Person(0), What::Reactivate(it));
+            }
+        }
+    }
+
+    fn vendors(&mut self, from: Timestamp, until: Timestamp) {
+        for number in 0..8 {
+            let at = self.random.instant(from, (from + DAY * 30).min(until));
+            let (name, service) = names::vendor(&mut self.random, number);
+            let email = format!("orders@{}.example", names::slug(&name));
+            let vendor = self.random.id(at);
+            self.add(at, By::Person(0), What::CreateVendor { vendor, name, service, email });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-11-27T12:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn the_same_seed_makes_the_same_year() {
+        let outline = |seed| {
+            let all = plans(seed, 1.0, now());
+            let of = |plan: &Plan| (plan.organization, plan.steps.iter().map(|step| step.at).collect::<Vec<_>>());
+            all.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(outline(1), outline(1));
+        assert_ne!(outline(1), outline(2));
+    }
+
+    #[test]
+    fn forty_organizations_have_fifteen_hundred_users_and_a_year_of_steps_in_order() {
+        let all = plans(1, 1.0, now());
+        assert_eq!(all.len(), 40);
+        let users: usize = all.iter().map(|plan| plan.people.len()).sum();
+        assert!((1_450..1_550).contains(&users), "{users}");
+        for plan in &all {
+            assert!(plan.steps.is_sorted_by_key(|step| step.at));
+            assert!(plan.steps.iter().all(|step| (now() - YEAR..=now()).contains(&step.at)));
+            assert!(matches!(plan.steps[0].what, What::Create));
+        }
+    }
+}
