@@ -16,6 +16,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod aggregate;
+pub mod billing;
 pub mod compliance;
 #[doc(hidden)]
 pub mod id;

@@ -22,6 +22,7 @@ mod history;
 mod node;
 mod proxy;
 mod samples;
+pub mod vectors;
 mod work;
 
 pub use admins::work;

@@ -1,7 +1,10 @@
 //! Commands that are previewed and confirmed: what will happen is shown by a dry run before it does, and nothing that
 //! somebody else changed meanwhile is overwritten silently.
 
-use axum::{http::Method, response::Response};
+use axum::{
+    http::{Method, StatusCode},
+    response::Response,
+};
 use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -30,8 +33,7 @@ pub(crate) struct Action<'a> {
     /// The path of the resource whose version is confirmed; empty for none.
     pub(crate) resource: String,
     pub(crate) body: Value,
-    /// The inputs, with what was entered and what is wrong.
-    pub(crate) inputs: Markup,
+    pub(crate) inputs: Inputs<'a>,
     /// Whether the command can be tried before anything is entered.
     pub(crate) is_previewed: bool,
     /// What must be typed to confirm.
@@ -41,6 +43,20 @@ pub(crate) struct Action<'a> {
     /// What the next page says.
     pub(crate) done: String,
     pub(crate) crumbs: Vec<(String, String)>,
+}
+
+/// The inputs of a dialog, with what was entered; what is wrong is shown beside each.
+pub(crate) struct Inputs<'a>(Box<dyn Fn(Option<&Problem>) -> Markup + Send + Sync + 'a>);
+
+impl<'a> Inputs<'a> {
+    pub(crate) fn new(inputs: impl Fn(Option<&Problem>) -> Markup + Send + Sync + 'a) -> Self {
+        Self(Box::new(inputs))
+    }
+
+    /// A dialog that only asks for confirmation.
+    pub(crate) fn none() -> Self {
+        Self::new(|_| html! {})
+    }
 }
 
 /// What a command did, or would do.
@@ -124,7 +140,7 @@ impl Action<'_> {
             412 => {
                 let version = self.version(visit).await?;
                 let note = conflict(visit, problem, self.button);
-                Ok(self.page(visit, &version, &note, None))
+                Ok(outdated(self.page(visit, &version, &note, None)))
             }
             _ => Ok(self.page(visit, fields.version(), &html! {}, Some(problem))),
         }
@@ -177,7 +193,7 @@ impl Action<'_> {
                         hx-sync="this:replace" hx-target="#effect" hx-select="#effect" hx-swap="outerMorph"
                         hx-vals=(format!(r#"{{"{STEP}":"preview"}}"#)) {
                         @if let Some(problem) = problem { (ui::summary(problem)) }
-                        (self.inputs)
+                        ((self.inputs.0)(problem))
                         // The version stands with what was shown for it: whoever confirms has seen what they overwrite.
                         div #effect aria-live="polite" { input type="hidden" name=(VERSION) value=(version); (effect) }
                         @if let Some(typed) = &self.typed {
@@ -197,6 +213,12 @@ impl Action<'_> {
         crumbs.push((&self.title, ""));
         visit.page_with(problem, &self.title, &crumbs, sheet)
     }
+}
+
+/// A page that shows what somebody else did meanwhile.
+pub(crate) fn outdated(mut page: Response) -> Response {
+    *page.status_mut() = StatusCode::PRECONDITION_FAILED;
+    page
 }
 
 /// What somebody else did meanwhile.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Console,
-    action::{Action, Effect, in_days},
+    action::{Action, Effect, Inputs, in_days},
     api::{Page, Problem},
     form::Fields,
     ui::{
@@ -257,7 +257,11 @@ async fn command_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Ac
         path: format!("{path}/{name}"),
         resource: path,
         body: if is_rotation { json!({ "overlap_hours": hours.parse::<u32>().unwrap_or(24) }) } else { json!({}) },
-        inputs: html! { @if is_rotation { (field("The former secret stays valid", "overlap_hours").value(&hours).select(&overlaps)) } },
+        inputs: Inputs::new(move |problem| {
+            html! { @if is_rotation {
+                (field("The former secret stays valid", "overlap_hours").value(&hours).error(problem, "/overlap_hours").select(&overlaps))
+            } }
+        }),
         is_previewed: true,
         typed: None,
         done: format!("{} {done}", key.name),

@@ -7,12 +7,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use maud::{Markup, html};
+use maud::html;
 use serde_json::{Value, json};
 
 use crate::{
     Console,
-    action::Action,
+    action::{Action, Inputs},
     api::Client,
     cookies::Cookie,
     form::Fields,
@@ -25,13 +25,16 @@ pub(crate) fn routes() -> Router<Console> {
 }
 
 /// The reason and the duration.
-pub(crate) fn inputs(fields: Option<&Fields>) -> Markup {
+pub(crate) fn inputs<'a>(fields: Option<&Fields>) -> Inputs<'a> {
     let text = |name: &str, otherwise: &str| fields.map_or(otherwise, |fields| fields.text(name)).to_owned();
-    let minutes = [("15", "15 minutes"), ("30", "30 minutes"), ("60", "An hour")];
-    html! {
-        (field("Reason", "reason").value(&text("reason", "")).hint("Such as a ticket’s number. It is recorded, and they can read it.").input("text"))
-        (field("For at most", "minutes").value(&text("minutes", "30")).select(&minutes))
-    }
+    let (reason, minutes) = (text("reason", ""), text("minutes", "30"));
+    let choices = [("15", "15 minutes"), ("30", "30 minutes"), ("60", "An hour")];
+    Inputs::new(move |problem| {
+        html! {
+            (field("Reason", "reason").value(&reason).hint("Such as a ticket’s number. It is recorded, and they can read it.").error(problem, "/reason").input("text"))
+            (field("For at most", "minutes").value(&minutes).error(problem, "/minutes").select(&choices))
+        }
+    })
 }
 
 /// The request body.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::session::{self, Session};
 use crate::{
     Console,
-    action::Action,
+    action::{Action, Inputs},
     api::{Page, Problem},
     cookies::Cookie,
     form::Fields,
@@ -206,7 +206,7 @@ fn end_all_action<'a>() -> Action<'a> {
         path: "/v1/me/sessions".to_owned(),
         resource: String::new(),
         body: Value::Null,
-        inputs: html! {},
+        inputs: Inputs::none(),
         is_previewed: false,
         typed: None,
         back: "/me".to_owned(),

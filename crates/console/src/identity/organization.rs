@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Console,
-    action::Action,
+    action::{Action, Inputs},
     api::Problem,
     form::Fields,
     ui::{
@@ -248,7 +248,10 @@ async fn command_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Ac
         path: visit.path(&format!("/{name}")),
         resource: visit.path(""),
         body: json!({ "reason": reason }),
-        inputs: field("Reason", "reason").value(&reason).hint("It is recorded, and they can read it.").input("text"),
+        inputs: Inputs::new(move |problem| {
+            let field = field("Reason", "reason").value(&reason).hint("It is recorded, and they can read it.");
+            field.error(problem, "/reason").input("text")
+        }),
         is_previewed: false,
         typed: (name == "deactivate").then(|| it.name.clone()),
         back: format!("/admin/organizations/{}", it.id),
@@ -263,6 +266,7 @@ async fn command_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Ac
 fn quota_action<'a>(visit: &Visit, it: &Organization, fields: Option<&Fields>) -> Action<'a> {
     let text = |name: &str| fields.map_or("", |fields| fields.text(name)).to_owned();
     let number = |name: &str| text(name).parse::<u32>().map_or(Value::Null, Value::from);
+    let (per_day, imports) = (text("per_day"), text("imports_per_day"));
     Action {
         title: format!("Invitation limits of {}", it.name),
         lead: html! { "Empty: what the operator has set for all." },
@@ -272,10 +276,12 @@ fn quota_action<'a>(visit: &Visit, it: &Organization, fields: Option<&Fields>) -
         path: visit.path("/invitation-quota"),
         resource: visit.path(""),
         body: json!({ "per_day": number("per_day"), "imports_per_day": number("imports_per_day") }),
-        inputs: html! {
-            (field("Invitations per day", "per_day").optional().value(&text("per_day")).input("number"))
-            (field("Invitations by imports per day", "imports_per_day").optional().value(&text("imports_per_day")).input("number"))
-        },
+        inputs: Inputs::new(move |problem| {
+            html! {
+                (field("Invitations per day", "per_day").optional().value(&per_day).error(problem, "/per_day").input("number"))
+                (field("Invitations by imports per day", "imports_per_day").optional().value(&imports).error(problem, "/imports_per_day").input("number"))
+            }
+        }),
         is_previewed: false,
         typed: None,
         back: format!("/admin/organizations/{}", it.id),

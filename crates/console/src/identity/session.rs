@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::user::User;
 use crate::{
     Console,
-    action::Action,
+    action::{Action, Inputs},
     api::Page,
     form::Fields,
     ui::{self, icon, time, words},
@@ -86,7 +86,7 @@ async fn end_all_action<'a>(visit: &Visit) -> Result<Action<'a>, crate::api::Pro
         path: format!("{path}/sessions"),
         resource: path,
         body: serde_json::Value::Null,
-        inputs: html! {},
+        inputs: Inputs::none(),
         is_previewed: false,
         typed: None,
         back: own.clone(),

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::user::User;
 use crate::{
     Console,
-    action::Action,
+    action::{Action, Inputs},
     api::Problem,
     form::Fields,
     ui::{
@@ -77,10 +77,12 @@ fn promotion<'a>(fields: Option<&Fields>) -> Action<'a> {
         path: "/v1/platform/super-admins".to_owned(),
         resource: String::new(),
         body: json!({ "organization": organization, "user": user }),
-        inputs: html! {
-            (field("Organization", "organization").value(&organization).hint("Its domain, such as acme.example, or its id.").input("text"))
-            (field("User", "user").value(&user).hint("The id or the email address of the user there.").input("text"))
-        },
+        inputs: Inputs::new(move |problem| {
+            html! {
+                (field("Organization", "organization").value(&organization).hint("Its domain, such as acme.example, or its id.").error(problem, "/organization").input("text"))
+                (field("User", "user").value(&user).hint("The id or the email address of the user there.").error(problem, "/user").input("text"))
+            }
+        }),
         is_previewed: false,
         typed: None,
         back: "/admin/super-admins".to_owned(),
@@ -111,7 +113,7 @@ async fn demotion<'a>(visit: &Visit) -> Result<Action<'a>, Problem> {
         path: format!("/v1/platform/super-admins/{id}/demote"),
         resource: path,
         body: json!({}),
-        inputs: html! {},
+        inputs: Inputs::none(),
         is_previewed: true,
         typed: None,
         back: "/admin/super-admins".to_owned(),

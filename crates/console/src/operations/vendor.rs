@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Console,
-    action::{Action, conflict},
+    action::{Action, Inputs, conflict, outdated},
     api::Problem,
     form::{Fields, VERSION},
     ui::{
@@ -197,7 +197,10 @@ async fn save(visit: Visit, fields: Fields) -> Answered {
     let vendor = now.map(|it| it.body);
     match problem.status {
         401 | 404 => Err(problem.into()),
-        412 => Ok(form_page(&visit, vendor.as_ref(), &fields, &version, &conflict(&visit, &problem, "Save"), None)),
+        412 => {
+            let note = conflict(&visit, &problem, "Save");
+            Ok(outdated(form_page(&visit, vendor.as_ref(), &fields, &version, &note, None)))
+        }
         _ => Ok(form_page(&visit, vendor.as_ref(), &fields, fields.version(), &html! {}, Some(&problem))),
     }
 }
@@ -219,7 +222,7 @@ async fn command_action<'a>(visit: &Visit) -> Result<Action<'a>, Problem> {
         path: format!("{path}/{}", visit.param("command")),
         resource: path,
         body: json!({}),
-        inputs: html! {},
+        inputs: Inputs::none(),
         is_previewed: true,
         typed: None,
         back: URL.to_owned(),

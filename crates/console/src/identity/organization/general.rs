@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Hours, Organization};
 use crate::{
-    action::conflict,
+    action::{conflict, outdated},
     api::Problem,
     form::{Fields, VERSION},
     identity::me::LOCALES,
@@ -154,7 +154,8 @@ pub(super) async fn save(visit: Visit, fields: Fields) -> Answered {
         Err(problem) if matches!(problem.status, 401 | 404) => Err(problem.into()),
         Err(problem) if problem.status == 412 => {
             let note = conflict(&visit, &problem, "Save");
-            Ok(general_page(&visit, &now.body, &fields, now.etag.as_deref().unwrap_or_default(), &note, None))
+            let version = now.etag.as_deref().unwrap_or_default();
+            Ok(outdated(general_page(&visit, &now.body, &fields, version, &note, None)))
         }
         Err(problem) => Ok(general_page(&visit, &now.body, &fields, fields.version(), &html! {}, Some(&problem))),
     }

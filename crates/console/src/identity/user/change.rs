@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::User;
 use crate::{
-    action::Action,
+    action::{Action, Inputs},
     api::Problem,
     form::Fields,
     identity::impersonation,
@@ -36,13 +36,19 @@ async fn role_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Actio
     // Left out: what the role allows if it is new, and otherwise what they have now.
     let asked = |group: &str| fields.map_or("", |fields| fields.text(group)).to_owned();
     let access = [("", "As now, or as a new role allows"), ("write", "Write"), ("read", "Read"), ("none", "None")];
-    let inputs = html! {
-        (choices("Role", "role", &ROLES, chosen, &user.role))
-        details open[fields.is_some_and(|fields| GROUPS.iter().any(|(group, _, _)| !fields.text(group).is_empty()))] {
-            summary { "Narrow the permissions" }
-            div.form { @for (group, name, hint) in GROUPS { (field(name, group).value(&asked(group)).hint(hint).select(&access)) } }
+    let asked = GROUPS.map(|(group, name, hint)| (group, name, hint, asked(group)));
+    let (chosen, now) = (chosen.to_owned(), user.role.clone());
+    let inputs = Inputs::new(move |problem| {
+        html! {
+            (choices("Role", "role", &ROLES, &chosen, &now))
+            details open[asked.iter().any(|(.., access)| !access.is_empty())] {
+                summary { "Narrow the permissions" }
+                div.form { @for (group, name, hint, chosen) in &asked {
+                    (field(name, group).value(chosen).hint(hint).error(problem, &format!("/permissions/{group}")).select(&access))
+                } }
+            }
         }
-    };
+    });
     let back = visit.url(&format!("/users/{}", user.id));
     Ok(Action {
         title: format!("Change role of {}", user.name()),
@@ -93,10 +99,12 @@ async fn edit_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Actio
         resource: path.clone(),
         path,
         body: Value::Object(body),
-        inputs: html! {
-            (field("Full name", "name").value(&name).input("text"))
-            (field("Email address", "email").value(&email).hint("A new address gets a new invitation; the former link ends.").input("email"))
-        },
+        inputs: Inputs::new(move |problem| {
+            html! {
+                (field("Full name", "name").value(&name).error(problem, "/name").input("text"))
+                (field("Email address", "email").value(&email).hint("A new address gets a new invitation; the former link ends.").error(problem, "/email").input("email"))
+            }
+        }),
         is_previewed: false,
         typed: None,
         back: visit.url(&format!("/users/{}", user.id)),
@@ -141,30 +149,28 @@ async fn command_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Ac
         COMMANDS.iter().find(|it| it.0 == name).ok_or_else(not_found)?;
     let resource = visit.path(&format!("/users/{}", visit.param("user")));
     let user = visit.client.get(resource.clone()).send::<User>().await?.body;
-    let has = |name: &str| fields.is_some_and(|fields| fields.has(name));
+    let revokes = fields.is_some_and(|fields| fields.has("revoke_invitations"));
     let (lead, inputs, body) = match name {
         "deactivate" => (
             "They cannot sign in any more. Everything they did stays; they can be reactivated.",
-            tick(
-                "Revoke the invitations they sent",
-                "revoke_invitations",
-                has("revoke_invitations"),
-                "Those that are not accepted yet.",
-            ),
-            json!({ "revoke_invitations": has("revoke_invitations") }),
+            Inputs::new(move |_| {
+                let (label, hint) = ("Revoke the invitations they sent", "Those that are not accepted yet.");
+                tick(label, "revoke_invitations", revokes, hint)
+            }),
+            json!({ "revoke_invitations": revokes }),
         ),
         "remove" => (
             "They never accepted the invitation. Their name and address are erased; the history stays.",
-            html! {},
+            Inputs::none(),
             Value::Null,
         ),
-        "reset-password" => ("Their password stays valid until they choose a new one.", html! {}, json!({})),
+        "reset-password" => ("Their password stays valid until they choose a new one.", Inputs::none(), json!({})),
         "impersonate" => (
             "You act as them for up to an hour. They and their admins read the reason in the audit log.",
             impersonation::inputs(fields),
             impersonation::body(fields),
         ),
-        _ => (user.email(), html! {}, json!({})),
+        _ => (user.email(), Inputs::none(), json!({})),
     };
     let is_removal = name == "remove";
     Ok(Action {
