@@ -68,7 +68,8 @@ impl Client {
     ) -> Result<Answer, Error> {
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n", self.address);
         if let Some(token) = &self.token {
-            request += &format!("authorization: Bearer {token}\r\n");
+            // The API reads the one, the console the other.
+            request += &format!("authorization: Bearer {token}\r\ncookie: porttask={token}\r\n");
         }
         if let Some(position) = at_least {
             request += &format!("porttask-at-least: {position}\r\n");

@@ -55,6 +55,15 @@ struct Bench<'a> {
     store: &'a Store,
 }
 
+/// The calls of the API that the page of users makes.
+const PAGE_CALLS: [&str; 5] = [
+    "/v1/me",
+    "/v1/me/permissions",
+    "/v1/sessions/current",
+    "/v1/organizations/current",
+    "/v1/organizations/current/users?status=deactivated&sort=-created_at&limit=25&count=true",
+];
+
 /// The result of a run with concurrent callers.
 #[derive(Default)]
 pub(crate) struct Run {
@@ -98,7 +107,7 @@ impl Bench<'_> {
         if self.wants("loops_access_log") {
             self.access_log(&organizations, figures).await?;
         }
-        if self.wants("users_page_p99 audit_page_p99") {
+        if self.wants("users_page_p99 audit_page_p99 console_page") {
             self.pages(&organizations[0], figures).await?;
         }
         Ok(())
@@ -285,6 +294,7 @@ impl Bench<'_> {
         let note =
             format!("50 of {users} users, filtered and sorted; {:.0}/s by one caller; target {bar} ms", run.per_second);
         figures.push(Figure::alone(self.engine, "users_page_p99", run.percentile_ms(99), "ms", &note));
+        self.console_page(&service, organizations, figures).await?;
         let path = self.audit_page(&service, organization).await?;
         let run = self.callers(&service, organizations, 1, move |client, _| timed(client, path.clone())).await?;
         let note = format!(
@@ -293,6 +303,33 @@ impl Bench<'_> {
         );
         figures.push(Figure::alone(self.engine, "audit_page_p99", run.percentile_ms(99), "ms", &note));
         service.stop().await
+    }
+
+    /// What a page of the console costs beyond the calls of the API that it makes.
+    async fn console_page(
+        &self,
+        service: &Service,
+        organizations: &[Organization],
+        figures: &mut Vec<Figure>,
+    ) -> Result<(), Error> {
+        let median = async |path: &str| {
+            let path = path.to_owned();
+            let run = self.callers(service, organizations, 1, move |client, _| timed(client, path.clone())).await?;
+            Ok::<_, Error>(run.percentile_ms(50))
+        };
+        let mut calls = 0.0;
+        for path in PAGE_CALLS {
+            calls += median(path).await?;
+        }
+        let page = median("/settings/users?status=deactivated&sort=-created_at").await?;
+        let beyond = page - calls;
+        let note = format!(
+            "median until a list of 25 users is answered, beside the sum of its {} calls of the API one by one: {beyond:.1} ms beyond them; \
+             targets 20 ms, and 3 ms beyond",
+            PAGE_CALLS.len()
+        );
+        figures.push(Figure::beside(self.engine, "console_page", page, "ms", calls, &note));
+        Ok(())
     }
 
     /// The path of a page of entries by one busy actor, which are not the latest ones.
