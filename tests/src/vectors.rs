@@ -1,6 +1,7 @@
 //! Test vectors in files `NAME.json`, with `cases`: each case is computed by the domain and compared as JSON.
 
 mod billing;
+mod invoices;
 
 use std::{fs, io, path::Path};
 
@@ -16,15 +17,22 @@ struct Case {
 }
 
 /// The files that are known.
-const KNOWN: [(&str, Cases); 8] = [
+const KNOWN: [(&str, Cases); 15] = [
     ("allocation.json", billing::allocation),
+    ("credit-notes.json", invoices::credit_notes),
     ("currencies.json", billing::currencies),
     ("discounts.json", billing::discounts),
+    ("en16931-groups.json", invoices::groups),
     ("mrr.json", billing::mrr),
+    ("numbers.json", invoices::numbers),
     ("periods.json", billing::periods),
     ("proration.json", billing::proration),
     ("schedules.json", billing::schedules),
+    ("settlement.json", invoices::settlement),
+    ("tax.json", invoices::taxes),
     ("usage.json", billing::usage),
+    ("vat-rates.json", invoices::vat_rates),
+    ("vat-treatment.json", invoices::treatments),
 ];
 
 /// Runs all files of a folder. Returns whether a known file was found and no case failed.

@@ -34,10 +34,13 @@ fn a_wrong_case_an_unknown_file_and_an_empty_folder_fail() {
         let text = fs::read_to_string(file.path()).unwrap();
         let mut vectors: serde_json::Value = serde_json::from_str(&text).unwrap();
         let first = &mut vectors["cases"][0];
-        for expected in ["then", "starts", "shares", "net", "exponent"] {
+        for expected in ["then", "starts", "shares", "net", "exponent", "rate", "treatment", "credit_notes", "steps"] {
             if let Some(it) = first.get_mut(expected) {
                 *it = serde_json::json!("something else");
             }
+        }
+        if let Some(it) = first.pointer_mut("/groups/0/agrees") {
+            *it = serde_json::json!("something else");
         }
         let copy = folder.path().join(file.file_name());
         fs::write(&copy, vectors.to_string()).unwrap();

@@ -22,18 +22,18 @@ use serde_json::{Value, json};
 
 use super::Case;
 
-type Computed = Result<Value, String>;
+pub(super) type Computed = Result<Value, String>;
 
-fn failed(error: impl std::fmt::Display) -> String {
+pub(super) fn failed(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-fn as_json<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
+pub(super) fn as_json<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     T::deserialize(value).map_err(failed)
 }
 
 /// The cases of a file: the name, what is expected, and what is computed.
-fn cases(
+pub(super) fn cases(
     file: &Value,
     expected: impl Fn(&Value) -> Value,
     compute: impl Fn(&Value) -> Computed,
@@ -46,11 +46,11 @@ fn cases(
     Ok(all.iter().enumerate().map(case).collect())
 }
 
-fn then(case: &Value) -> Value {
+pub(super) fn then(case: &Value) -> Value {
     case["then"].clone()
 }
 
-fn zone(name: &Value) -> Result<TimeZone, String> {
+pub(super) fn zone(name: &Value) -> Result<TimeZone, String> {
     TimeZone::get(name.as_str().ok_or("no zone")?).map_err(failed)
 }
 
