@@ -54,6 +54,7 @@ async fn json_keeps_the_bytes_of_an_event(store: Store) {
     let tail = said(&porttask(&store, &["events", "tail", "--json"]).output().unwrap());
     assert_eq!(tail.lines().count(), 2, "one line per event: {tail}");
     assert!(tail.contains("\"data\":{\"b\": 1.50, \"a\":\"é\"},"), "{tail}");
+    assert_eq!(tail.matches("\"organization\":\"org_").count(), 2, "ids as everywhere: {tail}");
     assert!(tail.contains("\"data\":\"no\\njson \\u001b[31m\""), "{tail}");
     let plain = said(&porttask(&store, &["events", "tail"]).output().unwrap());
     assert!(!plain.contains('\u{1b}'), "a terminal would obey: {plain:?}");

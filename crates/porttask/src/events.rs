@@ -227,7 +227,7 @@ fn as_json(event: &RecordedEvent) -> Result<String, serde_json::Error> {
         offset: event.position.offset.0,
         event_id: event.id.to_string(),
         event_type: event.event_type.as_str(),
-        organization: event.stream.organization.0.to_string(),
+        organization: event.stream.organization.to_string(),
         stream: event.stream.name.as_str(),
         version: event.version.0,
         recorded_at: format!("{:.6}", event.recorded_at),

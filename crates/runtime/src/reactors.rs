@@ -15,7 +15,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -177,6 +177,8 @@ struct Served {
     died: AtomicU64,
     waiting: AtomicU64,
     dead: AtomicU64,
+    /// Whether the last attempt of a task failed temporarily.
+    is_failing: AtomicBool,
 }
 
 impl Reactors {
@@ -306,11 +308,23 @@ impl Served {
             died: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
             dead: AtomicU64::new(0),
+            is_failing: AtomicBool::new(false),
         }
     }
 
     fn name(&self) -> &'static str {
         self.reactor.name()
+    }
+
+    /// Logs an outage of what the reactor depends on, once when it begins and once when it ends.
+    fn is_failing(&self, error: Option<&str>) {
+        let was_failing = self.is_failing.swap(error.is_some(), Ordering::Relaxed);
+        let reactor = self.name();
+        match error {
+            Some(error) if !was_failing => tracing::warn!(reactor, error, "tasks fail and will be retried"),
+            None if was_failing => tracing::warn!(reactor, "tasks succeed again"),
+            _ => {}
+        }
     }
 
     /// Puts the reactor on hold until it is released; logs this once.

@@ -37,6 +37,8 @@ async fn an_email_that_cannot_be_sent_is_listed_as_a_task(store: Store) {
         assert!(Instant::now() < deadline, "{printed}");
         std::thread::sleep(Duration::from_millis(50));
     }
+    let log = service.log();
+    assert_eq!(log.matches("tasks fail and will be retried").count(), 1, "an outage is logged once: {log}");
     let ana = service.ana();
     let shown = ana.get(&format!("/v1/organizations/{acme}/users/{bob}")).is(200);
     let delivery = &shown.body["email_delivery"];

@@ -250,7 +250,10 @@ impl Attempt {
     fn outcome(&self, task: &Task, result: Result<TaskOutcome, TaskError>) -> (Outcome, Counter) {
         let (reactor, id) = (self.served.name(), task.id);
         match result {
-            Ok(TaskOutcome::Done) => (Outcome::Done, |served| &served.done),
+            Ok(TaskOutcome::Done) => {
+                self.served.is_failing(None);
+                (Outcome::Done, |served| &served.done)
+            }
             Ok(TaskOutcome::Skipped) => {
                 tracing::debug!(reactor, task = %id, "a task was skipped");
                 (Outcome::Done, |served| &served.skipped)
@@ -258,6 +261,7 @@ impl Attempt {
             Err(TaskError::Temporary(error)) if task.attempts < self.policy.attempts => {
                 let error = ErrorText::new(&error);
                 let delay = self.delay(task.attempts);
+                self.served.is_failing(Some(error.as_str()));
                 tracing::debug!(reactor, task = %id, error = error.as_str(), "a task failed and will be retried");
                 (Outcome::Retry { delay, error }, |served| &served.retried)
             }
