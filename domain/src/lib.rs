@@ -7,6 +7,7 @@
 //! | `identity` | organizations, users, sessions, API keys |
 //! | `compliance` | denied requests, staff access, exports |
 //! | `operations` | what organizations do on PortTask |
+//! | `support` | tickets |
 //! | `platform` | operations on the service itself |
 //!
 //! Shared by all modules: [`merge_patch`] (members of patches), [`Aggregate`] (the shape of an aggregate), [`DomainEvent`] (all events
@@ -27,6 +28,7 @@ pub mod operations;
 mod personal;
 pub mod platform;
 mod registry;
+pub mod support;
 #[cfg(test)]
 mod testing;
 mod text;

@@ -215,6 +215,9 @@ aggregates! {
     compliance::staff_access::StaffAccess,
     compliance::export::Export,
     operations::vendor::Vendor,
+    support::ticket::Ticket,
+    support::ticket_number::TicketNumbers,
+    support::ticket_note::TicketNote,
     platform::task::Task,
 }
 

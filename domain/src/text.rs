@@ -121,9 +121,28 @@ pub(crate) fn line(text: &str, longest: usize) -> Result<String, InvalidText> {
     Ok(composed)
 }
 
+/// Lines of text, composed (NFC), separated by `\n`, without whitespace around all of them.
+pub(crate) fn lines(text: &str, longest: usize) -> Result<String, InvalidText> {
+    if text.len() > longest * 16 {
+        return Err(InvalidText(format!("must have at most {longest} characters")));
+    }
+    let composed: String = text.replace("\r\n", "\n").replace('\r', "\n").trim().nfc().collect();
+    if composed.is_empty() {
+        return Err(InvalidText("must not be empty".to_owned()));
+    }
+    if composed.chars().count() > longest {
+        return Err(InvalidText(format!("must have at most {longest} characters")));
+    }
+    let is_allowed = |character: char| matches!(character, '\n' | '\t') || !character.is_control();
+    if composed.chars().any(|character| !is_allowed(character) || is_invisible(character)) {
+        return Err(InvalidText("must not contain control or invisible characters".to_owned()));
+    }
+    Ok(composed)
+}
+
 /// Characters that are invisible or change the text direction. The joiners are allowed: names in Persian and in Indian
 /// scripts need them.
-fn is_invisible(character: char) -> bool {
+pub(crate) fn is_invisible(character: char) -> bool {
     matches!(character,
         '\u{00ad}' | '\u{061c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

@@ -8,6 +8,7 @@
 //! | `identity` | organizations, users, sessions, API keys |
 //! | `compliance` | the audit log |
 //! | `operations` | what organizations do on PortTask |
+//! | `support` | tickets |
 //! | `platform` | timers, tasks |
 
 #![deny(clippy::wildcard_enum_match_arm)]
@@ -19,6 +20,7 @@ mod model;
 pub mod operations;
 pub mod platform;
 mod recorded;
+pub mod support;
 mod table;
 mod text;
 
@@ -29,5 +31,7 @@ pub use text::normalized;
 
 /// All read models.
 pub fn models() -> Vec<Box<dyn Model>> {
-    [identity::models(), compliance::models(), operations::models(), platform::models()].into_iter().flatten().collect()
+    let modules =
+        [identity::models(), compliance::models(), operations::models(), support::models(), platform::models()];
+    modules.into_iter().flatten().collect()
 }

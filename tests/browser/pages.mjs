@@ -30,6 +30,10 @@ const settings = base => [
   { path: `${base}/audit-log` },
   { path: `${base}/audit-log?action=vendor&target={cleo}` },
   dialog(`${base}/audit-log/export`, `${base}/audit-log`),
+  { path: `${base}/tickets` },
+  { path: `${base}/tickets/{ticket}` },
+  dialog(`${base}/tickets/new`, `${base}/tickets`),
+  dialog(`${base}/tickets/{ticket}/resolve`, `${base}/tickets/{ticket}`),
 ];
 
 /** The pages about the reader. */
@@ -72,6 +76,9 @@ export const PAGES = {
     { path: `${organization}/integrations` },
     dialog(`${organization}/integrations/{key}/revoke`, `${organization}/integrations`),
     { path: "/admin/users" },
+    { path: "/admin/tickets" },
+    dialog(`${organization}/tickets/{ticket}/assign`, `${organization}/tickets/{ticket}`),
+    dialog(`${organization}/tickets/{ticket}/note`, `${organization}/tickets/{ticket}`),
     { path: "/admin/super-admins" },
     dialog("/admin/super-admins/promote", "/admin/super-admins"),
     dialog("/admin/super-admins/{carl}/demote", "/admin/super-admins"),
@@ -88,6 +95,7 @@ export const PAGES = {
     dialog("/settings/integrations/new", "/settings/integrations"),
     dialog("/settings/integrations/{key}/rotate", "/settings/integrations"),
     dialog("/settings/integrations/{key}/revoke", "/settings/integrations"),
+    dialog("/settings/tickets/{ticket}/escalate", "/settings/tickets/{ticket}"),
     { path: "/operations/vendors" },
     dialog("/operations/vendors/new", "/operations/vendors"),
     { path: "/operations/vendors/{vendor}" },
@@ -108,6 +116,9 @@ export const furnish = async service => {
     name: "Svitzer Santos", services: ["towage", "mooring"], order_email: "orders@svitzer.example",
     contacts: [{ name: "Rui Alves", email: "rui@svitzer.example" }],
   }, admin);
+  const ticket = await api("POST", `${own}/tickets`, {
+    kind: "billing", subject: "No invoice since May", text: "The last one is of April.\nWhere are the others?",
+  }, admin);
   const key = await api("POST", `${own}/api-keys`, { name: "harbour robot" }, admin);
   await api("POST", `${own}/api-keys`, { name: "metrics of all organizations", scopes: ["organizations:read"] }, staff);
   for (const [name, domain] of [["Levant Port Services", "levant.example"], ["Tagus Agents", "tagus.example"]]) {
@@ -117,7 +128,7 @@ export const furnish = async service => {
   const job = await service.import("name,email,role\nFarid Aziz,farid@nordsee.example,agent\nNobody,no address,captain\n");
   const token = async email => /token=(\S+)/.exec((await service.mail(email)).text)[1];
   return {
-    org: organization, cleo: cleo.id, dana: dana.id, emile: emile.id, carl: super_admin.id, vendor: vendor.id, key: key.id, job,
+    org: organization, cleo: cleo.id, dana: dana.id, emile: emile.id, carl: super_admin.id, vendor: vendor.id, ticket: ticket.id, key: key.id, job,
     token: await token(cleo.email), used_token: await token(dana.email),
   };
 };

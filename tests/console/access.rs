@@ -29,7 +29,7 @@ pub(crate) const PUBLIC: [&str; 7] = [
 ];
 
 /// Pages that need a session, with the permission that they need; none for those that everybody has who is signed in.
-pub(crate) const PAGES: [(&str, &str); 26] = [
+pub(crate) const PAGES: [(&str, &str); 28] = [
     ("/me", ""),
     ("/me/password", ""),
     ("/me/address", ""),
@@ -50,6 +50,8 @@ pub(crate) const PAGES: [(&str, &str); 26] = [
     ("/admin/organizations/{org}/invitation-quota", "organizations:write"),
     ("/admin/users", "users:search"),
     ("/admin/users?q=bob", "users:search"),
+    ("/admin/tickets", "tickets:manage"),
+    ("/admin/tickets/export", "tickets:manage"),
     ("/admin/super-admins", "super_admins:read"),
     ("/admin/super-admins/promote", "super_admins:write"),
     ("/admin/super-admins/{staff}/demote", "super_admins:write"),
@@ -59,7 +61,7 @@ pub(crate) const PAGES: [(&str, &str); 26] = [
 ];
 
 /// Pages of an organization's settings, below `/settings` and `/admin/organizations/{org}`.
-pub(crate) const SETTINGS: [(&str, &str); 28] = [
+pub(crate) const SETTINGS: [(&str, &str); 38] = [
     ("/general", "organization:read"),
     ("/users", "users:read"),
     ("/users?peek={user}", "users:read"),
@@ -88,6 +90,16 @@ pub(crate) const SETTINGS: [(&str, &str); 28] = [
     ("/integrations/{key}/revoke", "api_keys:write"),
     ("/audit-log", "audit_log:read"),
     ("/audit-log/export", "audit_log:read"),
+    ("/tickets", "tickets:read"),
+    ("/tickets/new", "tickets:write"),
+    ("/tickets/export", "tickets:read"),
+    ("/tickets/{ticket}", "tickets:read"),
+    ("/tickets/{ticket}/reply", "tickets:write"),
+    ("/tickets/{ticket}/escalate", "tickets:write"),
+    ("/tickets/{ticket}/resolve", "tickets:write"),
+    ("/tickets/{ticket}/reopen", "tickets:write"),
+    ("/tickets/{ticket}/assign", "tickets:manage"),
+    ("/tickets/{ticket}/note", "tickets:manage"),
 ];
 
 /// Addresses that lead elsewhere, or take forms only, or are a stream.
@@ -114,6 +126,7 @@ fn at(page: &str, ids: &Ids) -> String {
         ("{staff}", &ids.staff),
         ("{key}", &ids.key),
         ("{vendor}", &ids.vendor),
+        ("{ticket}", &ids.ticket),
         ("{job}", &ids.job),
     ];
     pairs.into_iter().fold(page.to_owned(), |page, (name, id)| page.replace(name, id))
@@ -212,6 +225,7 @@ async fn what_belongs_to_another_organization_looks_like_what_does_not_exist(sto
         staff: UNKNOWN_USER.to_owned(),
         key: suffix(&ids.key),
         vendor: suffix(&ids.vendor),
+        ticket: suffix(&ids.ticket),
         job: suffix(&ids.job),
     };
     let mut tried = 0;
@@ -224,7 +238,7 @@ async fn what_belongs_to_another_organization_looks_like_what_does_not_exist(sto
         assert_eq!((theirs.status, theirs.main()), (nobodys.status, nobodys.main()), "{page}");
         let is_refused = theirs.status == 403 && !["organization:read", "users:write"].contains(&right);
         assert!(theirs.status == 404 || is_refused, "{page}: {}", theirs.status);
-        for hidden in ["Acme", "carol", "Tugs", "harbour robot", "ida@"] {
+        for hidden in ["Acme", "carol", "Tugs", "harbour robot", "ida@", "No invoice"] {
             assert!(!theirs.main().contains(hidden), "{page}: {}", theirs.main());
         }
         tried += 1;

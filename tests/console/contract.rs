@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The operations by name, with a page that uses each of them.
-const REACHED: [(&str, &str); 63] = [
+const REACHED: [(&str, &str); 71] = [
     ("cancel_address_change", "/address-change-cancellation"),
     ("confirm_address", "/address-change"),
     ("accept_invitation", "/invitation"),
@@ -72,15 +72,27 @@ const REACHED: [(&str, &str); 63] = [
     ("change_vendor", "/operations/vendors/{vendor}"),
     ("archive_vendor", "/operations/vendors/{vendor}/archive"),
     ("restore_vendor", "/operations/vendors/{vendor}/restore"),
+    ("list_tickets", "/tickets"),
+    ("open_ticket", "/tickets/new"),
+    ("get_ticket", "/tickets/{ticket}"),
+    ("list_ticket_entries", "/tickets/{ticket}"),
+    ("reply_to_ticket", "/tickets/{ticket}/reply"),
+    ("escalate_ticket", "/tickets/{ticket}/escalate"),
+    ("resolve_ticket", "/tickets/{ticket}/resolve"),
+    ("reopen_ticket", "/tickets/{ticket}/reopen"),
     ("search_users", "/admin/users"),
     ("list_super_admins", "/admin/super-admins"),
 ];
 /// Those of the platform.
-const REACHED_BY_STAFF: [(&str, &str); 12] = [
+const REACHED_BY_STAFF: [(&str, &str); 16] = [
     ("promote_super_admin", "/admin/super-admins/promote"),
     ("demote_super_admin", "/admin/super-admins/{staff}/demote"),
     ("list_platform_audit_log", "/admin/audit-log"),
     ("export_platform_audit_log", "/admin/audit-log/export"),
+    ("list_all_tickets", "/admin/tickets"),
+    ("assign_ticket", "/tickets/{ticket}/assign"),
+    ("add_ticket_note", "/tickets/{ticket}/note"),
+    ("list_ticket_notes", "/tickets/{ticket}"),
     ("get_mail", "/admin/system"),
     ("list_nodes", "/admin/system"),
     ("list_reactors", "/admin/system"),

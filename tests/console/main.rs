@@ -31,4 +31,5 @@ mod keys;
 mod links;
 mod requests;
 mod sessions;
+mod tickets;
 mod users;

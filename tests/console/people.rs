@@ -30,6 +30,7 @@ pub(crate) struct Ids {
     pub(crate) staff: String,
     pub(crate) key: String,
     pub(crate) vendor: String,
+    pub(crate) ticket: String,
     pub(crate) job: String,
 }
 
@@ -68,12 +69,14 @@ pub(crate) async fn populate(service: &Service, store: &Store) -> Ids {
     let archived = json!({"name": "Old tugs", "services": ["towage"], "order_email": null, "contacts": []});
     let archived = bob.post(&url("/vendors"), &archived).is(201).id().to_owned();
     bob.post(&url(&format!("/vendors/{archived}/archive")), &json!({})).is(200);
+    let ticket = json!({"kind": "billing", "subject": "No invoice <i>", "text": "None\nsince May."});
+    let ticket = bob.post(&url("/tickets"), &ticket).is(201).id().to_owned();
     let file = "name,email,role\nJo Winter,jo@acme.example,agent\nNobody,no address,agent\n";
     let job = bob.upload(&url("/users/import"), &[], file).id().to_owned();
     let path = url(&format!("/jobs/{job}"));
     let is_done = async || bob.get(&path).is(200).body["state"] == "done";
     porttask_tests::by(std::time::Duration::from_secs(20), "the import", is_done).await;
-    Ids { organization, admin, user, invited, staff: vera, key, vendor, job }
+    Ids { organization, admin, user, invited, staff: vera, key, vendor, ticket, job }
 }
 
 fn invite(by: &Caller<'_>, name: &str, email: &str, role: &str) -> String {

@@ -44,6 +44,12 @@ mod operations {
     mod vendor;
 }
 
+mod support {
+    mod ticket;
+    mod ticket_mail;
+    mod ticket_staff;
+}
+
 mod platform {
     mod attacks;
     mod changes;

@@ -6,6 +6,7 @@
 //! | `identity` | organizations, users, sessions, API keys, invitations |
 //! | `compliance` | the audit log and its exports |
 //! | `operations` | what organizations do on PortTask |
+//! | `support` | tickets |
 //! | `platform` | health, metrics, jobs, the OpenAPI document |
 //!
 //! A handler parses, makes one call, and returns the result.
@@ -15,6 +16,7 @@ mod http;
 mod identity;
 mod operations;
 mod platform;
+mod support;
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -53,7 +55,8 @@ use self::{
 
 /// The routes, and the document that describes them.
 fn routes() -> OpenApiRouter<App> {
-    let modules = [identity::routes(), compliance::routes(), operations::routes(), platform::routes()];
+    let modules =
+        [identity::routes(), compliance::routes(), operations::routes(), support::routes(), platform::routes()];
     modules.into_iter().fold(document::frame(), OpenApiRouter::merge)
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`identity`] | callers, sign-in, passwords, links, imports, the first super admin |
 //! | [`compliance`] | the audit log, and the log of denied requests |
+//! | [`support`] | mails about tickets, and their response targets |
 //! | [`positions`] | positions as callers see them |
 //! | [`mail`] | mails: who receives which, and why |
 
@@ -11,3 +12,4 @@ pub mod compliance;
 pub mod identity;
 pub mod mail;
 pub mod positions;
+pub mod support;

@@ -46,7 +46,10 @@ pub(crate) struct Action<'a> {
 }
 
 /// The inputs of a dialog, with what was entered; what is wrong is shown beside each.
-pub(crate) struct Inputs<'a>(Box<dyn Fn(Option<&Problem>) -> Markup + Send + Sync + 'a>);
+pub(crate) struct Inputs<'a>(Box<Draw<'a>>);
+
+/// Draws inputs, with what is wrong.
+type Draw<'a> = dyn Fn(Option<&Problem>) -> Markup + Send + Sync + 'a;
 
 impl<'a> Inputs<'a> {
     pub(crate) fn new(inputs: impl Fn(Option<&Problem>) -> Markup + Send + Sync + 'a) -> Self {

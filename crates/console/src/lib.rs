@@ -14,7 +14,7 @@
 //! | `failure` | pages that say why something failed |
 //! | `assets` | style sheet, scripts, fonts, icons |
 //! | `ui` | the parts that pages are made of |
-//! | `identity`, `compliance`, `operations`, `platform` | the pages, by noun |
+//! | `identity`, `compliance`, `operations`, `support`, `platform` | the pages, by noun |
 
 mod action;
 mod api;
@@ -28,6 +28,7 @@ mod identity;
 mod live;
 mod operations;
 mod platform;
+mod support;
 mod ui;
 mod visit;
 
@@ -103,6 +104,7 @@ pub fn pages(api: Router, settings: Settings) -> Router {
         .merge(identity::routes())
         .merge(compliance::routes())
         .merge(operations::routes())
+        .merge(support::routes())
         .merge(platform::routes())
         .merge(live::routes())
         .fallback(failure::not_found)

@@ -15,6 +15,7 @@ use porttask_app::{
         setup::{self, FirstSuperAdmin},
     },
     mail::Mailer,
+    support,
 };
 use porttask_domain::{
     PersonName,
@@ -76,6 +77,9 @@ pub(crate) struct ServiceArgs {
     /// Days until an invitation expires.
     #[arg(long, env = "PORTTASK_INVITATION_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
     invitation_days: u32,
+    /// Business hours of the organization within which staff has to reply to an escalated ticket.
+    #[arg(long, env = "PORTTASK_TICKET_RESPONSE_HOURS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    ticket_response_hours: u32,
     /// The name of this node, which must stay the same when it is restarted and differ from that of every other node: a
     /// node that starts takes over the tasks and jobs that it left unfinished. Default: host name and listening port.
     #[arg(long, env = "PORTTASK_NODE_NAME")]
@@ -258,6 +262,7 @@ impl ServiceArgs {
                 imports_per_day: self.import_invitations_per_day,
                 lifetime: SignedDuration::from_hours(24 * i64::from(self.invitation_days)),
             },
+            ticket_response: SignedDuration::from_hours(self.ticket_response_hours.into()),
             rates: self.bounds.rates(),
             sessions: self.bounds.sessions(),
             attempts: self.bounds.attempts(),
@@ -310,7 +315,9 @@ fn default_node_name(address: SocketAddr) -> String {
 async fn reactors(app: &App, transport: Arc<dyn MailTransport>) -> Result<Arc<Reactors>, Error> {
     let (database, vault, executor) = (Arc::clone(&app.database), Arc::clone(&app.vault), Arc::clone(&app.executor));
     let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&app.views));
-    let mails = mails(Arc::clone(&database), vault, executor, app.links.clone(), accounts);
+    let of_tickets = support::mails::mails(Arc::clone(&executor), app.links.clone(), accounts.clone());
+    let mut mails = mails(Arc::clone(&database), vault, executor, app.links.clone(), accounts);
+    mails.extend(of_tickets);
     let mailer = Mailer::new(mails, transport, Arc::clone(&app.clock));
     Ok(Reactors::open(database, vec![Arc::new(mailer)], RetryPolicy::default()).await?)
 }

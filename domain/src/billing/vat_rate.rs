@@ -43,7 +43,7 @@ fn is_in(territories: &'static [Territory], country: &str, postcode: &str) -> Op
         let fits = |(digit, expected): (char, char)| digit == expected || (expected == '#' && digit.is_ascii_digit());
         code.chars().count() == pattern.len() && code.chars().zip(pattern.chars()).all(fits)
     };
-    territories.iter().find(|(of, patterns, _)| *of == country && patterns.iter().any(|pattern| matches(pattern)))
+    territories.iter().find(|(of, patterns, _)| *of == country && patterns.iter().any(&matches))
 }
 
 /// The Canary Islands, Ceuta, Melilla; Åland; Büsingen, Heligoland; Livigno, Campione d'Italia; Mount Athos; the French overseas

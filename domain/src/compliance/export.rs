@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Aggregate, ExportId, Kind, OrganizationId, Personal, SessionId,
+    Aggregate, ExportId, Kind, OrganizationId, Personal, SessionId, UserId,
     identity::{OrganizationStatus, Role, user},
+    support::ticket,
 };
 
 /// Commands on an export.
@@ -38,6 +39,13 @@ pub enum Command {
         format: Format,
         /// The filter.
         selection: OrganizationSelection,
+    },
+    /// Export tickets.
+    TakeTickets {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: TicketSelection,
     },
 }
 
@@ -76,6 +84,14 @@ pub enum Event {
         format: Format,
         /// The filter.
         selection: OrganizationSelection,
+    },
+    /// Tickets of the organization were exported, or by the platform those of any.
+    #[serde(rename = "export.tickets_taken.v1")]
+    TicketsTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: TicketSelection,
     },
 }
 
@@ -178,6 +194,30 @@ pub struct OrganizationSelection {
     pub text: Option<Personal>,
 }
 
+/// A filter on tickets: they must match all fields that are set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TicketSelection {
+    /// Of this organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationId>,
+    /// Of this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ticket::TicketKind>,
+    /// With this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<ticket::Status>,
+    /// That are escalated, or are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated: Option<bool>,
+    /// Assigned to this member of the staff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignee: Option<UserId>,
+    /// Search words; personal, because they may name people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Personal>,
+}
+
 /// Why an export is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -218,6 +258,7 @@ impl Aggregate for Export {
             Command::TakePlatformAuditLog { format, selection } => Event::PlatformAuditLogTaken { format, selection },
             Command::TakeUsers { format, selection } => Event::UsersTaken { format, selection },
             Command::TakeOrganizations { format, selection } => Event::OrganizationsTaken { format, selection },
+            Command::TakeTickets { format, selection } => Event::TicketsTaken { format, selection },
         };
         match &self.0 {
             None => Ok(vec![event]),
@@ -268,5 +309,9 @@ mod tests {
         given::<Export>([])
             .when(Command::TakeOrganizations { format, selection: selection.clone() })
             .then([Event::OrganizationsTaken { format, selection }]);
+        let selection = TicketSelection { escalated: Some(true), ..Default::default() };
+        given::<Export>([])
+            .when(Command::TakeTickets { format, selection: selection.clone() })
+            .then([Event::TicketsTaken { format, selection }]);
     }
 }

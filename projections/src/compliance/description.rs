@@ -6,7 +6,8 @@ use std::{
 };
 
 use porttask_domain::{
-    DomainEvent, Undecodable, category_of, compliance::denial as denied, id_prefix, identity::sign_in, uuid_of,
+    DomainEvent, Undecodable, category_of, compliance::denial as denied, id_prefix, identity::sign_in,
+    support::ticket_number, uuid_of,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -15,7 +16,7 @@ use super::{denial, export, staff_access};
 use crate::{
     audit_text::{DescriptionSink, DisplayValue},
     identity::{self, account_reminder, api_key, organization, session, user, user_import},
-    normalized,
+    normalized, support,
 };
 
 /// Event types have fewer versions than this.
@@ -60,11 +61,14 @@ impl Display for Target {
     }
 }
 
-/// The id of an entry's target, if it is not its aggregate: the user of a failed sign-in, what a denied request was
-/// about.
+/// The id of an entry's target, if it is not its aggregate: the user of a failed sign-in, the ticket that got a number,
+/// what a denied request was about.
 fn other_target(event: &DomainEvent) -> Option<(Uuid, Target)> {
     if let DomainEvent::FailedSignIns(sign_in::Event::Failed { user, .. }) = event {
         return Some((user.0, Target { kind: "user", id: user.to_string() }));
+    }
+    if let DomainEvent::TicketNumbers(ticket_number::Event::Taken { ticket, .. }) = event {
+        return Some((ticket.0, Target { kind: "ticket", id: ticket.to_string() }));
     }
     if let DomainEvent::Denials(denied::Event::Recorded { target: Some(id), .. }) = event {
         return Some((uuid_of(id)?, Target { kind: category_of(id)?, id: id.clone() }));
@@ -104,6 +108,9 @@ fn describe_event(event: &DomainEvent, sink: &mut dyn DescriptionSink) {
         DomainEvent::StaffAccess(event) => staff_access::describe(event, sink),
         DomainEvent::Export(event) => export::describe(event, sink),
         DomainEvent::Vendor(event) => crate::operations::vendor::describe(event, sink),
+        DomainEvent::Ticket(event) => support::ticket::describe(event, sink),
+        DomainEvent::TicketNumbers(event) => support::ticket_number::describe(event, sink),
+        DomainEvent::TicketNote(event) => support::ticket_note::describe(event, sink),
         DomainEvent::Task(event) => crate::platform::task::describe(event, sink),
     }
 }

@@ -2,7 +2,9 @@
 
 use porttask_domain::{
     TextEnum,
-    compliance::export::{Event, Format, OrganizationSelection, PlatformSelection, Selection, UserSelection},
+    compliance::export::{
+        Event, Format, OrganizationSelection, PlatformSelection, Selection, TicketSelection, UserSelection,
+    },
 };
 
 use crate::audit_text::{DescriptionSink, DisplayValue, change_if_different};
@@ -14,6 +16,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
         Event::PlatformAuditLogTaken { format, selection } => of_the_platform(*format, selection, sink),
         Event::UsersTaken { format, selection } => users(*format, selection, sink),
         Event::OrganizationsTaken { format, selection } => organizations(*format, selection, sink),
+        Event::TicketsTaken { format, selection } => tickets(*format, selection, sink),
     }
 }
 
@@ -87,6 +90,24 @@ fn organizations(format: Format, selection: &OrganizationSelection, sink: &mut d
     let OrganizationSelection { status, text } = selection;
     let status = status.as_ref().map(|status| DisplayValue::Text(status.as_str()));
     for (field, filter) in [("status", status), ("text", text.as_ref().map(DisplayValue::Personal))] {
+        change_if_different(field, None, filter, sink);
+    }
+}
+
+fn tickets(format: Format, selection: &TicketSelection, sink: &mut dyn DescriptionSink) {
+    sink.words("exported tickets as ");
+    sink.value(DisplayValue::Text(name_of(format)));
+    sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
+    let TicketSelection { organization, kind, status, escalated, assignee, text } = selection;
+    let filters = [
+        ("organization", organization.as_ref().map(|organization| DisplayValue::Filtered(organization))),
+        ("kind", kind.as_ref().map(|kind| DisplayValue::Text(kind.as_str()))),
+        ("status", status.as_ref().map(|status| DisplayValue::Text(status.as_str()))),
+        ("escalated", escalated.as_ref().map(|escalated| DisplayValue::Filtered(escalated))),
+        ("assignee", assignee.as_ref().map(|assignee| DisplayValue::Filtered(assignee))),
+        ("text", text.as_ref().map(DisplayValue::Personal)),
+    ];
+    for (field, filter) in filters {
         change_if_different(field, None, filter, sink);
     }
 }

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use porttask_domain::{
     OrganizationId, TextEnum,
-    identity::user::{Event, Link},
+    identity::user::{self, Event, Link},
+    support::ticket,
 };
 use uuid::Uuid;
 
@@ -23,10 +24,20 @@ porttask_domain::texts! {
         AddressChangeExpiry = "address_change_expiry",
         /// Voids a link to reset a password that was not used.
         PasswordResetExpiry = "password_reset_expiry",
+        /// Records that staff has not replied to an escalated ticket in time.
+        TicketResponse = "ticket_response",
     }
 }
 
 text_columns!(Kind);
+
+porttask_domain::sources! {
+    /// The events that set or clear timers.
+    pub enum Source {
+        User(user::Event),
+        Ticket(ticket::Event),
+    }
+}
 
 row! {
     /// The timer of an aggregate: the earliest of what is due for it.
@@ -57,17 +68,20 @@ pub struct Timers;
 
 impl ReadModel for Timers {
     const NAME: &'static str = "timers";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INDEXES: &'static [Index] = &[Index { name: "by_time", columns: &["due_at", "organization", "subject"] }];
     const CROSS_PARTITION_INDEXES: &'static [Index] =
         &[Index { name: "all_by_time", columns: &["due_at", "organization", "subject"] }];
-    type Source = Event;
+    type Source = Source<'static>;
     type Row = Timer;
 
-    fn project(row: Option<Timer>, event: &Event, recorded: &Recorded) -> Change<Timer> {
+    fn project(row: Option<Timer>, event: Source<'_>, recorded: &Recorded) -> Change<Timer> {
         let known = row.as_ref().and_then(|row| serde_json::from_str(&row.open).ok()).unwrap_or_default();
         let mut open: BTreeMap<String, Timestamp> = known;
-        let changes = changes(event);
+        let changes = match event {
+            Source::User(event) => of_user(event),
+            Source::Ticket(event) => of_ticket(event),
+        };
         if changes.is_empty() {
             return Change::Keep;
         }
@@ -94,8 +108,22 @@ impl ReadModel for Timers {
     }
 }
 
-/// What an event sets (with its time) or clears.
-fn changes(event: &Event) -> Vec<(Kind, Option<Timestamp>)> {
+/// What an event of a ticket sets or clears.
+fn of_ticket(event: &ticket::Event) -> Vec<(Kind, Option<Timestamp>)> {
+    match event {
+        ticket::Event::Escalated { response_due_at, .. } => vec![(Kind::TicketResponse, Some(*response_due_at))],
+        ticket::Event::Replied { side: ticket::Side::Staff, .. }
+        | ticket::Event::ResponseMissed { .. }
+        | ticket::Event::Resolved { .. } => vec![(Kind::TicketResponse, None)],
+        ticket::Event::Opened { .. }
+        | ticket::Event::Replied { side: ticket::Side::Organization, .. }
+        | ticket::Event::Assigned { .. }
+        | ticket::Event::Reopened { .. } => Vec::new(),
+    }
+}
+
+/// What an event of a user sets (with its time) or clears.
+fn of_user(event: &Event) -> Vec<(Kind, Option<Timestamp>)> {
     use Kind::{AddressChangeExpiry, InvitationExpiry, PasswordResetExpiry};
     match event {
         Event::Invited { expires_at, .. } | Event::InvitationSent { expires_at, .. } => {

@@ -5,6 +5,7 @@ use std::{net::IpAddr, ops::Deref, sync::Arc, time::Duration};
 use axum::http::StatusCode;
 use hmac::Hmac;
 use ipnet::IpNet;
+use jiff::SignedDuration;
 use porttask_app::identity::organizations::StatusAllows;
 use porttask_app::{
     compliance::{audit_log::AuditLog, denial_log::DenialLog},
@@ -23,6 +24,7 @@ use porttask_app::{
         timers::LinkExpiry,
     },
     positions::Positions,
+    support::timers::MissedResponses,
 };
 use porttask_domain::{OrganizationId, SessionId};
 use porttask_runtime::{
@@ -139,6 +141,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Lifetime and limits of invitations.
     pub invitations: InvitationLimits,
+    /// The business hours within which staff has to reply to an escalated ticket.
+    pub ticket_response: SignedDuration,
     /// Rate limits.
     pub rates: Rates,
     /// How long sessions last.
@@ -218,7 +222,7 @@ impl App {
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
         let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations).await?);
         let jobs = JobRunner::new(Arc::clone(&database), vec![Arc::<ImportJobs>::clone(&imports)]);
-        let handlers: Vec<Arc<dyn TimerHandler>> = vec![Arc::new(LinkExpiry)];
+        let handlers: Vec<Arc<dyn TimerHandler>> = vec![Arc::new(LinkExpiry), Arc::new(MissedResponses)];
         let timers = Timers::new(Arc::clone(&views), Arc::clone(&executor), handlers, TimerPolicy::default());
         let seal = vault.authenticator("requests").await?;
         let database_check = DatabaseCheck::new(&settings.node);

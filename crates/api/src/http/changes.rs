@@ -75,6 +75,11 @@ impl Undo {
         Self { method: "POST", path, body: Value::Object(serde_json::Map::new()) }
     }
 
+    /// A POST with this body.
+    pub(crate) fn post_with(path: String, body: Value) -> Self {
+        Self { method: "POST", path, body }
+    }
+
     /// A merge patch.
     pub(crate) fn patch(path: String, body: Value) -> Self {
         Self { method: "PATCH", path, body }

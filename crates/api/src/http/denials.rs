@@ -127,6 +127,9 @@ pub(crate) fn area(path: &str) -> Option<Area> {
     if path == "/v1/platform/users" {
         return Some(Area::Search);
     }
+    if path == "/v1/tickets" {
+        return Some(Area::Tickets);
+    }
     let parts = path.strip_prefix("/v1/organizations/{org}")?;
     let named = |segment: &str| Area::from_text(&segment.replace('-', "_"));
     let part = parts.rsplit('/').find_map(named);

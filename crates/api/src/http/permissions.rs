@@ -62,6 +62,8 @@ fn is_open_to(role: Role, permission: &str) -> bool {
 enum Keys {
     /// None: for permissions on people and credentials.
     Never,
+    /// Keys of an organization, within their permissions.
+    OfOrganization,
     /// Keys of an organization, within their permissions; and keys of the platform with this scope.
     OrScope(KeyScope),
     /// Keys of the platform with this scope.
@@ -71,8 +73,8 @@ enum Keys {
 impl Keys {
     fn hold(self, caller: &Caller, organization: OrganizationId, held: bool) -> bool {
         match (&caller.scopes, self) {
-            (_, Self::Never) => false,
-            (None, Self::OrScope(_)) => caller.organization == organization && held,
+            (_, Self::Never) | (Some(_), Self::OfOrganization) => false,
+            (None, Self::OfOrganization | Self::OrScope(_)) => caller.organization == organization && held,
             (None, Self::Scope(_)) => false,
             // A key can never change the platform's own organization or its staff.
             (Some(scopes), Self::OrScope(scope) | Self::Scope(scope)) => match scope {
@@ -165,6 +167,12 @@ permissions! {
     ReadVendors = "vendors:read", Keys::Never, |_caller| true;
     /// Create, change and archive vendors: only Admins and Agents.
     WriteVendors = "vendors:write", Keys::Never, |caller| matches!(caller.role, Role::Admin | Role::Agent);
+    /// Read tickets.
+    ReadTickets = "tickets:read", Keys::OfOrganization, |caller| caller.permissions.tickets >= Access::Read;
+    /// Open tickets, reply to them, escalate, resolve and reopen them.
+    WriteTickets = "tickets:write", Keys::OfOrganization, |caller| caller.permissions.tickets == Access::Write;
+    /// List the tickets of all organizations, assign them, and write internal notes: only staff of the platform.
+    ManageTickets = "tickets:manage", Keys::Never, |_caller| false;
     /// Impersonate users: only staff of the platform.
     Impersonate = "users:impersonate", Keys::Never, |_caller| false;
     /// Search users in all organizations: only staff and keys of the platform.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use porttask_domain::{
     OrganizationId, UserId,
-    identity::{self as account, DomainName, EmailAddress, user::Status},
+    identity::{self as account, DomainName, EmailAddress, Role, user::Status},
 };
 use porttask_projections::{
     ColumnType, ReadModel, Value,
@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 use crate::identity::organizations;
 use porttask_runtime::{
     ledger::Database,
-    log::LogError,
+    log::{LogError, PartitionId},
     vault::Vault,
     views::{Condition, Direction, Query, ViewError, Views},
 };
@@ -32,6 +32,9 @@ const PAGE: usize = 50;
 const SHORT_PATIENCE: Duration = Duration::from_millis(200);
 /// The latest sessions of a user that are read.
 const MOST_SESSIONS_READ: usize = 200;
+
+/// The most super admins that are notified by email.
+const MOST_SUPER_ADMINS: usize = 100;
 
 /// Finds accounts by email address.
 #[derive(Clone)]
@@ -157,6 +160,22 @@ impl Accounts {
                 return Ok(keys);
             }
         }
+    }
+
+    /// The active super admins, at most 100.
+    ///
+    /// # Errors
+    /// If the read model fails.
+    pub async fn super_admins(&self) -> Result<Vec<UserId>, AccountsError> {
+        self.views.catch_up_in(Users::NAME, PartitionId::PLATFORM, PATIENCE).await?;
+        let conditions = vec![
+            Condition::Equal("organization", OrganizationId::PLATFORM.to_value()),
+            Condition::Equal("role", Role::SuperAdmin.to_value()),
+            Condition::Equal("status", Status::Active.to_value()),
+        ];
+        let (partition, sort, limit) = (PartitionId::PLATFORM, vec!["user"], MOST_SUPER_ADMINS);
+        let query = Query { partition, conditions, sort, limit, ..Query::default() };
+        Ok(self.views.rows::<Users>(&query).await?.into_iter().map(|row| row.user).collect())
     }
 
     /// The users whose pending invitation a user has sent.

@@ -133,6 +133,11 @@ impl Links {
         format!("{}/{}#token={}", self.public_url, link.purpose.page(), self.token(link))
     }
 
+    /// The URL of a page for those who are signed in.
+    pub fn page(&self, path: &str) -> String {
+        format!("{}/{path}", self.public_url)
+    }
+
     /// The token of a link.
     pub fn token(&self, link: &Link) -> String {
         let mut bytes = Vec::with_capacity(CONTENT_BYTES + MAC_BYTES);

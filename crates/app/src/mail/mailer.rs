@@ -12,6 +12,8 @@ use porttask_runtime::{
     reactors::{Reactor, TaskError, TaskOutcome},
     tasks::{NewTask, Task, TaskId},
 };
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::{language::Language, letter::Letter};
 
@@ -27,11 +29,11 @@ pub trait Mails: Send + Sync + 'static {
     /// The mails that an event of an organization triggers, in the order of sending.
     fn kinds(event: <Self::Source as Source>::Event<'_>, organization: OrganizationId) -> Vec<Self::Kind>;
 
-    /// The mail of a task; `None` if it no longer applies.
+    /// The mails of a task, to each recipient one; none if they no longer apply.
     ///
     /// # Errors
     /// Why it cannot be composed now. Must not contain personal data.
-    async fn compose(&self, kind: Self::Kind, task: &Task, now: Timestamp) -> Result<Option<Draft>, TaskError>;
+    async fn compose(&self, kind: Self::Kind, task: &Task, now: Timestamp) -> Result<Vec<Draft>, TaskError>;
 }
 
 /// A composed mail.
@@ -58,11 +60,11 @@ pub trait AnyMails: Send + Sync {
     /// The mails that an event of an organization triggers, in the order of sending.
     fn kinds(&self, event: &DomainEvent, organization: OrganizationId) -> Vec<&'static str>;
 
-    /// The mail of a task; `None` if it no longer applies.
+    /// The mails of a task, to each recipient one; none if they no longer apply.
     ///
     /// # Errors
     /// Why it cannot be composed now.
-    async fn compose(&self, task: &Task, now: Timestamp) -> Result<Option<Draft>, TaskError>;
+    async fn compose(&self, task: &Task, now: Timestamp) -> Result<Vec<Draft>, TaskError>;
 }
 
 struct Boxed<M>(M);
@@ -87,10 +89,10 @@ impl<M: Mails> AnyMails for Boxed<M> {
         kinds.into_iter().map(|kind| kind.as_str()).collect()
     }
 
-    async fn compose(&self, task: &Task, now: Timestamp) -> Result<Option<Draft>, TaskError> {
+    async fn compose(&self, task: &Task, now: Timestamp) -> Result<Vec<Draft>, TaskError> {
         match M::Kind::from_text(&task.kind) {
             Some(kind) => self.0.compose(kind, task, now).await,
-            None => Ok(None),
+            None => Ok(Vec::new()),
         }
     }
 }
@@ -142,12 +144,35 @@ impl Reactor for Mailer {
             // Recorded by a newer version of the program, which will run again.
             return Err(TaskError::Temporary(format!("this version does not know the mail kind {:?}", task.kind)));
         };
-        let Some(Draft { to_name, to_address, language, letter }) = mails.compose(task, self.clock.now()).await? else {
+        let drafts = mails.compose(task, self.clock.now()).await?;
+        if drafts.is_empty() {
             return Ok(TaskOutcome::Skipped);
-        };
-        let (text, html) = (letter.text(), letter.html(language.tag()));
-        let mail = Mail { id: task.id.0, to_name, to_address, subject: letter.subject, text, html };
-        self.transport.send(&mail).await?;
-        Ok(TaskOutcome::Done)
+        }
+        let is_one = drafts.len() == 1;
+        let mut failed = Vec::new();
+        for draft in drafts {
+            let id = if is_one { task.id.0 } else { id_for(task, &draft.to_address) };
+            // One that fails holds up no other.
+            failed.extend(self.send(id, draft).await.err());
+        }
+        // A retry repeats all of them under the same ids. It helps if one of the failures is transient.
+        let is_temporary = |error: &TaskError| matches!(error, TaskError::Temporary(_));
+        let error = failed.iter().position(is_temporary).or((!failed.is_empty()).then_some(0));
+        error.map_or(Ok(TaskOutcome::Done), |index| Err(failed.swap_remove(index)))
     }
+}
+
+impl Mailer {
+    async fn send(&self, id: Uuid, draft: Draft) -> Result<(), TaskError> {
+        let Draft { to_name, to_address, language, letter } = draft;
+        let (text, html) = (letter.text(), letter.html(language.tag()));
+        let mail = Mail { id, to_name, to_address, subject: letter.subject, text, html };
+        Ok(self.transport.send(&mail).await?)
+    }
+}
+
+/// The id of the mail of a task to one of several recipients: the same for every attempt.
+fn id_for(task: &Task, address: &str) -> Uuid {
+    let hash = Sha256::new().chain_update(task.id.0.as_bytes()).chain_update(address).finalize();
+    Uuid::new_v8(hash.first_chunk().copied().unwrap_or_default())
 }

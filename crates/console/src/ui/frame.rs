@@ -40,6 +40,7 @@ fn sections(frame: &Frame) -> Vec<(&'static str, Vec<Entry>)> {
                 of("/users", "users", "Users & roles", "users:read"),
                 of("/integrations", "plug", "Integrations", "api_keys:read"),
                 of("/audit-log", "scroll-text", "Audit log", "audit_log:read"),
+                of("/tickets", "ticket", "Tickets", "tickets:read"),
             ],
         )
     };
@@ -48,6 +49,7 @@ fn sections(frame: &Frame) -> Vec<(&'static str, Vec<Entry>)> {
         vec![
             entry("/admin/organizations", "building-2", "Organizations", "organizations:read"),
             entry("/admin/users", "users", "Users", "users:search"),
+            entry("/admin/tickets", "ticket", "Tickets", "tickets:manage"),
             entry("/admin/super-admins", "shield-check", "Super admins", "super_admins:read"),
             entry("/admin/audit-log", "scroll-text", "Platform audit log", "platform_audit_log:read"),
             entry("/settings/integrations", "key-round", "System API keys", "organizations:read"),

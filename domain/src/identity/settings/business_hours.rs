@@ -2,6 +2,11 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::Date,
+    tz::{TimeZone, TimeZoneDatabase},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{InvalidSetting, ZoneName, as_text};
@@ -20,6 +25,47 @@ pub struct BusinessHours {
     pub time_zone: String,
     /// The intervals of each business day, by their beginning. Days that are missing are closed.
     pub days: BTreeMap<Weekday, Vec<Hours>>,
+}
+
+/// The most days that are looked at for the end of a period: four years.
+const MOST_DAYS: usize = 1_461;
+
+impl BusinessHours {
+    /// When this much of business hours has passed since an instant. Without any business hours, every hour counts.
+    pub fn after(&self, from: Timestamp, period: SignedDuration) -> Timestamp {
+        if self.days.is_empty() {
+            return from + period;
+        }
+        let zone = TimeZoneDatabase::bundled().get(&self.time_zone).unwrap_or(TimeZone::UTC);
+        let (mut left, mut counted_until) = (period, from);
+        // An interval of the day before may reach into the first day.
+        let first = from.to_zoned(zone.clone()).date().yesterday().ok();
+        let days = std::iter::successors(first, |day| day.tomorrow().ok()).take(MOST_DAYS);
+        for (opens, closes) in days.flat_map(|day| self.open(day, &zone)) {
+            let start = opens.max(counted_until);
+            let open = closes.duration_since(start);
+            if open >= left {
+                return start + left;
+            }
+            if open.is_positive() {
+                (left, counted_until) = (left - open, closes);
+            }
+        }
+        from + period
+    }
+
+    /// The intervals that begin on a day, in order.
+    fn open(&self, day: Date, zone: &TimeZone) -> Vec<(Timestamp, Timestamp)> {
+        let weekday = Weekday::ALL[usize::from(day.weekday().to_monday_zero_offset().unsigned_abs())];
+        let instant = |minutes: u16| {
+            let day = if minutes < DAY { Some(day) } else { day.tomorrow().ok() };
+            let minutes = i64::from(minutes % DAY);
+            let midnight = day?.at(0, 0, 0, 0).checked_add(SignedDuration::from_mins(minutes)).ok()?;
+            Some(zone.to_ambiguous_zoned(midnight).compatible().ok()?.timestamp())
+        };
+        let hours = self.days.get(&weekday).into_iter().flatten().filter_map(|hours| hours.minutes());
+        hours.filter_map(|(opens, closes)| Some((instant(opens)?, instant(closes)?))).collect()
+    }
 }
 
 crate::texts! {
@@ -230,6 +276,33 @@ mod tests {
         for closed in ["null", "[]"] {
             assert_eq!(days(&format!(r#"{{"friday": {closed}}}"#)).unwrap().len(), 4, "{closed}");
         }
+    }
+
+    #[test]
+    fn a_period_of_business_hours_ends_within_them() {
+        let instant = |text: &str| text.parse::<Timestamp>().unwrap();
+        let lisbon = |json: &str| {
+            let patch = patch(&format!(r#"{{"time_zone": "Europe/Lisbon", "days": {json}}}"#));
+            patch.apply(&BusinessHours::default()).unwrap()
+        };
+        let usual = lisbon("{}");
+        for (from, until) in [
+            // A Friday, in winter; then over the weekend.
+            ("2026-11-27T09:30:00Z", "2026-11-27T13:30:00Z"),
+            ("2026-11-27T15:00:00Z", "2026-11-30T11:00:00Z"),
+            ("2026-11-28T03:00:00Z", "2026-11-30T13:00:00Z"),
+            // One hour ahead of UTC in summer.
+            ("2026-07-01T05:00:00Z", "2026-07-01T12:00:00Z"),
+        ] {
+            assert_eq!(usual.after(instant(from), SignedDuration::from_hours(4)), instant(until), "{from}");
+        }
+        let night = lisbon(r#"{"friday": [{"opens": "20:00", "closes": "02:00"}]}"#);
+        let after = night.after(instant("2026-11-28T01:00:00Z"), SignedDuration::from_hours(4));
+        assert_eq!(after, instant("2026-11-30T12:00:00Z"), "an hour of the night, and three of Monday");
+        let all = ["monday", "tuesday", "wednesday", "thursday", "friday"].map(|day| format!(r#""{day}": null"#));
+        let none = lisbon(&format!("{{{}}}", all.join(",")));
+        let from = instant("2026-11-28T01:00:00Z");
+        assert_eq!(none.after(from, SignedDuration::from_hours(4)), instant("2026-11-28T05:00:00Z"));
     }
 
     #[test]

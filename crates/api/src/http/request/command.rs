@@ -13,7 +13,7 @@ use porttask_domain::{Capability, OrganizationId, Registered, identity::User};
 use porttask_runtime::{
     execute::{self, Outcome, Tx, stream_of},
     id_made_by,
-    log::{IdempotencyKey, StreamId},
+    log::{IdempotencyKey, PartitionId, StreamId},
     new_id,
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -115,6 +115,12 @@ impl<R: Permission, B> CommandRequest<R, B> {
     pub(crate) fn creating(mut self, organization: OrganizationId) -> Self {
         self.caller.organization = organization;
         self.creates_organization = true;
+        self
+    }
+
+    /// Records it in the platform's own organization: for what staff does about another one.
+    pub(crate) fn in_the_platform(mut self) -> Self {
+        (self.caller.organization, self.caller.partition) = (OrganizationId::PLATFORM, PartitionId::PLATFORM);
         self
     }
 

@@ -83,7 +83,7 @@ impl<P: Permission, M: Exported> List<P, M> {
         let text = paging.q.clone().filter(|text| !text.trim().is_empty());
         let command = M::recorded(&self.filter, text.map(|text| Personal::identity(organization, text)));
         self.paging.limit = Some(MAX_LIMIT);
-        let (caller, listing) = self.begin(app).await?;
+        let (caller, listing) = self.begin(app, None).await?;
         let position = record(app, &caller, &command).await?;
         let token = app.positions.seal(caller.identity.organization, position);
         let mut rest = Rest { app: app.clone(), caller, listing, is_broken: false, model: PhantomData::<fn() -> M> };

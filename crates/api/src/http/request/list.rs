@@ -131,18 +131,38 @@ impl<P: Permission, M: Listed> List<P, M> {
     /// # Errors
     /// If a parameter is not valid, or the view cannot be read.
     pub(crate) async fn page(self, app: &App) -> Result<Json<Page<M::Item>>, Problem> {
-        let (caller, listing) = self.begin(app).await?;
+        self.page_within(app, None).await
+    }
+
+    async fn page_within(self, app: &App, within: Option<Condition>) -> Result<Json<Page<M::Item>>, Problem> {
+        let (caller, listing) = self.begin(app, within).await?;
         let Page { items, next_cursor, total } = listing.page::<M, M::Item>(app).await?;
         let items = M::complete(app, caller.organization, items).await?;
         caller.shows_items(&items);
         Ok(Json(Page { items, next_cursor, total }))
     }
 
+    /// The page of rows that belong to one row of another model, by a column that is its key.
+    ///
+    /// # Errors
+    /// If there is no such row, a parameter is not valid, or the view cannot be read.
+    pub(crate) async fn page_of<O: ReadModel>(
+        self,
+        app: &App,
+        (column, id): (&'static str, porttask_projections::Value),
+        not_found: impl Fn() -> Problem,
+    ) -> Result<Json<Page<M::Item>>, Problem> {
+        self.caller.catch_up(app, O::NAME).await?;
+        let owner = self.caller.row::<O>(app, std::slice::from_ref(&id)).await?;
+        owner.ok_or_else(not_found)?;
+        self.page_within(app, Some(Condition::Equal(column, id))).await
+    }
+
     /// The query, on a view that includes what the caller has done.
-    pub(super) async fn begin(self, app: &App) -> Result<(Authorized<P>, Listing), Problem> {
+    pub(super) async fn begin(self, app: &App, within: Option<Condition>) -> Result<(Authorized<P>, Listing), Problem> {
         let Self { caller, filter, paging: Paging { q, sort, limit, cursor, count } } = self;
         let of_now = M::conditions_at(&filter, app.clock.now());
-        let mut conditions = M::conditions(filter)?;
+        let mut conditions: Vec<Condition> = within.into_iter().chain(M::conditions(filter)?).collect();
         let partitions = if M::IS_OF_THE_PLATFORM {
             caller.catch_up_everywhere(app, M::NAME).await?;
             app.partitions().await?

@@ -46,10 +46,10 @@ impl Mails for ReminderMails {
         }
     }
 
-    async fn compose(&self, _: Kind, task: &Task, _: Timestamp) -> Result<Option<Draft>, TaskError> {
+    async fn compose(&self, _: Kind, task: &Task, _: Timestamp) -> Result<Vec<Draft>, TaskError> {
         let (home, id) = (task.organization, AccountReminderId(task.subject));
         let (reminder, _) = self.executor.load::<AccountReminder>(home, id).await?;
-        let Some(address) = reminder.email().and_then(|email| email.value()) else { return Ok(None) };
+        let Some(address) = reminder.email().and_then(|email| email.value()) else { return Ok(Vec::new()) };
         let accounts = self.accounts.meant(address, None, MOST_ACCOUNTS).await?;
         let (mut organizations, mut reader) = (Vec::with_capacity(accounts.len()), None);
         for (organization, user) in accounts {
@@ -59,13 +59,13 @@ impl Mails for ReminderMails {
             reader = Some(self.executor.load::<User>(organization, user).await?.0);
         }
         // With at most one account left, there is nothing to choose from.
-        let Some(reader) = reader.filter(|_| organizations.len() > 1) else { return Ok(None) };
-        let Some(name) = reader.person().and_then(|(name, _)| name.value()) else { return Ok(None) };
+        let Some(reader) = reader.filter(|_| organizations.len() > 1) else { return Ok(Vec::new()) };
+        let Some(name) = reader.person().and_then(|(name, _)| name.value()) else { return Ok(Vec::new()) };
         organizations.sort();
         let language = Language::nearest(reader.locale().map(ToString::to_string).as_deref());
         let message = Message::Accounts { organizations: &organizations };
         let letter = letter(language, &message, &Reader { name, organization: PLATFORM_NAME, time_zone: "UTC" });
-        Ok(Some(Draft { to_name: name.to_owned(), to_address: address.to_owned(), language, letter }))
+        Ok(vec![Draft { to_name: name.to_owned(), to_address: address.to_owned(), language, letter }])
     }
 }
 

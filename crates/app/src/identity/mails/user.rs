@@ -113,7 +113,7 @@ impl Mails for UserMails {
         }
     }
 
-    async fn compose(&self, kind: Kind, task: &Task, now: Timestamp) -> Result<Option<Draft>, TaskError> {
+    async fn compose(&self, kind: Kind, task: &Task, now: Timestamp) -> Result<Vec<Draft>, TaskError> {
         let (home, id) = (task.organization, UserId(task.subject));
         let (organization, _) = self.executor.load::<Organization>(home, home).await?;
         let is_allowed = match organization.status() {
@@ -121,9 +121,9 @@ impl Mails for UserMails {
             None => home == OrganizationId::PLATFORM,
         };
         let account = self.account(home, id, Version(task.number)).await?;
-        let Some(event) = account.event.as_ref().filter(|_| is_allowed) else { return Ok(None) };
+        let Some(event) = account.event.as_ref().filter(|_| is_allowed) else { return Ok(Vec::new()) };
         let link = account.link(kind, home, id, now);
-        let Some((name, to)) = account.addressee(kind) else { return Ok(None) };
+        let Some((name, to)) = account.addressee(kind) else { return Ok(Vec::new()) };
         let metas = self.vault.metas(std::slice::from_ref(event)).await?;
         let meta = metas.first();
         let by = self.name_of(meta.map_or(Actor::System, |meta| meta.actor), id).await?;
@@ -134,14 +134,14 @@ impl Mails for UserMails {
         let keys_left: Vec<String>;
         let message = match (kind, offer) {
             (Kind::Invitation, Some(link)) => {
-                let Some(role) = account.now.role() else { return Ok(None) };
+                let Some(role) = account.now.role() else { return Ok(Vec::new()) };
                 Message::Invitation { inviter: by.as_deref(), role, link }
             }
             (Kind::PasswordReset, Some(link)) => Message::PasswordReset { by: by.as_deref(), link },
             (Kind::AddressConfirmation, Some(link)) => Message::AddressConfirmation { link },
             (Kind::AddressChangeNotice, Some(link)) => {
-                let Some((_, _, email)) = account.now.address_change() else { return Ok(None) };
-                let Some(email) = email.value() else { return Ok(None) };
+                let Some((_, _, email)) = account.now.address_change() else { return Ok(Vec::new()) };
+                let Some(email) = email.value() else { return Ok(Vec::new()) };
                 Message::AddressChangeNotice { email, at, ip: meta.and_then(|meta| meta.ip.as_ref()?.value()), link }
             }
             (Kind::PasswordChanged, _) => {
@@ -152,13 +152,13 @@ impl Mails for UserMails {
             }
             (Kind::SuperAdminReinstated, _) => {
                 if account.now.rights().is_none_or(|(role, _)| role != Role::SuperAdmin) {
-                    return Ok(None);
+                    return Ok(Vec::new());
                 }
                 Message::SuperAdminReinstated { at }
             }
             (Kind::AddressChanged, _) => Message::AddressChanged { at },
             (Kind::Invitation | Kind::PasswordReset | Kind::AddressConfirmation | Kind::AddressChangeNotice, _) => {
-                return Ok(None);
+                return Ok(Vec::new());
             }
         };
         let settings = organization.settings();
@@ -171,7 +171,7 @@ impl Mails for UserMails {
             time_zone: settings.map_or("UTC", |settings| &settings.business_hours.time_zone),
         };
         let letter = letter(language, &message, &reader);
-        Ok(Some(Draft { to_name: name.to_owned(), to_address: to.to_owned(), language, letter }))
+        Ok(vec![Draft { to_name: name.to_owned(), to_address: to.to_owned(), language, letter }])
     }
 }
 

@@ -1,0 +1,182 @@
+//! The mails of the module: to whoever opened a ticket, and to the super admins. They contain the number of the ticket and
+//! a link, and nothing that was written in it.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `english.rs` | their text |
+
+mod english;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use porttask_domain::{
+    OrganizationId, UserId,
+    identity::{Capability, Organization, User, user},
+    support::{
+        Ticket,
+        ticket::{Event, Side, Status, TicketId, TicketKind},
+    },
+};
+use porttask_runtime::{execute::Executor, reactors::TaskError, tasks::Task};
+
+use crate::{
+    identity::{accounts::Accounts, links::Links},
+    mail::{
+        AnyMails, Draft, Mails, boxed,
+        language::{Language, Reader, unlinked},
+        letter::Letter,
+    },
+};
+
+/// The name shown where no organization is concerned.
+const PLATFORM_NAME: &str = "PortTask";
+
+porttask_domain::texts! {
+    /// The kinds of mail.
+    pub enum Kind {
+        /// To the super admins: a ticket was opened.
+        TicketOpened = "ticket_opened",
+        /// To whoever opened it: staff replied.
+        TicketReply = "ticket_reply",
+        /// To the super admins: a ticket was escalated.
+        TicketEscalated = "ticket_escalated",
+        /// To the super admins: nobody has replied to an escalated ticket in time.
+        TicketResponseMissed = "ticket_response_missed",
+        /// To whoever opened it: it was resolved.
+        TicketResolved = "ticket_resolved",
+    }
+}
+
+/// The content of a mail, independent of language.
+struct Message<'a> {
+    kind: Kind,
+    number: u64,
+    about: TicketKind,
+    /// By when staff has to reply, or had to, to an escalated ticket.
+    response_due_at: Option<Timestamp>,
+    /// The page of the ticket.
+    address: &'a str,
+}
+
+/// All mails of the module.
+pub fn mails(executor: Arc<Executor>, links: Links, accounts: Accounts) -> Vec<Box<dyn AnyMails>> {
+    vec![boxed(TicketMails { executor, links, accounts })]
+}
+
+struct TicketMails {
+    executor: Arc<Executor>,
+    links: Links,
+    accounts: Accounts,
+}
+
+#[async_trait]
+impl Mails for TicketMails {
+    type Source = Event;
+    type Kind = Kind;
+
+    fn kinds(event: &Event, _: OrganizationId) -> Vec<Kind> {
+        match event {
+            Event::Opened { side: Side::Organization, .. } => vec![Kind::TicketOpened],
+            Event::Replied { side: Side::Staff, .. } => vec![Kind::TicketReply],
+            Event::Escalated { .. } => vec![Kind::TicketEscalated],
+            Event::ResponseMissed { .. } => vec![Kind::TicketResponseMissed],
+            Event::Resolved { .. } => vec![Kind::TicketResolved],
+            Event::Opened { side: Side::Staff, .. }
+            | Event::Replied { side: Side::Organization, .. }
+            | Event::Assigned { .. }
+            | Event::Reopened { .. } => Vec::new(),
+        }
+    }
+
+    async fn compose(&self, kind: Kind, task: &Task, _: Timestamp) -> Result<Vec<Draft>, TaskError> {
+        let (home, id) = (task.organization, TicketId(task.subject));
+        let (organization, _) = self.executor.load::<Organization>(home, home).await?;
+        let is_allowed = match organization.status() {
+            Some(status) => status.allows(Capability::Use),
+            None => home == OrganizationId::PLATFORM,
+        };
+        let (ticket, _) = self.executor.load::<Ticket>(home, id).await?;
+        let (Some(number), Some(about)) = (ticket.number(), ticket.kind()) else { return Ok(Vec::new()) };
+        if !is_allowed {
+            return Ok(Vec::new());
+        }
+        let escalation = ticket.open_escalation();
+        let still_applies = match kind {
+            Kind::TicketOpened | Kind::TicketReply => true,
+            Kind::TicketEscalated | Kind::TicketResponseMissed => escalation.is_some(),
+            // Whoever resolves the ticket that they opened knows it.
+            Kind::TicketResolved => {
+                ticket.status() == Some(Status::Resolved) && ticket.resolved_by() != ticket.opened_by()
+            }
+        };
+        if !still_applies {
+            return Ok(Vec::new());
+        }
+        let response_due_at = escalation.map(|escalation| escalation.response_due_at);
+        let page = match kind.is_for_staff() {
+            true => format!("admin/organizations/{home}/tickets/{id}"),
+            false => format!("settings/tickets/{id}"),
+        };
+        let address = self.links.page(&page);
+        let message = Message { kind, number, about, response_due_at, address: &address };
+        let readers = match kind.is_for_staff() {
+            true => {
+                self.accounts.super_admins().await?.into_iter().map(|user| (OrganizationId::PLATFORM, user)).collect()
+            }
+            false => self.opener(home, &ticket).into_iter().collect::<Vec<_>>(),
+        };
+        let mut drafts = Vec::with_capacity(readers.len());
+        for reader in readers {
+            drafts.extend(self.draft(&message, &organization, reader).await?);
+        }
+        Ok(drafts)
+    }
+}
+
+impl Kind {
+    const fn is_for_staff(self) -> bool {
+        match self {
+            Self::TicketOpened | Self::TicketEscalated | Self::TicketResponseMissed => true,
+            Self::TicketReply | Self::TicketResolved => false,
+        }
+    }
+}
+
+impl TicketMails {
+    /// Whoever opened a ticket for its organization.
+    fn opener(&self, home: OrganizationId, ticket: &Ticket) -> Option<(OrganizationId, UserId)> {
+        let opener = ticket.opened_by().filter(|author| author.side == Side::Organization)?;
+        Some((home, opener.user))
+    }
+
+    /// The mail to a reader; `None` if they can no longer sign in, or were erased.
+    async fn draft(
+        &self,
+        message: &Message<'_>,
+        organization: &Organization,
+        (home, user): (OrganizationId, UserId),
+    ) -> Result<Option<Draft>, TaskError> {
+        let (account, _) = self.executor.load::<User>(home, user).await?;
+        if account.status() != Some(user::Status::Active) {
+            return Ok(None);
+        }
+        let Some((name, to)) = account.person() else { return Ok(None) };
+        let (Some(name), Some(to)) = (name.value(), to.value()) else { return Ok(None) };
+        let settings = organization.settings();
+        let locale = account.locale().or(settings.map(|settings| &settings.locale)).map(ToString::to_string);
+        let language = Language::nearest(locale.as_deref());
+        let shown_name = unlinked(organization.shown_name().unwrap_or(PLATFORM_NAME));
+        let time_zone = settings.map_or("UTC", |settings| &settings.business_hours.time_zone);
+        let letter = letter(language, message, &Reader { name, organization: &shown_name, time_zone });
+        Ok(Some(Draft { to_name: name.to_owned(), to_address: to.to_owned(), language, letter }))
+    }
+}
+
+/// A mail in a language.
+fn letter(language: Language, message: &Message<'_>, reader: &Reader<'_>) -> Letter {
+    match language {
+        Language::English => english::letter(message, reader),
+    }
+}
