@@ -6,8 +6,10 @@
 //! | [`compliance`] | the audit log, and the log of denied requests |
 //! | [`positions`] | positions as callers see them |
 //! | [`mail`] | mails: who receives which, and why |
+//! | [`sheet`] | CSV files as spreadsheets write them |
 
 pub mod compliance;
 pub mod identity;
 pub mod mail;
 pub mod positions;
+pub mod sheet;
