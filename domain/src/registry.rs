@@ -215,6 +215,7 @@ aggregates! {
     compliance::staff_access::StaffAccess,
     compliance::export::Export,
     operations::vendor::Vendor,
+    operations::port_call::PortCall,
     platform::task::Task,
 }
 

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Aggregate, ExportId, Kind, OrganizationId, Personal, SessionId,
+    Aggregate, ExportId, Kind, OrganizationId, Personal, SessionId, UserId,
     identity::{OrganizationStatus, Role, user},
+    operations::port_call,
 };
 
 /// Commands on an export.
@@ -38,6 +39,13 @@ pub enum Command {
         format: Format,
         /// The filter.
         selection: OrganizationSelection,
+    },
+    /// Export port calls of the organization.
+    TakePortCalls {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: PortCallSelection,
     },
 }
 
@@ -76,6 +84,14 @@ pub enum Event {
         format: Format,
         /// The filter.
         selection: OrganizationSelection,
+    },
+    /// Port calls of the organization were exported.
+    #[serde(rename = "export.port_calls_taken.v1")]
+    PortCallsTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: PortCallSelection,
     },
 }
 
@@ -178,6 +194,33 @@ pub struct OrganizationSelection {
     pub text: Option<Personal>,
 }
 
+/// A filter on port calls: they must match all fields that are set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortCallSelection {
+    /// With this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<port_call::Status>,
+    /// With a status of this phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<port_call::Phase>,
+    /// At the port with this UN/LOCODE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// For which this user is responsible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<UserId>,
+    /// Expected to arrive at or after this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_from: Option<Timestamp>,
+    /// Expected to arrive before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_until: Option<Timestamp>,
+    /// Search words; personal, because they may name people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Personal>,
+}
+
 /// Why an export is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -218,6 +261,7 @@ impl Aggregate for Export {
             Command::TakePlatformAuditLog { format, selection } => Event::PlatformAuditLogTaken { format, selection },
             Command::TakeUsers { format, selection } => Event::UsersTaken { format, selection },
             Command::TakeOrganizations { format, selection } => Event::OrganizationsTaken { format, selection },
+            Command::TakePortCalls { format, selection } => Event::PortCallsTaken { format, selection },
         };
         match &self.0 {
             None => Ok(vec![event]),
@@ -268,5 +312,9 @@ mod tests {
         given::<Export>([])
             .when(Command::TakeOrganizations { format, selection: selection.clone() })
             .then([Event::OrganizationsTaken { format, selection }]);
+        let selection = PortCallSelection { phase: Some(port_call::Phase::InPort), ..Default::default() };
+        given::<Export>([])
+            .when(Command::TakePortCalls { format, selection: selection.clone() })
+            .then([Event::PortCallsTaken { format, selection }]);
     }
 }

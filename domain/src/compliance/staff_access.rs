@@ -27,6 +27,8 @@ crate::texts! {
         Jobs = "jobs",
         /// Its vendors.
         Vendors = "vendors",
+        /// Its port calls.
+        PortCalls = "port_calls",
         /// Users of all organizations.
         Search = "search",
     }

@@ -2,7 +2,9 @@
 
 use porttask_domain::{
     TextEnum,
-    compliance::export::{Event, Format, OrganizationSelection, PlatformSelection, Selection, UserSelection},
+    compliance::export::{
+        Event, Format, OrganizationSelection, PlatformSelection, PortCallSelection, Selection, UserSelection,
+    },
 };
 
 use crate::audit_text::{DescriptionSink, DisplayValue, change_if_different};
@@ -14,6 +16,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
         Event::PlatformAuditLogTaken { format, selection } => of_the_platform(*format, selection, sink),
         Event::UsersTaken { format, selection } => users(*format, selection, sink),
         Event::OrganizationsTaken { format, selection } => organizations(*format, selection, sink),
+        Event::PortCallsTaken { format, selection } => port_calls(*format, selection, sink),
     }
 }
 
@@ -87,6 +90,25 @@ fn organizations(format: Format, selection: &OrganizationSelection, sink: &mut d
     let OrganizationSelection { status, text } = selection;
     let status = status.as_ref().map(|status| DisplayValue::Text(status.as_str()));
     for (field, filter) in [("status", status), ("text", text.as_ref().map(DisplayValue::Personal))] {
+        change_if_different(field, None, filter, sink);
+    }
+}
+
+fn port_calls(format: Format, selection: &PortCallSelection, sink: &mut dyn DescriptionSink) {
+    sink.words("exported port calls as ");
+    sink.value(DisplayValue::Text(name_of(format)));
+    sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
+    let PortCallSelection { status, phase, port, agent, eta_from, eta_until, text } = selection;
+    let filters = [
+        ("status", status.as_ref().map(|status| DisplayValue::Text(status.as_str()))),
+        ("phase", phase.as_ref().map(|phase| DisplayValue::Text(phase.as_str()))),
+        ("port", port.as_deref().map(DisplayValue::Text)),
+        ("agent", agent.as_ref().map(|agent| DisplayValue::Filtered(agent))),
+        ("eta_from", eta_from.as_ref().map(|from| DisplayValue::Filtered(from))),
+        ("eta_until", eta_until.as_ref().map(|until| DisplayValue::Filtered(until))),
+        ("text", text.as_ref().map(DisplayValue::Personal)),
+    ];
+    for (field, filter) in filters {
         change_if_different(field, None, filter, sink);
     }
 }
