@@ -1,5 +1,7 @@
 //! What a command changes: fields, access, and how to undo it.
 
+use std::collections::BTreeSet;
+
 use porttask_app::identity::access::{Caller, Credential};
 use porttask_domain::{
     OrganizationId, SessionId, UserId,
@@ -73,6 +75,11 @@ impl Undo {
     /// A POST without members.
     pub(crate) fn post(path: String) -> Self {
         Self { method: "POST", path, body: Value::Object(serde_json::Map::new()) }
+    }
+
+    /// A POST with this body.
+    pub(crate) fn post_with(path: String, body: Value) -> Self {
+        Self { method: "POST", path, body }
     }
 
     /// A merge patch.
@@ -172,6 +179,7 @@ fn rights(organization: OrganizationId, user: UserId, state: &User) -> Vec<&'sta
     else {
         return Vec::new();
     };
-    let credential = Credential::Session(SessionId(Uuid::nil()));
-    held(&Caller { organization, user, credential, role, permissions, scopes: None, impersonator: None }, organization)
+    let (credential, own_scopes) = (Credential::Session(SessionId(Uuid::nil())), BTreeSet::new());
+    let (scopes, impersonator) = (None, None);
+    held(&Caller { organization, user, credential, role, permissions, scopes, own_scopes, impersonator }, organization)
 }
