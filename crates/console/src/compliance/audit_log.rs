@@ -78,12 +78,13 @@ impl Party {
     }
 }
 
-const ACTIONS: [(&str, &str); 8] = [
+const ACTIONS: [(&str, &str); 9] = [
     ("", "Any action"),
     ("user", "Users"),
     ("session", "Sessions"),
     ("organization", "Organization"),
     ("api_key", "API keys"),
+    ("port_call", "Port calls"),
     ("vendor", "Vendors"),
     ("denial", "Denied requests"),
     ("staff_access", "Access by staff"),
