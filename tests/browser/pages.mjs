@@ -88,6 +88,16 @@ export const PAGES = {
     dialog("/settings/integrations/new", "/settings/integrations"),
     dialog("/settings/integrations/{key}/rotate", "/settings/integrations"),
     dialog("/settings/integrations/{key}/revoke", "/settings/integrations"),
+    { path: "/operations/port-calls" },
+    { path: "/operations/port-calls/new" },
+    { path: "/operations/port-calls/import" },
+    { path: "/operations/port-calls/{call}" },
+    { path: "/operations/port-calls/{call}/edit" },
+    dialog("/operations/port-calls/{call}/status", "/operations/port-calls/{call}"),
+    dialog("/operations/port-calls/{call}/revert-status", "/operations/port-calls/{call}"),
+    dialog("/operations/port-calls/{call}/cancel", "/operations/port-calls/{call}"),
+    dialog("/operations/port-calls/{call}/delete", "/operations/port-calls/{call}"),
+    dialog("/operations/port-calls/{canceled}/reopen", "/operations/port-calls/{canceled}"),
     { path: "/operations/vendors" },
     dialog("/operations/vendors/new", "/operations/vendors"),
     { path: "/operations/vendors/{vendor}" },
@@ -108,6 +118,13 @@ export const furnish = async service => {
     name: "Svitzer Santos", services: ["towage", "mooring"], order_email: "orders@svitzer.example",
     contacts: [{ name: "Rui Alves", email: "rui@svitzer.example" }],
   }, admin);
+  const port_call = async () => (await api("POST", `${own}/port-calls`, {
+    port: { unlocode: "BRSSZ" }, vessel: "MSC Anna", imo: "9074729", voyage: "NX648R",
+    eta: "2026-12-03T08:30", etd: "2026-12-04T18:00",
+  }, admin)).id;
+  const [call, canceled] = [await port_call(), await port_call()];
+  await api("POST", `${own}/port-calls/${call}/status`, { status: "confirmed", remark: "berth 3" }, admin);
+  await api("POST", `${own}/port-calls/${canceled}/cancel`, {}, admin);
   const key = await api("POST", `${own}/api-keys`, { name: "harbour robot" }, admin);
   await api("POST", `${own}/api-keys`, { name: "metrics of all organizations", scopes: ["organizations:read"] }, staff);
   for (const [name, domain] of [["Levant Port Services", "levant.example"], ["Tagus Agents", "tagus.example"]]) {
@@ -117,7 +134,7 @@ export const furnish = async service => {
   const job = await service.import("name,email,role\nFarid Aziz,farid@nordsee.example,agent\nNobody,no address,captain\n");
   const token = async email => /token=(\S+)/.exec((await service.mail(email)).text)[1];
   return {
-    org: organization, cleo: cleo.id, dana: dana.id, emile: emile.id, carl: super_admin.id, vendor: vendor.id, key: key.id, job,
+    org: organization, cleo: cleo.id, dana: dana.id, emile: emile.id, carl: super_admin.id, vendor: vendor.id, call, canceled, key: key.id, job,
     token: await token(cleo.email), used_token: await token(dana.email),
   };
 };
@@ -126,7 +143,7 @@ export const furnish = async service => {
 export const address = (path, names) => path.replace(/\{(\w+)\}/g, (_, name) => names[name]);
 
 /** The page of an address, whatever its ids and filters are. */
-export const pattern = path => path.replace(/[?#].*/, "").replace(/\{\w+\}|\b[a-z]{3}_[0-9a-z]{26}\b/g, "…");
+export const pattern = path => path.replace(/[?#].*/, "").replace(/\{\w+\}|\b[a-z]{3,4}_[0-9a-z]{26}\b/g, "…");
 
 /** A short name of a page, for files. */
 export const slug = path => path.replace(/#token=\{(\w+)\}/, "-$1").replace(/[^a-z0-9]+/gi, "-").replace(/^-|-$/g, "") || "start";

@@ -30,6 +30,7 @@ pub(crate) struct Ids {
     pub(crate) staff: String,
     pub(crate) key: String,
     pub(crate) vendor: String,
+    pub(crate) call: String,
     pub(crate) job: String,
 }
 
@@ -68,12 +69,18 @@ pub(crate) async fn populate(service: &Service, store: &Store) -> Ids {
     let archived = json!({"name": "Old tugs", "services": ["towage"], "order_email": null, "contacts": []});
     let archived = bob.post(&url("/vendors"), &archived).is(201).id().to_owned();
     bob.post(&url(&format!("/vendors/{archived}/archive")), &json!({})).is(200);
+    let call = json!({"port": {"unlocode": "BRSSZ"}, "vessel": "MSC Anna <i>", "imo": "9074729", "voyage": "NX648R",
+        "eta": "2026-12-03T08:30", "etd": "2026-12-04T18:00"});
+    let finished = bob.post(&url("/port-calls"), &call).is(201).id().to_owned();
+    bob.post(&url(&format!("/port-calls/{finished}/cancel")), &json!({"remark": "berth <i> not available"})).is(200);
+    let call = bob.post(&url("/port-calls"), &call).is(201).id().to_owned();
+    bob.post(&url(&format!("/port-calls/{call}/status")), &json!({"status": "confirmed"})).is(200);
     let file = "name,email,role\nJo Winter,jo@acme.example,agent\nNobody,no address,agent\n";
     let job = bob.upload(&url("/users/import"), &[], file).id().to_owned();
     let path = url(&format!("/jobs/{job}"));
     let is_done = async || bob.get(&path).is(200).body["state"] == "done";
     porttask_tests::by(std::time::Duration::from_secs(20), "the import", is_done).await;
-    Ids { organization, admin, user, invited, staff: vera, key, vendor, job }
+    Ids { organization, admin, user, invited, staff: vera, key, vendor, call, job }
 }
 
 fn invite(by: &Caller<'_>, name: &str, email: &str, role: &str) -> String {
