@@ -160,11 +160,11 @@ pub fn write(f: &mut fmt::Formatter<'_>, prefix: &str, id: Uuid) -> fmt::Result 
     write!(f, "{prefix}_{}", std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
 }
 
-/// The UUID of an id of any kind; `None` if it is malformed. Its prefix has three letters, so that no free text passes for
-/// an id.
+/// The UUID of an id of any kind; `None` if it is malformed. Its prefix has three or four letters, so that no free text
+/// passes for an id.
 pub fn uuid_of(id: &str) -> Option<Uuid> {
     let (prefix, _) = id.rsplit_once('_')?;
-    if prefix.len() != 3 || !prefix.bytes().all(|byte| byte.is_ascii_lowercase()) {
+    if !(3..=4).contains(&prefix.len()) || !prefix.bytes().all(|byte| byte.is_ascii_lowercase()) {
         return None;
     }
     read(id, prefix)

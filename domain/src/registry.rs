@@ -218,6 +218,7 @@ aggregates! {
     support::ticket::Ticket,
     support::ticket_number::TicketNumbers,
     support::ticket_note::TicketNote,
+    operations::port_call::PortCall,
     platform::task::Task,
 }
 

@@ -96,6 +96,16 @@ export const PAGES = {
     dialog("/settings/integrations/{key}/rotate", "/settings/integrations"),
     dialog("/settings/integrations/{key}/revoke", "/settings/integrations"),
     dialog("/settings/tickets/{ticket}/escalate", "/settings/tickets/{ticket}"),
+    { path: "/operations/port-calls" },
+    { path: "/operations/port-calls/new" },
+    { path: "/operations/port-calls/import" },
+    { path: "/operations/port-calls/{call}" },
+    { path: "/operations/port-calls/{call}/edit" },
+    dialog("/operations/port-calls/{call}/status", "/operations/port-calls/{call}"),
+    dialog("/operations/port-calls/{call}/revert-status", "/operations/port-calls/{call}"),
+    dialog("/operations/port-calls/{call}/cancel", "/operations/port-calls/{call}"),
+    dialog("/operations/port-calls/{call}/delete", "/operations/port-calls/{call}"),
+    dialog("/operations/port-calls/{canceled}/reopen", "/operations/port-calls/{canceled}"),
     { path: "/operations/vendors" },
     dialog("/operations/vendors/new", "/operations/vendors"),
     { path: "/operations/vendors/{vendor}" },
@@ -119,6 +129,13 @@ export const furnish = async service => {
   const ticket = await api("POST", `${own}/tickets`, {
     kind: "billing", subject: "No invoice since May", text: "The last one is of April.\nWhere are the others?",
   }, admin);
+  const port_call = async () => (await api("POST", `${own}/port-calls`, {
+    port: { unlocode: "BRSSZ" }, vessel: "MSC Anna", imo: "9074729", voyage: "NX648R",
+    eta: "2026-12-03T08:30", etd: "2026-12-04T18:00",
+  }, admin)).id;
+  const [call, canceled] = [await port_call(), await port_call()];
+  await api("POST", `${own}/port-calls/${call}/status`, { status: "confirmed", remark: "berth 3" }, admin);
+  await api("POST", `${own}/port-calls/${canceled}/cancel`, {}, admin);
   const key = await api("POST", `${own}/api-keys`, { name: "harbour robot" }, admin);
   await api("POST", `${own}/api-keys`, { name: "metrics of all organizations", scopes: ["organizations:read"] }, staff);
   for (const [name, domain] of [["Levant Port Services", "levant.example"], ["Tagus Agents", "tagus.example"]]) {
@@ -128,7 +145,7 @@ export const furnish = async service => {
   const job = await service.import("name,email,role\nFarid Aziz,farid@nordsee.example,agent\nNobody,no address,captain\n");
   const token = async email => /token=(\S+)/.exec((await service.mail(email)).text)[1];
   return {
-    org: organization, cleo: cleo.id, dana: dana.id, emile: emile.id, carl: super_admin.id, vendor: vendor.id, ticket: ticket.id, key: key.id, job,
+    org: organization, cleo: cleo.id, dana: dana.id, emile: emile.id, carl: super_admin.id, vendor: vendor.id, call, canceled, ticket: ticket.id, key: key.id, job,
     token: await token(cleo.email), used_token: await token(dana.email),
   };
 };
@@ -137,7 +154,7 @@ export const furnish = async service => {
 export const address = (path, names) => path.replace(/\{(\w+)\}/g, (_, name) => names[name]);
 
 /** The page of an address, whatever its ids and filters are. */
-export const pattern = path => path.replace(/[?#].*/, "").replace(/\{\w+\}|\b[a-z]{3}_[0-9a-z]{26}\b/g, "…");
+export const pattern = path => path.replace(/[?#].*/, "").replace(/\{\w+\}|\b[a-z]{3,4}_[0-9a-z]{26}\b/g, "…");
 
 /** A short name of a page, for files. */
 export const slug = path => path.replace(/#token=\{(\w+)\}/, "-$1").replace(/[^a-z0-9]+/gi, "-").replace(/^-|-$/g, "") || "start";

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The operations by name, with a page that uses each of them.
-const REACHED: [(&str, &str); 71] = [
+const REACHED: [(&str, &str); 83] = [
     ("cancel_address_change", "/address-change-cancellation"),
     ("confirm_address", "/address-change"),
     ("accept_invitation", "/invitation"),
@@ -66,6 +66,18 @@ const REACHED: [(&str, &str); 71] = [
     ("revoke_sessions", "/users/{user}/sessions/end"),
     ("revoke_session", "/users/{user}"),
     ("unlock_user", "/users/{user}/unlock"),
+    ("list_ports", "/operations/port-calls/new"),
+    ("list_port_calls", "/operations/port-calls"),
+    ("list_port_call_agents", "/operations/port-calls"),
+    ("create_port_call", "/operations/port-calls/new"),
+    ("import_port_calls", "/operations/port-calls/import"),
+    ("get_port_call", "/operations/port-calls/{call}"),
+    ("change_port_call", "/operations/port-calls/{call}/edit"),
+    ("delete_port_call", "/operations/port-calls/{call}/delete"),
+    ("change_port_call_status", "/operations/port-calls/{call}/status"),
+    ("revert_port_call_status", "/operations/port-calls/{call}/revert-status"),
+    ("cancel_port_call", "/operations/port-calls/{call}/cancel"),
+    ("reopen_port_call", "/operations/port-calls/{call}/reopen"),
     ("list_vendors", "/operations/vendors"),
     ("create_vendor", "/operations/vendors/new"),
     ("get_vendor", "/operations/vendors/{vendor}"),

@@ -130,7 +130,7 @@ async fn links_that_cannot_be_used_say_what_to_do(service: &'static SharedServic
     // The token alone is enough, with spaces around it.
     let page = paste(&browser, "/invitation", &format!("  {}  ", token(3))).is(200);
     let page = browser.submit(&page.form("/invitation").fill("password", PASSWORD), "Accept and sign in").is(200);
-    assert_eq!(page.url, "/operations/vendors");
+    assert_eq!(page.url, "/operations/port-calls");
     state(&token(3), "you have a password already", "/sign-in");
     let user = acme.admin.session["user"].as_str().unwrap();
     let expired = service.expired_link(Purpose::PasswordReset, &acme.id, user, 1);

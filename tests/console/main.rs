@@ -29,6 +29,7 @@ mod crawl;
 mod first_start;
 mod keys;
 mod links;
+mod port_calls;
 mod requests;
 mod sessions;
 mod tickets;

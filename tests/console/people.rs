@@ -31,6 +31,7 @@ pub(crate) struct Ids {
     pub(crate) key: String,
     pub(crate) vendor: String,
     pub(crate) ticket: String,
+    pub(crate) call: String,
     pub(crate) job: String,
 }
 
@@ -71,12 +72,18 @@ pub(crate) async fn populate(service: &Service, store: &Store) -> Ids {
     bob.post(&url(&format!("/vendors/{archived}/archive")), &json!({})).is(200);
     let ticket = json!({"kind": "billing", "subject": "No invoice <i>", "text": "None\nsince May."});
     let ticket = bob.post(&url("/tickets"), &ticket).is(201).id().to_owned();
+    let call = json!({"port": {"unlocode": "BRSSZ"}, "vessel": "MSC Anna <i>", "imo": "9074729", "voyage": "NX648R",
+        "eta": "2026-12-03T08:30", "etd": "2026-12-04T18:00"});
+    let finished = bob.post(&url("/port-calls"), &call).is(201).id().to_owned();
+    bob.post(&url(&format!("/port-calls/{finished}/cancel")), &json!({"remark": "berth <i> not available"})).is(200);
+    let call = bob.post(&url("/port-calls"), &call).is(201).id().to_owned();
+    bob.post(&url(&format!("/port-calls/{call}/status")), &json!({"status": "confirmed"})).is(200);
     let file = "name,email,role\nJo Winter,jo@acme.example,agent\nNobody,no address,agent\n";
     let job = bob.upload(&url("/users/import"), &[], file).id().to_owned();
     let path = url(&format!("/jobs/{job}"));
     let is_done = async || bob.get(&path).is(200).body["state"] == "done";
     porttask_tests::by(std::time::Duration::from_secs(20), "the import", is_done).await;
-    Ids { organization, admin, user, invited, staff: vera, key, vendor, ticket, job }
+    Ids { organization, admin, user, invited, staff: vera, key, vendor, call, ticket, job }
 }
 
 fn invite(by: &Caller<'_>, name: &str, email: &str, role: &str) -> String {

@@ -41,6 +41,10 @@ mod identity {
 }
 
 mod operations {
+    mod port;
+    mod port_call;
+    mod port_call_import;
+    mod port_call_status;
     mod vendor;
 }
 

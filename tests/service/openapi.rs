@@ -78,7 +78,7 @@ impl Operation {
 fn unknown_id(pattern: &str) -> String {
     let start = pattern.trim_start_matches("^(current|").trim_start_matches('^');
     let prefix = start.split('_').next().unwrap_or_default();
-    assert_eq!(prefix.len(), 3, "{pattern} has no prefix of ids: name the parameter like a category");
+    assert!((3..=4).contains(&prefix.len()), "{pattern} has no prefix of ids: name the parameter like a category");
     format!("{prefix}_00000000000000000000000042")
 }
 

@@ -5,8 +5,11 @@ use porttask_domain::{
     ApiKeyId, PersonName, UserId,
     identity::{ApiKey, EmailAddress, Role, Session, api_key, organization, session, user},
     operations::{
-        Vendor,
+        PortCall, Vendor,
+        port::{GivenPort, Unlocode},
+        port_call::{self, NewPortCall, PortCallId, Schedule},
         vendor::{self, Service, VendorId, VendorName},
+        vessel::{ImoNumber, VesselName},
     },
 };
 use porttask_runtime::new_id;
@@ -25,13 +28,14 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
         // So that every read model has something to tell, however the dice fall.
         make_key(node, &acme, acme.admin, Role::Admin).await;
         work_with_vendor(node, &acme, 0).await;
+        work_with_port_call(node, &acme, 0).await;
         organizations.push((acme, Vec::<UserId>::new()));
     }
     for _ in 0..steps {
         let (acme, people) = &mut organizations[dice.below(3) as usize];
         let someone = people.get(dice.below(people.len().max(1) as u32) as usize).copied().unwrap_or(acme.admin);
         let role = ROLES[dice.below(4) as usize];
-        match dice.below(16) {
+        match dice.below(17) {
             0 | 1 => {
                 let user = new_id();
                 let email = format!("{}@people.example", new_id::<UserId>().0.simple());
@@ -80,6 +84,7 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
                 _ = node.executor.execute::<ApiKey>(key, next, &acme.request()).await;
             }
             14 => work_with_vendor(node, acme, dice.below(4) as usize).await,
+            15 => work_with_port_call(node, acme, dice.below(6) as usize).await,
             _ => {
                 let (session, method) = (new_id(), session::Method::Password);
                 let (started_at, expires_at, session_epoch) =
@@ -119,6 +124,40 @@ async fn work_with_vendor(node: &Node, acme: &Acme, changes: usize) {
     .take(changes);
     for command in std::iter::once(create).chain(changes) {
         _ = node.executor.execute::<Vendor>(id, command, &acme.request()).await;
+    }
+}
+
+/// Creates a port call, and does as many things to it.
+async fn work_with_port_call(node: &Node, acme: &Acme, changes: usize) {
+    let id: PortCallId = new_id();
+    let unlocode = Unlocode::new("BRSSZ").unwrap();
+    let port = GivenPort { unlocode, name: None, country: None, time_zone: None }.resolve().unwrap();
+    let day = |text: &str| text.parse::<Timestamp>().unwrap();
+    let create = port_call::Command::Create(Box::new(NewPortCall {
+        port,
+        vessel: VesselName::new("MSC Anna").unwrap(),
+        imo: ImoNumber::new("9074729").unwrap(),
+        voyage: None,
+        reference: None,
+        schedule: Schedule { eta: day("2026-12-03T08:30:00Z"), etd: day("2026-12-04T18:00:00Z") },
+        agent: acme.admin,
+        usage_month: "2026-12".to_owned(),
+    }));
+    let change = |to| {
+        let (occurred_at, remark, now) = (Some(day("2026-12-03T09:00:00Z")), None, Timestamp::MAX);
+        port_call::Command::ChangeStatus { to, occurred_at, remark, now }
+    };
+    let changes = [
+        port_call::Command::ChangeVessel { name: Some(VesselName::new("MSC Anita").unwrap()), imo: None },
+        change(port_call::Status::Confirmed),
+        port_call::Command::RevertStatus { status: port_call::Status::Confirmed },
+        change(port_call::Status::Canceled),
+        port_call::Command::Delete { in_any_status: false },
+    ]
+    .into_iter()
+    .take(changes);
+    for command in std::iter::once(create).chain(changes) {
+        _ = node.executor.execute::<PortCall>(id, command, &acme.request()).await;
     }
 }
 

@@ -4,12 +4,16 @@
 //! |---|---|
 //! | [`identity`] | callers, sign-in, passwords, links, imports, the first super admin |
 //! | [`compliance`] | the audit log, and the log of denied requests |
+//! | [`operations`] | port calls: who is responsible, the month in which they count, imports |
 //! | [`support`] | mails about tickets, and their response targets |
 //! | [`positions`] | positions as callers see them |
 //! | [`mail`] | mails: who receives which, and why |
+//! | [`sheet`] | CSV files as spreadsheets write them |
 
 pub mod compliance;
 pub mod identity;
 pub mod mail;
+pub mod operations;
 pub mod positions;
+pub mod sheet;
 pub mod support;

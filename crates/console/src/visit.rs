@@ -261,7 +261,7 @@ impl Frame {
             () if self.is_staff() => "/admin/organizations",
             () if self.may("platform_audit_log:read") => "/admin/audit-log",
             () if self.may("users:read") => "/settings/users",
-            () if self.may("vendors:read") => "/operations/vendors",
+            () if self.may("operations:read") => "/operations/port-calls",
             () => "/me",
         }
     }

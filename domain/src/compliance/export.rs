@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Aggregate, ExportId, Kind, OrganizationId, Personal, SessionId, UserId,
     identity::{OrganizationStatus, Role, user},
+    operations::port_call,
     support::ticket,
 };
 
@@ -46,6 +47,13 @@ pub enum Command {
         format: Format,
         /// The filter.
         selection: TicketSelection,
+    },
+    /// Export port calls of the organization.
+    TakePortCalls {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: PortCallSelection,
     },
 }
 
@@ -92,6 +100,14 @@ pub enum Event {
         format: Format,
         /// The filter.
         selection: TicketSelection,
+    },
+    /// Port calls of the organization were exported.
+    #[serde(rename = "export.port_calls_taken.v1")]
+    PortCallsTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: PortCallSelection,
     },
 }
 
@@ -218,6 +234,33 @@ pub struct TicketSelection {
     pub text: Option<Personal>,
 }
 
+/// A filter on port calls: they must match all fields that are set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortCallSelection {
+    /// With this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<port_call::Status>,
+    /// With a status of this phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<port_call::Phase>,
+    /// At the port with this UN/LOCODE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<String>,
+    /// For which this user is responsible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<UserId>,
+    /// Expected to arrive at or after this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_from: Option<Timestamp>,
+    /// Expected to arrive before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta_until: Option<Timestamp>,
+    /// Search words; personal, because they may name people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Personal>,
+}
+
 /// Why an export is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -259,6 +302,7 @@ impl Aggregate for Export {
             Command::TakeUsers { format, selection } => Event::UsersTaken { format, selection },
             Command::TakeOrganizations { format, selection } => Event::OrganizationsTaken { format, selection },
             Command::TakeTickets { format, selection } => Event::TicketsTaken { format, selection },
+            Command::TakePortCalls { format, selection } => Event::PortCallsTaken { format, selection },
         };
         match &self.0 {
             None => Ok(vec![event]),
@@ -313,5 +357,9 @@ mod tests {
         given::<Export>([])
             .when(Command::TakeTickets { format, selection: selection.clone() })
             .then([Event::TicketsTaken { format, selection }]);
+        let selection = PortCallSelection { phase: Some(port_call::Phase::InPort), ..Default::default() };
+        given::<Export>([])
+            .when(Command::TakePortCalls { format, selection: selection.clone() })
+            .then([Event::PortCallsTaken { format, selection }]);
     }
 }

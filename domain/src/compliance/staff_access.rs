@@ -29,6 +29,8 @@ crate::texts! {
         Vendors = "vendors",
         /// Its tickets.
         Tickets = "tickets",
+        /// Its port calls.
+        PortCalls = "port_calls",
         /// Users of all organizations.
         Search = "search",
     }

@@ -71,12 +71,19 @@ pub enum Command {
 pub enum Grant {
     /// These permissions, within the organization.
     Permissions(Permissions),
+    /// These permissions and scopes, within the organization.
+    PermissionsAndScopes {
+        /// The permissions.
+        permissions: Permissions,
+        /// What it may do beside them, of what scopes of organizations allow.
+        scopes: BTreeSet<KeyScope>,
+    },
     /// These scopes, in all organizations: for keys of the platform.
     Scopes(BTreeSet<KeyScope>),
 }
 
 crate::texts! {
-    /// What a key of the platform may do.
+    /// What a key may do: one of the platform in all organizations, one of an organization there.
     #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
     pub enum KeyScope {
         /// Read organizations and their settings.
@@ -89,6 +96,24 @@ crate::texts! {
         WriteUsers = "users:write",
         /// Read the audit log.
         ReadAuditLog = "audit_log:read",
+        /// Read port calls and service orders: only keys of organizations.
+        ReadOperations = "operations:read",
+        /// Create and change port calls and service orders: only keys of organizations.
+        WriteOperations = "operations:write",
+    }
+}
+
+impl KeyScope {
+    /// Whether it is for keys of organizations; otherwise it is for keys of the platform.
+    pub const fn is_of_organizations(self) -> bool {
+        match self {
+            Self::ReadOperations | Self::WriteOperations => true,
+            Self::ReadOrganizations
+            | Self::WriteOrganizations
+            | Self::ReadUsers
+            | Self::WriteUsers
+            | Self::ReadAuditLog => false,
+        }
     }
 }
 
@@ -163,13 +188,7 @@ impl Aggregate for ApiKey {
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match (&self.0, command) {
             (None, Command::Create { organization, owner, name, grant, networks, now, expires_at }) => {
-                let is_of_the_platform = *organization == OrganizationId::PLATFORM;
-                match grant {
-                    Grant::Permissions(_) if is_of_the_platform => return Err(Rejection::NeedsScopes),
-                    Grant::Scopes(_) if !is_of_the_platform => return Err(Rejection::NeedsPermissions),
-                    Grant::Scopes(scopes) if scopes.is_empty() => return Err(Rejection::NeedsScopes),
-                    Grant::Permissions(_) | Grant::Scopes(_) => {}
-                }
+                grant.check(*organization)?;
                 if networks.len() > MOST_NETWORKS {
                     return Err(Rejection::TooManyNetworks);
                 }
@@ -218,6 +237,25 @@ impl Aggregate for ApiKey {
             maximum: None,
             violation: TOO_MANY_KEYS,
         }]
+    }
+}
+
+impl Grant {
+    /// Whether a key of this organization can have it.
+    fn check(&self, organization: OrganizationId) -> Result<(), Rejection> {
+        let is_of_the_platform = organization == OrganizationId::PLATFORM;
+        let has = |scopes: &BTreeSet<KeyScope>, is_of_organizations| {
+            scopes.iter().any(|scope| scope.is_of_organizations() == is_of_organizations)
+        };
+        match self {
+            Self::Permissions(_) | Self::PermissionsAndScopes { .. } if is_of_the_platform => {
+                Err(Rejection::NeedsScopes)
+            }
+            Self::PermissionsAndScopes { scopes, .. } if has(scopes, false) => Err(Rejection::NeedsPermissions),
+            Self::Scopes(_) if !is_of_the_platform => Err(Rejection::NeedsPermissions),
+            Self::Scopes(scopes) if scopes.is_empty() || has(scopes, true) => Err(Rejection::NeedsScopes),
+            Self::Permissions(_) | Self::PermissionsAndScopes { .. } | Self::Scopes(_) => Ok(()),
+        }
     }
 }
 

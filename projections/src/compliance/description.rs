@@ -107,6 +107,7 @@ fn describe_event(event: &DomainEvent, sink: &mut dyn DescriptionSink) {
         DomainEvent::Denials(event) => denial::describe(event, sink),
         DomainEvent::StaffAccess(event) => staff_access::describe(event, sink),
         DomainEvent::Export(event) => export::describe(event, sink),
+        DomainEvent::PortCall(event) => crate::operations::port_call::describe(event, sink),
         DomainEvent::Vendor(event) => crate::operations::vendor::describe(event, sink),
         DomainEvent::Ticket(event) => support::ticket::describe(event, sink),
         DomainEvent::TicketNumbers(event) => support::ticket_number::describe(event, sink),

@@ -3,7 +3,8 @@
 use porttask_domain::{
     TextEnum,
     compliance::export::{
-        Event, Format, OrganizationSelection, PlatformSelection, Selection, TicketSelection, UserSelection,
+        Event, Format, OrganizationSelection, PlatformSelection, PortCallSelection, Selection, TicketSelection,
+        UserSelection,
     },
 };
 
@@ -17,6 +18,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
         Event::UsersTaken { format, selection } => users(*format, selection, sink),
         Event::OrganizationsTaken { format, selection } => organizations(*format, selection, sink),
         Event::TicketsTaken { format, selection } => tickets(*format, selection, sink),
+        Event::PortCallsTaken { format, selection } => port_calls(*format, selection, sink),
     }
 }
 
@@ -105,6 +107,25 @@ fn tickets(format: Format, selection: &TicketSelection, sink: &mut dyn Descripti
         ("status", status.as_ref().map(|status| DisplayValue::Text(status.as_str()))),
         ("escalated", escalated.as_ref().map(|escalated| DisplayValue::Filtered(escalated))),
         ("assignee", assignee.as_ref().map(|assignee| DisplayValue::Filtered(assignee))),
+        ("text", text.as_ref().map(DisplayValue::Personal)),
+    ];
+    for (field, filter) in filters {
+        change_if_different(field, None, filter, sink);
+    }
+}
+
+fn port_calls(format: Format, selection: &PortCallSelection, sink: &mut dyn DescriptionSink) {
+    sink.words("exported port calls as ");
+    sink.value(DisplayValue::Text(name_of(format)));
+    sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
+    let PortCallSelection { status, phase, port, agent, eta_from, eta_until, text } = selection;
+    let filters = [
+        ("status", status.as_ref().map(|status| DisplayValue::Text(status.as_str()))),
+        ("phase", phase.as_ref().map(|phase| DisplayValue::Text(phase.as_str()))),
+        ("port", port.as_deref().map(DisplayValue::Text)),
+        ("agent", agent.as_ref().map(|agent| DisplayValue::Filtered(agent))),
+        ("eta_from", eta_from.as_ref().map(|from| DisplayValue::Filtered(from))),
+        ("eta_until", eta_until.as_ref().map(|until| DisplayValue::Filtered(until))),
         ("text", text.as_ref().map(DisplayValue::Personal)),
     ];
     for (field, filter) in filters {

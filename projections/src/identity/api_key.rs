@@ -41,7 +41,7 @@ row! {
             reports: Access,
             /// Access to administration; none for a key of the platform.
             administration: Access,
-            /// The scopes of a key of the platform, separated by spaces; empty for others.
+            /// The scopes, separated by spaces; empty if it has none.
             scopes: String,
             /// The networks from which it is accepted, separated by spaces; empty means everywhere.
             networks: String,
@@ -112,7 +112,7 @@ impl ReadModel for ApiKeys {
 
 fn permissions(grant: &Grant) -> Permissions {
     match grant {
-        Grant::Permissions(permissions) => *permissions,
+        Grant::Permissions(permissions) | Grant::PermissionsAndScopes { permissions, .. } => *permissions,
         Grant::Scopes(_) => Permissions::NONE,
     }
 }
@@ -121,7 +121,7 @@ fn scopes(grant: &Grant) -> String {
     let none = BTreeSet::new();
     let scopes = match grant {
         Grant::Permissions(_) => &none,
-        Grant::Scopes(scopes) => scopes,
+        Grant::Scopes(scopes) | Grant::PermissionsAndScopes { scopes, .. } => scopes,
     };
     scopes.iter().map(KeyScope::as_str).collect::<Vec<_>>().join(" ")
 }
@@ -149,17 +149,16 @@ fn creation(event: &Event, name: DisplayValue<'_>, sink: &mut dyn DescriptionSin
     sink.value(name);
     sink.change("name", None, Some(name));
     sink.change("owner", None, Some(DisplayValue::Filtered(&owner)));
-    match grant {
-        Grant::Permissions(permissions) => {
-            for (field, access) in permission_groups(permissions) {
-                sink.change(field, None, Some(DisplayValue::Text(access)));
-            }
-        }
-        Grant::Scopes(scopes) => {
-            for scope in scopes {
-                sink.change("scope", None, Some(DisplayValue::Text(scope.as_str())));
-            }
-        }
+    let (permissions, scopes) = match grant {
+        Grant::Permissions(permissions) => (Some(permissions), None),
+        Grant::PermissionsAndScopes { permissions, scopes } => (Some(permissions), Some(scopes)),
+        Grant::Scopes(scopes) => (None, Some(scopes)),
+    };
+    for (field, access) in permissions.into_iter().flat_map(permission_groups) {
+        sink.change(field, None, Some(DisplayValue::Text(access)));
+    }
+    for scope in scopes.into_iter().flatten() {
+        sink.change("scope", None, Some(DisplayValue::Text(scope.as_str())));
     }
     for network in networks {
         sink.change("network", None, Some(DisplayValue::Text(network)));

@@ -1,10 +1,11 @@
 //! Operational records.
 
+pub mod port_call;
 pub mod vendor;
 
 use crate::{Model, model};
 
 /// The read models of the module.
 pub(crate) fn models() -> Vec<Box<dyn Model>> {
-    vec![model::<vendor::Vendors>()]
+    vec![model::<port_call::PortCalls>(), model::<vendor::Vendors>()]
 }

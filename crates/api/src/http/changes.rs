@@ -1,5 +1,7 @@
 //! What a command changes: fields, access, and how to undo it.
 
+use std::collections::BTreeSet;
+
 use porttask_app::identity::access::{Caller, Credential};
 use porttask_domain::{
     OrganizationId, SessionId, UserId,
@@ -177,6 +179,7 @@ fn rights(organization: OrganizationId, user: UserId, state: &User) -> Vec<&'sta
     else {
         return Vec::new();
     };
-    let credential = Credential::Session(SessionId(Uuid::nil()));
-    held(&Caller { organization, user, credential, role, permissions, scopes: None, impersonator: None }, organization)
+    let (credential, own_scopes) = (Credential::Session(SessionId(Uuid::nil())), BTreeSet::new());
+    let (scopes, impersonator) = (None, None);
+    held(&Caller { organization, user, credential, role, permissions, scopes, own_scopes, impersonator }, organization)
 }

@@ -68,12 +68,20 @@ enum Keys {
     OrScope(KeyScope),
     /// Keys of the platform with this scope.
     Scope(KeyScope),
+    /// Keys of an organization with this scope, within what their owner holds.
+    OwnScope(KeyScope),
 }
 
 impl Keys {
     fn hold(self, caller: &Caller, organization: OrganizationId, held: bool) -> bool {
         match (&caller.scopes, self) {
-            (_, Self::Never) | (Some(_), Self::OfOrganization) => false,
+            (_, Self::Never) | (Some(_), Self::OfOrganization | Self::OwnScope(_)) => false,
+            (None, Self::OwnScope(scope)) => {
+                let has = |scope| caller.own_scopes.contains(&scope);
+                // Write includes read.
+                let has = has(scope) || (scope == KeyScope::ReadOperations && has(KeyScope::WriteOperations));
+                caller.organization == organization && held && has
+            }
             (None, Self::OfOrganization | Self::OrScope(_)) => caller.organization == organization && held,
             (None, Self::Scope(_)) => false,
             // A key can never change the platform's own organization or its staff.
@@ -89,6 +97,7 @@ impl Keys {
                     scopes.contains(&scope) && (is_of_all || organization != OrganizationId::PLATFORM)
                 }
                 KeyScope::WriteUsers => scopes.contains(&scope) && organization != OrganizationId::PLATFORM,
+                KeyScope::ReadOperations | KeyScope::WriteOperations => false,
             },
         }
     }
@@ -173,6 +182,13 @@ permissions! {
     WriteTickets = "tickets:write", Keys::OfOrganization, |caller| caller.permissions.tickets == Access::Write;
     /// List the tickets of all organizations, assign them, and write internal notes: only staff of the platform.
     ManageTickets = "tickets:manage", Keys::Never, |_caller| false;
+    /// Read port calls and service orders.
+    ReadOperations = "operations:read", Keys::OwnScope(KeyScope::ReadOperations), |_caller| true;
+    /// Create and change port calls and service orders: only Admins and Agents.
+    WriteOperations = "operations:write", Keys::OwnScope(KeyScope::WriteOperations),
+        |caller| matches!(caller.role, Role::Admin | Role::Agent);
+    /// Correct what others cannot any more: reopen port calls, delete them in any status. Only Admins.
+    ManageOperations = "operations:manage", Keys::Never, |caller| caller.role == Role::Admin;
     /// Impersonate users: only staff of the platform.
     Impersonate = "users:impersonate", Keys::Never, |_caller| false;
     /// Search users in all organizations: only staff and keys of the platform.

@@ -63,7 +63,8 @@ pub(crate) struct NewApiKey {
     name: String,
     /// The permissions of a key of an organization; default, also for each group that is left out: those of its owner.
     permissions: Option<PermissionsPatch>,
-    /// The scopes of a key of the platform, in all organizations: required for those, and only allowed for them.
+    /// The scopes: of a key of the platform, which needs at least one, in all organizations; of a key of an organization
+    /// beside its permissions, only `operations:read` and `operations:write`.
     scopes: Option<BTreeSet<KeyScope>>,
     /// The addresses or networks from which it is accepted; if empty, it is accepted from everywhere.
     #[serde(default)]
@@ -136,8 +137,8 @@ pub(crate) async fn create_api_key(
     request.must_be_real()?;
     must_be_own_organization(&request.caller)?;
     let create = creation(&app, &request.caller, &request.body)?;
-    if let Command::Create { grant: Grant::Permissions(permissions), .. } = &create {
-        request.caller.grant(*permissions)?;
+    if let Command::Create { grant, .. } = &create {
+        permissions_in(grant).map_or(Ok(()), |permissions| request.caller.grant(permissions))?;
     }
     let (organization, key) = (request.caller.organization, request.new_id(&app));
     let (token, secret) = Access::key_secret(organization, key, 1)?;
@@ -190,9 +191,13 @@ pub(crate) async fn rotate_api_key(
 
 /// The permissions of a key of an organization.
 fn permissions(key: &ApiKey) -> Option<Permissions> {
-    match key.grant() {
-        Some(Grant::Permissions(permissions)) => Some(*permissions),
-        Some(Grant::Scopes(_)) | None => None,
+    key.grant().and_then(permissions_in)
+}
+
+fn permissions_in(grant: &Grant) -> Option<Permissions> {
+    match grant {
+        Grant::Permissions(permissions) | Grant::PermissionsAndScopes { permissions, .. } => Some(*permissions),
+        Grant::Scopes(_) => None,
     }
 }
 
@@ -234,10 +239,17 @@ fn creation<P: Permission>(app: &App, caller: &Authorized<P>, body: &NewApiKey) 
     let NewApiKey { name, permissions, scopes, networks, expires_at } = body;
     let name = KeyName::new(name).map_err(|it| Problem::invalid("/name", it.to_string()))?;
     let networks = networks.iter().enumerate().map(|(index, text)| network(index, text)).collect::<Result<_, _>>()?;
+    let is_of_the_platform = caller.organization == OrganizationId::PLATFORM;
+    let of_owner = |patch: Option<PermissionsPatch>| patch.unwrap_or_default().or(caller.identity.permissions);
     let grant = match (scopes.clone(), *permissions) {
-        (Some(scopes), None) => Grant::Scopes(scopes),
-        (None, patch) => Grant::Permissions(patch.unwrap_or_default().or(caller.identity.permissions)),
-        (Some(_), Some(_)) => return Err(Problem::invalid("", "specify permissions or scopes, not both")),
+        (Some(_), Some(_)) if is_of_the_platform => {
+            return Err(Problem::invalid("", "specify scopes only: a key of the platform has no permissions"));
+        }
+        (Some(scopes), None) if is_of_the_platform => Grant::Scopes(scopes),
+        (Some(scopes), patch) if !scopes.is_empty() => {
+            Grant::PermissionsAndScopes { permissions: of_owner(patch), scopes }
+        }
+        (_, patch) => Grant::Permissions(of_owner(patch)),
     };
     let (organization, owner, expires_at) =
         (caller.organization, caller.identity.user, expires_at.map(whole_microseconds));

@@ -2,7 +2,7 @@
 
 mod api_key;
 mod impersonation;
-mod import;
+pub(crate) mod import;
 mod invitation;
 mod invitation_quota;
 mod invite;

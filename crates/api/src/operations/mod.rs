@@ -1,5 +1,7 @@
 //! Operational records.
 
+mod port;
+mod port_call;
 mod vendor;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -8,5 +10,5 @@ use crate::http::app::App;
 
 /// The routes of the module.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    vendor::routes()
+    port::routes().merge(port_call::routes()).merge(vendor::routes())
 }

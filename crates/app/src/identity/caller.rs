@@ -47,6 +47,8 @@ pub struct Caller {
     pub permissions: Permissions,
     /// The scopes of a platform key; `None` for all other callers.
     pub scopes: Option<BTreeSet<KeyScope>>,
+    /// The scopes of a key of an organization, which hold there; empty for all other callers.
+    pub own_scopes: BTreeSet<KeyScope>,
     /// The staff member who impersonates this user.
     pub impersonator: Option<Impersonator>,
 }

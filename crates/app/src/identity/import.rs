@@ -2,7 +2,7 @@
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `sheet.rs` | from bytes to records: encoding, delimiter, quotation marks, header |
+//! | `sheet.rs` | from a file to lines of people |
 //! | `person.rs` | from a record to a person, or its faults |
 //! | `run.rs` | from people to accounts, concurrently |
 //! | `job.rs` | an import as a job |
@@ -27,8 +27,9 @@ pub use self::{
     job::{IMPORT_USERS, ImportJobs, RequestedImport},
     person::{Person, role_named},
     run::{Import, ImportError},
-    sheet::{MAX_LINES, Unreadable, count, read},
+    sheet::{count, read},
 };
+pub use crate::sheet::{UnknownColumns, Unreadable};
 
 /// A column of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,10 +52,6 @@ pub enum Column {
 }
 
 impl Column {
-    /// All columns.
-    pub const ALL: [Self; 7] =
-        [Self::Name, Self::Email, Self::Role, Self::Tickets, Self::Invoices, Self::Reports, Self::Administration];
-
     /// Its name in the header.
     pub const fn name(self) -> &'static str {
         match self {
@@ -69,34 +66,10 @@ impl Column {
     }
 }
 
-impl Column {
-    /// The column with this heading, in any case, spacing and punctuation: its name or a synonym.
-    fn headed(heading: &str) -> Option<Self> {
-        let heading: String = heading.to_lowercase().chars().filter(|it| it.is_alphanumeric()).collect();
-        match heading.as_str() {
-            "fullname" | "displayname" => Some(Self::Name),
-            "mail" | "emailaddress" | "mailaddress" => Some(Self::Email),
-            "userrole" => Some(Self::Role),
-            name => Self::ALL.into_iter().find(|column| column.name() == name),
-        }
-    }
-}
-
 impl fmt::Display for Column {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
-}
-
-/// What happens to columns of the file that are unknown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UnknownColumns {
-    /// The file is rejected.
-    #[default]
-    Reject,
-    /// They are skipped.
-    Skip,
 }
 
 /// What is wrong with a line. Never includes values of the line.

@@ -78,12 +78,13 @@ impl Party {
     }
 }
 
-const ACTIONS: [(&str, &str); 9] = [
+const ACTIONS: [(&str, &str); 10] = [
     ("", "Any action"),
     ("user", "Users"),
     ("session", "Sessions"),
     ("organization", "Organization"),
     ("api_key", "API keys"),
+    ("port_call", "Port calls"),
     ("vendor", "Vendors"),
     ("ticket", "Tickets"),
     ("denial", "Denied requests"),

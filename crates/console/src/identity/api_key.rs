@@ -62,6 +62,10 @@ const SCOPES: [(&str, &str); 5] = [
     ("audit_log:read", "Read audit logs"),
 ];
 
+/// What keys of an organization may do beside the permissions of their owner.
+const OWN_SCOPES: [(&str, &str); 2] =
+    [("operations:read", "Read port calls"), ("operations:write", "Manage port calls")];
+
 async fn list(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);
     let call = visit.get("/api-keys").query(asked.pick(&["owner", "sort", "cursor"]));
@@ -180,15 +184,23 @@ fn new_page(visit: &Visit, fields: &Fields, problem: Option<&Problem>) -> Respon
                     (field("Name", "name").value(fields.text("name")).hint("What it is for, such as “harbour robot”.").error(problem, "/name").input("text"))
                     (field("Expires", "days").value(fields.text("days")).error(problem, "/expires_at").select(&days))
                     (field("Only from these networks", "networks").optional().value(fields.text("networks")).hint("Separated by commas, such as 203.0.113.0/24.").error(problem, "/networks").input("text"))
-                    @if is_platform(visit) { fieldset.choices { legend { "Scopes, in all organizations" }
-                        @for (scope, text) in SCOPES { label.choice { input type="checkbox" name="scopes" value=(scope) checked[fields.all("scopes").any(|it| it == scope)]; b { (text) } } }
-                    } } @else { (tick("Read only", "is_read_only", fields.has("is_read_only"), "The key may read what you may read, and change nothing.")) }
+                    @if is_platform(visit) { (scopes("Scopes, in all organizations", &SCOPES, fields)) }
+                    @else {
+                        (tick("Read only", "is_read_only", fields.has("is_read_only"), "The key may read what you may read, and change nothing."))
+                        (scopes("Operations", &OWN_SCOPES, fields))
+                    }
                 }
                 footer { a.btn.edge href=(back) data-close { "Cancel" } button.btn.main-act type="submit" { (icon("plus")) "Create" } }
             },
         ),
     );
     visit.page_with(problem, "New API key", &[("Integrations", &back), ("New API key", "")], sheet)
+}
+
+fn scopes(legend: &str, scopes: &[(&str, &str)], fields: &Fields) -> Markup {
+    html! { fieldset.choices { legend { (legend) }
+        @for (scope, text) in scopes { label.choice { input type="checkbox" name="scopes" value=(scope) checked[fields.all("scopes").any(|it| it == *scope)]; b { (text) } } }
+    } }
 }
 
 async fn create(visit: Visit, fields: Fields) -> Answered {
@@ -198,9 +210,8 @@ async fn create(visit: Visit, fields: Fields) -> Answered {
     }
     let networks: Vec<&str> = fields.text("networks").split([',', ' ']).filter(|it| !it.is_empty()).collect();
     body.insert("networks".to_owned(), networks.into());
-    if is_platform(&visit) {
-        body.insert("scopes".to_owned(), fields.all("scopes").collect::<Vec<_>>().into());
-    } else if fields.has("is_read_only") {
+    body.insert("scopes".to_owned(), fields.all("scopes").collect::<Vec<_>>().into());
+    if !is_platform(&visit) && fields.has("is_read_only") {
         let groups = words::GROUPS.map(|(group, _, _)| (group.to_owned(), Value::from("read")));
         body.insert("permissions".to_owned(), Value::Object(groups.into_iter().collect()));
     }

@@ -1,5 +1,6 @@
 //! Pages about what organizations do on PortTask.
 
+mod port_call;
 mod vendor;
 
 use axum::Router;
@@ -7,5 +8,5 @@ use axum::Router;
 use crate::Console;
 
 pub(crate) fn routes() -> Router<Console> {
-    vendor::routes()
+    port_call::routes().merge(vendor::routes())
 }

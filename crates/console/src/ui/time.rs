@@ -37,6 +37,18 @@ pub(crate) fn clock(frame: &Frame, at: Timestamp) -> Markup {
     html! { time datetime=(at) title=(utc) { (there.strftime("%H:%M:%S")) } }
 }
 
+/// An instant in the time zone of a port, which is named with it.
+pub(crate) fn at_port(at: Timestamp, zone: &str) -> Markup {
+    let there = at.to_zoned(TimeZone::get(zone).unwrap_or(TimeZone::UTC));
+    let utc = at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    html! { time datetime=(at.round(Unit::Second).unwrap_or(at)) title=(format!("{zone} · {utc}")) { (there.strftime("%-d %b %Y, %H:%M %Z")) } }
+}
+
+/// An instant as the value of an input for local times, in the time zone of a port.
+pub(crate) fn local_input(at: Timestamp, zone: &str) -> String {
+    at.to_zoned(TimeZone::get(zone).unwrap_or(TimeZone::UTC)).strftime("%Y-%m-%dT%H:%M").to_string()
+}
+
 /// The day in the reader's zone.
 pub(crate) fn day(frame: &Frame, at: Timestamp) -> String {
     at.to_zoned(frame.zone.clone()).strftime("%A, %-d %B %Y").to_string()

@@ -47,14 +47,14 @@ pub(crate) fn role(code: &str) -> Markup {
     badge(tone, &role_name(code))
 }
 
-/// The status of a user, an organization, a vendor, a job, a task or an email.
+/// The status of a user, an organization, a port call, a vendor, a job, a task or an email.
 pub(crate) fn status(code: &str) -> Markup {
     let tone = match code {
-        "active" | "done" | "open" | "ok" | "current" | "running" => "ok dot",
-        "invited" | "suspended" | "waiting" | "queued" | "deferred" | "behind" | "pending" | "scheduled" | "silent" => {
-            "warn dot"
-        }
-        "deactivated" | "failed" | "dead" | "dead_lettered" | "revoked" | "locked" => "bad dot",
+        "active" | "done" | "open" | "ok" | "current" | "running" | "confirmed" | "alongside" => "ok dot",
+        "arrived" => "info dot",
+        "invited" | "suspended" | "waiting" | "queued" | "deferred" | "behind" | "pending" | "scheduled" | "silent"
+        | "planned" => "warn dot",
+        "deactivated" | "failed" | "dead" | "dead_lettered" | "revoked" | "locked" | "canceled" => "bad dot",
         _ => "dot",
     };
     badge(tone, &words(code))

@@ -15,11 +15,11 @@ pub enum Rejection {
     /// It was revoked permanently.
     #[error("the API key has been revoked permanently: create a new one")]
     Revoked,
-    /// Keys of organizations have no scopes.
-    #[error("an organization's API key takes permissions, not scopes")]
+    /// Keys of organizations have other scopes.
+    #[error("an organization's API key takes permissions, and of the scopes only operations:read and operations:write")]
     NeedsPermissions,
     /// Keys of the platform have no permissions.
-    #[error("a platform API key takes at least one scope, and no permissions")]
+    #[error("a platform API key takes at least one scope, none of operations, and no permissions")]
     NeedsScopes,
     /// It would already be expired.
     #[error("the key would already be expired: expires_at must be in the future")]

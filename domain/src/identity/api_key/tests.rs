@@ -58,6 +58,27 @@ fn platform_keys_have_scopes_and_other_keys_have_permissions() {
     let scopes = || Grant::Scopes(BTreeSet::from([KeyScope::ReadUsers]));
     given::<ApiKey>([]).when(create_in(acme(), scopes())).then_rejected(Rejection::NeedsPermissions);
     given::<ApiKey>([]).when(create_in(OrganizationId::PLATFORM, agent())).then_rejected(Rejection::NeedsScopes);
+    let of_operations = || Grant::Scopes(BTreeSet::from([KeyScope::ReadOperations]));
+    given::<ApiKey>([])
+        .when(create_in(OrganizationId::PLATFORM, of_operations()))
+        .then_rejected(Rejection::NeedsScopes);
+    let both = |scope| {
+        let (permissions, scopes) = (Role::Agent.ceiling(), BTreeSet::from([scope]));
+        Grant::PermissionsAndScopes { permissions, scopes }
+    };
+    given::<ApiKey>([]).when(create_in(acme(), both(KeyScope::ReadUsers))).then_rejected(Rejection::NeedsPermissions);
+    given::<ApiKey>([])
+        .when(create_in(OrganizationId::PLATFORM, both(KeyScope::WriteOperations)))
+        .then_rejected(Rejection::NeedsScopes);
+    let Event::Created { owner, name, networks, expires_at, .. } = created() else { unreachable!() };
+    let grant = both(KeyScope::WriteOperations);
+    given::<ApiKey>([]).when(create_in(acme(), grant.clone())).then([Event::Created {
+        owner,
+        name,
+        grant,
+        networks,
+        expires_at,
+    }]);
     let none = Grant::Scopes(BTreeSet::new());
     given::<ApiKey>([]).when(create_in(OrganizationId::PLATFORM, none)).then_rejected(Rejection::NeedsScopes);
     let key = ApiKey::default().decide(&create_in(OrganizationId::PLATFORM, scopes())).unwrap();

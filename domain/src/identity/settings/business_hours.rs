@@ -170,6 +170,15 @@ fn check(days: &BTreeMap<Weekday, Vec<Hours>>) -> Result<(), InvalidSetting> {
     }
 }
 
+impl BusinessHours {
+    /// The calendar month of an instant in its time zone: `2026-11`.
+    pub fn month(&self, instant: Timestamp) -> String {
+        let zone = TimeZoneDatabase::bundled().get(&self.time_zone).unwrap_or(TimeZone::UTC);
+        let date = instant.to_zoned(zone).date();
+        format!("{:04}-{:02}", date.year(), date.month())
+    }
+}
+
 /// Monday to Friday from nine to five, UTC.
 impl Default for BusinessHours {
     fn default() -> Self {
@@ -246,6 +255,16 @@ mod tests {
         for bad in ["", "9:30", "09:60", "24:01", "25:00", "-1:00", "09:3", "09:30:00", "0９:30"] {
             assert!(bad.parse::<TimeOfDay>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_month_is_that_of_the_time_zone() {
+        let last = "2026-11-30T23:30:00Z".parse().unwrap();
+        let month = |zone: &str| BusinessHours { time_zone: zone.to_owned(), days: BTreeMap::new() }.month(last);
+        assert_eq!(
+            [month("UTC"), month("Europe/Berlin"), month("America/Sao_Paulo")],
+            ["2026-11", "2026-12", "2026-11"]
+        );
     }
 
     #[test]

@@ -178,6 +178,15 @@ impl<R: Permission> Authorized<R> {
         Ok(if is_at_home { wanted.narrowed_to(caller.permissions) } else { wanted })
     }
 
+    /// Whether the caller also holds another permission, on the state that the append expects.
+    ///
+    /// # Errors
+    /// If the credential is no longer accepted.
+    pub(crate) async fn also_holds<P: Permission>(&self, app: &App, tx: &Tx) -> Result<bool, Problem> {
+        let caller = app.access.identify_again(tx, &self.token, self.ip).await?;
+        Ok(P::is_held(&caller, self.organization) && must_be_themselves::<P>(&caller).is_ok())
+    }
+
     fn check(&self, caller: &Caller) -> Result<(), Problem> {
         if !R::is_held(caller, self.organization) {
             return Err(Problem::forbidden(R::NAME));

@@ -98,9 +98,22 @@ pub(super) fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> R
 }
 
 /// Values that members of most types accept, to find further faults behind a missing one.
-const PLACEHOLDERS: [&str; 8] = ["\"x\"", "\"x@x.example\"", "0", "1", "true", "[]", "{}", "\"2026-11-27T00:00:00Z\""];
+const PLACEHOLDERS: [&str; 11] = [
+    "\"x\"",
+    "\"x@x.example\"",
+    "0",
+    "1",
+    "true",
+    "[]",
+    "{}",
+    "\"2026-11-27T00:00:00Z\"",
+    // A UN/LOCODE, an IMO number, and the id of a port call.
+    "\"BRSSZ\"",
+    "\"9074729\"",
+    "\"call_00000000000000000000000000\"",
+];
 /// Maximum number of values to try for a missing member, and of members to try them for.
-const MAX_PLACEHOLDERS: usize = 12;
+const MAX_PLACEHOLDERS: usize = 16;
 const MAX_FILLINGS: usize = 20;
 /// Maximum number of validation errors in a response.
 const MAX_FAULTS: usize = 100;

@@ -30,7 +30,7 @@ pub(crate) struct ApiKeyResponse {
     owner: UserId,
     /// The permissions of the key; null for a key of the platform.
     permissions: Option<Permissions>,
-    /// The scopes of a key of the platform, in all organizations; empty for others.
+    /// The scopes: of a key of the platform in all organizations, of a key of an organization there.
     scopes: Vec<KeyScope>,
     /// The networks from which it is accepted; empty means everywhere.
     networks: Vec<String>,
@@ -62,7 +62,7 @@ impl From<view::ApiKey> for ApiKeyResponse {
             organization: row.organization,
             name: row.name,
             owner: row.owner,
-            permissions: row.scopes.is_empty().then_some(permissions),
+            permissions: (row.organization != OrganizationId::PLATFORM).then_some(permissions),
             scopes: row.scopes.split_ascii_whitespace().filter_map(KeyScope::from_text).collect(),
             networks: row.networks.split_ascii_whitespace().map(str::to_owned).collect(),
             created_at: row.created_at,

@@ -1,6 +1,6 @@
 //! From the state of a session or key to a caller.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -53,8 +53,8 @@ impl Access {
         if !is_kept || epoch_in_use(tx, organization).await? != session_epoch.organization {
             return Err(AccessError::Unknown);
         }
-        let credential = Credential::Session(session);
-        Ok(Caller { organization, user, credential, role, permissions, scopes: None, impersonator })
+        let (credential, scopes, own_scopes) = (Credential::Session(session), None, BTreeSet::new());
+        Ok(Caller { organization, user, credential, role, permissions, scopes, own_scopes, impersonator })
     }
 
     async fn key_holder(
@@ -70,19 +70,22 @@ impl Access {
         // Checked first, so that a stolen key reveals nothing from other networks.
         let is_near = |network: &IpNet| ip.is_some_and(|ip| network.contains(&ip.to_canonical()));
         if !found.networks.is_empty() && !found.networks.iter().any(is_near) {
-            let (role, permissions, scopes) = (Role::ReadOnly, Permissions::NONE, None);
-            let nobody = Caller { organization, user, credential, role, permissions, scopes, impersonator };
+            let (role, permissions, scopes, own_scopes) = (Role::ReadOnly, Permissions::NONE, None, BTreeSet::new());
+            let nobody = Caller { organization, user, credential, role, permissions, scopes, own_scopes, impersonator };
             return Err(AccessError::Elsewhere(Box::new(nobody)));
         }
         epoch_in_use(tx, organization).await?;
         let owner: User = tx.join(organization, found.owner).await?;
         let (role, held) = owner.rights().ok_or(AccessError::OwnerInactive)?;
-        let (permissions, scopes) = match &found.grant {
-            Grant::Permissions(permissions) => (permissions.narrowed_to(held), None),
+        let (permissions, scopes, own_scopes) = match &found.grant {
+            Grant::Permissions(permissions) => (permissions.narrowed_to(held), None, BTreeSet::new()),
+            Grant::PermissionsAndScopes { permissions, scopes } => {
+                (permissions.narrowed_to(held), None, scopes.clone())
+            }
             // The owner has all permissions on the platform, or none.
-            Grant::Scopes(scopes) => (Permissions::NONE, Some(scopes.clone())),
+            Grant::Scopes(scopes) => (Permissions::NONE, Some(scopes.clone()), BTreeSet::new()),
         };
-        Ok(Caller { organization, user, credential, role, permissions, scopes, impersonator })
+        Ok(Caller { organization, user, credential, role, permissions, scopes, own_scopes, impersonator })
     }
 }
 

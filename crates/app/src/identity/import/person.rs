@@ -6,7 +6,8 @@ use porttask_domain::{
     identity::{Access, EmailAddress, Permissions, Role},
 };
 
-use super::{Column, Fault, sheet::Heading};
+use super::{Column, Fault};
+use crate::sheet::Header;
 
 /// A person to create an account for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,14 +24,9 @@ pub struct Person {
 
 impl Person {
     /// Parses a record.
-    pub(super) fn read(record: &ByteRecord, headings: &[Heading], default_role: Role) -> Result<Self, Vec<Fault>> {
-        fits(record, headings).map_err(|fault| vec![fault])?;
-        let field = |column: Column| {
-            let index = headings.iter().position(|it| *it == Heading::Column(column));
-            let bytes = index.and_then(|index| record.get(index)).unwrap_or_default();
-            // The whole file was validated as UTF-8.
-            std::str::from_utf8(bytes).unwrap_or_default().trim()
-        };
+    pub(super) fn read(record: &ByteRecord, header: &Header<Column>, default_role: Role) -> Result<Self, Vec<Fault>> {
+        header.fits(record).map_err(|reason| vec![Fault::of_line(reason)])?;
+        let field = |column: Column| header.field(record, column);
         let mut faults = Vec::new();
         let name = noted(Column::Name, PersonName::new(field(Column::Name)), &mut faults);
         let email = noted(Column::Email, EmailAddress::new(field(Column::Email)), &mut faults);
@@ -48,21 +44,6 @@ impl Person {
             _ => Err(faults),
         }
     }
-}
-
-/// Whether a record has a field for each named column, and no value elsewhere: spreadsheets write empty fields there, or
-/// none.
-fn fits(record: &ByteRecord, headings: &[Heading]) -> Result<(), Fault> {
-    let is_filled = |index: usize| record.get(index).is_some_and(|field| !field.iter().all(u8::is_ascii_whitespace));
-    let needed = headings.iter().rposition(|heading| matches!(heading, Heading::Column(_))).map_or(0, |last| last + 1);
-    let (fields, wanted) = (record.len(), headings.len());
-    if fields < needed || (wanted..fields).any(is_filled) {
-        return Err(Fault::of_line(format!("has {fields} fields, but the header has {wanted}")));
-    }
-    let nameless = (0..wanted).find(|index| headings[*index] == Heading::Nameless && is_filled(*index));
-    nameless.map_or(Ok(()), |index| {
-        Err(Fault::of_line(format!("has a value in column {}, which has no name in the header", index + 1)))
-    })
 }
 
 fn noted<T>(column: Column, read: Result<T, InvalidText>, faults: &mut Vec<Fault>) -> Option<T> {

@@ -2,7 +2,10 @@
 
 use porttask_domain::identity::{Access, Permissions, Role};
 
-use super::{Column, Line, LineReport, UnknownColumns, Unreadable, sheet::MAX_LINES};
+use super::{Column, Line, LineReport, UnknownColumns, Unreadable};
+use crate::sheet::Columns;
+
+const MAX_LINES: usize = <Column as Columns>::MAX_LINES;
 
 fn read(bytes: &[u8], default_role: Role) -> Result<Vec<Line>, Unreadable> {
     super::read(bytes, default_role, UnknownColumns::Reject)
@@ -189,7 +192,7 @@ fn other_encodings_are_reported_with_their_line() {
 fn a_file_without_a_valid_header_is_rejected() {
     let known = "the columns are name, email, role, tickets, invoices, reports, administration";
     for empty in ["", "\u{feff}", "\r\n\n"] {
-        assert_eq!(read(empty.as_bytes(), Role::Agent), Err(Unreadable::Empty), "{empty:?}");
+        assert_eq!(read(empty.as_bytes(), Role::Agent), Err(Unreadable::Empty("name, email".to_owned())), "{empty:?}");
     }
     assert_eq!(rejected("Ana Souza,ana@a.example\n"), format!("the first line names no column: {known}"));
     assert_eq!(rejected("name,email,E MAIL\n"), "the header has the column email twice");
@@ -250,8 +253,8 @@ fn lines_and_files_that_are_too_long_are_rejected() {
     );
     let many = |count| format!("name,email\n{}", "A,a@a.example\n".repeat(count));
     assert_eq!(lines(many(MAX_LINES)).len(), MAX_LINES);
-    assert_eq!(read(many(MAX_LINES + 1).as_bytes(), Role::Agent), Err(Unreadable::TooManyLines));
-    assert_eq!(count(many(MAX_LINES + 1).as_bytes()), Err(Unreadable::TooManyLines));
+    assert_eq!(read(many(MAX_LINES + 1).as_bytes(), Role::Agent), Err(Unreadable::TooManyLines(MAX_LINES)));
+    assert_eq!(count(many(MAX_LINES + 1).as_bytes()), Err(Unreadable::TooManyLines(MAX_LINES)));
 }
 
 /// If every faulty line were read to the end of the file, this test would take hours.
@@ -260,7 +263,7 @@ fn large_files_full_of_quotation_marks_are_read_in_linear_time() {
     const BYTES: usize = 10 * 1024 * 1024;
     let many = |line: &str| format!("name,email\n{}", line.repeat(BYTES / line.len()));
     // For a lenient parser, such a line ends inside quotation marks, whether it starts outside or inside them.
-    assert_eq!(rejected(many("x\",y\",\"\n")), Unreadable::TooManyLines.to_string());
+    assert_eq!(rejected(many("x\",y\",\"\n")), Unreadable::TooManyLines(MAX_LINES).to_string());
     let long = "z".repeat(200);
     for line in [format!("{long}\",y\",\"\n"), format!("\"{long}\n{long}\n"), format!("{long},\"{long}\r")] {
         let read = lines(many(&line));
