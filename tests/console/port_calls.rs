@@ -100,7 +100,7 @@ async fn a_changed_port_call_is_not_overwritten_silently(service: &'static Share
     // The page reads what the listing shows by now.
     acme.admin.get(&path).is(200);
     let form = page.form(&url).fill("vessel", "MSC Anita").fill("eta", "2026-12-03T09:45");
-    let page = bob.submit(&form, "Save").is(200).shows("Somebody else changed this in the meantime");
+    let page = bob.submit(&form, "Save").is(412).shows("Somebody else changed this in the meantime");
     assert_eq!(page.value_of("vessel"), "MSC Anita");
     bob.submit(&page.form(&url).fill("voyage", "NX649N"), "Save").is(200).shows("MSC Anita").shows("NX649N");
     let shown = acme.admin.get(&path).is(200).body;

@@ -4,11 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use porttask_app::identity::{
-    access::Access,
-    organizations::StatusAllows,
-    passwords::{NewPassword, PasswordError, Passwords},
-    setup::{self, FirstSuperAdmin, SetupError},
+use porttask_app::{
+    identity::{
+        access::Access,
+        organizations::StatusAllows,
+        passwords::{NewPassword, PasswordError, Passwords},
+        setup::{self, FirstSuperAdmin, SetupError},
+    },
+    operations::port_calls,
 };
 use porttask_domain::{
     Actor, FailedSignInsId, InvalidText, Meta, OrganizationId, PersonName, Personal, Reason, Registered, SessionId,
@@ -21,8 +24,15 @@ use porttask_domain::{
         sign_in, user,
     },
     operations::{
-        Vendor,
+        PortCall, Remark, Vendor,
+        port_call::{self, NewPortCall, Status},
         vendor::{self, VendorName},
+        vessel::{ImoNumber, VesselName, VoyageNumber},
+    },
+    support::{
+        Ticket, TicketNumbers,
+        ticket::{self, Author, Side, TicketId, TicketSubject, TicketText},
+        ticket_number::{self, TicketNumbersId},
     },
 };
 use porttask_runtime::{
@@ -34,9 +44,11 @@ use porttask_runtime::{
 };
 
 use crate::{
+    desk::TicketStep,
     names,
     plan::{By, Person, Plan, Step, What, YEAR, plans},
     random::Random,
+    traffic::CallStep,
 };
 
 /// The password of all accounts.
@@ -302,6 +314,8 @@ impl Site {
             }
             What::Deactivate(it) => self.user(*it, user::Command::Deactivate, request).await,
             What::Reactivate(it) => self.user(*it, user::Command::Reactivate, request).await,
+            What::Call(number, step) => self.port_call(*number, step, request, at).await,
+            What::Ticket(ticket, what) => self.ticket(*ticket, what, step.by, request, at).await,
             What::CreateVendor { vendor, name, service, email } => {
                 let create = vendor::Command::Create {
                     vendor: *vendor,
@@ -322,6 +336,78 @@ impl Site {
                 self.organization(organization::Command::Deactivate { organization, reason }, request).await
             }
         }
+    }
+
+    async fn port_call(&self, number: usize, step: &CallStep, request: &Request, now: Timestamp) -> Result<(), Error> {
+        let call = &self.plan.calls[number];
+        let command = match step {
+            CallStep::Create => {
+                let new = &NewPortCall {
+                    port: call.port.clone(),
+                    vessel: VesselName::new(&call.vessel)?,
+                    imo: ImoNumber::new(&call.imo)?,
+                    voyage: Some(VoyageNumber::new(&call.voyage)?),
+                    reference: None,
+                    schedule: call.schedule,
+                    agent: self.plan.people[call.agent].user,
+                    usage_month: String::new(),
+                };
+                let id = call.id;
+                let work = move |tx: Tx| async move {
+                    let usage_month = port_calls::usage_month(&tx).await?;
+                    let create = port_call::Command::Create(Box::new(NewPortCall { usage_month, ..new.clone() }));
+                    tx.decide_new::<PortCall>(id, &create).await
+                };
+                return Ok(self.executor.transact(request, work).await.map(drop)?);
+            }
+            CallStep::Reschedule(schedule) => {
+                port_call::Command::Reschedule { eta: Some(schedule.eta), etd: Some(schedule.etd) }
+            }
+            CallStep::Reach(to) => port_call::Command::ChangeStatus { to: *to, occurred_at: None, remark: None, now },
+            CallStep::TakeBack(status) => port_call::Command::RevertStatus { status: *status },
+            CallStep::Cancel(remark) => {
+                let remark = Some(Remark::new(remark)?);
+                port_call::Command::ChangeStatus { to: Status::Canceled, occurred_at: None, remark, now }
+            }
+        };
+        self.execute::<PortCall>(call.id, command, request).await
+    }
+
+    async fn ticket(
+        &self,
+        ticket: TicketId,
+        step: &TicketStep,
+        by: By,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let (user, side) = match by {
+            By::Person(it) => (self.plan.people[it].user, Side::Organization),
+            By::Staff | By::Anonymous => (self.staff[self.done % self.staff.len()], Side::Staff),
+        };
+        let by = Author { user, side };
+        let command = match step {
+            TicketStep::Open { kind, subject, text } => {
+                let numbers = TicketNumbersId::from(self.plan.organization);
+                let (kind, subject, text) = (*kind, &TicketSubject::new(subject)?, &TicketText::new(text)?);
+                let work = move |tx: Tx| async move {
+                    let number = tx.read::<TicketNumbers>(numbers).await?.next();
+                    let (subject, text) = (subject.clone(), text.clone());
+                    tx.decide::<Ticket>(ticket, &ticket::Command::Open { number, kind, subject, text, by }).await?;
+                    tx.decide::<TicketNumbers>(numbers, &ticket_number::Command::Take { ticket }).await
+                };
+                return Ok(self.executor.transact(request, work).await.map(drop)?);
+            }
+            TicketStep::Reply { reply, text } => {
+                ticket::Command::Reply { reply: *reply, text: TicketText::new(text)?, by, now }
+            }
+            TicketStep::Escalate(reason) => {
+                let response_due_at = now + SignedDuration::from_hours(24);
+                ticket::Command::Escalate { reason: Reason::new(reason)?, by, response_due_at }
+            }
+            TicketStep::Resolve => ticket::Command::Resolve { by, now },
+        };
+        self.execute::<Ticket>(ticket, command, request).await
     }
 
     async fn execute<A: Registered>(&self, id: A::Id, command: A::Command, request: &Request) -> Result<(), Error> {

@@ -2,8 +2,10 @@
 //! the API, at simulated times.
 
 mod build;
+mod desk;
 mod names;
 mod plan;
 mod random;
+mod traffic;
 
 pub use build::{Account, Built, Error, Options, PASSWORD, Parts, build};

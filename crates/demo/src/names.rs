@@ -183,6 +183,17 @@ const COMPANY_NAMES: [&str; 40] = [
 
 const COMPANY_KINDS: [&str; 5] = ["Shipping", "Port Agency", "Logistics", "Maritime", "Lines"];
 
+const VESSEL_NAMES: [[&str; 16]; 2] = [
+    [
+        "Nordic", "Ocean", "Atlantic", "Golden", "Silver", "Baltic", "Eastern", "Pacific", "Arctic", "Southern",
+        "Coral", "Royal", "Crystal", "Star", "Amber", "Cape",
+    ],
+    [
+        "Pioneer", "Spirit", "Voyager", "Harmony", "Trader", "Breeze", "Explorer", "Pearl", "Horizon", "Express",
+        "Dawn", "Venture", "Fortune", "Falcon", "Glory", "Mariner",
+    ],
+];
+
 const VENDOR_KINDS: [(&str, Service); 8] = [
     ("Tugs", Service::Towage),
     ("Pilots", Service::Pilotage),
@@ -220,6 +231,15 @@ pub(crate) fn company(number: usize) -> String {
 pub(crate) fn vendor(random: &mut Random, number: usize) -> (String, Service) {
     let (kind, service) = VENDOR_KINDS[number % VENDOR_KINDS.len()];
     (format!("{} {kind}", random.pick(&COMPANY_NAMES)), service)
+}
+
+/// A vessel's name, and an IMO number with its check digit.
+pub(crate) fn vessel(random: &mut Random) -> (String, String) {
+    let name = format!("{} {}", random.pick(&VESSEL_NAMES[0]), random.pick(&VESSEL_NAMES[1]));
+    let number = random.within(910_000..985_000);
+    let digits: Vec<i64> = number.to_string().bytes().map(|digit| i64::from(digit - b'0')).collect();
+    let check = digits.iter().zip((2..=7).rev()).map(|(digit, weight)| digit * weight).sum::<i64>() % 10;
+    (name, format!("{number}{check}"))
 }
 
 /// Lower-case letters, digits and hyphens of a name, for domains and mailboxes.

@@ -5,16 +5,25 @@ use porttask_domain::{
     OrganizationId, UserId,
     identity::Role,
     operations::vendor::{Service, VendorId},
+    support::ticket::TicketId,
 };
 
-use crate::{names, random::Random};
+use crate::{
+    desk::{self, TicketStep},
+    names,
+    random::Random,
+    traffic::{self, Call, CallStep},
+};
 
-const DAY: SignedDuration = SignedDuration::from_hours(24);
+pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The period that is shown.
 pub(crate) const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// How many organizations, and how many users they have together, at scale 1.
 const ORGANIZATIONS: f64 = 40.0;
 const USERS: f64 = 1_500.0;
+/// Before those are left out that nobody can be responsible for.
+const PORT_CALLS: f64 = 25_000.0;
+const TICKETS: f64 = 600.0;
 
 /// Where organizations are: the time zone of their business hours.
 const ZONES: [&str; 8] = [
@@ -35,6 +44,7 @@ pub(crate) struct Plan {
     pub(crate) domain: String,
     pub(crate) zone: &'static str,
     pub(crate) people: Vec<Person>,
+    pub(crate) calls: Vec<Call>,
     /// By time.
     pub(crate) steps: Vec<Step>,
 }
@@ -80,6 +90,9 @@ pub(crate) enum What {
     ChangeRole(usize, Role),
     Deactivate(usize),
     Reactivate(usize),
+    /// Something happens to the port call with this number.
+    Call(usize, CallStep),
+    Ticket(TicketId, TicketStep),
     CreateVendor {
         vendor: VendorId,
         name: String,
@@ -107,7 +120,9 @@ pub(crate) fn plans(seed: u64, scale: f64, now: Timestamp) -> Vec<Plan> {
     let weights: Vec<f64> = (0..count).map(|number| 1.0 / (number as f64 / scale.max(1.0) + 2.0)).collect();
     let total: f64 = weights.iter().sum();
     let users = |number: usize| (USERS * scale * weights[number] / total).round().max(2.0) as usize;
-    (0..count).map(|number| Planner::new(seed, number, now).plan(users(number), (number, count))).collect()
+    let share = |number: usize| scale * weights[number] / total;
+    let plan = |number: usize| Planner::new(seed, number, now).plan(users(number), share(number), (number, count));
+    (0..count).map(plan).collect()
 }
 
 impl Plan {
@@ -125,20 +140,23 @@ impl Plan {
     }
 }
 
-struct Planner {
-    random: Random,
+pub(crate) struct Planner {
+    pub(crate) random: Random,
     begin: Timestamp,
-    now: Timestamp,
+    pub(crate) now: Timestamp,
     steps: Vec<Step>,
+    /// Who can be responsible for port calls, from when until when.
+    pub(crate) agents: Vec<(usize, Timestamp, Timestamp)>,
 }
 
 impl Planner {
     fn new(seed: u64, number: usize, now: Timestamp) -> Self {
         let begin = now - YEAR;
-        Self { random: Random::new(seed, number as u64 + 1), begin, now, steps: Vec::new() }
+        let random = Random::new(seed, number as u64 + 1);
+        Self { random, begin, now, steps: Vec::new(), agents: Vec::new() }
     }
 
-    fn plan(mut self, users: usize, (number, count): (usize, usize)) -> Plan {
+    fn plan(mut self, users: usize, share: f64, (number, count): (usize, usize)) -> Plan {
         let created_at = match number * 40 / count {
             0..28 => self.random.instant(self.begin + DAY, self.begin + DAY * 60),
             28..37 => self.random.instant(self.begin + DAY * 60, self.now - DAY * 30),
@@ -164,12 +182,17 @@ impl Planner {
             self.join(it, (created_at + DAY, ended_at), &people);
         }
         self.vendors(created_at + DAY, ended_at);
+        // Organizations that are younger or have ended have had less time.
+        let worked = ended_at.duration_since(created_at).as_secs_f64() / YEAR.as_secs_f64();
+        let count = |of: f64| (of * share * worked).ceil() as usize;
+        let calls = traffic::year(&mut self, (created_at + DAY * 3, ended_at), count(PORT_CALLS));
+        desk::year(&mut self, (created_at + DAY, ended_at), count(TICKETS));
         self.steps.sort_by_key(|step| step.at);
         let zone = ZONES[number % ZONES.len()];
-        Plan { organization, name, domain, zone, people, steps: self.steps }
+        Plan { organization, name, domain, zone, people, calls, steps: self.steps }
     }
 
-    fn add(&mut self, at: Timestamp, by: By, what: What) {
+    pub(crate) fn add(&mut self, at: Timestamp, by: By, what: What) {
         self.steps.push(Step { at, by, what });
     }
 
@@ -231,7 +254,11 @@ impl Planner {
             self.add(at, By::Person(it), What::SignIn(it));
             at += self.random.hours(20..26 * 24);
         }
-        if it != 0 && self.random.chance(0.06) {
+        let changes = it != 0 && self.random.chance(0.06);
+        if !changes && matches!(people[it].role, Role::Admin | Role::Agent) {
+            self.agents.push((it, from, left_at));
+        }
+        if changes {
             let at = self.random.instant(from, left_at);
             let role = if people[it].role == Role::Agent { Role::ReadOnly } else { Role::Agent };
             self.add(at, By::Person(0), What::ChangeRole(it, role));
