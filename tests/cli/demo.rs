@@ -9,7 +9,7 @@ on_both_engines! {
 }
 
 async fn a_demonstration_is_sound_and_refuses_a_log(store: Store) {
-    let demo = ["demo", "--no-serve", "--scale", "0.05", "--seed", "7"];
+    let demo = ["demo", "--no-serve", "--scale", "0.02", "--seed", "7"];
     let master_key = ("PORTTASK_MASTER_KEY", porttask_tests::MASTER_KEY);
     let run = |arguments: &[&str]| porttask(&store, arguments).envs([master_key]).output().unwrap();
     let accounts = said(&run(&demo));
