@@ -46,7 +46,7 @@ shots: ## draw every page of the console (light, dark, 360 px) into target/shots
 	@PORTTASK=$(TARGET)/debug/porttask tests/browser/run.sh shots.mjs $(TARGET)/shots
 
 # TMPDIR selects the disk to be measured; it must not be in memory.
-bench: setup ## run benchmarks: ONLY=append|views|service|access|timers ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1
+bench: setup ## run benchmarks: ONLY=append|views|service|access|timers|operations ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1
 	$(CARGO) run --locked --release -p porttask -- bench \
 		$(if $(ONLY),--only $(ONLY)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(FIGURE),--figure $(FIGURE)) \
 		$(if $(filter 1,$(QUICK)),--quick)

@@ -5,6 +5,7 @@
 
 mod access;
 mod append;
+mod operations;
 mod report;
 mod service;
 mod store;
@@ -18,7 +19,7 @@ pub use report::{Figure, table};
 /// What to measure, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Only this group of benchmarks: `append`, `views`, `service`, `access` or `timers`.
+    /// Only this group of benchmarks: `append`, `views`, `service`, `access`, `timers` or `operations`.
     pub only: Option<String>,
     /// Only this engine: `sqlite` or `postgres`.
     pub engine: Option<String>,
@@ -47,6 +48,7 @@ pub async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<
             figures.append(&mut service::run(options, progress).await?);
             figures.append(&mut access::run(options, progress).await?);
             figures.append(&mut timers::run(options, progress).await?);
+            figures.append(&mut operations::run(options, progress).await?);
             Ok(figures)
         }
         Some("append") => append::run(options, progress).await,
@@ -54,8 +56,10 @@ pub async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<
         Some("service") => service::run(options, progress).await,
         Some("access") => access::run(options, progress).await,
         Some("timers") => timers::run(options, progress).await,
+        Some("operations") => operations::run(options, progress).await,
         Some(other) => {
-            Err(format!("there is no benchmark `{other}`: choose append, views, service, access or timers").into())
+            let groups = "append, views, service, access, timers or operations";
+            Err(format!("there is no benchmark `{other}`: choose {groups}").into())
         }
     }
 }

@@ -1,0 +1,190 @@
+//! Port calls: creating them in one organization, and listing many.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::try_join_all;
+use jiff::{SignedDuration, Timestamp};
+use porttask_app::identity::organizations::StatusAllows;
+use porttask_domain::{
+    Actor, DomainEvent, Meta, OrganizationId, UserId,
+    operations::{
+        PortCall,
+        port::Port,
+        port_call::{Command, NewPortCall, PortCallId, Schedule},
+        vessel::{ImoNumber, VesselName, VoyageNumber},
+    },
+};
+use porttask_projections::{ColumnType, ReadModel, operations::port_call::PortCalls};
+use porttask_runtime::{
+    clock::Clock,
+    execute::{Executor, Request, stream_of},
+    log::Append,
+    new_id,
+    views::{Condition, Query, Views},
+};
+
+use crate::{
+    Error, Figure, Options,
+    report::percentile_ms,
+    store::{Place, Store},
+};
+
+const CALLERS: usize = 64;
+const ROUNDS: usize = 3;
+const PORT_CALLS: usize = 1_000_000;
+/// Port calls per append.
+const TOGETHER: usize = 500;
+const PAGES: usize = 400;
+const PATIENCE: Duration = Duration::from_secs(1_800);
+
+/// Measures both engines, or the chosen one.
+pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Figure>, Error> {
+    let wants = |name: &str| options.figure.as_deref().is_none_or(|wanted| name.contains(wanted));
+    let mut figures = Vec::new();
+    for engine in Place::engines(options)? {
+        let Place { engine, directory, server } = Place::of(engine, options)?;
+        let store = Store::open(server.as_ref(), directory.path(), 1).await?;
+        let organization = store.populate(0, 1, |_| Timestamp::UNIX_EPOCH).await?;
+        if wants("port_calls_created") {
+            progress(&format!("{engine}: creating port calls, {CALLERS} callers"));
+            figures.push(created(engine, &store, organization, options).await?);
+        }
+        if wants("port_calls_page_p99") {
+            let count = if options.quick { PORT_CALLS / 10 } else { PORT_CALLS };
+            progress(&format!("{engine}: recording {count} port calls"));
+            record(&store, organization, count).await?;
+            progress(&format!("{engine}: folding them"));
+            let views = store.views(server.as_ref(), directory.path()).await?;
+            views.run();
+            views.catch_up(PortCalls::NAME, PATIENCE).await?;
+            progress(&format!("{engine}: listing them"));
+            figures.push(page(engine, &store, &views, organization, count).await?);
+        }
+    }
+    Ok(figures)
+}
+
+/// A port call of a small fleet, whose arrival is spread over a year.
+fn new_port_call(number: usize) -> Result<NewPortCall, Error> {
+    let imos = ["9074729", "9321483", "9403009", "9619907"];
+    let time_zone = "America/Sao_Paulo".parse().map_err(|_| "no such zone")?;
+    let (unlocode, name, country) = ("BRSSZ".to_owned(), "Santos".to_owned(), "Brazil".to_owned());
+    let eta = Timestamp::UNIX_EPOCH + SignedDuration::from_mins((number % 525_600) as i64);
+    Ok(NewPortCall {
+        port: Port { unlocode, name, country, time_zone },
+        vessel: VesselName::new(["Nordic Star", "Ocean Pearl", "Amber Trader"][number % 3])?,
+        imo: ImoNumber::new(imos[number % imos.len()])?,
+        voyage: Some(VoyageNumber::new(&format!("NX{}E", number % 1_000))?),
+        reference: None,
+        schedule: Schedule { eta, etd: eta + SignedDuration::from_hours(30) },
+        agent: UserId::FIRST_SUPER_ADMIN,
+        usage_month: "2026-11".to_owned(),
+    })
+}
+
+/// The rate of creation by commands in one organization, beside appends of the same events without any.
+async fn created(
+    engine: &'static str,
+    store: &Store,
+    organization: OrganizationId,
+    options: &Options,
+) -> Result<Figure, Error> {
+    let clock = Arc::new(Clock::new());
+    let executor = Executor::new(Arc::clone(&store.log), Arc::clone(&store.vault), Arc::new(StatusAllows), clock);
+    let meta = Meta::by(Actor::User { organization, user: UserId::FIRST_SUPER_ADMIN });
+    let request = &Request::new(organization, meta);
+    let length = Duration::from_secs_f64(options.seconds);
+    let (mut commands, mut plain) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let executor = &executor;
+        plain.push(rate(length, async |number| append(store, organization, number, 1).await).await?);
+        let create = async |number| {
+            let create = Command::Create(Box::new(new_port_call(number)?));
+            executor.execute::<PortCall>(new_id(), create, request).await?;
+            Ok(())
+        };
+        commands.push(rate(length, create).await?);
+    }
+    let median = |mut rates: Vec<f64>| {
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    };
+    let note = format!("{CALLERS} callers in one organization, compared with appends of the same events; target 0.70");
+    Ok(Figure::beside(engine, "port_calls_created", median(commands), "1/s", median(plain), &note))
+}
+
+/// How often callers do something, each as fast as it can.
+async fn rate(length: Duration, each: impl AsyncFn(usize) -> Result<(), Error>) -> Result<f64, Error> {
+    let start = Instant::now();
+    let caller = async |caller: usize| {
+        let mut done = 0;
+        while start.elapsed() < length {
+            each(caller + done * CALLERS).await?;
+            done += 1;
+        }
+        Ok::<_, Error>(done)
+    };
+    let done: usize = try_join_all((0..CALLERS).map(caller)).await?.into_iter().sum();
+    Ok(done as f64 / start.elapsed().as_secs_f64())
+}
+
+/// Appends new port calls without a command.
+async fn append(store: &Store, organization: OrganizationId, first: usize, count: usize) -> Result<(), Error> {
+    let mut events: Vec<_> = Vec::with_capacity(count);
+    for number in first..first + count {
+        let create = Command::Create(Box::new(new_port_call(number)?));
+        let created = porttask_domain::Aggregate::decide(&PortCall::default(), &create)?;
+        let stream = stream_of::<PortCall>(organization, new_id::<PortCallId>())?;
+        events.extend(created.into_iter().map(|event| (stream.clone(), DomainEvent::from(event))));
+    }
+    let meta = Meta::by(Actor::User { organization, user: UserId::FIRST_SUPER_ADMIN });
+    let sealed = store.vault.seal(organization, &events, &meta).await?;
+    let mut append = Append::new(organization, sealed.events);
+    append.person_keys = sealed.keys;
+    store.log.append(append).await?;
+    Ok(())
+}
+
+async fn record(store: &Store, organization: OrganizationId, count: usize) -> Result<(), Error> {
+    for first in (0..count).step_by(TOGETHER) {
+        append(store, organization, first, TOGETHER).await?;
+    }
+    Ok(())
+}
+
+/// The time of a page of 50, by arrival, from a random place on.
+async fn page(
+    engine: &'static str,
+    store: &Store,
+    views: &Views,
+    organization: OrganizationId,
+    count: usize,
+) -> Result<Figure, Error> {
+    let partition = store.log.partition_of(organization).await?.ok_or("the organization is not found")?;
+    let mut latencies = Vec::new();
+    for number in 0..PAGES {
+        let minutes = (number * 7_919 % 525_600) as i64;
+        let from = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes);
+        let query = Query {
+            partition,
+            conditions: vec![
+                Condition::Equal("organization", organization.to_value()),
+                Condition::AtLeast("eta", from.to_value()),
+            ],
+            sort: vec!["eta", "port_call"],
+            limit: 50,
+            ..Query::default()
+        };
+        let start = Instant::now();
+        let found = views.select(PortCalls::NAME, &query).await?;
+        latencies.push(start.elapsed());
+        if found.is_empty() && minutes < 500_000 {
+            return Err("a page is empty".into());
+        }
+    }
+    let note = format!("50 of {count} port calls by arrival, from a random time on; target 15 ms");
+    Ok(Figure::alone(engine, "port_calls_page_p99", percentile_ms(&latencies, 99), "ms", &note))
+}
