@@ -96,6 +96,8 @@ export const PAGES = {
     dialog("/settings/integrations/{key}/rotate", "/settings/integrations"),
     dialog("/settings/integrations/{key}/revoke", "/settings/integrations"),
     dialog("/settings/tickets/{ticket}/escalate", "/settings/tickets/{ticket}"),
+    { path: "/operations/documents" },
+    dialog("/operations/documents/new", "/operations/documents"),
     { path: "/operations/vendors" },
     dialog("/operations/vendors/new", "/operations/vendors"),
     { path: "/operations/vendors/{vendor}" },

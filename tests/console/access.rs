@@ -29,13 +29,18 @@ pub(crate) const PUBLIC: [&str; 7] = [
 ];
 
 /// Pages that need a session, with the permission that they need; none for those that everybody has who is signed in.
-pub(crate) const PAGES: [(&str, &str); 28] = [
+pub(crate) const PAGES: [(&str, &str); 33] = [
     ("/me", ""),
     ("/me/password", ""),
     ("/me/address", ""),
     ("/me/sessions/end", ""),
     ("/help", ""),
     ("/search", ""),
+    ("/operations/documents", "operations:read"),
+    ("/operations/documents/new", "operations:write"),
+    ("/operations/documents/export", "operations:read"),
+    ("/operations/documents/{document}/content", "operations:read"),
+    ("/operations/documents/{document}/delete", "operations:write"),
     ("/operations/vendors", "vendors:read"),
     ("/operations/vendors/new", "vendors:write"),
     ("/operations/vendors/{vendor}", "vendors:read"),
@@ -126,6 +131,7 @@ fn at(page: &str, ids: &Ids) -> String {
         ("{staff}", &ids.staff),
         ("{key}", &ids.key),
         ("{vendor}", &ids.vendor),
+        ("{document}", &ids.document),
         ("{ticket}", &ids.ticket),
         ("{job}", &ids.job),
     ];
@@ -179,7 +185,7 @@ async fn every_page_opens_for_those_who_have_its_permission(store: Store) {
         for (page, right) in pages() {
             let path = at(&page, &ids);
             let is_elsewhere = is_platform && page.contains('{') && page.starts_with("/settings/")
-                || page.starts_with("/operations/vendors/{") && is_platform;
+                || page.starts_with("/operations/") && page.contains('{') && is_platform;
             let answer = browser.fetch(&path);
             let is_allowed = right.is_empty() || rights.contains(right);
             match (is_allowed, answer.status) {
@@ -225,6 +231,7 @@ async fn what_belongs_to_another_organization_looks_like_what_does_not_exist(sto
         staff: UNKNOWN_USER.to_owned(),
         key: suffix(&ids.key),
         vendor: suffix(&ids.vendor),
+        document: suffix(&ids.document),
         ticket: suffix(&ids.ticket),
         job: suffix(&ids.job),
     };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`identity`] | callers, sign-in, passwords, links, imports, the first super admin |
 //! | [`compliance`] | the audit log, and the log of denied requests |
+//! | [`operations`] | documents: uploads that expire, contents that are left |
 //! | [`support`] | mails about tickets, and their response targets |
 //! | [`positions`] | positions as callers see them |
 //! | [`mail`] | mails: who receives which, and why |
@@ -11,5 +12,6 @@
 pub mod compliance;
 pub mod identity;
 pub mod mail;
+pub mod operations;
 pub mod positions;
 pub mod support;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Aggregate, ExportId, Kind, OrganizationId, Personal, SessionId, UserId,
     identity::{OrganizationStatus, Role, user},
+    operations::document,
     support::ticket,
 };
 
@@ -46,6 +47,13 @@ pub enum Command {
         format: Format,
         /// The filter.
         selection: TicketSelection,
+    },
+    /// Export the list of documents.
+    TakeDocuments {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: DocumentSelection,
     },
 }
 
@@ -92,6 +100,14 @@ pub enum Event {
         format: Format,
         /// The filter.
         selection: TicketSelection,
+    },
+    /// The list of documents was exported.
+    #[serde(rename = "export.documents_taken.v1")]
+    DocumentsTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: DocumentSelection,
     },
 }
 
@@ -218,6 +234,21 @@ pub struct TicketSelection {
     pub text: Option<Personal>,
 }
 
+/// A filter on documents: they must match all fields that are set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentSelection {
+    /// With this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<document::Status>,
+    /// Of this type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<document::ContentType>,
+    /// Search words; personal, because they may name people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Personal>,
+}
+
 /// Why an export is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -259,6 +290,7 @@ impl Aggregate for Export {
             Command::TakeUsers { format, selection } => Event::UsersTaken { format, selection },
             Command::TakeOrganizations { format, selection } => Event::OrganizationsTaken { format, selection },
             Command::TakeTickets { format, selection } => Event::TicketsTaken { format, selection },
+            Command::TakeDocuments { format, selection } => Event::DocumentsTaken { format, selection },
         };
         match &self.0 {
             None => Ok(vec![event]),
@@ -313,5 +345,9 @@ mod tests {
         given::<Export>([])
             .when(Command::TakeTickets { format, selection: selection.clone() })
             .then([Event::TicketsTaken { format, selection }]);
+        let selection = DocumentSelection { status: Some(document::Status::Stored), ..Default::default() };
+        given::<Export>([])
+            .when(Command::TakeDocuments { format, selection: selection.clone() })
+            .then([Event::DocumentsTaken { format, selection }]);
     }
 }

@@ -3,7 +3,8 @@
 use porttask_domain::{
     TextEnum,
     compliance::export::{
-        Event, Format, OrganizationSelection, PlatformSelection, Selection, TicketSelection, UserSelection,
+        DocumentSelection, Event, Format, OrganizationSelection, PlatformSelection, Selection, TicketSelection,
+        UserSelection,
     },
 };
 
@@ -16,6 +17,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
         Event::PlatformAuditLogTaken { format, selection } => of_the_platform(*format, selection, sink),
         Event::UsersTaken { format, selection } => users(*format, selection, sink),
         Event::OrganizationsTaken { format, selection } => organizations(*format, selection, sink),
+        Event::DocumentsTaken { format, selection } => documents(*format, selection, sink),
         Event::TicketsTaken { format, selection } => tickets(*format, selection, sink),
     }
 }
@@ -105,6 +107,21 @@ fn tickets(format: Format, selection: &TicketSelection, sink: &mut dyn Descripti
         ("status", status.as_ref().map(|status| DisplayValue::Text(status.as_str()))),
         ("escalated", escalated.as_ref().map(|escalated| DisplayValue::Filtered(escalated))),
         ("assignee", assignee.as_ref().map(|assignee| DisplayValue::Filtered(assignee))),
+        ("text", text.as_ref().map(DisplayValue::Personal)),
+    ];
+    for (field, filter) in filters {
+        change_if_different(field, None, filter, sink);
+    }
+}
+
+fn documents(format: Format, selection: &DocumentSelection, sink: &mut dyn DescriptionSink) {
+    sink.words("exported documents as ");
+    sink.value(DisplayValue::Text(name_of(format)));
+    sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
+    let DocumentSelection { status, content_type, text } = selection;
+    let filters = [
+        ("status", status.as_ref().map(|status| DisplayValue::Text(status.as_str()))),
+        ("content_type", content_type.as_ref().map(|content_type| DisplayValue::Text(content_type.as_str()))),
         ("text", text.as_ref().map(DisplayValue::Personal)),
     ];
     for (field, filter) in filters {

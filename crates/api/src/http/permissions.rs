@@ -167,6 +167,10 @@ permissions! {
     ReadVendors = "vendors:read", Keys::Never, |_caller| true;
     /// Create, change and archive vendors: only Admins and Agents.
     WriteVendors = "vendors:write", Keys::Never, |caller| matches!(caller.role, Role::Admin | Role::Agent);
+    /// Read operational records.
+    ReadOperations = "operations:read", Keys::Never, |_caller| true;
+    /// Create, change and delete operational records: only Admins and Agents.
+    WriteOperations = "operations:write", Keys::Never, |caller| matches!(caller.role, Role::Admin | Role::Agent);
     /// Read tickets.
     ReadTickets = "tickets:read", Keys::OfOrganization, |caller| caller.permissions.tickets >= Access::Read;
     /// Open tickets, reply to them, escalate, resolve and reopen them.

@@ -1,5 +1,6 @@
 //! Operational records.
 
+mod document;
 mod vendor;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -8,5 +9,5 @@ use crate::http::app::App;
 
 /// The routes of the module.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    vendor::routes()
+    vendor::routes().merge(document::routes())
 }

@@ -1,5 +1,6 @@
 //! Pages about what organizations do on PortTask.
 
+mod document;
 mod vendor;
 
 use axum::Router;
@@ -7,5 +8,5 @@ use axum::Router;
 use crate::Console;
 
 pub(crate) fn routes() -> Router<Console> {
-    vendor::routes()
+    vendor::routes().merge(document::routes())
 }

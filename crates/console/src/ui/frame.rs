@@ -56,7 +56,13 @@ fn sections(frame: &Frame) -> Vec<(&'static str, Vec<Entry>)> {
             entry("/admin/system", "activity", "System health", "system:read"),
         ],
     );
-    let operations = ("Operations", vec![entry("/operations/vendors", "truck", "Vendors", "vendors:read")]);
+    let operations = (
+        "Operations",
+        vec![
+            entry("/operations/documents", "book-open", "Documents", "operations:read"),
+            entry("/operations/vendors", "truck", "Vendors", "vendors:read"),
+        ],
+    );
     let all = match (frame.is_staff() || frame.may("platform_audit_log:read"), frame.scope.is_own()) {
         (true, true) => vec![administration],
         (true, false) => vec![settings("Settings"), administration],
