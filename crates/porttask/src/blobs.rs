@@ -48,9 +48,15 @@ impl BlobArgs {
         }
     }
 
-    /// Fails if another node serves that may have a folder of its own.
-    pub(crate) async fn must_be_shared(&self, database: &dyn Database, holder: &Holder) -> Result<(), Error> {
-        let nodes = if self.blobs_shared { Vec::new() } else { database.nodes().await? };
+    /// Fails if another node serves that may have a folder of its own. All nodes of an embedded log are on one machine.
+    pub(crate) async fn must_be_shared(
+        &self,
+        storage: &StorageArgs,
+        database: &dyn Database,
+        holder: &Holder,
+    ) -> Result<(), Error> {
+        let is_shared = self.blobs_shared || matches!(storage.storage()?, Storage::Sqlite(_));
+        let nodes = if is_shared { Vec::new() } else { database.nodes().await? };
         let other = nodes.into_iter().find(|node| !node.is_silent && node.holder.node != holder.node);
         other.map_or(Ok(()), |other| {
             Err(format!(

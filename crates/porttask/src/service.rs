@@ -128,7 +128,7 @@ impl ServiceArgs {
         settings.mail_folder = self.mail.folder(storage)?;
         let node = Node::open_or_create(storage).await?;
         self.blobs.create(storage)?;
-        self.blobs.must_be_shared(&*node.database, &holder).await?;
+        self.blobs.must_be_shared(storage, &*node.database, &holder).await?;
         let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
         let passwords = Arc::new(Passwords::new(Arc::clone(&node.database)));

@@ -149,7 +149,7 @@ async fn contents_are_swept_when_no_document_refers_to_them(store: Store) {
 
 async fn a_node_that_may_have_a_folder_of_its_own_does_not_start_beside_another(store: Store) {
     if store.engine() == porttask_tests::Engine::Sqlite {
-        // The embedded log serves one node, which keeps the folder beside it.
+        // All nodes of an embedded log have the folder beside it.
         let service = Service::start(&store);
         let (_, bob) = service.found(&store, "acme.example").await;
         upload(&bob, "a.txt", "hello").is(201);
