@@ -215,6 +215,7 @@ aggregates! {
     compliance::staff_access::StaffAccess,
     compliance::export::Export,
     operations::vendor::Vendor,
+    operations::document::Document,
     support::ticket::Ticket,
     support::ticket_number::TicketNumbers,
     support::ticket_note::TicketNote,

@@ -1,5 +1,6 @@
 //! Infrastructure: implementations of the ports of `porttask-runtime`.
 
+pub mod blobs;
 mod gathering;
 pub mod log;
 pub mod mail;

@@ -106,6 +106,8 @@ export const PAGES = {
     dialog("/operations/port-calls/{call}/cancel", "/operations/port-calls/{call}"),
     dialog("/operations/port-calls/{call}/delete", "/operations/port-calls/{call}"),
     dialog("/operations/port-calls/{canceled}/reopen", "/operations/port-calls/{canceled}"),
+    { path: "/operations/documents" },
+    dialog("/operations/documents/new", "/operations/documents"),
     { path: "/operations/vendors" },
     dialog("/operations/vendors/new", "/operations/vendors"),
     { path: "/operations/vendors/{vendor}" },

@@ -27,7 +27,10 @@ fn porttask(store: &Store, arguments: &[&str]) -> Command {
     }
     match store.engine() {
         Engine::Sqlite => command.env("PORTTASK_DATA", store.place()),
-        Engine::Postgres => command.env("DATABASE_URL", store.place()),
+        Engine::Postgres => command
+            .env("DATABASE_URL", store.place())
+            .env("PORTTASK_BLOBS", concat!(env!("CARGO_TARGET_TMPDIR"), "/blobs"))
+            .env("PORTTASK_BLOBS_SHARED", "true"),
     };
     command
 }

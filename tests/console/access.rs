@@ -29,7 +29,7 @@ pub(crate) const PUBLIC: [&str; 7] = [
 ];
 
 /// Pages that need a session, with the permission that they need; none for those that everybody has who is signed in.
-pub(crate) const PAGES: [(&str, &str); 39] = [
+pub(crate) const PAGES: [(&str, &str); 44] = [
     ("/me", ""),
     ("/me/password", ""),
     ("/me/address", ""),
@@ -47,6 +47,11 @@ pub(crate) const PAGES: [(&str, &str); 39] = [
     ("/operations/port-calls/{call}/cancel", "operations:write"),
     ("/operations/port-calls/{call}/reopen", "operations:manage"),
     ("/operations/port-calls/{call}/delete", "operations:write"),
+    ("/operations/documents", "operations:read"),
+    ("/operations/documents/new", "operations:write"),
+    ("/operations/documents/export", "operations:read"),
+    ("/operations/documents/{document}/content", "operations:read"),
+    ("/operations/documents/{document}/delete", "operations:write"),
     ("/operations/vendors", "vendors:read"),
     ("/operations/vendors/new", "vendors:write"),
     ("/operations/vendors/{vendor}", "vendors:read"),
@@ -137,6 +142,7 @@ fn at(page: &str, ids: &Ids) -> String {
         ("{staff}", &ids.staff),
         ("{key}", &ids.key),
         ("{vendor}", &ids.vendor),
+        ("{document}", &ids.document),
         ("{ticket}", &ids.ticket),
         ("{call}", &ids.call),
         ("{job}", &ids.job),
@@ -237,6 +243,7 @@ async fn what_belongs_to_another_organization_looks_like_what_does_not_exist(sto
         staff: UNKNOWN_USER.to_owned(),
         key: suffix(&ids.key),
         vendor: suffix(&ids.vendor),
+        document: suffix(&ids.document),
         ticket: suffix(&ids.ticket),
         call: suffix(&ids.call),
         job: suffix(&ids.job),

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The operations by name, with a page that uses each of them.
-const REACHED: [(&str, &str); 83] = [
+const REACHED: [(&str, &str); 88] = [
     ("cancel_address_change", "/address-change-cancellation"),
     ("confirm_address", "/address-change"),
     ("accept_invitation", "/invitation"),
@@ -84,6 +84,11 @@ const REACHED: [(&str, &str); 83] = [
     ("change_vendor", "/operations/vendors/{vendor}"),
     ("archive_vendor", "/operations/vendors/{vendor}/archive"),
     ("restore_vendor", "/operations/vendors/{vendor}/restore"),
+    ("list_documents", "/operations/documents"),
+    ("upload_document", "/operations/documents/new"),
+    ("get_document_details", "/operations/documents/{document}/delete"),
+    ("delete_document", "/operations/documents/{document}/delete"),
+    ("download_document", "/operations/documents/{document}/content"),
     ("list_tickets", "/tickets"),
     ("open_ticket", "/tickets/new"),
     ("get_ticket", "/tickets/{ticket}"),

@@ -26,6 +26,7 @@ mod structure;
 mod access;
 mod contract;
 mod crawl;
+mod documents;
 mod first_start;
 mod keys;
 mod links;

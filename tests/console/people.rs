@@ -30,6 +30,7 @@ pub(crate) struct Ids {
     pub(crate) staff: String,
     pub(crate) key: String,
     pub(crate) vendor: String,
+    pub(crate) document: String,
     pub(crate) ticket: String,
     pub(crate) call: String,
     pub(crate) job: String,
@@ -70,6 +71,8 @@ pub(crate) async fn populate(service: &Service, store: &Store) -> Ids {
     let archived = json!({"name": "Old tugs", "services": ["towage"], "order_email": null, "contacts": []});
     let archived = bob.post(&url("/vendors"), &archived).is(201).id().to_owned();
     bob.post(&url(&format!("/vendors/{archived}/archive")), &json!({})).is(200);
+    let binary = [("content-type", "application/octet-stream")];
+    let document = bob.upload(&url("/documents?name=Crew%20%3Clist%3E.txt"), &binary, "Ana\nBob\n").id().to_owned();
     let ticket = json!({"kind": "billing", "subject": "No invoice <i>", "text": "None\nsince May."});
     let ticket = bob.post(&url("/tickets"), &ticket).is(201).id().to_owned();
     let call = json!({"port": {"unlocode": "BRSSZ"}, "vessel": "MSC Anna <i>", "imo": "9074729", "voyage": "NX648R",
@@ -83,7 +86,7 @@ pub(crate) async fn populate(service: &Service, store: &Store) -> Ids {
     let path = url(&format!("/jobs/{job}"));
     let is_done = async || bob.get(&path).is(200).body["state"] == "done";
     porttask_tests::by(std::time::Duration::from_secs(20), "the import", is_done).await;
-    Ids { organization, admin, user, invited, staff: vera, key, vendor, call, ticket, job }
+    Ids { organization, admin, user, invited, staff: vera, key, vendor, call, document, ticket, job }
 }
 
 fn invite(by: &Caller<'_>, name: &str, email: &str, role: &str) -> String {

@@ -48,6 +48,7 @@ class Service:
             environment[f"PORTTASK_RATE_{budget}"] = "0"
         if database_url:
             environment["DATABASE_URL"] = database_url
+            environment["PORTTASK_BLOBS"] = os.path.join(environment["PORTTASK_DATA"], "blobs")
         command = [binary, "serve", "--listen", "127.0.0.1:0"]
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         for line in self.process.stderr:

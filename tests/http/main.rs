@@ -41,6 +41,8 @@ mod identity {
 }
 
 mod operations {
+    mod document;
+    mod document_crash;
     mod port;
     mod port_call;
     mod port_call_import;

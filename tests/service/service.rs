@@ -78,10 +78,12 @@ pub(crate) fn porttask(store: &Store, arguments: &[&str]) -> Command {
     command.env_clear().args(arguments).stdin(Stdio::null()).env("PORTTASK_MASTER_KEY", MASTER_KEY);
     match store.engine() {
         Engine::Sqlite => command.env("PORTTASK_DATA", store.place()),
-        // Emails are written to the data directory.
-        Engine::Postgres => {
-            command.env("DATABASE_URL", store.place()).env("PORTTASK_DATA", env!("CARGO_TARGET_TMPDIR"))
-        }
+        // Emails are written to the data directory. Contents of documents are per organization, so all may share a folder.
+        Engine::Postgres => command
+            .env("DATABASE_URL", store.place())
+            .env("PORTTASK_DATA", env!("CARGO_TARGET_TMPDIR"))
+            .env("PORTTASK_BLOBS", concat!(env!("CARGO_TARGET_TMPDIR"), "/blobs"))
+            .env("PORTTASK_BLOBS_SHARED", "true"),
     };
     command
 }

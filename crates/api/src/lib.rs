@@ -34,7 +34,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use self::{
     compliance::export::{render, render_of_the_platform},
     http::{
-        app::{App, Settings},
+        app::{App, DocumentSettings, Settings},
         csv::Head,
         limits::Rates,
         middleware::{ACCESS_LOG, TokenOf},

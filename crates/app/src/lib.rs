@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`identity`] | callers, sign-in, passwords, links, imports, the first super admin |
 //! | [`compliance`] | the audit log, and the log of denied requests |
-//! | [`operations`] | port calls: who is responsible, the month in which they count, imports |
+//! | [`operations`] | documents: uploads that expire, contents that are left; port calls: who is responsible, the month in which they count,
+//! imports |
 //! | [`support`] | mails about tickets, and their response targets |
 //! | [`positions`] | positions as callers see them |
 //! | [`mail`] | mails: who receives which, and why |

@@ -50,6 +50,7 @@ impl BackupArgs {
             return Ok(());
         }
         writeln!(out, "Wrote {bytes} bytes to {}.", self.file.display())?;
+        eprintln!("The contents of documents are not in the backup: copy their folder (PORTTASK_BLOBS) after it.");
         eprintln!(
             "The master key is not in the backup: store a copy of it elsewhere. Verify the backup after a restore:"
         );

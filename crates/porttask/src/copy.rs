@@ -56,6 +56,7 @@ impl CopyArgs {
         verified.map_err(|error| format!("the copy was written but does not verify: do not use it: {error}"))?;
         self.show(&copied)?;
         eprintln!("Keep the embedded log as a backup, and do not start it again: its emails would be sent twice.");
+        eprintln!("The contents of documents are not copied: set PORTTASK_BLOBS to their folder.");
         eprintln!("Start the service with DATABASE_URL and the same master key. Read models are built from the log.");
         Ok(())
     }

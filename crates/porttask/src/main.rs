@@ -4,6 +4,7 @@ mod address;
 mod admin;
 mod backup;
 mod bench;
+mod blobs;
 mod bounds;
 mod cli;
 mod clock;

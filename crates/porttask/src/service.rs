@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
 use jiff::SignedDuration;
-use porttask_api::{App, Settings};
+use porttask_api::{App, DocumentSettings, Settings};
 use porttask_app::identity::mails::mails;
 use porttask_app::{
     identity::{
@@ -15,6 +15,7 @@ use porttask_app::{
         setup::{self, FirstSuperAdmin},
     },
     mail::Mailer,
+    operations::sweeper::BlobSweeper,
     support,
 };
 use porttask_domain::{
@@ -35,6 +36,7 @@ use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 
 use crate::{
     address,
+    blobs::BlobArgs,
     bounds::BoundsArgs,
     console,
     error::Error,
@@ -87,6 +89,8 @@ pub(crate) struct ServiceArgs {
     #[command(flatten)]
     mail: MailArgs,
     #[command(flatten)]
+    blobs: BlobArgs,
+    #[command(flatten)]
     bounds: BoundsArgs,
     /// Log every request: method, route, status, milliseconds, request id and caller.
     #[arg(long, env = "PORTTASK_ACCESS_LOG", action = clap::ArgAction::Set, num_args = 0..=1, default_value_t = false, default_missing_value = "true")]
@@ -118,13 +122,15 @@ impl ServiceArgs {
         if is_production {
             crate::master_key::must_be_given(storage)?;
         }
-        let mut settings = self.settings()?;
+        let mut settings = self.settings(self.blobs.settings(storage)?)?;
         let listener = TcpListener::bind(self.listen).await.map_err(|error| format!("{}: {error}", self.listen))?;
         let address = listener.local_addr()?;
         let holder = Holder::new(self.node_name(address));
         settings.node.clone_from(&holder.node);
         settings.mail_folder = self.mail.folder(storage)?;
         let node = Node::open_or_create(storage).await?;
+        self.blobs.create(storage)?;
+        self.blobs.must_be_shared(storage, &*node.database, &holder).await?;
         let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
         let passwords = Arc::new(Passwords::new(Arc::clone(&node.database)));
@@ -167,6 +173,12 @@ impl ServiceArgs {
         let counting = supervise("attempts", Restart::Always, move || Arc::clone(&tries).run());
         let folder = storage.mail_folder();
         let tidying = supervise("mail folder", Restart::Always, move || mail::tidy(folder.clone()));
+        let sweeper = BlobSweeper::new(
+            Arc::clone(&app.database),
+            Arc::clone(&app.views),
+            Arc::clone(&app.settings.documents.blobs),
+        );
+        let sweeping = supervise("document sweeper", Restart::Always, move || sweeper.clone().run());
         let noting = supervise("credential activity", Restart::Always, move || Arc::clone(&uses).run());
         if !porttask_api::serve(listener, app, console::pages(pages), stop, grace).await? {
             say(format_args!("Stopped after {} s; some requests were aborted.", self.grace_seconds));
@@ -174,7 +186,7 @@ impl ServiceArgs {
         if !tasks_ended.await.unwrap_or(true) {
             say("Some tasks or jobs were aborted: they will be executed again.");
         }
-        drop((synchronizing, reporting, settling, counting, tidying, noting));
+        drop((synchronizing, reporting, settling, counting, tidying, sweeping, noting));
         if !matches!(tokio::time::timeout(LAST_WORDS, node.database.remove_node(&holder)).await, Ok(Ok(()))) {
             say("The node remains listed for a day, as silent.");
         }
@@ -244,7 +256,7 @@ impl ServiceArgs {
         Ok(Some(FirstSuperAdmin { name, email: address, password }))
     }
 
-    fn settings(&self) -> Result<Settings, Error> {
+    fn settings(&self, documents: DocumentSettings) -> Result<Settings, Error> {
         let network = |text: &String| {
             let text = text.trim();
             let address = text.parse::<std::net::IpAddr>().map(Into::into);
@@ -262,6 +274,7 @@ impl ServiceArgs {
                 imports_per_day: self.import_invitations_per_day,
                 lifetime: SignedDuration::from_hours(24 * i64::from(self.invitation_days)),
             },
+            documents,
             ticket_response: SignedDuration::from_hours(self.ticket_response_hours.into()),
             rates: self.bounds.rates(),
             sessions: self.bounds.sessions(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Aggregate, ExportId, Kind, OrganizationId, Personal, SessionId, UserId,
     identity::{OrganizationStatus, Role, user},
-    operations::port_call,
+    operations::{document, port_call},
     support::ticket,
 };
 
@@ -54,6 +54,13 @@ pub enum Command {
         format: Format,
         /// The filter.
         selection: PortCallSelection,
+    },
+    /// Export the list of documents.
+    TakeDocuments {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: DocumentSelection,
     },
 }
 
@@ -108,6 +115,14 @@ pub enum Event {
         format: Format,
         /// The filter.
         selection: PortCallSelection,
+    },
+    /// The list of documents was exported.
+    #[serde(rename = "export.documents_taken.v1")]
+    DocumentsTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: DocumentSelection,
     },
 }
 
@@ -261,6 +276,21 @@ pub struct PortCallSelection {
     pub text: Option<Personal>,
 }
 
+/// A filter on documents: they must match all fields that are set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentSelection {
+    /// With this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<document::Status>,
+    /// Of this type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<document::ContentType>,
+    /// Search words; personal, because they may name people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<Personal>,
+}
+
 /// Why an export is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
@@ -303,6 +333,7 @@ impl Aggregate for Export {
             Command::TakeOrganizations { format, selection } => Event::OrganizationsTaken { format, selection },
             Command::TakeTickets { format, selection } => Event::TicketsTaken { format, selection },
             Command::TakePortCalls { format, selection } => Event::PortCallsTaken { format, selection },
+            Command::TakeDocuments { format, selection } => Event::DocumentsTaken { format, selection },
         };
         match &self.0 {
             None => Ok(vec![event]),
@@ -361,5 +392,9 @@ mod tests {
         given::<Export>([])
             .when(Command::TakePortCalls { format, selection: selection.clone() })
             .then([Event::PortCallsTaken { format, selection }]);
+        let selection = DocumentSelection { status: Some(document::Status::Stored), ..Default::default() };
+        given::<Export>([])
+            .when(Command::TakeDocuments { format, selection: selection.clone() })
+            .then([Event::DocumentsTaken { format, selection }]);
     }
 }

@@ -27,6 +27,8 @@ crate::texts! {
         Jobs = "jobs",
         /// Its vendors.
         Vendors = "vendors",
+        /// Its documents.
+        Documents = "documents",
         /// Its tickets.
         Tickets = "tickets",
         /// Its port calls.

@@ -2,18 +2,21 @@
 //!
 //! | file | what it owns |
 //! |---|---|
+//! | `document.rs` | files |
 //! | `port.rs` | ports: the UN/LOCODE list, and others that are named by a request |
 //! | `port_call.rs` | calls of vessels at ports |
 //! | `remark.rs` | remarks |
 //! | `vendor.rs` | companies whose services an organization orders |
 //! | `vessel.rs` | names and IMO numbers of vessels, voyage numbers |
 
+pub mod document;
 pub mod port;
 pub mod port_call;
 mod remark;
 pub mod vendor;
 pub mod vessel;
 
+pub use document::Document;
 pub use port_call::PortCall;
 pub use remark::Remark;
 pub use vendor::Vendor;

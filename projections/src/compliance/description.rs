@@ -109,6 +109,7 @@ fn describe_event(event: &DomainEvent, sink: &mut dyn DescriptionSink) {
         DomainEvent::Export(event) => export::describe(event, sink),
         DomainEvent::PortCall(event) => crate::operations::port_call::describe(event, sink),
         DomainEvent::Vendor(event) => crate::operations::vendor::describe(event, sink),
+        DomainEvent::Document(event) => crate::operations::document::describe(event, sink),
         DomainEvent::Ticket(event) => support::ticket::describe(event, sink),
         DomainEvent::TicketNumbers(event) => support::ticket_number::describe(event, sink),
         DomainEvent::TicketNote(event) => support::ticket_note::describe(event, sink),

@@ -3,8 +3,8 @@
 use porttask_domain::{
     TextEnum,
     compliance::export::{
-        Event, Format, OrganizationSelection, PlatformSelection, PortCallSelection, Selection, TicketSelection,
-        UserSelection,
+        DocumentSelection, Event, Format, OrganizationSelection, PlatformSelection, PortCallSelection, Selection,
+        TicketSelection, UserSelection,
     },
 };
 
@@ -17,6 +17,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
         Event::PlatformAuditLogTaken { format, selection } => of_the_platform(*format, selection, sink),
         Event::UsersTaken { format, selection } => users(*format, selection, sink),
         Event::OrganizationsTaken { format, selection } => organizations(*format, selection, sink),
+        Event::DocumentsTaken { format, selection } => documents(*format, selection, sink),
         Event::TicketsTaken { format, selection } => tickets(*format, selection, sink),
         Event::PortCallsTaken { format, selection } => port_calls(*format, selection, sink),
     }
@@ -126,6 +127,21 @@ fn port_calls(format: Format, selection: &PortCallSelection, sink: &mut dyn Desc
         ("agent", agent.as_ref().map(|agent| DisplayValue::Filtered(agent))),
         ("eta_from", eta_from.as_ref().map(|from| DisplayValue::Filtered(from))),
         ("eta_until", eta_until.as_ref().map(|until| DisplayValue::Filtered(until))),
+        ("text", text.as_ref().map(DisplayValue::Personal)),
+    ];
+    for (field, filter) in filters {
+        change_if_different(field, None, filter, sink);
+    }
+}
+
+fn documents(format: Format, selection: &DocumentSelection, sink: &mut dyn DescriptionSink) {
+    sink.words("exported documents as ");
+    sink.value(DisplayValue::Text(name_of(format)));
+    sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
+    let DocumentSelection { status, content_type, text } = selection;
+    let filters = [
+        ("status", status.as_ref().map(|status| DisplayValue::Text(status.as_str()))),
+        ("content_type", content_type.as_ref().map(|content_type| DisplayValue::Text(content_type.as_str()))),
         ("text", text.as_ref().map(DisplayValue::Personal)),
     ];
     for (field, filter) in filters {

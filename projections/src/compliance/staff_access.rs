@@ -25,6 +25,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
                 Area::AuditLog => "read the audit log",
                 Area::Jobs => "read jobs",
                 Area::Vendors => "read vendors",
+                Area::Documents => "read documents",
                 Area::Tickets => "read tickets",
                 Area::PortCalls => "read port calls",
                 Area::Search => "searched users of all organizations",

@@ -1,5 +1,6 @@
 //! Operational records.
 
+pub mod document;
 pub mod port_call;
 pub mod vendor;
 
@@ -7,5 +8,5 @@ use crate::{Model, model};
 
 /// The read models of the module.
 pub(crate) fn models() -> Vec<Box<dyn Model>> {
-    vec![model::<port_call::PortCalls>(), model::<vendor::Vendors>()]
+    vec![model::<document::Documents>(), model::<port_call::PortCalls>(), model::<vendor::Vendors>()]
 }

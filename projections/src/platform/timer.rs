@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use porttask_domain::{
     OrganizationId, TextEnum,
     identity::user::{self, Event, Link},
+    operations::document,
     support::ticket,
 };
 use uuid::Uuid;
@@ -26,6 +27,8 @@ porttask_domain::texts! {
         PasswordResetExpiry = "password_reset_expiry",
         /// Records that staff has not replied to an escalated ticket in time.
         TicketResponse = "ticket_response",
+        /// Gives up an upload that was not finished in time.
+        UploadExpiry = "upload_expiry",
     }
 }
 
@@ -36,6 +39,7 @@ porttask_domain::sources! {
     pub enum Source {
         User(user::Event),
         Ticket(ticket::Event),
+        Document(document::Event),
     }
 }
 
@@ -81,6 +85,7 @@ impl ReadModel for Timers {
         let changes = match event {
             Source::User(event) => of_user(event),
             Source::Ticket(event) => of_ticket(event),
+            Source::Document(event) => of_document(event),
         };
         if changes.is_empty() {
             return Change::Keep;
@@ -119,6 +124,15 @@ fn of_ticket(event: &ticket::Event) -> Vec<(Kind, Option<Timestamp>)> {
         | ticket::Event::Replied { side: ticket::Side::Organization, .. }
         | ticket::Event::Assigned { .. }
         | ticket::Event::Reopened { .. } => Vec::new(),
+    }
+}
+
+/// What an event of a document sets or clears.
+fn of_document(event: &document::Event) -> Vec<(Kind, Option<Timestamp>)> {
+    match event {
+        document::Event::UploadStarted { expires_at, .. } => vec![(Kind::UploadExpiry, Some(*expires_at))],
+        document::Event::Stored { .. } | document::Event::UploadFailed {} => vec![(Kind::UploadExpiry, None)],
+        document::Event::Downloaded { .. } | document::Event::Deleted {} => Vec::new(),
     }
 }
 

@@ -155,7 +155,7 @@ fn enumerations_have_the_values_that_are_sent() {
         "{values:?}"
     );
     let is_sent =
-        |value: &&str| value.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || b"_:.".contains(&it));
+        |value: &&str| value.bytes().all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || b"_:./-".contains(&it));
     assert_eq!(values.iter().filter(|value| !is_sent(value)).collect::<Vec<_>>(), Vec::<&&str>::new());
 }
 

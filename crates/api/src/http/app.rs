@@ -23,6 +23,7 @@ use porttask_app::{
         staff::StaffNumbers,
         timers::LinkExpiry,
     },
+    operations::timers::UploadExpiry,
     positions::Positions,
     support::timers::MissedResponses,
 };
@@ -33,6 +34,7 @@ use porttask_runtime::{
     jobs::JobRunner,
     ledger::Database,
     log::{PartitionId, Position},
+    ports::blobs::BlobStore,
     reactors::Reactors,
     timers::{TimerHandler, TimerPolicy, Timers},
     vault::{Vault, VaultError},
@@ -141,6 +143,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Lifetime and limits of invitations.
     pub invitations: InvitationLimits,
+    /// Where the contents of documents are kept, and how large they may be.
+    pub documents: DocumentSettings,
     /// The business hours within which staff has to reply to an escalated ticket.
     pub ticket_response: SignedDuration,
     /// Rate limits.
@@ -163,6 +167,15 @@ pub struct Settings {
     pub dropped_log_lines: fn() -> u64,
     /// The token for `/metrics`. Without it, only callers on this machine may read them.
     pub metrics_token: Option<String>,
+}
+
+/// The contents of documents.
+#[derive(Clone)]
+pub struct DocumentSettings {
+    /// Where they are kept.
+    pub blobs: Arc<dyn BlobStore>,
+    /// Maximum size of a document.
+    pub max_bytes: u64,
 }
 
 impl Settings {
@@ -222,7 +235,8 @@ impl App {
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
         let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations).await?);
         let jobs = JobRunner::new(Arc::clone(&database), vec![Arc::<ImportJobs>::clone(&imports)]);
-        let handlers: Vec<Arc<dyn TimerHandler>> = vec![Arc::new(LinkExpiry), Arc::new(MissedResponses)];
+        let handlers: Vec<Arc<dyn TimerHandler>> =
+            vec![Arc::new(LinkExpiry), Arc::new(MissedResponses), Arc::new(UploadExpiry)];
         let timers = Timers::new(Arc::clone(&views), Arc::clone(&executor), handlers, TimerPolicy::default());
         let seal = vault.authenticator("requests").await?;
         let database_check = DatabaseCheck::new(&settings.node);

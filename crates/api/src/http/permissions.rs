@@ -182,9 +182,9 @@ permissions! {
     WriteTickets = "tickets:write", Keys::OfOrganization, |caller| caller.permissions.tickets == Access::Write;
     /// List the tickets of all organizations, assign them, and write internal notes: only staff of the platform.
     ManageTickets = "tickets:manage", Keys::Never, |_caller| false;
-    /// Read port calls and service orders.
+    /// Read port calls, service orders and documents.
     ReadOperations = "operations:read", Keys::OwnScope(KeyScope::ReadOperations), |_caller| true;
-    /// Create and change port calls and service orders: only Admins and Agents.
+    /// Create and change port calls, service orders and documents: only Admins and Agents.
     WriteOperations = "operations:write", Keys::OwnScope(KeyScope::WriteOperations),
         |caller| matches!(caller.role, Role::Admin | Role::Agent);
     /// Correct what others cannot any more: reopen port calls, delete them in any status. Only Admins.

@@ -1,5 +1,6 @@
 //! Operational records.
 
+mod document;
 mod port;
 mod port_call;
 mod vendor;
@@ -10,5 +11,5 @@ use crate::http::app::App;
 
 /// The routes of the module.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    port::routes().merge(port_call::routes()).merge(vendor::routes())
+    document::routes().merge(port::routes()).merge(port_call::routes()).merge(vendor::routes())
 }

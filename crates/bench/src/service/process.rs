@@ -66,7 +66,7 @@ impl Service {
         }
         command.env("PORTTASK_DATA", directory).envs(settings.iter().copied());
         if let Some(server) = server {
-            command.env("DATABASE_URL", server.url("views"));
+            command.env("DATABASE_URL", server.url("views")).env("PORTTASK_BLOBS", directory.join("blobs"));
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let start = Instant::now();

@@ -78,7 +78,7 @@ impl Party {
     }
 }
 
-const ACTIONS: [(&str, &str); 10] = [
+const ACTIONS: [(&str, &str); 11] = [
     ("", "Any action"),
     ("user", "Users"),
     ("session", "Sessions"),
@@ -86,6 +86,7 @@ const ACTIONS: [(&str, &str); 10] = [
     ("api_key", "API keys"),
     ("port_call", "Port calls"),
     ("vendor", "Vendors"),
+    ("document", "Documents"),
     ("ticket", "Tickets"),
     ("denial", "Denied requests"),
     ("staff_access", "Access by staff"),

@@ -1,5 +1,6 @@
 //! Pages about what organizations do on PortTask.
 
+mod document;
 mod port_call;
 mod vendor;
 
@@ -8,5 +9,5 @@ use axum::Router;
 use crate::Console;
 
 pub(crate) fn routes() -> Router<Console> {
-    port_call::routes().merge(vendor::routes())
+    document::routes().merge(port_call::routes()).merge(vendor::routes())
 }

@@ -15,6 +15,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use porttask_domain::operations::document::UPLOAD_LIFETIME;
 use tokio::time::timeout;
 
 use crate::http::{
@@ -28,6 +29,9 @@ use crate::http::{
 pub const ACCESS_LOG: &str = "porttask_access";
 /// The methods that metrics distinguish.
 const METHODS: [Method; 6] = [Method::GET, Method::POST, Method::PATCH, Method::DELETE, Method::PUT, Method::HEAD];
+
+/// The routes, of the API and of the console, to which files are sent that are streamed: each part has a timeout of its own.
+const STREAMED: [&str; 2] = ["/v1/organizations/{org}/documents", "/operations/documents/new"];
 
 /// How requests are limited.
 #[derive(Clone)]
@@ -83,7 +87,8 @@ async fn named(State(app): State<App>, mut request: Request, next: Next) -> Resp
 
 /// Ends a request that takes too long. Its change may still be made: an append in progress continues.
 async fn in_time(State(app): State<App>, request: Request, next: Next) -> Response {
-    let limit = app.settings.connections.request_timeout;
+    let is_streamed = request.method() == Method::POST && STREAMED.contains(&route(&request).as_str());
+    let limit = if is_streamed { UPLOAD_LIFETIME.unsigned_abs() } else { app.settings.connections.request_timeout };
     timeout(limit, next.run(request)).await.unwrap_or_else(|_| {
         let detail = "The request timed out, but may still take effect. Retry it with the same Idempotency-Key.";
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail).after(1).into_response()

@@ -13,6 +13,7 @@
 //! | `etag.rs` | preconditions on versions |
 //! | `query.rs` | query strings, and what is wrong with each parameter |
 //! | `upload.rs` | a file upload |
+//! | `stream.rs` | a file upload that is streamed |
 //! | `body.rs` | JSON bodies and their validation errors |
 
 mod authorized;
@@ -26,6 +27,7 @@ mod list;
 mod params;
 mod query;
 mod resource;
+mod stream;
 mod upload;
 
 pub(crate) use self::{
@@ -39,6 +41,7 @@ pub(crate) use self::{
     params::Params,
     query::{Instant, whole_microseconds},
     resource::Resource,
+    stream::StreamedUpload,
     upload::Upload,
 };
 pub(crate) use porttask_domain::merge_patch::{not_null, nullable};

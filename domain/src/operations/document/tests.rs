@@ -1,0 +1,98 @@
+use uuid::Uuid;
+
+use super::*;
+use crate::{Personal, testing::given};
+
+const DOCUMENT: DocumentId = DocumentId(Uuid::from_u128(31));
+const BOB: UserId = UserId(Uuid::from_u128(11));
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn start(bytes: u64) -> Command {
+    Command::StartUpload { document: DOCUMENT, name: DocumentName::new("crew.pdf"), bytes, now: at(0) }
+}
+
+fn started() -> Event {
+    Event::UploadStarted { name: Personal::identity(DOCUMENT, "crew.pdf"), bytes: 10, expires_at: at(3_600) }
+}
+
+fn store(sha256: &str) -> Command {
+    Command::Store { sha256: sha256.to_owned(), bytes: 9, content_type: ContentType::Pdf }
+}
+
+fn stored() -> Event {
+    Event::Stored { sha256: "aa".to_owned(), bytes: 9, content_type: ContentType::Pdf }
+}
+
+fn download(second: i64) -> Command {
+    Command::Download { by: BOB, now: at(second) }
+}
+
+fn downloaded(second: i64) -> Event {
+    Event::Downloaded { by: BOB, at: at(second) }
+}
+
+#[test]
+fn an_upload_is_started_once_and_stored_once() {
+    given::<Document>([]).when(start(10)).then([started()]);
+    given::<Document>([started()]).when(start(10)).then([]);
+    given::<Document>([started()]).when(start(11)).then_rejected(Rejection::Exists);
+    given::<Document>([started()]).when(store("aa")).then([stored()]);
+    given::<Document>([started(), stored()]).when(start(10)).then([]);
+    given::<Document>([started(), stored()]).when(store("bb")).then_rejected(Rejection::Exists);
+    given::<Document>([]).when(store("aa")).then_rejected(Rejection::NotFound);
+}
+
+#[test]
+fn an_upload_that_fails_or_expires_is_never_stored() {
+    let failed = Event::UploadFailed {};
+    given::<Document>([started()]).when(Command::FailUpload).then([failed.clone()]);
+    given::<Document>([started()]).when(Command::ExpireUpload { now: at(3_599) }).then([]);
+    given::<Document>([started()]).when(Command::ExpireUpload { now: at(3_600) }).then([failed.clone()]);
+    given::<Document>([started(), failed.clone()]).when(store("aa")).then_rejected(Rejection::UploadFailed);
+    given::<Document>([started(), failed.clone()]).when(start(10)).then([started()]);
+    given::<Document>([started(), failed.clone(), started()]).when(store("aa")).then([stored()]);
+    given::<Document>([started(), failed]).when(Command::Delete).then_rejected(Rejection::NotFound);
+    given::<Document>([started(), stored()]).when(Command::FailUpload).then([]);
+    given::<Document>([started(), stored()]).when(Command::ExpireUpload { now: at(9_999) }).then([]);
+}
+
+#[test]
+fn a_download_is_recorded_once_per_person_and_hour() {
+    given::<Document>([started(), stored()]).when(download(10)).then([downloaded(10)]);
+    given::<Document>([started(), stored(), downloaded(10)]).when(download(3_599)).then([]);
+    given::<Document>([started(), stored(), downloaded(10)]).when(download(3_600)).then([downloaded(3_600)]);
+    given::<Document>([started()]).when(download(10)).then_rejected(Rejection::NotFound);
+}
+
+#[test]
+fn what_is_deleted_is_gone() {
+    let deleted = Event::Deleted {};
+    given::<Document>([started()]).when(Command::Delete).then_rejected(Rejection::Uploading);
+    given::<Document>([started(), stored()]).when(Command::Delete).then([deleted.clone()]);
+    given::<Document>([started(), stored(), deleted.clone()]).when(Command::Delete).then([]);
+    given::<Document>([started(), stored(), deleted]).when(download(10)).then_rejected(Rejection::NotFound);
+}
+
+/// What events add to the counter of bytes.
+fn counted(events: &[Event]) -> Vec<i64> {
+    let mut document = Document::default();
+    let mut count = |event: &Event| {
+        let constraints = document.constraints(event);
+        document.evolve(event);
+        constraints.into_iter().map(|constraint| match constraint {
+            Constraint::Count { by, .. } => by,
+            Constraint::Claim { .. } | Constraint::Release { .. } => panic!("no counter"),
+        })
+    };
+    events.iter().flat_map(|event| count(event).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn bytes_are_claimed_at_the_start_and_released_at_the_end() {
+    assert_eq!(counted(&[started(), stored(), downloaded(10), Event::Deleted {}]), [10, -1, -9]);
+    assert_eq!(counted(&[started(), Event::UploadFailed {}]), [10, -10]);
+    assert_eq!(counted(&[started(), Event::UploadFailed {}, started(), stored()]), [10, -10, 10, -1]);
+}

@@ -1,0 +1,172 @@
+//! What an upload leaves when the service is killed, and what is deleted of it.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use porttask_domain::{OrganizationId, operations::document::STORAGE_BYTES};
+use porttask_tests::{Node, Store, by, on_both_engines, signal, value_of};
+use serde_json::json;
+
+use super::document::{DOCUMENTS, upload};
+use crate::service::{ADMIN, Service, porttask};
+
+on_both_engines!(
+    ; waiting:
+    a_service_that_is_killed_in_an_upload_leaves_neither_bytes_nor_files,
+    contents_are_swept_when_no_document_refers_to_them,
+    a_node_that_may_have_a_folder_of_its_own_does_not_start_beside_another,
+);
+
+const SOON: Duration = Duration::from_secs(30);
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// A service with a folder of its own, which starts again under the same name.
+struct Start<'a> {
+    store: &'a Store,
+    folder: tempfile::TempDir,
+}
+
+impl<'a> Start<'a> {
+    fn of(store: &'a Store) -> Self {
+        Self { store, folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn service(&self) -> Service {
+        let folder = ("PORTTASK_BLOBS", self.folder.path().to_str().unwrap());
+        Service::start_with(self.store, &[&ADMIN[..], &[folder, ("PORTTASK_NODE_NAME", "one")]].concat())
+    }
+
+    /// The files in the folder.
+    fn files(&self) -> Vec<PathBuf> {
+        let (mut folders, mut files) = (vec![self.folder.path().to_owned()], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        files
+    }
+}
+
+fn make_old(path: &Path) {
+    let file = OpenOptions::new().write(true).open(path).unwrap();
+    file.set_modified(SystemTime::now() - 2 * DAY).unwrap();
+}
+
+fn run(store: &Store, arguments: &[&str]) {
+    let output = porttask(store, arguments).envs(ADMIN).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The bytes that an organization claims.
+async fn claimed(store: &Store, organization: &str) -> i64 {
+    let organization: OrganizationId = organization.parse().unwrap();
+    let node = Node::on(store).await;
+    value_of(&*node.log, organization, STORAGE_BYTES).await
+}
+
+async fn a_service_that_is_killed_in_an_upload_leaves_neither_bytes_nor_files(store: Store) {
+    run(&store, &["init", "--simulated"]);
+    let start = Start::of(&store);
+    let mut service = start.service();
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    upload(&bob, "kept.txt", "kept").is(201);
+    let mut stream = TcpStream::connect(service.address()).unwrap();
+    let head = format!(
+        "POST {DOCUMENTS}?name=half.bin HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\ncontent-length: 1000000\r\n\r\n",
+        bob.authorization()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&[7; 600_000]).unwrap();
+    let is_uploading = async || {
+        let listed = bob.get(&format!("{DOCUMENTS}?status=uploading")).is(200).body;
+        listed["items"].as_array().unwrap().len() == 1 && start.files().len() == 2
+    };
+    by(SOON, "the upload begins", is_uploading).await;
+    signal(service.pid(), libc::SIGKILL);
+    assert!(!service.wait());
+    drop(stream);
+    assert_eq!(start.files().len(), 2, "the kept one, and a half");
+
+    let service = start.service();
+    let bob = service.sign_in("bob@acme.example");
+    let listed = bob.get(&format!("{DOCUMENTS}?status=uploading")).is(200).body;
+    assert_eq!(listed["items"][0]["name"], "half.bin");
+    let half = format!("{DOCUMENTS}/{}", listed["items"][0]["id"].as_str().unwrap());
+    bob.delete(&half).refused(409, "document-uploading");
+    run(&store, &["clock", "advance", "2h"]);
+    // Sessions have ended.
+    let is_over = async || service.sign_in("bob@acme.example").get(&half).status == 404;
+    by(SOON, "the upload expires", is_over).await;
+    let bob = service.sign_in("bob@acme.example");
+    let log = bob.get("/v1/organizations/current/audit-log?action=document.upload_failed").is(200).body;
+    assert_eq!((log["items"].as_array().unwrap().len(), &log["items"][0]["actor"]["kind"]), (1, &json!("system")));
+    // What is young stays: it may belong to an upload in progress.
+    assert_eq!(start.files().len(), 2);
+    start.files().iter().for_each(|path| make_old(path));
+    drop(service);
+    assert_eq!(claimed(&store, &acme).await, 4);
+    let service = start.service();
+    by(SOON, "what is left is deleted", async || start.files().len() == 1).await;
+    let bob = service.sign_in("bob@acme.example");
+    let listed = bob.get(DOCUMENTS).is(200).body;
+    let kept = format!("{DOCUMENTS}/{}/content", listed["items"][0]["id"].as_str().unwrap());
+    assert_eq!(bob.get(&kept).is(200).body, "kept");
+    run(&store, &["constraints", "verify"]);
+}
+
+async fn contents_are_swept_when_no_document_refers_to_them(store: Store) {
+    let start = Start::of(&store);
+    let service = start.service();
+    let (_, bob) = service.found(&store, "acme.example").await;
+    let [first, second, gone] = [("a.txt", "same"), ("b.txt", "same"), ("c.txt", "gone")]
+        .map(|(name, content)| format!("{DOCUMENTS}/{}", upload(&bob, name, content).is(201).id()));
+    assert_eq!(start.files().len(), 2, "the same content is stored once");
+    bob.delete(&first).is(200);
+    bob.delete(&gone).is(200);
+    // A folder of an organization that this log does not have is left alone.
+    let foreign = start.folder.path().join("org_00000000000000000000000042").join("aa");
+    fs::create_dir_all(&foreign).unwrap();
+    fs::write(foreign.join("a".repeat(64)), "foreign").unwrap();
+    start.files().iter().for_each(|path| make_old(path));
+    drop(service);
+    let service = start.service();
+    by(SOON, "the content is deleted", async || start.files().len() == 2).await;
+    let bob = service.sign_in("bob@acme.example");
+    assert_eq!(bob.get(&format!("{second}/content")).is(200).body, "same");
+    assert!(foreign.join("a".repeat(64)).exists());
+    // A content that is gone although a document refers to it is no answer.
+    let files = start.files();
+    let path = files.iter().find(|path| !path.starts_with(&foreign)).unwrap();
+    fs::remove_file(path).unwrap();
+    bob.get(&format!("{second}/content")).refused(503, "unavailable");
+}
+
+async fn a_node_that_may_have_a_folder_of_its_own_does_not_start_beside_another(store: Store) {
+    if store.engine() == porttask_tests::Engine::Sqlite {
+        // All nodes of an embedded log have the folder beside it.
+        let service = Service::start(&store);
+        let (_, bob) = service.found(&store, "acme.example").await;
+        upload(&bob, "a.txt", "hello").is(201);
+        let folder = Path::new(store.place()).join("blobs");
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
+        return;
+    }
+    let _service = Service::start_with(&store, &[&ADMIN[..], &[("PORTTASK_NODE_NAME", "one")]].concat());
+    let serve = |variables: &[(&str, &str)]| {
+        let mut command = porttask(&store, &["serve", "--listen", "127.0.0.1:0"]);
+        command.envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let refused = serve(&[("PORTTASK_NODE_NAME", "two"), ("PORTTASK_BLOBS_SHARED", "false")]);
+    assert!(refused.contains("another node (one)") && refused.contains("PORTTASK_BLOBS_SHARED"), "{refused}");
+    let unnamed = serve(&[("PORTTASK_BLOBS", "")]);
+    assert!(unnamed.contains("set PORTTASK_BLOBS"), "{unnamed}");
+}
