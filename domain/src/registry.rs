@@ -216,6 +216,7 @@ aggregates! {
     compliance::export::Export,
     operations::vendor::Vendor,
     operations::port_call::PortCall,
+    operations::service_order::ServiceOrder,
     platform::task::Task,
 }
 

@@ -121,6 +121,24 @@ pub(crate) fn line(text: &str, longest: usize) -> Result<String, InvalidText> {
     Ok(composed)
 }
 
+/// A text of several lines, composed (NFC), with line feeds only and without space around it.
+pub(crate) fn lines(text: &str, longest: usize) -> Result<String, InvalidText> {
+    if text.len() > longest * 16 {
+        return Err(InvalidText(format!("must have at most {longest} characters")));
+    }
+    let text: String = text.replace("\r\n", "\n").replace('\r', "\n").trim().nfc().collect();
+    if text.is_empty() {
+        return Err(InvalidText("must not be empty".to_owned()));
+    }
+    if text.chars().count() > longest {
+        return Err(InvalidText(format!("must have at most {longest} characters")));
+    }
+    if text.chars().any(|character| (character.is_control() && character != '\n') || is_invisible(character)) {
+        return Err(InvalidText("must not contain control or invisible characters".to_owned()));
+    }
+    Ok(text)
+}
+
 /// Characters that are invisible or change the text direction. The joiners are allowed: names in Persian and in Indian
 /// scripts need them.
 fn is_invisible(character: char) -> bool {
@@ -256,6 +274,14 @@ mod tests {
         assert!(PersonName::new(&"é".repeat(200)).is_ok());
         assert!(PersonName::new(&"é".repeat(201)).is_err());
         assert!(PersonName::new(&"a".repeat(1_000_000)).is_err());
+    }
+
+    #[test]
+    fn a_text_may_have_several_lines() {
+        assert_eq!(lines("  Two tugs\r\nfor berthing\r", 100).as_deref(), Ok("Two tugs\nfor berthing"));
+        for bad in ["", " \n ", "a\tb", "a\u{0}", "a\u{202e}b", &"x".repeat(101), &"x".repeat(10_000)] {
+            assert!(lines(bad, 100).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

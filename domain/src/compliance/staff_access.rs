@@ -29,6 +29,8 @@ crate::texts! {
         Vendors = "vendors",
         /// Its port calls.
         PortCalls = "port_calls",
+        /// Its service orders.
+        ServiceOrders = "service_orders",
         /// Users of all organizations.
         Search = "search",
     }

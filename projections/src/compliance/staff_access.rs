@@ -26,6 +26,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
                 Area::Jobs => "read jobs",
                 Area::Vendors => "read vendors",
                 Area::PortCalls => "read port calls",
+                Area::ServiceOrders => "read service orders",
                 Area::Search => "searched users of all organizations",
             });
             repeated(times, sink);
