@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`identity`] | callers, sign-in, passwords, links, imports, the first super admin |
 //! | [`compliance`] | the audit log, and the log of denied requests |
-//! | [`operations`] | port calls: who is responsible, the month in which they count, imports |
+//! | [`operations`] | port calls and service orders: who is responsible, the month in which they count, imports, mails |
 //! | [`positions`] | positions as callers see them |
 //! | [`mail`] | mails: who receives which, and why |
 //! | [`sheet`] | CSV files as spreadsheets write them |

@@ -2,6 +2,7 @@
 
 mod port;
 mod port_call;
+pub(crate) mod service_order;
 mod vendor;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -10,5 +11,5 @@ use crate::http::app::App;
 
 /// The routes of the module.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    port::routes().merge(port_call::routes()).merge(vendor::routes())
+    port::routes().merge(port_call::routes()).merge(service_order::routes()).merge(vendor::routes())
 }
