@@ -78,13 +78,14 @@ impl Party {
     }
 }
 
-const ACTIONS: [(&str, &str); 9] = [
+const ACTIONS: [(&str, &str); 10] = [
     ("", "Any action"),
     ("user", "Users"),
     ("session", "Sessions"),
     ("organization", "Organization"),
     ("api_key", "API keys"),
     ("port_call", "Port calls"),
+    ("service_order", "Service orders"),
     ("vendor", "Vendors"),
     ("denial", "Denied requests"),
     ("staff_access", "Access by staff"),

@@ -1,12 +1,14 @@
 //! Pages about what organizations do on PortTask.
 
 mod port_call;
+mod service_order;
 mod vendor;
+pub(crate) mod vendor_response;
 
 use axum::Router;
 
 use crate::Console;
 
 pub(crate) fn routes() -> Router<Console> {
-    port_call::routes().merge(vendor::routes())
+    port_call::routes().merge(service_order::routes()).merge(vendor::routes()).merge(vendor_response::routes())
 }
