@@ -31,5 +31,6 @@ mod keys;
 mod links;
 mod port_calls;
 mod requests;
+mod service_orders;
 mod sessions;
 mod users;
