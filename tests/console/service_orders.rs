@@ -47,14 +47,8 @@ async fn a_service_is_ordered_and_the_vendor_answers_on_a_page_of_the_link(servi
     let page = bob.open(&page.link("Towage")).shows("Towage for MSC Anna").shows("nobody was asked yet");
     let order = page.url.clone();
     let dialog = bob.open(&page.link("Ask a vendor…"));
-    let vendor = dialog.form(&dialog.url);
-    let vendor = vendor.fill(
-        "vendor",
-        &acme.admin.get("/v1/organizations/current/vendors").is(200).body["items"][0]["id"]
-            .as_str()
-            .unwrap()
-            .to_owned(),
-    );
+    let vendors = acme.admin.get("/v1/organizations/current/vendors").is(200).body;
+    let vendor = dialog.form(&dialog.url).fill("vendor", vendors["items"][0]["id"].as_str().unwrap());
     bob.submit(&vendor, "Ask").is(200).shows("Assigned").shows("Svitzer Santos");
     bob.open("/operations/service-orders?status=assigned").shows("MSC Anna, Santos").shows("1250.00 EUR");
 

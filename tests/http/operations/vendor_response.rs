@@ -3,13 +3,14 @@
 use porttask_tests::on_both_engines;
 use serde_json::{Value, json};
 
-use super::service_order::asked;
+use super::service_order::{asked, tugs};
 use crate::{service::Answer, shared::SharedService};
 
 on_both_engines!(
     a_vendor_answers_with_the_link_in_the_email,
     whoever_is_responsible_gets_a_mail_on_each_answer,
     a_link_is_void_after_another_one_and_after_the_end_of_the_order,
+    a_vendor_learns_that_another_one_was_asked_instead,
     wrong_answers_and_links_are_refused,
 );
 
@@ -114,6 +115,28 @@ async fn a_link_is_void_after_another_one_and_after_the_end_of_the_order(service
     let link = inspect(service, &third);
     assert_eq!((&link["state"], link.get("service_order")), (&json!("revoked"), None));
     respond(service, &third, "accepted").refused(409, "link-revoked");
+}
+
+async fn a_vendor_learns_that_another_one_was_asked_instead(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let bob = &acme.admin;
+    let (path, _, email) = asked(&acme);
+    let token = tokens(service, &email, 1).remove(0);
+    respond(service, &token, "accepted").is(200);
+    let other = tugs(bob, &acme.email("others"));
+    bob.post(&format!("{path}/assign"), &json!({"vendor": other})).is(200);
+    assert_eq!(tokens(service, &acme.email("others"), 1).len(), 1);
+    let mails = service.mails_with(&format!("<{email}>"), 2);
+    let withdrawn = mails.iter().find(|(_, mail)| mail.contains("Subject: Canceled: towage for MSC Anna at Santos"));
+    assert!(withdrawn.is_some_and(|(_, mail)| !mail.contains("#token=") && !mail.contains("others")), "{mails:?}");
+    assert_eq!(inspect(service, &token)["state"], "replaced");
+    // Whoever has declined does not count on it, and nobody is told twice.
+    let second = tokens(service, &acme.email("others"), 1).remove(0);
+    respond(service, &second, "declined").is(200);
+    let third = tugs(bob, &acme.email("third"));
+    bob.post(&format!("{path}/assign"), &json!({"vendor": third})).is(200);
+    assert_eq!(tokens(service, &acme.email("third"), 1).len(), 1);
+    assert_eq!(service.mails_with(&format!("<{}>", acme.email("others")), 1).len(), 1);
 }
 
 async fn wrong_answers_and_links_are_refused(service: &'static SharedService) {

@@ -2,7 +2,7 @@
 
 use porttask_domain::{
     UserId,
-    identity::{Organization, Role, User, settings::BusinessHours},
+    identity::{Organization, Role, User},
 };
 use porttask_runtime::execute::{ExecuteError, Tx};
 
@@ -17,7 +17,7 @@ pub async fn usage_month(tx: &Tx) -> Result<String, ExecuteError> {
     let organization: Organization = tx.read(tx.request().organization).await?;
     let hours = organization.settings().map(|settings| settings.business_hours.clone());
     // The platform's own organization has no settings.
-    Ok(hours.unwrap_or_else(BusinessHours::default).month(tx.now()))
+    Ok(hours.unwrap_or_default().month(tx.now()))
 }
 
 /// Whether a user of the organization can be responsible: an active one with such a role.

@@ -37,11 +37,11 @@ porttask_domain::texts! {
     /// The kinds of mail.
     pub enum Kind {
         /// A vendor is asked to provide a service.
-        ServiceOrderRequest = "service_order_request",
-        /// A vendor who was asked learns that the order was canceled.
-        ServiceOrderWithdrawal = "service_order_withdrawal",
+        Request = "service_order_request",
+        /// A vendor who was asked learns that the order was canceled, or given to another one.
+        Withdrawal = "service_order_withdrawal",
         /// Whoever is responsible for the port call learns what the vendor answered.
-        ServiceOrderAnswer = "service_order_answer",
+        Answer = "service_order_answer",
     }
 }
 
@@ -69,10 +69,10 @@ impl Mails for ServiceOrderMails {
 
     fn kinds(event: &Event, _: OrganizationId) -> Vec<Kind> {
         match event {
-            Event::Assigned { .. } => vec![Kind::ServiceOrderRequest],
-            Event::Canceled { .. } => vec![Kind::ServiceOrderWithdrawal],
+            Event::Assigned { .. } => vec![Kind::Request, Kind::Withdrawal],
+            Event::Canceled { .. } => vec![Kind::Withdrawal],
             Event::Accepted { by, .. } | Event::Declined { by, .. } | Event::Completed { by, .. } => match by {
-                AnsweredBy::Vendor => vec![Kind::ServiceOrderAnswer],
+                AnsweredBy::Vendor => vec![Kind::Answer],
                 AnsweredBy::User => Vec::new(),
             },
             Event::Created { .. } | Event::Amended { .. } | Event::Started {} => Vec::new(),
@@ -88,9 +88,9 @@ impl Mails for ServiceOrderMails {
         let id = ServiceOrderId(task.subject);
         let replayed = self.replayed(home, id, Version(task.number)).await?;
         match kind {
-            Kind::ServiceOrderRequest => self.request(&organization, (home, id), &replayed, now).await,
-            Kind::ServiceOrderWithdrawal => self.withdrawal(&organization, home, &replayed).await,
-            Kind::ServiceOrderAnswer => self.answer(&organization, home, &replayed).await,
+            Kind::Request => self.request(&organization, (home, id), &replayed, now).await,
+            Kind::Withdrawal => self.withdrawal(&organization, home, &replayed).await,
+            Kind::Answer => self.answer(&organization, home, &replayed).await,
         }
     }
 }
@@ -149,11 +149,18 @@ impl ServiceOrderMails {
         home: OrganizationId,
         Replayed { before, event, .. }: &Replayed,
     ) -> Result<Option<Draft>, TaskError> {
-        let Some(Event::Canceled { remark, .. }) = event else { return Ok(None) };
         let bound = before.vendor().filter(|_| before.status().is_some_and(Status::binds_vendor));
-        let Some(vendor) = bound else { return Ok(None) };
+        let (Some(vendor), Some(event)) = (bound, event) else { return Ok(None) };
+        let remark = match event {
+            Event::Canceled { remark, .. } => remark.as_deref(),
+            Event::Assigned { vendor: next, .. } if *next != vendor => None,
+            Event::Created { .. } | Event::Amended { .. } | Event::Assigned { .. } | Event::Accepted { .. } => {
+                return Ok(None);
+            }
+            Event::Declined { .. } | Event::Started {} | Event::Completed { .. } => return Ok(None),
+        };
         let (recipient, _) = self.executor.load::<Vendor>(home, vendor).await?;
-        self.to_vendor(organization, home, before, &recipient, &Message::Withdrawal { remark: remark.as_deref() }).await
+        self.to_vendor(organization, home, before, &recipient, &Message::Withdrawal { remark }).await
     }
 
     async fn to_vendor(

@@ -45,7 +45,7 @@ async fn command(visit: &Visit, name: &str, order: &ServiceOrder, fields: Option
             let choice = options(&vendors, "Choose a vendor");
             Command {
                 title: format!("Ask a vendor: {}", order.title()),
-                lead: "They get an email with a link to accept or decline. The link of a former vendor becomes void.",
+                lead: "They get an email with a link to accept or decline. A former vendor is told that the order is canceled, and the link becomes void.",
                 button: "Ask",
                 done: "The vendor gets an email with a link to answer.",
                 inputs: html! { (field("Vendor", "vendor").value(&value("vendor")).hint("Active vendors who offer the service and have an email address for orders.").select(&choice)) },
