@@ -220,6 +220,7 @@ aggregates! {
     support::ticket_number::TicketNumbers,
     support::ticket_note::TicketNote,
     operations::port_call::PortCall,
+    operations::service_order::ServiceOrder,
     platform::task::Task,
 }
 

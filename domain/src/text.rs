@@ -278,6 +278,14 @@ mod tests {
     }
 
     #[test]
+    fn a_text_may_have_several_lines() {
+        assert_eq!(lines("  Two tugs\r\nfor berthing\r", 100).as_deref(), Ok("Two tugs\nfor berthing"));
+        for bad in ["", " \n ", "a\tb", "a\u{0}", "a\u{202e}b", &"x".repeat(101), &"x".repeat(10_000)] {
+            assert!(lines(bad, 100).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
     fn a_company_may_be_named_after_a_domain() {
         for name in ["Booking.com", "Amazon.com Inc.", "Ports.io", "Acme (acme.example)", "Port 7"] {
             assert_eq!(company_name(name, 200).as_deref(), Ok(name));

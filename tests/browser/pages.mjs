@@ -59,6 +59,7 @@ export const PAGES = {
     { path: "/password-reset" },
     { path: "/address-change" },
     { path: "/address-change-cancellation" },
+    { path: "/vendor-response" },
     { path: "/invitation#token={token}" },
     // With a script, the token is submitted at once.
     { path: "/invitation#token={used_token}", submitted: 410 },
@@ -108,6 +109,15 @@ export const PAGES = {
     dialog("/operations/port-calls/{canceled}/reopen", "/operations/port-calls/{canceled}"),
     { path: "/operations/documents" },
     dialog("/operations/documents/new", "/operations/documents"),
+    { path: "/operations/port-calls/{call}/order" },
+    { path: "/operations/service-orders" },
+    { path: "/operations/service-orders/{order}" },
+    { path: "/operations/service-orders/{order}/edit" },
+    dialog("/operations/service-orders/{draft}/assign", "/operations/service-orders/{draft}"),
+    dialog("/operations/service-orders/{order}/ask-again", "/operations/service-orders/{order}"),
+    dialog("/operations/service-orders/{order}/answer", "/operations/service-orders/{order}"),
+    dialog("/operations/service-orders/{accepted}/start", "/operations/service-orders/{accepted}"),
+    dialog("/operations/service-orders/{order}/cancel", "/operations/service-orders/{order}"),
     { path: "/operations/vendors" },
     dialog("/operations/vendors/new", "/operations/vendors"),
     { path: "/operations/vendors/{vendor}" },
@@ -138,6 +148,14 @@ export const furnish = async service => {
   const [call, canceled] = [await port_call(), await port_call()];
   await api("POST", `${own}/port-calls/${call}/status`, { status: "confirmed", remark: "berth 3" }, admin);
   await api("POST", `${own}/port-calls/${canceled}/cancel`, {}, admin);
+  const service_order = async () => (await api("POST", `${own}/service-orders`, {
+    port_call: call, service: "towage", details: "Two tugs for berthing", requested_at: "2026-12-03T08:30",
+  }, admin)).id;
+  const [draft, order, accepted] = [await service_order(), await service_order(), await service_order()];
+  for (const id of [order, accepted]) {
+    await api("POST", `${own}/service-orders/${id}/assign`, { vendor: vendor.id }, admin);
+  }
+  await api("POST", `${own}/service-orders/${accepted}/answer`, { answer: "accepted" }, admin);
   const key = await api("POST", `${own}/api-keys`, { name: "harbour robot" }, admin);
   await api("POST", `${own}/api-keys`, { name: "metrics of all organizations", scopes: ["organizations:read"] }, staff);
   for (const [name, domain] of [["Levant Port Services", "levant.example"], ["Tagus Agents", "tagus.example"]]) {
@@ -147,7 +165,7 @@ export const furnish = async service => {
   const job = await service.import("name,email,role\nFarid Aziz,farid@nordsee.example,agent\nNobody,no address,captain\n");
   const token = async email => /token=(\S+)/.exec((await service.mail(email)).text)[1];
   return {
-    org: organization, cleo: cleo.id, dana: dana.id, emile: emile.id, carl: super_admin.id, vendor: vendor.id, call, canceled, ticket: ticket.id, key: key.id, job,
+    org: organization, cleo: cleo.id, dana: dana.id, emile: emile.id, carl: super_admin.id, vendor: vendor.id, call, canceled, draft, order, accepted, ticket: ticket.id, key: key.id, job,
     token: await token(cleo.email), used_token: await token(dana.email),
   };
 };

@@ -18,7 +18,7 @@ on_both_engines!(
 );
 
 /// Pages for everybody.
-pub(crate) const PUBLIC: [&str; 7] = [
+pub(crate) const PUBLIC: [&str; 8] = [
     "/sign-in",
     "/forgot-password",
     "/setup",
@@ -26,10 +26,11 @@ pub(crate) const PUBLIC: [&str; 7] = [
     "/password-reset",
     "/address-change",
     "/address-change-cancellation",
+    "/vendor-response",
 ];
 
 /// Pages that need a session, with the permission that they need; none for those that everybody has who is signed in.
-pub(crate) const PAGES: [(&str, &str); 44] = [
+pub(crate) const PAGES: [(&str, &str); 53] = [
     ("/me", ""),
     ("/me/password", ""),
     ("/me/address", ""),
@@ -52,6 +53,15 @@ pub(crate) const PAGES: [(&str, &str); 44] = [
     ("/operations/documents/export", "operations:read"),
     ("/operations/documents/{document}/content", "operations:read"),
     ("/operations/documents/{document}/delete", "operations:write"),
+    ("/operations/port-calls/{call}/order", "operations:write"),
+    ("/operations/service-orders", "operations:read"),
+    ("/operations/service-orders/{order}", "operations:read"),
+    ("/operations/service-orders/{order}/edit", "operations:write"),
+    ("/operations/service-orders/{order}/assign", "operations:write"),
+    ("/operations/service-orders/{order}/ask-again", "operations:write"),
+    ("/operations/service-orders/{order}/answer", "operations:write"),
+    ("/operations/service-orders/{order}/start", "operations:write"),
+    ("/operations/service-orders/{order}/cancel", "operations:write"),
     ("/operations/vendors", "vendors:read"),
     ("/operations/vendors/new", "vendors:write"),
     ("/operations/vendors/{vendor}", "vendors:read"),
@@ -145,6 +155,7 @@ fn at(page: &str, ids: &Ids) -> String {
         ("{document}", &ids.document),
         ("{ticket}", &ids.ticket),
         ("{call}", &ids.call),
+        ("{order}", &ids.order),
         ("{job}", &ids.job),
     ];
     pairs.into_iter().fold(page.to_owned(), |page, (name, id)| page.replace(name, id))
@@ -246,6 +257,7 @@ async fn what_belongs_to_another_organization_looks_like_what_does_not_exist(sto
         document: suffix(&ids.document),
         ticket: suffix(&ids.ticket),
         call: suffix(&ids.call),
+        order: suffix(&ids.order),
         job: suffix(&ids.job),
     };
     let mut tried = 0;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The operations by name, with a page that uses each of them.
-const REACHED: [(&str, &str); 88] = [
+const REACHED: [(&str, &str); 98] = [
     ("cancel_address_change", "/address-change-cancellation"),
     ("confirm_address", "/address-change"),
     ("accept_invitation", "/invitation"),
@@ -78,6 +78,16 @@ const REACHED: [(&str, &str); 88] = [
     ("revert_port_call_status", "/operations/port-calls/{call}/revert-status"),
     ("cancel_port_call", "/operations/port-calls/{call}/cancel"),
     ("reopen_port_call", "/operations/port-calls/{call}/reopen"),
+    ("list_service_orders", "/operations/service-orders"),
+    ("create_service_order", "/operations/port-calls/{call}/order"),
+    ("get_service_order", "/operations/service-orders/{order}"),
+    ("change_service_order", "/operations/service-orders/{order}/edit"),
+    ("assign_service_order", "/operations/service-orders/{order}/assign"),
+    ("ask_vendor_again", "/operations/service-orders/{order}/ask-again"),
+    ("answer_service_order", "/operations/service-orders/{order}/answer"),
+    ("start_service_order", "/operations/service-orders/{order}/start"),
+    ("cancel_service_order", "/operations/service-orders/{order}/cancel"),
+    ("respond_as_vendor", "/vendor-response"),
     ("list_vendors", "/operations/vendors"),
     ("create_vendor", "/operations/vendors/new"),
     ("get_vendor", "/operations/vendors/{vendor}"),

@@ -32,6 +32,7 @@ mod keys;
 mod links;
 mod port_calls;
 mod requests;
+mod service_orders;
 mod sessions;
 mod tickets;
 mod users;

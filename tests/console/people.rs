@@ -33,6 +33,7 @@ pub(crate) struct Ids {
     pub(crate) document: String,
     pub(crate) ticket: String,
     pub(crate) call: String,
+    pub(crate) order: String,
     pub(crate) job: String,
 }
 
@@ -81,12 +82,16 @@ pub(crate) async fn populate(service: &Service, store: &Store) -> Ids {
     bob.post(&url(&format!("/port-calls/{finished}/cancel")), &json!({"remark": "berth <i> not available"})).is(200);
     let call = bob.post(&url("/port-calls"), &call).is(201).id().to_owned();
     bob.post(&url(&format!("/port-calls/{call}/status")), &json!({"status": "confirmed"})).is(200);
+    let order = json!({"port_call": call, "service": "towage", "details": "Two tugs <i>",
+        "requested_at": "2026-12-03T08:30"});
+    let order = bob.post(&url("/service-orders"), &order).is(201).id().to_owned();
+    bob.post(&url(&format!("/service-orders/{order}/assign")), &json!({"vendor": vendor})).is(200);
     let file = "name,email,role\nJo Winter,jo@acme.example,agent\nNobody,no address,agent\n";
     let job = bob.upload(&url("/users/import"), &[], file).id().to_owned();
     let path = url(&format!("/jobs/{job}"));
     let is_done = async || bob.get(&path).is(200).body["state"] == "done";
     porttask_tests::by(std::time::Duration::from_secs(20), "the import", is_done).await;
-    Ids { organization, admin, user, invited, staff: vera, key, vendor, call, document, ticket, job }
+    Ids { organization, admin, user, invited, staff: vera, key, vendor, call, order, document, ticket, job }
 }
 
 fn invite(by: &Caller<'_>, name: &str, email: &str, role: &str) -> String {

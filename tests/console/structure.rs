@@ -22,8 +22,8 @@ const HEADERS: [(&str, &str); 6] = [
     ("x-robots-tag", "noindex"),
 ];
 /// The pages that links in emails open.
-const LANDING_PAGES: [&str; 5] =
-    ["/setup", "/invitation", "/password-reset", "/address-change", "/address-change-cancellation"];
+const LANDING_PAGES: [&str; 6] =
+    ["/setup", "/invitation", "/password-reset", "/address-change", "/address-change-cancellation", "/vendor-response"];
 
 /// Whether a path is answered by a page, and not by the API or its documentation.
 pub(crate) fn is_of_the_console(path: &str) -> bool {

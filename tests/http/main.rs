@@ -47,7 +47,9 @@ mod operations {
     mod port_call;
     mod port_call_import;
     mod port_call_status;
+    mod service_order;
     mod vendor;
+    mod vendor_response;
 }
 
 mod support {

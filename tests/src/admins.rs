@@ -5,9 +5,10 @@ use porttask_domain::{
     ApiKeyId, PersonName, UserId,
     identity::{ApiKey, EmailAddress, Role, Session, api_key, organization, session, user},
     operations::{
-        PortCall, Vendor,
+        PortCall, ServiceOrder, Vendor,
         port::{GivenPort, Unlocode},
         port_call::{self, NewPortCall, PortCallId, Schedule},
+        service_order::{self, Details, NewServiceOrder, ServiceOrderId},
         vendor::{self, Service, VendorId, VendorName},
         vessel::{ImoNumber, VesselName},
     },
@@ -29,13 +30,14 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
         make_key(node, &acme, acme.admin, Role::Admin).await;
         work_with_vendor(node, &acme, 0).await;
         work_with_port_call(node, &acme, 0).await;
+        work_with_service_order(node, &acme, 0).await;
         organizations.push((acme, Vec::<UserId>::new()));
     }
     for _ in 0..steps {
         let (acme, people) = &mut organizations[dice.below(3) as usize];
         let someone = people.get(dice.below(people.len().max(1) as u32) as usize).copied().unwrap_or(acme.admin);
         let role = ROLES[dice.below(4) as usize];
-        match dice.below(17) {
+        match dice.below(18) {
             0 | 1 => {
                 let user = new_id();
                 let email = format!("{}@people.example", new_id::<UserId>().0.simple());
@@ -85,6 +87,7 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
             }
             14 => work_with_vendor(node, acme, dice.below(4) as usize).await,
             15 => work_with_port_call(node, acme, dice.below(6) as usize).await,
+            16 => work_with_service_order(node, acme, dice.below(5) as usize).await,
             _ => {
                 let (session, method) = (new_id(), session::Method::Password);
                 let (started_at, expires_at, session_epoch) =
@@ -158,6 +161,30 @@ async fn work_with_port_call(node: &Node, acme: &Acme, changes: usize) {
     .take(changes);
     for command in std::iter::once(create).chain(changes) {
         _ = node.executor.execute::<PortCall>(id, command, &acme.request()).await;
+    }
+}
+
+/// Creates a service order, and does as many things to it.
+async fn work_with_service_order(node: &Node, acme: &Acme, changes: usize) {
+    let id: ServiceOrderId = new_id();
+    let create = service_order::Command::Create(Box::new(NewServiceOrder {
+        port_call: new_id(),
+        service: Service::Towage,
+        details: Details::new("Two tugs").unwrap(),
+        requested_at: "2026-12-03T08:30:00Z".parse().unwrap(),
+        price: None,
+    }));
+    let accepted = service_order::Answer::Accepted;
+    let changes = [
+        service_order::Command::Assign { vendor: new_id(), now: Timestamp::UNIX_EPOCH },
+        service_order::Command::AskAgain { request: 2, now: Timestamp::UNIX_EPOCH },
+        service_order::Command::Answer { answer: accepted, by: service_order::AnsweredBy::User, remark: None },
+        service_order::Command::Cancel { remark: None, with_port_call: false },
+    ]
+    .into_iter()
+    .take(changes);
+    for command in std::iter::once(create).chain(changes) {
+        _ = node.executor.execute::<ServiceOrder>(id, command, &acme.request()).await;
     }
 }
 

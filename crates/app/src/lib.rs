@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`identity`] | callers, sign-in, passwords, links, imports, the first super admin |
 //! | [`compliance`] | the audit log, and the log of denied requests |
-//! | [`operations`] | documents: uploads that expire, contents that are left; port calls: who is responsible, the month in which they count,
-//! imports |
+//! | [`operations`] | port calls and service orders: who is responsible, the month in which they count, imports, mails; documents: uploads |
+//! | | that expire, contents that are left |
 //! | [`support`] | mails about tickets, and their response targets |
 //! | [`positions`] | positions as callers see them |
 //! | [`mail`] | mails: who receives which, and why |

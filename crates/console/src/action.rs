@@ -75,6 +75,7 @@ pub(crate) struct Effect {
     pub(crate) api_keys: Value,
     pub(crate) keys_that_stop: Vec<String>,
     pub(crate) pending_invitations: Vec<String>,
+    pub(crate) service_orders: Vec<String>,
     pub(crate) undo: Option<Undo>,
     pub(crate) token: Option<String>,
 }
@@ -254,6 +255,9 @@ pub(crate) fn shown(effect: &Effect) -> Markup {
         @if effect.sessions > 0 { li { (icon("clock")) span { "Takes effect at once in " (count(effect.sessions, "open session")) } } }
         @if !effect.keys_that_stop.is_empty() {
             li { (icon("key-round")) span { (count(effect.keys_that_stop.len() as u64, "API key")) " will stop working" } }
+        }
+        @if !effect.service_orders.is_empty() {
+            li { (icon("package")) span { "Cancels " (count(effect.service_orders.len() as u64, "service order")) "; their vendors get an email" } }
         }
         @if !effect.pending_invitations.is_empty() {
             li { (icon("mail")) span { (count(effect.pending_invitations.len() as u64, "invitation")) " that they sent " @if effect.pending_invitations.len() == 1 { "is" } @else { "are" } " not accepted yet" } }

@@ -25,8 +25,8 @@ const HEADERS: [(&str, &str); 6] = [
 ];
 
 /// The pages that links in emails open: they must not tell other pages where somebody came from.
-const LANDING_PAGES: [&str; 5] =
-    ["/setup", "/invitation", "/password-reset", "/address-change", "/address-change-cancellation"];
+const LANDING_PAGES: [&str; 6] =
+    ["/setup", "/invitation", "/password-reset", "/address-change", "/address-change-cancellation", "/vendor-response"];
 
 /// Whether a request that changes something comes from our own pages. Browsers say so in `Sec-Fetch-Site`, older ones by
 /// `Origin`; whoever says neither is refused.

@@ -76,7 +76,7 @@ impl std::ops::Deref for Console {
 }
 
 /// The pages whose POST needs no session: attempts that are limited by network.
-pub const PUBLIC_POSTS: [&str; 7] = [
+pub const PUBLIC_POSTS: [&str; 8] = [
     "/sign-in",
     "/forgot-password",
     "/setup",
@@ -84,6 +84,7 @@ pub const PUBLIC_POSTS: [&str; 7] = [
     "/password-reset",
     "/address-change",
     "/address-change-cancellation",
+    "/vendor-response",
 ];
 
 /// The token of the session in a request for a page, by which its requests are limited.

@@ -57,7 +57,7 @@ pub(crate) fn year(planner: &mut Planner, (from, until): (Timestamp, Timestamp),
         for _ in 0..=planner.random.below(3) {
             at += planner.random.hours(1..30);
             let reply = planner.random.id(at);
-            steps.push((at, By::Staff, TicketStep::Reply { reply, text: *planner.random.pick::<&str>(&REPLIES) }));
+            steps.push((at, By::Staff, TicketStep::Reply { reply, text: planner.random.pick::<&str>(&REPLIES) }));
         }
         if planner.random.chance(0.85) {
             at += SignedDuration::from_mins(40);

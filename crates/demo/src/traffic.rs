@@ -93,10 +93,8 @@ fn course(
         steps.push((confirmed_at + minutes(31), CallStep::Reschedule(schedule)));
     }
     if planner.random.chance(0.05) {
-        steps.push((
-            confirmed_at + planner.random.hours(1..8),
-            CallStep::Cancel(*planner.random.pick::<&str>(&REASONS)),
-        ));
+        steps
+            .push((confirmed_at + planner.random.hours(1..8), CallStep::Cancel(planner.random.pick::<&str>(&REASONS))));
     } else {
         let arrived_at = eta + planner.random.hours(0..12);
         steps.push((arrived_at, CallStep::Reach(Status::Arrived)));

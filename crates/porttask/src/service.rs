@@ -5,9 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use clap::Args;
 use jiff::SignedDuration;
 use porttask_api::{App, DocumentSettings, Settings};
-use porttask_app::identity::mails::mails;
 use porttask_app::{
     identity::{
+        self,
         accounts::Accounts,
         invitations::InvitationLimits,
         links::Links,
@@ -15,7 +15,7 @@ use porttask_app::{
         setup::{self, FirstSuperAdmin},
     },
     mail::Mailer,
-    operations::sweeper::BlobSweeper,
+    operations::{self, sweeper::BlobSweeper},
     support,
 };
 use porttask_domain::{
@@ -329,8 +329,11 @@ async fn reactors(app: &App, transport: Arc<dyn MailTransport>) -> Result<Arc<Re
     let (database, vault, executor) = (Arc::clone(&app.database), Arc::clone(&app.vault), Arc::clone(&app.executor));
     let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&app.views));
     let of_tickets = support::mails::mails(Arc::clone(&executor), app.links.clone(), accounts.clone());
-    let mut mails = mails(Arc::clone(&database), vault, executor, app.links.clone(), accounts);
+    let ordered =
+        operations::mails::mails(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor), app.links.clone());
+    let mut mails = identity::mails::mails(Arc::clone(&database), vault, executor, app.links.clone(), accounts);
     mails.extend(of_tickets);
+    mails.extend(ordered);
     let mailer = Mailer::new(mails, transport, Arc::clone(&app.clock));
     Ok(Reactors::open(database, vec![Arc::new(mailer)], RetryPolicy::default()).await?)
 }

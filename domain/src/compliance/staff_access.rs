@@ -33,6 +33,8 @@ crate::texts! {
         Tickets = "tickets",
         /// Its port calls.
         PortCalls = "port_calls",
+        /// Its service orders.
+        ServiceOrders = "service_orders",
         /// Users of all organizations.
         Search = "search",
     }

@@ -18,6 +18,7 @@ pub use self::{event::Event, existing::Step, rejection::Rejection};
 use super::{
     Remark,
     port::Port,
+    service_order::ServiceOrderId,
     vessel::{ImoNumber, Vessel, VesselName, VoyageNumber},
 };
 use crate::{Aggregate, Constraint, InvalidText, Kind, Scope, UserId, Violation, text};
@@ -200,12 +201,20 @@ pub enum Command {
     },
     /// Reopen it after it was closed or canceled: it has its former status again.
     Reopen,
+    /// Record that a service was ordered for it.
+    AddOrder {
+        /// The order.
+        order: ServiceOrderId,
+    },
     /// Delete it.
     Delete {
         /// Whether it may have any status; otherwise it must be planned or canceled.
         in_any_status: bool,
     },
 }
+
+/// Maximum service orders of a port call: all open ones are canceled together with it, in one append.
+pub const MAX_ORDERS: usize = 200;
 
 /// The counters of port calls by the month in which they were created, also of those that were deleted; a maximum comes
 /// with the command.
@@ -220,6 +229,17 @@ const TOO_MANY_PORT_CALLS: Violation = Violation::new(
 /// The state of a port call: only what `decide` needs.
 #[derive(Debug, Clone, Default)]
 pub struct PortCall(Option<Existing>);
+
+/// What is known of a port call, even if it was deleted.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordedCall<'a> {
+    /// The port.
+    pub port: &'a Port,
+    /// The vessel.
+    pub vessel: &'a Vessel,
+    /// When the vessel is expected.
+    pub schedule: Schedule,
+}
 
 impl PortCall {
     /// The port; `None` if it does not exist.
@@ -245,6 +265,17 @@ impl PortCall {
     /// The user who is responsible; `None` if it does not exist.
     pub fn agent(&self) -> Option<UserId> {
         self.existing().map(|existing| existing.agent)
+    }
+
+    /// The services that were ordered for it, in the order in which they were.
+    pub fn orders(&self) -> &[ServiceOrderId] {
+        self.0.as_ref().map_or(&[], |existing| &existing.orders)
+    }
+
+    /// What is known of it, even if it was deleted; `None` if it never existed.
+    pub fn recorded(&self) -> Option<RecordedCall<'_>> {
+        let Existing { port, vessel, schedule, .. } = self.0.as_ref()?;
+        Some(RecordedCall { port, vessel, schedule: *schedule })
     }
 
     /// The current status, and how it was reached; `None` if it does not exist.
@@ -318,6 +349,7 @@ impl Aggregate for PortCall {
             | Event::StatusChanged { .. }
             | Event::StatusReverted { .. }
             | Event::Reopened { .. }
+            | Event::OrderAdded { .. }
             | Event::Deleted {} => Vec::new(),
         }
     }

@@ -252,6 +252,49 @@ impl VendorName {
 #[derive(Debug, Clone, Default)]
 pub struct Vendor(Option<Existing>);
 
+/// Why a vendor cannot be asked to provide a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotOrderable {
+    /// There is no such vendor.
+    #[error("must be a vendor of the organization")]
+    NotFound,
+    /// The vendor is archived.
+    #[error("the vendor is archived: restore it first, or choose another one")]
+    Archived,
+    /// The vendor does not offer the service.
+    #[error("the vendor does not offer {0}: choose another one, or add the service to the vendor")]
+    DoesNotOffer(Service),
+    /// The vendor has no email address for orders.
+    #[error("the vendor has no email address for orders: add one first")]
+    NoAddress,
+}
+
+impl Vendor {
+    /// Its name; `None` if it does not exist.
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_ref().map(|existing| existing.name.as_str())
+    }
+
+    /// The email address to which orders are sent; `None` if there is none, or it was erased.
+    pub fn order_email(&self) -> Option<&str> {
+        self.0.as_ref()?.order_email.as_ref()?.value()
+    }
+
+    /// Whether it can be asked to provide a service.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn can_provide(&self, service: Service) -> Result<(), NotOrderable> {
+        let existing = self.0.as_ref().ok_or(NotOrderable::NotFound)?;
+        match () {
+            () if existing.is_archived => Err(NotOrderable::Archived),
+            () if !existing.services.contains(&service) => Err(NotOrderable::DoesNotOffer(service)),
+            () if self.order_email().is_none() => Err(NotOrderable::NoAddress),
+            () => Ok(()),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Existing {
     name: String,
@@ -424,6 +467,19 @@ mod tests {
         let Command::Create { vendor, services, contacts, order_email, .. } = create() else { unreachable!() };
         let other = Command::Create { vendor, name: name("Boluda"), services, contacts, order_email };
         given::<Vendor>([created()]).when(other).then_rejected(Rejection::Exists);
+    }
+
+    #[test]
+    fn an_active_vendor_with_an_address_provides_what_it_offers() {
+        let after = |events: &[Event]| Vendor::after(events);
+        assert_eq!(after(&[created()]).can_provide(Service::Towage), Ok(()));
+        let rejected = after(&[created()]).can_provide(Service::Crew);
+        assert_eq!(rejected, Err(NotOrderable::DoesNotOffer(Service::Crew)));
+        let archived = after(&[created(), Event::Archived {}]);
+        assert_eq!(archived.can_provide(Service::Towage), Err(NotOrderable::Archived));
+        let without = Event::OrderEmailChanged { from: None, to: None };
+        assert_eq!(after(&[created(), without]).can_provide(Service::Towage), Err(NotOrderable::NoAddress));
+        assert_eq!(after(&[]).can_provide(Service::Towage), Err(NotOrderable::NotFound));
     }
 
     #[test]

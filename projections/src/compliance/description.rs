@@ -108,6 +108,7 @@ fn describe_event(event: &DomainEvent, sink: &mut dyn DescriptionSink) {
         DomainEvent::StaffAccess(event) => staff_access::describe(event, sink),
         DomainEvent::Export(event) => export::describe(event, sink),
         DomainEvent::PortCall(event) => crate::operations::port_call::describe(event, sink),
+        DomainEvent::ServiceOrder(event) => crate::operations::service_order::describe(event, sink),
         DomainEvent::Vendor(event) => crate::operations::vendor::describe(event, sink),
         DomainEvent::Document(event) => crate::operations::document::describe(event, sink),
         DomainEvent::Ticket(event) => support::ticket::describe(event, sink),
@@ -196,6 +197,7 @@ impl SearchedText {
 /// A value as normalized text for search; `None` if it is not searchable.
 fn sought(value: DisplayValue<'_>) -> Option<Cow<'_, str>> {
     let text = match value {
+        DisplayValue::Text(text) if text.contains('\n') => Cow::Owned(text.replace('\n', " ")),
         DisplayValue::Text(text) => Cow::Borrowed(text),
         DisplayValue::Written(value) => Cow::Owned(value.to_string()),
         DisplayValue::Filtered(_) | DisplayValue::Personal(_) => return None,

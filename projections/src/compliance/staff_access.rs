@@ -28,6 +28,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
                 Area::Documents => "read documents",
                 Area::Tickets => "read tickets",
                 Area::PortCalls => "read port calls",
+                Area::ServiceOrders => "read service orders",
                 Area::Search => "searched users of all organizations",
             });
             repeated(times, sink);

@@ -90,7 +90,7 @@ impl ReadModel for PortCalls {
         }
         let Some(row) = row else { return Change::Keep };
         let row = match event {
-            Event::Created { .. } => row,
+            Event::Created { .. } | Event::OrderAdded { .. } => row,
             Event::Deleted {} => return Change::Delete,
             Event::PortChanged { to, .. } => row.at(to),
             Event::VesselChanged { to, .. } => row.of(to),
@@ -236,6 +236,10 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
         Event::Reopened { from, to } => {
             sink.words("reopened the port call");
             status_changed(*from, *to, sink);
+        }
+        Event::OrderAdded { order } => {
+            sink.words("added a service order to the port call");
+            sink.change("service_order", None, Some(DisplayValue::Filtered(order)));
         }
         Event::Deleted {} => sink.words("deleted the port call"),
     }

@@ -125,7 +125,7 @@ async fn auditors_of_the_platform_read_the_trail_and_nothing_else(store: Store) 
     assert!(trail(&vera, "").len() > 3);
     let rights = vera.get("/v1/me/permissions").is(200).body["rights"].clone();
     assert_eq!(rights, json!(["account:own", "platform_audit_log:read"]));
-    for path in ["", "/users", "/api-keys", "/audit-log", "/vendors", "/port-calls"] {
+    for path in ["", "/users", "/api-keys", "/audit-log", "/vendors", "/port-calls", "/service-orders"] {
         vera.get(&format!("/v1/organizations/current{path}")).refused(403, "forbidden");
         vera.get(&format!("/v1/organizations/{acme}{path}")).refused(403, "forbidden");
     }

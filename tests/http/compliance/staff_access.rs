@@ -39,7 +39,8 @@ async fn what_staff_reads_is_recorded_in_the_log_of_the_organization(service: &'
     let (bob, ana) = (&acme.admin, service.ana());
     let user = bob.session["user"].as_str().unwrap();
     let path = format!("/v1/organizations/{acme}");
-    let parts = ["", "/users", "/api-keys", "/audit-log", "/vendors", "/port-calls", "/jobs"].map(str::to_owned);
+    let parts = ["", "/users", "/api-keys", "/audit-log", "/vendors", "/port-calls", "/service-orders", "/jobs"];
+    let parts = parts.map(str::to_owned);
     for part in parts.iter().chain([&format!("/users/{user}"), &format!("/users/{user}/sessions")]) {
         bob.get(&format!("{path}{part}")).is(200);
         for _ in 0..2 {
@@ -47,9 +48,19 @@ async fn what_staff_reads_is_recorded_in_the_log_of_the_organization(service: &'
         }
     }
     // Users were read when the organization was created, in the same hour unless it has just ended.
-    let recorded = until(bob, 8).await;
+    let recorded = until(bob, 9).await;
     let areas: Vec<&str> = recorded.iter().flat_map(|it| values(it, "area")).collect();
-    let expected = ["users", "organization", "api_keys", "audit_log", "vendors", "port_calls", "jobs", "sessions"];
+    let expected = [
+        "users",
+        "organization",
+        "api_keys",
+        "audit_log",
+        "vendors",
+        "port_calls",
+        "service_orders",
+        "jobs",
+        "sessions",
+    ];
     assert_eq!(areas, expected);
     assert_eq!(values(&recorded[1], "read"), [acme.id.as_str()]);
     assert_eq!((values(&recorded[0], "read"), &recorded[0]["summary"]), (vec![user], &json!("read users")));

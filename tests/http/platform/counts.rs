@@ -81,7 +81,7 @@ async fn counts_are_of_what_the_caller_may_list(service: &'static SharedService)
 
 async fn a_count_that_is_not_asked_for_correctly_is_rejected(service: &'static SharedService) {
     let acme = service.organization().await;
-    for path in ["users", "vendors", "port-calls", "api-keys", "audit-log"] {
+    for path in ["users", "vendors", "port-calls", "service-orders", "api-keys", "audit-log"] {
         for wrong in ["count=1", "count=yes", "count=", "count=true&count=true"] {
             acme.admin.get(&format!("/v1/organizations/current/{path}?{wrong}")).refused(422, "invalid-fields");
         }

@@ -200,7 +200,8 @@ async fn every_operation_refuses_unauthenticated_callers(service: &'static Share
             "/v1/password-resets",
             "/v1/password-resets/complete",
             "/v1/sessions",
-            "/v1/setup"
+            "/v1/setup",
+            "/v1/vendor-responses"
         ],
         "an operation was made public or private: extend this list only on purpose"
     );

@@ -29,6 +29,7 @@ use crate::http::{
     request::{Body, Client},
     response::POSITION,
 };
+use crate::operations::service_order::answer::{self, LinkServiceOrder};
 
 /// The account whose link was redeemed.
 #[derive(Serialize, ToSchema)]
@@ -99,7 +100,7 @@ pub(crate) struct LinkInspection {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Link)]
 pub(crate) struct LinkResponse {
-    /// `setup`, `invitation`, `password_reset`, `address_change` or `address_change_cancellation`.
+    /// `setup`, `invitation`, `password_reset`, `address_change`, `address_change_cancellation` or `vendor_response`.
     #[schema(example = "invitation")]
     purpose: &'static str,
     state: LinkState,
@@ -108,6 +109,9 @@ pub(crate) struct LinkResponse {
     /// The email address: of the account; of a change of the address the new one. Null for the first super admin, whose
     /// account does not exist yet, and unless the link is valid: an old link does not show the address of now.
     email: Option<String>,
+    /// What a vendor is asked; only of a valid link for a vendor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_order: Option<LinkServiceOrder>,
     expires_at: Timestamp,
 }
 
@@ -130,6 +134,9 @@ pub(crate) async fn inspect_link(
     Body(LinkInspection { token }): Body<LinkInspection>,
 ) -> Result<Json<LinkResponse>, Problem> {
     let link = app.links.decode(&token).map_err(problem)?;
+    if link.purpose == Purpose::VendorResponse {
+        return inspect_vendor_link(&app, &client, &link).await;
+    }
     let (organization, user) = (link.organization, UserId(link.subject));
     // The organization's status is checked, as if the link was used.
     let work = move |tx: Tx| async move {
@@ -141,14 +148,24 @@ pub(crate) async fn inspect_link(
     let state = link.state(&account, app.clock.now());
     let email = match link.purpose {
         Purpose::AddressChange => account.address_change().map(|(_, _, email)| email),
-        Purpose::Setup | Purpose::Invitation | Purpose::PasswordReset | Purpose::AddressChangeCancellation => {
-            account.person().map(|(_, email)| email)
-        }
+        Purpose::Setup
+        | Purpose::Invitation
+        | Purpose::PasswordReset
+        | Purpose::AddressChangeCancellation
+        | Purpose::VendorResponse => account.person().map(|(_, email)| email),
     };
     let email = email.filter(|_| state == LinkState::Valid).and_then(Personal::value).map(str::to_owned);
     let organization = LinkOrganization { id: organization, name: home.shown_name().unwrap_or_default().to_owned() };
     let (purpose, expires_at) = (link.purpose.as_str(), link.expires_at);
-    Ok(Json(LinkResponse { purpose, state, organization, email, expires_at }))
+    Ok(Json(LinkResponse { purpose, state, organization, email, service_order: None, expires_at }))
+}
+
+/// A link for a vendor, who has no account.
+async fn inspect_vendor_link(app: &App, client: &Client, link: &Link) -> Result<Json<LinkResponse>, Problem> {
+    let (state, name, service_order) = answer::inspect(app, client, link).await?;
+    let (purpose, expires_at) = (link.purpose.as_str(), link.expires_at);
+    let organization = LinkOrganization { id: link.organization, name };
+    Ok(Json(LinkResponse { purpose, state, organization, email: None, service_order, expires_at }))
 }
 
 fn problem(link: InvalidLink) -> Problem {
@@ -163,7 +180,7 @@ fn problem(link: InvalidLink) -> Problem {
 ///
 /// # Errors
 /// If it was not created here for this purpose, or has expired.
-pub(super) fn read(app: &App, token: &str, purpose: Purpose, now: Timestamp) -> Result<Link, Problem> {
+pub(crate) fn read(app: &App, token: &str, purpose: Purpose, now: Timestamp) -> Result<Link, Problem> {
     app.links.read(token, purpose, now).map_err(problem)
 }
 

@@ -6,7 +6,7 @@ pub(crate) mod import;
 mod invitation;
 mod invitation_quota;
 mod invite;
-mod link;
+pub(crate) mod link;
 mod me;
 mod organization;
 mod password;

@@ -3,6 +3,7 @@
 mod document;
 mod port;
 mod port_call;
+pub(crate) mod service_order;
 mod vendor;
 
 use utoipa_axum::router::OpenApiRouter;
@@ -11,5 +12,6 @@ use crate::http::app::App;
 
 /// The routes of the module.
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    document::routes().merge(port::routes()).merge(port_call::routes()).merge(vendor::routes())
+    let routes = document::routes().merge(port::routes()).merge(port_call::routes());
+    routes.merge(service_order::routes()).merge(vendor::routes())
 }

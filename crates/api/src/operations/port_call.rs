@@ -16,7 +16,7 @@ mod status;
 
 use axum::{extract::State, response::Response};
 use jiff::tz::TimeZone;
-use porttask_app::operations::port_calls::usage_month;
+use porttask_app::operations::{port_calls::usage_month, service_orders::cancel_orders};
 use porttask_domain::{
     OrganizationId,
     operations::{
@@ -26,13 +26,16 @@ use porttask_domain::{
     },
 };
 use porttask_projections::{ColumnType, operations::port_call as view};
-use porttask_runtime::{execute::Tx, views::Condition};
+use porttask_runtime::{
+    execute::{Tx, stream_of},
+    views::Condition,
+};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{
     agent::must_be_agent,
-    bodies::{NewPortCallBody, PortCallFilter, PortCallPage, PortCallPatch, PortCallResponse},
+    bodies::{EndedPortCall, NewPortCallBody, PortCallFilter, PortCallPage, PortCallPatch, PortCallResponse},
 };
 use crate::http::{
     app::App,
@@ -168,19 +171,23 @@ pub(crate) async fn change_port_call(
 
 /// Delete a port call.
 ///
-/// It leaves the listings; its history stays in the audit log, and it still counts for its month. It must be planned or
-/// canceled, unless the caller holds `operations:manage`. Needs `operations:write`.
+/// It leaves the listings; its history stays in the audit log, and it still counts for its month. Its open service orders are
+/// canceled. It must be planned or canceled, unless the caller holds `operations:manage`. Needs `operations:write`.
 #[utoipa::path(delete, path = "/v1/organizations/{org}/port-calls/{port_call}", tag = "port calls",
-    params(CommandParameters), responses((status = 200, body = CommandResult)))]
+    params(CommandParameters), responses((status = 200, body = EndedPortCall)))]
 pub(crate) async fn delete_port_call(
     State(app): State<App>,
     port_call: Id<PortCall>,
     request: CommandRequest<WriteOperations, EmptyBody>,
-) -> Result<CommandResult, Problem> {
+) -> Result<EndedPortCall, Problem> {
     let (app, port_call, caller) = (&app, port_call.get()?, &request.caller);
+    let subject = stream_of::<PortCall>(caller.organization, port_call)?;
     let work = move |tx: Tx| async move {
         let in_any_status = caller.also_holds::<ManageOperations>(app, &tx).await?;
-        Ok(tx.decide::<PortCall>(port_call, &Command::Delete { in_any_status }).await?)
+        tx.decide::<PortCall>(port_call, &Command::Delete { in_any_status }).await?;
+        Ok::<_, Problem>(cancel_orders(&tx, port_call, None).await?)
     };
-    request.run::<PortCall, _>(app, port_call, work).await
+    let outcome = request.transact(app, &subject, work).await?;
+    let result = CommandResult::of(app, &outcome, (&subject, request.viewer()), request.dry_run).await?;
+    Ok(EndedPortCall { result, service_orders: outcome.value.unwrap_or_default() })
 }

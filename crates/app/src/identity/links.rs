@@ -1,4 +1,4 @@
-//! Signed links: for setup, invitations, password resets and address changes.
+//! Signed links: for setup, invitations, password resets, address changes and answers of vendors.
 //!
 //! A link is not stored: it carries its purpose and expiry with a keyed hash over both, so it can be recomputed
 //! whenever it is sent. It can be redeemed only once because its effect can happen only once.
@@ -39,6 +39,8 @@ texts! {
         AddressChange = "address_change",
         /// Cancel a change of the email address.
         AddressChangeCancellation = "address_change_cancellation",
+        /// Answer a service order as a vendor.
+        VendorResponse = "vendor_response",
     }
 }
 
@@ -51,6 +53,7 @@ impl Purpose {
             Self::PasswordReset => "password-reset",
             Self::AddressChange => "address-change",
             Self::AddressChangeCancellation => "address-change-cancellation",
+            Self::VendorResponse => "vendor-response",
         }
     }
 
@@ -65,6 +68,7 @@ impl Purpose {
             Self::PasswordReset => 3,
             Self::AddressChange => 4,
             Self::AddressChangeCancellation => 5,
+            Self::VendorResponse => 6,
         }
     }
 }
@@ -76,7 +80,7 @@ pub struct Link {
     pub purpose: Purpose,
     /// The organization.
     pub organization: OrganizationId,
-    /// The UUID of the user.
+    /// The UUID of the user; of a link for a vendor, that of the service order.
     pub subject: Uuid,
     /// The number of the link among those with the same purpose, such as that of the invitation.
     pub generation: u64,
@@ -85,7 +89,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// What became of it, given the account that it is for.
+    /// What became of it, given the account that it is for. A link for a vendor is for none.
     pub fn state(&self, user: &User, now: Timestamp) -> LinkState {
         let state = match self.purpose {
             Purpose::Setup if user.status().is_some() => LinkState::Used,
@@ -94,6 +98,7 @@ impl Link {
             Purpose::PasswordReset => user.link_state(user::Link::PasswordReset, self.generation, now),
             Purpose::AddressChange => user.link_state(user::Link::AddressChange, self.generation, now),
             Purpose::AddressChangeCancellation => user.cancellation_state(self.generation, now),
+            Purpose::VendorResponse => LinkState::Revoked,
         };
         // The time in the link counts as well.
         if state == LinkState::Valid && now >= self.expires_at { LinkState::Expired } else { state }
@@ -133,9 +138,9 @@ impl Links {
         format!("{}/{}#token={}", self.public_url, link.purpose.page(), self.token(link))
     }
 
-    /// The URL of a page for those who are signed in.
+    /// The URL of a page of the console.
     pub fn page(&self, path: &str) -> String {
-        format!("{}/{path}", self.public_url)
+        format!("{}/{}", self.public_url, path.trim_start_matches('/'))
     }
 
     /// The token of a link.

@@ -78,13 +78,14 @@ impl Party {
     }
 }
 
-const ACTIONS: [(&str, &str); 11] = [
+const ACTIONS: [(&str, &str); 12] = [
     ("", "Any action"),
     ("user", "Users"),
     ("session", "Sessions"),
     ("organization", "Organization"),
     ("api_key", "API keys"),
     ("port_call", "Port calls"),
+    ("service_order", "Service orders"),
     ("vendor", "Vendors"),
     ("document", "Documents"),
     ("ticket", "Tickets"),

@@ -21,6 +21,7 @@ use crate::{
     Console,
     api::{Client, Problem},
     form::{Fields, STEP},
+    operations::vendor_response,
     ui::{
         self, door,
         field::{field, tick},
@@ -101,6 +102,9 @@ pub(crate) fn routes() -> Router<Console> {
 /// A link whose `#` was encoded on its way: the page, with the token filled in.
 pub(crate) fn pasted(path: &str, token: &str) -> Response {
     let purpose = PURPOSES.into_iter().find(|purpose| purpose.path() == path);
+    if path == vendor_response::PATH {
+        return vendor_response::ask(token, None).into_response();
+    }
     match purpose {
         Some(purpose) => with_token(purpose, token, None).into_response(),
         None => see_other("/").into_response(),
@@ -122,7 +126,7 @@ struct Organization {
 }
 
 /// The token in what was pasted: the token itself, or a whole link.
-fn token_of(pasted: &str) -> &str {
+pub(crate) fn token_of(pasted: &str) -> &str {
     let rest = pasted.rsplit_once("token=").map_or(pasted, |(_, token)| token);
     rest.trim().trim_matches(['<', '>', '"', '\''])
 }
@@ -133,11 +137,16 @@ fn ask(purpose: Purpose, problem: Option<&Problem>) -> Markup {
 }
 
 fn with_token(purpose: Purpose, token: &str, problem: Option<&Problem>) -> Markup {
+    ask_for(purpose.title(), purpose.path(), token, problem)
+}
+
+/// The page of a link that asks for its token.
+pub(crate) fn ask_for(title: &str, path: &str, token: &str, problem: Option<&Problem>) -> Markup {
     let lead = html! { p { "Paste the link from the email, or the line with its code." } };
     door::card(
-        purpose.title(),
+        title,
         lead,
-        html! { form.form method="post" action=(purpose.path()) data-token novalidate {
+        html! { form.form method="post" action=(path) data-token novalidate {
             @if let Some(problem) = problem { (ui::summary(problem)) }
             (field("Link or code", "token").value(token).error(problem, "/token").input("text"))
             button.btn.main-act type="submit" name=(STEP) value="inspect" { "Continue" }

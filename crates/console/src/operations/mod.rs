@@ -2,12 +2,15 @@
 
 mod document;
 mod port_call;
+mod service_order;
 mod vendor;
+pub(crate) mod vendor_response;
 
 use axum::Router;
 
 use crate::Console;
 
 pub(crate) fn routes() -> Router<Console> {
-    document::routes().merge(port_call::routes()).merge(vendor::routes())
+    let routes = document::routes().merge(port_call::routes()).merge(service_order::routes());
+    routes.merge(vendor::routes()).merge(vendor_response::routes())
 }

@@ -44,7 +44,7 @@ struct Contact {
     email: Option<String>,
 }
 
-const SERVICES: [&str; 11] = [
+pub(super) const SERVICES: [&str; 11] = [
     "towage",
     "pilotage",
     "mooring",

@@ -21,6 +21,7 @@ fn page_of(visit: &Visit, id: &str) -> Option<String> {
         "org" if visit.may("organizations:read") => Some(format!("/admin/organizations/{id}")),
         "key" if visit.may("api_keys:read") => Some("/settings/integrations".to_owned()),
         "call" if visit.may("operations:read") => Some(format!("/operations/port-calls/{id}")),
+        "ord" if visit.may("operations:read") => Some(format!("/operations/service-orders/{id}")),
         "vnd" if visit.may("vendors:read") => Some(format!("/operations/vendors/{id}")),
         "tkt" if visit.may("tickets:read") => Some(format!("/settings/tickets/{id}")),
         "ses" if visit.may("audit_log:read") => Some(format!("/settings/audit-log?session={id}")),

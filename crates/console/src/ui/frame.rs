@@ -60,6 +60,7 @@ fn sections(frame: &Frame) -> Vec<(&'static str, Vec<Entry>)> {
         "Operations",
         vec![
             entry("/operations/port-calls", "ship", "Port calls", "operations:read"),
+            entry("/operations/service-orders", "package", "Service orders", "operations:read"),
             entry("/operations/documents", "book-open", "Documents", "operations:read"),
             entry("/operations/vendors", "truck", "Vendors", "vendors:read"),
         ],

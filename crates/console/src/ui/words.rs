@@ -50,11 +50,14 @@ pub(crate) fn role(code: &str) -> Markup {
 /// The status of a user, an organization, a port call, a vendor, a job, a task or an email.
 pub(crate) fn status(code: &str) -> Markup {
     let tone = match code {
-        "active" | "done" | "open" | "ok" | "current" | "running" | "confirmed" | "alongside" => "ok dot",
-        "arrived" => "info dot",
+        "active" | "done" | "open" | "ok" | "current" | "running" | "confirmed" | "alongside" | "accepted"
+        | "completed" => "ok dot",
+        "arrived" | "in_progress" => "info dot",
         "invited" | "suspended" | "waiting" | "queued" | "deferred" | "behind" | "pending" | "scheduled" | "silent"
-        | "planned" => "warn dot",
-        "deactivated" | "failed" | "dead" | "dead_lettered" | "revoked" | "locked" | "canceled" => "bad dot",
+        | "planned" | "assigned" | "draft" => "warn dot",
+        "deactivated" | "failed" | "dead" | "dead_lettered" | "revoked" | "locked" | "canceled" | "declined" => {
+            "bad dot"
+        }
         _ => "dot",
     };
     badge(tone, &words(code))

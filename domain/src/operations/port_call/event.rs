@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Port, Schedule, Status, Vessel};
+use super::{Port, Schedule, ServiceOrderId, Status, Vessel};
 use crate::UserId;
 
 /// Events of a port call. Stored forever: never reuse a name; a new shape is a new `.vN`.
@@ -100,6 +100,12 @@ pub enum Event {
         from: Status,
         /// The status that it has again.
         to: Status,
+    },
+    /// A service was ordered for it.
+    #[serde(rename = "port_call.order_added.v1")]
+    OrderAdded {
+        /// The order.
+        order: ServiceOrderId,
     },
     /// It was deleted; its history stays.
     #[serde(rename = "port_call.deleted.v1")]

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Command, Event, NewPortCall, Port, Rejection, Remark, Schedule, Status, Vessel};
+use super::{
+    Command, Event, MAX_ORDERS, NewPortCall, Port, Rejection, Remark, Schedule, ServiceOrderId, Status, Vessel,
+};
 use crate::UserId;
 
 /// A port call that was created.
@@ -14,6 +16,7 @@ pub(super) struct Existing {
     reference: Option<String>,
     pub(super) schedule: Schedule,
     pub(super) agent: UserId,
+    pub(super) orders: Vec<ServiceOrderId>,
     /// The statuses that it reached before the current one.
     before: Vec<Step>,
     current: Step,
@@ -48,8 +51,8 @@ impl Existing {
         agent: UserId,
     ) -> Self {
         let current = Step { status: Status::Planned, occurred_at: None, remark: None };
-        let (before, reverted, is_deleted) = (Vec::new(), None, false);
-        Self { port, vessel, voyage, reference, schedule, agent, before, current, reverted, is_deleted }
+        let (orders, before, reverted, is_deleted) = (Vec::new(), Vec::new(), None, false);
+        Self { port, vessel, voyage, reference, schedule, agent, orders, before, current, reverted, is_deleted }
     }
 
     pub(super) fn step(&self) -> &Step {
@@ -76,6 +79,10 @@ impl Existing {
             Command::ChangeStatus { to, occurred_at, remark, now } => {
                 self.change_status(*to, *occurred_at, remark.as_ref(), *now)
             }
+            Command::AddOrder { order } if self.orders.contains(order) => Ok(vec![]),
+            Command::AddOrder { .. } if status.is_final() => Err(Rejection::Finished(status)),
+            Command::AddOrder { .. } if self.orders.len() >= MAX_ORDERS => Err(Rejection::TooManyOrders),
+            Command::AddOrder { order } => Ok(vec![Event::OrderAdded { order: *order }]),
             Command::RevertStatus { status } => self.revert(*status),
             Command::Reopen => Ok(match self.before.last() {
                 Some(former) if status.is_final() => vec![Event::Reopened { from: status, to: former.status }],
@@ -121,6 +128,7 @@ impl Existing {
             | Command::ChangeStatus { .. }
             | Command::RevertStatus { .. }
             | Command::Reopen
+            | Command::AddOrder { .. }
             | Command::Delete { .. } => None,
         };
         match event {
@@ -203,6 +211,7 @@ impl Existing {
                 self.reverted = Some(*from);
             }
             Event::Reopened { .. } => self.step_back(),
+            Event::OrderAdded { order } => self.orders.push(*order),
             Event::Deleted {} => self.is_deleted = true,
         }
     }

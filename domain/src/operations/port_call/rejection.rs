@@ -1,6 +1,6 @@
 //! Why a command on a port call is rejected.
 
-use super::Status;
+use super::{MAX_ORDERS, Status};
 use crate::Kind;
 
 /// Why a command on a port call is rejected.
@@ -46,6 +46,9 @@ pub enum Rejection {
     /// Nothing was set yet.
     #[error("the port call is planned since it was created: there is no status to take back")]
     NothingToRevert,
+    /// There are too many service orders.
+    #[error("a port call has at most {MAX_ORDERS} service orders, because all are canceled together with it")]
+    TooManyOrders,
     /// It is neither planned nor canceled.
     #[error("the port call is {0}: cancel it first, or ask an admin, who can delete it in any status")]
     NotDeletable(Status),
@@ -64,6 +67,7 @@ impl crate::Rejection for Rejection {
             | Self::BeforeTheCurrent(_)
             | Self::NotTheCurrent(_)
             | Self::NothingToRevert
+            | Self::TooManyOrders
             | Self::NotDeletable(_) => Kind::Conflict,
         }
     }
@@ -81,6 +85,7 @@ impl crate::Rejection for Rejection {
             Self::BeforeTheCurrent(_) => "port-call-status-before-the-current",
             Self::NotTheCurrent(_) => "port-call-not-the-current-status",
             Self::NothingToRevert => "port-call-nothing-to-revert",
+            Self::TooManyOrders => "port-call-too-many-orders",
             Self::NotDeletable(_) => "port-call-not-deletable",
         }
     }

@@ -236,6 +236,18 @@ fn what_was_deleted_does_not_exist_any_more() {
 }
 
 #[test]
+fn services_are_ordered_for_open_port_calls() {
+    let order = |number| ServiceOrderId(Uuid::from_u128(number));
+    let add = |number| Command::AddOrder { order: order(number) };
+    let added = |number| Event::OrderAdded { order: order(number) };
+    given::<PortCall>([created()]).when(add(1)).then([added(1)]);
+    given::<PortCall>(reached(&[Status::Canceled])).when(add(1)).then_rejected(Rejection::Finished(Status::Canceled));
+    let many = std::iter::once(created()).chain((0..MAX_ORDERS as u128).map(added));
+    given::<PortCall>(many).when(add(1_000)).then_rejected(Rejection::TooManyOrders);
+    assert_eq!(PortCall::after(&[created(), added(1), added(2)]).orders(), [order(1), order(2)]);
+}
+
+#[test]
 fn every_status_has_a_phase_and_every_phase_a_status() {
     let grouped: Vec<Status> = [Phase::Expected, Phase::InPort, Phase::Departed, Phase::Finished]
         .into_iter()

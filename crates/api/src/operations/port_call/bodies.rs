@@ -1,5 +1,9 @@
 //! Port calls in requests and responses.
 
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
 use jiff::{Timestamp, tz::TimeZone};
 use porttask_domain::{
     UserId,
@@ -8,6 +12,7 @@ use porttask_domain::{
         Remark,
         port::{GivenPort, PlaceName, Port, PortFault, PortTime, Unlocode},
         port_call::{Command, NewPortCall, Phase, PortCallId, Reference, Schedule, Status},
+        service_order::ServiceOrderId,
         vessel::{ImoNumber, VesselName, VoyageNumber},
     },
 };
@@ -19,6 +24,7 @@ use crate::http::{
     listing::Page,
     problem::{FieldError, Problem},
     request::{Instant, ListFormat, not_null, nullable},
+    response::CommandResult,
 };
 
 /// A port call.
@@ -284,7 +290,7 @@ impl From<NextStatus> for Status {
 /// The next status of a port call.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct StatusChange {
+pub(crate) struct PortCallStatusChange {
     pub(super) status: NextStatus,
     /// When it was reached: an instant, or the local time of the port; default: now. Neither in the future nor before the
     /// current status was reached.
@@ -305,6 +311,21 @@ pub(crate) struct Cancellation {
     /// A remark.
     #[schema(value_type = Option<String>, max_length = 500, example = "berth not available")]
     pub(super) remark: Option<Remark>,
+}
+
+/// A port call that was canceled or deleted, or in a dry run would be.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EndedPortCall {
+    #[serde(flatten)]
+    pub(super) result: CommandResult,
+    /// The open service orders that were canceled with it, or in a dry run would be; their vendors get an email.
+    pub(super) service_orders: Vec<ServiceOrderId>,
+}
+
+impl IntoResponse for EndedPortCall {
+    fn into_response(self) -> Response {
+        (self.result.headers(), Json(self)).into_response()
+    }
 }
 
 /// The status to be taken back.

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use jiff::{Timestamp, tz::TimeZone};
+use porttask_app::operations::service_orders::cancel_orders;
 use porttask_domain::operations::{
     PortCall,
     port::Port,
@@ -10,7 +11,7 @@ use porttask_domain::operations::{
 use porttask_runtime::execute::{Tx, stream_of};
 use serde_json::{Map, Value, json};
 
-use super::bodies::{Cancellation, StatusChange, StatusReversion};
+use super::bodies::{Cancellation, EndedPortCall, PortCallStatusChange, StatusReversion};
 use crate::http::{
     app::App,
     changes::Undo,
@@ -24,13 +25,13 @@ use crate::http::{
 ///
 /// One after the other: `planned`, `confirmed`, `arrived`, `alongside`, `departed`, `closed`. Needs `operations:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/port-calls/{port_call}/status", tag = "port calls",
-    params(CommandParameters), request_body = StatusChange, responses((status = 200, body = CommandResult)))]
+    params(CommandParameters), request_body = PortCallStatusChange, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn change_port_call_status(
     State(app): State<App>,
     port_call: Id<PortCall>,
-    request: CommandRequest<WriteOperations, StatusChange>,
+    request: CommandRequest<WriteOperations, PortCallStatusChange>,
 ) -> Result<CommandResult, Problem> {
-    let StatusChange { status, occurred_at, remark } = &request.body;
+    let PortCallStatusChange { status, occurred_at, remark } = &request.body;
     let to = Status::from(*status);
     let command = |zone: &TimeZone, now| {
         let occurred_at = occurred_at.map(|time| time.at(zone));
@@ -61,21 +62,28 @@ pub(crate) async fn revert_port_call_status(
 
 /// Cancel a port call.
 ///
-/// In any status but the last. Needs `operations:write`.
+/// In any status but the last. Its open service orders are canceled with it. Needs `operations:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/port-calls/{port_call}/cancel", tag = "port calls",
-    params(CommandParameters), request_body = Cancellation, responses((status = 200, body = CommandResult)))]
+    params(CommandParameters), request_body = Cancellation, responses((status = 200, body = EndedPortCall)))]
 pub(crate) async fn cancel_port_call(
     State(app): State<App>,
     port_call: Id<PortCall>,
     request: CommandRequest<WriteOperations, Cancellation>,
-) -> Result<CommandResult, Problem> {
-    let Cancellation { occurred_at, remark } = &request.body;
-    let command = |zone: &TimeZone, now| {
-        let occurred_at = occurred_at.map(|time| time.at(zone));
-        Command::ChangeStatus { to: Status::Canceled, occurred_at, remark: remark.clone(), now }
+) -> Result<EndedPortCall, Problem> {
+    let (port_call, Cancellation { occurred_at, remark }) = (port_call.get()?, &request.body);
+    let subject = stream_of::<PortCall>(request.caller.organization, port_call)?;
+    let work = move |tx: Tx| async move {
+        let zone = tx.read::<PortCall>(port_call).await?.port().map_or(TimeZone::UTC, Port::zone);
+        let occurred_at = occurred_at.map(|time| time.at(&zone));
+        let (remark, now) = (remark.clone(), tx.now());
+        let cancel = Command::ChangeStatus { to: Status::Canceled, occurred_at, remark: remark.clone(), now };
+        tx.decide::<PortCall>(port_call, &cancel).await?;
+        Ok::<_, Problem>(cancel_orders(&tx, port_call, remark.as_ref()).await?)
     };
-    let (result, _) = change(&app, &request, port_call.get()?, command).await?;
-    Ok(reopened(&request, result))
+    let outcome = request.transact(&app, &subject, work).await?;
+    let result = CommandResult::of(&app, &outcome, (&subject, request.viewer()), request.dry_run).await?;
+    let service_orders = outcome.value.unwrap_or_default();
+    Ok(EndedPortCall { result: reopened(&request, result), service_orders })
 }
 
 /// Reopen a port call that was closed or canceled.

@@ -27,7 +27,7 @@ const FILTERS: [&str; 7] = ["q", "phase", "port", "agent", "eta_from", "sort", "
 
 /// A user who can be responsible.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Agent {
+pub(crate) struct Agent {
     pub(super) id: String,
     pub(super) name: Option<String>,
 }

@@ -1,18 +1,20 @@
 //! One port call: its facts, its statuses, and what can be done with it.
 
+use futures_util::join;
 use maud::{Markup, html};
 
 use super::{PortCall, URL};
 use crate::{
     api::Page,
     compliance::audit_log,
+    operations::service_order::of_port_call,
     ui::{self, icon, time, words},
     visit::{Answered, Visit},
 };
 
 pub(super) async fn show(visit: Visit) -> Answered {
     let call = visit.get(&format!("/port-calls/{}", visit.param("port_call"))).send::<PortCall>().await?.body;
-    let history = history(&visit, &call.id).await;
+    let (history, orders) = join!(history(&visit, &call.id), of_port_call(&visit, &call.id, call.next().is_some()));
     let title = call.title();
     let content = html! {
         div.head { div { h1 { (title) } p { (words::status(&call.status)) } } div.row { (actions(&visit, &call)) } }
@@ -20,6 +22,7 @@ pub(super) async fn show(visit: Visit) -> Answered {
             div.form {
                 section.card { header { h2 { "Port call" } } (facts(&visit, &call)) }
                 section.card { header { h2 { "Statuses" } } (timeline(&visit, &call)) }
+                (orders)
             }
             @if let Some(history) = history { section.card { header { h2 { "History" } a href=(visit.url(&format!("/audit-log?target={}", call.id))) { "All" } } (history) } }
         }
