@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn a_text_may_have_several_lines() {
         assert_eq!(lines("  Two tugs\r\nfor berthing\r", 100).as_deref(), Ok("Two tugs\nfor berthing"));
-        for bad in ["", " \n ", "a\tb", "a\u{0}", "a\u{202e}b", &"x".repeat(101), &"x".repeat(10_000)] {
+        for bad in ["", " \n ", "a\u{0}", "a\u{202e}b", &"x".repeat(101), &"x".repeat(10_000)] {
             assert!(lines(bad, 100).is_err(), "{bad:?}");
         }
     }

@@ -56,6 +56,19 @@ impl DataDirectory {
         }
     }
 
+    /// The first email that contains all of these texts, once it is there.
+    pub(crate) fn mail_with(&self, texts: &[&str]) -> String {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let has_all = |(_, mail): &(PathBuf, String)| texts.iter().all(|text| mail.contains(text));
+            if let Some((_, mail)) = self.written("").into_iter().find(has_all) {
+                return mail;
+            }
+            assert!(Instant::now() < deadline, "no email with {texts:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     fn written(&self, text: &str) -> Vec<(PathBuf, String)> {
         let files = fs::read_dir(self.mail_folder()).into_iter().flatten().map(|file| file.unwrap().path());
         let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|it| it == "eml")).collect();

@@ -5,7 +5,7 @@ use std::{
     ops::Deref,
     path::PathBuf,
     sync::{
-        OnceLock,
+        Mutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -26,7 +26,8 @@ pub(crate) struct SharedService {
     data: DataDirectory,
     links: Links,
     /// The authorization header of the super admin who creates organizations.
-    super_admin: String,
+    /// The authorization of the super admin who creates organizations.
+    super_admin: Mutex<String>,
     organizations: AtomicUsize,
 }
 
@@ -55,7 +56,7 @@ impl SharedService {
         let store = Store::fresh(engine);
         let data = DataDirectory::of(&store);
         let service = Service::start_with(&store, &[&ADMIN[..], &[data.variable()]].concat());
-        let super_admin = service.ana().authorization().to_owned();
+        let super_admin = Mutex::new(service.ana().authorization().to_owned());
         let (links, organizations) = (run(open_links(&store)), AtomicUsize::new(0));
         Self { service, store, data, links, super_admin, organizations }
     }
@@ -65,15 +66,29 @@ impl SharedService {
         &self.store
     }
 
+    /// The super admin, signed in again if tests have signed in so often since that the session has ended.
+    fn super_admin(&self) -> Caller<'_> {
+        let mut authorization = self.super_admin.lock().unwrap();
+        if self.service.caller(authorization.clone(), Value::Null).get("/v1/me").status == 401 {
+            *authorization = self.service.ana().authorization().to_owned();
+        }
+        self.service.caller(authorization.clone(), Value::Null)
+    }
+
     /// The emails written so far that contain a text, such as an address, once there are at least this many.
     pub(crate) fn mails_with(&self, text: &str, count: usize) -> Vec<(PathBuf, String)> {
         self.data.mails_with(text, count)
     }
 
+    /// The first email that contains all of these texts, once it is there.
+    pub(crate) fn mail_with(&self, texts: &[&str]) -> String {
+        self.data.mail_with(texts)
+    }
+
     /// A new organization named Acme, with a domain that no other test has, and its first admin `bob@` that domain.
     pub(crate) async fn organization(&self) -> Organization<'_> {
         let domain = format!("acme-{:04}.example", self.organizations.fetch_add(1, Ordering::Relaxed));
-        let super_admin = self.service.caller(self.super_admin.clone(), Value::Null);
+        let super_admin = self.super_admin();
         let (id, user) = self.service.create_organization(&super_admin, &domain);
         self.accept(&id, &user).is(200);
         let admin = self.sign_in(&format!("bob@{domain}"));

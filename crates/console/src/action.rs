@@ -76,6 +76,8 @@ pub(crate) struct Effect {
     pub(crate) keys_that_stop: Vec<String>,
     pub(crate) pending_invitations: Vec<String>,
     pub(crate) service_orders: Vec<String>,
+    pub(crate) open_port_calls: Vec<String>,
+    pub(crate) handed_over_to: Option<String>,
     pub(crate) undo: Option<Undo>,
     pub(crate) token: Option<String>,
 }
@@ -258,6 +260,10 @@ pub(crate) fn shown(effect: &Effect) -> Markup {
         }
         @if !effect.service_orders.is_empty() {
             li { (icon("package")) span { "Cancels " (count(effect.service_orders.len() as u64, "service order")) "; their vendors get an email" } }
+        }
+        @if !effect.open_port_calls.is_empty() {
+            li { (icon("ship")) span { (count(effect.open_port_calls.len() as u64, "open port call"))
+                @if effect.handed_over_to.is_some() { " will be handed over" } @else { " will stay with them" } } }
         }
         @if !effect.pending_invitations.is_empty() {
             li { (icon("mail")) span { (count(effect.pending_invitations.len() as u64, "invitation")) " that they sent " @if effect.pending_invitations.len() == 1 { "is" } @else { "are" } " not accepted yet" } }

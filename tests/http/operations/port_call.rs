@@ -1,5 +1,7 @@
 //! Port calls: created, changed, deleted, listed, and who may.
 
+use std::time::{Duration, Instant};
+
 use porttask_tests::on_both_engines;
 use serde_json::{Value, json};
 
@@ -17,6 +19,7 @@ on_both_engines!(
     port_calls_belong_to_an_organization_and_low_roles_only_read,
     an_api_key_needs_a_scope_of_operations,
     a_deleted_port_call_leaves_the_listings_and_counts_still,
+    open_port_calls_are_handed_over_when_their_agent_is_deactivated,
 );
 
 pub(super) const CALLS: &str = "/v1/organizations/current/port-calls";
@@ -192,7 +195,15 @@ async fn port_calls_are_listed_searched_filtered_and_exported(service: &'static 
     let lines: Vec<&str> = csv.body.as_str().unwrap().lines().collect();
     assert!(lines[0].starts_with("\u{feff}id,reference,vessel,imo,voyage,port,"), "{lines:?}");
     assert!(lines.len() == 3 && lines[1].contains(",Boreas,9176187,,BRSSZ,Santos,Brazil,"), "{lines:?}");
-    let log = bob.get("/v1/organizations/current/audit-log?action=export.port_calls_taken").is(200).body;
+    // Exports say no position: the entry is there once the read model has caught up.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let log = loop {
+        let log = bob.get("/v1/organizations/current/audit-log?action=export.port_calls_taken").is(200).body;
+        if log["items"][0].is_object() || Instant::now() >= deadline {
+            break log;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
     assert_eq!(log["items"][0]["summary"], "exported port calls as CSV");
     let changes = json!([{"field": "format", "to": "csv"}, {"field": "phase", "to": "expected"}]);
     assert_eq!(log["items"][0]["changes"], changes);
@@ -283,4 +294,33 @@ async fn a_deleted_port_call_leaves_the_listings_and_counts_still(service: &'sta
     assert_eq!(month, expected, "the organization's time zone is UTC");
     let verified = porttask(service.store(), &["constraints", "verify"]).output().unwrap();
     assert!(verified.status.success(), "{verified:?}");
+}
+
+async fn open_port_calls_are_handed_over_when_their_agent_is_deactivated(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let (cleo, dana) = (acme.join("cleo", "Cleo Tanaka", "agent"), acme.join("dana", "Dana Petrova", "agent"));
+    let reader = acme.join("rita", "Rita Reader", "read_only");
+    let id = |caller: &Caller<'_>| caller.session["user"].as_str().unwrap().to_owned();
+    let (open, canceled) = (create(&cleo, &anna()), create(&cleo, &anna()));
+    cleo.post(&format!("{canceled}/cancel"), &json!({})).is(200);
+    let path = format!("/v1/organizations/{acme}/users/{}/deactivate", id(&cleo));
+    for successor in [id(&reader), id(&cleo), acme.admin.session["id"].as_str().unwrap().replace("ses_", "usr_")] {
+        let refused = acme.admin.post(&path, &json!({"hand_over_to": successor}));
+        assert_eq!(pointers(&refused.refused(422, "invalid-fields")), ["/hand_over_to"]);
+    }
+    let body = json!({"hand_over_to": id(&dana)});
+    let dry = acme.admin.post(&format!("{path}?dry_run=true"), &body).is(200);
+    let done = acme.admin.post(&path, &body).is(200);
+    for answer in [&dry, &done] {
+        let expected = json!([open.rsplit('/').next().unwrap()]);
+        assert_eq!((&answer.body["open_port_calls"], &answer.body["handed_over_to"]), (&expected, &json!(id(&dana))));
+    }
+    let agent = |path: &str| dana.get(path).is(200).body["agent"].clone();
+    // They are changed after the user: another reader sees it once the read model has caught up.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while agent(&open) != json!(id(&dana)) {
+        assert!(Instant::now() < deadline, "{}", agent(&open));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(agent(&canceled), json!(id(&cleo)), "what is over stays as it was");
 }

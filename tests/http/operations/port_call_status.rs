@@ -128,10 +128,14 @@ async fn only_an_admin_reopens_what_was_closed_or_canceled(service: &'static Sha
     reopen(&ida).refused(403, "forbidden");
     assert_eq!(reopen(bob).is(200).body["events"], json!(["port_call.reopened"]));
     assert_eq!(reopen(bob).is(200).body["events"], json!([]));
+    // One's own read waits for one's own change; then others see it as well.
+    assert_eq!(status(bob, &path), "confirmed");
     assert_eq!(status(&ida, &path), "confirmed");
     // Staff may, too.
     ida.post(&format!("{path}/cancel"), &json!({})).is(200);
-    service.ana().post(&format!("{}/reopen", path.replace("current", &acme.id)), &json!({})).is(200);
+    let (ana, of_staff) = (service.ana(), path.replace("current", &acme.id));
+    ana.post(&format!("{of_staff}/reopen"), &json!({})).is(200);
+    assert_eq!(status(&ana, &of_staff), "confirmed");
     assert_eq!(status(&ida, &path), "confirmed");
     let rights = ida.get("/v1/me/permissions").is(200).body["rights"].to_string();
     assert!(rights.contains("operations:write") && !rights.contains("operations:manage"), "{rights}");

@@ -30,8 +30,7 @@ async fn whoever_opened_a_ticket_is_notified_of_replies_and_resolution(service: 
     let path = open(&agent, "No invoice since May", "billing");
     let id = path.rsplit('/').next().unwrap();
     // To the super admins.
-    let opened = &service.mails_with(&format!("/admin/organizations/{acme}/tickets/{id}"), 1)[0].1;
-    assert!(opened.contains("ana@platform.example") && opened.contains("#1"), "{opened}");
+    service.mail_with(&[&format!("/admin/organizations/{acme}/tickets/{id}"), "ana@platform.example", "#1"]);
     let of_acme = path.replace("current", &acme.id);
     agent.post(&format!("{path}/reply"), &json!({"text": "Anybody?"})).is(200);
     ana.post(&format!("{of_acme}/reply"), &json!({"text": "Attached, as of Tuesday."})).is(200);
@@ -72,8 +71,7 @@ async fn an_escalation_has_a_response_target_in_business_hours(service: &'static
         assert_eq!((&shown["escalated"], &shown["escalation"]["responded_at"]), (&json!(true), &Value::Null));
     }
     let id = path.rsplit('/').next().unwrap();
-    let to_staff = service.mails_with(&format!("/admin/organizations/{acme}/tickets/{id}"), 2);
-    assert!(to_staff.iter().any(|(_, mail)| mail.contains("escalated")), "{to_staff:?}");
+    service.mail_with(&[&format!("/admin/organizations/{acme}/tickets/{id}"), "ana@platform.example", "escalated"]);
     assert_eq!(thread(bob, &path).last().unwrap(), &("escalated".to_owned(), json!("The vessel sails today.")));
     let timers = || {
         let timers = ana.get("/v1/platform/timers?limit=200").is(200).body;

@@ -20,7 +20,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     invite::{expiry, invite, limit},
-    user::{DeactivatedUser, Deactivation, UserResponse, deactivate},
+    user::{
+        UserResponse,
+        deactivation::{DeactivatedUser, Deactivation, deactivate},
+    },
 };
 use crate::http::{
     app::App,

@@ -1,5 +1,6 @@
 //! The users of an organization.
 
+pub(super) mod deactivation;
 mod delivery;
 mod exported;
 
@@ -13,7 +14,7 @@ use axum::{
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
-    ApiKeyId, OrganizationId, PersonName, UserId,
+    OrganizationId, PersonName, UserId,
     identity::{
         EmailAddress, Permissions, PermissionsPatch, Role, User,
         user::{Command, Status},
@@ -21,7 +22,7 @@ use porttask_domain::{
 };
 use porttask_projections::{ColumnType, Value, identity::user as view};
 use porttask_runtime::{
-    execute::{self, ExecuteError, Tx, stream_of},
+    execute::{Tx, stream_of},
     tasks::Task,
     views::Condition,
 };
@@ -52,7 +53,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     tagged("users", "The users of an organization, their roles and permissions.")
         .routes(routes!(invite::invite_user, list_users))
         .routes(routes!(get_user, change_user, remove_user))
-        .routes(routes!(deactivate_user))
+        .routes(routes!(deactivation::deactivate_user))
         .routes(routes!(reactivate_user))
 }
 
@@ -175,21 +176,6 @@ impl IntoResponse for ChangedUser {
     }
 }
 
-/// A user who was deactivated.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct DeactivatedUser {
-    #[serde(flatten)]
-    result: CommandResult,
-    /// The API keys that the user owns: they are rejected until an admin adopts them.
-    keys_that_stop: Vec<ApiKeyId>,
-    /// Users whom the user has invited and who have not accepted yet.
-    pending_invitations: Vec<UserId>,
-    /// Whether these invitations were revoked, or in a dry run would be; otherwise they stay valid.
-    invitations_revoked: bool,
-    #[serde(flatten)]
-    access: AccessChange,
-}
-
 /// A user whose access was changed, or in a dry run would be.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ChangedAccess {
@@ -200,22 +186,6 @@ pub(crate) struct ChangedAccess {
 }
 
 impl IntoResponse for ChangedAccess {
-    fn into_response(self) -> Response {
-        (self.result.headers(), Json(self)).into_response()
-    }
-}
-
-/// How a user is deactivated.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Deactivation {
-    /// Also revoke the invitations that the user has sent and that were not accepted yet.
-    #[serde(default)]
-    #[schema(example = true)]
-    revoke_invitations: bool,
-}
-
-impl IntoResponse for DeactivatedUser {
     fn into_response(self) -> Response {
         (self.result.headers(), Json(self)).into_response()
     }
@@ -480,54 +450,6 @@ impl Change {
     }
 }
 
-/// Deactivate a user.
-///
-/// Takes effect on the user's next request; the history is kept. The user's API keys are rejected until an admin adopts
-/// them. Invitations that the user has sent stay valid, unless the request revokes them. Needs `users:write`.
-#[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/deactivate", tag = "users",
-    params(CommandParameters), request_body = Deactivation, responses((status = 200, body = DeactivatedUser)))]
-pub(crate) async fn deactivate_user(
-    State(app): State<App>,
-    user: Id<User>,
-    request: CommandRequest<WriteUsers, Deactivation>,
-) -> Result<DeactivatedUser, Problem> {
-    deactivate(&app, &user, &request, Command::Deactivate).await
-}
-
-/// Deactivates a user, and returns the keys that stop working and the invitations that the user has sent.
-///
-/// # Errors
-/// If the request is rejected or fails.
-pub(super) async fn deactivate<P: Permission>(
-    app: &App,
-    user: &Id<User>,
-    request: &CommandRequest<P, Deactivation>,
-    command: Command,
-) -> Result<DeactivatedUser, Problem> {
-    let organization = request.caller.organization;
-    let keys = app.accounts.api_keys(organization, user.get()?, app.clock.now()).await;
-    let keys = keys.map_err(|error| Problem::unavailable(&error))?;
-    let keys_that_stop = keys.into_iter().map(|key| key.key).collect();
-    let invitations_revoked = request.body.revoke_invitations;
-    let invited = async || {
-        let invited = app.accounts.invited_by(organization, user.get()?, app.clock.now()).await;
-        invited.map_err(|error| Problem::unavailable(&error))
-    };
-    // To revoke all, they are read when the user can invite nobody any more; this waits for the read model.
-    let before = if invitations_revoked { Vec::new() } else { invited().await? };
-    let is_demotion = command == Command::Demote;
-    let ChangedAccess { result, access } = change_access(app, request, user.get()?, command).await?;
-    let result = match is_demotion {
-        true => result,
-        false => result.undone_by(|user| Undo::post(format!("{}/reactivate", place_of_user(organization, user)))),
-    };
-    let pending_invitations = if invitations_revoked { invited().await? } else { before };
-    if invitations_revoked && !request.dry_run {
-        revoke_invitations(app, &request.caller, &pending_invitations).await?;
-    }
-    Ok(DeactivatedUser { result, keys_that_stop, pending_invitations, invitations_revoked, access })
-}
-
 /// Executes a command on a user, and returns what it does to their access.
 async fn change_access<P: Permission, B>(
     app: &App,
@@ -562,22 +484,6 @@ async fn change_access_with<P: Permission, B, F: Future<Output = Result<(), Prob
         None => AccessChange::default(),
     };
     Ok(ChangedAccess { result, access })
-}
-
-/// Revokes invitations. Those that were accepted meanwhile are left.
-async fn revoke_invitations<P: Permission>(
-    app: &App,
-    caller: &Authorized<P>,
-    invited: &[UserId],
-) -> Result<(), Problem> {
-    let request = execute::Request::new(caller.organization, caller.meta.clone());
-    for user in invited {
-        match app.executor.execute::<User>(*user, Command::RevokeInvitation, &request).await {
-            Ok(_) | Err(ExecuteError::Rejected(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 /// Remove a user who has never accepted an invitation.

@@ -1,7 +1,7 @@
 //! Pages about what organizations do on PortTask.
 
 mod document;
-mod port_call;
+pub(crate) mod port_call;
 mod service_order;
 mod vendor;
 pub(crate) mod vendor_response;

@@ -11,7 +11,7 @@
 mod change;
 mod form;
 mod import;
-mod list;
+pub(crate) mod list;
 mod show;
 
 use axum::{Router, routing::get};

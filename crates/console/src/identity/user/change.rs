@@ -10,6 +10,7 @@ use crate::{
     api::Problem,
     form::Fields,
     identity::impersonation,
+    operations::port_call::list::{Agent, agents},
     ui::{
         field::{choices, field, tick},
         words::{GROUPS, ROLES},
@@ -151,14 +152,25 @@ async fn command_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Ac
     let user = visit.client.get(resource.clone()).send::<User>().await?.body;
     let revokes = fields.is_some_and(|fields| fields.has("revoke_invitations"));
     let (lead, inputs, body) = match name {
-        "deactivate" => (
-            "They cannot sign in any more. Everything they did stays; they can be reactivated.",
-            Inputs::new(move |_| {
+        "deactivate" => {
+            let mut agents = agents(visit).await;
+            agents.retain(|agent| agent.id != user.id);
+            let successor = fields.map_or("", |fields| fields.text("hand_over_to")).to_owned();
+            let mut body = json!({ "revoke_invitations": revokes });
+            if !successor.is_empty() {
+                body["hand_over_to"] = successor.as_str().into();
+            }
+            let inputs = Inputs::new(move |problem| {
                 let (label, hint) = ("Revoke the invitations they sent", "Those that are not accepted yet.");
-                tick(label, "revoke_invitations", revokes, hint)
-            }),
-            json!({ "revoke_invitations": revokes }),
-        ),
+                let stay = [("", "Leave them with the user")].into_iter();
+                let others: Vec<(&str, &str)> = stay.chain(agents.iter().map(Agent::option)).collect();
+                html! {
+                    (tick(label, "revoke_invitations", revokes, hint))
+                    (field("Their open port calls", "hand_over_to").value(&successor).error(problem, "/hand_over_to").select(&others))
+                }
+            });
+            ("They cannot sign in any more. Everything they did stays; they can be reactivated.", inputs, body)
+        }
         "remove" => (
             "They never accepted the invitation. Their name and address are erased; the history stays.",
             Inputs::none(),

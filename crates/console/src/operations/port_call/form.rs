@@ -116,8 +116,7 @@ fn inputs(fields: &Fields, is_new: bool, agents: &[Agent], problem: Option<&Prob
     let chosen = fields.text("agent");
     let is_known = agents.iter().any(|agent| agent.id == chosen);
     let nobody = [("", "Choose an agent")].into_iter().filter(|_| !is_known);
-    let options: Vec<(&str, &str)> =
-        nobody.chain(agents.iter().map(|agent| (agent.id.as_str(), agent.name()))).collect();
+    let options: Vec<(&str, &str)> = nobody.chain(agents.iter().map(Agent::option)).collect();
     html! {
         div.pair {
             (input("Vessel", "vessel", "/vessel").input("text"))

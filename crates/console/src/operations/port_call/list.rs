@@ -28,18 +28,23 @@ const FILTERS: [&str; 7] = ["q", "phase", "port", "agent", "eta_from", "sort", "
 /// A user who can be responsible.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Agent {
-    pub(super) id: String,
-    pub(super) name: Option<String>,
+    pub(crate) id: String,
+    name: Option<String>,
 }
 
 impl Agent {
     pub(super) fn name(&self) -> &str {
         self.name.as_deref().unwrap_or("Erased user")
     }
+
+    /// A choice of them: the id and the name.
+    pub(crate) fn option(&self) -> (&str, &str) {
+        (&self.id, self.name())
+    }
 }
 
 /// The users who can be responsible; none if they cannot be read now.
-pub(super) async fn agents(visit: &Visit) -> Vec<Agent> {
+pub(crate) async fn agents(visit: &Visit) -> Vec<Agent> {
     let found = visit.get("/port-calls/agents").send::<Page<Agent>>().await;
     found.map(|answer| answer.body.items).unwrap_or_default()
 }
