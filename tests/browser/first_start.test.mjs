@@ -51,7 +51,7 @@ test("a first start leads to an invited user who has accepted", async () => {
   const user = await open(browser, service);
   await accept(user, "cleo@nordsee.example");
   await user.waitForURL("**/operations/port-calls");
-  await user.getByRole("heading", { level: 1, name: "Vendors" }).waitFor();
+  await user.getByRole("heading", { level: 1, name: "Port calls" }).waitFor();
   assertQuiet(user);
 
   await admin.reload();

@@ -161,8 +161,10 @@ async fn an_invitation_expires_at_its_time(store: Store) {
     let (timers, views) = timers(&node, "one").await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(expired(&node).await.len(), 0, "not before its time");
-    let next = views.rows::<timer::Timers>(&Query { is_everywhere: true, limit: 10, ..Query::default() }).await;
-    let next = next.unwrap();
+    let query = Query { is_everywhere: true, limit: 10, ..Query::default() };
+    let rows = async || views.rows::<timer::Timers>(&query).await.unwrap();
+    by(Duration::from_secs(20), "the read model has it", async || !rows().await.is_empty()).await;
+    let next = rows().await;
     assert_eq!(
         next.iter().map(|it| (it.subject, it.kind)).collect::<Vec<_>>(),
         [(bob.0, timer::Kind::InvitationExpiry)]

@@ -2,18 +2,24 @@
 
 use jiff::Timestamp;
 use porttask_domain::{
-    ApiKeyId, PersonName, UserId,
+    Actor, ApiKeyId, Meta, OrganizationId, PersonName, UserId,
     identity::{ApiKey, EmailAddress, Role, Session, api_key, organization, session, user},
     operations::{
-        PortCall, ServiceOrder, Vendor,
+        Document, PortCall, ServiceOrder, Vendor,
+        document::{self, ContentType, DocumentId, DocumentName},
         port::{GivenPort, Unlocode},
         port_call::{self, NewPortCall, PortCallId, Schedule},
         service_order::{self, Details, NewServiceOrder, ServiceOrderId},
         vendor::{self, Service, VendorId, VendorName},
         vessel::{ImoNumber, VesselName},
     },
+    support::{
+        Ticket, TicketNote,
+        ticket::{self, Author, Side, TicketId, TicketKind, TicketSubject, TicketText},
+        ticket_note,
+    },
 };
-use porttask_runtime::new_id;
+use porttask_runtime::{execute::Request, new_id};
 
 use crate::{Acme, Dice, Node, become_role, invite};
 
@@ -31,13 +37,16 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
         work_with_vendor(node, &acme, 0).await;
         work_with_port_call(node, &acme, 0).await;
         work_with_service_order(node, &acme, 0).await;
+        work_with_document(node, &acme, 1).await;
+        work_with_ticket(node, &acme, 0).await;
+        sign_in(node, &acme, acme.admin, false).await;
         organizations.push((acme, Vec::<UserId>::new()));
     }
     for _ in 0..steps {
         let (acme, people) = &mut organizations[dice.below(3) as usize];
         let someone = people.get(dice.below(people.len().max(1) as u32) as usize).copied().unwrap_or(acme.admin);
         let role = ROLES[dice.below(4) as usize];
-        match dice.below(18) {
+        match dice.below(20) {
             0 | 1 => {
                 let user = new_id();
                 let email = format!("{}@people.example", new_id::<UserId>().0.simple());
@@ -88,19 +97,24 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
             14 => work_with_vendor(node, acme, dice.below(4) as usize).await,
             15 => work_with_port_call(node, acme, dice.below(6) as usize).await,
             16 => work_with_service_order(node, acme, dice.below(5) as usize).await,
-            _ => {
-                let (session, method) = (new_id(), session::Method::Password);
-                let (started_at, expires_at, session_epoch) =
-                    (Timestamp::UNIX_EPOCH, Timestamp::MAX, session::SessionEpoch::default());
-                let start = session::Command::Start { user: someone, method, started_at, expires_at, session_epoch };
-                let request = acme.request();
-                if node.executor.execute::<Session>(session, start, &request).await.is_ok() && dice.below(2) == 0 {
-                    _ = node.executor.execute::<Session>(session, session::Command::SignOut, &request).await;
-                }
-            }
+            17 => work_with_document(node, acme, dice.below(3) as usize).await,
+            18 => work_with_ticket(node, acme, dice.below(4) as usize).await,
+            _ => sign_in(node, acme, someone, dice.below(2) == 0).await,
         }
     }
     organizations.into_iter().map(|(acme, _)| acme).collect()
+}
+
+/// Starts a session, and ends it.
+async fn sign_in(node: &Node, acme: &Acme, user: UserId, signs_out: bool) {
+    let (session, method) = (new_id(), session::Method::Password);
+    let (started_at, expires_at, session_epoch) =
+        (Timestamp::UNIX_EPOCH, Timestamp::MAX, session::SessionEpoch::default());
+    let start = session::Command::Start { user, method, started_at, expires_at, session_epoch };
+    let request = acme.request();
+    if node.executor.execute::<Session>(session, start, &request).await.is_ok() && signs_out {
+        _ = node.executor.execute::<Session>(session, session::Command::SignOut, &request).await;
+    }
 }
 
 /// Creates a vendor, and does as many things to it.
@@ -186,6 +200,39 @@ async fn work_with_service_order(node: &Node, acme: &Acme, changes: usize) {
     for command in std::iter::once(create).chain(changes) {
         _ = node.executor.execute::<ServiceOrder>(id, command, &acme.request()).await;
     }
+}
+
+/// Uploads a document, and does as many things to it.
+async fn work_with_document(node: &Node, acme: &Acme, changes: usize) {
+    let (document, name) = (new_id::<DocumentId>(), DocumentName::new("Bill of lading.pdf"));
+    let upload = document::Command::StartUpload { document, name, bytes: 2_048, now: Timestamp::UNIX_EPOCH };
+    let store = document::Command::Store { sha256: "0".repeat(64), bytes: 2_048, content_type: ContentType::Pdf };
+    let changes = [store, document::Command::Delete].into_iter().take(changes);
+    for command in std::iter::once(upload).chain(changes) {
+        _ = node.executor.execute::<Document>(document, command, &acme.request()).await;
+    }
+}
+
+/// Opens a ticket, on which staff writes a note, and does as many things to it.
+async fn work_with_ticket(node: &Node, acme: &Acme, changes: usize) {
+    let (id, by) = (new_id::<TicketId>(), Author { user: acme.admin, side: Side::Organization });
+    let (subject, text) = (TicketSubject::new("No invoice").unwrap(), TicketText::new("Since May.").unwrap());
+    let open = ticket::Command::Open { number: 1, kind: TicketKind::Billing, subject, text: text.clone(), by };
+    let now = Timestamp::UNIX_EPOCH;
+    let changes = [
+        ticket::Command::Reply { reply: new_id(), text, by, now },
+        ticket::Command::Resolve { by, now },
+        ticket::Command::Reopen { by },
+    ]
+    .into_iter()
+    .take(changes);
+    for command in std::iter::once(open).chain(changes) {
+        _ = node.executor.execute::<Ticket>(id, command, &acme.request()).await;
+    }
+    let (organization, ticket, by) = (acme.organization, id, UserId::FIRST_SUPER_ADMIN);
+    let add = ticket_note::Command::Add { organization, ticket, by, text: TicketText::new("Look at it.").unwrap() };
+    let request = Request::new(OrganizationId::PLATFORM, Meta::by(Actor::Operator));
+    _ = node.executor.execute::<TicketNote>(new_id(), add, &request).await;
 }
 
 /// Makes a key in somebody's name, if the organization lets.

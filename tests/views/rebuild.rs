@@ -35,7 +35,7 @@ async fn a_rebuild_is_the_same_row_for_row(store: Store) {
         let told = AtomicBool::new(false);
         views.rebuild(name, &|loaded| told.store(loaded.folded <= loaded.of, Ordering::Relaxed)).await.unwrap();
         assert!(told.into_inner(), "progress is shown");
-        assert!(!incremental.is_empty());
+        assert!(!incremental.is_empty(), "{name}");
         assert_eq!(rows(&node, &views, name).await, incremental, "{name}");
     }
 }

@@ -35,6 +35,11 @@ impl<'a> Field<'a> {
         Self { is_required: false, ..self }
     }
 
+    /// Another id than that of the name, where a dialog above the page has a field of this name.
+    pub(crate) fn id(self, id: &str) -> Self {
+        Self { id: id.to_owned(), ..self }
+    }
+
     /// What browsers fill in, as `autocomplete` names it.
     pub(crate) fn complete(self, complete: &'a str) -> Self {
         Self { complete, ..self }

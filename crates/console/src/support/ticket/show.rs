@@ -111,7 +111,7 @@ fn entry_of(visit: &Visit, entry: &Entry, staff: &BTreeMap<String, String>) -> M
 
 fn reply(visit: &Visit, url: &str) -> Markup {
     html! { section.card aria-label="Reply" { (ui::form(&visit.frame, &format!("{url}/reply"), html! { div.in.form {
-        (field("Reply", "text").area(5))
+        (field("Reply", "text").id("f-reply").area(5))
         div.row { button.btn.main-act type="submit" name=(STEP) value="confirm" { (icon("check")) "Reply" } }
     } })) } }
 }
