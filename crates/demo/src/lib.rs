@@ -6,6 +6,7 @@ mod desk;
 mod names;
 mod plan;
 mod random;
+mod site;
 mod traffic;
 
 pub use build::{Account, Built, Error, Options, PASSWORD, Parts, build};
