@@ -4,7 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
     OrganizationId, UserId,
     identity::Role,
-    operations::vendor::{Service, VendorId},
+    operations::{
+        service_order::ServiceOrderId,
+        vendor::{Service, VendorId},
+    },
     support::ticket::TicketId,
 };
 
@@ -12,7 +15,7 @@ use crate::{
     desk::{self, TicketStep},
     names,
     random::Random,
-    traffic::{self, Call, CallStep},
+    traffic::{self, Call, CallStep, OrderStep},
 };
 
 pub(crate) const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -92,6 +95,7 @@ pub(crate) enum What {
     Reactivate(usize),
     /// Something happens to the port call with this number.
     Call(usize, CallStep),
+    Order(ServiceOrderId, OrderStep),
     Ticket(TicketId, TicketStep),
     CreateVendor {
         vendor: VendorId,
@@ -147,13 +151,15 @@ pub(crate) struct Planner {
     steps: Vec<Step>,
     /// Who can be responsible for port calls, from when until when.
     pub(crate) agents: Vec<(usize, Timestamp, Timestamp)>,
+    /// Who can be asked for which service, from when on.
+    pub(crate) vendors: Vec<(VendorId, Service, Timestamp)>,
 }
 
 impl Planner {
     fn new(seed: u64, number: usize, now: Timestamp) -> Self {
         let begin = now - YEAR;
         let random = Random::new(seed, number as u64 + 1);
-        Self { random, begin, now, steps: Vec::new(), agents: Vec::new() }
+        Self { random, begin, now, steps: Vec::new(), agents: Vec::new(), vendors: Vec::new() }
     }
 
     fn plan(mut self, users: usize, share: f64, (number, count): (usize, usize)) -> Plan {
@@ -278,6 +284,7 @@ impl Planner {
             let (name, service) = names::vendor(&mut self.random, number);
             let email = format!("orders@{}.example", names::slug(&name));
             let vendor = self.random.id(at);
+            self.vendors.push((vendor, service, at));
             self.add(at, By::Person(0), What::CreateVendor { vendor, name, service, email });
         }
     }

@@ -17,8 +17,10 @@ use porttask_domain::{
         sign_in, user,
     },
     operations::{
-        PortCall, Remark, Vendor,
+        PortCall, Remark, ServiceOrder, Vendor,
         port_call::{self, NewPortCall, Status},
+        price::Price,
+        service_order::{self, AnsweredBy, Details, NewServiceOrder, ServiceOrderId},
         vendor::{self, VendorName},
         vessel::{ImoNumber, VesselName, VoyageNumber},
     },
@@ -39,7 +41,7 @@ use crate::{
     desk::TicketStep,
     plan::{By, Person, Plan, Step, What},
     random::Random,
-    traffic::CallStep,
+    traffic::{CallStep, OrderStep},
 };
 
 const SESSION: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -130,6 +132,7 @@ impl Site {
             What::Deactivate(it) => self.user(*it, user::Command::Deactivate, request).await,
             What::Reactivate(it) => self.user(*it, user::Command::Reactivate, request).await,
             What::Call(number, step) => self.port_call(*number, step, request, at).await,
+            What::Order(order, step) => self.order(*order, step, request, at).await,
             What::Ticket(ticket, what) => self.ticket(*ticket, what, step.by, request, at).await,
             What::CreateVendor { vendor, name, service, email } => {
                 let create = vendor::Command::Create {
@@ -186,6 +189,37 @@ impl Site {
             }
         };
         self.execute::<PortCall>(call.id, command, request).await
+    }
+
+    async fn order(
+        &self,
+        order: ServiceOrderId,
+        step: &OrderStep,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let command = match step {
+            OrderStep::Create { call, service, requested_at, euros } => {
+                let port_call = self.plan.calls[*call].id;
+                let price =
+                    Price::new(&format!("{euros}.00"), "EUR").map_err(|error| Error::Text(format!("{error:?}")))?;
+                let (details, price) = (Details::new("As usual; please confirm by mail")?, Some(price));
+                let (service, requested_at) = (*service, *requested_at);
+                let create = NewServiceOrder { port_call, service, details, requested_at, price };
+                let create = &service_order::Command::Create(Box::new(create));
+                let work = move |tx: Tx| async move {
+                    tx.decide_new::<ServiceOrder>(order, create).await?;
+                    tx.decide::<PortCall>(port_call, &port_call::Command::AddOrder { order }).await
+                };
+                return Ok(self.executor.transact(request, work).await.map(drop)?);
+            }
+            OrderStep::Assign(vendor) => service_order::Command::Assign { vendor: *vendor, now },
+            OrderStep::Answer(answer) => {
+                service_order::Command::Answer { answer: *answer, by: AnsweredBy::Vendor, remark: None }
+            }
+            OrderStep::Start => service_order::Command::Start,
+        };
+        self.execute::<ServiceOrder>(order, command, request).await
     }
 
     async fn ticket(

@@ -4,6 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_domain::operations::{
     port::{ListedPort, Port},
     port_call::{PortCallId, Schedule, Status},
+    service_order::{Answer, ServiceOrderId},
+    vendor::{Service, VendorId},
 };
 
 use crate::{
@@ -31,6 +33,20 @@ pub(crate) enum CallStep {
     /// Its last status was a mistake.
     TakeBack(Status),
     Cancel(&'static str),
+}
+
+/// What happens to a service order.
+pub(crate) enum OrderStep {
+    /// It is created for the port call with this number.
+    Create {
+        call: usize,
+        service: Service,
+        requested_at: Timestamp,
+        euros: i64,
+    },
+    Assign(VendorId),
+    Answer(Answer),
+    Start,
 }
 
 const REASONS: [&str; 4] =
@@ -62,7 +78,11 @@ pub(crate) fn year(planner: &mut Planner, (from, until): (Timestamp, Timestamp),
         let port = planner.random.pick(&ports).clone();
         let id = planner.random.id(created_at);
         calls.push(Call { id, port, vessel, imo, voyage, schedule, agent });
-        course(planner, calls.len() - 1, (created_at, until.min(agent_until)), schedule, agent);
+        let until = until.min(agent_until);
+        let takes_place = course(planner, calls.len() - 1, (created_at, until), schedule, agent);
+        if takes_place && planner.random.chance(0.4) {
+            order(planner, calls.len() - 1, (created_at, until), schedule, agent);
+        }
     }
     calls
 }
@@ -75,14 +95,14 @@ fn port(planner: &mut Planner) -> Option<Port> {
     Some(Port { unlocode: unlocode.to_owned(), name: name.to_owned(), country: country.to_owned(), time_zone })
 }
 
-/// What happens to a port call, until its agent leaves or the year ends.
+/// What happens to a port call, until its agent leaves or the year ends; returns whether it is not canceled.
 fn course(
     planner: &mut Planner,
     number: usize,
     (created_at, until): (Timestamp, Timestamp),
     Schedule { eta, etd }: Schedule,
     agent: usize,
-) {
+) -> bool {
     let minutes = SignedDuration::from_mins;
     let mut steps = vec![(created_at, CallStep::Create)];
     let confirmed_at = created_at + planner.random.hours(2..40);
@@ -92,7 +112,8 @@ fn course(
         let schedule = Schedule { eta: eta + delay, etd: etd + delay };
         steps.push((confirmed_at + minutes(31), CallStep::Reschedule(schedule)));
     }
-    if planner.random.chance(0.05) {
+    let takes_place = !planner.random.chance(0.05);
+    if !takes_place {
         steps
             .push((confirmed_at + planner.random.hours(1..8), CallStep::Cancel(planner.random.pick::<&str>(&REASONS))));
     } else {
@@ -110,5 +131,43 @@ fn course(
     }
     for (at, step) in steps.into_iter().filter(|(at, _)| *at < until) {
         planner.add(at, By::Person(agent), What::Call(number, step));
+    }
+    takes_place
+}
+
+/// An order for a port call: a vendor is asked, answers, and mostly provides the service.
+fn order(
+    planner: &mut Planner,
+    call: usize,
+    (created_at, until): (Timestamp, Timestamp),
+    Schedule { eta, etd }: Schedule,
+    agent: usize,
+) {
+    let able: Vec<(VendorId, Service)> = planner
+        .vendors
+        .iter()
+        .filter(|(.., since)| *since < created_at)
+        .map(|(id, service, _)| (*id, *service))
+        .collect();
+    if able.is_empty() {
+        return;
+    }
+    let (vendor, service) = *planner.random.pick(&able);
+    let id: ServiceOrderId = planner.random.id(created_at);
+    let minutes = SignedDuration::from_mins;
+    let ordered_at = created_at + minutes(20);
+    let answered_at = ordered_at + planner.random.hours(1..20);
+    let create = OrderStep::Create { call, service, requested_at: eta, euros: planner.random.within(4..90) * 50 };
+    let asked = OrderStep::Assign(vendor);
+    let mut steps = vec![(ordered_at, By::Person(agent), create), (ordered_at + minutes(1), By::Person(agent), asked)];
+    if planner.random.chance(0.08) {
+        steps.push((answered_at, By::Anonymous, OrderStep::Answer(Answer::Declined)));
+    } else {
+        steps.push((answered_at, By::Anonymous, OrderStep::Answer(Answer::Accepted)));
+        steps.push((eta + planner.random.hours(13..15), By::Person(agent), OrderStep::Start));
+        steps.push((etd.max(eta + minutes(16 * 60)), By::Anonymous, OrderStep::Answer(Answer::Completed)));
+    }
+    for (at, by, step) in steps.into_iter().filter(|(at, ..)| *at < until) {
+        planner.add(at, by, What::Order(id, step));
     }
 }
