@@ -80,6 +80,8 @@ async fn a_service_is_ordered_and_the_vendor_answers_on_a_page_of_the_link(servi
     // Canceling the port call says which orders end.
     let again = json!({"port_call": call, "service": "towage", "details": "Again", "requested_at": "2026-12-04T08:30"});
     acme.admin.post("/v1/organizations/current/service-orders", &again).is(201);
+    // One's own read waits for one's own change; then others see it as well.
+    acme.admin.get(&format!("/v1/organizations/current/port-calls/{call}")).is(200);
     bob.open(&format!("{url}/cancel")).shows("Cancels 1 service order; their vendors get an email");
     assert!(page.words().contains("Service orders"));
 }

@@ -14,7 +14,7 @@ use crate::{
     api::Problem,
     form::{Fields, STEP, VERSION},
     ui::{self, icon, sentence, time, words},
-    visit::{Answered, Message, Undo, Visit},
+    visit::{Answered, Frame, Message, Undo, Visit},
 };
 
 /// The field in which a name is typed to confirm what cannot be undone.
@@ -146,7 +146,9 @@ impl Action<'_> {
             412 => {
                 let version = self.version(visit).await?;
                 let note = conflict(visit, problem, self.button);
-                Ok(outdated(self.page(visit, &version, &note, None)))
+                let page = self.page(visit, &version, &note, None);
+                // Who only opens the dialog has submitted nothing that could be outdated.
+                Ok(if fields.has(STEP) { outdated(page) } else { page })
             }
             _ => Ok(self.page(visit, fields.version(), &html! {}, Some(problem))),
         }
@@ -172,7 +174,7 @@ impl Action<'_> {
         let call = visit.client.call(self.method.clone(), self.path.clone()).dry_run(true).version(&version);
         let call = if self.body.is_null() { call } else { call.json(&self.body) };
         match call.send::<Option<Effect>>().await {
-            Ok(answer) => Ok(self.page(visit, &version, &shown(&answer.body.unwrap_or_default()), None)),
+            Ok(answer) => Ok(self.page(visit, &version, &shown(&visit.frame, &answer.body.unwrap_or_default()), None)),
             // While somebody still chooses, what is wrong stands where the effect would, and leaves the focus alone.
             Err(problem)
                 if visit.frame.is_scripted && fields.has(STEP) && !matches!(problem.status, 401 | 404 | 412) =>
@@ -246,11 +248,11 @@ fn impossible(problem: &Problem) -> Markup {
 }
 
 /// What will happen.
-pub(crate) fn shown(effect: &Effect) -> Markup {
+pub(crate) fn shown(frame: &Frame, effect: &Effect) -> Markup {
     let rights = |rights: &[String]| rights.iter().map(|right| words::right(right)).collect::<Vec<_>>().join(", ");
     html! { div.effect { h2 { (icon("eye")) "What will happen" } ul.list {
         @if effect.events.is_empty() { li { (icon("info")) span { "Nothing: it is so already." } } }
-        @for change in &effect.changes { li { (icon("arrow-right")) span { (words::words(&change.field)) ": " (changed(change)) } } }
+        @for change in &effect.changes { li { (icon("arrow-right")) span { (words::words(&change.field)) ": " (changed(frame, change)) } } }
         @if effect.changes.is_empty() { @for event in &effect.events { li { (icon("arrow-right")) span { (event_in_words(event)) } } } }
         @if !effect.rights_gained.is_empty() { li { (icon("plus")) span { "Gains: " (rights(&effect.rights_gained)) } } }
         @if !effect.rights_lost.is_empty() { li { (icon("x")) span { "Loses: " (rights(&effect.rights_lost)) } } }
@@ -275,14 +277,15 @@ pub(crate) fn shown(effect: &Effect) -> Markup {
 const CODED: [&str; 7] = ["role", "status", "administration", "invoices", "reports", "tickets", "format"];
 
 /// An old and a new value.
-pub(crate) fn changed(change: &Change) -> Markup {
-    let in_words = |value: &str| match CODED.contains(&change.field.as_str()) {
-        true => words::role_name(value),
-        false => value.to_owned(),
+pub(crate) fn changed(frame: &Frame, change: &Change) -> Markup {
+    let in_words = |value: &str| match value.parse::<Timestamp>() {
+        Ok(at) => time::instant(frame, at),
+        Err(_) if CODED.contains(&change.field.as_str()) => html! { (words::role_name(value)) },
+        Err(_) => html! { (value) },
     };
     html! {
         @if let Some(from) = &change.from { span.from { (in_words(from)) } " → " }
-        span.to { (change.to.as_deref().map_or_else(|| "none".to_owned(), in_words)) }
+        span.to { (change.to.as_deref().map_or_else(|| html! { "none" }, in_words)) }
     }
 }
 

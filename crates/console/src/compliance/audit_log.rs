@@ -216,7 +216,7 @@ fn more(frame: &Frame, entry: &Entry) -> Markup {
         html! { @if !is_platform || name == "actor" { " " a href=(asked.with(name, value)) { (text) } } }
     };
     html! {
-        @if !entry.changes.is_empty() { dl.facts { @for change in &entry.changes { dt { (words::words(&change.field)) } dd { (changed(change)) } } } }
+        @if !entry.changes.is_empty() { dl.facts { @for change in &entry.changes { dt { (words::words(&change.field)) } dd { (changed(frame, change)) } } } }
         dl.facts {
             dt { "When" } dd { (time::instant(frame, entry.occurred_at)) }
             @if let Some(id) = &entry.actor.id { dt { "Actor" } dd { (ui::id(id)) (link("actor", id, "what else they did")) } }
@@ -236,7 +236,7 @@ fn more(frame: &Frame, entry: &Entry) -> Markup {
 pub(crate) fn trail(frame: &Frame, entries: &[Entry]) -> Markup {
     html! { ol.trail { @for entry in entries { li { span class=(if entry.action.contains("deactiv") { "pin bad" } else { "pin" }) {} div {
         b { (entry.actor.name()) } " " (entry.summary)
-        @for change in &entry.changes { @if change.from.is_some() { div { (words::words(&change.field)) ": " (changed(change)) } } }
+        @for change in &entry.changes { @if change.from.is_some() { div { (words::words(&change.field)) ": " (changed(frame, change)) } } }
         small { (time::instant(frame, entry.occurred_at)) @if let Some(device) = &entry.device { " · " (device) } }
     } } } } }
 }
