@@ -2,20 +2,11 @@
 
 use std::fmt;
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::InvalidText;
+use crate::{InvalidText, billing::Currency};
 
-/// The currencies whose minor unit is a hundredth.
-const HUNDREDTHS: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF \
-    CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD \
-    KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD \
-    PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD \
-    TWD TZS UAH USD UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG";
-/// Those without a minor unit.
-const WHOLE: &str = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
-/// Those whose minor unit is a thousandth.
-const THOUSANDTHS: &str = "BHD IQD JOD KWD LYD OMR TND";
 /// Maximum digits of an amount before the point.
 const MAX_DIGITS: usize = 12;
 
@@ -27,15 +18,6 @@ pub struct Price {
     pub amount_minor: u64,
     /// The currency: its code in ISO 4217.
     pub currency: String,
-}
-
-/// The number of decimals of a currency; `None` if there is no such currency.
-fn decimals(currency: &str) -> Option<u32> {
-    let has = |list: &str| list.split(' ').any(|code| code == currency);
-    [(HUNDREDTHS, 2), (WHOLE, 0), (THOUSANDTHS, 3)]
-        .into_iter()
-        .find(|(list, _)| has(list))
-        .map(|(_, decimals)| decimals)
 }
 
 /// What is wrong with a price.
@@ -55,7 +37,7 @@ impl Price {
     pub fn new(amount: &str, currency: &str) -> Result<Self, InvalidPrice> {
         let code = currency.trim().to_ascii_uppercase();
         let unknown = || InvalidPrice::Currency(InvalidText("must be a currency of ISO 4217, such as EUR".to_owned()));
-        let decimals = decimals(&code).ok_or_else(unknown)?;
+        let decimals = code.parse::<Currency>().map_err(|_| unknown())?.exponent();
         let wrong = || {
             let example =
                 if decimals == 0 { "1250".to_owned() } else { format!("1250.{}", "0".repeat(decimals as usize)) };
@@ -76,15 +58,8 @@ impl Price {
 
     /// The amount as a decimal number, with all decimals of the currency.
     pub fn amount(&self) -> String {
-        let decimals = decimals(&self.currency).unwrap_or_default();
-        let unit = 10_u64.pow(decimals);
-        match decimals {
-            0 => self.amount_minor.to_string(),
-            _ => {
-                let (whole, fraction) = (self.amount_minor / unit, self.amount_minor % unit);
-                format!("{whole}.{fraction:0width$}", width = decimals as usize)
-            }
-        }
+        let decimals = self.currency.parse::<Currency>().map_or(0, Currency::exponent);
+        Decimal::from_i128_with_scale(i128::from(self.amount_minor), decimals).to_string()
     }
 }
 
