@@ -2,13 +2,18 @@
 
 use axum::{
     body::to_bytes,
-    extract::{FromRequest, Request},
+    extract::{FromRequest, Multipart, Request, multipart::MultipartError},
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
 use serde_json::{Map, Value};
 
-use crate::{Console, api::Problem, failure::Failure, visit::Slot};
+use crate::{
+    Console,
+    api::Problem,
+    failure::Failure,
+    visit::{Slot, Visit},
+};
 
 /// Who the page was rendered for. A form that is sent as somebody else, from another tab, is refused.
 pub(crate) const ACTING_AS: &str = "acting_as";
@@ -18,6 +23,39 @@ pub(crate) const KEY: &str = "key";
 pub(crate) const VERSION: &str = "version";
 /// What a button asks for: `preview`, or `confirm`.
 pub(crate) const STEP: &str = "step";
+
+/// A form with a file.
+#[derive(Debug, Default)]
+pub(crate) struct Upload {
+    pub(crate) file: Vec<u8>,
+    pub(crate) fields: Fields,
+}
+
+impl Upload {
+    /// Reads a form with a file to be imported.
+    ///
+    /// # Errors
+    /// If it is no such form, was not sent completely, or the page was opened as somebody else.
+    pub(crate) async fn read(visit: &Visit, request: Request) -> Result<Self, Problem> {
+        let broken =
+            |error: MultipartError| Problem::new(error.status(), "The file was not sent completely, or is too large.");
+        let no_form = |_| Problem::new(StatusCode::BAD_REQUEST, "This is no form with a file.");
+        let mut parts = Multipart::from_request(request, &visit.console).await.map_err(no_form)?;
+        let (mut file, mut pairs) = (Vec::new(), Vec::new());
+        while let Some(part) = parts.next_field().await.map_err(broken)? {
+            match part.name().unwrap_or_default().to_owned() {
+                name if name == "file" => file = part.bytes().await.map_err(broken)?.to_vec(),
+                name => pairs.push((name, part.text().await.map_err(broken)?)),
+            }
+        }
+        let fields = Fields(pairs);
+        if fields.text(ACTING_AS) != visit.frame.me.id {
+            let detail = "The page was opened as somebody else. Nothing was imported.";
+            return Err(Problem::new(StatusCode::CONFLICT, detail));
+        }
+        Ok(Self { file, fields })
+    }
+}
 
 /// The fields of a submitted form, in order.
 #[derive(Debug, Clone, Default)]

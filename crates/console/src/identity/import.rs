@@ -3,8 +3,7 @@
 use axum::{
     Router,
     body::Body,
-    extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State},
-    http::StatusCode,
+    extract::{DefaultBodyLimit, Request},
     response::Response,
     routing::get,
 };
@@ -14,7 +13,7 @@ use serde::Deserialize;
 use crate::{
     Console,
     api::{Page, Problem},
-    form::{ACTING_AS, KEY, attachment},
+    form::{Upload, attachment},
     ui::{
         self,
         field::{field, tick},
@@ -103,58 +102,15 @@ async fn page(visit: &Visit, problem: Option<&Problem>) -> Answered {
     Ok(visit.page_with(problem, "Import users", &[("Users & roles", &visit.url("/users")), ("Import", "")], content))
 }
 
-/// What is uploaded.
-#[derive(Debug, Default)]
-struct Upload {
-    file: Vec<u8>,
-    role: String,
-    key: String,
-    acting_as: String,
-    is_dry_run: bool,
-    sends: bool,
-    skips: bool,
-}
-
-async fn read(request: Request, console: &Console) -> Result<Upload, Problem> {
-    let broken = |error: axum::extract::multipart::MultipartError| {
-        Problem::new(error.status(), "The file was not sent completely, or is too large.")
-    };
-    let no_form = |_| Problem::new(StatusCode::BAD_REQUEST, "This is no form with a file.");
-    let mut parts = Multipart::from_request(request, console).await.map_err(no_form)?;
-    let mut upload = Upload::default();
-    while let Some(part) = parts.next_field().await.map_err(broken)? {
-        let name = part.name().unwrap_or_default().to_owned();
-        if name == "file" {
-            upload.file = part.bytes().await.map_err(broken)?.to_vec();
-            continue;
-        }
-        let text = part.text().await.map_err(broken)?;
-        match name.as_str() {
-            "role" => upload.role = text,
-            KEY => upload.key = text,
-            ACTING_AS => upload.acting_as = text,
-            "step" => upload.is_dry_run = text != "confirm",
-            "send_invitations" => upload.sends = true,
-            "skip_columns" => upload.skips = true,
-            _ => {}
-        }
-    }
-    Ok(upload)
-}
-
-async fn start(State(console): State<Console>, visit: Visit, request: Request) -> Answered {
-    let upload = read(request, &console).await?;
-    if upload.acting_as != visit.frame.me.id {
-        return Err(
-            Problem::new(StatusCode::CONFLICT, "The page was opened as somebody else. Nothing was imported.").into()
-        );
-    }
-    let call = visit.client.post(visit.path("/users/import")).dry_run(upload.is_dry_run).key(&upload.key).query([
-        ("role", upload.role.as_str()),
-        ("send_invitations", if upload.sends { "true" } else { "false" }),
-        ("unknown_columns", if upload.skips { "skip" } else { "" }),
+async fn start(visit: Visit, request: Request) -> Answered {
+    let Upload { file, fields } = Upload::read(&visit, request).await?;
+    let columns = if fields.has("skip_columns") { "skip" } else { "" };
+    let call = visit.client.post(visit.path("/users/import")).dry_run(fields.is_preview()).key(fields.key()).query([
+        ("role", fields.text("role")),
+        ("send_invitations", if fields.has("send_invitations") { "true" } else { "false" }),
+        ("unknown_columns", columns),
     ]);
-    match call.body("text/csv", Body::from(upload.file)).send::<Job>().await {
+    match call.body("text/csv", Body::from(file)).send::<Job>().await {
         Ok(job) => Ok(visit.done(
             &visit.url(&format!("/users/import/{}", job.body.id)),
             &Message { text: "The file is being read.".to_owned(), ..Message::default() },

@@ -3,8 +3,7 @@
 use axum::{
     Router,
     body::Body,
-    extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State},
-    http::StatusCode,
+    extract::{DefaultBodyLimit, Request},
     response::Response,
     routing::get,
 };
@@ -15,7 +14,7 @@ use super::URL;
 use crate::{
     Console,
     api::Problem,
-    form::{ACTING_AS, STEP},
+    form::{STEP, Upload},
     ui::{
         self,
         field::{field, tick},
@@ -111,49 +110,12 @@ fn reasons(line: &Line) -> String {
     line.faults.iter().map(reason).collect::<Vec<_>>().join(" ")
 }
 
-/// What is uploaded.
-#[derive(Debug, Default)]
-struct Upload {
-    file: Vec<u8>,
-    acting_as: String,
-    is_real: bool,
-    skips: bool,
-}
-
-async fn read(request: Request, console: &Console) -> Result<Upload, Problem> {
-    let broken = |error: axum::extract::multipart::MultipartError| {
-        Problem::new(error.status(), "The file was not sent completely, or is too large.")
-    };
-    let no_form = |_| Problem::new(StatusCode::BAD_REQUEST, "This is no form with a file.");
-    let mut parts = Multipart::from_request(request, console).await.map_err(no_form)?;
-    let mut upload = Upload::default();
-    while let Some(part) = parts.next_field().await.map_err(broken)? {
-        let name = part.name().unwrap_or_default().to_owned();
-        if name == "file" {
-            upload.file = part.bytes().await.map_err(broken)?.to_vec();
-            continue;
-        }
-        let text = part.text().await.map_err(broken)?;
-        match name.as_str() {
-            ACTING_AS => upload.acting_as = text,
-            STEP => upload.is_real = text == "confirm",
-            "skip_columns" => upload.skips = true,
-            _ => {}
-        }
-    }
-    Ok(upload)
-}
-
-async fn start(State(console): State<Console>, visit: Visit, request: Request) -> Answered {
-    let upload = read(request, &console).await?;
-    if upload.acting_as != visit.frame.me.id {
-        return Err(
-            Problem::new(StatusCode::CONFLICT, "The page was opened as somebody else. Nothing was imported.").into()
-        );
-    }
-    let call = visit.client.post(visit.path("/port-calls/import")).dry_run(!upload.is_real);
-    let call = call.query([("unknown_columns", if upload.skips { "skip" } else { "" })]);
-    match call.body("text/csv", Body::from(upload.file)).send::<PortCallImport>().await {
+async fn start(visit: Visit, request: Request) -> Answered {
+    let Upload { file, fields } = Upload::read(&visit, request).await?;
+    let columns = if fields.has("skip_columns") { "skip" } else { "" };
+    let call = visit.client.post(visit.path("/port-calls/import")).dry_run(fields.is_preview());
+    let call = call.query([("unknown_columns", columns)]);
+    match call.body("text/csv", Body::from(file)).send::<PortCallImport>().await {
         Ok(report) => Ok(page(&visit, None, Some(&report.body))),
         Err(problem) if matches!(problem.status, 401 | 404) => Err(problem.into()),
         Err(problem) => Ok(page(&visit, Some(&problem), None)),
