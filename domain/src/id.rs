@@ -8,10 +8,15 @@ use uuid::Uuid;
 
 /// A string that is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a valid id here: expected `{prefix}_` followed by 26 characters")]
+#[error("{text:?} is not a valid id here: expected {} followed by 26 characters", alternatives(prefixes))]
 pub struct InvalidId {
     text: String,
-    prefix: &'static str,
+    prefixes: &'static [&'static str],
+}
+
+fn alternatives(prefixes: &[&str]) -> String {
+    let prefixes: Vec<String> = prefixes.iter().map(|prefix| format!("`{prefix}_`")).collect();
+    prefixes.join(" or ")
 }
 
 /// Defines typed ids.
@@ -43,7 +48,7 @@ macro_rules! ids {
             type Err = $crate::InvalidId;
 
             fn from_str(text: &str) -> Result<Self, $crate::InvalidId> {
-                $crate::id::parse(text, $prefix).map(Self)
+                $crate::id::parse(text, &[$prefix]).map(|(_, id)| Self(id))
             }
         }
 
@@ -62,7 +67,7 @@ macro_rules! ids {
         #[cfg(feature = "schema")]
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-                $crate::id::schema($prefix)
+                $crate::id::schema(&[$prefix])
             }
         }
 
@@ -170,10 +175,11 @@ pub fn uuid_of(id: &str) -> Option<Uuid> {
     read(id, prefix)
 }
 
-/// Parses an id with this prefix.
+/// Parses an id with one of these prefixes, and returns which.
 #[doc(hidden)]
-pub fn parse(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {
-    read(text, prefix).ok_or_else(|| InvalidId { text: text.chars().take(64).collect(), prefix })
+pub fn parse(text: &str, prefixes: &'static [&'static str]) -> Result<(&'static str, Uuid), InvalidId> {
+    let found = prefixes.iter().find_map(|prefix| read(text, prefix).map(|id| (*prefix, id)));
+    found.ok_or_else(|| InvalidId { text: text.chars().take(64).collect(), prefixes })
 }
 
 /// Deserializes an id from a string.
@@ -182,14 +188,19 @@ pub fn deserialize<'de, T: FromStr<Err = InvalidId>, D: Deserializer<'de>>(deser
     deserializer.deserialize_str(Text(std::marker::PhantomData))
 }
 
-/// The OpenAPI schema of ids with this prefix.
+/// The OpenAPI schema of ids with one of these prefixes.
 #[cfg(feature = "schema")]
 #[doc(hidden)]
-pub fn schema(prefix: &str) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+pub fn schema(prefixes: &[&str]) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+    let prefix = match prefixes {
+        [prefix] => (*prefix).to_owned(),
+        prefixes => format!("({})", prefixes.join("|")),
+    };
+    let first = prefixes.first().copied().unwrap_or_default();
     let object = utoipa::openapi::ObjectBuilder::new()
         .schema_type(utoipa::openapi::schema::Type::String)
         .pattern(Some(format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$")))
-        .examples([serde_json::json!(format!("{prefix}_01h455vb4pex5vsknk084sn02q"))]);
+        .examples([serde_json::json!(format!("{first}_01h455vb4pex5vsknk084sn02q"))]);
     object.into()
 }
 

@@ -1,9 +1,12 @@
 //! Monthly recurring revenue: its movements between the borders of months.
 
+mod history;
+
 use std::collections::BTreeMap;
 
 use jiff::{ToSpan, civil::Date};
 
+pub use self::history::{History, Revenue};
 use super::{
     amount::{TooLarge, ratio},
     period::Interval,
@@ -45,6 +48,11 @@ impl Movements {
         self.end * 12
     }
 
+    /// How many customers there are at the end.
+    pub fn customers_end(&self) -> i64 {
+        self.customers_start + self.customers_new + self.customers_reactivated - self.customers_churned
+    }
+
     /// The share of the customers at the start that were lost; `None` if there were none.
     ///
     /// # Errors
@@ -74,36 +82,134 @@ fn share(part: i64, whole: i64) -> Result<Option<i64>, TooLarge> {
     (whole != 0).then(|| ratio(i128::from(part) * 10_000, i128::from(whole))).transpose()
 }
 
+crate::texts! {
+    /// How the revenue of an organization differs between the borders of a month.
+    #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = MrrMovement))]
+    pub enum Movement {
+        /// It pays for the first time.
+        New = "new",
+        /// It pays again.
+        Reactivation = "reactivation",
+        /// It pays more.
+        Expansion = "expansion",
+        /// It pays less.
+        Contraction = "contraction",
+        /// It no longer pays.
+        Churn = "churn",
+    }
+}
+
+/// What an organization paid at the borders of a month, if that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The organization.
+    pub organization: String,
+    /// How it differs.
+    pub movement: Movement,
+    /// At the start of the month.
+    pub before: i64,
+    /// At its end.
+    pub after: i64,
+}
+
 /// The movements of the month that begins on a date, from all changes in order of time.
 ///
 /// # Errors
 /// If an amount is too large, or a date out of range.
 pub fn movements(month: Date, changes: &[Change]) -> Result<Movements, TooLarge> {
-    let next = month.checked_add(1.month()).map_err(|_| TooLarge)?;
     let mut all = Movements::default();
+    for changes in by_organization(changes).values() {
+        count(&mut all, Borders::of(month, changes)?)?;
+    }
+    Ok(all)
+}
+
+/// The movements of several months, each by the date on which it begins, from all changes in order of time.
+///
+/// # Errors
+/// If an amount is too large, or a date out of range.
+pub fn report(months: &[Date], changes: &[Change]) -> Result<Vec<Movements>, TooLarge> {
+    let mut all = vec![Movements::default(); months.len()];
+    for changes in by_organization(changes).values() {
+        for (month, sum) in months.iter().zip(&mut all) {
+            count(sum, Borders::of(*month, changes)?)?;
+        }
+    }
+    Ok(all)
+}
+
+/// The organizations whose revenue differs between the borders of the month that begins on a date, by id.
+///
+/// # Errors
+/// If an amount is too large, or a date out of range.
+pub fn moved(month: Date, changes: &[Change]) -> Result<Vec<Moved>, TooLarge> {
+    let mut all = Vec::new();
+    for (organization, changes) in by_organization(changes) {
+        let Borders { before, after, movement } = Borders::of(month, &changes)?;
+        let organization = organization.to_owned();
+        all.extend(movement.map(|movement| Moved { organization, movement, before, after }));
+    }
+    Ok(all)
+}
+
+fn by_organization(changes: &[Change]) -> BTreeMap<&str, Vec<&Change>> {
     let mut organizations: BTreeMap<&str, Vec<&Change>> = BTreeMap::new();
     for change in changes {
         organizations.entry(&change.organization).or_default().push(change);
     }
-    for changes in organizations.values() {
+    organizations
+}
+
+/// The revenue of an organization at the borders of a month.
+struct Borders {
+    before: i64,
+    after: i64,
+    movement: Option<Movement>,
+}
+
+impl Borders {
+    fn of(month: Date, changes: &[&Change]) -> Result<Self, TooLarge> {
+        let next = month.checked_add(1.month()).map_err(|_| TooLarge)?;
         let (before, after) = (at(month, changes)?, at(next, changes)?);
-        let has_paid = changes.iter().any(|change| change.on < month && change.recurring_net > 0);
-        all.start += before;
-        all.end += after;
-        all.customers_start += i64::from(before > 0);
-        match (before, after) {
-            (0, 0) => {}
-            (0, after) if has_paid => {
-                (all.reactivation, all.customers_reactivated) =
-                    (all.reactivation + after, all.customers_reactivated + 1)
-            }
-            (0, after) => (all.new, all.customers_new) = (all.new + after, all.customers_new + 1),
-            (before, 0) => (all.churn, all.customers_churned) = (all.churn + before, all.customers_churned + 1),
-            (before, after) if after > before => all.expansion += after - before,
-            (before, after) => all.contraction += before - after,
-        }
+        let has_paid = || changes.iter().any(|change| change.on < month && change.recurring_net > 0);
+        let movement = match (before, after) {
+            (before, after) if before == after => None,
+            (0, _) if has_paid() => Some(Movement::Reactivation),
+            (0, _) => Some(Movement::New),
+            (_, 0) => Some(Movement::Churn),
+            (before, after) if after > before => Some(Movement::Expansion),
+            (_, _) => Some(Movement::Contraction),
+        };
+        Ok(Self { before, after, movement })
     }
-    Ok(all)
+}
+
+/// Adds an organization to the movements of a month.
+fn count(all: &mut Movements, Borders { before, after, movement }: Borders) -> Result<(), TooLarge> {
+    let add = |sum: &mut i64, amount: i64| {
+        *sum = sum.checked_add(amount).ok_or(TooLarge)?;
+        Ok(())
+    };
+    add(&mut all.start, before)?;
+    add(&mut all.end, after)?;
+    all.customers_start += i64::from(before > 0);
+    match movement {
+        None => Ok(()),
+        Some(Movement::New) => {
+            all.customers_new += 1;
+            add(&mut all.new, after)
+        }
+        Some(Movement::Reactivation) => {
+            all.customers_reactivated += 1;
+            add(&mut all.reactivation, after)
+        }
+        Some(Movement::Churn) => {
+            all.customers_churned += 1;
+            add(&mut all.churn, before)
+        }
+        Some(Movement::Expansion) => add(&mut all.expansion, after - before),
+        Some(Movement::Contraction) => add(&mut all.contraction, before - after),
+    }
 }
 
 /// What an organization pays a month at the first instant of a date.

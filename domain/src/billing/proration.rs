@@ -112,7 +112,7 @@ impl Terms {
     }
 
     /// The lines of the days from a date until the end of a period.
-    fn lines(
+    pub(super) fn lines(
         &self,
         discounts: &[Discount],
         period: Period,

@@ -97,6 +97,15 @@ pub fn tax(taxable: i64, rate: Decimal) -> Result<i64, TooLarge> {
     rounded(Decimal::from(taxable).checked_mul(rate).ok_or(TooLarge)? / Decimal::ONE_HUNDRED)
 }
 
+/// An amount that includes the tax, without it.
+///
+/// # Errors
+/// If it is too large.
+pub fn without(amount: i64, rate: Decimal) -> Result<i64, TooLarge> {
+    let hundred = Decimal::ONE_HUNDRED;
+    rounded(Decimal::from(amount).checked_mul(hundred).ok_or(TooLarge)? / (hundred + rate))
+}
+
 /// The totals of lines; if their prices include the tax, it is taken out of each group, and what is left is allocated to
 /// the group's lines.
 ///
@@ -204,10 +213,22 @@ pub enum Undecided {
 /// # Errors
 /// If the VAT id is being checked, or a rate is not known.
 pub fn decide(seller: &Seller, buyer: &Buyer, on: Date) -> Result<Decision, Undecided> {
+    decide_with(seller, buyer, &|country, postcode| standard_rate(country, postcode, on))
+}
+
+/// How a service that is supplied electronically is taxed, at the rates of a country and a postcode.
+///
+/// # Errors
+/// If the VAT id is being checked, or a rate is not known.
+pub fn decide_with(
+    seller: &Seller,
+    buyer: &Buyer,
+    rates: &dyn Fn(&str, &str) -> Option<Decimal>,
+) -> Result<Decision, Undecided> {
     let (home, country) = (tax_country(&seller.country), tax_country(&buyer.country));
     let is_outside = is_outside_vat_area(country, &buyer.postcode);
     let standard = |treatment, country: &str, postcode: &str| {
-        let rate = standard_rate(country, postcode, on).ok_or(Undecided::NoRate)?;
+        let rate = rates(country, postcode).ok_or(Undecided::NoRate)?;
         Ok(Decision { treatment, category: Category::Standard, rate, reason: None })
     };
     let untaxed =

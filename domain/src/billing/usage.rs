@@ -108,6 +108,19 @@ pub fn stock_forecast(current: i64, daily: &[i64], days_left: i64) -> Result<Opt
     current.checked_add(more).map(|it| Some(it.max(0))).ok_or(TooLarge)
 }
 
+/// The time-weighted average of a month at its end, if the stock goes from its current value to the expected one evenly.
+pub fn average_forecast(
+    average: u64,
+    (current, at_the_end): (u64, u64),
+    seconds_so_far: i64,
+    seconds_left: i64,
+) -> u64 {
+    let (so_far, left) = (i128::from(seconds_so_far.max(0)), i128::from(seconds_left.max(0)));
+    let rest = (i128::from(current) + i128::from(at_the_end)) * left / 2;
+    let total = i128::from(average) * so_far + rest;
+    u64::try_from(total / (so_far + left).max(1)).unwrap_or(u64::MAX)
+}
+
 /// The shares of a limit that are reached and were not warned of yet. A limit of zero has no shares.
 pub fn warnings(used: u64, limit: Option<u64>, warned: &[u64]) -> Vec<u64> {
     let Some(limit) = limit.filter(|limit| *limit > 0) else { return Vec::new() };
@@ -126,5 +139,18 @@ impl Counts {
         let known = self.0.entry(run.to_owned()).or_default();
         *known = count.max(*known);
         self.0.values().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_average_goes_on_from_the_current_value_to_the_expected_one() {
+        assert_eq!(average_forecast(100, (100, 100), 50, 50), 100);
+        assert_eq!(average_forecast(100, (200, 400), 50, 50), 200);
+        assert_eq!(average_forecast(100, (200, 400), 100, 0), 100);
+        assert_eq!(average_forecast(u64::MAX, (u64::MAX, u64::MAX), 0, 0), 0);
     }
 }

@@ -24,6 +24,11 @@ pub fn is_outside_vat_area(country: &str, postcode: &str) -> bool {
     is_in(&OUTSIDE, country, postcode).is_some()
 }
 
+/// Whether a place has another rate than the rest of its country.
+pub fn is_regional(country: &str, postcode: &str) -> bool {
+    is_in(&REGIONAL, country, postcode).is_some()
+}
+
 /// The standard rate of a place on a date, in percent; `None` if it is not known.
 pub fn standard_rate(country: &str, postcode: &str, on: Date) -> Option<Decimal> {
     if let Some((.., rate)) = is_in(&REGIONAL, country, postcode) {

@@ -1,10 +1,17 @@
 //! Exports of the audit log and of listings: recorded before the first byte is sent.
 
+mod billing;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::billing::{
+    BillingFileSelection, CouponSelection, CreditNoteSelection, InvoiceSelection, PlanSelection, RevenueSelection,
+    SubscriptionSelection, TaxReportKind, TaxReportSelection, UsageReport, UsageSelection,
+};
 use crate::{
     Aggregate, ExportId, Kind, OrganizationId, Personal, SessionId, UserId,
+    billing::{licence, payment},
     identity::{OrganizationStatus, Role, user},
     operations::{document, port_call},
     support::ticket,
@@ -61,6 +68,81 @@ pub enum Command {
         format: Format,
         /// The filter.
         selection: DocumentSelection,
+    },
+    /// Record an export of payments.
+    TakePayments {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: PaymentSelection,
+    },
+    /// Export what an organization used.
+    TakeUsage {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: UsageSelection,
+    },
+    /// Export the list of plans.
+    TakePlans {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: PlanSelection,
+    },
+    /// Export the list of coupons.
+    TakeCoupons {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: CouponSelection,
+    },
+    /// Export the subscriptions of all organizations.
+    TakeSubscriptions {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: SubscriptionSelection,
+    },
+    /// Export the licences of all organizations.
+    TakeLicences {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: LicenceSelection,
+    },
+    /// Export invoices.
+    TakeInvoices {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: InvoiceSelection,
+    },
+    /// Export credit notes.
+    TakeCreditNotes {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: CreditNoteSelection,
+    },
+    /// Export the PDFs of invoices and credit notes.
+    TakeBillingFiles {
+        /// The filter.
+        selection: BillingFileSelection,
+    },
+    /// Export the revenue of months.
+    TakeRevenue {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: RevenueSelection,
+    },
+    /// Export the tax report.
+    TakeTaxReport {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: TaxReportSelection,
     },
 }
 
@@ -123,6 +205,92 @@ pub enum Event {
         format: Format,
         /// The filter.
         selection: DocumentSelection,
+    },
+    /// Payments were exported.
+    #[serde(rename = "export.payments_taken.v1")]
+    PaymentsTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: PaymentSelection,
+    },
+    /// What an organization used was exported.
+    #[serde(rename = "export.usage_taken.v1")]
+    UsageTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: UsageSelection,
+    },
+    /// The list of plans was exported.
+    #[serde(rename = "export.plans_taken.v1")]
+    PlansTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: PlanSelection,
+    },
+    /// The list of coupons was exported.
+    #[serde(rename = "export.coupons_taken.v1")]
+    CouponsTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: CouponSelection,
+    },
+    /// The subscriptions of all organizations were exported.
+    #[serde(rename = "export.subscriptions_taken.v1")]
+    SubscriptionsTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: SubscriptionSelection,
+    },
+    /// The licences of all organizations were exported.
+    #[serde(rename = "export.licences_taken.v1")]
+    LicencesTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: LicenceSelection,
+    },
+    /// Invoices of the organization were exported, or by the platform those of any.
+    #[serde(rename = "export.invoices_taken.v1")]
+    InvoicesTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: InvoiceSelection,
+    },
+    /// Credit notes of the organization were exported.
+    #[serde(rename = "export.credit_notes_taken.v1")]
+    CreditNotesTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: CreditNoteSelection,
+    },
+    /// The PDFs of invoices and credit notes of the organization were exported.
+    #[serde(rename = "export.billing_files_taken.v1")]
+    BillingFilesTaken {
+        /// The filter.
+        selection: BillingFileSelection,
+    },
+    /// The revenue of months was exported.
+    #[serde(rename = "export.revenue_taken.v1")]
+    RevenueTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: RevenueSelection,
+    },
+    /// The tax report was exported.
+    #[serde(rename = "export.tax_report_taken.v1")]
+    TaxReportTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: TaxReportSelection,
     },
 }
 
@@ -286,9 +454,39 @@ pub struct DocumentSelection {
     /// Of this type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<document::ContentType>,
+    /// That belong to this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<document::Subject>,
     /// Search words; personal, because they may name people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Personal>,
+}
+
+/// A filter on payments: they must match all fields that are set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentSelection {
+    /// Of this organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationId>,
+    /// With this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<payment::Status>,
+}
+
+/// A filter on licences: they must match all fields that are set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LicenceSelection {
+    /// Of this kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<licence::Kind>,
+    /// With this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<licence::Status>,
+    /// That expire before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_before: Option<Timestamp>,
 }
 
 /// Why an export is rejected.
@@ -334,6 +532,17 @@ impl Aggregate for Export {
             Command::TakeTickets { format, selection } => Event::TicketsTaken { format, selection },
             Command::TakePortCalls { format, selection } => Event::PortCallsTaken { format, selection },
             Command::TakeDocuments { format, selection } => Event::DocumentsTaken { format, selection },
+            Command::TakePayments { format, selection } => Event::PaymentsTaken { format, selection },
+            Command::TakeUsage { format, selection } => Event::UsageTaken { format, selection },
+            Command::TakePlans { format, selection } => Event::PlansTaken { format, selection },
+            Command::TakeCoupons { format, selection } => Event::CouponsTaken { format, selection },
+            Command::TakeSubscriptions { format, selection } => Event::SubscriptionsTaken { format, selection },
+            Command::TakeLicences { format, selection } => Event::LicencesTaken { format, selection },
+            Command::TakeInvoices { format, selection } => Event::InvoicesTaken { format, selection },
+            Command::TakeCreditNotes { format, selection } => Event::CreditNotesTaken { format, selection },
+            Command::TakeBillingFiles { selection } => Event::BillingFilesTaken { selection },
+            Command::TakeRevenue { format, selection } => Event::RevenueTaken { format, selection },
+            Command::TakeTaxReport { format, selection } => Event::TaxReportTaken { format, selection },
         };
         match &self.0 {
             None => Ok(vec![event]),
@@ -350,7 +559,7 @@ impl Aggregate for Export {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OrganizationId, testing::given};
+    use crate::{OrganizationId, billing::terms::Meter, testing::given};
 
     fn selection(text: &str) -> Selection {
         let text = Some(Personal::identity(OrganizationId(uuid::Uuid::from_u128(7)), text));
@@ -396,5 +605,41 @@ mod tests {
         given::<Export>([])
             .when(Command::TakeDocuments { format, selection: selection.clone() })
             .then([Event::DocumentsTaken { format, selection }]);
+        let selection =
+            UsageSelection { report: UsageReport::Top, meter: Some(Meter::PortCalls), from: None, until: None };
+        given::<Export>([])
+            .when(Command::TakeUsage { format, selection: selection.clone() })
+            .then([Event::UsageTaken { format, selection }]);
+        let selection = SubscriptionSelection::default();
+        given::<Export>([])
+            .when(Command::TakeSubscriptions { format, selection: selection.clone() })
+            .then([Event::SubscriptionsTaken { format, selection }]);
+        let selection = LicenceSelection { kind: Some(licence::Kind::Trial), ..Default::default() };
+        given::<Export>([])
+            .when(Command::TakeLicences { format, selection })
+            .then([Event::LicencesTaken { format, selection }]);
+        let selection = InvoiceSelection { currency: Some("EUR".to_owned()), ..Default::default() };
+        given::<Export>([])
+            .when(Command::TakeInvoices { format, selection: selection.clone() })
+            .then([Event::InvoicesTaken { format, selection }]);
+        let selection = CreditNoteSelection::default();
+        given::<Export>([])
+            .when(Command::TakeCreditNotes { format, selection: selection.clone() })
+            .then([Event::CreditNotesTaken { format, selection }]);
+        let (from, until) = (jiff::civil::date(2026, 1, 1), jiff::civil::date(2026, 2, 1));
+        let selection = BillingFileSelection { from, until };
+        given::<Export>([])
+            .when(Command::TakeBillingFiles { selection })
+            .then([Event::BillingFilesTaken { selection }]);
+        let selection = RevenueSelection { from, until, currency: None, plan: None, movement: None };
+        given::<Export>([])
+            .when(Command::TakeRevenue { format, selection })
+            .then([Event::RevenueTaken { format, selection }]);
+        let (from, until) = ("2026-01".to_owned(), "2027-01".to_owned());
+        let report = TaxReportKind::EcSalesByMonth;
+        let selection = TaxReportSelection { report, from, until, country: None, treatment: None };
+        given::<Export>([])
+            .when(Command::TakeTaxReport { format, selection: selection.clone() })
+            .then([Event::TaxReportTaken { format, selection }]);
     }
 }

@@ -35,6 +35,8 @@ crate::texts! {
         PortCalls = "port_calls",
         /// Its service orders.
         ServiceOrders = "service_orders",
+        /// Its subscription and usage.
+        Billing = "billing",
         /// Users of all organizations.
         Search = "search",
     }

@@ -199,8 +199,6 @@ const DOMAIN_TAKEN: Violation =
 
 /// The plan of every new organization.
 const TRIAL_PLAN: &str = "starter";
-/// The plans that include API keys.
-const PLANS_WITH_API_KEYS: [&str; 2] = [TRIAL_PLAN, "enterprise"];
 
 /// The state of an organization: only what `decide` needs.
 #[derive(Debug, Clone, Default)]
@@ -210,7 +208,6 @@ pub struct Organization(Option<Existing>);
 struct Existing {
     name: String,
     domain: String,
-    plan: String,
     settings: Settings,
     invitation_quota: InvitationQuota,
     status: OrganizationStatus,
@@ -243,11 +240,6 @@ impl Organization {
     /// How often all sessions of its users have been ended at once: the epoch of a session that starts now.
     pub fn session_epoch(&self) -> u64 {
         self.0.as_ref().map_or(0, |existing| existing.session_epoch)
-    }
-
-    /// Whether its plan includes API keys. The trial includes every feature.
-    pub fn has_api_keys(&self) -> bool {
-        self.0.as_ref().is_some_and(|existing| PLANS_WITH_API_KEYS.contains(&existing.plan.as_str()))
     }
 
     /// Its settings; `None` if it does not exist.
@@ -300,10 +292,10 @@ impl Aggregate for Organization {
     }
 
     fn evolve(&mut self, event: &Event) {
-        if let Event::Created { name, domain, plan, settings, .. } = event {
-            let (name, domain, plan, settings) = (name.clone(), domain.clone(), plan.clone(), settings.clone());
+        if let Event::Created { name, domain, settings, .. } = event {
+            let (name, domain, settings) = (name.clone(), domain.clone(), settings.clone());
             let (status, invitation_quota) = (OrganizationStatus::Active, InvitationQuota::default());
-            self.0 = Some(Existing { name, domain, plan, settings, invitation_quota, status, session_epoch: 0 });
+            self.0 = Some(Existing { name, domain, settings, invitation_quota, status, session_epoch: 0 });
         } else if let Some(existing) = &mut self.0 {
             existing.evolve(event);
         }

@@ -163,7 +163,8 @@ pub struct InvalidSetting {
 }
 
 impl InvalidSetting {
-    pub(super) fn new(field: &'static str, message: impl Into<String>) -> Self {
+    /// A field and what is wrong with it.
+    pub fn new(field: &'static str, message: impl Into<String>) -> Self {
         Self { field, message: message.into() }
     }
 }

@@ -198,6 +198,9 @@ pub enum Command {
 
 /// The counter of users who can administer an organization; it never falls below one.
 pub const ACTIVE_ADMINS: &str = "active_admins";
+
+/// The counter of users who are invited or active; a maximum comes with the command.
+pub const SEATS: &str = "seats";
 /// The counters of invitations by the day on which they expire, without those of imports; the maximum comes with the
 /// command.
 pub const INVITATIONS: &str = "invitations";
@@ -349,6 +352,14 @@ impl User {
         self.0.as_ref().filter(|existing| !existing.is_removed)
     }
 
+    /// Whether this user takes a seat: while invited or active.
+    fn has_seat(&self) -> bool {
+        self.status().is_some_and(|status| match status {
+            Status::Invited | Status::Active => true,
+            Status::Registered | Status::Deactivated => false,
+        })
+    }
+
     /// Whether this user can currently administer the organization.
     fn administers(&self) -> bool {
         self.rights().is_some_and(|(role, permissions)| match role {
@@ -449,6 +460,17 @@ impl Aggregate for User {
                 violation: LAST_ADMIN,
             });
         }
+        let by = i64::from(after.has_seat()) - i64::from(self.has_seat());
+        if by != 0 {
+            constraints.push(Constraint::Count {
+                scope: Scope::Organization,
+                name: SEATS.into(),
+                by,
+                minimum: None,
+                maximum: None,
+                violation: NO_SEAT_LEFT,
+            });
+        }
         constraints
     }
 }
@@ -457,6 +479,11 @@ const EMAIL_TAKEN: Violation = Violation::new(
     Kind::Conflict,
     "email-taken",
     "A user with this email address already exists ({owner}): reactivate or change that one, or use another address",
+);
+const NO_SEAT_LEFT: Violation = Violation::new(
+    Kind::LimitReached,
+    "limit-reached",
+    "all {bound} seats are taken: deactivate a user, buy seats, or choose a larger plan",
 );
 const LAST_ADMIN: Violation = Violation::new(
     Kind::Conflict,

@@ -5,13 +5,14 @@ mod event;
 mod existing;
 mod name;
 mod rejection;
+mod subject;
 #[cfg(test)]
 mod tests;
 
 use jiff::{SignedDuration, Timestamp};
 
 use self::existing::{Existing, State};
-pub use self::{content_type::ContentType, event::Event, name::DocumentName, rejection::Rejection};
+pub use self::{content_type::ContentType, event::Event, name::DocumentName, rejection::Rejection, subject::Subject};
 use crate::{Aggregate, Constraint, Kind, PersonId, Scope, UserId, Violation};
 
 crate::ids! {
@@ -48,7 +49,7 @@ pub const UPLOAD_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 
 const NO_STORAGE_LEFT: Violation = Violation::new(
     Kind::LimitReached,
-    "storage-full",
+    "limit-reached",
     "the documents of the organization may have at most {bound} bytes: delete some first",
 );
 
@@ -63,6 +64,8 @@ pub enum Command {
         name: DocumentName,
         /// The maximum number of bytes that follow.
         bytes: u64,
+        /// What it belongs to, if to something.
+        subject: Option<Subject>,
         /// When it is started.
         now: Timestamp,
     },
@@ -138,8 +141,8 @@ impl Aggregate for Document {
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match (&self.0, command) {
             (Some(existing), command) => existing.decide(command),
-            (None, Command::StartUpload { document, name, bytes, now }) => {
-                Ok(vec![Event::started(*document, name, *bytes, *now)])
+            (None, Command::StartUpload { document, name, bytes, subject, now }) => {
+                Ok(vec![Event::started(*document, name, *bytes, *subject, *now)])
             }
             (None, _) => Err(Rejection::NotFound),
         }
@@ -157,7 +160,7 @@ impl Aggregate for Document {
         let held = self.0.as_ref().map_or(0, Existing::held);
         let holds = match event {
             Event::UploadStarted { bytes, .. } | Event::Stored { bytes, .. } => *bytes,
-            Event::UploadFailed {} | Event::Deleted {} => 0,
+            Event::UploadFailed {} | Event::Deleted { .. } => 0,
             Event::Downloaded { .. } => held,
         };
         let by = i64::try_from(holds).unwrap_or(i64::MAX).saturating_sub(i64::try_from(held).unwrap_or(i64::MAX));

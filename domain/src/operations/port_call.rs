@@ -145,7 +145,7 @@ pub struct NewPortCall {
     pub schedule: Schedule,
     /// The user who is responsible.
     pub agent: UserId,
-    /// The calendar month in which it is counted, in the time zone of the organization: `2026-11`.
+    /// The usage month in which it is counted: its first date, `2026-11-27`.
     pub usage_month: String,
 }
 
@@ -222,7 +222,7 @@ pub const PORT_CALLS: &str = "port_calls";
 
 const TOO_MANY_PORT_CALLS: Violation = Violation::new(
     Kind::LimitReached,
-    "port-call-limit-reached",
+    "limit-reached",
     "at most {bound} port calls can be created per month: continue next month, or choose a larger plan",
 );
 

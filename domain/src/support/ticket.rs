@@ -103,6 +103,14 @@ pub enum Command {
         /// The assignee.
         to: Option<UserId>,
     },
+    /// Hand it over from a user of the organization who asks to another one. One of somebody else, or that is resolved, stays
+    /// as it is.
+    HandOver {
+        /// The former requester.
+        from: UserId,
+        /// The requester.
+        to: UserId,
+    },
     /// Resolve it.
     Resolve {
         /// Who resolves it.
@@ -179,9 +187,9 @@ impl Ticket {
         self.0.as_ref().map(|existing| existing.status)
     }
 
-    /// Who opened it; `None` if it does not exist.
-    pub fn opened_by(&self) -> Option<Author> {
-        self.0.as_ref().map(|existing| existing.opened_by)
+    /// Who asks, and is notified: whoever opened it, or to whom it was handed over; `None` if it does not exist.
+    pub fn requester(&self) -> Option<Author> {
+        self.0.as_ref().map(|existing| existing.requester)
     }
 
     /// Who resolved it last.

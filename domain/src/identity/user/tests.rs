@@ -70,7 +70,15 @@ fn an_invitation_claims_the_address() {
         maximum: None,
         violation: TOO_MANY_INVITATIONS,
     };
-    assert_eq!(User::default().constraints(&invited(Role::Admin)), [claim, one_more]);
+    let seat = Constraint::Count {
+        scope: Scope::Organization,
+        name: SEATS.into(),
+        by: 1,
+        minimum: None,
+        maximum: None,
+        violation: NO_SEAT_LEFT,
+    };
+    assert_eq!(User::default().constraints(&invited(Role::Admin)), [claim, one_more, seat]);
 }
 
 #[test]
@@ -283,7 +291,9 @@ fn only_a_person_who_never_accepted_is_removed() {
     }
     assert_eq!(User::after(&removed()).status(), None);
     let released = User::after(&[invited(Role::Agent)]).constraints(&Event::Removed {});
-    assert!(matches!(&released[..], [Constraint::Release { name: Some(name), .. }] if name == "ana@acme.example"));
+    assert!(
+        matches!(&released[..], [Constraint::Release { name: Some(name), .. }, Constraint::Count { by: -1, .. }] if name == "ana@acme.example")
+    );
 }
 
 #[test]

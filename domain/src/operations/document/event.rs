@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ContentType, DocumentId, DocumentName, UPLOAD_LIFETIME};
+use super::{ContentType, DocumentId, DocumentName, Subject, UPLOAD_LIFETIME};
 use crate::{Personal, UserId};
 
 /// Events of a document. Stored forever: never reuse a name; a new shape is a new `.vN`.
@@ -19,6 +19,9 @@ pub enum Event {
         bytes: u64,
         /// When the upload must be finished.
         expires_at: Timestamp,
+        /// What it belongs to, if to something.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        subject: Option<Subject>,
     },
     /// Its content was received completely, and is kept.
     #[serde(rename = "document.stored.v1")]
@@ -43,12 +46,21 @@ pub enum Event {
     },
     /// It was deleted.
     #[serde(rename = "document.deleted.v1")]
-    Deleted {},
+    Deleted {
+        /// The number of bytes that it had.
+        bytes: u64,
+    },
 }
 
 impl Event {
-    pub(super) fn started(document: DocumentId, name: &DocumentName, bytes: u64, now: Timestamp) -> Self {
+    pub(super) fn started(
+        document: DocumentId,
+        name: &DocumentName,
+        bytes: u64,
+        subject: Option<Subject>,
+        now: Timestamp,
+    ) -> Self {
         let name = Personal::identity(document, name.as_str());
-        Self::UploadStarted { name, bytes, expires_at: now + UPLOAD_LIFETIME }
+        Self::UploadStarted { name, bytes, expires_at: now + UPLOAD_LIFETIME, subject }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Command, Content, Event, Rejection, Status};
+use super::{Command, Content, Event, Rejection, Status, Subject};
 use crate::{Personal, UserId};
 
 /// A document that exists: only what `decide` needs.
@@ -13,6 +13,7 @@ pub(super) struct Existing {
     pub(super) name: Personal,
     /// The announced number of bytes.
     announced: u64,
+    subject: Option<Subject>,
     pub(super) state: State,
     /// In which hour since 1970 somebody downloaded it last.
     downloads: BTreeMap<UserId, i64>,
@@ -33,9 +34,9 @@ fn hour(at: Timestamp) -> i64 {
 impl Existing {
     /// The document whose upload an event started.
     pub(super) fn of(event: &Event) -> Option<Self> {
-        let Event::UploadStarted { name, bytes, expires_at } = event else { return None };
+        let Event::UploadStarted { name, bytes, expires_at, subject } = event else { return None };
         let state = State::Uploading { expires_at: *expires_at };
-        Some(Self { name: name.clone(), announced: *bytes, state, downloads: BTreeMap::new() })
+        Some(Self { name: name.clone(), announced: *bytes, subject: *subject, state, downloads: BTreeMap::new() })
     }
 
     pub(super) fn status(&self) -> Status {
@@ -59,11 +60,12 @@ impl Existing {
     pub(super) fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match (command, &self.state) {
             // It is tried again.
-            (Command::StartUpload { document, name, bytes, now }, State::Failed) => {
-                Ok(vec![Event::started(*document, name, *bytes, *now)])
+            (Command::StartUpload { document, name, bytes, subject, now }, State::Failed) => {
+                Ok(vec![Event::started(*document, name, *bytes, *subject, *now)])
             }
-            (Command::StartUpload { name, bytes, .. }, _) => {
-                let is_same = self.name.value() == Some(name.as_str()) && self.announced == *bytes;
+            (Command::StartUpload { name, bytes, subject, .. }, _) => {
+                let is_same =
+                    (self.name.value(), self.announced, self.subject) == (Some(name.as_str()), *bytes, *subject);
                 if is_same { Ok(vec![]) } else { Err(Rejection::Exists) }
             }
             (Command::Store { sha256, bytes, content_type }, State::Uploading { .. }) => {
@@ -82,7 +84,7 @@ impl Existing {
                 Some(last) if *last == hour(*now) => Ok(vec![]),
                 _ => Ok(vec![Event::Downloaded { by: *by, at: *now }]),
             },
-            (Command::Delete, State::Stored(_)) => Ok(vec![Event::Deleted {}]),
+            (Command::Delete, State::Stored(content)) => Ok(vec![Event::Deleted { bytes: content.bytes }]),
             (Command::Delete, State::Deleted) => Ok(vec![]),
             (Command::Delete, State::Uploading { .. }) => Err(Rejection::Uploading),
             (Command::Delete, State::Failed)
@@ -95,8 +97,8 @@ impl Existing {
 
     pub(super) fn evolve(&mut self, event: &Event) {
         match event {
-            Event::UploadStarted { name, bytes, expires_at } => {
-                (self.name, self.announced) = (name.clone(), *bytes);
+            Event::UploadStarted { name, bytes, expires_at, subject } => {
+                (self.name, self.announced, self.subject) = (name.clone(), *bytes, *subject);
                 self.state = State::Uploading { expires_at: *expires_at };
             }
             Event::Stored { sha256, bytes, content_type } => {
@@ -109,7 +111,7 @@ impl Existing {
                 self.downloads.retain(|_, last| *last == hour(*at));
                 self.downloads.insert(*by, hour(*at));
             }
-            Event::Deleted {} => self.state = State::Deleted,
+            Event::Deleted { .. } => self.state = State::Deleted,
         }
     }
 }

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::{Personal, testing::given};
+use crate::{Personal, operations::port_call::PortCallId, testing::given};
 
 const DOCUMENT: DocumentId = DocumentId(Uuid::from_u128(31));
 const BOB: UserId = UserId(Uuid::from_u128(11));
@@ -11,11 +11,19 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn start(bytes: u64) -> Command {
-    Command::StartUpload { document: DOCUMENT, name: DocumentName::new("crew.pdf"), bytes, now: at(0) }
+    start_for(None, bytes)
+}
+
+fn start_for(subject: Option<Subject>, bytes: u64) -> Command {
+    Command::StartUpload { document: DOCUMENT, name: DocumentName::new("crew.pdf"), bytes, subject, now: at(0) }
 }
 
 fn started() -> Event {
-    Event::UploadStarted { name: Personal::identity(DOCUMENT, "crew.pdf"), bytes: 10, expires_at: at(3_600) }
+    started_for(None)
+}
+
+fn started_for(subject: Option<Subject>) -> Event {
+    Event::UploadStarted { name: Personal::identity(DOCUMENT, "crew.pdf"), bytes: 10, expires_at: at(3_600), subject }
 }
 
 fn store(sha256: &str) -> Command {
@@ -46,6 +54,18 @@ fn an_upload_is_started_once_and_stored_once() {
 }
 
 #[test]
+fn a_document_belongs_to_the_same_subject_for_ever() {
+    let call = |id: u128| Some(Subject::PortCall(PortCallId(Uuid::from_u128(id))));
+    given::<Document>([]).when(start_for(call(5), 10)).then([started_for(call(5))]);
+    given::<Document>([started_for(call(5))]).when(start_for(call(5), 10)).then([]);
+    for other in [None, call(6)] {
+        given::<Document>([started_for(call(5))]).when(start_for(other, 10)).then_rejected(Rejection::Exists);
+    }
+    let failed = Event::UploadFailed {};
+    given::<Document>([started_for(call(5)), failed]).when(start_for(call(6), 10)).then([started_for(call(6))]);
+}
+
+#[test]
 fn an_upload_that_fails_or_expires_is_never_stored() {
     let failed = Event::UploadFailed {};
     given::<Document>([started()]).when(Command::FailUpload).then([failed.clone()]);
@@ -69,7 +89,7 @@ fn a_download_is_recorded_once_per_person_and_hour() {
 
 #[test]
 fn what_is_deleted_is_gone() {
-    let deleted = Event::Deleted {};
+    let deleted = Event::Deleted { bytes: 9 };
     given::<Document>([started()]).when(Command::Delete).then_rejected(Rejection::Uploading);
     given::<Document>([started(), stored()]).when(Command::Delete).then([deleted.clone()]);
     given::<Document>([started(), stored(), deleted.clone()]).when(Command::Delete).then([]);
@@ -92,7 +112,7 @@ fn counted(events: &[Event]) -> Vec<i64> {
 
 #[test]
 fn bytes_are_claimed_at_the_start_and_released_at_the_end() {
-    assert_eq!(counted(&[started(), stored(), downloaded(10), Event::Deleted {}]), [10, -1, -9]);
+    assert_eq!(counted(&[started(), stored(), downloaded(10), Event::Deleted { bytes: 9 }]), [10, -1, -9]);
     assert_eq!(counted(&[started(), Event::UploadFailed {}]), [10, -10]);
     assert_eq!(counted(&[started(), Event::UploadFailed {}, started(), stored()]), [10, -10, 10, -1]);
 }

@@ -64,6 +64,14 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         to: Option<UserId>,
     },
+    /// It was handed over to another user of the organization, because the former requester was deactivated.
+    #[serde(rename = "ticket.handed_over.v1")]
+    HandedOver {
+        /// The former requester.
+        from: UserId,
+        /// The requester: who asks from now on, and is notified.
+        to: UserId,
+    },
     /// It was resolved.
     #[serde(rename = "ticket.resolved.v1")]
     Resolved {

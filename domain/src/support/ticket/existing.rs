@@ -12,7 +12,8 @@ pub(super) struct Existing {
     pub(super) kind: TicketKind,
     subject: Personal,
     text: Personal,
-    pub(super) opened_by: Author,
+    opened_by: Author,
+    pub(super) requester: Author,
     pub(super) status: Status,
     pub(super) resolved_by: Option<Author>,
     pub(super) assignee: Option<UserId>,
@@ -41,6 +42,7 @@ impl Existing {
             subject: subject.clone(),
             text: text.clone(),
             opened_by: Author { user: *by, side: *side },
+            requester: Author { user: *by, side: *side },
             status: Status::Open,
             resolved_by: None,
             assignee: None,
@@ -68,6 +70,11 @@ impl Existing {
             Command::MissResponse { now } => Ok(self.missed(*now).into_iter().collect()),
             Command::Assign { to } if *to == self.assignee => Ok(vec![]),
             Command::Assign { to } => Ok(vec![Event::Assigned { from: self.assignee, to: *to }]),
+            Command::HandOver { from, to } => {
+                let is_theirs = self.requester == Author { user: *from, side: Side::Organization };
+                let changes = is_theirs && from != to && self.status == Status::Open;
+                Ok(changes.then_some(Event::HandedOver { from: *from, to: *to }).into_iter().collect())
+            }
             Command::Resolve { .. } if self.status == Status::Resolved => Ok(vec![]),
             Command::Resolve { by, now } => {
                 let resolved = Event::Resolved { by: by.user, side: by.side };
@@ -131,6 +138,7 @@ impl Existing {
                 }
             }
             Event::Assigned { to, .. } => self.assignee = *to,
+            Event::HandedOver { to, .. } => self.requester.user = *to,
             Event::Resolved { by, side } => {
                 (self.status, self.escalation) = (Status::Resolved, None);
                 self.resolved_by = Some(Author { user: *by, side: *side });

@@ -140,3 +140,19 @@ fn texts_have_lines_and_a_subject_has_one() {
     }
     assert!(TicketSubject::new("two\nlines").is_err() && TicketSubject::new(&"x".repeat(201)).is_err());
 }
+
+#[test]
+fn an_open_ticket_is_handed_over_once_by_whoever_asks() {
+    let (cleo, dana) = (UserId(Uuid::from_u128(12)), UserId(Uuid::from_u128(13)));
+    let hand = |from: UserId, to: UserId| Command::HandOver { from, to };
+    let handed = |from: UserId, to: UserId| Event::HandedOver { from, to };
+    given::<Ticket>([]).when(hand(BOB.user, cleo)).then_rejected(Rejection::NotFound);
+    given::<Ticket>([opened()]).when(hand(BOB.user, cleo)).then([handed(BOB.user, cleo)]);
+    given::<Ticket>([opened()]).when(hand(BOB.user, BOB.user)).then([]);
+    given::<Ticket>([opened()]).when(hand(dana, cleo)).then([]);
+    given::<Ticket>([opened(), handed(BOB.user, cleo)]).when(hand(BOB.user, cleo)).then([]);
+    given::<Ticket>([opened(), handed(BOB.user, cleo)]).when(hand(cleo, dana)).then([handed(cleo, dana)]);
+    given::<Ticket>([opened(), resolved(ANA)]).when(hand(BOB.user, cleo)).then([]);
+    // Whoever opened it can still repeat that.
+    given::<Ticket>([opened(), handed(BOB.user, cleo)]).when(open()).then([]);
+}
