@@ -5,6 +5,7 @@
 //!
 //! | module | what it owns |
 //! |---|---|
+//! | `billing` | plans, subscriptions, discounts, usage |
 //! | `identity` | organizations, users, sessions, API keys |
 //! | `compliance` | the audit log |
 //! | `operations` | what organizations do on PortTask |
@@ -14,6 +15,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 mod audit_text;
+pub mod billing;
 pub mod compliance;
 pub mod identity;
 mod model;
@@ -31,7 +33,13 @@ pub use text::normalized;
 
 /// All read models.
 pub fn models() -> Vec<Box<dyn Model>> {
-    let modules =
-        [identity::models(), compliance::models(), operations::models(), support::models(), platform::models()];
+    let modules = [
+        identity::models(),
+        compliance::models(),
+        operations::models(),
+        support::models(),
+        billing::models(),
+        platform::models(),
+    ];
     modules.into_iter().flatten().collect()
 }

@@ -39,6 +39,18 @@ pub trait ReadModel: Send + Sync + 'static {
 
     /// The change of a row. A fold: the same events in the same order yield the same rows.
     fn project(row: Option<Self::Row>, event: EventOf<'_, Self>, recorded: &Recorded) -> Change<Self::Row>;
+
+    /// The change of the row with this key, for events that affect several rows in different ways. Default:
+    /// [`ReadModel::project`], which is the same for all rows.
+    fn project_at(
+        key: &Key,
+        row: Option<Self::Row>,
+        event: EventOf<'_, Self>,
+        recorded: &Recorded,
+    ) -> Change<Self::Row> {
+        _ = key;
+        Self::project(row, event, recorded)
+    }
 }
 
 /// An event of a model's source.
@@ -133,8 +145,10 @@ impl<M: ReadModel> Model for Boxed<M> {
         for (recorded, keys) in events.iter().zip(keys) {
             let Some(event) = M::Source::of(&recorded.event) else { continue };
             for key in keys {
+                let row = folding.get(&key).and_then(|folded| folded.row.clone());
+                let change = M::project_at(&key, row, event, recorded);
                 let folded = folding.entry(key).or_insert(Folding { row: None, is_changed: false });
-                match M::project(folded.row.clone(), event, recorded) {
+                match change {
                     Change::Keep => {}
                     Change::Put(row) => *folded = Folding { row: Some(row), is_changed: true },
                     Change::Delete => *folded = Folding { row: None, is_changed: true },

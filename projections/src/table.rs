@@ -190,6 +190,7 @@ id_columns!(OrganizationId);
 column_types! {
     Uuid: Id, |it| *it, Some;
     u64: Integer, |it| *it as i64, |it: i64| u64::try_from(it).ok();
+    i64: Integer, |it| *it, Some;
     bool: Boolean, |it| *it, Some;
     Timestamp: Time, |it| *it, Some;
     String: Text, String::clone, Some;

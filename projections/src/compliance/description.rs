@@ -70,6 +70,10 @@ fn other_target(event: &DomainEvent) -> Option<(Uuid, Target)> {
     if let DomainEvent::TicketNumbers(ticket_number::Event::Taken { ticket, .. }) = event {
         return Some((ticket.0, Target { kind: "ticket", id: ticket.to_string() }));
     }
+    if let DomainEvent::LicenceSigningKeys(event) = event {
+        let key = event.key();
+        return Some((key.0, Target { kind: "licence_signing_key", id: key.to_string() }));
+    }
     if let DomainEvent::Denials(denied::Event::Recorded { target: Some(id), .. }) = event {
         return Some((uuid_of(id)?, Target { kind: category_of(id)?, id: id.clone() }));
     }
@@ -114,6 +118,19 @@ fn describe_event(event: &DomainEvent, sink: &mut dyn DescriptionSink) {
         DomainEvent::Ticket(event) => support::ticket::describe(event, sink),
         DomainEvent::TicketNumbers(event) => support::ticket_number::describe(event, sink),
         DomainEvent::TicketNote(event) => support::ticket_note::describe(event, sink),
+        DomainEvent::Plan(event) => crate::billing::plan::describe(event, sink),
+        DomainEvent::Coupon(event) => crate::billing::coupon::describe(event, sink),
+        DomainEvent::Subscription(event) => crate::billing::subscription::describe(event, sink),
+        DomainEvent::Seller(event) => crate::billing::seller::describe(event, sink),
+        DomainEvent::BillingAccount(event) => crate::billing::billing_account::describe(event, sink),
+        DomainEvent::UsageMonth(event) => crate::billing::usage::describe(event, sink),
+        DomainEvent::Invoice(event) => crate::billing::invoice::describe(event, sink),
+        DomainEvent::CreditNote(event) => crate::billing::credit_note::describe(event, sink),
+        DomainEvent::Series(event) => crate::billing::series::describe(event, sink),
+        DomainEvent::PaymentMethods(event) => crate::billing::payment_method::describe(event, sink),
+        DomainEvent::Payment(event) => crate::billing::payment::describe(event, sink),
+        DomainEvent::Licence(event) => crate::billing::licence::describe(event, sink),
+        DomainEvent::LicenceSigningKeys(event) => crate::billing::licence::describe_key(event, sink),
         DomainEvent::Task(event) => crate::platform::task::describe(event, sink),
     }
 }

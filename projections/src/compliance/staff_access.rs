@@ -29,6 +29,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
                 Area::Tickets => "read tickets",
                 Area::PortCalls => "read port calls",
                 Area::ServiceOrders => "read service orders",
+                Area::Billing => "read the subscription and usage",
                 Area::Search => "searched users of all organizations",
             });
             repeated(times, sink);

@@ -3,17 +3,29 @@
 use jiff::Timestamp;
 use porttask_domain::{
     Actor, OrganizationId, TextEnum, UserId,
-    operations::document::{ContentType, DocumentId, Event, Status},
+    operations::document::{ContentType, DocumentId, Event, Status, Subject},
 };
 
 use crate::{
-    Change, Index, ReadModel, Recorded,
+    Change, ColumnType, Index, Kind, ReadModel, Recorded, Value,
     audit_text::{DescriptionSink, DisplayValue},
     id_columns, normalized, row, text_columns,
 };
 
 id_columns!(DocumentId);
 text_columns!(ContentType, Status);
+
+impl ColumnType for Subject {
+    const KIND: Kind = Kind::Text;
+
+    fn to_value(&self) -> Value {
+        Value::Text(self.to_string())
+    }
+
+    fn from_value(value: Value) -> Option<Self> {
+        if let Value::Text(id) = value { id.parse().ok() } else { None }
+    }
+}
 
 row! {
     /// A document that is stored or being uploaded.
@@ -37,6 +49,8 @@ row! {
             sha256: String,
             /// What it is; `None` while it is being uploaded.
             content_type: Option<ContentType>,
+            /// What it belongs to.
+            subject: Option<Subject>,
             /// Who uploaded it; `None` for an API key.
             uploaded_by: Option<UserId>,
             /// When its upload was started.
@@ -52,11 +66,12 @@ pub struct Documents;
 
 impl ReadModel for Documents {
     const NAME: &'static str = "documents";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_name", columns: &["organization", "normalized_name", "document"] },
         Index { name: "by_age", columns: &["organization", "created_at", "document"] },
         Index { name: "by_size", columns: &["organization", "bytes", "document"] },
+        Index { name: "by_subject", columns: &["organization", "subject", "normalized_name", "document"] },
         Index { name: "by_content", columns: &["organization", "sha256"] },
     ];
     const FULL_TEXT_COLUMNS: &'static [&'static str] = &["normalized_name"];
@@ -65,7 +80,7 @@ impl ReadModel for Documents {
 
     fn project(row: Option<Document>, event: &Event, recorded: &Recorded) -> Change<Document> {
         let version = recorded.version;
-        if let Event::UploadStarted { name, bytes, .. } = event {
+        if let Event::UploadStarted { name, bytes, expires_at: _, subject } = event {
             return Change::Put(Document {
                 organization: recorded.organization,
                 document: DocumentId(recorded.subject),
@@ -75,6 +90,7 @@ impl ReadModel for Documents {
                 bytes: *bytes,
                 sha256: String::new(),
                 content_type: None,
+                subject: *subject,
                 uploaded_by: user_of(&recorded.actor),
                 created_at: recorded.time(),
                 version,
@@ -88,7 +104,7 @@ impl ReadModel for Documents {
                 let (sha256, bytes, content_type) = (sha256.clone(), *bytes, Some(*content_type));
                 Change::Put(Document { status: Status::Stored, sha256, bytes, content_type, version, ..row })
             }
-            Event::UploadFailed {} | Event::Deleted {} => Change::Delete,
+            Event::UploadFailed {} | Event::Deleted { .. } => Change::Delete,
         }
     }
 }
@@ -103,11 +119,19 @@ fn user_of(actor: &Actor) -> Option<UserId> {
 /// What happened, for the audit log.
 pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
     match event {
-        Event::UploadStarted { name, bytes, .. } => {
+        Event::UploadStarted { name, bytes, expires_at: _, subject } => {
             sink.words("started to upload the document ");
             sink.value(DisplayValue::Personal(name));
             sink.change("name", None, Some(DisplayValue::Personal(name)));
             sink.change("bytes", None, Some(DisplayValue::Filtered(bytes)));
+            if let Some(subject) = subject {
+                sink.words(match subject {
+                    Subject::PortCall(_) => " for the port call ",
+                    Subject::ServiceOrder(_) => " for the service order ",
+                });
+                sink.value(DisplayValue::Written(subject));
+                sink.change("subject", None, Some(DisplayValue::Filtered(subject)));
+            }
         }
         Event::Stored { sha256, bytes, content_type } => {
             sink.words("stored the uploaded document");
@@ -121,7 +145,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
             sink.change("status", None, Some(DisplayValue::Text(Status::Failed.as_str())));
         }
         Event::Downloaded { .. } => sink.words("downloaded the document"),
-        Event::Deleted {} => {
+        Event::Deleted { .. } => {
             sink.words("deleted the document");
             sink.change("status", None, Some(DisplayValue::Text(Status::Deleted.as_str())));
         }

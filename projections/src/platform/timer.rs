@@ -5,9 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
     OrganizationId, TextEnum,
+    billing::{
+        invoice, payment,
+        subscription::{self, Due},
+    },
     identity::user::{self, Event, Link},
     operations::document,
     support::ticket,
@@ -29,6 +33,24 @@ porttask_domain::texts! {
         TicketResponse = "ticket_response",
         /// Gives up an upload that was not finished in time.
         UploadExpiry = "upload_expiry",
+        /// Reminds of the end of a trial or of a renewal.
+        BillingReminder = "billing_reminder",
+        /// Ends a trial.
+        TrialEnd = "trial_end",
+        /// Ends a subscription that stayed read-only.
+        ReadOnlyEnd = "read_only_end",
+        /// Begins the next period of a subscription.
+        Renewal = "renewal",
+        /// Carries out a scheduled change or cancellation of a subscription.
+        ScheduledChange = "scheduled_change",
+        /// Ends the wait for the payment of a change.
+        ChangeExpiry = "change_expiry",
+        /// Issues the invoice of a period or a change of a subscription.
+        Billing = "billing",
+        /// Carries out the next step to collect an invoice.
+        Dunning = "dunning",
+        /// Looks up a payment whose outcome is not known, and asks for refunds.
+        PaymentCheck = "payment_check",
     }
 }
 
@@ -40,6 +62,9 @@ porttask_domain::sources! {
         User(user::Event),
         Ticket(ticket::Event),
         Document(document::Event),
+        Subscription(subscription::Event),
+        Invoice(invoice::Event),
+        Payment(payment::Event),
     }
 }
 
@@ -72,7 +97,7 @@ pub struct Timers;
 
 impl ReadModel for Timers {
     const NAME: &'static str = "timers";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 6;
     const INDEXES: &'static [Index] = &[Index { name: "by_time", columns: &["due_at", "organization", "subject"] }];
     const CROSS_PARTITION_INDEXES: &'static [Index] =
         &[Index { name: "all_by_time", columns: &["due_at", "organization", "subject"] }];
@@ -82,10 +107,14 @@ impl ReadModel for Timers {
     fn project(row: Option<Timer>, event: Source<'_>, recorded: &Recorded) -> Change<Timer> {
         let known = row.as_ref().and_then(|row| serde_json::from_str(&row.open).ok()).unwrap_or_default();
         let mut open: BTreeMap<String, Timestamp> = known;
+        let lane = lane(&event, row.as_ref().and_then(|row| row.lane.clone()));
         let changes = match event {
             Source::User(event) => of_user(event),
             Source::Ticket(event) => of_ticket(event),
             Source::Document(event) => of_document(event),
+            Source::Subscription(event) => of_subscription(event, recorded.time()),
+            Source::Invoice(event) => of_invoice(event),
+            Source::Payment(event) => of_payment(event, recorded.time()),
         };
         if changes.is_empty() {
             return Change::Keep;
@@ -104,12 +133,24 @@ impl ReadModel for Timers {
                 kind,
                 due_at,
                 set_by: recorded.id,
-                lane: None,
+                lane: if kind == Kind::Billing { lane } else { None },
                 open: serde_json::json!(open).to_string(),
             }),
             None if row.is_some() => Change::Delete,
             None => Change::Keep,
         }
+    }
+}
+
+/// Documents of periods, many of which are due at one moment, are issued one by one: their numbers are of one series. Those
+/// of changes are not, because a person waits for them.
+fn lane(event: &Source<'_>, before: Option<String>) -> Option<String> {
+    use subscription::Event;
+    let Source::Subscription(event) = event else { return before };
+    if matches!(event, Event::Activated { change: None, .. } | Event::Renewed { .. }) {
+        Some("invoices".to_owned())
+    } else {
+        before.filter(|_| !matches!(event, Event::Billed { .. }))
     }
 }
 
@@ -123,7 +164,62 @@ fn of_ticket(event: &ticket::Event) -> Vec<(Kind, Option<Timestamp>)> {
         ticket::Event::Opened { .. }
         | ticket::Event::Replied { side: ticket::Side::Organization, .. }
         | ticket::Event::Assigned { .. }
+        | ticket::Event::HandedOver { .. }
         | ticket::Event::Reopened { .. } => Vec::new(),
+    }
+}
+
+/// What an event of a subscription sets or clears.
+fn of_subscription(event: &subscription::Event, now: Timestamp) -> Vec<(Kind, Option<Timestamp>)> {
+    let kind = |due| match due {
+        Due::Reminder => Kind::BillingReminder,
+        Due::TrialEnd => Kind::TrialEnd,
+        Due::ReadOnlyEnd => Kind::ReadOnlyEnd,
+        Due::Renewal => Kind::Renewal,
+        Due::ScheduledChange => Kind::ScheduledChange,
+        Due::ChangeExpiry => Kind::ChangeExpiry,
+        Due::Billing => Kind::Billing,
+    };
+    subscription::timers(event, now).into_iter().map(|(due, at)| (kind(due), at)).collect()
+}
+
+/// What an event of an invoice sets or clears.
+fn of_invoice(event: &invoice::Event) -> Vec<(Kind, Option<Timestamp>)> {
+    use invoice::Event;
+    match event {
+        Event::Issued { dunning, .. } => vec![(Kind::Dunning, dunning.first().map(|it| it.at))],
+        Event::Dunned { rest, .. } => vec![(Kind::Dunning, rest.first().map(|it| it.at))],
+        Event::BalanceApplied { due, .. } | Event::PaymentRecorded { due, .. } | Event::Credited { due, .. } => {
+            if *due == 0 { vec![(Kind::Dunning, None)] } else { Vec::new() }
+        }
+        Event::PaymentReversed { .. } | Event::Voided { .. } | Event::MarkedUncollectible { .. } => {
+            vec![(Kind::Dunning, None)]
+        }
+        Event::Drafted { .. }
+        | Event::DraftChanged { .. }
+        | Event::DraftDiscarded {}
+        | Event::BuiltOn { .. }
+        | Event::CreditReturned { .. }
+        | Event::PdfStored { .. } => Vec::new(),
+    }
+}
+
+/// After how long a payment is looked up whose outcome is not known.
+pub const CHECK_AFTER: SignedDuration = SignedDuration::from_mins(10);
+
+/// What an event of a payment sets or clears.
+fn of_payment(event: &payment::Event, time: Timestamp) -> Vec<(Kind, Option<Timestamp>)> {
+    match event {
+        payment::Event::Started { .. } => vec![(Kind::PaymentCheck, Some(time + CHECK_AFTER))],
+        payment::Event::RefundStarted { .. } => vec![(Kind::PaymentCheck, Some(time))],
+        payment::Event::Succeeded { .. }
+        | payment::Event::Failed { .. }
+        | payment::Event::Refunded { .. }
+        | payment::Event::RefundFailed { .. } => vec![(Kind::PaymentCheck, None)],
+        payment::Event::ActionRequired {}
+        | payment::Event::OutcomeUnknown {}
+        | payment::Event::RecordedManually { .. }
+        | payment::Event::Reversed { .. } => Vec::new(),
     }
 }
 
@@ -132,7 +228,7 @@ fn of_document(event: &document::Event) -> Vec<(Kind, Option<Timestamp>)> {
     match event {
         document::Event::UploadStarted { expires_at, .. } => vec![(Kind::UploadExpiry, Some(*expires_at))],
         document::Event::Stored { .. } | document::Event::UploadFailed {} => vec![(Kind::UploadExpiry, None)],
-        document::Event::Downloaded { .. } | document::Event::Deleted {} => Vec::new(),
+        document::Event::Downloaded { .. } | document::Event::Deleted { .. } => Vec::new(),
     }
 }
 

@@ -39,6 +39,8 @@ row! {
             opened_by: UserId,
             /// For whom.
             opened_side: Side,
+            /// Who asks: whoever opened it, or to whom it was handed over.
+            requester: UserId,
             /// When it was opened.
             opened_at: Timestamp,
             /// When something was last written or done.
@@ -70,10 +72,11 @@ pub struct Tickets;
 
 impl ReadModel for Tickets {
     const NAME: &'static str = "tickets";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_activity", columns: &["organization", "last_activity_at", "ticket"] },
         Index { name: "by_number", columns: &["organization", "ticket_number", "ticket"] },
+        Index { name: "by_requester", columns: &["organization", "requester", "status", "ticket_number", "ticket"] },
         Index { name: "all_by_activity", columns: &["last_activity_at", "organization", "ticket"] },
         Index { name: "all_by_age", columns: &["opened_at", "organization", "ticket"] },
         Index { name: "all_by_status", columns: &["status", "last_activity_at", "organization", "ticket"] },
@@ -95,6 +98,7 @@ impl ReadModel for Tickets {
                 status: Status::Open,
                 opened_by: *by,
                 opened_side: *side,
+                requester: *by,
                 opened_at: now,
                 last_activity_at: now,
                 messages: 1,
@@ -132,6 +136,7 @@ impl Ticket {
             }),
             Event::ResponseMissed { .. } => Self { response_missed: true, ..self },
             Event::Assigned { to, .. } => Self { assignee: *to, ..self },
+            Event::HandedOver { to, .. } => Self { requester: *to, ..self },
             Event::Resolved { .. } => {
                 active(Self { status: Status::Resolved, escalated: false, resolved_at: Some(now), ..self })
             }
@@ -160,6 +165,10 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
             });
             let from = from.as_ref().map(|user| DisplayValue::Filtered(user));
             sink.change("assignee", from, to.as_ref().map(|user| DisplayValue::Filtered(user)));
+        }
+        Event::HandedOver { from, to } => {
+            sink.words("handed over the ticket to another user");
+            sink.change("requester", Some(DisplayValue::Filtered(from)), Some(DisplayValue::Filtered(to)));
         }
         Event::Resolved { .. } => {
             sink.words("resolved the ticket");

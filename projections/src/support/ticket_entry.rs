@@ -19,6 +19,8 @@ porttask_domain::texts! {
         Escalated = "escalated",
         /// Staff has not replied in time.
         ResponseMissed = "response_missed",
+        /// It was handed over to the author.
+        HandedOver = "handed_over",
         /// It was resolved.
         Resolved = "resolved",
         /// It was reopened.
@@ -42,7 +44,7 @@ row! {
         row {
             /// What it is.
             kind: EntryKind,
-            /// Who wrote or did it; `None` for the platform itself.
+            /// Who wrote or did it, or to whom it was handed over; `None` for the platform itself.
             author: Option<UserId>,
             /// For whom; `None` for the platform itself.
             side: Option<Side>,
@@ -71,6 +73,7 @@ impl ReadModel for TicketEntries {
             | Event::Replied { .. }
             | Event::Escalated { .. }
             | Event::ResponseMissed { .. }
+            | Event::HandedOver { .. }
             | Event::Resolved { .. }
             | Event::Reopened { .. } => {
                 let version = Value::Integer(recorded.version.cast_signed());
@@ -87,6 +90,7 @@ impl ReadModel for TicketEntries {
                 (EntryKind::Escalated, Some((*by, Side::Organization)), reason.value())
             }
             Event::ResponseMissed { .. } => (EntryKind::ResponseMissed, None, None),
+            Event::HandedOver { to, .. } => (EntryKind::HandedOver, Some((*to, Side::Organization)), None),
             Event::Resolved { by, side } => (EntryKind::Resolved, Some((*by, *side)), None),
             Event::Reopened { by, side } => (EntryKind::Reopened, Some((*by, *side)), None),
             Event::Assigned { .. } => return Change::Keep,
