@@ -4,6 +4,8 @@ pub mod blobs;
 mod gathering;
 pub mod log;
 pub mod mail;
+pub mod payments;
 mod private;
+pub mod tax_registry;
 pub mod views;
 mod write_back;

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 const LONGEST_TEMPORARY_DIRECTORY_BYTES: usize = 60;
 
 /// Durability stays at PostgreSQL's defaults (`fsync`, `synchronous_commit`): benchmarks measure durable commits.
-const SETTINGS: [(&str, &str); 3] = [("shared_buffers", "256MB"), ("max_connections", "200"), ("max_wal_size", "4GB")];
+const SETTINGS: [(&str, &str); 3] = [("shared_buffers", "256MB"), ("max_connections", "400"), ("max_wal_size", "4GB")];
 
 /// The directories of one server.
 pub(crate) struct Cluster {

@@ -41,7 +41,7 @@ fn commits_are_durable_and_text_is_utf8() {
         ("listen_addresses", "127.0.0.1"),
         ("shared_buffers", "256MB"),
         ("max_wal_size", "4GB"),
-        ("max_connections", "200"),
+        ("max_connections", "400"),
         ("server_encoding", "UTF8"),
     ] {
         assert_eq!(server.psql("postgres", &format!("show {setting}")).unwrap(), value, "{setting}");

@@ -69,6 +69,8 @@ pub struct Request {
     pub meta: Meta,
     /// What the organization's status must allow. Not checked for the platform organization or for one being created.
     pub capability: Capability,
+    /// Whether it is refused while the subscription of the organization is read-only.
+    pub needs_subscription: bool,
     /// Whether the request creates the organization.
     pub creates_organization: bool,
     /// Makes retries idempotent.
@@ -86,6 +88,7 @@ impl Request {
             organization,
             meta,
             capability: Capability::Use,
+            needs_subscription: false,
             creates_organization: false,
             idempotency_key: None,
             dry_run: false,
@@ -97,6 +100,13 @@ impl Request {
     #[must_use]
     pub fn needing(mut self, capability: Capability) -> Self {
         self.capability = capability;
+        self
+    }
+
+    /// Refuses it while the subscription of the organization is read-only.
+    #[must_use]
+    pub fn needing_subscription(mut self, needs_subscription: bool) -> Self {
+        self.needs_subscription = needs_subscription;
         self
     }
 
@@ -260,6 +270,30 @@ impl Executor {
     ) -> Result<(A, Version), ExecuteError> {
         let cached = self.refreshed::<A>(&stream_of::<A>(organization, id)?).await?;
         Ok((cached.state::<A>(), cached.version))
+    }
+
+    /// The state of an aggregate at a version: what it was when the event of that version was recorded.
+    ///
+    /// # Errors
+    /// If the log fails or cannot be read.
+    pub async fn load_at<A: Registered>(
+        &self,
+        organization: OrganizationId,
+        id: A::Id,
+        version: Version,
+    ) -> Result<A, ExecuteError> {
+        let (stream, mut state, mut at) = (stream_of::<A>(organization, id)?, A::default(), Version::NONE);
+        while at < version {
+            let mut events = self.log.read_stream(&stream, at, 1_000).await?;
+            events.retain(|event| event.version <= version);
+            let Some(last) = events.last() else { break };
+            at = last.version;
+            for domain_event in self.vault.domain_events(&events).await? {
+                let event = A::Event::try_from(domain_event).map_err(|_| ExecuteError::ForeignEvent(stream.clone()))?;
+                state.evolve(&event);
+            }
+        }
+        Ok(state)
     }
 
     /// The state of an aggregate, caught up with the log.

@@ -18,8 +18,10 @@ use crate::{
         admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
     nodes::NodeRegistry,
+    simulated_payments::SimulatedPayments,
     tasks::Tasks,
     timers::TimerLedger,
+    usage_counts::UsageCounts,
 };
 
 /// A stored key.
@@ -59,14 +61,34 @@ pub struct ConstraintRepair {
 }
 
 /// All ports of an engine: the log with its clock, and in the same database the ledger with tasks, jobs, last
-/// activity, counts of attempts and the registry of nodes.
+/// activity, counts of attempts and of usage, the registry of nodes, and the books of the payment simulator.
 pub trait Database:
-    EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen + AttemptCounts + TimerLedger + NodeRegistry
+    EventLog
+    + LogClock
+    + Ledger
+    + Tasks
+    + Jobs
+    + LastSeen
+    + AttemptCounts
+    + TimerLedger
+    + NodeRegistry
+    + UsageCounts
+    + SimulatedPayments
 {
 }
 
 impl<T> Database for T where
-    T: EventLog + LogClock + Ledger + Tasks + Jobs + LastSeen + AttemptCounts + TimerLedger + NodeRegistry
+    T: EventLog
+        + LogClock
+        + Ledger
+        + Tasks
+        + Jobs
+        + LastSeen
+        + AttemptCounts
+        + TimerLedger
+        + NodeRegistry
+        + UsageCounts
+        + SimulatedPayments
 {
 }
 

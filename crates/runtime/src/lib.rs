@@ -11,6 +11,8 @@
 //! | [`nodes`] | the port of the registry of nodes |
 //! | [`credential_activity`] | the port of when sessions and API keys were last used |
 //! | [`attempts`] | the port of counts of failed attempts that all nodes share |
+//! | [`simulated_payments`] | the port of the books of the payment simulator |
+//! | [`usage_counts`] | the port of counts of requests with API keys that all nodes share |
 //! | [`ports`] | the ports of external systems: email |
 //! | [`execute`] | command execution: load, decide, append |
 //! | [`views`] | running read models: tables folded from the log |
@@ -33,9 +35,11 @@ pub mod log;
 pub mod nodes;
 pub mod ports;
 pub mod reactors;
+pub mod simulated_payments;
 pub mod supervise;
 pub mod tasks;
 pub mod timers;
+pub mod usage_counts;
 pub mod vault;
 pub mod views;
 

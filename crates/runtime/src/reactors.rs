@@ -81,6 +81,14 @@ pub enum TaskError {
     /// Permanent failure: a retry cannot succeed.
     #[error("{0}")]
     Permanent(String),
+    /// No failure: the task waits for something. It counts as an attempt.
+    #[error("waits for {what}")]
+    NotYet {
+        /// What it waits for.
+        what: &'static str,
+        /// The delay before the next attempt.
+        delay: Duration,
+    },
 }
 
 impl From<ExecuteError> for TaskError {
@@ -154,7 +162,7 @@ pub struct Status {
     pub done: u64,
     /// Tasks skipped by this node.
     pub skipped: u64,
-    /// Attempts on this node that failed and will be retried.
+    /// Attempts on this node that failed or had to wait, and will be retried.
     pub retried: u64,
     /// Tasks dead-lettered by this node.
     pub died: u64,
@@ -278,6 +286,16 @@ pub async fn release(database: &Arc<dyn Database>, reactor: &str) -> Result<(), 
             at.push(begin_at(head, incarnation, false));
         }
     }
+    database.put_cursors(reactor, &at).await
+}
+
+/// Lets a reactor begin behind positions of the log: events up to them lead to no tasks.
+///
+/// # Errors
+/// If the log's database fails.
+pub async fn begin_behind(database: &Arc<dyn Database>, reactor: &str, heads: &[Head]) -> Result<(), LogError> {
+    let incarnation = database.incarnation().await?;
+    let at: Vec<Checkpoint> = heads.iter().map(|head| begin_at(head, incarnation, false)).collect();
     database.put_cursors(reactor, &at).await
 }
 

@@ -112,6 +112,25 @@ impl Vault {
         Ok(Safe::new(name, &purpose_key(self.ledger.as_ref(), &self.master, name).await?))
     }
 
+    /// The seed of the service's own signing key with a name. It is generated on first use, and never leaves the process.
+    ///
+    /// # Errors
+    /// If the key was wrapped by another master key, or the log's database fails.
+    pub async fn signing_seed(&self, name: &str) -> Result<[u8; 32], VaultError> {
+        Ok(*purpose_key(self.ledger.as_ref(), &self.master, name).await?.bytes())
+    }
+
+    /// Stores the seed of a signing key that has none yet; returns the stored one. For demonstrations, whose keys are the same
+    /// for the same seed: such a key protects nothing.
+    ///
+    /// # Errors
+    /// If the log's database fails.
+    pub async fn put_signing_seed(&self, name: &str, seed: [u8; 32]) -> Result<[u8; 32], VaultError> {
+        let wrapped = self.master.wrap(&PlainKey::of(seed), name.as_bytes())?;
+        let stored = self.ledger.purpose_key(name, &wrapped).await?;
+        Ok(*self.master.unwrap(&stored, name.as_bytes())?.bytes())
+    }
+
     /// The key under which a unique name is claimed: a keyed hash, so that names cannot be guessed from a copy of the
     /// log.
     pub fn claim_key(&self, organization: OrganizationId, kind: &'static str, name: &str) -> ClaimKey {
@@ -140,7 +159,7 @@ impl Vault {
         for (stream, domain_event) in domain_events {
             let (name, data) = domain_event.encode();
             sealed::find(&data, sealed::PERSONAL, &mut |person, sealing| {
-                wanted.insert(PersonKeyId { organization, person, sealing });
+                wanted.insert(PersonKeyId { organization: stream.organization, person, sealing });
             });
             drafts.push((stream, name, data));
         }
@@ -152,6 +171,8 @@ impl Vault {
         for (stream, name, mut data) in drafts {
             let id = EventId::generate();
             let mut meta = plain_meta.clone();
+            // An event belongs to the organization of its stream: of a tenant's request, that may be the platform.
+            let organization = stream.organization;
             sealed::seal(&mut data, &Place { organization, event: id, home: organization, part: "data" }, &keys)?;
             sealed::seal(&mut meta, &Place { organization, event: id, home: meta_home, part: "meta" }, &keys)?;
             let (data, meta) = (as_bytes(&data), as_bytes(&meta));

@@ -75,7 +75,7 @@ const fn table(
     Table { source, joined: None, target, has_partition, columns }
 }
 
-pub(super) static TABLES: [Table; 17] = [
+pub(super) static TABLES: [Table; 19] = [
     table(
         "events",
         "log.events",
@@ -231,6 +231,36 @@ pub(super) static TABLES: [Table; 17] = [
             ("last", Time),
             ("unlocks", Number),
             ("expires_at", Time),
+        ],
+    ),
+    table(
+        "ledger_usage_counts",
+        "ledger.usage_counts",
+        false,
+        &[
+            ("organization", Id),
+            ("day", Text),
+            ("run", Id),
+            ("key", Id),
+            ("count", Number),
+            ("recorded", Number),
+            ("taken", Number),
+            ("taken_for", Text),
+            ("is_open", Flag),
+        ],
+    ),
+    table(
+        "ledger_simulated_payments",
+        "ledger.simulated_payments",
+        false,
+        &[
+            ("id", Id),
+            ("refund_of", Id),
+            ("amount", Number),
+            ("currency", Text),
+            ("token", Text),
+            ("state", Text),
+            ("requests", Number),
         ],
     ),
 ];

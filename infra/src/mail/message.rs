@@ -3,11 +3,12 @@
 use lettre::{
     Address, Message,
     message::{
-        Body, Mailbox, MultiPart, MultiPartKind, SinglePart,
+        Attachment, Body, Mailbox, MultiPart, MultiPartKind, SinglePart,
         header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0},
     },
 };
-use porttask_runtime::ports::mail::{Mail, MailError};
+use porttask_runtime::ports::mail::{Attachment as File, Mail, MailError};
+use uuid::Uuid;
 
 use super::UnusableMail;
 
@@ -44,7 +45,7 @@ impl Sender {
     /// # Errors
     /// If its recipient's address is invalid.
     pub(super) fn message(&self, mail: &Mail, transparency: Transparency) -> Result<Message, MailError> {
-        let Mail { id, to_name, to_address, subject, text, html } = mail;
+        let Mail { id, to_name, to_address, subject, text, html, attachments } = mail;
         let no_address = || MailError::Permanent("the recipient's email address is invalid".to_owned());
         let (local, domain) = to_address.rsplit_once('@').ok_or_else(no_address)?;
         let to = Address::new(local, domain).map_err(|_| no_address())?;
@@ -54,6 +55,10 @@ impl Sender {
             [(text, ContentType::TEXT_PLAIN), (html, ContentType::TEXT_HTML)].map(|it| part(it.0, it.1, transparency));
         let [text, html] = parts;
         let forms = forms.singlepart(text).singlepart(html);
+        let content = match attachments.is_empty() {
+            true => forms,
+            false => with_attachments(*id, forms, attachments)?,
+        };
         let name = Some(on_one_line(to_name)).filter(|name| !name.is_empty());
         // RFC 3834: suppresses out-of-office replies.
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
@@ -64,9 +69,21 @@ impl Sender {
             .subject(on_one_line(subject))
             .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
             .header(MIME_VERSION_1_0)
-            .multipart(forms)
+            .multipart(content)
             .map_err(|error| MailError::Permanent(format!("the message cannot be built: {error}")))
     }
+}
+
+fn with_attachments(id: Uuid, forms: MultiPart, attachments: &[File]) -> Result<MultiPart, MailError> {
+    let all = MultiPart::builder().kind(MultiPartKind::Mixed).boundary(format!("mixed-{id}")).build();
+    attachments.iter().try_fold(all.multipart(forms), |all, file| {
+        let media_type = ContentType::parse(file.media_type);
+        let media_type = media_type.map_err(|error| MailError::Permanent(format!("{}: {error}", file.media_type)))?;
+        // In lines, so that it passes every server.
+        let content = Body::new_with_encoding(file.content.to_vec(), ContentTransferEncoding::Base64);
+        let content = content.map_err(|_| MailError::Permanent("the attachment cannot be encoded".to_owned()))?;
+        Ok(all.singlepart(Attachment::new(on_one_line(&file.name)).body(content, media_type)))
+    })
 }
 
 fn part(text: &str, content_type: ContentType, transparency: Transparency) -> SinglePart {
@@ -97,14 +114,12 @@ fn on_one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     fn mail(to_name: &str, to_address: &str, subject: &str) -> Mail {
         let (to_name, to_address, subject) = (to_name.to_owned(), to_address.to_owned(), subject.to_owned());
         let (text, html) = ("Hello,\n\nthere.\n".to_owned(), "<p>Hello</p>\n".to_owned());
-        Mail { id: Uuid::from_u128(7), to_name, to_address, subject, text, html }
+        Mail { id: Uuid::from_u128(7), to_name, to_address, subject, text, html, attachments: Vec::new() }
     }
 
     fn written(mail: &Mail) -> String {
@@ -135,6 +150,29 @@ mod tests {
         let [text, html] =
             [("plain", "Hello,\r\n\r\nthere.\r\n"), ("html", "<p>Hello</p>\r\n")].map(|it| part(it.0, it.1));
         assert_eq!(body, format!("{text}{html}--00000000-0000-0000-0000-000000000007--\r\n"));
+    }
+
+    #[test]
+    fn files_are_attached_after_the_text() {
+        let (name, content) = ("PT-2026-000001.pdf".to_owned(), vec![0xff; 100].into());
+        let attachments = vec![File { name, media_type: "application/pdf", content }];
+        let mail = Mail { attachments, ..mail("Bob Fisher", "bob@acme.example", "Invoice") };
+        let (once, again) = (written(&mail), written(&mail));
+        let (head, body) = once.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("Content-Type: multipart/mixed;"), "{head}");
+        assert_eq!(again.split_once("\r\n\r\n").unwrap().1, body, "a retry is the same");
+        for expected in [
+            "Content-Type: multipart/alternative;",
+            "Content-Disposition: attachment; filename=\"PT-2026-000001.pdf\"",
+            "Content-Type: application/pdf",
+            "Content-Transfer-Encoding: base64",
+        ] {
+            assert!(body.contains(expected), "no {expected} in {body}");
+        }
+        assert!(body.lines().all(|line| line.len() <= 78), "{body}");
+        let evil = File { name: "x\"\r\nBcc: eve@evil.example".to_owned(), ..mail.attachments[0].clone() };
+        let written = written(&Mail { attachments: vec![evil], ..mail });
+        assert!(!written.lines().any(|line| line.starts_with("Bcc")), "{written}");
     }
 
     #[test]

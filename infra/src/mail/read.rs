@@ -50,12 +50,11 @@ pub fn last_to(folder: &Path, address: &str) -> io::Result<Option<ReadableMail>>
 fn readable(file: PathBuf, message: &str) -> ReadableMail {
     let headers = ["Date", "To", "Subject"].into_iter().filter_map(|name| Some((name, header(message, name)?)));
     let headers = headers.collect();
-    // The first part is the plain text.
-    let boundary = header(message, "Content-Type").and_then(|kind| {
-        let boundary = kind.split_once("boundary=")?.1;
-        Some(format!("--{}", boundary.trim_matches('"').split(['"', ';']).next()?))
-    });
-    let part = boundary.and_then(|boundary| message.split(boundary.as_str()).nth(1)).unwrap_or(message);
+    // The first part is the plain text, or, before attachments, holds it.
+    let mut part = message;
+    while let Some(first) = first_part(part) {
+        part = first;
+    }
     let (_, body) = part.trim_start().split_once("\r\n\r\n").unwrap_or_default();
     let bytes = match header(part.trim_start(), "Content-Transfer-Encoding").as_deref() {
         Some("base64") => {
@@ -67,6 +66,13 @@ fn readable(file: PathBuf, message: &str) -> ReadableMail {
     };
     let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n").trim_end().to_owned() + "\n";
     ReadableMail { file, headers, text }
+}
+
+/// The first part of a message of several parts.
+fn first_part(message: &str) -> Option<&str> {
+    let kind = header(message, "Content-Type").filter(|kind| kind.starts_with("multipart/"))?;
+    let boundary = kind.split_once("boundary=")?.1.trim_matches('"').split(['"', ';']).next()?;
+    message.split(&format!("--{boundary}")).nth(1).map(str::trim_start)
 }
 
 /// A header, unfolded and decoded.
@@ -122,7 +128,7 @@ fn quoted_printable(text: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use porttask_runtime::ports::mail::Mail;
+    use porttask_runtime::ports::mail::{Attachment, Mail};
     use uuid::Uuid;
 
     use super::*;
@@ -143,7 +149,10 @@ mod tests {
         {
             let (to_name, to_address) = ("João Müller".to_owned(), format!("joão{index}@acme.example"));
             let (subject, html) = ("Convite para João, já".to_owned(), "<p></p>".to_owned());
-            let mail = Mail { id: Uuid::now_v7(), to_name, to_address, subject, text: text.clone(), html };
+            let file = Attachment { name: "a.txt".to_owned(), media_type: "text/plain", content: "secret".into() };
+            let attachments = if index == 0 { vec![file] } else { Vec::new() };
+            let id = Uuid::now_v7();
+            let mail = Mail { id, to_name, to_address, subject, text: text.clone(), html, attachments };
             for transparency in [Transparency::SevenBit, Transparency::EightBit] {
                 let sender = Sender::new("no-reply@porttask.example").unwrap();
                 let message = sender.message(&mail, transparency).unwrap().formatted();

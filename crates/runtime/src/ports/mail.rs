@@ -1,6 +1,7 @@
 //! Port: sending email.
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::reactors::TaskError;
@@ -20,6 +21,26 @@ pub struct Mail {
     pub text: String,
     /// The body in HTML.
     pub html: String,
+    /// The attached files.
+    pub attachments: Vec<Attachment>,
+}
+
+/// A file that is attached to an email.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// Its name.
+    pub name: String,
+    /// Its media type, such as `application/pdf`.
+    pub media_type: &'static str,
+    /// Its content.
+    pub content: Bytes,
+}
+
+/// Omits the content.
+impl std::fmt::Debug for Attachment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attachment").field("name", &self.name).field("bytes", &self.content.len()).finish()
+    }
 }
 
 /// Omits personal data.

@@ -265,6 +265,11 @@ impl Attempt {
                 tracing::debug!(reactor, task = %id, error = error.as_str(), "a task failed and will be retried");
                 (Outcome::Retry { delay, error }, |served| &served.retried)
             }
+            Err(error @ TaskError::NotYet { delay, .. }) if task.attempts < self.policy.attempts => {
+                let error = ErrorText::new(&error.to_string());
+                tracing::debug!(reactor, task = %id, error = error.as_str(), "a task waits");
+                (Outcome::Retry { delay, error }, |served| &served.retried)
+            }
             Err(error) => {
                 let error = ErrorText::new(&error.to_string());
                 tracing::warn!(

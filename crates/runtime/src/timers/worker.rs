@@ -33,6 +33,9 @@ use crate::{
 
 /// Maximum timers per round.
 const ROUND: usize = 1_000;
+/// Maximum timers of lanes among them, and how long a lane is worked per round: the other timers wait meanwhile.
+const LANE_ROUND: usize = 100;
+const LANE_TURN: Duration = Duration::from_millis(500);
 /// Rows per page.
 const PAGE: usize = 1_000;
 /// Maximum rows of timers that stepped aside to be skipped per round.
@@ -218,14 +221,19 @@ impl Inner {
             Aside::Waiting(until) => *until > now,
             Aside::Failed(_) => true,
         });
-        let (mut due, mut seen, mut after) = (Vec::new(), 0, None);
+        let (mut due, mut in_lanes, mut seen, mut after) = (Vec::new(), 0, 0, None);
         loop {
             let rows = self.rows(Condition::Below("due_at", just_after(now).to_value()), after, PAGE).await?;
             let is_last = rows.len() < PAGE;
             seen += rows.len();
             after =
                 rows.last().map(|row| vec![row.due_at.to_value(), row.organization.to_value(), row.subject.to_value()]);
-            due.extend(rows.into_iter().map(timer).filter(|timer| self.is_open(timer, now)));
+            for timer in rows.into_iter().map(timer).filter(|timer| self.is_open(timer, now)) {
+                in_lanes += usize::from(self.lane(&timer).is_some());
+                if self.lane(&timer).is_none() || in_lanes <= LANE_ROUND {
+                    due.push(timer);
+                }
+            }
             if is_last || due.len() >= ROUND || seen >= MAX_SKIPPED {
                 break;
             }
@@ -269,15 +277,16 @@ impl Inner {
     async fn carry_out(self: &Arc<Self>, due: Vec<Timer>, until: &Until) {
         let (mut organizations, mut lanes) = (BTreeMap::<_, Vec<Timer>>::new(), BTreeMap::<_, Vec<Timer>>::new());
         for timer in due {
-            match self.handler(&timer).and_then(|it| it.lane(&timer)) {
+            match self.lane(&timer) {
                 Some(lane) => lanes.entry(lane).or_default().push(timer),
                 None => organizations.entry(timer.organization).or_default().push(timer),
             }
         }
         let mut under_way = JoinSet::new();
+        let until_turn = Until { instant: until.instant.min(Instant::now() + LANE_TURN), ..until.clone() };
         for (lane, timers) in lanes {
             #[expect(clippy::disallowed_methods, reason = "of one round, which waits for it")]
-            under_way.spawn(Arc::clone(self).carry_out_lane(lane, timers, until.clone()));
+            under_way.spawn(Arc::clone(self).carry_out_lane(lane, timers, until_turn.clone()));
         }
         let slots = Arc::new(Semaphore::new(self.parts.policy.at_once));
         for timers in organizations.into_values() {
@@ -326,6 +335,10 @@ impl Inner {
     fn handler(&self, timer: &Timer) -> Option<Arc<dyn TimerHandler>> {
         let is_meant = |handler: &&Arc<dyn TimerHandler>| handler.kinds().contains(&timer.kind.as_str());
         self.parts.handlers.iter().find(is_meant).cloned()
+    }
+
+    fn lane(&self, timer: &Timer) -> Option<String> {
+        self.handler(timer).and_then(|it| it.lane(timer))
     }
 
     /// Carries out one timer, and notes how it ended.

@@ -33,6 +33,10 @@ impl PlainKey {
         random().map(Self)
     }
 
+    pub(super) fn of(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }

@@ -76,6 +76,11 @@ async fn migrate(client: &mut Client) -> Result<(), LogError> {
         Migration::unapplied("V3__clock", include_str!("../../../migrations/postgres/V3__clock.sql")),
         Migration::unapplied("V4__attempts", include_str!("../../../migrations/postgres/V4__attempts.sql")),
         Migration::unapplied("V5__nodes", include_str!("../../../migrations/postgres/V5__nodes.sql")),
+        Migration::unapplied("V6__usage_counts", include_str!("../../../migrations/postgres/V6__usage_counts.sql")),
+        Migration::unapplied(
+            "V7__simulated_payments",
+            include_str!("../../../migrations/postgres/V7__simulated_payments.sql"),
+        ),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     let unusable = |error: refinery_core::Error| match error.kind() {

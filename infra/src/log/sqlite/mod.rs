@@ -12,9 +12,11 @@ mod jobs;
 mod ledger;
 mod nodes;
 mod reader;
+mod simulated_payments;
 mod store;
 mod tasks;
 mod timers;
+mod usage_counts;
 mod writer;
 
 use std::{

@@ -158,6 +158,11 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
         Migration::unapplied("V3__clock", include_str!("../../../migrations/sqlite/V3__clock.sql")),
         Migration::unapplied("V4__attempts", include_str!("../../../migrations/sqlite/V4__attempts.sql")),
         Migration::unapplied("V5__nodes", include_str!("../../../migrations/sqlite/V5__nodes.sql")),
+        Migration::unapplied("V6__usage_counts", include_str!("../../../migrations/sqlite/V6__usage_counts.sql")),
+        Migration::unapplied(
+            "V7__simulated_payments",
+            include_str!("../../../migrations/sqlite/V7__simulated_payments.sql"),
+        ),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     // Grouped: a migration and its history row are one transaction, so that a process can be killed at any moment.

@@ -1,8 +1,8 @@
 //! The ports beside the log, which pass through unchecked.
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
-use porttask_domain::{JobId, PersonId};
+use jiff::{SignedDuration, Timestamp, civil::Date};
+use porttask_domain::{ApiKeyId, JobId, PersonId};
 use uuid::Uuid;
 
 use super::CheckedLog;
@@ -19,8 +19,10 @@ use crate::{
         admission::{IdempotencyRecord, IdempotencyRecordKey},
     },
     nodes::{NodeRecord, NodeRegistry},
+    simulated_payments::{SimulatedPayment, SimulatedPayments},
     tasks::{Attempt, NewTask, Task, TaskCounts, TaskFilter, TaskId, Tasks},
     timers::{TimerFailure, TimerLedger},
+    usage_counts::{OpenDay, OpenUsage, UsageCount, UsageCounts},
 };
 
 /// Implements a port by that of the database.
@@ -119,4 +121,22 @@ forward! {
     async fn report_node(&self, holder: &Holder, version: &str) -> Result<(), LogError>;
     async fn remove_node(&self, holder: &Holder) -> Result<(), LogError>;
     async fn nodes(&self) -> Result<Vec<NodeRecord>, LogError>;
+}
+
+forward! {
+    impl UsageCounts;
+    async fn report_usage(&self, counts: &[UsageCount]) -> Result<(), LogError>;
+    async fn open_usage(&self, organization: OrganizationId, from: Date) -> Result<Vec<OpenUsage>, LogError>;
+    async fn open_days(&self, until: Date, after: Option<(Date, OrganizationId)>, limit: usize) -> Result<Vec<OpenDay>, LogError>;
+    async fn take_usage(&self, organization: OrganizationId, day: Date) -> Result<Vec<(ApiKeyId, u64)>, LogError>;
+    async fn settle_usage(&self, organization: OrganizationId, day: Date, is_recorded: bool) -> Result<(), LogError>;
+    async fn delete_usage(&self, before: Date) -> Result<u64, LogError>;
+}
+
+forward! {
+    impl SimulatedPayments;
+    async fn enter_simulated_payment(&self, new: &SimulatedPayment) -> Result<SimulatedPayment, LogError>;
+    async fn simulated_payment(&self, id: Uuid) -> Result<Option<SimulatedPayment>, LogError>;
+    async fn move_simulated_payment(&self, id: Uuid, from: &str, to: &str) -> Result<bool, LogError>;
+    async fn simulated_payments(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<SimulatedPayment>, LogError>;
 }
