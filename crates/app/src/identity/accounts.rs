@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use porttask_domain::{
     OrganizationId, UserId,
-    identity::{self as account, DomainName, EmailAddress, Role, user::Status},
+    identity::{self as account, Access, DomainName, EmailAddress, Role, user::Status},
 };
 use porttask_projections::{
     ColumnType, ReadModel, Value,
@@ -35,6 +35,8 @@ const MOST_SESSIONS_READ: usize = 200;
 
 /// The most super admins that are notified by email.
 const MOST_SUPER_ADMINS: usize = 100;
+/// The most admins of an organization that are notified by email.
+const MOST_ADMINS: usize = 100;
 
 /// Finds accounts by email address.
 #[derive(Clone)]
@@ -175,6 +177,40 @@ impl Accounts {
         ];
         let (partition, sort, limit) = (PartitionId::PLATFORM, vec!["user"], MOST_SUPER_ADMINS);
         let query = Query { partition, conditions, sort, limit, ..Query::default() };
+        Ok(self.views.rows::<Users>(&query).await?.into_iter().map(|row| row.user).collect())
+    }
+
+    /// The active admins of an organization who can administer it, at most 100.
+    ///
+    /// # Errors
+    /// If the log or the read model fails.
+    pub async fn admins(&self, organization: OrganizationId) -> Result<Vec<UserId>, AccountsError> {
+        let administers = Condition::Equal("administration", Access::Write.to_value());
+        self.active_admins(organization, Some(administers)).await
+    }
+
+    /// The active admins of an organization, at most 100.
+    ///
+    /// # Errors
+    /// If the log or the read model fails.
+    pub async fn all_admins(&self, organization: OrganizationId) -> Result<Vec<UserId>, AccountsError> {
+        self.active_admins(organization, None).await
+    }
+
+    async fn active_admins(
+        &self,
+        organization: OrganizationId,
+        more: Option<Condition>,
+    ) -> Result<Vec<UserId>, AccountsError> {
+        let Some(partition) = self.database.partition_of(organization).await? else { return Ok(Vec::new()) };
+        self.views.catch_up_in(Users::NAME, partition, PATIENCE).await?;
+        let mut conditions = vec![
+            Condition::Equal("organization", organization.to_value()),
+            Condition::Equal("role", Role::Admin.to_value()),
+            Condition::Equal("status", Status::Active.to_value()),
+        ];
+        conditions.extend(more);
+        let query = Query { partition, conditions, sort: vec!["user"], limit: MOST_ADMINS, ..Query::default() };
         Ok(self.views.rows::<Users>(&query).await?.into_iter().map(|row| row.user).collect())
     }
 

@@ -7,7 +7,10 @@
 //! All nodes count together, through the ledger: each reads the counters of an attempt before it admits it, and adds its
 //! own failures to those in the ledger once a second. A counter with a single failure is not written, so that random
 //! addresses fill no table.
+//!
+//! Wrong coupon codes are counted the same way, per organization.
 
+mod codes;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -29,6 +32,8 @@ use quick_cache::sync::Cache;
 use sha2::Sha256;
 use tokio::sync::RwLock;
 use uuid::Uuid;
+
+pub use self::codes::{CodeAttempt, WRONG_CODES};
 
 /// Maximum counters in memory; the least recently used ones are evicted.
 const REMEMBERED: usize = 300_000;

@@ -12,7 +12,9 @@ use porttask_runtime::{
     vault::Vault,
 };
 
-/// Requires that the organization's status allows the request. Skipped for the platform's organization and for new
+use crate::billing::subscriptions::must_allow;
+
+/// Requires that the organization's status and its subscription allow the request, and limits it. Skipped for the platform's organization and for new
 /// ones.
 pub struct StatusAllows;
 
@@ -23,7 +25,8 @@ impl Precondition for StatusAllows {
             return Ok(());
         }
         let organization: Organization = tx.read(request.organization).await?;
-        organization.allow(request.capability).map_err(|rejection| ExecuteError::Rejected(rejection.into()))
+        organization.allow(request.capability).map_err(|rejection| ExecuteError::Rejected(rejection.into()))?;
+        must_allow(request, tx).await
     }
 }
 

@@ -8,7 +8,7 @@ use porttask_domain::{DomainEvent, OrganizationId, Source, TextEnum, uuid_of};
 use porttask_runtime::{
     clock::Clock,
     log::RecordedEvent,
-    ports::mail::{Mail, MailTransport},
+    ports::mail::{Attachment, Mail, MailTransport},
     reactors::{Reactor, TaskError, TaskOutcome},
     tasks::{NewTask, Task, TaskId},
 };
@@ -42,10 +42,20 @@ pub struct Draft {
     pub to_name: String,
     /// The email address of the recipient.
     pub to_address: String,
-    /// The language of the mail.
-    pub language: Language,
+    /// The language of the mail: a BCP 47 tag.
+    pub language: &'static str,
     /// The text of the mail.
     pub letter: Letter,
+    /// The attached files.
+    pub attachments: Vec<Attachment>,
+}
+
+impl Draft {
+    /// A mail without attachments.
+    pub fn new((to_name, to_address): (&str, &str), language: Language, letter: Letter) -> Self {
+        let (to_name, to_address) = (to_name.to_owned(), to_address.to_owned());
+        Self { to_name, to_address, language: language.tag(), letter, attachments: Vec::new() }
+    }
 }
 
 /// The mails of a module, with the source type erased.
@@ -164,9 +174,9 @@ impl Reactor for Mailer {
 
 impl Mailer {
     async fn send(&self, id: Uuid, draft: Draft) -> Result<(), TaskError> {
-        let Draft { to_name, to_address, language, letter } = draft;
-        let (text, html) = (letter.text(), letter.html(language.tag()));
-        let mail = Mail { id, to_name, to_address, subject: letter.subject, text, html };
+        let Draft { to_name, to_address, language, letter, attachments } = draft;
+        let (text, html) = (letter.text(), letter.html(language));
+        let mail = Mail { id, to_name, to_address, subject: letter.subject, text, html, attachments };
         Ok(self.transport.send(&mail).await?)
     }
 }

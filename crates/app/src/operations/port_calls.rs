@@ -2,6 +2,7 @@
 
 use porttask_domain::{
     UserId,
+    billing::{Subscription, subscription::SubscriptionId},
     identity::{Organization, Role, User},
 };
 use porttask_runtime::execute::{ExecuteError, Tx};
@@ -9,11 +10,16 @@ use porttask_runtime::execute::{ExecuteError, Tx};
 /// The roles of users who can be responsible for port calls.
 pub const AGENT_ROLES: [Role; 2] = [Role::Admin, Role::Agent];
 
-/// The calendar month in which a port call counts that is created now: in the time zone of its organization.
+/// The usage month in which a port call counts that is created now: the first date of the month of the subscription, or,
+/// without one, the calendar month in the time zone of the organization.
 ///
 /// # Errors
 /// If the organization cannot be read.
 pub async fn usage_month(tx: &Tx) -> Result<String, ExecuteError> {
+    let subscription: Subscription = tx.read(SubscriptionId::from(tx.request().organization)).await?;
+    if let Ok(Some(month)) = subscription.usage_month(tx.now()) {
+        return Ok(month.from.to_string());
+    }
     let organization: Organization = tx.read(tx.request().organization).await?;
     let hours = organization.settings().map(|settings| settings.business_hours.clone());
     // The platform's own organization has no settings.

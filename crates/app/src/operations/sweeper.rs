@@ -3,7 +3,11 @@
 use std::{io, sync::Arc, time::Duration};
 
 use porttask_domain::OrganizationId;
-use porttask_projections::{ColumnType, ReadModel, Value, operations::document::Documents};
+use porttask_projections::{
+    ColumnType, ReadModel, Value,
+    billing::{credit_note::CreditNotes, invoice::Invoices, seller::SellerLogos},
+    operations::document::Documents,
+};
 use porttask_runtime::{
     ledger::Database,
     log::{LogError, PartitionId},
@@ -51,7 +55,7 @@ pub enum SweepError {
     #[error(transparent)]
     View(#[from] ViewError),
     /// The read model is behind the log.
-    #[error("the read model of documents is behind the log")]
+    #[error("a read model of contents is behind the log")]
     Behind,
 }
 
@@ -86,8 +90,10 @@ impl BlobSweeper {
     pub async fn sweep(&self) -> Result<Swept, SweepError> {
         let unfinished = self.blobs.delete_unfinished(AGE).await?;
         for head in self.database.heads().await? {
-            if !self.views.wait_for(Documents::NAME, head.position, PATIENCE).await? {
-                return Err(SweepError::Behind);
+            for view in [Documents::NAME, SellerLogos::NAME, Invoices::NAME, CreditNotes::NAME] {
+                if !self.views.wait_for(view, head.position, PATIENCE).await? {
+                    return Err(SweepError::Behind);
+                }
             }
         }
         let mut contents = 0;
@@ -115,6 +121,22 @@ impl BlobSweeper {
             Condition::Equal("sha256", Value::Text(sha256.to_owned())),
         ];
         let query = Query { partition, conditions, limit: 1, ..Query::default() };
-        Ok(!self.views.rows::<Documents>(&query).await?.is_empty())
+        let is_document = !self.views.rows::<Documents>(&query).await?.is_empty();
+        if is_document || !self.views.rows::<SellerLogos>(&query).await?.is_empty() {
+            return Ok(true);
+        }
+        // The files of invoices and credit notes.
+        for column in ["pdf", "xml"] {
+            let conditions = vec![
+                Condition::Equal("organization", organization.to_value()),
+                Condition::Equal(column, Value::Text(sha256.to_owned())),
+            ];
+            let query = Query { partition, conditions, limit: 1, ..Query::default() };
+            let is_invoice = !self.views.rows::<Invoices>(&query).await?.is_empty();
+            if is_invoice || !self.views.rows::<CreditNotes>(&query).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

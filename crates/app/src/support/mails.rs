@@ -1,4 +1,4 @@
-//! The mails of the module: to whoever opened a ticket, and to the super admins. They contain the number of the ticket and
+//! The mails of the module: to whoever asks in a ticket, and to the super admins. They contain the number of the ticket and
 //! a link, and nothing that was written in it.
 //!
 //! | file | what it owns |
@@ -38,13 +38,13 @@ porttask_domain::texts! {
     pub enum Kind {
         /// To the super admins: a ticket was opened.
         TicketOpened = "ticket_opened",
-        /// To whoever opened it: staff replied.
+        /// To whoever asks: staff replied.
         TicketReply = "ticket_reply",
         /// To the super admins: a ticket was escalated.
         TicketEscalated = "ticket_escalated",
         /// To the super admins: nobody has replied to an escalated ticket in time.
         TicketResponseMissed = "ticket_response_missed",
-        /// To whoever opened it: it was resolved.
+        /// To whoever asks: it was resolved.
         TicketResolved = "ticket_resolved",
     }
 }
@@ -86,6 +86,7 @@ impl Mails for TicketMails {
             Event::Opened { side: Side::Staff, .. }
             | Event::Replied { side: Side::Organization, .. }
             | Event::Assigned { .. }
+            | Event::HandedOver { .. }
             | Event::Reopened { .. } => Vec::new(),
         }
     }
@@ -106,9 +107,9 @@ impl Mails for TicketMails {
         let still_applies = match kind {
             Kind::TicketOpened | Kind::TicketReply => true,
             Kind::TicketEscalated | Kind::TicketResponseMissed => escalation.is_some(),
-            // Whoever resolves the ticket that they opened knows it.
+            // Whoever resolves their own ticket knows it.
             Kind::TicketResolved => {
-                ticket.status() == Some(Status::Resolved) && ticket.resolved_by() != ticket.opened_by()
+                ticket.status() == Some(Status::Resolved) && ticket.resolved_by() != ticket.requester()
             }
         };
         if !still_applies {
@@ -125,7 +126,7 @@ impl Mails for TicketMails {
             true => {
                 self.accounts.super_admins().await?.into_iter().map(|user| (OrganizationId::PLATFORM, user)).collect()
             }
-            false => self.opener(home, &ticket).into_iter().collect::<Vec<_>>(),
+            false => self.requester(home, &ticket).into_iter().collect::<Vec<_>>(),
         };
         let mut drafts = Vec::with_capacity(readers.len());
         for reader in readers {
@@ -145,10 +146,10 @@ impl Kind {
 }
 
 impl TicketMails {
-    /// Whoever opened a ticket for its organization.
-    fn opener(&self, home: OrganizationId, ticket: &Ticket) -> Option<(OrganizationId, UserId)> {
-        let opener = ticket.opened_by().filter(|author| author.side == Side::Organization)?;
-        Some((home, opener.user))
+    /// Whoever asks for the organization of a ticket.
+    fn requester(&self, home: OrganizationId, ticket: &Ticket) -> Option<(OrganizationId, UserId)> {
+        let requester = ticket.requester().filter(|author| author.side == Side::Organization)?;
+        Some((home, requester.user))
     }
 
     /// The mail to a reader; `None` if they can no longer sign in, or were erased.
@@ -170,7 +171,7 @@ impl TicketMails {
         let shown_name = unlinked(organization.shown_name().unwrap_or(PLATFORM_NAME));
         let time_zone = settings.map_or("UTC", |settings| &settings.business_hours.time_zone);
         let letter = letter(language, message, &Reader { name, organization: &shown_name, time_zone });
-        Ok(Some(Draft { to_name: name.to_owned(), to_address: to.to_owned(), language, letter }))
+        Ok(Some(Draft::new((name, to), language, letter)))
     }
 }
 

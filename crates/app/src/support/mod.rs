@@ -1,9 +1,11 @@
-//! Support tickets: their mails, and what becomes due for them.
+//! Support tickets: who can ask, their mails, and what becomes due for them.
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | [`mails`] | mails to whoever opened a ticket, and to the super admins |
+//! | [`mails`] | mails to whoever asks in a ticket, and to the super admins |
+//! | [`requesters`] | to whom tickets can be handed over |
 //! | [`timers`] | response targets that are missed |
 
 pub mod mails;
+pub mod requesters;
 pub mod timers;

@@ -2,6 +2,7 @@
 
 use futures_util::FutureExt;
 use hmac::KeyInit;
+use porttask_domain::OrganizationId;
 
 use super::*;
 
@@ -110,6 +111,22 @@ fn successful_and_withdrawn_attempts_do_not_count() {
         assert_eq!(begin_on(&attempts, by, false, 0, second(at)), Look::Yes, "{at}");
         if at % 2 == 0 { attempts.withdraw(by) } else { attempts.succeeded(by) }
     }
+}
+
+#[test]
+fn wrong_codes_are_limited_for_each_organization_and_right_ones_do_not_count() {
+    let attempts = attempts();
+    let [acme, umbra] = [1, 2].map(|number| OrganizationId(Uuid::from_u128(number)));
+    let begin = |organization, at| now_or_never(attempts.begin_code(organization, second(at)));
+    for at in 0..30 {
+        attempts.withdraw_code(begin(acme, at).unwrap());
+    }
+    for _ in 0..WRONG_CODES {
+        _ = begin(acme, 60).unwrap();
+    }
+    assert_eq!(begin(acme, 61).unwrap_err(), SignedDuration::from_secs(3_600 - 61), "the window began with the first");
+    assert!(begin(umbra, 61).is_ok());
+    assert!(begin(acme, 3_600).is_ok());
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl Mails for ReminderMails {
         let language = Language::nearest(reader.locale().map(ToString::to_string).as_deref());
         let message = Message::Accounts { organizations: &organizations };
         let letter = letter(language, &message, &Reader { name, organization: PLATFORM_NAME, time_zone: "UTC" });
-        Ok(vec![Draft { to_name: name.to_owned(), to_address: address.to_owned(), language, letter }])
+        Ok(vec![Draft::new((name, address), language, letter)])
     }
 }
 

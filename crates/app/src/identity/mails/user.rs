@@ -171,7 +171,7 @@ impl Mails for UserMails {
             time_zone: settings.map_or("UTC", |settings| &settings.business_hours.time_zone),
         };
         let letter = letter(language, &message, &reader);
-        Ok(vec![Draft { to_name: name.to_owned(), to_address: to.to_owned(), language, letter }])
+        Ok(vec![Draft::new((name, to), language, letter)])
     }
 }
 

@@ -176,7 +176,7 @@ impl ServiceOrderMails {
         let locale = organization.settings().map(|settings| settings.locale.to_string());
         let language = Language::nearest(locale.as_deref());
         let letter = self.letter(organization, home, order, (language, &unlinked(name)), message).await?;
-        Ok(letter.map(|letter| Draft { to_name: name.to_owned(), to_address: to.to_owned(), language, letter }))
+        Ok(letter.map(|letter| Draft::new((name, to), language, letter)))
     }
 
     /// What whoever is responsible for the port call learns.
@@ -210,7 +210,7 @@ impl ServiceOrderMails {
         let address = self.links.page(&format!("/operations/port-calls/{call}"));
         let message = Message::Answer { vendor: &vendor, answer, remark: remark.as_deref(), address: &address };
         let letter = self.letter(organization, home, before, (language, name), &message).await?;
-        Ok(letter.map(|letter| Draft { to_name: name.to_owned(), to_address: to.to_owned(), language, letter }))
+        Ok(letter.map(|letter| Draft::new((name, to), language, letter)))
     }
 
     /// The text of a mail, with the times of the port; `None` if the port call does not exist any more.
