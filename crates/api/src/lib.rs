@@ -3,6 +3,7 @@
 //! | module | what it owns |
 //! |---|---|
 //! | `http` | what every endpoint shares |
+//! | `billing` | plans, subscriptions, usage |
 //! | `identity` | organizations, users, sessions, API keys, invitations |
 //! | `compliance` | the audit log and its exports |
 //! | `operations` | what organizations do on PortTask |
@@ -11,6 +12,7 @@
 //!
 //! A handler parses, makes one call, and returns the result.
 
+mod billing;
 mod compliance;
 mod http;
 mod identity;
@@ -55,8 +57,14 @@ use self::{
 
 /// The routes, and the document that describes them.
 fn routes() -> OpenApiRouter<App> {
-    let modules =
-        [identity::routes(), compliance::routes(), operations::routes(), support::routes(), platform::routes()];
+    let modules = [
+        identity::routes(),
+        compliance::routes(),
+        operations::routes(),
+        support::routes(),
+        billing::routes(),
+        platform::routes(),
+    ];
     modules.into_iter().fold(document::frame(), OpenApiRouter::merge)
 }
 

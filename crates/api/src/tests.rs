@@ -46,7 +46,9 @@ fn enumerations_have_the_values_that_are_sent() {
     let document: serde_json::Value = serde_json::from_str(&document()).unwrap();
     let values = enumerations(&document);
     assert!(values.iter().any(|it| it == "read_only") && values.len() > 50, "{values:?}");
-    for value in values {
+    // The categories of taxes are those of EN 16931.
+    let categories = ["S", "Z", "E", "AE", "G"];
+    for value in values.into_iter().filter(|value| !categories.contains(&value.as_str())) {
         assert!(!value.chars().any(char::is_uppercase), "{value} is the name of a Rust variant");
     }
 }

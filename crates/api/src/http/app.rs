@@ -8,6 +8,13 @@ use ipnet::IpNet;
 use jiff::SignedDuration;
 use porttask_app::identity::organizations::StatusAllows;
 use porttask_app::{
+    billing::{
+        invoices::{billing::BillingTimers, collecting::DunningTimers},
+        licences::LicenceTokens,
+        metering::Metering,
+        payments::Payments,
+        timers::{PaymentTimers, SubscriptionTimers},
+    },
     compliance::{audit_log::AuditLog, denial_log::DenialLog},
     identity::{
         access::Access,
@@ -34,7 +41,7 @@ use porttask_runtime::{
     jobs::JobRunner,
     ledger::Database,
     log::{PartitionId, Position},
-    ports::blobs::BlobStore,
+    ports::{blobs::BlobStore, payments::PaymentProvider, tax_registry::TaxRegistry},
     reactors::Reactors,
     timers::{TimerHandler, TimerPolicy, Timers},
     vault::{Vault, VaultError},
@@ -84,6 +91,12 @@ pub struct Parts {
     pub access: Arc<Access>,
     /// Records when credentials were last used; must be run, and shut down with the node.
     pub activity: Arc<CredentialActivity>,
+    /// Meters requests with API keys; must be run, and shut down with the node.
+    pub metering: Arc<Metering>,
+    /// Charges what organizations owe.
+    pub payments: Payments,
+    /// Signs licences.
+    pub licences: LicenceTokens,
     /// The read models.
     pub views: Arc<Views>,
     /// Records denied requests.
@@ -145,6 +158,10 @@ pub struct Settings {
     pub invitations: InvitationLimits,
     /// Where the contents of documents are kept, and how large they may be.
     pub documents: DocumentSettings,
+    /// The payment provider.
+    pub payments: Arc<dyn PaymentProvider>,
+    /// Checks VAT ids.
+    pub tax_registry: Arc<dyn TaxRegistry>,
     /// The business hours within which staff has to reply to an escalated ticket.
     pub ticket_response: SignedDuration,
     /// Rate limits.
@@ -215,6 +232,9 @@ impl App {
             settings.sessions,
         ));
         let access = Arc::new(Access::new(Arc::clone(&database), Arc::clone(&executor), Arc::clone(&activity)));
+        let metering = Arc::new(Metering::new(Arc::clone(&executor), Arc::clone(&clock)));
+        let (wired, keys, rows) = (Arc::clone(&executor), Arc::clone(&vault), Arc::clone(&views));
+        let licences = LicenceTokens::new(wired, keys, rows, &links.page(""));
         let accounts = Accounts::new(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&views));
         let denial_log = Arc::new(DenialLog::open(Arc::clone(&executor), &vault, settings.sign_in_delay).await?);
         let attempts =
@@ -235,8 +255,19 @@ impl App {
         let import = Import::open(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor)).await?;
         let imports = Arc::new(ImportJobs::open(import, &vault, settings.invitations).await?);
         let jobs = JobRunner::new(Arc::clone(&database), vec![Arc::<ImportJobs>::clone(&imports)]);
-        let handlers: Vec<Arc<dyn TimerHandler>> =
-            vec![Arc::new(LinkExpiry), Arc::new(MissedResponses), Arc::new(UploadExpiry)];
+        let payments = Payments::new(Arc::clone(&executor), Arc::clone(&settings.payments));
+        let handlers: Vec<Arc<dyn TimerHandler>> = vec![
+            Arc::new(LinkExpiry),
+            Arc::new(MissedResponses),
+            Arc::new(UploadExpiry),
+            Arc::new(SubscriptionTimers::new(payments.clone())),
+            Arc::new(PaymentTimers::new(payments.clone())),
+            Arc::new(
+                BillingTimers::new(Arc::clone(&executor), Arc::clone(&settings.tax_registry))
+                    .with_views(Arc::clone(&views)),
+            ),
+            Arc::new(DunningTimers),
+        ];
         let timers = Timers::new(Arc::clone(&views), Arc::clone(&executor), handlers, TimerPolicy::default());
         let seal = vault.authenticator("requests").await?;
         let database_check = DatabaseCheck::new(&settings.node);
@@ -256,6 +287,9 @@ impl App {
             executor,
             access,
             activity,
+            metering,
+            payments,
+            licences,
             views,
             denial_log,
             audit_log: Arc::new(audit_log),

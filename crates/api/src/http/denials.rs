@@ -14,7 +14,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use porttask_app::compliance::denial_log::{Denied, What};
+use jiff::Timestamp;
+use porttask_app::{
+    billing::metering::Metered,
+    compliance::denial_log::{Denied, What},
+};
 use porttask_domain::{
     Actor, Meta, OrganizationId, TextEnum, UserId,
     compliance::staff_access::{Area, MOST_IDS},
@@ -40,6 +44,8 @@ struct Inner {
     ids: Mutex<Vec<String>>,
     /// Whether a command shows the state of what it would change.
     shows_state: AtomicBool,
+    /// Counts the request if it is answered.
+    metered: OnceLock<Metered>,
 }
 
 #[derive(Debug, Clone)]
@@ -81,6 +87,21 @@ impl Asker {
         }
         // A request has one caller: later calls have no effect.
         _ = self.0.known.set(Known { organization, user, meta });
+    }
+
+    /// Sets what counts the request if it is answered.
+    pub(crate) fn is_metered(&self, metered: Metered) {
+        _ = self.0.metered.set(metered);
+    }
+
+    /// Counts the request, unless it was refused by a limit or failed.
+    pub(crate) fn answered(&self, status: StatusCode, now: Timestamp) {
+        if let Some(metered) = self.0.metered.get()
+            && status != StatusCode::TOO_MANY_REQUESTS
+            && !status.is_server_error()
+        {
+            metered.count(now);
+        }
     }
 
     /// Sets the other organization of which a caller from the platform reads.

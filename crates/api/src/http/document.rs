@@ -4,7 +4,7 @@ mod example;
 
 use std::collections::BTreeSet;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use porttask_domain::id_prefix;
 use serde_json::json;
 use utoipa::{
@@ -21,7 +21,7 @@ use utoipa::{
 use utoipa_axum::router::OpenApiRouter;
 
 use self::example::Examples;
-use super::{app::App, permissions::accepts_keys, problem::Problem, request::ListFormat};
+use super::{app::App, permissions::accepts_keys, problem::Problem, read_only::is_refused, request::ListFormat};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -117,10 +117,12 @@ const PARAMETERS: [(&str, &str, &str, &str); 4] = [
 ];
 
 /// Path parameters that are not named like a category: name, description, prefix of the ids.
-const PATH_PARAMETERS: [(&str, &str, &str); 3] = [
+const PATH_PARAMETERS: [(&str, &str, &str); 5] = [
     ("org", "The organization: its id, or `current` for the caller's own", "org"),
     ("key", "The API key", "key"),
     ("job", "The job", "job"),
+    ("discount", "The discount", "dsc"),
+    ("activation", "The activation", "act"),
 ];
 
 /// Completes the document with what all operations share.
@@ -209,8 +211,9 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
 }
 
 fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut Operation) {
-    let is_command = method != "get" && !is_public;
+    let is_command = method != "get" && !is_public && !path.ends_with("/preview");
     let has_body = operation.request_body.is_some();
+    mark_read_only(path, method, operation);
     let is_of_something = path.contains('{');
     let accepts_keys = operation_accepts_keys(path, operation);
     for (status, name, ..) in PROBLEMS {
@@ -260,6 +263,15 @@ fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut
             let what = "The position of the change, for Porttask-At-Least; absent if nothing was recorded.";
             response.headers.insert("Porttask-Position".to_owned(), header(what).into());
         }
+    }
+}
+
+/// Says which operations are refused while the subscription of the organization is read-only.
+fn mark_read_only(path: &str, method: &str, operation: &mut Operation) {
+    let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
+    if method.is_ok_and(|method| is_refused(&method, path)) {
+        let description = operation.description.get_or_insert_default();
+        description.push_str("\n\nRefused while the subscription is read-only.");
     }
 }
 

@@ -21,6 +21,7 @@ use governor::{
     state::{InMemoryState, NotKeyed, StateStore},
 };
 use quick_cache::sync::Cache;
+use uuid::Uuid;
 
 /// How many networks or tokens each limit tracks. Those not seen for long start over.
 const REMEMBERED: usize = 100_000;
@@ -41,6 +42,7 @@ pub(crate) struct Limits {
     pub(super) attempts: Option<Limit<IpAddr>>,
     pub(super) sessions: Option<Limit<u64>>,
     pub(super) strangers: Option<Limit<IpAddr>>,
+    licences: Option<Limit<Uuid>>,
     hasher: RandomState,
     /// Tokens that were accepted recently.
     known: Cache<u64, ()>,
@@ -53,6 +55,7 @@ impl Limits {
             attempts: Limit::new("attempts", rates.attempts, rates.attempts),
             sessions: Limit::new("session", rates.sessions, rates.sessions / 4),
             strangers: Limit::new("strangers", rates.strangers, rates.strangers / 4),
+            licences: Limit::new("licence", rates.sessions, rates.sessions),
             hasher: RandomState::new(),
             known: Cache::new(REMEMBERED),
             unknown_proxy: Once::new(),
@@ -62,6 +65,15 @@ impl Limits {
     /// Registers a token that was just issued.
     pub(crate) fn know(&self, token: &str) {
         self.remember(self.key_of(token));
+    }
+
+    /// Spends an activation of a licence.
+    ///
+    /// # Errors
+    /// The seconds until the next one, if the budget is exhausted.
+    pub(crate) fn spend_of_licence(&self, licence: Uuid) -> Result<(), u32> {
+        let spent = self.licences.as_ref().map(|limit| limit.spend(&licence));
+        spent.transpose().map(drop).map_err(|left| left.wait_seconds.max(1))
     }
 
     /// The hash by which a token is tracked.

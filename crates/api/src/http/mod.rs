@@ -31,6 +31,7 @@ pub(crate) mod metrics;
 pub(crate) mod middleware;
 pub(crate) mod permissions;
 pub(crate) mod problem;
+pub(crate) mod read_only;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod serve;

@@ -189,6 +189,19 @@ permissions! {
         |caller| matches!(caller.role, Role::Admin | Role::Agent);
     /// Correct what others cannot any more: reopen port calls, delete them in any status. Only Admins.
     ManageOperations = "operations:manage", Keys::Never, |caller| caller.role == Role::Admin;
+    /// Read the subscription, plans and discounts.
+    ReadBilling = "billing:read", Keys::OfOrganization, |caller| caller.permissions.invoices >= Access::Read;
+    /// Change the subscription and redeem coupons.
+    WriteBilling = "billing:write", Keys::OfOrganization, |caller| caller.permissions.invoices == Access::Write;
+    /// Read usage.
+    ReadUsage = "usage:read", Keys::OfOrganization, |caller|
+        caller.permissions.invoices >= Access::Read || caller.permissions.reports >= Access::Read;
+    /// Administer subscriptions, discounts and coupons of all organizations: only staff of the platform.
+    AdministerBilling = "billing:administer", Keys::Never, |_caller| false;
+    /// Create and change plans: only staff of the platform.
+    WritePlans = "plans:write", Keys::Never, |_caller| false;
+    /// Issue and revoke licences, and manage the keys that sign them: only staff of the platform.
+    WriteLicences = "licences:write", Keys::Never, |_caller| false;
     /// Impersonate users: only staff of the platform.
     Impersonate = "users:impersonate", Keys::Never, |_caller| false;
     /// Search users in all organizations: only staff and keys of the platform.

@@ -9,12 +9,19 @@ use axum::{
 };
 use jiff::Timestamp;
 use porttask_app::{
+    billing::metering::{LimitReached, NotAdmitted},
     compliance::audit_log::{AskedError, AuditLogError},
     identity::{access::AccessError, passwords::PasswordError, sign_in::SignInError},
 };
-use porttask_domain::Kind;
+use porttask_domain::{
+    Kind,
+    billing::{Subscription, terms::Meter},
+    identity::user::SEATS,
+    operations::{document::STORAGE_BYTES, port_call::PORT_CALLS},
+};
 use porttask_runtime::{
     execute::{ExecuteError, Rejected},
+    log::ConstraintViolation,
     views::ViewError,
 };
 use serde::Serialize;
@@ -37,15 +44,81 @@ pub(crate) struct Problem {
     /// What is wrong with each invalid field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
-    /// Of an outdated request: the current version of the resource.
+    /// Of an outdated request: what it did not expect.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Outdated)]
+    outdated: Option<Box<Outdated>>,
+    /// Of a limit that was reached: which, and what can be done.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = ReachedLimit)]
+    pub(super) limit: Option<Box<ReachedLimit>>,
+    #[serde(skip)]
+    retry_after_seconds: Option<u32>,
+}
+
+/// A limit of the plan that was reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct ReachedLimit {
+    /// What is limited.
+    #[schema(required = false)]
+    pub(crate) meter: Meter,
+    /// The limit.
+    #[schema(required = false)]
+    pub(crate) limit: u64,
+    /// What is used.
+    #[schema(required = false)]
+    pub(crate) used: u64,
+    /// The name of the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) plan: Option<String>,
+    /// When the counter starts again; absent if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) resets_at: Option<Timestamp>,
+    /// What can be done.
+    #[schema(required = false)]
+    pub(crate) ways_out: Vec<WayOut>,
+}
+
+/// What can be done when a limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WayOut {
+    /// Choose a larger plan.
+    Upgrade,
+    /// Buy extra seats.
+    BuySeats,
+    /// Deactivate users, or delete documents.
+    Free,
+    /// Wait until the counter starts again.
+    Wait,
+}
+
+impl ReachedLimit {
+    /// The limit of a counter that would exceed its maximum; `None` if no plan limits it.
+    fn of(violation: &ConstraintViolation) -> Option<Box<Self>> {
+        let ConstraintViolation::AboveMaximum { key, value, maximum } = violation else { return None };
+        let meter = match key.name.split(' ').next()? {
+            SEATS => Meter::Users,
+            PORT_CALLS => Meter::PortCalls,
+            STORAGE_BYTES => Meter::StorageBytes,
+            _ => return None,
+        };
+        let (limit, used) = (u64::try_from(*maximum).unwrap_or_default(), u64::try_from(*value).unwrap_or_default());
+        Some(Box::new(Self { meter, limit, used, plan: None, resets_at: None, ways_out: Vec::new() }))
+    }
+}
+
+/// What an outdated request did not expect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Outdated {
+    /// The current version of the resource.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u64>, example = 4)]
     current_version: Option<NonZeroU64>,
-    /// Of an outdated request: the change that made this version.
+    /// The change that made this version.
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_change: Option<Box<LastChange>>,
-    #[serde(skip)]
-    retry_after_seconds: Option<u32>,
+    last_change: Option<LastChange>,
 }
 
 /// The last change of a resource, as in the audit log.
@@ -80,8 +153,8 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             errors: Vec::new(),
-            current_version: None,
-            last_change: None,
+            outdated: None,
+            limit: None,
             retry_after_seconds: None,
         }
     }
@@ -124,6 +197,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", format!("You lack the permission `{permission}`."))
     }
 
+    /// The plan lacks a feature.
+    pub(crate) fn without_feature(feature: &str, plans: &str) -> Self {
+        let detail = format!("Your plan does not include {feature}. These plans do: {plans}.");
+        Self::new(StatusCode::FORBIDDEN, "feature-not-in-plan", detail)
+    }
+
     /// The resource does not exist or is not visible to the caller.
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, &format!("{what}-not-found"), format!("There is no such {what}."))
@@ -149,7 +228,43 @@ impl Problem {
     /// The same problem, with the current version and the change that made it.
     #[must_use]
     pub(crate) fn since(mut self, current_version: u64, last_change: Option<LastChange>) -> Self {
-        (self.current_version, self.last_change) = (NonZeroU64::new(current_version), last_change.map(Box::new));
+        let current_version = NonZeroU64::new(current_version);
+        self.outdated = Some(Box::new(Outdated { current_version, last_change }));
+        self
+    }
+
+    /// A request with an API key is not admitted.
+    pub(crate) fn not_admitted(error: NotAdmitted, now: Timestamp) -> Self {
+        let reached = match error {
+            NotAdmitted::LimitReached(reached) => *reached,
+            NotAdmitted::Failed(error) => return error.into(),
+        };
+        let LimitReached { meter, limit, used, plan, resets_at } = reached;
+        let detail = format!(
+            "The {limit} requests with API keys of this usage month are used up. Retry after {resets_at}, or choose a \
+             larger plan."
+        );
+        let seconds = resets_at.duration_since(now).as_millis().div_euclid(1_000) + 1;
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "limit-reached", detail);
+        let (plan, resets_at, ways_out) = (Some(plan), Some(resets_at), vec![WayOut::Upgrade, WayOut::Wait]);
+        let limit = Some(Box::new(ReachedLimit { meter, limit, used, plan, resets_at, ways_out }));
+        Self { limit, ..problem }.after(u32::try_from(seconds).unwrap_or(1))
+    }
+
+    /// The same problem of a reached limit, with the plan that sets the limit and what can be done.
+    #[must_use]
+    pub(crate) fn of_plan(mut self, subscription: &Subscription, now: Timestamp) -> Self {
+        if let Some(limit) = &mut self.limit {
+            limit.plan = subscription.terms().map(|terms| terms.name.clone());
+            let month = subscription.usage_month(now).ok().flatten();
+            (limit.resets_at, limit.ways_out) = match limit.meter {
+                Meter::PortCalls | Meter::ApiCalls => {
+                    (month.map(|month| month.ends_at), vec![WayOut::Upgrade, WayOut::Wait])
+                }
+                Meter::Users => (None, vec![WayOut::Upgrade, WayOut::BuySeats, WayOut::Free]),
+                Meter::StorageBytes => (None, vec![WayOut::Upgrade, WayOut::Free]),
+            };
+        }
         self
     }
 
@@ -193,6 +308,8 @@ impl From<Rejected> for Problem {
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::Forbidden => StatusCode::FORBIDDEN,
+            // Waiting does not help against the limit of a plan.
+            Kind::LimitReached if rejected.slug == "limit-reached" => StatusCode::CONFLICT,
             Kind::LimitReached => StatusCode::TOO_MANY_REQUESTS,
         };
         let problem = Self::new(status, rejected.slug, rejected.message);
@@ -204,7 +321,10 @@ impl From<ExecuteError> for Problem {
     fn from(error: ExecuteError) -> Self {
         let (status, slug) = match &error {
             ExecuteError::Rejected(rejected) => return rejected.clone().into(),
-            ExecuteError::Constraint(_, rejected) => return (**rejected).clone().into(),
+            ExecuteError::Constraint(violation, rejected) => {
+                let problem = Self::from((**rejected).clone());
+                return Self { limit: ReachedLimit::of(violation), ..problem };
+            }
             ExecuteError::Outdated(_) => return Self::outdated(),
             ExecuteError::AnotherRequest => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
             ExecuteError::Contended => (StatusCode::SERVICE_UNAVAILABLE, "contended"),

@@ -94,6 +94,18 @@ impl CommandResult {
         })
     }
 
+    /// The result of what followed in another append.
+    #[must_use]
+    pub(crate) fn at(self, position: String, version: u64) -> Self {
+        Self { position: Some(position), version, ..self }
+    }
+
+    /// The same result, for a resource that has no stream of its own.
+    #[must_use]
+    pub(crate) fn about(self, id: impl std::fmt::Display) -> Self {
+        Self { id: id.to_string(), is_new: self.is_change(), ..self }
+    }
+
     /// With the request that undoes it, if something changed. What a dry run would create has no path.
     #[must_use]
     pub(crate) fn undone_by(self, undo: impl FnOnce(&str) -> Undo) -> Self {
@@ -105,6 +117,11 @@ impl CommandResult {
     /// Whether something changed, or in a dry run would.
     pub(crate) fn is_change(&self) -> bool {
         !self.events.is_empty()
+    }
+
+    /// Whether the same request was executed before.
+    pub(crate) fn is_repeated(&self) -> bool {
+        self.repeated
     }
 
     /// 201 if something was created.

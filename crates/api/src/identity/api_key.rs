@@ -15,8 +15,9 @@ use jiff::{SignedDuration, Timestamp};
 use porttask_app::identity::access::{Access, Token};
 use porttask_domain::{
     OrganizationId,
+    billing::{Subscription, terms::Feature},
     identity::{
-        ApiKey, Organization, Permissions, PermissionsPatch,
+        ApiKey, Permissions, PermissionsPatch,
         api_key::{API_KEYS, Command, Grant, KeyName, KeyScope, LONGEST_OVERLAP, Rejection},
     },
 };
@@ -287,9 +288,9 @@ async fn must_have_keys(tx: &Tx) -> Result<(), Problem> {
     if organization == OrganizationId::PLATFORM {
         return Ok(());
     }
-    match tx.read::<Organization>(organization).await?.has_api_keys() {
+    match tx.read::<Subscription>(organization.into()).await?.has(Feature::ApiKeys) {
         true => Ok(()),
-        false => Err(Problem::new(StatusCode::FORBIDDEN, "plan-without-api-keys", "Your plan includes no API keys.")),
+        false => Err(Problem::without_feature("API keys", "Enterprise")),
     }
 }
 

@@ -3,16 +3,22 @@
 mod exported;
 
 use axum::{extract::State, response::Response};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use porttask_app::billing::subscriptions::start_trial;
 use porttask_domain::{
     OrganizationId, Reason, UserId,
+    billing::{
+        Subscription,
+        schedule::TRIAL,
+        subscription::{self, EndReason, Status as SubscriptionStatus, SubscriptionId},
+    },
     identity::{
         Capability, DomainName, Organization, OrganizationStatus, Role, User,
         organization::{Command, OrganizationName},
         settings::{Branding, BrandingPatch, BusinessHours, BusinessHoursPatch, KnownLocale, Locale},
     },
 };
-use porttask_projections::{ColumnType, identity::organization as view};
+use porttask_projections::{ColumnType, billing::subscription::Subscriptions, identity::organization as view};
 use porttask_runtime::{execute::Tx, new_id, views::Condition};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -46,9 +52,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(deactivate_organization))
 }
 
-/// How long a trial lasts.
-const TRIAL: SignedDuration = SignedDuration::from_hours(14 * 24);
-
 /// An organization.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Organization)]
@@ -58,9 +61,10 @@ pub(crate) struct OrganizationResponse {
     /// The domain in A-labels.
     domain: String,
     status: OrganizationStatus,
-    /// The name of the plan.
-    plan: String,
-    /// Null for the platform's own organization.
+    /// The code of the plan that is held or chosen; null before one is chosen, and for the platform's own organization.
+    #[schema(example = "starter")]
+    plan: Option<String>,
+    /// When the trial ends or ended; null for the platform's own organization.
     trial_ends_at: Option<Timestamp>,
     branding: Branding,
     business_hours: BusinessHours,
@@ -84,7 +88,7 @@ impl From<view::Organization> for OrganizationResponse {
             name: row.name,
             domain: row.domain,
             status: row.status,
-            plan: row.plan,
+            plan: None,
             trial_ends_at: row.trial_ends_at,
             branding: serde_json::from_str(&row.branding).unwrap_or_default(),
             business_hours: serde_json::from_str(&row.business_hours).unwrap_or_default(),
@@ -177,7 +181,7 @@ impl Listed for view::Organizations {
         Ok(status.map(|status| Condition::Equal("status", status.to_value())).into_iter().collect())
     }
 
-    /// Where an organization has no quota of its own, the operator's default applies.
+    /// Where an organization has no quota of its own, the operator's default applies. The plan is that of its subscription.
     async fn complete(
         app: &App,
         _: OrganizationId,
@@ -185,6 +189,13 @@ impl Listed for view::Organizations {
     ) -> Result<Vec<OrganizationResponse>, Problem> {
         for item in &mut items {
             item.invitation_quota.complete(app);
+            let partition = app.partition(item.id).await?;
+            let key = [("organization", item.id.to_value())];
+            let Some(row) = app.views.row::<Subscriptions>(partition, key).await? else { continue };
+            if row.status == SubscriptionStatus::Trialing {
+                item.trial_ends_at = Some(row.next_at);
+            }
+            item.plan = Some(row.plan_code).filter(|code| !code.is_empty());
         }
         Ok(items)
     }
@@ -192,7 +203,7 @@ impl Listed for view::Organizations {
 
 /// Create an organization.
 ///
-/// It starts with default settings, a trial of the Starter plan, and an invitation for its first admin. Needs
+/// It starts with default settings, a trial of 14 days, and an invitation for its first admin. Needs
 /// `organizations:write`.
 #[utoipa::path(post, path = "/v1/organizations", tag = "organizations", params(CommandParameters),
     request_body = NewOrganization, responses((status = 201, body = CommandResult)))]
@@ -207,10 +218,12 @@ pub(crate) async fn create_organization(
     let fields = ((&*first_admin.name, "/first_admin/name"), (&*first_admin.email, "/first_admin/email"));
     let (role, permissions) = (Role::Admin, Role::Admin.ceiling());
     let invitation = invite(fields.0, fields.1, role, permissions, organization, admin, expiry(&app))?;
-    let create = Command::Create { name, domain, trial_ends_at: Some(app.clock.now() + TRIAL) };
+    let trial_ends_at = app.clock.now() + TRIAL;
+    let create = Command::Create { name, domain, trial_ends_at: Some(trial_ends_at) };
     let (create, invitation) = (&create, &invitation);
     let work = move |tx: Tx| async move {
         tx.decide_new::<Organization>(organization, create).await?;
+        start_trial(&tx, organization, trial_ends_at).await?;
         Ok(tx.decide_new::<User>(admin, invitation).await?)
     };
     request.creating(organization).create_with::<Organization, _>(&app, organization, work).await
@@ -294,16 +307,25 @@ pub(crate) async fn reactivate_organization(
 
 /// Deactivate an organization for good.
 ///
-/// Its data is kept until the retention period ends; its domain stays reserved. Needs `organizations:write`.
+/// Its data is kept until the retention period ends; its domain stays reserved; its subscription ends. Needs `organizations:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/deactivate", tag = "organizations", params(CommandParameters),
     request_body = StatusChange, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn deactivate_organization(
     State(app): State<App>,
     request: CommandRequest<WriteOrganizations, StatusChange>,
 ) -> Result<CommandResult, Problem> {
-    let command =
-        Command::Deactivate { organization: request.caller.organization, reason: request.body.reason.clone() };
-    change(&app, request.needing(Capability::ChangeStatus), vec![command]).await
+    let (organization, reason) = (request.caller.organization, request.body.reason.clone());
+    let deactivate = &Command::Deactivate { organization, reason };
+    let work = move |tx: Tx| async move {
+        tx.decide::<Organization>(organization, deactivate).await?;
+        let subscription = SubscriptionId::from(organization);
+        if tx.read::<Subscription>(subscription).await?.status().is_some() {
+            let end = subscription::Command::End { why: EndReason::Deactivated, now: tx.now() };
+            tx.decide::<Subscription>(subscription, &end).await?;
+        }
+        Ok(())
+    };
+    request.needing(Capability::ChangeStatus).run::<Organization, _>(&app, organization, work).await
 }
 
 /// Executes commands on an existing organization.

@@ -3,6 +3,7 @@
 pub(super) mod deactivation;
 mod delivery;
 mod exported;
+mod hand_over;
 
 use std::collections::BTreeMap;
 

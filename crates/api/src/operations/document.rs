@@ -4,10 +4,14 @@ mod bodies;
 mod content;
 mod disposition;
 mod exported;
+mod related;
 mod upload;
 
 use axum::{extract::State, response::Response};
-use porttask_domain::operations::{Document, document::Command};
+use porttask_domain::{
+    OrganizationId,
+    operations::{Document, document::Command},
+};
 use porttask_projections::{ColumnType, operations::document as view};
 use porttask_runtime::views::Condition;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -40,10 +44,22 @@ impl Listed for view::Documents {
         ("bytes", &["bytes", "document"]),
     ];
 
-    fn conditions(DocumentFilter { status, content_type, .. }: DocumentFilter) -> Result<Vec<Condition>, Problem> {
-        let status = status.map(|status| Condition::Equal("status", status.to_value()));
-        let content_type = content_type.map(|it| Condition::Equal("content_type", it.to_value()));
-        Ok(status.into_iter().chain(content_type).collect())
+    fn conditions(filter: DocumentFilter) -> Result<Vec<Condition>, Problem> {
+        let DocumentFilter { status, content_type, subject, format: _ } = filter;
+        let conditions = [
+            status.map(|status| Condition::Equal("status", status.to_value())),
+            content_type.map(|it| Condition::Equal("content_type", it.to_value())),
+            subject.map(|subject| Condition::Equal("subject", subject.to_value())),
+        ];
+        Ok(conditions.into_iter().flatten().collect())
+    }
+
+    async fn complete(
+        app: &App,
+        organization: OrganizationId,
+        items: Vec<DocumentResponse>,
+    ) -> Result<Vec<DocumentResponse>, Problem> {
+        related::named(app, organization, items).await
     }
 }
 

@@ -3,6 +3,7 @@
 mod document;
 mod port;
 mod port_call;
+mod related;
 pub(crate) mod service_order;
 mod vendor;
 

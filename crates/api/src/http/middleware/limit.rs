@@ -22,6 +22,9 @@ use crate::http::{
 /// Polled by monitoring, or parts of every page: they are cheap, and a rejection would look like an outage.
 const UNLIMITED: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/console/{hash}/{name}"];
 
+/// Programs of licensees, which call without a token: they must not use up the attempts of people in their network.
+const OF_PROGRAMS: &str = "/v1/licences/";
+
 /// Rejects a request if its budget is exhausted, and reports the budget in headers.
 pub(super) async fn limit(State((app, budgets)): State<(App, Budgets)>, mut request: Request, next: Next) -> Response {
     let limits = &app.limits;
@@ -30,7 +33,8 @@ pub(super) async fn limit(State((app, budgets)): State<(App, Budgets)>, mut requ
         return next.run(request).await;
     }
     let network = network(&app, &request);
-    let is_attempt = request.method() == Method::POST && budgets.public_posts.contains(route);
+    let is_public_post = request.method() == Method::POST && budgets.public_posts.contains(route);
+    let is_attempt = is_public_post && !route.starts_with(OF_PROGRAMS);
     let token = (budgets.token)(request.headers()).filter(|_| !is_attempt).map(|token| limits.key_of(&token));
     let as_stranger = || limits.strangers.as_ref().map(|limit| limit.spend(&network));
     let spent = match token {

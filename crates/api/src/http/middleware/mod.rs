@@ -68,6 +68,7 @@ async fn named(State(app): State<App>, mut request: Request, next: Next) -> Resp
         true => Problem::invalid("X-Request-Id", "must have 1 to 100 letters, digits and -._:+/=").into_response(),
         false => next.run(request).await,
     };
+    asker.answered(response.status(), app.clock.now());
     tracing::debug!(request = %id.0, %method, path, status = response.status().as_u16(), "request served");
     if app.settings.logs_access {
         let (status, actor) = (response.status().as_u16(), asker.id().unwrap_or_default());

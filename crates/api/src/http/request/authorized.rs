@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
 };
-use porttask_app::identity::access::{AccessError, Caller};
+use porttask_app::identity::access::{AccessError, Caller, Credential};
 use porttask_domain::{
     Meta, OrganizationId, SessionId,
     identity::{Access, Permissions},
@@ -66,6 +66,7 @@ impl<R: Permission> FromRequestParts<App> for Authorized<R> {
         if R::IS_USE && !is_background(&parts.headers)? {
             app.activity.note(&caller, client.ip, app.clock.now());
         }
+        meter(parts, app, &caller).await?;
         let path = parts.extract::<Path<HashMap<String, String>>>().await;
         let named = path.ok().and_then(|Path(names)| names.get("org").cloned());
         let organization = match named.as_deref() {
@@ -265,6 +266,20 @@ fn note(parts: &Parts, meta: &Meta, caller: &Caller) {
     if let Some(asker) = parts.extensions.get::<Asker>() {
         asker.is(caller.organization, caller.user, meta.clone());
     }
+}
+
+/// Counts a request with an API key of an organization, if it is answered.
+async fn meter(parts: &Parts, app: &App, caller: &Caller) -> Result<(), Problem> {
+    let Credential::Key { key, .. } = caller.credential else { return Ok(()) };
+    if caller.organization == OrganizationId::PLATFORM {
+        return Ok(());
+    }
+    let metered = app.metering.admit(caller.organization, key).await;
+    let metered = metered.map_err(|error| Problem::not_admitted(error, app.clock.now()))?;
+    if let Some(asker) = parts.extensions.get::<Asker>() {
+        asker.is_metered(metered);
+    }
+    Ok(())
 }
 
 fn not_yet() -> Problem {

@@ -47,7 +47,7 @@ pub(super) async fn read(app: &App, body: axum::body::Body) -> Result<Bytes, Pro
 }
 
 /// Reads a body of at most this size, within half of the request timeout.
-pub(super) async fn read_at_most(app: &App, body: axum::body::Body, most: usize) -> Result<Bytes, Problem> {
+pub(crate) async fn read_at_most(app: &App, body: axum::body::Body, most: usize) -> Result<Bytes, Problem> {
     let patience = app.settings.connections.request_timeout / 2;
     let slow = |_| Problem::new(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body did not arrive in time.");
     let read = timeout(patience, to_bytes(body, most)).await.map_err(slow)?;

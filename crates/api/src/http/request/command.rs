@@ -9,7 +9,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::Mac;
 use jiff::SignedDuration;
-use porttask_domain::{Capability, OrganizationId, Registered, identity::User};
+use porttask_domain::{Capability, OrganizationId, Registered, billing::Subscription, identity::User};
 use porttask_runtime::{
     execute::{self, Outcome, Tx, stream_of},
     id_made_by,
@@ -25,6 +25,7 @@ use crate::http::{
     app::App,
     permissions::{Permission, SignedIn, is_staff},
     problem::{LastChange, Problem},
+    read_only::is_refused,
     response::CommandResult,
 };
 
@@ -43,6 +44,8 @@ pub(crate) struct CommandRequest<R, B> {
     /// What the organization's status must allow.
     capability: Capability,
     creates_organization: bool,
+    /// Whether it is refused while the organization's subscription is read-only.
+    needs_subscription: bool,
     /// The route; for a creation, the path of the collection.
     collection: String,
 }
@@ -69,6 +72,7 @@ impl<R: Permission, B: DeserializeOwned> FromRequest<App> for CommandRequest<R, 
         let if_match = EntityTags::of(&parts.headers)?;
         let body = body::parse(&parts.headers, &bytes)?;
         let collection = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
+        let needs_subscription = is_refused(&parts.method, &collection);
         let (part, capability, creates_organization) = (None, Capability::Use, false);
         Ok(Self {
             caller,
@@ -79,6 +83,7 @@ impl<R: Permission, B: DeserializeOwned> FromRequest<App> for CommandRequest<R, 
             dry_run,
             capability,
             creates_organization,
+            needs_subscription,
             collection,
         })
     }
@@ -132,6 +137,18 @@ impl<R: Permission, B> CommandRequest<R, B> {
         match self.dry_run {
             true => Err(Problem::invalid("dry_run", "this operation has no dry run, because it handles secrets")),
             false => Ok(()),
+        }
+    }
+
+    /// Requires an idempotency key: for operations that move money, or issue what is worth some.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn must_have_key(&self) -> Result<(), Problem> {
+        match self.idempotency_key {
+            Some(_) => Ok(()),
+            None if self.dry_run => Ok(()),
+            None => Err(Problem::invalid("Idempotency-Key", "is required: a retry must not do it twice")),
         }
     }
 
@@ -226,7 +243,8 @@ impl<R: Permission, B> CommandRequest<R, B> {
             Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {
                 return Err(self.explain_outdated(app, subject, problem).await);
             }
-            outcome => outcome?,
+            Err(problem) => return Err(reached_limit(app, self.caller.organization, problem).await),
+            Ok(outcome) => outcome,
         };
         if self.dry_run {
             self.caller.asker.shows_state();
@@ -278,10 +296,22 @@ impl<R: Permission, B> CommandRequest<R, B> {
         execute::Request {
             capability: self.capability,
             creates_organization: self.creates_organization,
+            needs_subscription: self.needs_subscription,
             idempotency_key: self.key(),
             dry_run: self.dry_run,
             ..request
         }
+    }
+}
+
+/// A limit that was reached, with the plan that sets it and what can be done.
+pub(crate) async fn reached_limit(app: &App, organization: OrganizationId, problem: Problem) -> Problem {
+    if problem.limit.is_none() {
+        return problem;
+    }
+    match app.executor.load::<Subscription>(organization, organization.into()).await {
+        Ok((subscription, _)) => problem.of_plan(&subscription, app.clock.now()),
+        Err(_) => problem,
     }
 }
 

@@ -27,6 +27,14 @@ impl EntityTags {
         parse(&lines.join(",")).map(|versions| Some(Self(versions))).ok_or_else(wrong)
     }
 
+    /// Rejects a version of what is only created: it has none yet.
+    ///
+    /// # Errors
+    /// If the header is not a list of entity tags, or names versions.
+    pub(crate) fn refuse(headers: &HeaderMap) -> Result<(), Problem> {
+        Self::of(headers)?.map_or(Ok(()), |_| Err(Problem::outdated()))
+    }
+
     /// Whether it is one of them.
     pub(crate) fn contains(&self, version: Version) -> bool {
         self.0.contains(&version)
@@ -47,6 +55,13 @@ impl EntityTags {
             }
         }
     }
+}
+
+/// Whether the client has this content already.
+pub(crate) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    tags.flat_map(|value| value.split(','))
+        .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == etag)
 }
 
 /// The versions of a list of tags, which must have at least one tag.

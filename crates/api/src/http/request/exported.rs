@@ -92,23 +92,52 @@ impl<P: Permission, M: Exported> List<P, M> {
         // Whoever compresses it asks once more after its end.
         let rest = stream::unfold(rest, Rest::next).fuse();
         let body = Body::from_stream(stream::iter([Ok(Bytes::from(first))]).chain(rest));
-        let mut response = body.into_response();
-        for (header, value) in [
-            (header::CONTENT_TYPE, csv::CONTENT_TYPE.to_owned()),
-            (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}-{organization}.csv\"", M::FILE)),
-            (header::CACHE_CONTROL, "no-store".to_owned()),
-            (HeaderName::from_static(POSITION), token),
-        ] {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(header, value);
-            }
-        }
-        Ok(response)
+        Ok(attachment(body, &format!("{}-{organization}", M::FILE), &token))
     }
 }
 
+/// Lines that are known as a whole, as CSV: recorded first.
+///
+/// # Errors
+/// If the export cannot be recorded.
+pub(crate) async fn whole<P: Permission>(
+    app: &App,
+    caller: &Authorized<P>,
+    command: &export::Command,
+    (file, names): (&str, &[&str]),
+    lines: Vec<Vec<String>>,
+) -> Result<Response, Problem> {
+    let position = record(app, caller, command).await?;
+    let token = app.positions.seal(caller.identity.organization, position);
+    let body = csv(lines, names, Head::BomAndNames).map_err(|error| Problem::unavailable(&error))?;
+    Ok(attachment(Body::from(body), &format!("{file}-{}", caller.organization), &token))
+}
+
+fn attachment(body: Body, file: &str, token: &str) -> Response {
+    attachment_of(body, csv::CONTENT_TYPE, &format!("{file}.csv"), token)
+}
+
+/// A file as the answer, with the position at which its export was recorded.
+pub(crate) fn attachment_of(body: Body, content_type: &str, file: &str, token: &str) -> Response {
+    let mut response = body.into_response();
+    for (header, value) in [
+        (header::CONTENT_TYPE, content_type.to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\"")),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (HeaderName::from_static(POSITION), token.to_owned()),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(header, value);
+        }
+    }
+    response
+}
+
 /// Records an export; its position.
-async fn record<P: Permission>(
+///
+/// # Errors
+/// If the caller has lost the permission, or it cannot be recorded.
+pub(crate) async fn record<P: Permission>(
     app: &App,
     caller: &Authorized<P>,
     command: &export::Command,
@@ -136,9 +165,11 @@ struct Rest<P, M> {
 
 /// Why an export was aborted. The connection is aborted, too, so that a partial export is not taken for a complete one.
 #[derive(Debug, thiserror::Error)]
-enum Aborted {
+pub(crate) enum Aborted {
+    /// The caller may no longer read it.
     #[error("the export was aborted: the authorization was lost")]
     Unauthorized,
+    /// It could not be read.
     #[error("the export was aborted: the rows could not be read")]
     Unreadable,
 }

@@ -32,10 +32,11 @@ mod upload;
 
 pub(crate) use self::{
     authorized::{Authorized, bearer},
-    body::{Body, EmptyBody},
+    body::{Body, EmptyBody, read_at_most},
     client::{Client, REQUEST_ID, RequestId, address, is_forwarded, peer},
-    command::{CommandParameters, CommandRequest},
-    exported::{Exported, ListFormat},
+    command::{CommandParameters, CommandRequest, reached_limit},
+    etag::is_known,
+    exported::{Aborted, Exported, ListFormat, attachment_of, record, whole},
     id::Id,
     list::{List, ListParameters, Listed},
     params::Params,

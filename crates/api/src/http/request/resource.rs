@@ -20,6 +20,11 @@ impl<T> Resource<T> {
     pub(crate) fn new(item: T, version: Option<u64>) -> Self {
         Self { item, version }
     }
+
+    /// With another item.
+    pub(crate) fn map<U>(self, map: impl FnOnce(T) -> U) -> Resource<U> {
+        Resource { item: map(self.item), version: self.version }
+    }
 }
 
 impl<T: Serialize> IntoResponse for Resource<T> {

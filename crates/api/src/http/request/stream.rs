@@ -11,7 +11,7 @@ use porttask_runtime::log::IdempotencyKey;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{Authorized, command, query};
+use super::{Authorized, command, etag::EntityTags, query};
 use crate::http::{app::App, permissions::Permission, problem::Problem, shares::Share};
 
 /// A file that is uploaded by a caller with this permission.
@@ -34,6 +34,7 @@ impl<R: Permission, P: DeserializeOwned + Send + 'static> FromRequest<App> for S
         let (mut parts, body) = request.into_parts();
         let caller = parts.extract_with_state::<Authorized<R>, _>(app).await?;
         let parameters = query::parse(parts.uri.query().unwrap_or_default())?;
+        EntityTags::refuse(&parts.headers)?;
         let announced = announced(&parts.headers)?;
         let most = app.settings.documents.max_bytes;
         if announced > most {

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-use super::{Authorized, body, command, query};
+use super::{Authorized, body, command, etag::EntityTags, query};
 use crate::http::{app::App, permissions::Permission, problem::Problem};
 
 /// Maximum size of a file.
@@ -36,6 +36,7 @@ impl<R: Permission, P: DeserializeOwned + Send + 'static> FromRequest<App> for U
         let (mut parts, body) = request.into_parts();
         let caller = parts.extract_with_state::<Authorized<R>, _>(app).await?;
         let parameters = query::parse(parts.uri.query().unwrap_or_default())?;
+        EntityTags::refuse(&parts.headers)?;
         must_be_csv(&parts.headers)?;
         let share = app.upload(caller.organization)?;
         let bytes = body::read_at_most(app, body, MAX_BYTES).await?;

@@ -29,7 +29,7 @@ impl Exported for view::Organizations {
             organization.name,
             organization.domain,
             organization.status.as_str().to_owned(),
-            organization.plan,
+            organization.plan.unwrap_or_default(),
             organization.trial_ends_at.map(|it| it.to_string()).unwrap_or_default(),
             organization.locale,
             organization.business_hours.time_zone,

@@ -5,24 +5,21 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use porttask_app::operations::port_calls::can_be_agent;
 use porttask_domain::{
-    ApiKeyId, TextEnum, UserId,
+    ApiKeyId, UserId,
     identity::{User, user::Command},
-    operations::{
-        PortCall,
-        port_call::{self, PortCallId},
-    },
+    operations::port_call::PortCallId,
+    support::ticket::TicketId,
 };
-use porttask_projections::{ColumnType, ReadModel, operations::port_call as view};
-use porttask_runtime::{
-    execute::{self, ExecuteError, Tx},
-    views::{Condition, Query},
-};
+use porttask_runtime::execute::{self, ExecuteError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ChangedAccess, change_access, place_of_user};
+use super::{
+    ChangedAccess, change_access,
+    hand_over::{OpenWork, must_be_able},
+    place_of_user,
+};
 use crate::http::{
     app::App,
     changes::{AccessChange, Undo},
@@ -32,9 +29,6 @@ use crate::http::{
     response::CommandResult,
 };
 
-/// Maximum port calls that are listed, and handed over.
-const MOST_PORT_CALLS: usize = 500;
-
 /// How a user is deactivated.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -43,8 +37,8 @@ pub(crate) struct Deactivation {
     #[serde(default)]
     #[schema(example = true)]
     revoke_invitations: bool,
-    /// Who becomes responsible for the user's open port calls: an active Admin or Agent. They stay with the user if it is left
-    /// out.
+    /// Who becomes responsible for the user's open port calls, and asks in their open tickets: an active Admin or Agent, who
+    /// must hold `tickets:write` if there are such tickets. They stay with the user if it is left out.
     #[schema(example = "usr_01h455vb4pex5vsknk084sn02q")]
     hand_over_to: Option<UserId>,
 }
@@ -62,6 +56,8 @@ pub(crate) struct DeactivatedUser {
     invitations_revoked: bool,
     /// The port calls that are not closed or canceled and for which the user is responsible; at most 500, by arrival.
     open_port_calls: Vec<PortCallId>,
+    /// The open tickets in which the user asks; at most 500, by number.
+    open_tickets: Vec<TicketId>,
     /// Who is responsible for them now, or in a dry run would be; absent if they stay with the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     handed_over_to: Option<UserId>,
@@ -78,8 +74,9 @@ impl IntoResponse for DeactivatedUser {
 /// Deactivate a user.
 ///
 /// Takes effect on the user's next request; the history is kept. The user's API keys are rejected until an admin adopts
-/// them. Invitations that the user has sent stay valid, unless the request revokes them. Open port calls stay with the user,
-/// unless the request hands them over: each is changed on its own, after the user was deactivated. Needs `users:write`.
+/// them. Invitations that the user has sent stay valid, unless the request revokes them. Open port calls and tickets stay with
+/// the user, unless the request hands them over: each is changed on its own, after the user was deactivated. Needs
+/// `users:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/users/{user}/deactivate", tag = "users",
     params(CommandParameters), request_body = Deactivation, responses((status = 200, body = DeactivatedUser)))]
 pub(crate) async fn deactivate_user(
@@ -103,7 +100,7 @@ pub(crate) async fn deactivate<P: Permission>(
     let (organization, user) = (request.caller.organization, user.get()?);
     let Deactivation { revoke_invitations: invitations_revoked, hand_over_to } = request.body;
     if let Some(successor) = hand_over_to {
-        must_be_able(app, request, user, successor).await?;
+        must_be_able(app, &request.caller, user, successor).await?;
     }
     let keys = app.accounts.api_keys(organization, user, app.clock.now()).await;
     let keys = keys.map_err(|error| Problem::unavailable(&error))?;
@@ -124,85 +121,21 @@ pub(crate) async fn deactivate<P: Permission>(
     if invitations_revoked && !request.dry_run {
         revoke_invitations(app, &request.caller, &pending_invitations).await?;
     }
-    // Nobody can make a user responsible who is not active.
-    let open_port_calls = open_port_calls(app, &request.caller, user, hand_over_to.is_some()).await?;
+    // Nobody can make a user responsible who is not active, and the user opens no tickets any more.
+    let open = OpenWork::of(app, &request.caller, user, hand_over_to.is_some()).await?;
     if let Some(successor) = hand_over_to.filter(|_| !request.dry_run) {
-        hand_over(app, &request.caller, (user, successor), &open_port_calls).await?;
+        open.hand_over(app, &request.caller, (user, successor)).await?;
     }
     Ok(DeactivatedUser {
         result,
         keys_that_stop,
         pending_invitations,
         invitations_revoked,
-        open_port_calls,
+        open_port_calls: open.port_calls,
+        open_tickets: open.tickets,
         handed_over_to: hand_over_to,
         access,
     })
-}
-
-/// Rejects a successor who cannot be responsible for port calls.
-async fn must_be_able<P: Permission>(
-    app: &App,
-    request: &CommandRequest<P, Deactivation>,
-    user: UserId,
-    successor: UserId,
-) -> Result<(), Problem> {
-    let (state, _) = app.executor.load::<User>(request.caller.organization, successor).await?;
-    let is_able =
-        state.rights().is_some_and(|(role, _)| porttask_app::operations::port_calls::AGENT_ROLES.contains(&role));
-    match is_able && successor != user {
-        true => Ok(()),
-        false => {
-            let detail = "must be another active user of the organization with the role Admin or Agent";
-            Err(Problem::invalid("/hand_over_to", detail))
-        }
-    }
-}
-
-/// The open port calls for which a user is responsible.
-async fn open_port_calls<P: Permission>(
-    app: &App,
-    caller: &Authorized<P>,
-    user: UserId,
-    is_current: bool,
-) -> Result<Vec<PortCallId>, Problem> {
-    if is_current {
-        caller.catch_up(app, view::PortCalls::NAME).await?;
-    }
-    let is_open = |status: &&port_call::Status| !status.is_final();
-    let open = port_call::Status::ALL.iter().filter(is_open).map(ColumnType::to_value).collect();
-    let conditions = vec![
-        Condition::Equal("organization", caller.organization.to_value()),
-        Condition::Equal("agent", user.to_value()),
-        Condition::OneOf("status", open),
-    ];
-    let (partition, sort) = (app.partition(caller.organization).await?, vec!["eta", "port_call"]);
-    let query = Query { partition, conditions, sort, limit: MOST_PORT_CALLS, ..Query::default() };
-    let rows = app.views.rows::<view::PortCalls>(&query).await?;
-    Ok(rows.into_iter().map(|row| row.port_call).collect())
-}
-
-/// Makes somebody else responsible for port calls. Those that were changed meanwhile are left.
-async fn hand_over<P: Permission>(
-    app: &App,
-    caller: &Authorized<P>,
-    (user, successor): (UserId, UserId),
-    port_calls: &[PortCallId],
-) -> Result<(), Problem> {
-    let request = execute::Request::new(caller.organization, caller.meta.clone());
-    for id in port_calls.iter().copied() {
-        let assign = move |tx: Tx| async move {
-            if tx.read::<PortCall>(id).await?.agent() == Some(user) && can_be_agent(&tx, successor).await? {
-                tx.decide::<PortCall>(id, &port_call::Command::Assign { agent: successor }).await?;
-            }
-            Ok::<_, ExecuteError>(())
-        };
-        match app.executor.transact(&request, assign).await {
-            Ok(_) | Err(ExecuteError::Rejected(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 /// Revokes invitations. Those that were accepted meanwhile are left.

@@ -26,7 +26,7 @@ use crate::http::{
     app::App,
     permissions::{Impersonable, ReadOperations},
     problem::Problem,
-    request::{Authorized, Id},
+    request::{Authorized, Id, is_known},
 };
 
 /// Bytes that are read at a time.
@@ -42,8 +42,18 @@ type Reader = Authorized<Impersonable<ReadOperations>>;
 /// `operations:read`.
 #[utoipa::path(get, path = "/v1/organizations/{org}/documents/{document}/content", tag = "documents",
     extensions(("x-impersonable" = json!(true))),
-    responses((status = 200, description = "The content", body = String, content_type = "application/octet-stream"),
-        (status = 206, description = "A part of the content", body = String, content_type = "application/octet-stream"),
+    responses((status = 200, description = "The content", content(
+            (String = "application/octet-stream"), (String = "application/pdf"), (String = "image/png"),
+            (String = "image/jpeg"), (String = "image/webp"), (String = "text/plain"), (String = "text/csv"),
+            (String = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+            (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+            (String = "application/vnd.oasis.opendocument.text"))),
+        (status = 206, description = "A part of the content", content(
+            (String = "application/octet-stream"), (String = "application/pdf"), (String = "image/png"),
+            (String = "image/jpeg"), (String = "image/webp"), (String = "text/plain"), (String = "text/csv"),
+            (String = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+            (String = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+            (String = "application/vnd.oasis.opendocument.text"))),
         (status = 416, description = "The document has no such part.", body = Problem,
             content_type = "application/problem+json")))]
 pub(crate) async fn download_document(
@@ -86,13 +96,6 @@ async fn record(app: &App, caller: &Reader, document: &Id<Document>) -> Result<(
         app.last_changes.insert(caller.identity.credential.id(), position);
     }
     Ok(())
-}
-
-/// Whether the client has this content already.
-fn is_known(headers: &HeaderMap, etag: &str) -> bool {
-    let tags = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    tags.flat_map(|value| value.split(','))
-        .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == etag)
 }
 
 /// The part that is asked for; `None` for the whole. What is no single range of bytes is ignored.

@@ -8,11 +8,12 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
 };
 use futures_util::StreamExt;
+use porttask_app::operations::documents::{UnusableSubject, check_subject};
 use porttask_domain::{
     Capability,
     operations::{
-        Document,
-        document::{Command, ContentType, DocumentId, DocumentName},
+        Document, PortCall, ServiceOrder,
+        document::{Command, ContentType, DocumentId, DocumentName, Status, Subject},
     },
 };
 use porttask_runtime::{
@@ -30,14 +31,15 @@ use crate::http::{
     app::App,
     permissions::WriteOperations,
     problem::Problem,
-    request::{Authorized, StreamedUpload},
+    request::{Authorized, Id, StreamedUpload, reached_limit},
     response::{POSITION, created, place_of},
 };
 
 /// Upload a document.
 ///
 /// The body is the file itself, with its size in `Content-Length`. What the file is, is judged by its first bytes, whatever
-/// `Content-Type` says. A repetition with the same `Idempotency-Key` must send the same file. Needs `operations:write`.
+/// `Content-Type` says. A repetition with the same `Idempotency-Key` must send the same file. It can belong to a port call or
+/// a service order. Needs `operations:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/documents", tag = "documents", params(UploadParameters),
     request_body(content = String, content_type = "application/octet-stream", description = "The file"),
     responses((status = 201, body = UploadedDocument)))]
@@ -48,11 +50,11 @@ pub(crate) async fn upload_document(
     if upload.announced == 0 {
         return Err(empty());
     }
-    let (document, name) = (upload.new_id(&app), name_of(&upload));
+    let (document, name, subject) = (upload.new_id(&app), name_of(&upload), upload.parameters.subject()?);
     let StreamedUpload { caller, announced, body, share: _share, .. } = upload;
     let now = app.clock.now();
-    let start = Command::StartUpload { document, name: name.clone(), bytes: announced, now };
-    execute(&app, &caller, document, &start).await?;
+    let command = Command::StartUpload { document, name: name.clone(), bytes: announced, subject, now };
+    start(&app, &caller, document, subject, &command).await?;
     let attempt = Attempt::new(&app, &caller, document);
     let received = receive(&app, &caller, body, announced, &name).await;
     let stored = match received {
@@ -71,7 +73,7 @@ pub(crate) async fn upload_document(
     let header = position.clone().map(|it| [(HeaderName::from_static(POSITION), it)]);
     let Blob { sha256, bytes } = blob;
     let (name, repeated) = (name.as_str().to_owned(), outcome.events.is_empty());
-    let uploaded = UploadedDocument { id: document, name, bytes, sha256, content_type, repeated, position };
+    let uploaded = UploadedDocument { id: document, name, bytes, sha256, content_type, subject, repeated, position };
     let place = format!("{}/documents/{document}", place_of(caller.organization));
     Ok(created(StatusCode::CREATED, &place, (header.map(AppendHeaders), Json(uploaded))).into_response())
 }
@@ -85,19 +87,57 @@ fn empty() -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "document-empty", "The document is empty.")
 }
 
-/// Decides a command on a document of an authorized caller.
-async fn execute(
+/// Starts an upload, for something that can have documents.
+async fn start(
     app: &App,
     caller: &Authorized<WriteOperations>,
     document: DocumentId,
+    subject: Option<Subject>,
     command: &Command,
 ) -> Result<Outcome, Problem> {
-    let request = execute::Request::new(caller.organization, caller.meta.clone());
+    transact(app, caller, move |tx| async move {
+        let former = tx.read::<Document>(document).await?.status();
+        tx.decide::<Document>(document, command).await?;
+        // A repetition succeeds, whatever has become of the subject.
+        let is_new = former.is_none_or(|status| status == Status::Failed);
+        match subject.filter(|_| is_new) {
+            Some(subject) => must_be_usable(&tx, subject).await,
+            None => Ok(()),
+        }
+    })
+    .await
+}
+
+/// Rejects what can have no documents.
+async fn must_be_usable(tx: &Tx, subject: Subject) -> Result<(), Problem> {
+    match check_subject(tx, subject).await? {
+        Ok(()) => Ok(()),
+        Err(UnusableSubject::NotFound) => Err(match subject {
+            Subject::PortCall(_) => Id::<PortCall>::not_found(),
+            Subject::ServiceOrder(_) => Id::<ServiceOrder>::not_found(),
+        }),
+        Err(fault @ (UnusableSubject::PortCallCanceled | UnusableSubject::ServiceOrderCanceled)) => {
+            Err(Problem::new(StatusCode::CONFLICT, "document-subject-canceled", fault.to_string()))
+        }
+    }
+}
+
+/// Executes a unit of work of an authorized caller.
+async fn transact<F: Future<Output = Result<(), Problem>>>(
+    app: &App,
+    caller: &Authorized<WriteOperations>,
+    body: impl Fn(Tx) -> F,
+) -> Result<Outcome, Problem> {
+    let request = execute::Request::new(caller.organization, caller.meta.clone()).needing_subscription(true);
+    let body = &body;
     let work = move |tx: Tx| async move {
         caller.authorize(app, &tx).await?;
-        Ok::<_, Problem>(tx.decide::<Document>(document, command).await?)
+        body(tx).await
     };
-    let outcome = app.executor.transact(&request, work).await?;
+    let outcome = match app.executor.transact(&request, work).await {
+        Err(problem) => return Err(reached_limit(app, caller.organization, problem).await),
+        Ok(outcome) => outcome,
+    };
     if let Some(position) = outcome.position {
         app.last_changes.insert(caller.identity.credential.id(), position);
     }
@@ -146,8 +186,9 @@ async fn store(
     blob: Blob,
     content_type: ContentType,
 ) -> Result<(Blob, ContentType, Outcome), Problem> {
-    let command = Command::Store { sha256: blob.sha256.clone(), bytes: blob.bytes, content_type };
-    let outcome = execute(app, caller, document, &command).await?;
+    let command = &Command::Store { sha256: blob.sha256.clone(), bytes: blob.bytes, content_type };
+    let keep = move |tx: Tx| async move { Ok(tx.decide::<Document>(document, command).await?) };
+    let outcome = transact(app, caller, keep).await?;
     Ok((blob, content_type, outcome))
 }
 

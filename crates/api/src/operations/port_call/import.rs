@@ -218,7 +218,7 @@ async fn create(
     agent: UserId,
 ) -> Result<Outcome, Problem> {
     let caller = &upload.caller;
-    let request = Request::new(caller.organization, caller.meta.clone());
+    let request = Request::new(caller.organization, caller.meta.clone()).needing_subscription(true);
     let request = Request { dry_run: upload.parameters.dry_run, ..request };
     let work = move |tx: Tx| async move {
         caller.authorize(app, &tx).await?;

@@ -7,30 +7,15 @@ use porttask_domain::{
     operations::{port_call::PortCallId, vendor::VendorId},
 };
 use porttask_projections::{
-    ColumnType, ReadModel, Value,
+    ColumnType,
     operations::{port_call, vendor},
 };
-use porttask_runtime::views::{Condition, Query};
 
 use super::bodies::ServiceOrderResponse;
-use crate::http::{app::App, problem::Problem};
-
-/// Rows of the organization with these ids in a column.
-async fn rows<M: ReadModel>(
-    app: &App,
-    organization: OrganizationId,
-    column: &'static str,
-    mut ids: Vec<Value>,
-) -> Result<Vec<M::Row>, Problem> {
-    ids.sort();
-    ids.dedup();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (partition, limit) = (app.partition(organization).await?, ids.len());
-    let conditions = vec![Condition::Equal("organization", organization.to_value()), Condition::OneOf(column, ids)];
-    Ok(app.views.rows::<M>(&Query { partition, conditions, limit, ..Query::default() }).await?)
-}
+use crate::{
+    http::{app::App, problem::Problem},
+    operations::related::rows,
+};
 
 /// Service orders with the names of their vessels, ports and vendors.
 pub(super) async fn named(

@@ -30,6 +30,8 @@ pub(crate) struct TicketResponse {
     pub(super) subject: Option<String>,
     pub(super) status: Status,
     pub(super) opened_by: TicketPerson,
+    /// Who asks and gets the emails: who opened it, or to whom it was handed over when that user was deactivated.
+    pub(super) requester: TicketPerson,
     pub(super) opened_at: Timestamp,
     /// When something was last written or done.
     pub(super) last_activity_at: Timestamp,
@@ -76,6 +78,7 @@ impl From<view::Ticket> for TicketResponse {
             subject: row.subject,
             status: row.status,
             opened_by: Author { user: row.opened_by, side: row.opened_side }.into(),
+            requester: Author { user: row.requester, side: row.opened_side }.into(),
             opened_at: row.opened_at,
             last_activity_at: row.last_activity_at,
             messages: row.messages,
@@ -91,7 +94,7 @@ impl From<view::Ticket> for TicketResponse {
 impl TicketResponse {
     /// Whoever it names.
     pub(super) fn people(&mut self) -> impl Iterator<Item = &mut TicketPerson> {
-        std::iter::once(&mut self.opened_by).chain(self.assignee.as_mut())
+        [&mut self.opened_by, &mut self.requester].into_iter().chain(self.assignee.as_mut())
     }
 }
 

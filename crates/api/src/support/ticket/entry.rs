@@ -32,9 +32,9 @@ use crate::http::{
 pub(crate) struct TicketEntryResponse {
     /// The version of the ticket with this entry. Changes that are not shown in the thread leave gaps.
     version: u64,
-    #[schema(value_type = String, example = "reply", pattern = "^(opened|reply|escalated|response_missed|resolved|reopened)$")]
+    #[schema(value_type = String, example = "reply", pattern = "^(opened|reply|escalated|response_missed|handed_over|resolved|reopened)$")]
     kind: EntryKind,
-    /// Who wrote or did it; null for the platform itself.
+    /// Who wrote or did it, or to whom the ticket was handed over; null for the platform itself.
     author: Option<TicketPerson>,
     /// What was written: the text, or the reason of an escalation. Null if nothing was, or once it was erased.
     text: Option<String>,

@@ -14,7 +14,7 @@ use super::{
 use crate::http::request::{Exported, ListFormat};
 
 /// The header line.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 16] = [
     "id",
     "number",
     "kind",
@@ -30,6 +30,7 @@ pub(super) const NAMES: [&str; 15] = [
     "response_missed",
     "assignee",
     "resolved_at",
+    "requester",
 ];
 
 impl Exported for view::Tickets {
@@ -71,5 +72,6 @@ pub(super) fn fields(ticket: TicketResponse) -> Vec<String> {
         escalation.map(|it| it.response_missed.to_string()).unwrap_or_default(),
         ticket.assignee.as_ref().map(TicketPerson::shown).unwrap_or_default(),
         time(ticket.resolved_at),
+        ticket.requester.shown(),
     ]
 }
