@@ -76,8 +76,13 @@ pub(crate) struct Effect {
     pub(crate) keys_that_stop: Vec<String>,
     pub(crate) pending_invitations: Vec<String>,
     pub(crate) service_orders: Vec<String>,
+    /// Subscriptions that are moved to another version.
+    pub(crate) scheduled: u64,
     pub(crate) open_port_calls: Vec<String>,
+    pub(crate) open_tickets: Vec<String>,
     pub(crate) handed_over_to: Option<String>,
+    /// What became of a payment.
+    pub(crate) payment: Option<String>,
     pub(crate) undo: Option<Undo>,
     pub(crate) token: Option<String>,
 }
@@ -99,9 +104,9 @@ impl Action<'_> {
         self.preview(visit, &Fields::default()).await
     }
 
-    /// Whether the operation can be tried: those that handle secrets cannot.
+    /// Whether the operation can be tried: those that handle secrets or pay cannot.
     fn has_preview(&self) -> bool {
-        !["/rotate", "/impersonate"].iter().any(|end| self.path.ends_with(end))
+        !["/rotate", "/impersonate", "/licence-signing-keys", "/pay"].iter().any(|end| self.path.ends_with(end))
     }
 
     /// Previews or confirms what was submitted.
@@ -251,7 +256,7 @@ fn impossible(problem: &Problem) -> Markup {
 pub(crate) fn shown(frame: &Frame, effect: &Effect) -> Markup {
     let rights = |rights: &[String]| rights.iter().map(|right| words::right(right)).collect::<Vec<_>>().join(", ");
     html! { div.effect { h2 { (icon("eye")) "What will happen" } ul.list {
-        @if effect.events.is_empty() { li { (icon("info")) span { "Nothing: it is so already." } } }
+        @if effect.events.is_empty() && effect.scheduled == 0 { li { (icon("info")) span { "Nothing: it is so already." } } }
         @for change in &effect.changes { li { (icon("arrow-right")) span { (words::words(&change.field)) ": " (changed(frame, change)) } } }
         @if effect.changes.is_empty() { @for event in &effect.events { li { (icon("arrow-right")) span { (event_in_words(event)) } } } }
         @if !effect.rights_gained.is_empty() { li { (icon("plus")) span { "Gains: " (rights(&effect.rights_gained)) } } }
@@ -263,10 +268,11 @@ pub(crate) fn shown(frame: &Frame, effect: &Effect) -> Markup {
         @if !effect.service_orders.is_empty() {
             li { (icon("package")) span { "Cancels " (count(effect.service_orders.len() as u64, "service order")) "; their vendors get an email" } }
         }
-        @if !effect.open_port_calls.is_empty() {
-            li { (icon("ship")) span { (count(effect.open_port_calls.len() as u64, "open port call"))
-                @if effect.handed_over_to.is_some() { " will be handed over" } @else { " will stay with them" } } }
+        @for (sign, left, name) in [("ship", &effect.open_port_calls, "open port call"), ("ticket", &effect.open_tickets, "open ticket")] {
+            @if !left.is_empty() { li { (icon(sign)) span { (count(left.len() as u64, name))
+                @if effect.handed_over_to.is_some() { " will be handed over" } @else { " will stay with them" } } } }
         }
+        @if effect.scheduled > 0 { li { (icon("receipt")) span { "Schedules the move of " (count(effect.scheduled, "subscription")) "; their admins get an email" } } }
         @if !effect.pending_invitations.is_empty() {
             li { (icon("mail")) span { (count(effect.pending_invitations.len() as u64, "invitation")) " that they sent " @if effect.pending_invitations.len() == 1 { "is" } @else { "are" } " not accepted yet" } }
         }

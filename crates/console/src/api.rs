@@ -65,6 +65,14 @@ pub(crate) struct LastChange {
 }
 
 impl Problem {
+    /// The same, which says what is wrong with the first field: for pages without the form.
+    pub(crate) fn explained(mut self) -> Self {
+        if let Some(FieldError { pointer, detail }) = self.errors.first() {
+            self.detail = format!("{}: {detail}", pointer.trim_start_matches('/'));
+        }
+        self
+    }
+
     /// What is wrong with the field at a pointer, or with a part of it.
     pub(crate) fn at(&self, pointer: &str) -> Option<&str> {
         let id = id_of(pointer);

@@ -18,13 +18,14 @@ use crate::Console;
 pub(crate) const PREFIX: &str = "/console/";
 
 /// The assets, by name, with their media types. Fonts are compressed already.
-const FILES: [(&str, &str, &[u8]); 9] = [
+const FILES: [(&str, &str, &[u8]); 10] = [
     ("console.css", "text/css; charset=utf-8", include_bytes!("../assets/console.css")),
     ("console.js", "text/javascript; charset=utf-8", include_bytes!("../assets/console.js")),
     ("early.js", "text/javascript; charset=utf-8", include_bytes!("../assets/early.js")),
     ("htmx.min.js", "text/javascript; charset=utf-8", include_bytes!("../assets/htmx.min.js")),
     ("icons.svg", "image/svg+xml", include_bytes!("../assets/icons.svg")),
     ("mark.svg", "image/svg+xml", include_bytes!("../assets/mark.svg")),
+    ("payment.js", "text/javascript; charset=utf-8", include_bytes!("../assets/payment.js")),
     ("prefetch.json", "application/speculationrules+json", include_bytes!("../assets/prefetch.json")),
     (LATIN, FONT, include_bytes!("../assets/geist-latin-wght-normal.woff2")),
     (LATIN_EXT, FONT, include_bytes!("../assets/geist-latin-ext-wght-normal.woff2")),

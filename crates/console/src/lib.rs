@@ -14,11 +14,12 @@
 //! | `failure` | pages that say why something failed |
 //! | `assets` | style sheet, scripts, fonts, icons |
 //! | `ui` | the parts that pages are made of |
-//! | `identity`, `compliance`, `operations`, `support`, `platform` | the pages, by noun |
+//! | `identity`, `compliance`, `operations`, `support`, `billing`, `platform` | the pages, by noun |
 
 mod action;
 mod api;
 mod assets;
+mod billing;
 mod compliance;
 mod cookies;
 mod failure;
@@ -106,6 +107,7 @@ pub fn pages(api: Router, settings: Settings) -> Router {
         .merge(compliance::routes())
         .merge(operations::routes())
         .merge(support::routes())
+        .merge(billing::routes())
         .merge(platform::routes())
         .merge(live::routes())
         .fallback(failure::not_found)

@@ -78,7 +78,7 @@ impl Party {
     }
 }
 
-const ACTIONS: [(&str, &str); 12] = [
+const ACTIONS: [(&str, &str); 14] = [
     ("", "Any action"),
     ("user", "Users"),
     ("session", "Sessions"),
@@ -89,6 +89,8 @@ const ACTIONS: [(&str, &str); 12] = [
     ("vendor", "Vendors"),
     ("document", "Documents"),
     ("ticket", "Tickets"),
+    ("subscription", "Subscription"),
+    ("usage", "Usage"),
     ("denial", "Denied requests"),
     ("staff_access", "Access by staff"),
 ];

@@ -1,4 +1,10 @@
 //! Documents: the files of an organization.
+//!
+//! | file | what it owns |
+//! |---|---|
+//! | `subject.rs` | what documents belong to, and their section on its page |
+
+mod subject;
 
 use std::io;
 
@@ -17,6 +23,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use self::subject::Subject;
+pub(crate) use self::subject::of_subject;
 use crate::{
     Console,
     action::{Action, Inputs},
@@ -53,6 +61,10 @@ struct Document {
     status: String,
     bytes: u64,
     content_type: Option<String>,
+    subject: Option<String>,
+    service: Option<String>,
+    vessel: Option<String>,
+    port_name: Option<String>,
     created_at: Timestamp,
 }
 
@@ -93,7 +105,7 @@ fn size(bytes: u64) -> String {
 
 async fn list(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);
-    let call = visit.get("/documents").query(asked.pick(&["q", "sort", "cursor"]));
+    let call = visit.get("/documents").query(asked.pick(&["q", "subject", "sort", "cursor"]));
     let found = call.query([("limit", "25"), ("count", "true")]).page::<Document>().await?;
     let add = html! { @if visit.may("operations:write") { (ui::sheet_link(&format!("{URL}/new"), "btn main-act", "upload", "Upload")) } };
     let listing = Listing {
@@ -104,6 +116,7 @@ async fn list(visit: Visit) -> Answered {
         inputs: &[],
         columns: &[
             Column("Document", "name", ""),
+            Column("Belongs to", "", "only-wide"),
             Column("Size", "bytes", "only-wide"),
             Column("Uploaded", "created_at", "only-wide"),
             Column("", "", "end"),
@@ -128,6 +141,7 @@ fn row(visit: &Visit, document: &Document) -> Markup {
             @if is_stored { a data-download href=(format!("{url}/content")) { b { (document.name()) } } } @else { b { (document.name()) } }
             small { (document.kind()) span.only-narrow { " " (size(document.bytes)) } }
         } } }
+        td.only-wide { (document.belonging()) }
         td.fit.only-wide { @if is_stored { (size(document.bytes)) } @else { (words::status(&document.status)) } }
         td.fit.soft.only-wide { (time::instant(&visit.frame, document.created_at)) }
         td.end { @if is_stored && visit.may("operations:write") { (ui::sheet_link(&format!("{url}/delete"), "btn edge", "trash-2", "Delete…")) } }
@@ -137,28 +151,28 @@ fn row(visit: &Visit, document: &Document) -> Markup {
 /// The filtered list as CSV.
 async fn export(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);
-    let call = visit.get("/documents").query(asked.pick(&["q", "sort"])).query([("format", "csv")]);
+    let call = visit.get("/documents").query(asked.pick(&["q", "subject", "sort"])).query([("format", "csv")]);
     Ok(attachment(call.download().await?, "documents.csv"))
 }
 
 async fn new_form(visit: Visit) -> Answered {
     visit.require("operations:write")?;
-    Ok(form(&visit, None))
+    Ok(form(&visit, &Subject::of_form(&visit), None))
 }
 
-fn form(visit: &Visit, problem: Option<&Problem>) -> Response {
+fn form(visit: &Visit, subject: &Subject, problem: Option<&Problem>) -> Response {
     let sheet = ui::sheet(
         "Upload a document",
         html! { "Everybody in your organization can download it." },
         // Not by a script, which would hold the file in memory.
-        html! { form method="post" action=(format!("{URL}/new")) enctype="multipart/form-data" novalidate {
+        html! { form method="post" action=(subject.form()) enctype="multipart/form-data" novalidate {
             (ui::hidden(&visit.frame))
             div.in {
                 @if let Some(problem) = problem { (ui::summary(problem)) }
                 (field("File", "file").error(problem, "/file").file(""))
             }
             footer {
-                a.btn.edge href=(URL) data-close { "Cancel" }
+                a.btn.edge href=(subject.page()) data-close { "Cancel" }
                 button.btn.main-act type="submit" { (icon("upload")) "Upload" }
             }
         } },
@@ -190,7 +204,7 @@ async fn upload(State(console): State<Console>, visit: Visit, request: Request) 
         }
     }
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "Choose a file.");
-    Ok(form(&visit, Some(&problem)))
+    Ok(form(&visit, &Subject::of_form(&visit), Some(&problem)))
 }
 
 fn broken(error: axum::extract::multipart::MultipartError) -> Problem {
@@ -208,9 +222,10 @@ async fn pass_on(visit: &Visit, before: &Before, mut file: Field<'_>, length: &s
         let detail = "The page was opened as somebody else. Nothing was uploaded.";
         return Err(Problem::new(StatusCode::CONFLICT, detail).into());
     }
-    let name = file.file_name().unwrap_or_default().to_owned();
+    let (name, subject) = (file.file_name().unwrap_or_default().to_owned(), Subject::of_form(visit));
     let (sender, receiver) = mpsc::channel::<Part>(WAITING);
-    let call = visit.client.post(visit.path("/documents")).query([("name", name.as_str())]).key(&before.key);
+    let call = visit.client.post(visit.path("/documents")).query([("name", name.as_str())]).query(subject.parameter());
+    let call = call.key(&before.key);
     let call = call.header(header::CONTENT_LENGTH, length);
     let call = call
         .body("application/octet-stream", Body::from_stream(stream::unfold(receiver, next).fuse()))
@@ -232,10 +247,10 @@ async fn pass_on(visit: &Visit, before: &Before, mut file: Field<'_>, length: &s
     let (answer, ()): (Result<Answer<Uploaded>, Problem>, ()) = join!(call, pump);
     match answer {
         Ok(Answer { body: Uploaded { name }, .. }) => {
-            Ok(visit.done(URL, &Message { text: format!("{name} is uploaded."), ..Message::default() }))
+            Ok(visit.done(&subject.page(), &Message { text: format!("{name} is uploaded."), ..Message::default() }))
         }
         Err(problem) if matches!(problem.status, 401 | 403 | 404) => Err(problem.into()),
-        Err(problem) => Ok(form(visit, Some(&problem))),
+        Err(problem) => Ok(form(visit, &subject, Some(&problem))),
     }
 }
 

@@ -47,6 +47,7 @@ struct Ticket {
     subject: Option<String>,
     status: String,
     opened_by: Person,
+    requester: Person,
     opened_at: Timestamp,
     last_activity_at: Timestamp,
     messages: u64,

@@ -12,6 +12,9 @@ use crate::{
 /// An entry of the navigation: address, icon, name, and the permission that it needs.
 struct Entry(String, &'static str, &'static str, &'static str);
 
+/// The platform's own organization.
+pub(crate) const PLATFORM: &str = "org_00000000000000000000000000";
+
 /// The head of every document.
 pub(crate) fn document_head(title: &str) -> Markup {
     html! { head {
@@ -31,18 +34,21 @@ pub(crate) fn document_head(title: &str) -> Markup {
 /// The navigation: nothing that the reader may not open.
 fn sections(frame: &Frame) -> Vec<(&'static str, Vec<Entry>)> {
     let entry = |url: &str, sign, name, right| Entry(url.to_owned(), sign, name, right);
+    // The platform pays nothing for itself.
+    let pays = frame.scope.organization != PLATFORM;
     let settings = |name: &'static str| {
         let of = |rest: &str, sign, name, right| Entry(frame.url_of(rest), sign, name, right);
-        (
-            name,
-            vec![
-                of("/general", "settings", "General", "organization:read"),
-                of("/users", "users", "Users & roles", "users:read"),
-                of("/integrations", "plug", "Integrations", "api_keys:read"),
-                of("/audit-log", "scroll-text", "Audit log", "audit_log:read"),
-                of("/tickets", "ticket", "Tickets", "tickets:read"),
-            ],
-        )
+        let entries = vec![
+            of("/general", "settings", "General", "organization:read"),
+            of("/users", "users", "Users & roles", "users:read"),
+            of("/integrations", "plug", "Integrations", "api_keys:read"),
+            of("/audit-log", "scroll-text", "Audit log", "audit_log:read"),
+            of("/billing", "credit-card", "Billing", "billing:read"),
+            of("/usage", "chart-line", "Usage", "usage:read"),
+            of("/tickets", "ticket", "Tickets", "tickets:read"),
+        ];
+        let is_shown = |it: &Entry| pays || !["Billing", "Usage"].contains(&it.2);
+        (name, entries.into_iter().filter(is_shown).collect())
     };
     let administration = (
         "Administration",
@@ -50,6 +56,18 @@ fn sections(frame: &Frame) -> Vec<(&'static str, Vec<Entry>)> {
             entry("/admin/organizations", "building-2", "Organizations", "organizations:read"),
             entry("/admin/users", "users", "Users", "users:search"),
             entry("/admin/tickets", "ticket", "Tickets", "tickets:manage"),
+            entry("/admin/revenue", "chart-line", "Revenue", "billing:administer"),
+            entry("/admin/subscriptions", "receipt", "Subscriptions", "billing:administer"),
+            entry("/admin/invoices", "receipt", "Invoices", "billing:administer"),
+            entry("/admin/receivables", "clock", "Receivables", "billing:administer"),
+            entry("/admin/tax-report", "scroll-text", "Tax report", "billing:administer"),
+            entry("/admin/payments", "credit-card", "Payments", "billing:administer"),
+            entry("/admin/usage", "chart-line", "Usage", "billing:administer"),
+            entry("/admin/plans", "badge-check", "Plans", "plans:write"),
+            entry("/admin/coupons", "flag", "Coupons", "billing:administer"),
+            entry("/admin/seller", "building-2", "Seller", "billing:administer"),
+            entry("/admin/licences", "file-key", "Licences", "billing:administer"),
+            entry("/admin/licence-signing-keys", "key-round", "Signing keys", "licences:write"),
             entry("/admin/super-admins", "shield-check", "Super admins", "super_admins:read"),
             entry("/admin/audit-log", "scroll-text", "Platform audit log", "platform_audit_log:read"),
             entry("/settings/integrations", "key-round", "System API keys", "organizations:read"),

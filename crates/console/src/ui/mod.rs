@@ -6,13 +6,17 @@
 //! | `door.rs` | the page for somebody who is not |
 //! | `field.rs` | labelled fields, with hint and error |
 //! | `list.rs` | tables with filters, sorting and pages |
+//! | `money.rs` | amounts of money, numbers, bytes |
+//! | `chart.rs` | charts |
 //! | `time.rs` | instants and durations |
 //! | `words.rs` | words and badges for codes of the API |
 
+pub(crate) mod chart;
 pub(crate) mod door;
 pub(crate) mod field;
 pub(crate) mod frame;
 pub(crate) mod list;
+pub(crate) mod money;
 pub(crate) mod time;
 pub(crate) mod words;
 

@@ -50,14 +50,13 @@ pub(crate) fn role(code: &str) -> Markup {
 /// The status of a user, an organization, a port call, a vendor, a job, a task or an email.
 pub(crate) fn status(code: &str) -> Markup {
     let tone = match code {
-        "active" | "done" | "open" | "ok" | "current" | "running" | "confirmed" | "alongside" | "accepted"
-        | "completed" => "ok dot",
-        "arrived" | "in_progress" => "info dot",
+        "active" | "trialing" | "done" | "open" | "ok" | "current" | "running" | "confirmed" | "alongside"
+        | "accepted" | "completed" | "succeeded" | "paid" => "ok dot",
+        "arrived" | "in_progress" | "processing" => "info dot",
         "invited" | "suspended" | "waiting" | "queued" | "deferred" | "behind" | "pending" | "scheduled" | "silent"
-        | "planned" | "assigned" | "draft" => "warn dot",
-        "deactivated" | "failed" | "dead" | "dead_lettered" | "revoked" | "locked" | "canceled" | "declined" => {
-            "bad dot"
-        }
+        | "planned" | "read_only" | "assigned" | "draft" | "action_required" | "unknown" => "warn dot",
+        "deactivated" | "failed" | "dead" | "dead_lettered" | "revoked" | "ended" | "locked" | "canceled"
+        | "declined" | "reversed" | "uncollectible" => "bad dot",
         _ => "dot",
     };
     badge(tone, &words(code))

@@ -166,7 +166,7 @@ async fn command_action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Ac
                 let others: Vec<(&str, &str)> = stay.chain(agents.iter().map(Agent::option)).collect();
                 html! {
                     (tick(label, "revoke_invitations", revokes, hint))
-                    (field("Their open port calls", "hand_over_to").value(&successor).error(problem, "/hand_over_to").select(&others))
+                    (field("Their open port calls and tickets", "hand_over_to").value(&successor).error(problem, "/hand_over_to").select(&others))
                 }
             });
             ("They cannot sign in any more. Everything they did stays; they can be reactivated.", inputs, body)

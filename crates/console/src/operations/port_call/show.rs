@@ -7,14 +7,18 @@ use super::{PortCall, URL};
 use crate::{
     api::Page,
     compliance::audit_log,
-    operations::service_order::of_port_call,
+    operations::{document::of_subject, service_order::of_port_call},
     ui::{self, icon, time, words},
     visit::{Answered, Visit},
 };
 
 pub(super) async fn show(visit: Visit) -> Answered {
     let call = visit.get(&format!("/port-calls/{}", visit.param("port_call"))).send::<PortCall>().await?.body;
-    let (history, orders) = join!(history(&visit, &call.id), of_port_call(&visit, &call.id, call.next().is_some()));
+    let (history, orders, documents) = join!(
+        history(&visit, &call.id),
+        of_port_call(&visit, &call.id, call.next().is_some()),
+        of_subject(&visit, &call.id, call.status != "canceled")
+    );
     let title = call.title();
     let content = html! {
         div.head { div { h1 { (title) } p { (words::status(&call.status)) } } div.row { (actions(&visit, &call)) } }
@@ -23,6 +27,7 @@ pub(super) async fn show(visit: Visit) -> Answered {
                 section.card { header { h2 { "Port call" } } (facts(&visit, &call)) }
                 section.card { header { h2 { "Statuses" } } (timeline(&visit, &call)) }
                 (orders)
+                (documents)
             }
             @if let Some(history) = history { section.card { header { h2 { "History" } a href=(visit.url(&format!("/audit-log?target={}", call.id))) { "All" } } (history) } }
         }

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::{ServiceOrder, URL};
 use crate::{
+    operations::document::of_subject,
     ui::{self, icon, time, words},
     visit::{Answered, Visit},
 };
@@ -11,11 +12,15 @@ use crate::{
 pub(super) async fn show(visit: Visit) -> Answered {
     let order =
         visit.get(&format!("/service-orders/{}", visit.param("service_order"))).send::<ServiceOrder>().await?.body;
+    let documents = of_subject(&visit, &order.id, order.status != "canceled").await;
     let title = order.title();
     let content = html! {
         div.head { div { h1 { (title) } p { (words::status(&order.status)) } } div.row { (actions(&visit, &order)) } }
         div.grid.wide {
-            section.card { header { h2 { "Order" } } (facts(&visit, &order)) }
+            div.form {
+                section.card { header { h2 { "Order" } } (facts(&visit, &order)) }
+                (documents)
+            }
             section.card { header { h2 { "Answers" } } (answers(&visit, &order)) }
         }
     };

@@ -79,6 +79,7 @@ fn actions(visit: &Visit, ticket: &Ticket, url: &str) -> Markup {
 fn facts(visit: &Visit, ticket: &Ticket, staff: &BTreeMap<String, String>) -> Markup {
     html! { dl.facts {
         dt { "Opened" } dd { (time::instant(&visit.frame, ticket.opened_at)) " by " (ticket.opened_by.shown(staff)) }
+        @if ticket.requester.id != ticket.opened_by.id { dt { "Handed over" } dd { "to " (ticket.requester.shown(staff)) ", who gets the emails" } }
         @if let Some(escalation) = ticket.escalation.as_ref().filter(|_| ticket.escalated) { dt { "Escalation" } dd { (escalation.shown(visit)) } }
         dt { "Assignee" } dd { (ticket.assignee.as_ref().map_or_else(|| "nobody".to_owned(), |person| person.shown(staff))) }
         dt { "Id" } dd { (ui::id(&ticket.id)) }
@@ -92,6 +93,7 @@ fn entry_of(visit: &Visit, entry: &Entry, staff: &BTreeMap<String, String>) -> M
         "opened" => "opened the ticket",
         "reply" => "replied",
         "escalated" => "escalated the ticket",
+        "handed_over" => "took the ticket over",
         "resolved" => "resolved the ticket",
         "reopened" => "reopened the ticket",
         _ => "Staff has not replied in time",
