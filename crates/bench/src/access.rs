@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use crate::{
-    Error, Figure, Options,
+    Error, Figure, Options, metering,
     report::percentile_ms,
     service::{Client, Organization, Service, callers},
     store::{Place, Store},
@@ -54,12 +54,14 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
         let store = Store::open(server.as_ref(), directory.path(), PARTITIONS).await?;
         let wants = |names: &str| options.figure.as_deref().is_none_or(|wanted| names.contains(wanted));
         let mut service = Service::start(server.as_ref(), directory.path()).await?;
-        if wants("sign_ins others_p99 session_requests key_requests") {
+        if wants("sign_ins others_p99 session_requests key_requests metering_overhead") {
             progress(&format!("{engine}: signing in"));
             let organizations = service.found(&store, ORGANIZATIONS).await?;
             sign_ins(options, engine, &service, &organizations, &mut figures).await?;
             progress(&format!("{engine}: requests with a session and with an API key"));
-            requests(options, engine, &service, &organizations, &mut figures).await?;
+            let tokens = requests(options, engine, &service, &organizations, &mut figures).await?;
+            progress(&format!("{engine}: metering"));
+            metering::overhead(options, engine, &store, &tokens, &mut figures).await?;
         }
         if wants("search_p99") {
             service.stop().await?;
@@ -141,14 +143,14 @@ async fn comparisons(length: Duration) -> Result<f64, Error> {
     Ok(rate)
 }
 
-/// The same request with a session and with an API key, compared with `/healthz`.
+/// The same request with a session and with an API key, compared with `/healthz`; returns the tokens of the keys.
 async fn requests(
     options: &Options,
     engine: &'static str,
     service: &Service,
     organizations: &[Organization],
     figures: &mut Vec<Figure>,
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     let length = Duration::from_secs_f64(options.seconds * 5.0);
     let mut with_keys = Vec::with_capacity(organizations.len());
     for organization in organizations {
@@ -170,7 +172,7 @@ async fn requests(
         let note = format!("reading one's organization, {CONNECTIONS} connections; compared with /healthz");
         figures.push(Figure::beside(engine, name, run.per_second, "1/s", nothing, &note));
     }
-    Ok(())
+    Ok(with_keys.into_iter().map(|organization| organization.token).collect())
 }
 
 /// The search for users in all organizations.

@@ -5,6 +5,9 @@
 
 mod access;
 mod append;
+mod billing;
+mod invoices;
+mod metering;
 mod operations;
 mod report;
 mod service;
@@ -19,7 +22,7 @@ pub use report::{Figure, table};
 /// What to measure, and where.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Only this group of benchmarks: `append`, `views`, `service`, `access`, `timers` or `operations`.
+    /// Only this group of benchmarks: `append`, `views`, `service`, `access`, `timers`, `operations` or `billing`.
     pub only: Option<String>,
     /// Only this engine: `sqlite` or `postgres`.
     pub engine: Option<String>,
@@ -49,6 +52,7 @@ pub async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<
             figures.append(&mut access::run(options, progress).await?);
             figures.append(&mut timers::run(options, progress).await?);
             figures.append(&mut operations::run(options, progress).await?);
+            figures.append(&mut billing::run(options, progress).await?);
             Ok(figures)
         }
         Some("append") => append::run(options, progress).await,
@@ -56,9 +60,10 @@ pub async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<
         Some("service") => service::run(options, progress).await,
         Some("access") => access::run(options, progress).await,
         Some("timers") => timers::run(options, progress).await,
+        Some("billing") => billing::run(options, progress).await,
         Some("operations") => operations::run(options, progress).await,
         Some(other) => {
-            let groups = "append, views, service, access, timers or operations";
+            let groups = "append, views, service, access, timers, operations or billing";
             Err(format!("there is no benchmark `{other}`: choose {groups}").into())
         }
     }

@@ -1,6 +1,9 @@
-//! Port calls: creating them in one organization, and listing many.
+//! Port calls: creating them in one organization, and listing many. Documents: uploading them.
 
 use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,26 +28,39 @@ use porttask_runtime::{
     new_id,
     views::{Condition, Query, Views},
 };
+use sha2::{Digest, Sha256};
+use tokio::task::spawn_blocking;
 
 use crate::{
     Error, Figure, Options,
     report::percentile_ms,
+    service::{Client, PARTITIONS, Service},
     store::{Place, Store},
 };
 
-const CALLERS: usize = 64;
-const ROUNDS: usize = 3;
+pub(crate) const CALLERS: usize = 64;
+pub(crate) const ROUNDS: usize = 3;
 const PORT_CALLS: usize = 1_000_000;
 /// Port calls per append.
 const TOGETHER: usize = 500;
 const PAGES: usize = 400;
 const PATIENCE: Duration = Duration::from_secs(1_800);
+const DOCUMENT_BYTES: usize = 8 << 20;
+/// Bytes that the plain loop hashes and writes at a time.
+const PART: usize = 256 * 1024;
 
 /// Measures both engines, or the chosen one.
 pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Vec<Figure>, Error> {
     let wants = |name: &str| options.figure.as_deref().is_none_or(|wanted| name.contains(wanted));
     let mut figures = Vec::new();
     for engine in Place::engines(options)? {
+        if wants("document_upload_ratio") {
+            progress(&format!("{engine}: uploading documents"));
+            figures.push(uploaded(engine, options).await?);
+        }
+        if !wants("port_calls_created") && !wants("port_calls_page_p99") {
+            continue;
+        }
         let Place { engine, directory, server } = Place::of(engine, options)?;
         let store = Store::open(server.as_ref(), directory.path(), 1).await?;
         let organization = store.populate(0, 1, |_| Timestamp::UNIX_EPOCH).await?;
@@ -68,7 +84,7 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
 }
 
 /// A port call of a small fleet, whose arrival is spread over a year.
-fn new_port_call(number: usize) -> Result<NewPortCall, Error> {
+pub(crate) fn new_port_call(number: usize) -> Result<NewPortCall, Error> {
     let imos = ["9074729", "9321483", "9403009", "9619907"];
     let time_zone = "America/Sao_Paulo".parse().map_err(|_| "no such zone")?;
     let (unlocode, name, country) = ("BRSSZ".to_owned(), "Santos".to_owned(), "Brazil".to_owned());
@@ -108,16 +124,17 @@ async fn created(
         };
         commands.push(rate(length, create).await?);
     }
-    let median = |mut rates: Vec<f64>| {
-        rates.sort_by(f64::total_cmp);
-        rates[rates.len() / 2]
-    };
     let note = format!("{CALLERS} callers in one organization, compared with appends of the same events; target 0.70");
     Ok(Figure::beside(engine, "port_calls_created", median(commands), "1/s", median(plain), &note))
 }
 
+pub(crate) fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
+
 /// How often callers do something, each as fast as it can.
-async fn rate(length: Duration, each: impl AsyncFn(usize) -> Result<(), Error>) -> Result<f64, Error> {
+pub(crate) async fn rate(length: Duration, each: impl AsyncFn(usize) -> Result<(), Error>) -> Result<f64, Error> {
     let start = Instant::now();
     let caller = async |caller: usize| {
         let mut done = 0;
@@ -166,7 +183,8 @@ async fn page(
     let partition = store.log.partition_of(organization).await?.ok_or("the organization is not found")?;
     let mut latencies = Vec::new();
     for number in 0..PAGES {
-        let minutes = (number * 7_919 % 525_600) as i64;
+        // Fewer port calls than minutes of a year end earlier.
+        let minutes = (number * 7_919 % count.min(525_600)) as i64;
         let from = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes);
         let query = Query {
             partition,
@@ -181,10 +199,73 @@ async fn page(
         let start = Instant::now();
         let found = views.select(PortCalls::NAME, &query).await?;
         latencies.push(start.elapsed());
-        if found.is_empty() && minutes < 500_000 {
+        if found.is_empty() {
             return Err("a page is empty".into());
         }
     }
     let note = format!("50 of {count} port calls by arrival, from a random time on; target 15 ms");
     Ok(Figure::alone(engine, "port_calls_page_p99", percentile_ms(&latencies, 99), "ms", &note))
+}
+
+/// The rate of bytes that one client uploads over HTTP, beside a loop that hashes, writes and syncs the same bytes.
+async fn uploaded(engine: &'static str, options: &Options) -> Result<Figure, Error> {
+    // A place of its own, which is gone afterwards together with the contents.
+    let Place { directory, server, .. } = Place::of(engine, options)?;
+    let (directory, server) = (directory.path(), server.as_ref());
+    let store = Store::open(server, directory, PARTITIONS).await?;
+    let service = Service::start(server, directory).await?;
+    let organizations = service.found(&store, 1).await?;
+    let token = organizations.first().map(|organization| organization.token.as_str());
+    let mut client = Client::connect(service.address, token).await?;
+    let length = Duration::from_secs_f64(options.seconds);
+    let folder = directory.join("plain");
+    fs::create_dir(&folder)?;
+    let mut content: Vec<u8> = (0..DOCUMENT_BYTES as u64 / 8).flat_map(u64::to_le_bytes).collect();
+    let (mut uploads, mut plain, mut number) = (Vec::new(), Vec::new(), 0_u64);
+    for _ in 0..ROUNDS {
+        let (first, folder, copy) = (number, folder.clone(), content.clone());
+        plain.push(spawn_blocking(move || written(&folder, copy, length)).await??);
+        let start = Instant::now();
+        while start.elapsed() < length {
+            // Each is another content, so that each is stored.
+            content[..8].copy_from_slice(&number.to_be_bytes());
+            client.upload("scan.bin", &content).await?.ok()?;
+            number += 1;
+        }
+        uploads.push(megabytes(number - first) / start.elapsed().as_secs_f64());
+    }
+    service.stop().await?;
+    fs::remove_dir_all(&folder)?;
+    let note = format!(
+        "{} MiB each by one client over HTTP, compared with hashing, writing and syncing the same bytes; target 0.50",
+        DOCUMENT_BYTES >> 20
+    );
+    Ok(Figure::beside(engine, "document_upload_ratio", median(uploads), "MB/s", median(plain), &note))
+}
+
+fn megabytes(documents: u64) -> f64 {
+    documents as f64 * DOCUMENT_BYTES as f64 / 1_000_000.0
+}
+
+/// Hashes, writes and syncs contents, one after the other, without anything else; the rate.
+fn written(folder: &Path, mut content: Vec<u8>, length: Duration) -> Result<f64, Error> {
+    let (start, mut number) = (Instant::now(), 0_u64);
+    while start.elapsed() < length {
+        content[..8].copy_from_slice(&number.to_be_bytes());
+        let mut hash = Sha256::new();
+        let path = folder.join(number.to_string());
+        let mut file = File::create_new(&path)?;
+        for part in content.chunks(PART) {
+            hash.update(part);
+            file.write_all(part)?;
+        }
+        file.sync_all()?;
+        std::hint::black_box(hash.finalize());
+        number += 1;
+    }
+    let rate = megabytes(number) / start.elapsed().as_secs_f64();
+    for entry in fs::read_dir(folder)? {
+        fs::remove_file(entry?.path())?;
+    }
+    Ok(rate)
 }

@@ -110,6 +110,22 @@ impl Store {
         Ok(Views::open(log, Arc::clone(&self.vault), tables, models()).await?)
     }
 
+    /// The event that creates an organization.
+    pub(crate) fn creation(
+        &self,
+        organization: OrganizationId,
+        number: usize,
+    ) -> Result<Vec<(StreamId, DomainEvent)>, Error> {
+        let created = organization::Event::Created {
+            name: format!("Harbour {number}"),
+            domain: format!("org{number}.example"),
+            plan: "starter".to_owned(),
+            trial_ends_at: Some(Timestamp::UNIX_EPOCH),
+            settings: Settings::default(),
+        };
+        Ok(vec![(StreamId::new(organization, format!("organization-{organization}"))?, created.into())])
+    }
+
     /// Creates an organization with this many events.
     pub(crate) async fn fill(&self, events: usize) -> Result<OrganizationId, Error> {
         let organization = new_id();
@@ -136,15 +152,7 @@ impl Store {
     ) -> Result<OrganizationId, Error> {
         let organization: OrganizationId = new_id();
         let domain = format!("org{number}.example");
-        let created = organization::Event::Created {
-            name: format!("Harbour {number}"),
-            domain: domain.clone(),
-            plan: "starter".to_owned(),
-            trial_ends_at: Some(Timestamp::UNIX_EPOCH),
-            settings: Settings::default(),
-        };
-        let mut domain_events =
-            vec![(StreamId::new(organization, format!("organization-{organization}"))?, created.into())];
+        let mut domain_events = self.creation(organization, number)?;
         for person in 0..users {
             let user: UserId = new_id();
             let which = number * users + person;

@@ -67,7 +67,8 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
                 store.populate(number, each, due_at).await?;
             }
         }
-        let nodes = Node::several(store, server.as_ref(), directory.path()).await?;
+        let nodes =
+            Node::several(store, server.as_ref(), directory.path(), PARTITIONS, vec![Arc::new(LinkExpiry)]).await?;
         if wants_delay {
             progress(&format!("{engine}: {ONE_BY_ONE} timers, one after the other"));
             figures.push(one_by_one(engine, &nodes).await?);
@@ -85,20 +86,26 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
 }
 
 /// A node that folds read models and carries out timers.
-struct Node {
-    store: Store,
-    clock: Arc<Clock>,
+pub(crate) struct Node {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<Clock>,
     views: Arc<Views>,
-    timers: Arc<Timers>,
+    pub(crate) timers: Arc<Timers>,
 }
 
 impl Node {
     /// The nodes on a store, with read models that have caught up. Timers start on all of them at the same time.
-    async fn several(first: Store, server: Option<&PrivatePostgres>, directory: &Path) -> Result<Vec<Self>, Error> {
-        let mut nodes = vec![Self::on(first, server, directory).await?];
+    pub(crate) async fn several(
+        first: Store,
+        server: Option<&PrivatePostgres>,
+        directory: &Path,
+        partitions: u16,
+        handlers: Vec<Arc<dyn TimerHandler>>,
+    ) -> Result<Vec<Self>, Error> {
+        let mut nodes = vec![Self::on(first, server, directory, handlers.clone()).await?];
         while nodes.len() < NODES {
-            let store = Store::join(server, directory, PARTITIONS).await?;
-            nodes.push(Self::on(store, server, directory).await?);
+            let store = Store::join(server, directory, partitions).await?;
+            nodes.push(Self::on(store, server, directory, handlers.clone()).await?);
         }
         for node in &nodes {
             node.views.catch_up(timer::Timers::NAME, PATIENCE).await?;
@@ -108,14 +115,18 @@ impl Node {
         Ok(nodes)
     }
 
-    async fn on(store: Store, server: Option<&PrivatePostgres>, directory: &Path) -> Result<Self, Error> {
+    async fn on(
+        store: Store,
+        server: Option<&PrivatePostgres>,
+        directory: &Path,
+        handlers: Vec<Arc<dyn TimerHandler>>,
+    ) -> Result<Self, Error> {
         let (views, clock) = (store.views(server, directory).await?, Arc::new(Clock::new()));
         views.run();
         // Simulated from the start: idle nodes look for an advance of the clock twice a second, not every 10 s.
         clock.simulate(Some(SignedDuration::ZERO));
         let (database, vault) = (Arc::<dyn Database>::clone(&store.log), Arc::clone(&store.vault));
         let executor = Executor::new(database, vault, Arc::new(StatusAllows), Arc::clone(&clock));
-        let handlers: Vec<Arc<dyn TimerHandler>> = vec![Arc::new(LinkExpiry)];
         let timers = Timers::new(Arc::clone(&views), executor, handlers, TimerPolicy::default());
         Ok(Self { store, clock, views, timers })
     }

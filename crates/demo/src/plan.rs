@@ -3,8 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{
     OrganizationId, UserId,
+    billing::licence::LicenceId,
     identity::Role,
     operations::{
+        document::DocumentId,
         service_order::ServiceOrderId,
         vendor::{Service, VendorId},
     },
@@ -12,8 +14,12 @@ use porttask_domain::{
 };
 
 use crate::{
+    bills::{BillStep, Payer},
     desk::{self, TicketStep},
+    keys::LicenceStep,
+    money::{self, Money},
     names,
+    papers::{self, DocumentStep},
     random::Random,
     traffic::{self, Call, CallStep, OrderStep},
 };
@@ -27,6 +33,7 @@ const USERS: f64 = 1_500.0;
 /// Before those are left out that nobody can be responsible for.
 const PORT_CALLS: f64 = 25_000.0;
 const TICKETS: f64 = 600.0;
+const DOCUMENTS: f64 = 300.0;
 
 /// Where organizations are: the time zone of their business hours.
 const ZONES: [&str; 8] = [
@@ -42,12 +49,15 @@ const ZONES: [&str; 8] = [
 
 /// An organization and its year.
 pub(crate) struct Plan {
+    pub(crate) number: usize,
     pub(crate) organization: OrganizationId,
     pub(crate) name: String,
     pub(crate) domain: String,
     pub(crate) zone: &'static str,
     pub(crate) people: Vec<Person>,
     pub(crate) calls: Vec<Call>,
+    /// How it pays.
+    pub(crate) payer: Payer,
     /// By time.
     pub(crate) steps: Vec<Step>,
 }
@@ -78,6 +88,8 @@ pub(crate) enum By {
     Staff,
     /// Nobody who is known.
     Anonymous,
+    /// The service itself.
+    System,
 }
 
 /// What is done. Numbers are those of people.
@@ -96,6 +108,7 @@ pub(crate) enum What {
     /// Something happens to the port call with this number.
     Call(usize, CallStep),
     Order(ServiceOrderId, OrderStep),
+    Document(DocumentId, DocumentStep),
     Ticket(TicketId, TicketStep),
     CreateVendor {
         vendor: VendorId,
@@ -103,6 +116,11 @@ pub(crate) enum What {
         service: Service,
         email: String,
     },
+    /// Something happens to the subscription.
+    Money(Money),
+    /// Staff does something with invoices.
+    Bill(BillStep),
+    Licence(LicenceId, LicenceStep),
     Suspend(&'static str),
     Lift,
     Close(&'static str),
@@ -112,10 +130,14 @@ pub(crate) enum What {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Active,
+    /// Never chose a plan: its trial is over.
+    TrialOver,
     /// Suspended for a month, then active again.
     Lifted,
     Suspended,
     Deactivated,
+    /// Stopped working, and paying.
+    Unpaid,
 }
 
 /// The year of all organizations until `now`.
@@ -148,7 +170,7 @@ pub(crate) struct Planner {
     pub(crate) random: Random,
     begin: Timestamp,
     pub(crate) now: Timestamp,
-    steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// Who can be responsible for port calls, from when until when.
     pub(crate) agents: Vec<(usize, Timestamp, Timestamp)>,
     /// Who can be asked for which service, from when on.
@@ -171,7 +193,9 @@ impl Planner {
         let fate = match number * 40 / count {
             11 => Fate::Lifted,
             17 | 26 => Fate::Suspended,
+            20 => Fate::Unpaid,
             23 | 31 => Fate::Deactivated,
+            33 => Fate::TrialOver,
             _ => Fate::Active,
         };
         let ended_at = self.end(fate, created_at);
@@ -185,17 +209,28 @@ impl Planner {
         self.add(joined_at + SignedDuration::from_mins(9), By::Person(0), What::SetUp);
         self.career(0, joined_at, ended_at, &people);
         for it in 1..people.len() {
-            self.join(it, (created_at + DAY, ended_at), &people);
+            // A trial has ten seats.
+            let from = created_at + if it < 9 { DAY } else { DAY * 16 };
+            if from + DAY < ended_at {
+                self.join(it, (from, ended_at), &people);
+            }
         }
         self.vendors(created_at + DAY, ended_at);
         // Organizations that are younger or have ended have had less time.
         let worked = ended_at.duration_since(created_at).as_secs_f64() / YEAR.as_secs_f64();
         let count = |of: f64| (of * share * worked).ceil() as usize;
         let calls = traffic::year(&mut self, (created_at + DAY * 3, ended_at), count(PORT_CALLS));
+        let payer = Payer::of(number, fate == Fate::Unpaid, (ended_at, self.now));
+        if fate != Fate::TrialOver {
+            let months = (worked * 12.0).max(1.0);
+            let size = (people.len(), calls.len() as f64 / months);
+            money::year(&mut self, (created_at, ended_at), size, payer, number);
+        }
         desk::year(&mut self, (created_at + DAY, ended_at), count(TICKETS));
+        papers::year(&mut self, ended_at, &calls, count(DOCUMENTS));
         self.steps.sort_by_key(|step| step.at);
         let zone = ZONES[number % ZONES.len()];
-        Plan { organization, name, domain, zone, people, calls, steps: self.steps }
+        Plan { number, organization, name, domain, zone, people, calls, payer, steps: self.steps }
     }
 
     pub(crate) fn add(&mut self, at: Timestamp, by: By, what: What) {
@@ -223,10 +258,13 @@ impl Planner {
         let late = self.random.instant(created_at + DAY * 60, self.now - DAY * 40);
         match fate {
             Fate::Active => return self.now,
+            Fate::TrialOver => return created_at + DAY * 14,
             Fate::Lifted => {
                 self.add(late, By::Staff, What::Suspend("Unpaid since the second reminder"));
                 self.add(late + DAY * 30, By::Staff, What::Lift);
             }
+            // It becomes read-only and ends before the year is over: the next invoice comes within a month.
+            Fate::Unpaid => return created_at + (late.duration_since(created_at) / 3).max(DAY * 60),
             Fate::Suspended => self.add(late, By::Staff, What::Suspend("Unpaid since the second reminder")),
             Fate::Deactivated => self.add(late, By::Staff, What::Close("The contract was terminated")),
         }
@@ -307,6 +345,27 @@ mod tests {
         };
         assert_eq!(outline(1), outline(1));
         assert_ne!(outline(1), outline(2));
+    }
+
+    #[test]
+    fn documents_of_port_calls_are_the_same_for_the_same_seed_and_some_are_deleted() {
+        let documents = |seed| {
+            let all = plans(seed, 1.0, now());
+            let steps = all.iter().flat_map(|plan| &plan.steps);
+            let of = |step: &Step| match &step.what {
+                What::Document(id, DocumentStep::Upload { content, .. }) => Some((*id, Some(content.clone()))),
+                What::Document(id, DocumentStep::Delete) => Some((*id, None)),
+                _ => None,
+            };
+            steps.filter_map(of).collect::<Vec<_>>()
+        };
+        let found = documents(1);
+        let (uploaded, deleted): (Vec<_>, Vec<_>) = found.iter().partition(|(_, content)| content.is_some());
+        assert!((250..350).contains(&uploaded.len()) && (10..60).contains(&deleted.len()), "{}", found.len());
+        let sizes = uploaded.iter().map(|(_, content)| content.as_ref().map_or(0, String::len));
+        assert!(sizes.clone().all(|bytes| (100..1_000).contains(&bytes)), "{:?}", sizes.collect::<Vec<_>>());
+        assert_eq!(found, documents(1));
+        assert_ne!(found, documents(2));
     }
 
     #[test]

@@ -20,6 +20,11 @@ impl Random {
         Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid().into()
     }
 
+    /// A secret that is none.
+    pub(crate) fn bytes(&mut self) -> [u8; 32] {
+        std::array::from_fn(|_| self.0.u8(..))
+    }
+
     /// A number below `end`; zero if `end` is zero.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         if end == 0 { 0 } else { self.0.usize(..end) }

@@ -1,14 +1,27 @@
 //! An organization that is being built: carries out its plan, at the time of its own clock.
 
+mod document;
+mod invoice;
+mod licence;
+mod subscription;
+
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use porttask_app::{
+    billing::subscriptions,
     identity::{access::Access, passwords::Passwords},
     operations::port_calls,
 };
 use porttask_domain::{
     Actor, FailedSignInsId, Meta, OrganizationId, PersonName, Personal, Reason, Registered, SessionId, UserId,
+    billing::{
+        Subscription,
+        billing_document::InvoiceId,
+        licence::LicenceId,
+        schedule,
+        subscription::{Command as SubscriptionCommand, Due, EndReason},
+    },
     identity::{
         Capability, DomainName, EmailAddress, FailedSignIns, Organization, Session, User,
         organization::{self, OrganizationName},
@@ -34,18 +47,20 @@ use porttask_runtime::{
     clock::Clock,
     execute::{Executor, Request, Tx},
     log::NewSecret,
+    ports::blobs::BlobStore,
 };
 
+use self::invoice::Bills;
 use crate::{
     build::{Error, INVITATION, Parts, executor, set},
     desk::TicketStep,
     plan::{By, Person, Plan, Step, What},
     random::Random,
+    tax,
     traffic::{CallStep, OrderStep},
 };
 
 const SESSION: SignedDuration = SignedDuration::from_hours(30 * 24);
-const TRIAL: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// An organization that is being built.
 pub(crate) struct Site {
@@ -54,11 +69,32 @@ pub(crate) struct Site {
     done: usize,
     executor: Arc<Executor>,
     clock: Arc<Clock>,
+    blobs: Arc<dyn BlobStore>,
     staff: Vec<UserId>,
     password: Arc<NewSecret>,
     /// The last session of each person.
     sessions: HashMap<usize, SessionId>,
     random: Random,
+    seed: u64,
+    /// The beginning of the year.
+    begin: Timestamp,
+    /// What becomes due for the subscription.
+    due: Vec<(Due, Timestamp)>,
+    /// What becomes due of invoices.
+    bills: Bills,
+    /// The licences that follow the subscription.
+    licences: Vec<LicenceId>,
+    /// The URL of the service, as licences have it.
+    issuer: String,
+}
+
+/// What follows at once from what happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Task {
+    /// The card is charged for an invoice: which attempt it is.
+    Charge(InvoiceId, u32),
+    /// A licence follows the subscription.
+    RenewLicence(LicenceId),
 }
 
 impl Site {
@@ -67,25 +103,60 @@ impl Site {
         plan: Plan,
         staff: Vec<UserId>,
         password: &Arc<NewSecret>,
-        (seed, number): (u64, usize),
+        (seed, begin): (u64, Timestamp),
+        issuer: &str,
     ) -> Self {
         let (executor, clock) = executor(parts);
-        let random = Random::new(!seed, number as u64);
-        Self { plan, done: 0, executor, clock, staff, password: Arc::clone(password), sessions: HashMap::new(), random }
+        let random = Random::new(!seed, plan.number as u64);
+        let (blobs, password, sessions) = (Arc::clone(&parts.blobs), Arc::clone(password), HashMap::new());
+        Self {
+            plan,
+            done: 0,
+            executor,
+            clock,
+            blobs,
+            staff,
+            password,
+            sessions,
+            random,
+            seed,
+            begin,
+            due: Vec::new(),
+            bills: Bills::default(),
+            licences: Vec::new(),
+            issuer: issuer.to_owned(),
+        }
     }
 
     /// Carries out the steps before an instant.
     pub(crate) async fn work(&mut self, until: Timestamp) -> Result<(), Error> {
-        while let Some(step) = self.plan.steps.get(self.done).filter(|step| step.at < until) {
-            set(&self.clock, step.at);
-            let request = self.request(step);
-            let session = self.random.id(step.at);
-            self.carry_out(&self.plan.steps[self.done], &request, session).await?;
-            if let What::SignIn(it) = self.plan.steps[self.done].what {
-                self.sessions.insert(it, session);
+        loop {
+            let next = self.plan.steps.get(self.done).map(|step| step.at).filter(|at| *at < until);
+            match (next, self.next_due().filter(|at| *at < until)) {
+                (None, None) => return Ok(()),
+                (Some(at), due) if due.is_none_or(|due| at < due) => self.step(at).await?,
+                (_, Some(due)) => self.reach(due).await?,
+                (Some(at), None) => self.step(at).await?,
             }
-            self.done += 1;
         }
+    }
+
+    async fn step(&mut self, at: Timestamp) -> Result<(), Error> {
+        set(&self.clock, at);
+        let (number, request) = (self.done, self.request(&self.plan.steps[self.done]));
+        let session: SessionId = self.random.id(at);
+        match self.plan.steps[number].what {
+            What::Create => self.create(&request, at).await?,
+            What::Money(_) => self.money(number, &request, session.0, at).await?,
+            What::Bill(step) => self.bill_step(step, at).await?,
+            What::Licence(..) => self.licence_step(number, at).await?,
+            What::Close(reason) => self.close(&request, reason).await?,
+            _ => self.carry_out(&self.plan.steps[number], &request, session).await?,
+        }
+        if let What::SignIn(it) = self.plan.steps[number].what {
+            self.sessions.insert(it, session);
+        }
+        self.done += 1;
         Ok(())
     }
 
@@ -102,6 +173,7 @@ impl Site {
                 Meta::by(Actor::User { organization: OrganizationId::PLATFORM, user })
             }
             By::Anonymous => Meta::by(Actor::Anonymous),
+            By::System => Meta::by(Actor::System),
         };
         let request = Request::new(organization, meta);
         match step.what {
@@ -115,8 +187,8 @@ impl Site {
     async fn carry_out(&self, step: &Step, request: &Request, session: SessionId) -> Result<(), Error> {
         let (organization, at, people) = (self.plan.organization, step.at, &self.plan.people);
         match &step.what {
-            What::Create => self.create(request, at).await,
-            What::SetUp => self.set_up(request).await,
+            What::Create | What::Money(_) | What::Bill(_) | What::Licence(..) | What::Close(_) => Ok(()),
+            What::SetUp => self.set_up(request, at).await,
             What::Invite(it) => self.user(*it, self.invitation(&people[*it], at)?, request).await,
             What::Accept(it) => self.accept(people[*it].user, request, at).await,
             What::SignIn(it) => self.sign_in(people[*it].user, session, request, at).await,
@@ -133,6 +205,7 @@ impl Site {
             What::Reactivate(it) => self.user(*it, user::Command::Reactivate, request).await,
             What::Call(number, step) => self.port_call(*number, step, request, at).await,
             What::Order(order, step) => self.order(*order, step, request, at).await,
+            What::Document(document, step) => self.document(*document, step, request, at).await,
             What::Ticket(ticket, what) => self.ticket(*ticket, what, step.by, request, at).await,
             What::CreateVendor { vendor, name, service, email } => {
                 let create = vendor::Command::Create {
@@ -149,10 +222,6 @@ impl Site {
                 self.organization(organization::Command::Suspend { organization, reason }, request).await
             }
             What::Lift => self.organization(organization::Command::Reactivate, request).await,
-            What::Close(reason) => {
-                let reason = Reason::new(reason)?;
-                self.organization(organization::Command::Deactivate { organization, reason }, request).await
-            }
         }
     }
 
@@ -232,7 +301,7 @@ impl Site {
     ) -> Result<(), Error> {
         let (user, side) = match by {
             By::Person(it) => (self.plan.people[it].user, Side::Organization),
-            By::Staff | By::Anonymous => (self.staff[self.done % self.staff.len()], Side::Staff),
+            By::Staff | By::Anonymous | By::System => (self.staff[self.done % self.staff.len()], Side::Staff),
         };
         let by = Author { user, side };
         let command = match step {
@@ -283,26 +352,42 @@ impl Site {
         })
     }
 
-    async fn create(&self, request: &Request, at: Timestamp) -> Result<(), Error> {
+    async fn create(&mut self, request: &Request, at: Timestamp) -> Result<(), Error> {
         let Plan { organization, name, domain, people, .. } = &self.plan;
         let (name, domain) = (OrganizationName::new(name)?, DomainName::new(domain)?);
-        let create = &organization::Command::Create { name, domain, trial_ends_at: Some(at + TRIAL) };
+        let create = &organization::Command::Create { name, domain, trial_ends_at: Some(at + schedule::TRIAL) };
         let (organization, admin, invite) = (*organization, people[0].user, &self.invitation(&people[0], at)?);
         let work = move |tx: Tx| async move {
             tx.decide_new::<Organization>(organization, create).await?;
+            subscriptions::start_trial(&tx, organization, at + schedule::TRIAL).await?;
             tx.decide_new::<User>(admin, invite).await
         };
-        Ok(self.executor.transact(request, work).await.map(drop)?)
+        let outcome = self.executor.transact(request, work).await?;
+        self.follow(outcome).await
     }
 
-    async fn set_up(&self, request: &Request) -> Result<(), Error> {
+    /// The organization is deactivated, and its subscription ends with it.
+    async fn close(&mut self, request: &Request, reason: &str) -> Result<(), Error> {
+        let organization = self.plan.organization;
+        let deactivate = &organization::Command::Deactivate { organization, reason: Reason::new(reason)? };
+        let work = move |tx: Tx| async move {
+            tx.decide::<Organization>(organization, deactivate).await?;
+            let end = SubscriptionCommand::End { why: EndReason::Deactivated, now: tx.now() };
+            tx.decide::<Subscription>(organization.into(), &end).await
+        };
+        let outcome = self.executor.transact(request, work).await?;
+        self.follow(outcome).await
+    }
+
+    async fn set_up(&self, request: &Request, at: Timestamp) -> Result<(), Error> {
         let time_zone = Some(self.plan.zone.to_owned());
         let hours = BusinessHoursPatch { time_zone, ..BusinessHoursPatch::default() };
         self.organization(organization::Command::ChangeBusinessHours(hours), request).await?;
         let colours = ["#0b5d7a", "#7a3b0b", "#2f6b2f", "#5b2f7a"];
         let colour = colours[self.plan.people.len() % colours.len()].parse::<Colour>();
         let branding = BrandingPatch { primary_colour: colour.ok().map(Some), ..BrandingPatch::default() };
-        self.organization(organization::Command::ChangeBranding(branding), request).await
+        self.organization(organization::Command::ChangeBranding(branding), request).await?;
+        tax::make_account(&self.executor, &self.plan, request, at).await
     }
 
     async fn accept(&self, user: UserId, request: &Request, now: Timestamp) -> Result<(), Error> {

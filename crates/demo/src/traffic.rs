@@ -23,6 +23,8 @@ pub(crate) struct Call {
     pub(crate) schedule: Schedule,
     /// Who is responsible.
     pub(crate) agent: usize,
+    /// Whether it is not canceled.
+    pub(crate) takes_place: bool,
 }
 
 /// What happens to it.
@@ -77,9 +79,9 @@ pub(crate) fn year(planner: &mut Planner, (from, until): (Timestamp, Timestamp),
         );
         let port = planner.random.pick(&ports).clone();
         let id = planner.random.id(created_at);
-        calls.push(Call { id, port, vessel, imo, voyage, schedule, agent });
         let until = until.min(agent_until);
-        let takes_place = course(planner, calls.len() - 1, (created_at, until), schedule, agent);
+        let takes_place = course(planner, calls.len(), (created_at, until), schedule, agent);
+        calls.push(Call { id, port, vessel, imo, voyage, schedule, agent, takes_place });
         if takes_place && planner.random.chance(0.4) {
             order(planner, calls.len() - 1, (created_at, until), schedule, agent);
         }

@@ -7,7 +7,8 @@ use porttask_api::ACCESS_LOG;
 
 use crate::{
     admin, backup, bench, clock, config::Effective, constraints, copy, demo::DemoArgs, error::Error, events, export,
-    import, keys, log, logging, mail, nodes, service::ServiceArgs, storage::StorageArgs, tasks, timers, views,
+    import, invoices, keys, licence, log, logging, mail, nodes, service::ServiceArgs, storage::StorageArgs, tasks,
+    timers, views,
 };
 
 /// The administration platform of PortTask.
@@ -134,6 +135,13 @@ enum Command {
         #[command(subcommand)]
         command: constraints::Command,
     },
+    /// Verify issued invoices.
+    Invoices {
+        #[command(flatten)]
+        storage: StorageArgs,
+        #[command(subcommand)]
+        command: invoices::Command,
+    },
     /// Manage the keys that encrypt personal data.
     Keys {
         #[command(flatten)]
@@ -186,6 +194,11 @@ enum Command {
         #[command(subcommand)]
         command: mail::Command,
     },
+    /// Verify licences without a connection.
+    Licence {
+        #[command(subcommand)]
+        command: licence::Command,
+    },
     /// Run benchmarks, each compared with a baseline measured in the same run.
     Bench(bench::BenchArgs),
 }
@@ -219,12 +232,14 @@ impl Cli {
             Command::Nodes { storage, command } => command.run(&storage).await,
             Command::Timers { storage, command } => command.run(&storage).await,
             Command::Constraints { storage, command } => command.run(&storage).await,
+            Command::Invoices { storage, command } => command.run(&storage).await,
             Command::Keys { storage, command } => command.run(&storage).await,
             Command::Import { storage, command } => command.run(&storage).await,
             Command::Backup { storage, backup } => backup.run(&storage).await,
             Command::Copy { storage, copy } => copy.run(&storage).await,
             Command::Admin { storage, command } => command.run(&storage).await,
             Command::Mail { storage, command } => command.run(&storage),
+            Command::Licence { command } => command.run(),
             Command::Bench(arguments) => arguments.run().await,
         }
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Args;
+use porttask_app::billing::invoices::rendering::Rendering;
 use porttask_demo::{Account, Built, Options, PASSWORD, Parts, build};
 use porttask_infra::log::Storage;
 use porttask_runtime::reactors;
@@ -43,12 +44,17 @@ impl DemoArgs {
         }
         let started = Instant::now();
         {
+            let blobs = service.blobs.settings(storage)?.blobs;
             let node = Node::open_or_create(storage).await?;
-            let parts = Parts { database: Arc::clone(&node.database), vault: Arc::clone(&node.vault) };
-            let options = Options { scale: self.scale, seed: self.seed, now: node.clock.now() };
-            let Built { accounts, events } = build(&parts, options, &progress).await?;
-            for reactor in REACTORS {
-                // Mails of the past are not sent.
+            service.blobs.create(storage)?;
+            let parts = Parts { database: Arc::clone(&node.database), vault: Arc::clone(&node.vault), blobs };
+            let issuer = service.issuer();
+            let options = Options { scale: self.scale, seed: self.seed, now: node.clock.now(), issuer: &issuer };
+            let Built { accounts, events, last_month } = build(&parts, options, &progress).await?;
+            // Mails of the past are not sent. The documents of the last month are rendered once it serves, the others when
+            // they are asked for.
+            reactors::begin_behind(&node.database, Rendering::NAME, &last_month).await?;
+            for reactor in REACTORS.into_iter().filter(|reactor| *reactor != Rendering::NAME) {
                 reactors::release(&node.database, reactor).await?;
             }
             say(format_args!("\rRecorded {events} events in {:.0} s.", started.elapsed().as_secs_f64()));

@@ -32,7 +32,8 @@ pub(crate) enum Command {
     /// Declare that the log was restored from a backup: starts a new incarnation, so that readers start over.
     ///
     /// Run it once after the restore, before anything else uses the log. State derived from the former log, such as
-    /// read models and cursors, is then rejected instead of being continued incorrectly.
+    /// read models and cursors, is then rejected instead of being continued incorrectly. If invoices were issued after the
+    /// backup, run `porttask invoices continue-series` next.
     Restored,
 }
 

@@ -6,6 +6,13 @@ use clap::Args;
 use jiff::SignedDuration;
 use porttask_api::{App, DocumentSettings, Settings};
 use porttask_app::{
+    billing::{
+        self,
+        invoices::{collecting::Collector, rendering::Rendering},
+        licence_renewal::LicenceRenewal,
+        usage_days::UsageDays,
+        warnings::UsageWarnings,
+    },
     identity::{
         self,
         accounts::Accounts,
@@ -22,13 +29,13 @@ use porttask_domain::{
     PersonName,
     identity::{DomainName, EmailAddress, organization::OrganizationName},
 };
-use porttask_infra::log::Storage;
+use porttask_infra::{log::Storage, tax_registry::ChecksumRegistry};
 use porttask_runtime::{
     clock,
     lease::Holder,
     nodes,
-    ports::mail::MailTransport,
-    reactors::{Reactors, RetryPolicy},
+    ports::{mail::MailTransport, payments::PaymentProvider},
+    reactors::{Reactor, Reactors, RetryPolicy},
     supervise::{Restart, once, supervise},
     vault::{Vault, VaultError},
 };
@@ -40,9 +47,11 @@ use crate::{
     bounds::BoundsArgs,
     console,
     error::Error,
+    invoices::PdfRenderer,
     logging::{self, print, say},
     mail::{self, MailArgs},
     node::Node,
+    payments::PaymentArgs,
     secret,
     storage::StorageArgs,
 };
@@ -52,7 +61,8 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How often a node looks whether its master keys are still those of the log.
 const CONFIRM_KEYS_EVERY: Duration = Duration::from_secs(5);
 /// The names of all reactors.
-pub(crate) const REACTORS: [&str; 1] = [Mailer::NAME];
+pub(crate) const REACTORS: [&str; 5] =
+    [Mailer::NAME, UsageWarnings::NAME, Collector::NAME, LicenceRenewal::NAME, Rendering::NAME];
 /// The domain of the platform's organization if the public URL has none.
 const NO_DOMAIN: &str = "platform.internal";
 
@@ -89,7 +99,9 @@ pub(crate) struct ServiceArgs {
     #[command(flatten)]
     mail: MailArgs,
     #[command(flatten)]
-    blobs: BlobArgs,
+    pub(crate) blobs: BlobArgs,
+    #[command(flatten)]
+    payments: PaymentArgs,
     #[command(flatten)]
     bounds: BoundsArgs,
     /// Log every request: method, route, status, milliseconds, request id and caller.
@@ -122,13 +134,15 @@ impl ServiceArgs {
         if is_production {
             crate::master_key::must_be_given(storage)?;
         }
-        let mut settings = self.settings(self.blobs.settings(storage)?)?;
+        let settings = self.settings(self.blobs.settings(storage)?)?;
         let listener = TcpListener::bind(self.listen).await.map_err(|error| format!("{}: {error}", self.listen))?;
         let address = listener.local_addr()?;
         let holder = Holder::new(self.node_name(address));
+        let provider = self.payments.provider()?;
+        let node = Node::open_or_create(storage).await?;
+        let mut settings = settings(provider(&node.database));
         settings.node.clone_from(&holder.node);
         settings.mail_folder = self.mail.folder(storage)?;
-        let node = Node::open_or_create(storage).await?;
         self.blobs.create(storage)?;
         self.blobs.must_be_shared(storage, &*node.database, &holder).await?;
         let transport = self.mail.open(storage, self.domain_of_mail())?;
@@ -147,12 +161,19 @@ impl ServiceArgs {
         let reporting = supervise("node registry", Restart::Always, move || {
             nodes::run(Arc::clone(&database), running.clone(), env!("CARGO_PKG_VERSION"))
         });
+        let (executor, vault, views) = (Arc::clone(&app.executor), Arc::clone(&app.vault), Arc::clone(&app.views));
+        let trials = once("missing trials", async move {
+            if let Err(error) = billing::trials::start_missing(&executor, &vault, &views).await {
+                tracing::error!(%error, "trials of earlier organizations were not started: restart the service");
+            }
+        });
         let reactors = reactors(&app, transport).await?;
         app.count(&reactors);
         reactors.run(&holder);
         app.timers.run(&holder).await?;
         say(storage.place()?);
         say(self.mail.way(storage)?);
+        say(self.payments.way());
         say(format_args!("Listening on http://{address}; API documentation at http://{address}/docs"));
         let grace = Duration::from_secs(self.grace_seconds);
         app.jobs.run(&holder);
@@ -180,15 +201,22 @@ impl ServiceArgs {
         );
         let sweeping = supervise("document sweeper", Restart::Always, move || sweeper.clone().run());
         let noting = supervise("credential activity", Restart::Always, move || Arc::clone(&uses).run());
+        let (metering, meter) = (Arc::clone(&app.metering), Arc::clone(&app.metering));
+        let metered = supervise("metering", Restart::Always, move || Arc::clone(&meter).run());
+        let days = UsageDays::new(Arc::clone(&app.executor), holder.clone());
+        let recording = supervise("usage days", Restart::Always, move || Arc::clone(&days).run());
         if !porttask_api::serve(listener, app, console::pages(pages), stop, grace).await? {
             say(format_args!("Stopped after {} s; some requests were aborted.", self.grace_seconds));
         }
         if !tasks_ended.await.unwrap_or(true) {
             say("Some tasks or jobs were aborted: they will be executed again.");
         }
-        drop((synchronizing, reporting, settling, counting, tidying, sweeping, noting));
+        drop((trials, synchronizing, reporting, settling, counting, tidying, sweeping, noting, metered, recording));
         if !matches!(tokio::time::timeout(LAST_WORDS, node.database.remove_node(&holder)).await, Ok(Ok(()))) {
             say("The node remains listed for a day, as silent.");
+        }
+        if !metering.shutdown(LAST_WORDS).await {
+            say("Some requests with API keys were not counted.");
         }
         if !activity.shutdown(LAST_WORDS).await {
             say("The last use of some sessions and API keys was not saved.");
@@ -227,6 +255,7 @@ impl ServiceArgs {
     async fn begin(&self, node: &Node, passwords: &Passwords, links: &Links) -> Result<bool, Error> {
         let executor = node.executor();
         setup::make_platform(&executor, OrganizationName::new("PortTask")?, self.domain()?).await?;
+        billing::plans::make_plans(&executor).await?;
         if let Some(admin) = self.first_super_admin()? {
             let email = admin.email.to_string();
             if setup::first_super_admin(&executor, passwords, admin, node.clock.now()).await? {
@@ -256,7 +285,11 @@ impl ServiceArgs {
         Ok(Some(FirstSuperAdmin { name, email: address, password }))
     }
 
-    fn settings(&self, documents: DocumentSettings) -> Result<Settings, Error> {
+    /// The settings, given the payment provider, which may need the database.
+    fn settings(
+        &self,
+        documents: DocumentSettings,
+    ) -> Result<impl FnOnce(Arc<dyn PaymentProvider>) -> Settings, Error> {
         let network = |text: &String| {
             let text = text.trim();
             let address = text.parse::<std::net::IpAddr>().map(Into::into);
@@ -267,25 +300,33 @@ impl ServiceArgs {
         let given = self.trusted_proxies.iter().filter(|text| !text.trim().is_empty());
         let trusted_proxies = given.map(network).collect::<Result<_, _>>()?;
         let file = self.metrics_token_file.as_deref();
-        Ok(Settings {
+        let (connections, sign_in_delay) = (self.bounds.connections()?, self.bounds.sign_in_delay());
+        let (rates, sessions, attempts) = (self.bounds.rates(), self.bounds.sessions(), self.bounds.attempts());
+        let metrics_token = secret::given("PORTTASK_METRICS_TOKEN", self.metrics_token.as_deref(), file)?;
+        let invitations = InvitationLimits {
+            per_day: self.invitations_per_day,
+            imports_per_day: self.import_invitations_per_day,
+            lifetime: SignedDuration::from_hours(24 * i64::from(self.invitation_days)),
+        };
+        let ticket_response = SignedDuration::from_hours(self.ticket_response_hours.into());
+        let logs_access = self.access_log;
+        Ok(move |payments| Settings {
             trusted_proxies,
-            invitations: InvitationLimits {
-                per_day: self.invitations_per_day,
-                imports_per_day: self.import_invitations_per_day,
-                lifetime: SignedDuration::from_hours(24 * i64::from(self.invitation_days)),
-            },
+            invitations,
             documents,
-            ticket_response: SignedDuration::from_hours(self.ticket_response_hours.into()),
-            rates: self.bounds.rates(),
-            sessions: self.bounds.sessions(),
-            attempts: self.bounds.attempts(),
-            sign_in_delay: self.bounds.sign_in_delay(),
-            connections: self.bounds.connections()?,
+            payments,
+            ticket_response,
+            rates,
+            sessions,
+            attempts,
+            sign_in_delay,
+            connections,
+            tax_registry: Arc::new(ChecksumRegistry),
             node: String::new(),
             mail_folder: None,
-            logs_access: self.access_log,
+            logs_access,
             dropped_log_lines: logging::dropped,
-            metrics_token: secret::given("PORTTASK_METRICS_TOKEN", self.metrics_token.as_deref(), file)?,
+            metrics_token,
         })
     }
 
@@ -293,6 +334,11 @@ impl ServiceArgs {
     fn node_name(&self, address: SocketAddr) -> String {
         let given = self.node_name.as_deref().map(str::trim).filter(|name| !name.is_empty());
         given.map_or_else(|| default_node_name(address), str::to_owned)
+    }
+
+    /// The URL that licences name, before the service listens.
+    pub(crate) fn issuer(&self) -> String {
+        self.public_url(self.listen).trim_end_matches('/').to_owned()
     }
 
     fn public_url(&self, address: SocketAddr) -> String {
@@ -331,11 +377,21 @@ async fn reactors(app: &App, transport: Arc<dyn MailTransport>) -> Result<Arc<Re
     let of_tickets = support::mails::mails(Arc::clone(&executor), app.links.clone(), accounts.clone());
     let ordered =
         operations::mails::mails(Arc::clone(&database), Arc::clone(&vault), Arc::clone(&executor), app.links.clone());
+    let blobs = Arc::clone(&app.settings.documents.blobs);
+    let (executing, opening, files) = (Arc::clone(&executor), Arc::clone(&vault), Arc::clone(&blobs));
+    let of_billing = billing::mails::mails(executing, opening, app.links.clone(), accounts.clone(), files);
+    let warnings = UsageWarnings::new(Arc::clone(&executor));
+    let collector = Collector::new(Arc::clone(&executor), app.payments.clone(), Arc::clone(&app.views));
+    let rendering = Rendering::new(Arc::clone(&executor), blobs, Arc::new(PdfRenderer));
+    let renewal = LicenceRenewal::new(Arc::clone(&executor), Arc::clone(&app.views));
     let mut mails = identity::mails::mails(Arc::clone(&database), vault, executor, app.links.clone(), accounts);
     mails.extend(of_tickets);
     mails.extend(ordered);
+    mails.extend(of_billing);
     let mailer = Mailer::new(mails, transport, Arc::clone(&app.clock));
-    Ok(Reactors::open(database, vec![Arc::new(mailer)], RetryPolicy::default()).await?)
+    let all: Vec<Arc<dyn Reactor>> =
+        vec![Arc::new(mailer), Arc::new(warnings), Arc::new(collector), Arc::new(renewal), Arc::new(rendering)];
+    Ok(Reactors::open(database, all, RetryPolicy::default()).await?)
 }
 
 /// Wraps the stop signal so that it also stops tasks and jobs. The receiver yields whether all of them ended within

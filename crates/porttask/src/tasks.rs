@@ -1,7 +1,6 @@
 //! `porttask tasks`: background tasks that events have triggered.
 
 use clap::Subcommand;
-use porttask_app::mail::Mailer;
 use porttask_domain::{
     Actor, Meta, OrganizationId,
     platform::{self, task},
@@ -13,7 +12,7 @@ use porttask_runtime::{
 };
 use uuid::Uuid;
 
-use crate::{error::Error, node::Node, storage::StorageArgs};
+use crate::{error::Error, node::Node, service::REACTORS, storage::StorageArgs};
 
 /// Tasks per read.
 const PAGE: usize = 1_000;
@@ -44,8 +43,8 @@ pub(crate) enum Command {
     /// events lost since the backup have already triggered theirs. Once released, the reactor handles new events and
     /// executes the tasks in the backup: check them first with `porttask tasks list`.
     Release {
-        /// The name of the reactor: mail.
-        #[arg(value_parser = [Mailer::NAME])]
+        /// The name of the reactor.
+        #[arg(value_parser = REACTORS)]
         reactor: String,
     },
 }

@@ -84,6 +84,20 @@ impl Client {
         self.answer().await
     }
 
+    /// Uploads a document.
+    pub(crate) async fn upload(&mut self, name: &str, content: &[u8]) -> Result<Answer, Error> {
+        let (path, length) = ("/v1/organizations/current/documents", content.len());
+        let token = self.token.as_deref().unwrap_or_default();
+        let head = format!(
+            "POST {path}?name={name} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/octet-stream\r\ncontent-length: {length}\r\n\r\n",
+            self.address
+        );
+        self.stream.write_all(head.as_bytes()).await?;
+        self.stream.write_all(content).await?;
+        self.answer().await
+    }
+
     async fn answer(&mut self) -> Result<Answer, Error> {
         self.buffer.clear();
         loop {

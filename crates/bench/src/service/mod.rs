@@ -30,7 +30,7 @@ use crate::{
 const CONNECTIONS: usize = 64;
 const ORGANIZATIONS: usize = 16;
 /// As many as the service creates on PostgreSQL.
-const PARTITIONS: u16 = 8;
+pub(crate) const PARTITIONS: u16 = 8;
 const STARTS: usize = 5;
 const ENTRIES: usize = 1_000_000;
 
