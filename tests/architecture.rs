@@ -1,5 +1,5 @@
 //! Which crate may use which: `domain ← projections ← runtime ← {infra, app ← api} ← porttask`, a layer using any layer
-//! below it, and no IO in the two pure ones.
+//! below it, and no IO in the pure ones.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -9,16 +9,20 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Every crate of the workspace, and the crates of the workspace that it may use.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("porttask-domain", &[]),
     ("porttask-projections", &["porttask-domain"]),
     ("porttask-runtime", &["porttask-domain", "porttask-projections"]),
-    ("porttask-app", &["porttask-domain", "porttask-projections", "porttask-runtime"]),
+    ("porttask-app", &["porttask-domain", "porttask-projections", "porttask-runtime", "porttask-licence"]),
+    // It verifies licences in other programs, too.
+    ("porttask-licence", &[]),
     // A changed use case does not rebuild the engines.
     ("porttask-infra", &["porttask-domain", "porttask-projections", "porttask-runtime"]),
     ("porttask-api", &["porttask-domain", "porttask-projections", "porttask-runtime", "porttask-app"]),
     // It calls the API's router, and knows no crate of the workspace.
     ("porttask-console", &[]),
+    // It takes a document and knows nothing of how it was stored.
+    ("porttask-invoice-pdf", &["porttask-domain"]),
     ("porttask-demo", &["porttask-domain", "porttask-projections", "porttask-runtime", "porttask-app"]),
     (
         "porttask",
@@ -32,6 +36,8 @@ const CRATES: [(&str, &[&str]); 12] = [
             "porttask-console",
             "porttask-bench",
             "porttask-demo",
+            "porttask-licence",
+            "porttask-invoice-pdf",
         ],
     ),
     ("private-postgres", &[]),
@@ -43,6 +49,7 @@ const CRATES: [(&str, &[&str]); 12] = [
             "porttask-runtime",
             "porttask-app",
             "porttask-infra",
+            "porttask-invoice-pdf",
             "private-postgres",
         ],
     ),
@@ -54,7 +61,7 @@ const TESTS: &str = "porttask-tests";
 const TOOLS: [&str; 3] = ["private-postgres", "porttask-bench", TESTS];
 
 /// What is pure stays without IO, now and for ever.
-const PURE: [&str; 2] = ["porttask-domain", "porttask-projections"];
+const PURE: [&str; 3] = ["porttask-domain", "porttask-projections", "porttask-licence"];
 const MACHINERY: [&str; 26] = [
     "actix-rt",
     "actix-web",

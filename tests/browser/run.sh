@@ -11,7 +11,8 @@ leave_out() {
 }
 
 command -v node >/dev/null && command -v npm >/dev/null || leave_out "Node.js or npm is missing (Debian: nodejs npm)"
-node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' || leave_out "Node.js is older than 18"
+node -e 'const [a, b] = process.versions.node.split("."); process.exit(+a > 18 || (+a === 18 && +b >= 19) ? 0 : 1)' ||
+    leave_out "Node.js is older than 18.19"
 [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || leave_out "Chromium is missing (Debian: chromium; elsewhere, set CHROMIUM to its path)"
 if ! [ node_modules/.package-lock.json -nt package-lock.json ]; then
     npm ci --no-audit --no-fund --ignore-scripts --loglevel=error >&2 || leave_out "npm could not install the packages"

@@ -24,7 +24,7 @@ export const until = async (what, look) => {
 };
 
 /** Starts the service. Its first output says where it listens, and the link with which the first super admin is created. */
-export const start = async () => {
+export const start = async (settings = {}) => {
   // mkdtemp creates folders of mode 0700, whatever the umask is; the service refuses wider ones.
   const folder = await mkdtemp(path.join(tmpdir(), "porttask-browser-"));
   const inherited = Object.entries(process.env).filter(([name]) => !/^(PORTTASK|DATABASE_URL)/.test(name));
@@ -33,6 +33,7 @@ export const start = async () => {
     PORTTASK_DATA: folder,
     // Tests request more pages in a minute than people do.
     PORTTASK_RATE_SESSION: "0", PORTTASK_RATE_STRANGERS: "0", PORTTASK_RATE_ATTEMPTS: "0",
+    ...settings,
   };
   const child = spawn(PORTTASK, ["serve", "--listen", "127.0.0.1:0"], { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "", exit;
@@ -68,8 +69,8 @@ export const start = async () => {
 export const linkIn = mail => /http\S+#token=\S+/.exec(mail.text)[0];
 
 /** Calls the API, and returns the body of its answer. */
-const call = async (url, method, address, body, token) => {
-  const headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }) };
+const call = async (url, method, address, body, token, more) => {
+  const headers = { "content-type": "application/json", ...(token && { authorization: `Bearer ${token}` }), ...more };
   const answer = await fetch(`${url}/v1${address}`, { method, headers, body: body && JSON.stringify(body) });
   const text = await answer.text();
   if (!answer.ok) throw new Error(`${method} ${address}: ${answer.status} ${text}`);
@@ -77,8 +78,8 @@ const call = async (url, method, address, body, token) => {
 };
 
 /** A service with a super admin (Ana), an organization with an admin (Bob), and users in it. */
-export const startWithUsers = async (names = ["Cleo Tanaka", "Dana Petrova", "Émile Åström"]) => {
-  const service = await start();
+export const startWithUsers = async (names = ["Cleo Tanaka", "Dana Petrova", "Émile Åström"], settings = {}) => {
+  const service = await start(settings);
   const { url } = service;
   const api = (...args) => call(url, ...args);
   const token = link => link.split("#token=")[1];

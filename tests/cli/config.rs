@@ -95,7 +95,15 @@ fn what_is_wrong_with_the_file_is_said_with_its_line() {
 
 #[test]
 fn secrets_are_shown_nowhere() {
-    let keys = ["database_url", "master_key", "admin_password", "metrics_token", "smtp_url"];
+    let keys = [
+        "database_url",
+        "master_key",
+        "admin_password",
+        "metrics_token",
+        "smtp_url",
+        "stripe_key",
+        "stripe_webhook_secrets",
+    ];
     // Nobody listens there.
     let value = format!("postgres://ana:{SECRET}@127.0.0.1:1/porttask");
     let text: String = keys.iter().map(|key| format!("{key} = \"{value}\"\n")).collect();
@@ -106,6 +114,8 @@ fn secrets_are_shown_nowhere() {
         "PORTTASK_ADMIN_PASSWORD",
         "PORTTASK_METRICS_TOKEN",
         "PORTTASK_SMTP_URL",
+        "PORTTASK_STRIPE_KEY",
+        "PORTTASK_STRIPE_WEBHOOK_SECRETS",
     ];
     let variables: Vec<(&str, &str)> = variables.iter().map(|name| (*name, &*value)).collect();
     for (place, variables) in [(directory.path(), &[][..]), (tempfile::tempdir().unwrap().path(), &variables[..])] {

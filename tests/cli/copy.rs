@@ -52,6 +52,8 @@ const LEDGER: &str = "
     INSERT INTO ledger.timer_failures VALUES (randomblob(16), randomblob(16), 'expiry', 1790000000000000, 2,
         1790000000000000, 'it failed');
     INSERT INTO ledger.attempts VALUES (randomblob(16), 3, 1790000000000000, 1790000000000001, 0, 4000000000000000);
+    INSERT INTO ledger.usage_counts VALUES (randomblob(16), '2026-11-27', randomblob(16), randomblob(16), 5, 2, 3, '2026-11-27', 1);
+    INSERT INTO ledger.simulated_payments VALUES (randomblob(16), NULL, 4900, 'EUR', 'sim_ok', 'succeeded', 2);
     INSERT INTO ledger.secrets VALUES (randomblob(16), randomblob(16), 'session', x'ff', 1790000000000003);
     INSERT INTO ledger.idempotency_keys VALUES (randomblob(16), 'scope', 'key', x'aa', 1, 1790000000000000, 4000000000000000);
     INSERT INTO ledger.person_keys VALUES (randomblob(16), randomblob(16), 'trace', NULL);

@@ -12,6 +12,7 @@ mod events;
 mod import;
 mod integrity;
 mod keeping;
+mod licence;
 mod operator;
 
 use porttask_tests::{Engine, Store};

@@ -8,7 +8,11 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Output};
 
 use super::{complaint, porttask, said};
 
-on_both_engines!(a_backup_is_written_while_the_log_is_used, an_operator_resets_the_password_of_a_super_admin);
+on_both_engines!(
+    a_backup_is_written_while_the_log_is_used,
+    an_operator_resets_the_password_of_a_super_admin,
+    an_operator_continues_a_series_after_a_restore,
+);
 
 fn run(store: &Store, arguments: &[&str]) -> Output {
     porttask(store, arguments).env("PORTTASK_MASTER_KEY", MASTER_KEY).output().unwrap()
@@ -105,4 +109,26 @@ fn addresses_of_the_service_are_checked_at_the_start() {
         said(&porttask(&store, &["config"]).env("PORTTASK_LISTEN", "localhost:8080").output().unwrap());
         assert!(!store.file().exists());
     });
+}
+
+async fn an_operator_continues_a_series_after_a_restore(store: Store) {
+    let mut init = porttask(&store, &["init"]);
+    init.env("PORTTASK_MASTER_KEY", MASTER_KEY).env("PORTTASK_ADMIN_EMAIL", "ana@platform.example");
+    said(&init.env("PORTTASK_ADMIN_PASSWORD", "correct horse battery").output().unwrap());
+    let year = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year();
+    let go_on = |number: &str| run(&store, &["invoices", "continue-series", number, "--reason", "disk failure"]);
+    let done = said(&go_on(&format!("PT-{year}-000041")));
+    assert!(done.contains(&format!("PT-{year}-000042")) && done.contains("audit log"), "{done}");
+    assert!(said(&go_on(&format!("PT-{year}-000041"))).contains("already"), "a repetition has no effect");
+    for (number, reason) in [
+        (format!("PT-{year}-000040"), "at number 41 already"),
+        (format!("PT-{}-000001", year + 1), "has not begun"),
+        (format!("PT-{year}-000000"), "from 1 to 999,999,999"),
+        (format!("AB-{year}-000042"), "the prefixes are PT and PT-CN"),
+        ("41".to_owned(), "must be a number of a document"),
+    ] {
+        let refused = go_on(&number);
+        assert!(!refused.status.success() && complaint(&refused).contains(reason), "{}", complaint(&refused));
+    }
+    said(&go_on(&format!("PT-CN-{year}-000003")));
 }

@@ -30,7 +30,7 @@ pub(crate) const PUBLIC: [&str; 8] = [
 ];
 
 /// Pages that need a session, with the permission that they need; none for those that everybody has who is signed in.
-pub(crate) const PAGES: [(&str, &str); 53] = [
+pub(crate) const PAGES: [(&str, &str); 90] = [
     ("/me", ""),
     ("/me/password", ""),
     ("/me/address", ""),
@@ -84,10 +84,47 @@ pub(crate) const PAGES: [(&str, &str); 53] = [
     ("/admin/audit-log", "platform_audit_log:read"),
     ("/admin/audit-log/export", "platform_audit_log:read"),
     ("/admin/system", "system:read"),
+    ("/admin/revenue", "billing:administer"),
+    ("/admin/revenue/export", "billing:administer"),
+    ("/admin/subscriptions", "billing:administer"),
+    ("/admin/subscriptions/export", "billing:administer"),
+    ("/admin/invoices", "billing:administer"),
+    ("/admin/invoices/export", "billing:administer"),
+    ("/admin/receivables", "billing:administer"),
+    ("/admin/tax-report", "billing:administer"),
+    ("/admin/tax-report/export", "billing:administer"),
+    ("/admin/tax-report/ec-sales-list/export", "billing:administer"),
+    ("/admin/payments", "billing:administer"),
+    ("/admin/usage", "billing:administer"),
+    ("/admin/plans", "plans:write"),
+    ("/admin/plans/export", "plans:write"),
+    ("/admin/plans/new", "plans:write"),
+    ("/admin/plans/{plan}", "plans:write"),
+    ("/admin/plans/{plan}/edit", "plans:write"),
+    ("/admin/plans/{plan}/version", "plans:write"),
+    ("/admin/plans/{plan}/retire", "plans:write"),
+    ("/admin/plans/{plan}/migrate", "plans:write"),
+    ("/admin/coupons", "billing:administer"),
+    ("/admin/coupons/export", "billing:administer"),
+    ("/admin/coupons/new", "billing:administer"),
+    ("/admin/coupons/{coupon}/retire", "billing:administer"),
+    ("/admin/seller", "billing:administer"),
+    ("/admin/seller/add-registration", "billing:administer"),
+    ("/admin/seller/remove-registration", "billing:administer"),
+    ("/admin/seller/tax-rates", "billing:administer"),
+    ("/admin/seller/exchange-rates", "billing:administer"),
+    ("/admin/seller/logo", "billing:administer"),
+    ("/admin/seller/remove-logo", "billing:administer"),
+    ("/admin/licences", "billing:administer"),
+    ("/admin/licences/export", "billing:administer"),
+    ("/admin/licence-signing-keys", "licences:write"),
+    ("/admin/licence-signing-keys/new", "licences:write"),
+    ("/admin/licence-signing-keys/{signing_key}/activate", "licences:write"),
+    ("/admin/licence-signing-keys/{signing_key}/retire", "licences:write"),
 ];
 
 /// Pages of an organization's settings, below `/settings` and `/admin/organizations/{org}`.
-pub(crate) const SETTINGS: [(&str, &str); 38] = [
+pub(crate) const SETTINGS: [(&str, &str); 93] = [
     ("/general", "organization:read"),
     ("/users", "users:read"),
     ("/users?peek={user}", "users:read"),
@@ -116,6 +153,61 @@ pub(crate) const SETTINGS: [(&str, &str); 38] = [
     ("/integrations/{key}/revoke", "api_keys:write"),
     ("/audit-log", "audit_log:read"),
     ("/audit-log/export", "audit_log:read"),
+    ("/billing", "billing:read"),
+    ("/billing/change", "billing:write"),
+    ("/billing/cancel", "billing:write"),
+    ("/billing/resume", "billing:write"),
+    ("/billing/withdraw-change", "billing:write"),
+    ("/billing/redeem", "billing:write"),
+    ("/billing/extend-trial", "billing:administer"),
+    ("/billing/add-discount", "billing:administer"),
+    ("/billing/change-zone", "billing:administer"),
+    ("/billing/end", "billing:administer"),
+    ("/billing/discounts/{discount}/remove", "billing:administer"),
+    ("/billing/payment-methods", "billing:read"),
+    ("/billing/payment-methods/new", "billing:write"),
+    ("/billing/payment-methods/{method}/make-default", "billing:write"),
+    ("/billing/payment-methods/{method}/remove", "billing:write"),
+    ("/billing/payments", "billing:read"),
+    ("/billing/payments/{payment}/reverse", "billing:administer"),
+    ("/billing/invoices", "billing:read"),
+    ("/billing/invoices/export", "billing:read"),
+    ("/billing/invoices/archive?from=2000-01-01&until=2999-01-01", "billing:read"),
+    ("/billing/invoices/new", "billing:administer"),
+    ("/billing/invoices/{invoice}", "billing:read"),
+    ("/billing/invoices/{invoice}/pdf", "billing:read"),
+    ("/billing/invoices/{invoice}/xml", "billing:read"),
+    ("/billing/invoices/{invoice}/recalculation", "billing:read"),
+    ("/billing/invoices/{invoice}/edit", "billing:administer"),
+    ("/billing/invoices/{invoice}/pay", "billing:write"),
+    ("/billing/invoices/{invoice}/issue", "billing:administer"),
+    ("/billing/invoices/{invoice}/discard", "billing:administer"),
+    ("/billing/invoices/{invoice}/mark-paid", "billing:administer"),
+    ("/billing/invoices/{invoice}/void", "billing:administer"),
+    ("/billing/invoices/{invoice}/credit", "billing:administer"),
+    ("/billing/invoices/{invoice}/correct", "billing:administer"),
+    ("/billing/invoices/{invoice}/mark-uncollectible", "billing:administer"),
+    ("/billing/credit-notes", "billing:read"),
+    ("/billing/credit-notes/export", "billing:read"),
+    ("/billing/credit-notes/{note}", "billing:read"),
+    ("/billing/credit-notes/{note}/pdf", "billing:read"),
+    ("/billing/credit-notes/{note}/xml", "billing:read"),
+    ("/billing/account", "billing:read"),
+    ("/billing/account/check-tax-id", "billing:write"),
+    ("/billing/account/request-invoice-billing", "billing:write"),
+    ("/billing/account/collection", "billing:administer"),
+    ("/billing/account/grant-balance", "billing:administer"),
+    ("/billing/licences", "billing:read"),
+    ("/billing/licences/new", "licences:write"),
+    ("/billing/licences/{licence}", "billing:read"),
+    ("/billing/licences/{licence}/revoke", "licences:write"),
+    ("/billing/licences/{licence}/replace", "licences:write"),
+    ("/billing/licences/{licence}/activations/{activation}/remove", "billing:write"),
+    ("/usage", "usage:read"),
+    ("/usage/export", "usage:read"),
+    ("/usage/export?report=months", "usage:read"),
+    ("/usage/export?report=users", "usage:read"),
+    ("/usage/export?report=keys", "usage:read"),
     ("/tickets", "tickets:read"),
     ("/tickets/new", "tickets:write"),
     ("/tickets/export", "tickets:read"),
@@ -129,7 +221,8 @@ pub(crate) const SETTINGS: [(&str, &str); 38] = [
 ];
 
 /// Addresses that lead elsewhere, or take forms only, or are a stream.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 12] = [
+    "/billing/payment-methods/setup",
     "/",
     "/settings",
     "/admin",
@@ -157,6 +250,16 @@ fn at(page: &str, ids: &Ids) -> String {
         ("{call}", &ids.call),
         ("{order}", &ids.order),
         ("{job}", &ids.job),
+        ("{plan}", &ids.plan),
+        ("{coupon}", &ids.coupon),
+        ("{discount}", &ids.discount),
+        ("{method}", &ids.method),
+        ("{payment}", &ids.payment),
+        ("{invoice}", &ids.invoice),
+        ("{note}", &ids.note),
+        ("{licence}", &ids.licence),
+        ("{activation}", &ids.activation),
+        ("{signing_key}", &ids.signing_key),
     ];
     pairs.into_iter().fold(page.to_owned(), |page, (name, id)| page.replace(name, id))
 }
@@ -209,6 +312,9 @@ async fn every_page_opens_for_those_who_have_its_permission(store: Store) {
             let path = at(&page, &ids);
             let is_elsewhere = is_platform && page.contains('{') && page.starts_with("/settings/")
                 || page.starts_with("/operations/") && page.contains('{') && is_platform;
+            // The platform pays nothing for itself.
+            let is_elsewhere = is_elsewhere
+                || is_platform && (page.starts_with("/settings/billing") || page.starts_with("/settings/usage"));
             let answer = browser.fetch(&path);
             let is_allowed = right.is_empty() || rights.contains(right);
             match (is_allowed, answer.status) {
@@ -259,6 +365,16 @@ async fn what_belongs_to_another_organization_looks_like_what_does_not_exist(sto
         call: suffix(&ids.call),
         order: suffix(&ids.order),
         job: suffix(&ids.job),
+        plan: suffix(&ids.plan),
+        coupon: suffix(&ids.coupon),
+        discount: suffix(&ids.discount),
+        method: suffix(&ids.method),
+        payment: suffix(&ids.payment),
+        invoice: suffix(&ids.invoice),
+        note: suffix(&ids.note),
+        licence: suffix(&ids.licence),
+        activation: suffix(&ids.activation),
+        signing_key: suffix(&ids.signing_key),
     };
     let mut tried = 0;
     for (page, right) in pages().into_iter().filter(|(page, _)| page.contains('{')) {

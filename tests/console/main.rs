@@ -18,6 +18,7 @@ mod service;
 #[allow(dead_code, reason = "shared with the tests of the API")]
 mod shared;
 
+mod billing;
 mod browser;
 mod document;
 mod people;

@@ -35,6 +35,16 @@ pub(crate) struct Ids {
     pub(crate) call: String,
     pub(crate) order: String,
     pub(crate) job: String,
+    pub(crate) plan: String,
+    pub(crate) coupon: String,
+    pub(crate) discount: String,
+    pub(crate) method: String,
+    pub(crate) payment: String,
+    pub(crate) invoice: String,
+    pub(crate) note: String,
+    pub(crate) licence: String,
+    pub(crate) activation: String,
+    pub(crate) signing_key: String,
 }
 
 /// Creates them.
@@ -62,6 +72,42 @@ pub(crate) async fn populate(service: &Service, store: &Store) -> Ids {
     let withdrawn = invite(&bob, "Hal", "hal@acme.example", "agent");
     bob.post(&url(&format!("/users/{withdrawn}/revoke-invitation")), &json!({})).is(200);
 
+    let billing = "/v1/platform/billing";
+    let plans = ana.get(&format!("{billing}/plans?q=enterprise")).is(200).body;
+    let plan = plans["items"][0]["id"].as_str().unwrap().to_owned();
+    complete_tax_details(&ana, &bob);
+    let subscription = format!("/v1/organizations/{organization}/billing/subscription");
+    ana.post(&format!("{subscription}/end"), &json!({})).is(200);
+    let to = json!({"to": {"plan": plan, "interval": "year"}});
+    ana.send("POST", &format!("{subscription}/change"), &[("idempotency-key", "begin")], Some(&to)).is(200);
+    let method = bob.post(&url("/billing/payment-methods"), &json!({"setup": "sim_ok"})).is(200);
+    let method = method.body["payment_method"].as_str().unwrap().to_owned();
+    let more = json!({"to": {"plan": plan, "interval": "year", "seats": 1}});
+    let path = url("/billing/subscription/change");
+    bob.send("POST", &path, &[("idempotency-key", "more")], Some(&more)).is(200);
+    let paid = bob.get(&url("/billing/payments")).is(200).body;
+    let payment = paid["items"][0]["id"].as_str().unwrap().to_owned();
+    let off = json!({"percent": "10", "duration": "forever"});
+    let coupon = json!({"code": "WELCOME10", "name": "Welcome <i>", "discount": off});
+    let coupon = ana.post(&format!("{billing}/coupons"), &coupon).is(201).id().to_owned();
+    bob.post(&url("/billing/subscription/discounts"), &json!({"code": "welcome10"})).is(200);
+    let shown = bob.get(&url("/billing/subscription")).is(200).body;
+    let discount = shown["discounts"][0]["id"].as_str().unwrap().to_owned();
+    let keys = format!("{billing}/licence-signing-keys");
+    let first = ana.post(&keys, &json!({})).is(201).id().to_owned();
+    ana.post(&format!("{keys}/{first}/activate"), &json!({})).is(200);
+    let signing_key = ana.post(&keys, &json!({})).is(201).id().to_owned();
+    let path = format!("/v1/organizations/{organization}/billing/licences");
+    let partner = json!({"kind": "partner", "expires_at": "2035-01-01", "activations": 3, "reseller": "Tugs <i> IT"});
+    let licence = ana.send("POST", &path, &[("idempotency-key", "licence")], Some(&partner)).is(201).id().to_owned();
+    let shown = || ana.get(&format!("{path}/{licence}")).is(200).body;
+    let machine = "96cmbfi0IHk9UbklYZVdsoeSzgBXBZPUfUTZVBibNoU";
+    let activation = json!({"token": shown()["token"], "machine": machine});
+    service.send("POST", "/v1/licences/activate", &[], Some(&activation)).is(200);
+    let is_shown = async || shown()["used_activations"] == 1;
+    porttask_tests::by(std::time::Duration::from_secs(20), "the activation", is_shown).await;
+    let activation = shown()["activations"][0]["id"].as_str().unwrap().to_owned();
+    let (invoice, note) = invoice(&ana, &organization);
     let key = json!({"name": "harbour robot", "networks": ["203.0.113.0/24"]});
     let key = bob.post(&url("/api-keys"), &key).is(201).id().to_owned();
     let former = bob.post(&url("/api-keys"), &json!({"name": "former robot"})).is(201).id().to_owned();
@@ -91,7 +137,57 @@ pub(crate) async fn populate(service: &Service, store: &Store) -> Ids {
     let path = url(&format!("/jobs/{job}"));
     let is_done = async || bob.get(&path).is(200).body["state"] == "done";
     porttask_tests::by(std::time::Duration::from_secs(20), "the import", is_done).await;
-    Ids { organization, admin, user, invited, staff: vera, key, vendor, call, order, document, ticket, job }
+    let staff = vera;
+    Ids {
+        organization,
+        admin,
+        user,
+        invited,
+        staff,
+        key,
+        vendor,
+        call,
+        order,
+        document,
+        ticket,
+        job,
+        plan,
+        coupon,
+        discount,
+        method,
+        payment,
+        invoice,
+        note,
+        licence,
+        activation,
+        signing_key,
+    }
+}
+
+/// What invoices need of the seller and of an organization.
+pub(crate) fn complete_tax_details(ana: &Caller<'_>, bob: &Caller<'_>) {
+    let address = json!({"street": ["Am Sandtorkai 30"], "postcode": "20457", "city": "Hamburg", "country": "DE"});
+    let seller = json!({"legal_name": "PortTask GmbH", "address": address, "vat_id": "DE123456788",
+        "zone": "Europe/Berlin", "accounting_currency": "EUR"});
+    ana.patch("/v1/platform/billing/seller", &seller).is(200);
+    let account = json!({"legal_name": "Acme Ports GmbH", "address": address});
+    bob.patch("/v1/organizations/current/billing/account", &account).is(200);
+}
+
+/// An open invoice with a credit note.
+fn invoice(ana: &Caller<'_>, organization: &str) -> (String, String) {
+    let path = format!("/v1/organizations/{organization}/billing/invoices");
+    let line = json!({"description": "Training <i>", "quantity": 2, "unit_price": "450.00", "from": "2026-11-02",
+        "until": "2026-11-04"});
+    let draft = json!({"currency": "EUR", "lines": [line]});
+    let id = ana.post(&path, &draft).is(201).id().to_owned();
+    let post = |command: &str, body: &serde_json::Value| {
+        ana.send("POST", &format!("{path}/{id}/{command}"), &[("idempotency-key", command)], Some(body)).is(200);
+    };
+    post("issue", &json!({}));
+    post("credit", &json!({"lines": [{"line": 1, "net": 1_000}], "reason": "goodwill"}));
+    let shown = ana.get(&format!("{path}/{id}")).is(200).body;
+    (id, shown["credit_notes"][0].as_str().unwrap().to_owned())
 }
 
 fn invite(by: &Caller<'_>, name: &str, email: &str, role: &str) -> String {

@@ -157,7 +157,7 @@ fn wire(service: &Service, browser: &Browser<'_>, path: &str) -> (usize, bool) {
 }
 
 async fn the_first_load_and_later_pages_are_small(service: &'static SharedService) {
-    let acme = service.organization().await;
+    let acme = service.organization().await.unlimited();
     for number in 0..30 {
         acme.invite(&format!("user-{number}"), &format!("User Number {number}"), "agent");
     }

@@ -153,15 +153,26 @@ async fn a_deactivation_says_what_stops(service: &'static SharedService) {
     ada.post("/v1/organizations/current/api-keys", &json!({"name": "robot"})).is(201);
     let invited = json!({"name": "Ida", "email": acme.email("ida"), "role": "agent"});
     ada.post("/v1/organizations/current/users", &invited).is(201);
+    let ticket = json!({"kind": "support", "subject": "Gate closed", "text": "Since noon."});
+    let ticket = ada.post("/v1/organizations/current/tickets", &ticket).is(201).id().to_owned();
     let bob = Browser::of(service, &acme.email("bob"));
     let url = format!("{}/deactivate", path(&id));
     let page = bob.open(&url);
-    for part in ["1 API key will stop working", "1 open session", "1 invitation that they sent"] {
+    for part in [
+        "1 open ticket will stay with them",
+        "1 API key will stop working",
+        "1 open session",
+        "1 invitation that they sent",
+    ] {
         assert!(page.main().contains(part), "{part}: {}", page.main());
     }
     assert_eq!(user(&acme.admin, &id)["status"], "active");
-    let page = bob.submit(&page.form(&url), "Deactivate").is(200);
+    let form = page.form(&url).fill("hand_over_to", acme.admin.session["user"].as_str().unwrap());
+    let page = bob.submit(&form, "Deactivate").is(200);
     assert!(page.toast().contains("Ada Moor is deactivated"), "{}", page.toast());
+    bob.open(&format!("/settings/tickets/{ticket}"))
+        .shows("took the ticket over")
+        .shows("to Bob Fisher, who gets the emails");
     assert_eq!(ada.get("/v1/me").status, 401);
     bob.submit(&page.form("/undo"), "Undo").is(200);
     assert_eq!(user(&acme.admin, &id)["status"], "active");

@@ -6,7 +6,9 @@
 mod access;
 mod constraints;
 mod import;
+mod licences;
 mod memory;
 mod personal;
 mod requests;
 mod units;
+mod vat_ids;

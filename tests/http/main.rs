@@ -16,6 +16,23 @@ mod service;
 #[path = "../service/shared.rs"]
 mod shared;
 
+mod billing {
+    mod account;
+    mod history;
+    mod invoice;
+    mod late_usage;
+    mod licence;
+    mod limits;
+    mod mails;
+    mod payment;
+    mod payment_crash;
+    mod plan;
+    mod revenue;
+    mod subscription;
+    mod tax_report;
+    mod usage;
+}
+
 mod compliance {
     mod audit_log;
     mod export;
@@ -43,6 +60,7 @@ mod identity {
 mod operations {
     mod document;
     mod document_crash;
+    mod document_subject;
     mod port;
     mod port_call;
     mod port_call_import;
@@ -54,6 +72,7 @@ mod operations {
 
 mod support {
     mod ticket;
+    mod ticket_hand_over;
     mod ticket_mail;
     mod ticket_staff;
 }

@@ -15,3 +15,4 @@ mod partitions;
 mod read;
 mod registry;
 mod tasks;
+mod usage_counts;

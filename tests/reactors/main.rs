@@ -5,8 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod fake;
+mod invoices;
 mod jobs;
 mod mail;
+mod payments;
+mod rendering;
+mod renewals;
 mod running;
+mod sweeping;
 mod timers;
 mod transports;
+mod usage;

@@ -38,6 +38,7 @@ on_both_engines! {
     a_timer_that_fails_steps_aside_until_it_succeeds,
     a_handler_that_panics_fails_only_its_timer,
     a_lane_goes_on_when_one_of_its_timers_waits,
+    a_lane_with_much_to_do_holds_up_no_other_timer,
     a_node_that_starts_again_takes_over_at_once,
     another_node_takes_over_when_the_lease_ends,
     a_week_of_downtime_is_made_up_for,
@@ -62,16 +63,19 @@ fn due(node: &Node) -> Timestamp {
 /// What a handler does with a timer.
 type Act = dyn Fn(&Timer) -> Option<Result<TimerOutcome, ExecuteError>> + Send + Sync;
 
+/// The lane of a timer.
+type Lane = dyn Fn(&Timer) -> Option<String> + Send + Sync;
+
 /// Notes each timer, and then does what the real handler does, or something else.
 struct Noting {
     noted: Arc<Mutex<Vec<Timer>>>,
-    lane: Option<String>,
+    lane: Box<Lane>,
     act: Box<Act>,
 }
 
 impl Noting {
-    fn handler(noted: &Arc<Mutex<Vec<Timer>>>, lane: Option<&str>, act: Box<Act>) -> Arc<dyn TimerHandler> {
-        Arc::new(Self { noted: Arc::clone(noted), lane: lane.map(str::to_owned), act })
+    fn handler(noted: &Arc<Mutex<Vec<Timer>>>, lane: Box<Lane>, act: Box<Act>) -> Arc<dyn TimerHandler> {
+        Arc::new(Self { noted: Arc::clone(noted), lane, act })
     }
 }
 
@@ -81,8 +85,8 @@ impl TimerHandler for Noting {
         LinkExpiry.kinds()
     }
 
-    fn lane(&self, _: &Timer) -> Option<String> {
-        self.lane.clone()
+    fn lane(&self, timer: &Timer) -> Option<String> {
+        (self.lane)(timer)
     }
 
     async fn run(&self, timer: &Timer, tx: &Tx) -> Result<TimerOutcome, ExecuteError> {
@@ -193,7 +197,8 @@ async fn what_no_longer_applies_is_not_carried_out(store: Store) {
     node.user(&acme, people[2], user::Command::SendInvitation { expires_at: later, by_import: false }).await.unwrap();
     node.clock.simulate(Some(WEEK));
     let noted = Arc::default();
-    let (timers, _views) = timers_with(&node, Noting::handler(&noted, None, Box::new(|_| None)), "one").await;
+    let (timers, _views) =
+        timers_with(&node, Noting::handler(&noted, Box::new(|_| None), Box::new(|_| None)), "one").await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(expired(&node).await.len(), 0);
     assert_eq!(*noted.lock().unwrap(), []);
@@ -213,8 +218,8 @@ async fn what_is_due_at_once_on_three_nodes_is_carried_out_once_and_in_order(sto
     let mut running = Vec::new();
     for (place, node) in nodes.iter().enumerate() {
         node.clock.simulate(Some(WEEK));
-        running
-            .push(timers_with(node, Noting::handler(&noted, None, Box::new(|_| None)), &format!("node {place}")).await);
+        let handler = Noting::handler(&noted, Box::new(|_| None), Box::new(|_| None));
+        running.push(timers_with(node, handler, &format!("node {place}")).await);
     }
     all_expire(&nodes[0], &people, SOON).await;
     let mut by_organization: BTreeMap<OrganizationId, Vec<Timestamp>> = BTreeMap::new();
@@ -242,7 +247,7 @@ async fn a_timer_that_fails_steps_aside_until_it_succeeds(store: Store) {
         is_bad.then(|| Err(ExecuteError::Malformed("a <bob@acme.example> is broken".to_owned())))
     });
     let noted = Arc::default();
-    let (timers, _views) = timers_with(&node, Noting::handler(&noted, None, act), "one").await;
+    let (timers, _views) = timers_with(&node, Noting::handler(&noted, Box::new(|_| None), act), "one").await;
     by(SOON, "the others are carried out", || async { expired(&node).await.len() == 9 }).await;
     let failures = || async { node.log.timer_failures(None, 10).await.unwrap() };
     by(SOON, "it is attempted again", || async { failures().await.first().is_some_and(|it| it.attempts >= 3) }).await;
@@ -265,7 +270,7 @@ async fn a_handler_that_panics_fails_only_its_timer(store: Store) {
     let bad = people[0].0;
     let act: Box<Act> = Box::new(move |timer| if timer.subject == bad { panic!("broken") } else { None });
     let noted = Arc::default();
-    let (timers, _views) = timers_with(&node, Noting::handler(&noted, None, act), "one").await;
+    let (timers, _views) = timers_with(&node, Noting::handler(&noted, Box::new(|_| None), act), "one").await;
     all_expire(&node, &people[1..], SOON).await;
     let failed = || async { node.log.timer_failures(None, 10).await.unwrap() };
     by(SOON, "it is recorded", || async { failed().await.iter().any(|it| it.error == "panicked") }).await;
@@ -295,7 +300,8 @@ async fn a_lane_goes_on_when_one_of_its_timers_waits(store: Store) {
             let later = clock.now() + SignedDuration::from_secs(2);
             (timer.subject == waiting).then_some(Ok(TimerOutcome::Wait(later)))
         });
-        running.push(timers_with(node, Noting::handler(&noted, Some("series"), act), &format!("node {place}")).await);
+        let handler = Noting::handler(&noted, Box::new(|_| Some("series".to_owned())), act);
+        running.push(timers_with(node, handler, &format!("node {place}")).await);
     }
     let begun = std::time::Instant::now();
     all_expire(&nodes[0], &people[1..], SOON).await;
@@ -310,6 +316,20 @@ async fn a_lane_goes_on_when_one_of_its_timers_waits(store: Store) {
     for (timers, _) in running {
         assert!(timers.shutdown(SOON).await);
     }
+}
+
+async fn a_lane_with_much_to_do_holds_up_no_other_timer(store: Store) {
+    let node = Node::on(&store).await;
+    let acme = node.acme().await;
+    let people = invited(&node, &acme, 300, due(&node)).await;
+    node.clock.simulate(Some(WEEK));
+    let (noted, other) = (Arc::<Mutex<Vec<Timer>>>::default(), people[299].0);
+    let lane: Box<Lane> = Box::new(move |timer| (timer.subject != other).then(|| "series".to_owned()));
+    let (timers, _views) = timers_with(&node, Noting::handler(&noted, lane, Box::new(|_| None)), "one").await;
+    all_expire(&node, &people, SOON).await;
+    let place = noted.lock().unwrap().iter().position(|timer| timer.subject == other);
+    assert!(place.is_some_and(|place| place < 200), "the last one is not behind the lane: {place:?}");
+    assert!(timers.shutdown(SOON).await);
 }
 
 async fn a_node_that_starts_again_takes_over_at_once(store: Store) {
@@ -354,7 +374,8 @@ async fn a_week_of_downtime_is_made_up_for(store: Store) {
     // Nobody has been running for a week; meanwhile everything became due.
     node.clock.simulate(Some(WEEK));
     let noted: Arc<Mutex<Vec<Timer>>> = Arc::default();
-    let (timers, _views) = timers_with(&node, Noting::handler(&noted, None, Box::new(|_| None)), "one").await;
+    let (timers, _views) =
+        timers_with(&node, Noting::handler(&noted, Box::new(|_| None), Box::new(|_| None)), "one").await;
     all_expire(&node, &people, SOON).await;
     let noted: Vec<Timestamp> = noted.lock().unwrap().iter().map(|timer| timer.due_at).collect();
     assert!(noted.len() == 30 && noted.is_sorted(), "{noted:?}");

@@ -22,7 +22,7 @@ const FROM: &str = "PortTask <no-reply@porttask.example>";
 fn mail(to_address: &str, text: &str) -> Mail {
     let (to_name, subject) = ("Bob \"Hook\" Fisher, Jr.".to_owned(), "Grüße 🚢".to_owned());
     let (to_address, text, html) = (to_address.to_owned(), text.to_owned(), format!("<p>{text}</p>\n"));
-    Mail { id: Uuid::from_u128(7), to_name, to_address, subject, text, html }
+    Mail { id: Uuid::from_u128(7), to_name, to_address, subject, text, html, attachments: Vec::new() }
 }
 
 fn settings(smtp_url: Option<String>, folder: PathBuf) -> MailSettings {

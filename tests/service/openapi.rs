@@ -48,6 +48,12 @@ impl Operation {
         !self.definition["responses"]["200"]["content"]["text/event-stream"].is_null()
     }
 
+    /// Whether it is refused while the subscription is read-only.
+    pub(crate) fn is_refused_when_read_only(&self) -> bool {
+        let description = self.definition["description"].as_str().unwrap_or_default();
+        description.contains("Refused while the subscription is read-only.")
+    }
+
     /// Whether the path names a parameter.
     pub(crate) fn has_parameter(&self, name: &str) -> bool {
         self.path.contains(&format!("{{{name}}}"))

@@ -67,7 +67,7 @@ impl SharedService {
     }
 
     /// The super admin, signed in again if tests have signed in so often since that the session has ended.
-    fn super_admin(&self) -> Caller<'_> {
+    pub(crate) fn super_admin(&self) -> Caller<'_> {
         let mut authorization = self.super_admin.lock().unwrap();
         if self.service.caller(authorization.clone(), Value::Null).get("/v1/me").status == 401 {
             *authorization = self.service.ana().authorization().to_owned();
@@ -153,6 +153,19 @@ impl<'a> Organization<'a> {
         let user = self.invite(local_part, name, role);
         self.service.accept(&self.id, &user).is(200);
         self.service.sign_in(&self.email(local_part))
+    }
+
+    /// The same organization with a year of the plan Enterprise and many seats, which limits nothing that tests do.
+    #[track_caller]
+    pub(crate) fn unlimited(self) -> Self {
+        let ana = self.service.super_admin();
+        let plans = ana.get("/v1/platform/billing/plans?q=enterprise&sort=created_at").is(200).body;
+        let path = format!("/v1/organizations/{}/billing/subscription", self.id);
+        ana.post(&format!("{path}/end"), &json!({})).is(200);
+        let begin = json!({"to": {"plan": plans["items"][0]["id"], "interval": "year", "seats": 5_000}});
+        let key = [("idempotency-key", "unlimited")];
+        ana.send("POST", &format!("{path}/change"), &key, Some(&begin)).is(200);
+        self
     }
 
     /// Another session of the first admin.

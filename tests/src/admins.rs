@@ -3,6 +3,24 @@
 use jiff::Timestamp;
 use porttask_domain::{
     Actor, ApiKeyId, Meta, OrganizationId, PersonName, UserId,
+    billing::{
+        BillingAccount, Coupon, CreditNote, Invoice, Licence, Payment, PaymentMethods, Plan, Seller, Subscription,
+        UsageMonth, billing_account,
+        coupon::{self, AppliesTo, DiscountTerms, Duration, Off, Redemption},
+        credit_note,
+        invoice::{self, ManualLine},
+        licence::{self, LicenceTerms},
+        payment::{self, PaymentId, Start, Target},
+        payment_method::{self, MethodKind},
+        period::Interval,
+        plan::{self, Code, PlanId, ProductName},
+        quote::Used,
+        schedule,
+        seller::{self, SellerId},
+        subscription::{self, ChangeTerms},
+        terms::{Held, Terms},
+        usage_month::{self, UsageMonthId},
+    },
     identity::{ApiKey, EmailAddress, Role, Session, api_key, organization, session, user},
     operations::{
         Document, PortCall, ServiceOrder, Vendor,
@@ -20,6 +38,8 @@ use porttask_domain::{
     },
 };
 use porttask_runtime::{execute::Request, new_id};
+
+use rust_decimal::Decimal;
 
 use crate::{Acme, Dice, Node, become_role, invite};
 
@@ -39,6 +59,7 @@ pub async fn work(node: &Node, steps: usize) -> Vec<Acme> {
         work_with_service_order(node, &acme, 0).await;
         work_with_document(node, &acme, 1).await;
         work_with_ticket(node, &acme, 0).await;
+        work_with_billing(node, &acme).await;
         sign_in(node, &acme, acme.admin, false).await;
         organizations.push((acme, Vec::<UserId>::new()));
     }
@@ -205,7 +226,8 @@ async fn work_with_service_order(node: &Node, acme: &Acme, changes: usize) {
 /// Uploads a document, and does as many things to it.
 async fn work_with_document(node: &Node, acme: &Acme, changes: usize) {
     let (document, name) = (new_id::<DocumentId>(), DocumentName::new("Bill of lading.pdf"));
-    let upload = document::Command::StartUpload { document, name, bytes: 2_048, now: Timestamp::UNIX_EPOCH };
+    let upload =
+        document::Command::StartUpload { document, name, bytes: 2_048, subject: None, now: Timestamp::UNIX_EPOCH };
     let store = document::Command::Store { sha256: "0".repeat(64), bytes: 2_048, content_type: ContentType::Pdf };
     let changes = [store, document::Command::Delete].into_iter().take(changes);
     for command in std::iter::once(upload).chain(changes) {
@@ -233,6 +255,122 @@ async fn work_with_ticket(node: &Node, acme: &Acme, changes: usize) {
     let add = ticket_note::Command::Add { organization, ticket, by, text: TicketText::new("Look at it.").unwrap() };
     let request = Request::new(OrganizationId::PLATFORM, Meta::by(Actor::Operator));
     _ = node.executor.execute::<TicketNote>(new_id(), add, &request).await;
+}
+
+/// Publishes a plan and a coupon, which the organization holds.
+async fn work_with_billing(node: &Node, acme: &Acme) {
+    let code = |kind: &str| Code::new(&format!("{kind}-{}", acme.organization.0.simple())).unwrap();
+    let (plan, [(_, _, name, visibility, offer), ..]) = (new_id::<PlanId>(), plan::built_in());
+    let product = ProductName::new(name).unwrap();
+    let create = plan::Command::Create { code: code("p"), name: product.clone(), visibility, for_organization: None };
+    let platform = Request::new(OrganizationId::PLATFORM, Meta::by(Actor::Operator));
+    for command in [create, plan::Command::Publish { offer: offer.clone() }] {
+        _ = node.executor.execute::<Plan>(plan, command, &platform).await;
+    }
+    let terms = DiscountTerms {
+        off: Off::Percent(Decimal::TEN),
+        duration: Duration::Once,
+        applies_to: AppliesTo::All,
+        plans: vec![],
+    };
+    let (code, redemption) = (code("c"), Redemption::default());
+    let create = coupon::Command::Create { code, name: product, terms: terms.clone(), redemption };
+    _ = node.executor.execute::<Coupon>(new_id(), create, &platform).await;
+    let terms_of_plan = Terms { plan, code: "p".to_owned(), name: name.to_owned(), version: 1, offer };
+    let currency = terms_of_plan.offer.prices[0].currency;
+    let to = Held::new(terms_of_plan.clone(), 100, Interval::Month, currency).unwrap();
+    let (created_at, now) = (Timestamp::UNIX_EPOCH, "1970-01-02T00:00:00Z".parse().unwrap());
+    let trial_ends_at = created_at + schedule::TRIAL;
+    let start = subscription::Command::StartTrial {
+        terms: terms_of_plan.in_trial(),
+        zone: "UTC".to_owned(),
+        created_at,
+        trial_ends_at,
+    };
+    let change = ChangeTerms {
+        to,
+        effective: None,
+        quote: None,
+        is_gated: true,
+        change: new_id(),
+        used: Used::default(),
+        tax: None,
+        now,
+    };
+    let commands = [
+        start,
+        subscription::Command::AddDiscount { discount: new_id(), coupon: None, terms, now },
+        subscription::Command::Change(Box::new(change)),
+        subscription::Command::Reach { due: trial_ends_at, now: trial_ends_at },
+    ];
+    for command in commands {
+        _ = node.executor.execute::<Subscription>(acme.organization.into(), command, &acme.request()).await;
+    }
+    let details = payment_method::Details {
+        provider: "simulator".to_owned(),
+        customer: acme.organization.to_string(),
+        token: "sim_ok".to_owned(),
+        kind: MethodKind::Card,
+        brand: "sim_ok".to_owned(),
+        last4: "0000".to_owned(),
+        expires: None,
+        fingerprint: None,
+    };
+    let (method, target, amount) = (new_id(), Target::Invoice(new_id::<PlanId>().0), 4_900);
+    let add = payment_method::Command::Add { method, details };
+    _ = node.executor.execute::<PaymentMethods>(acme.organization.into(), add, &acme.request()).await;
+    let start = Start { target, amount, currency, method, provider: "simulator".to_owned(), attempt: 1, now };
+    let succeed = payment::Command::Succeed { provider_ref: "sim_1".to_owned(), at: now };
+    for command in [payment::Command::Start(start), succeed] {
+        _ = node.executor.execute::<Payment>(PaymentId::of(target, 1), command, &acme.request()).await;
+    }
+    let line = ManualLine {
+        description: "Training".to_owned(),
+        quantity: 2,
+        unit_price: 100.into(),
+        from: jiff::civil::date(1970, 1, 1),
+        until: jiff::civil::date(1970, 1, 2),
+    };
+    let draft = invoice::Command::Draft { currency, lines: vec![line] };
+    _ = node.executor.execute::<Invoice>(new_id(), draft, &acme.request()).await;
+    let logo = seller::Logo { sha256: "0".repeat(64), bytes: 7, content_type: "image/png".to_owned() };
+    let change = seller::Command::ChangeLogo(Some(logo));
+    _ = node.executor.execute::<Seller>(SellerId::PLATFORM, change, &platform).await;
+    let ask = billing_account::Command::RequestInvoiceBilling;
+    _ = node.executor.execute::<BillingAccount>(acme.organization.into(), ask, &acme.request()).await;
+    let licence = new_id();
+    let issue = licence::Command::Issue(Box::new(licence::Issue {
+        licence,
+        kind: licence::Kind::Enterprise,
+        terms: LicenceTerms::default(),
+        not_before: now,
+        expires_at: now + jiff::SignedDuration::from_hours(24),
+        activations: 3,
+        reseller: None,
+        issuer: "https://admin.example.com".to_owned(),
+        issued_at: now,
+        kid: "k".to_owned(),
+        replaces: None,
+    }));
+    _ = node.executor.execute::<Licence>(licence, issue, &acme.request()).await;
+    for category in ["S", "AE"] {
+        let issue = credit_note::Command::Issue(sample_note(category));
+        _ = node.executor.execute::<CreditNote>(new_id(), issue, &acme.request()).await;
+    }
+    let day = jiff::civil::date(1970, 1, 2);
+    let count = usage_month::Command::CountApiCalls { day, count: 7, by_key: [].into() };
+    let month = UsageMonthId::new(acme.organization, day);
+    _ = node.executor.execute::<UsageMonth>(month, count, &acme.request()).await;
+}
+
+/// A credit note, from the samples of events, in a category of tax.
+fn sample_note(category: &str) -> Box<credit_note::IssuedNote> {
+    let samples = include_str!("../../domain/samples/events.jsonl").lines();
+    let events = samples.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let issued = events.into_iter().find(|event| event["type"] == "credit_note.issued.v1").unwrap();
+    let mut note = issued["data"]["note"].clone();
+    note["document"]["groups"][0]["tax"]["category"] = category.into();
+    serde_json::from_value(note).unwrap()
 }
 
 /// Makes a key in somebody's name, if the organization lets.

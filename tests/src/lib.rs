@@ -8,6 +8,7 @@
 //! | `history.rs` | everything that a log holds, and what is wrong with it |
 //! | `work.rs` | appends whose traces tell whether they were recorded once and whole |
 //! | `node.rs` | a node that carries out commands, and commands in few words |
+//! | `subscriptions.rs` | subscriptions with limits that tests choose |
 //! | `admins.rs` | what admins do all day, at random |
 //! | `child.rs` | a process that appends, to be killed or frozen |
 //! | `proxy.rs` | a connection to PostgreSQL that breaks when it hurts most |
@@ -22,6 +23,7 @@ mod history;
 mod node;
 mod proxy;
 mod samples;
+mod subscriptions;
 pub mod vectors;
 mod work;
 
@@ -35,6 +37,7 @@ pub use samples::{
     Dice, claim, count, counter_key, event, found, holder_of, idempotency_key, page_to_end, platform_stream, release,
     request_hash, simple, stream, value_of,
 };
+pub use subscriptions::noon_zone;
 pub use work::{Acknowledged, Work};
 
 /// Generates for each `async fn name(fixture: impl Fixture)`, usually with a fresh `Store`, the tests `sqlite::name` and

@@ -2,6 +2,7 @@
 
 mod billing;
 mod invoices;
+mod licences;
 
 use std::{fs, io, path::Path};
 
@@ -17,12 +18,13 @@ struct Case {
 }
 
 /// The files that are known.
-const KNOWN: [(&str, Cases); 15] = [
+const KNOWN: [(&str, Cases); 17] = [
     ("allocation.json", billing::allocation),
     ("credit-notes.json", invoices::credit_notes),
     ("currencies.json", billing::currencies),
     ("discounts.json", billing::discounts),
     ("en16931-groups.json", invoices::groups),
+    ("licences.json", licences::licences),
     ("mrr.json", billing::mrr),
     ("numbers.json", invoices::numbers),
     ("periods.json", billing::periods),
@@ -31,6 +33,7 @@ const KNOWN: [(&str, Cases); 15] = [
     ("settlement.json", invoices::settlement),
     ("tax.json", invoices::taxes),
     ("usage.json", billing::usage),
+    ("vat-ids.json", invoices::vat_ids),
     ("vat-rates.json", invoices::vat_rates),
     ("vat-treatment.json", invoices::treatments),
 ];

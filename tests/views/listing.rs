@@ -178,7 +178,8 @@ async fn rows_that_many_look_for_at_once_are_each_their_own(store: Store) {
     let mut looking = Vec::new();
     for table in models().into_iter().map(|model| model.table()).filter(|table| !table.name.ends_with("audit_log")) {
         for row in rows(&node, &views, table.name).await {
-            let Value::Id(organization) = row[0] else { panic!("{row:?}") };
+            // Totals of a partition belong to no organization.
+            let Value::Id(organization) = row[0] else { continue };
             let partition = node.log.partition_of(OrganizationId(organization)).await.unwrap().unwrap();
             let key = table.columns[..table.key].iter().zip(&row);
             let key: Vec<Condition> = key.map(|(it, value)| Condition::Equal(it.name, value.clone())).collect();

@@ -65,7 +65,7 @@ fn report(caller: &Caller<'_>, job: &str, query: &str) -> Answer {
 }
 
 async fn a_file_creates_accounts_and_the_report_has_every_line(service: &'static SharedService) {
-    let acme = service.organization().await;
+    let acme = service.organization().await.unlimited();
     let bob = &acme.admin;
     let csv = format!("{}Bob,{},\nEve http://evil.example,hunter2,boss\n", file(30), acme.email("bob"));
     let ordered = bob.upload(&format!("{IMPORT}?send_invitations=true"), &[], &csv).is(202);

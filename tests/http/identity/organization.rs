@@ -19,7 +19,7 @@ async fn an_organization_is_created_and_deactivated(service: &'static SharedServ
     let path = format!("/v1/organizations/{acme}");
     assert_eq!(bob.get("/v1/organizations/current").is(200).body["name"], "Acme");
     let shown = bob.get(&path).is(200);
-    assert_eq!((shown.header("etag"), &shown.body["plan"]), ("\"1\"", &json!("starter")));
+    assert_eq!((shown.header("etag"), &shown.body["plan"]), ("\"1\"", &json!(null)));
     ana.post(
         "/v1/organizations",
         &json!({"name": "Acme 2", "domain": acme.domain.to_uppercase(),

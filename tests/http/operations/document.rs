@@ -127,6 +127,8 @@ async fn uploads_that_are_not_acceptable_are_refused(service: &'static SharedSer
     let acme = service.organization().await;
     let bob = &acme.admin;
     bob.upload(DOCUMENTS, &[BINARY], "").refused(422, "document-empty");
+    bob.upload(DOCUMENTS, &[BINARY, ("if-match", "3")], "hello").refused(422, "invalid-fields");
+    bob.upload(DOCUMENTS, &[BINARY, ("if-match", "\"3\"")], "hello").refused(412, "outdated");
     bob.upload(&format!("{DOCUMENTS}?title=x"), &[BINARY], "hello").refused(422, "invalid-fields");
     let send = |head: &str, body: &[u8], is_cut: bool| {
         let mut stream = std::net::TcpStream::connect(service.address()).unwrap();

@@ -114,6 +114,9 @@ async fn files_that_cannot_be_read_are_refused(service: &'static SharedService) 
     bob.upload(&format!("{CALLS}/import?unknown_columns=skip"), &[], skipped).is(200);
     let many = LINES.lines().next().unwrap().to_owned() + "\n";
     upload(&format!("{HEADER}{}", many.repeat(1_001))).refused(422, "unreadable-file");
+    let with_version = |tag| bob.upload(&format!("{CALLS}/import"), &[("if-match", tag)], HEADER);
+    with_version("").refused(422, "invalid-fields");
+    with_version("\"1\"").refused(412, "outdated");
     bob.upload(&format!("{CALLS}/import?colour=red"), &[], HEADER).refused(422, "invalid-fields");
     bob.post(&format!("{CALLS}/import"), &json!({})).refused(415, "unsupported-media-type");
 }

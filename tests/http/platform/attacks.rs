@@ -25,7 +25,9 @@ on_both_engines!(
 /// Operations with a JSON body, and its schema.
 fn with_json() -> impl Iterator<Item = (Operation, Value)> {
     let document: Value = serde_json::from_str(SNAPSHOT).unwrap();
-    operations().into_iter().filter_map(move |operation| {
+    // What a payment provider sends is its own.
+    let own = operations().into_iter().filter(|operation| !operation.path.starts_with("/v1/payment-providers/"));
+    own.filter_map(move |operation| {
         let content = operation.definition["requestBody"]["content"].as_object()?;
         let (_, json) = content.iter().find(|(kind, _)| kind.contains("json"))?;
         let schema = json["schema"]["$ref"]

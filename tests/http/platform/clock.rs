@@ -45,6 +45,10 @@ async fn a_simulated_year_is_found_month_by_month(store: Store) {
         let ana = service.ana();
         if number == 0 {
             organization = service.create_organization(&ana, "acme.example").0;
+            let plans = ana.get("/v1/platform/billing/plans?q=starter").is(200).body;
+            let to = json!({"to": {"plan": plans["items"][0]["id"], "interval": "month"}});
+            let path = format!("/v1/organizations/{organization}/billing/subscription/change");
+            ana.send("POST", &path, &[("idempotency-key", "plan")], Some(&to)).is(200);
         }
         let vendors = format!("/v1/organizations/{organization}/vendors");
         let vendor = json!({"name": format!("Vendor {number}"), "services": ["towage"]});
@@ -72,5 +76,13 @@ async fn a_simulated_year_is_found_month_by_month(store: Store) {
     let expired = format!("?action=user.link_expired&from={}&until={}", month(0), month(2));
     assert_eq!(summaries(&expired), ["the invitation expired"]);
     let next = service.ana().get("/v1/platform/timers").is(200);
-    assert_eq!(next.body["items"], json!([]));
+    let items = next.body["items"].as_array().unwrap();
+    let kinds: Vec<&Value> = items.iter().map(|it| &it["kind"]).collect();
+    assert_eq!(kinds, ["billing"], "without a seller, its invoices wait: {items:?}");
+    let subscription = format!("/v1/organizations/{organization}/billing/subscription");
+    let goes_on = || {
+        let shown = service.ana().get(&subscription).is(200).body;
+        shown["period"]["ends_at"].as_str().unwrap().parse::<Timestamp>().unwrap() > month(12)
+    };
+    by(Duration::from_secs(30), "the subscription goes on", async || goes_on()).await;
 }

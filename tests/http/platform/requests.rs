@@ -80,7 +80,7 @@ async fn a_dry_run_records_nothing(service: &'static SharedService) {
 }
 
 async fn pages_are_complete_in_every_order(service: &'static SharedService) {
-    let acme = service.organization().await;
+    let acme = service.organization().await.unlimited();
     let bob = &acme.admin;
     let users = "/v1/organizations/current/users";
     for number in 0..11 {

@@ -9,6 +9,7 @@ use porttask_domain::{
         number::{Series, printed},
         settlement::{Settlement, Target},
         tax::{Buyer, Category, Seller, Taxed, Undecided, VatIdState, credited_tax, decide, tax, totals},
+        vat_id::VatId,
         vat_rate::standard_rate,
     },
 };
@@ -144,6 +145,14 @@ fn settle(invoice: &mut Settlement, step: &Value) -> Computed {
             "balance": invoice.balance, "refunded": invoice.refunded,
         })),
     }
+}
+
+pub(super) fn vat_ids(file: &Value) -> Result<Vec<Case>, String> {
+    let expected = |case: &Value| case["canonical"].clone();
+    cases(file, expected, |case| {
+        let found = VatId::new(case["input"].as_str().unwrap_or_default());
+        Ok(found.map_or(Value::Null, |id| json!(id.as_str())))
+    })
 }
 
 pub(super) fn vat_rates(file: &Value) -> Result<Vec<Case>, String> {

@@ -8,24 +8,24 @@ import { address, furnish, PAGES, pattern } from "./pages.mjs";
 import { startWithUsers } from "./service.mjs";
 
 let browser, service, names;
-before(async () => {
-  [browser, service] = await Promise.all([launch(), startWithUsers()]);
-  names = await furnish(service);
-});
-after(() => Promise.all([browser?.close(), service?.stop()]));
 
 // Colours that still change would be measured.
 const STILL = { reducedMotion: "reduce" };
 const readers = { stranger: undefined, staff: "ana", admin: "bob" };
 
-for (const [reader, email] of Object.entries(readers)) describe(`as ${reader}`, () => {
+/** Declares the tests of the pages that a reader sees. */
+export const pagesAre = reader => describe(`as ${reader}`, () => {
+  const email = readers[reader];
   let wide, narrow;
   const linked = new Map();
   before(async () => {
+    [browser, service] = await Promise.all([launch(), startWithUsers()]);
+    names = await furnish(service);
     wide = await open(browser, service, { ...WIDE, ...STILL });
     narrow = await open(browser, service, { ...NARROW, ...STILL });
     for (const page of email ? [wide, narrow] : []) await signIn(page, service[email]);
   });
+  after(() => Promise.all([browser?.close(), service?.stop()]));
 
   for (const { path, from, status = 200, submitted = status } of PAGES[reader]) {
     test(path, async () => {
