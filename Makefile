@@ -37,16 +37,16 @@ test: setup check ## setup, check and all tests
 	$(CARGO) test --locked --workspace
 	@$(MAKE) --no-print-directory test-browser
 
-test-browser: ## test the console in Debian's Chromium, on the embedded engine; needs Node.js 18 or newer
+test-browser: ## test the console in Debian's Chromium, on the embedded engine; needs Node.js 18.19 or newer
 	$(CARGO) build --locked -p porttask
-	@cd tests/browser && PORTTASK=$(TARGET)/debug/porttask ./run.sh --test --test-reporter=spec *.test.mjs
+	@cd tests/browser && PORTTASK=$(TARGET)/debug/porttask ./run.sh --test --test-concurrency=2 --test-reporter=spec *.test.mjs
 
 shots: ## draw every page of the console (light, dark, 360 px) into target/shots
 	$(CARGO) build --locked -p porttask
 	@PORTTASK=$(TARGET)/debug/porttask tests/browser/run.sh shots.mjs $(TARGET)/shots
 
 # TMPDIR selects the disk to be measured; it must not be in memory.
-bench: setup ## run benchmarks: ONLY=append|views|service|access|timers|operations ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1
+bench: setup ## run benchmarks: ONLY=append|views|service|access|timers|operations|billing ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1
 	$(CARGO) run --locked --release -p porttask -- bench \
 		$(if $(ONLY),--only $(ONLY)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(FIGURE),--figure $(FIGURE)) \
 		$(if $(filter 1,$(QUICK)),--quick)
