@@ -7,6 +7,7 @@
 //! | `existing.rs` | how an existing subscription handles commands and events |
 //! | `due.rs` | what becomes due, and what happens then |
 //! | `unbilled.rs` | what is not billed yet |
+//! | `usage.rs` | months in which usage is counted |
 //! | `revenue.rs` | its recurring revenue |
 //! | `past_due.rs` | what happens while an invoice is not paid |
 
@@ -17,8 +18,10 @@ mod past_due;
 mod rejection;
 mod revenue;
 mod unbilled;
+mod usage;
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 pub(in crate::billing) use self::existing::Existing;
@@ -186,6 +189,8 @@ pub enum Command {
         invoice: Option<InvoiceId>,
         /// What was used in the usage months that it bills, or had billed before.
         usage: Vec<BilledUsage>,
+        /// The rate in percent of the tax that its prices include.
+        included_tax: Option<Decimal>,
         /// The current time.
         now: Timestamp,
     },
@@ -262,7 +267,7 @@ impl Subscription {
     /// Its status; `None` if it does not exist.
     pub fn status(&self) -> Option<Status> {
         let existing = self.0.as_ref()?;
-        let is_past_due = existing.status == Status::Active && existing.past_due.is_some();
+        let is_past_due = existing.status == Status::Active && !existing.past_due.is_empty();
         Some(if is_past_due { Status::PastDue } else { existing.status })
     }
 
@@ -405,9 +410,9 @@ impl Subscription {
         self.0.iter().flat_map(|existing| existing.period_invoices.iter().rev().copied())
     }
 
-    /// The invoice that is past due.
-    pub fn past_due(&self) -> Option<InvoiceId> {
-        self.0.as_ref()?.past_due
+    /// Whether an invoice is past due.
+    pub fn is_past_due(&self, invoice: InvoiceId) -> bool {
+        self.0.as_ref().is_some_and(|existing| existing.past_due.contains(&invoice))
     }
 
     /// The discounts that were added and not used up.

@@ -78,7 +78,7 @@ pub struct Subscriptions;
 
 impl ReadModel for Subscriptions {
     const NAME: &'static str = "subscriptions";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const INDEXES: &'static [Index] = &[Index { name: "by_organization", columns: &["organization"] }];
     const CROSS_PARTITION_INDEXES: &'static [Index] = &[
         Index { name: "all_by_renewal", columns: &["next_at", "organization"] },
@@ -284,6 +284,15 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
         Event::BecamePastDue { invoice } => {
             sink.words("became past due: an invoice was not paid");
             sink.change("invoice", None, Some(DisplayValue::Filtered(invoice)));
+        }
+        Event::PastDueInvoicePaid { invoice } => {
+            sink.words("has one invoice less that is past due: it was paid");
+            sink.change("invoice", None, Some(DisplayValue::Filtered(invoice)));
+        }
+        Event::UsageMonthEnded { from, until, .. } => {
+            sink.words("ended a usage month of the subscription");
+            sink.change("from", None, Some(DisplayValue::Filtered(from)));
+            sink.change("until", None, Some(DisplayValue::Filtered(until)));
         }
         Event::Recovered { .. } => sink.words("is no longer past due: the invoice was paid"),
         Event::Ended { why, on, .. } => {

@@ -41,6 +41,8 @@ porttask_domain::texts! {
         ReadOnlyEnd = "read_only_end",
         /// Begins the next period of a subscription.
         Renewal = "renewal",
+        /// Ends a usage month inside a yearly period of a subscription.
+        UsageMonthEnd = "usage_month_end",
         /// Carries out a scheduled change or cancellation of a subscription.
         ScheduledChange = "scheduled_change",
         /// Ends the wait for the payment of a change.
@@ -97,7 +99,7 @@ pub struct Timers;
 
 impl ReadModel for Timers {
     const NAME: &'static str = "timers";
-    const VERSION: u32 = 6;
+    const VERSION: u32 = 7;
     const INDEXES: &'static [Index] = &[Index { name: "by_time", columns: &["due_at", "organization", "subject"] }];
     const CROSS_PARTITION_INDEXES: &'static [Index] =
         &[Index { name: "all_by_time", columns: &["due_at", "organization", "subject"] }];
@@ -147,7 +149,7 @@ impl ReadModel for Timers {
 fn lane(event: &Source<'_>, before: Option<String>) -> Option<String> {
     use subscription::Event;
     let Source::Subscription(event) = event else { return before };
-    if matches!(event, Event::Activated { change: None, .. } | Event::Renewed { .. }) {
+    if matches!(event, Event::Activated { change: None, .. } | Event::Renewed { .. } | Event::UsageMonthEnded { .. }) {
         Some("invoices".to_owned())
     } else {
         before.filter(|_| !matches!(event, Event::Billed { .. }))
@@ -176,6 +178,7 @@ fn of_subscription(event: &subscription::Event, now: Timestamp) -> Vec<(Kind, Op
         Due::TrialEnd => Kind::TrialEnd,
         Due::ReadOnlyEnd => Kind::ReadOnlyEnd,
         Due::Renewal => Kind::Renewal,
+        Due::UsageMonthEnd => Kind::UsageMonthEnd,
         Due::ScheduledChange => Kind::ScheduledChange,
         Due::ChangeExpiry => Kind::ChangeExpiry,
         Due::Billing => Kind::Billing,

@@ -193,8 +193,12 @@ async fn an_invoice_is_credited_voided_and_corrected(service: &'static SharedSer
     bob.patch(ACCOUNT, &json!({"purchase_order": "PO-9", "legal_name": "Lusoport SA"})).is(200);
     keyed(&ana, &format!("{wrong}/correct"), "correct", &json!({})).is(200);
     assert_eq!(bob.get(&wrong).body["due"], 0);
-    let open = invoices(bob, &place, "open", 1).await.remove(0);
-    let shown = bob.get(&format!("{place}/invoices/{}", open["id"].as_str().unwrap())).body;
+    // The list is a moment behind: it may still show the one that was replaced.
+    let new = || items(&bob.get(&format!("{place}/invoices?status=open"))).into_iter().map(|it| it["id"].clone());
+    let is_new = |id: &Value| !wrong.ends_with(id.as_str().unwrap());
+    by(SOON, "the correction", async || new().any(|id| is_new(&id))).await;
+    let open = new().find(is_new).unwrap();
+    let shown = bob.get(&format!("{place}/invoices/{}", open.as_str().unwrap())).body;
     assert_eq!((&shown["issued"]["buyer"]["legal_name"], &shown["due"]), (&json!("Lusoport SA"), &json!(6_000)));
     assert!(wrong.ends_with(shown["replaces"].as_str().unwrap()));
     ana.post(&format!("{wrong}/mark-uncollectible"), &reason).refused(409, "invoice-not-open");

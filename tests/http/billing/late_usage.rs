@@ -21,7 +21,10 @@ use super::{
 };
 use crate::service::{ADMIN, PASSWORD, Service, porttask};
 
-on_both_engines!(averages_and_late_use_are_billed_with_the_next_invoice,);
+on_both_engines!(
+    averages_and_late_use_are_billed_with_the_next_invoice,
+    each_month_of_a_year_is_billed_when_it_ends,
+);
 
 const SOON: Duration = Duration::from_secs(60);
 const EMAIL: &str = "bob@acme.example";
@@ -66,18 +69,20 @@ fn of(lines: &[Value], kind: &str, meter: &str) -> (i64, i64, u64) {
     (number(&line["quantity"]), number(&line["net"]), line["sources"][0]["count"].as_u64().unwrap())
 }
 
-async fn averages_and_late_use_are_billed_with_the_next_invoice(store: Store) {
-    run(&store, &["init", "--simulated"]);
-    let service = Service::start(&store);
-    let node = Node::on(&store).await;
-    let (organization, bob) = service.found(&store, "acme.example").await;
+/// A service on a simulated clock with an organization that bills use beyond its plan, by transfer and at once from its
+/// balance.
+async fn subscribed(store: &Store, interval: &str) -> (Service, OrganizationId) {
+    run(store, &["init", "--simulated"]);
+    let service = Service::start(store);
+    let (organization, bob) = service.found(store, "acme.example").await;
     let ana = service.ana();
     complete(&ana, &bob);
     let mut offered = plan(&code(), "private");
     let price = |meter: &str, unit: u64, price: &str| json!({"meter": meter, "currency": "EUR", "unit": unit, "price_per_unit": price});
+    offered["offer"]["prices"][0]["interval"] = json!(interval);
+    offered["offer"]["included_seats"] = json!(0);
     offered["offer"]["overage"] =
         json!([price("users", 1, "5.00"), price("storage_bytes", 100, "0.10"), price("api_calls", 2, "0.50")]);
-    offered["offer"]["included_seats"] = json!(0);
     offered["offer"]["limits"] = json!({"storage_bytes": 10, "api_calls": 3});
     let plan = ana.post(PLANS, &offered).is(201).id().to_owned();
     let place = format!("/v1/organizations/{organization}/billing");
@@ -86,17 +91,21 @@ async fn averages_and_late_use_are_billed_with_the_next_invoice(store: Store) {
     let balance = json!({"amount": 10_000_000, "currency": "EUR", "reason": "a test"});
     ana.send("POST", &format!("{place}/account/grant-balance"), &[("idempotency-key", "paid")], Some(&balance)).is(200);
     ana.post(&format!("{place}/subscription/end"), &json!({})).is(200);
-    let begin = json!({"to": {"plan": plan, "interval": "month"}});
+    let begin = json!({"to": {"plan": plan, "interval": interval}});
     ana.send("POST", &format!("{place}/subscription/change"), &[("idempotency-key", "begin")], Some(&begin)).is(200);
     let kind = [("content-type", "application/octet-stream")];
     bob.upload("/v1/organizations/current/documents?name=a.txt", &kind, "x".repeat(1_000)).is(201);
+    (service, organization.parse().unwrap())
+}
 
+async fn averages_and_late_use_are_billed_with_the_next_invoice(store: Store) {
+    let (service, id) = subscribed(&store, "month").await;
+    let node = Node::on(&store).await;
     run(&store, &["clock", "advance", "2d"]);
     let first = lines(&service, 0).await;
     assert_eq!(first.len(), 1, "{first:#?}");
     let month: Date = first[0]["from"].as_str().unwrap().parse().unwrap();
     let day = |number: i8| (month, month.saturating_add(jiff::Span::new().days(number)));
-    let id: OrganizationId = organization.parse().unwrap();
     count(&node, id, day(0), 8).await;
 
     run(&store, &["clock", "advance", "31d"]);
@@ -121,4 +130,22 @@ async fn averages_and_late_use_are_billed_with_the_next_invoice(store: Store) {
     assert!(fourth.iter().all(|line| line["kind"] != "late_usage"), "{fourth:#?}");
     lines(&service, 1).await;
     assert_eq!(run(&store, &["invoices", "verify", "--all"]), "4 invoices verified: OK\n");
+}
+
+async fn each_month_of_a_year_is_billed_when_it_ends(store: Store) {
+    let (service, _) = subscribed(&store, "year").await;
+    run(&store, &["clock", "advance", "2d"]);
+    let year = lines(&service, 0).await;
+    assert_eq!(year.len(), 1, "{year:#?}");
+    for place in [1, 2] {
+        run(&store, &["clock", "advance", "31d"]);
+        let month = lines(&service, place).await;
+        assert!(month.iter().all(|line| line["kind"] == "overage"), "{month:#?}");
+        assert_eq!(of(&month, "overage", "users"), (1, 500, 1));
+        assert_eq!(of(&month, "overage", "storage_bytes"), (10, 100, 1_000));
+    }
+    let listed = service.sign_in(EMAIL).get("/v1/organizations/current/billing/invoices?sort=number").is(200).body;
+    let kinds: Vec<&str> = listed["items"].as_array().unwrap().iter().filter_map(|it| it["kind"].as_str()).collect();
+    assert_eq!(kinds, ["subscription", "usage", "usage"]);
+    assert_eq!(run(&store, &["invoices", "verify", "--all"]), "3 invoices verified: OK\n");
 }

@@ -33,8 +33,8 @@ impl SubscriptionTimers {
 #[async_trait]
 impl TimerHandler for SubscriptionTimers {
     fn kinds(&self) -> Vec<&'static str> {
-        use Kind::{BillingReminder, ChangeExpiry, ReadOnlyEnd, Renewal, ScheduledChange, TrialEnd};
-        [BillingReminder, TrialEnd, ReadOnlyEnd, Renewal, ScheduledChange, ChangeExpiry]
+        use Kind::{BillingReminder, ChangeExpiry, ReadOnlyEnd, Renewal, ScheduledChange, TrialEnd, UsageMonthEnd};
+        [BillingReminder, TrialEnd, ReadOnlyEnd, Renewal, UsageMonthEnd, ScheduledChange, ChangeExpiry]
             .iter()
             .map(TextEnum::as_str)
             .collect()

@@ -17,6 +17,8 @@ crate::texts! {
     pub enum InvoiceKind {
         /// A period of a subscription began.
         Subscription = "subscription",
+        /// A usage month inside a yearly period ended.
+        Usage = "usage",
         /// A subscription changed inside a period.
         Change = "change",
         /// A super admin drafted it.

@@ -52,6 +52,11 @@ impl History {
         changes
     }
 
+    /// When it changed last.
+    pub(in crate::billing) fn last_at(&self) -> Option<Timestamp> {
+        self.0.last().map(|last| last.at)
+    }
+
     /// The currencies in which it was paid.
     pub fn currencies(&self) -> impl Iterator<Item = Currency> {
         self.0.iter().map(|it| it.currency)

@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{
     AbandonReason, Cause, EndReason, Event, Existing, Period, ReadOnlyReason, Rejection, Reminder, Status,
-    existing::zone_named, unbilled::BILL_AFTER,
+    existing::zone_named, unbilled::BILL_AFTER, usage::usage_end,
 };
 use crate::billing::{
     period::{self, Interval},
@@ -23,6 +23,8 @@ pub enum Due {
     ReadOnlyEnd,
     /// The end of a period.
     Renewal,
+    /// The end of a usage month inside a period of a year.
+    UsageMonthEnd,
     /// A scheduled change or cancellation inside a period.
     ScheduledChange,
     /// The end of the wait for a payment.
@@ -33,23 +35,27 @@ pub enum Due {
 
 /// What an event sets (with its time) or clears; `now` is the time of the event.
 pub fn timers(event: &Event, now: Timestamp) -> Vec<(Due, Option<Timestamp>)> {
-    use Due::{Billing, ChangeExpiry, ReadOnlyEnd, Reminder, Renewal, ScheduledChange, TrialEnd};
+    use Due::{Billing, ChangeExpiry, ReadOnlyEnd, Reminder, Renewal, ScheduledChange, TrialEnd, UsageMonthEnd};
     match event {
         Event::TrialStarted { ends_at, remind_at, .. } | Event::TrialExtended { ends_at, remind_at, .. } => {
             vec![(TrialEnd, Some(*ends_at)), (Reminder, *remind_at)]
         }
-        Event::Activated { period, remind_at, change, .. } => {
+        Event::Activated { period, remind_at, usage_ends_at, change, .. } => {
             let cleared = [TrialEnd, ReadOnlyEnd, ScheduledChange, ChangeExpiry].map(|due| (due, None));
             let bill_at = if change.is_some() { now } else { period.starts_at + BILL_AFTER };
             let set = [(Renewal, Some(period.ends_at)), (Reminder, *remind_at), (Billing, Some(bill_at))];
-            cleared.into_iter().chain(set).collect()
+            cleared.into_iter().chain(set).chain([(UsageMonthEnd, *usage_ends_at)]).collect()
         }
-        Event::Renewed { period, remind_at, .. } => {
+        Event::Renewed { period, remind_at, usage_ends_at, .. } => {
             let bill_at = period.starts_at + BILL_AFTER;
-            vec![(Renewal, Some(period.ends_at)), (Reminder, *remind_at), (Billing, Some(bill_at))]
+            let set = [(Renewal, Some(period.ends_at)), (Reminder, *remind_at), (Billing, Some(bill_at))];
+            set.into_iter().chain([(UsageMonthEnd, *usage_ends_at)]).collect()
         }
-        Event::TermsChanged { period, remind_at, change, lines, .. } => {
-            let mut all = vec![(ScheduledChange, None)];
+        Event::UsageMonthEnded { ended_at, usage_ends_at, .. } => {
+            vec![(UsageMonthEnd, *usage_ends_at), (Billing, Some(*ended_at + BILL_AFTER))]
+        }
+        Event::TermsChanged { period, remind_at, usage_ends_at, change, lines, .. } => {
+            let mut all = vec![(ScheduledChange, None), (UsageMonthEnd, *usage_ends_at)];
             all.extend((!lines.is_empty()).then_some((Billing, Some(now))));
             all.extend(change.map(|_| (ChangeExpiry, None)));
             if let Some(period) = period {
@@ -74,11 +80,13 @@ pub fn timers(event: &Event, now: Timestamp) -> Vec<(Due, Option<Timestamp>)> {
         Event::Recovered { renew_at } => renew_at.iter().map(|at| (Renewal, Some(*at))).collect(),
         Event::Billed { next_at, .. } => vec![(Billing, *next_at)],
         Event::Ended { lines, has_usage, .. } => {
-            let all = [Reminder, TrialEnd, ReadOnlyEnd, Renewal, ScheduledChange, ChangeExpiry].map(|due| (due, None));
+            let all = [Reminder, TrialEnd, ReadOnlyEnd, Renewal, UsageMonthEnd, ScheduledChange, ChangeExpiry];
+            let all = all.map(|due| (due, None));
             let bill = (!lines.is_empty() || *has_usage).then_some((Billing, Some(now)));
             all.into_iter().chain(bill).collect()
         }
         Event::BecamePastDue { .. }
+        | Event::PastDueInvoicePaid { .. }
         | Event::PlanChosen { .. }
         | Event::DiscountAdded { .. }
         | Event::DiscountRemoved { .. }
@@ -199,6 +207,9 @@ impl Existing {
         if is_due(self.remind_at) && due < subject_at {
             return self.reminded(now).map(|event| vec![event]);
         }
+        if let Some(event) = self.usage_month_over(due)? {
+            return Ok(vec![event]);
+        }
         match (self.status, &self.held, &self.period) {
             (Status::Trialing, ..) if self.trial.ends_at <= due => self.trial_over(now),
             (Status::ReadOnly, ..) if is_due(self.read_only_ends_at) => {
@@ -251,6 +262,7 @@ impl Existing {
     ) -> Result<Event, Rejection> {
         let zone = self.next_zone.clone().unwrap_or_else(|| self.zone.clone());
         let period = self.new_period(anchor, held.interval)?;
+        let usage_ends_at = usage_end(held, anchor, (anchor, period.until), &zone_named(&zone))?;
         Ok(Event::Activated {
             held: held.clone(),
             anchor,
@@ -258,6 +270,7 @@ impl Existing {
             period,
             discounts: self.discounts_left(held),
             remind_at: self.next_renewal_reminder(&period, held.interval, now)?,
+            usage_ends_at,
             change,
         })
     }
@@ -270,16 +283,19 @@ impl Existing {
         let (mut events, mut next) = (Vec::new(), held);
         if let Some(scheduled) = self.scheduled.as_ref().filter(|it| it.effective <= period.until) {
             next = &scheduled.to;
-            events.push(terms_changed(period.until, held, next, scheduled.cause, Vec::new()));
+            events.push(terms_changed(period.until, (held, next), scheduled.cause, Vec::new(), None));
         }
         let renewal = self.period_of(next, period.until)?;
         let anchor = self.anchor.unwrap_or(period.from);
         let period = self.dates_from(anchor, next.interval, renewal.on)?;
+        let zone = zone_named(self.next_zone.as_ref().unwrap_or(&self.zone));
+        let usage_ends_at = usage_end(next, self.usage_anchors.0, (period.from, period.until), &zone)?;
         events.push(Event::Renewed {
             period,
             discounts: self.discounts_left(next),
             zone: self.next_zone.clone(),
             remind_at: self.next_renewal_reminder(&period, next.interval, now)?,
+            usage_ends_at,
         });
         Ok(events)
     }
@@ -299,7 +315,9 @@ impl Existing {
         let day_before = scheduled.at - jiff::SignedDuration::from_secs(1);
         let change = Change::To(scheduled.to.clone(), Some(scheduled.effective));
         let quote = quote(self, &change, day_before, Used::default())?;
-        Ok(vec![terms_changed(scheduled.effective, held, &scheduled.to, scheduled.cause, quote.lines())])
+        let usage_ends_at = self.usage_end_after_change(&scheduled.to, scheduled.effective, None)?;
+        let (between, cause) = ((held, &scheduled.to), scheduled.cause);
+        Ok(vec![terms_changed(scheduled.effective, between, cause, quote.lines(), usage_ends_at)])
     }
 
     pub(super) fn ended(&self, why: EndReason, on: Date, lines: Vec<crate::billing::quote::Line>) -> Event {
@@ -319,11 +337,12 @@ impl Existing {
 
 fn terms_changed(
     effective: Date,
-    from: &Held,
-    to: &Held,
+    (from, to): (&Held, &Held),
     cause: Cause,
     lines: Vec<crate::billing::quote::Line>,
+    usage_ends_at: Option<Timestamp>,
 ) -> Event {
     let (from, to) = (from.clone(), to.clone());
-    Event::TermsChanged { effective, from, to, cause, lines, period: None, remind_at: None, change: None }
+    let (period, remind_at, change) = (None, None, None);
+    Event::TermsChanged { effective, from, to, cause, lines, period, remind_at, usage_ends_at, change }
 }

@@ -1,6 +1,7 @@
 //! Events of a subscription.
 
 use jiff::{Timestamp, civil::Date};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{ChangeId, Period};
@@ -152,6 +153,9 @@ pub enum Event {
         /// When to remind of the renewal.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         remind_at: Option<Timestamp>,
+        /// When the usage month ends whose use is billed then, inside a period of a year.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage_ends_at: Option<Timestamp>,
         /// The change that was paid for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         change: Option<ChangeId>,
@@ -197,6 +201,9 @@ pub enum Event {
         /// When to remind of the renewal of that period.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         remind_at: Option<Timestamp>,
+        /// When the usage month ends whose use is billed then, inside a period of a year.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage_ends_at: Option<Timestamp>,
         /// The change that was paid for.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         change: Option<ChangeId>,
@@ -243,6 +250,22 @@ pub enum Event {
         /// When to remind of the next renewal.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         remind_at: Option<Timestamp>,
+        /// When the usage month ends whose use is billed then, inside a period of a year.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage_ends_at: Option<Timestamp>,
+    },
+    /// A usage month inside a period of a year ended.
+    #[serde(rename = "subscription.usage_month_ended.v1")]
+    UsageMonthEnded {
+        /// The first date.
+        from: Date,
+        /// The date after the last one.
+        until: Date,
+        /// When it ended.
+        ended_at: Timestamp,
+        /// When the next one ends, if that is inside the period.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        usage_ends_at: Option<Timestamp>,
     },
     /// A discount was added.
     #[serde(rename = "subscription.discount_added.v1")]
@@ -308,10 +331,19 @@ pub enum Event {
         /// What was used until now in the usage months that it bills, or had billed before.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         usage: Vec<BilledUsage>,
+        /// The rate in percent of the tax that its prices include.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "rust_decimal::serde::str_option")]
+        included_tax: Option<Decimal>,
     },
     /// An invoice is past due.
     #[serde(rename = "subscription.became_past_due.v1")]
     BecamePastDue {
+        /// The invoice.
+        invoice: InvoiceId,
+    },
+    /// An invoice that was past due is paid, and others still are past due.
+    #[serde(rename = "subscription.past_due_invoice_paid.v1")]
+    PastDueInvoicePaid {
         /// The invoice.
         invoice: InvoiceId,
     },

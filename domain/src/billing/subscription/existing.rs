@@ -8,17 +8,18 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{
     BilledMonth, Cause, ChangeId, ChangeTerms, Command, Event, Period, QuotedChange, ReadOnlyReason, Rejection, Status,
-    Unbilled, UsageRange,
+    Unbilled,
 };
 use crate::billing::{
     Currency,
     billing_document::InvoiceId,
     coupon::{CouponId, DiscountId, DiscountTerms, Off},
-    period::{self, Interval, OutOfRange},
+    period,
     quote::{self, Action, Change, Used},
     terms::{Held, Terms},
 };
@@ -106,9 +107,13 @@ pub(in crate::billing) struct Existing {
     pub(in crate::billing) remind_at: Option<Timestamp>,
     pub(in crate::billing) read_only_ends_at: Option<Timestamp>,
     /// The date from which usage months are counted, and the one before it.
-    usage_anchors: (Date, Option<Date>),
+    pub(super) usage_anchors: (Date, Option<Date>),
+    /// When the usage month ends whose use is billed then, inside a period of a year.
+    pub(super) usage_ends_at: Option<Timestamp>,
+    /// The first date of the current period whose use is not billed yet, if it is not the first one.
+    pub(super) unbilled_from: Option<Date>,
     /// What was held in a period that a change of terms ends.
-    former_held: Option<Held>,
+    pub(super) former_held: Option<Held>,
     /// How many events there were.
     pub(super) version: u64,
     /// What is not billed yet, the oldest first.
@@ -118,8 +123,10 @@ pub(in crate::billing) struct Existing {
     pub(super) billed_months: Vec<BilledMonth>,
     /// The invoices of the current period, the oldest first.
     pub(super) period_invoices: Vec<InvoiceId>,
-    /// The invoice that is past due.
-    pub(super) past_due: Option<InvoiceId>,
+    /// The invoices that are past due, in the order in which they became so.
+    pub(super) past_due: Vec<InvoiceId>,
+    /// The rate in percent of the tax that its prices included last.
+    pub(super) included_tax: Option<Decimal>,
 }
 
 /// A time zone by its name, of the bundled database.
@@ -150,12 +157,15 @@ impl Existing {
             remind_at: *remind_at,
             read_only_ends_at: None,
             usage_anchors: (*from, None),
+            usage_ends_at: None,
+            unbilled_from: None,
             former_held: None,
             version: 1,
             unbilled: Vec::new(),
             billed_months: Vec::new(),
             period_invoices: Vec::new(),
-            past_due: None,
+            past_due: Vec::new(),
+            included_tax: None,
         })
     }
 
@@ -177,25 +187,6 @@ impl Existing {
     pub(in crate::billing) fn discounts_after(&self, held: &Held, periods: u32) -> Vec<DiscountId> {
         let is_left = |it: &HeldDiscount| it.periods_left.is_none_or(|left| left > periods) && it.applies_to(held);
         self.discounts.iter().filter(|(_, it)| is_left(it)).map(|(id, _)| *id).collect()
-    }
-
-    pub(super) fn usage_month(&self, at: Timestamp) -> Result<UsageRange, OutOfRange> {
-        let (zone, today) = (self.time_zone(), period::local_date(at, &self.time_zone()));
-        let (anchor, end) = match self.usage_anchors {
-            (anchor, Some(former)) if today < anchor => (former, Some(anchor)),
-            (anchor, _) => (anchor, None),
-        };
-        let months = i64::from(today.year() - anchor.year()) * 12 + i64::from(today.month() - anchor.month());
-        let start = |number| period::start(anchor, Interval::Month, number);
-        let number = if start(months)? <= today { months } else { months - 1 };
-        let (from, until) = (start(number)?, start(number + 1)?);
-        let until = end.map_or(until, |end| until.min(end));
-        Ok(UsageRange {
-            from,
-            until,
-            starts_at: period::first_instant(from, &zone)?,
-            ends_at: period::first_instant(until, &zone)?,
-        })
     }
 
     pub(super) fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
@@ -262,8 +253,8 @@ impl Existing {
                 Ok(vec![self.ended(*why, on, credit)])
             }
             Command::Reach { due, now } => self.reach(*due, *now),
-            Command::Bill { event, documents, invoice, usage, now } => {
-                self.bill(*event, (documents, *invoice), usage, *now)
+            Command::Bill { event, documents, invoice, usage, included_tax, now } => {
+                self.bill(*event, (documents, *invoice), (usage, *included_tax), *now)
             }
             Command::BecomePastDue { invoice } => Ok(self.become_past_due(*invoice)),
             Command::Recover { invoice, now } => self.recover(*invoice, *now),
@@ -294,7 +285,7 @@ impl Existing {
             Some(decision) => quote.taxed(decision)?,
             None => quote,
         };
-        if self.past_due.is_some() && matches!(quote.action, Action::Activate | Action::Upgrade) {
+        if !self.past_due.is_empty() && matches!(quote.action, Action::Activate | Action::Upgrade) {
             return Err(Rejection::PastDue);
         }
         if seen.as_ref().is_some_and(|seen| *seen != quote.digest()) {
@@ -352,7 +343,8 @@ impl Existing {
             None => None,
         };
         let (to, cause) = (to.clone(), Cause::Upgrade);
-        Ok(Event::TermsChanged { effective, from, to, cause, lines, period, remind_at, change })
+        let usage_ends_at = self.usage_end_after_change(&to, effective, period.as_ref())?;
+        Ok(Event::TermsChanged { effective, from, to, cause, lines, period, remind_at, usage_ends_at, change })
     }
 
     /// A change was paid for: it happens with the date and the lines of its quote.
@@ -407,48 +399,11 @@ impl Existing {
         self.period_discounts = discounts.to_vec();
     }
 
-    fn count_usage_from(&mut self, anchor: Date) {
-        if self.usage_anchors.0 != anchor {
-            self.usage_anchors = (anchor, Some(self.usage_anchors.0));
-        }
-    }
-
     pub(super) fn evolve(&mut self, event: &Event) {
-        let ended = match event {
-            Event::Renewed { .. } | Event::Ended { .. } => {
-                let until = |period: &Period| if let Event::Ended { on, .. } = event { *on } else { period.until };
-                let held = self.former_held.take().or_else(|| self.held.clone());
-                held.zip(self.period).map(|(held, period)| (held, period.from, until(&period)))
-            }
-            Event::TermsChanged { from, effective, period: next, .. } => {
-                let ends_period = self.period.is_some_and(|period| period.until == *effective);
-                self.former_held = ends_period.then(|| from.clone());
-                // Another interval begins another usage month: the one that it cuts short is billed.
-                let former = self.period.filter(|_| next.is_some());
-                former.map(|period| (from.clone(), period.from, *effective))
-            }
-            Event::TrialStarted { .. }
-            | Event::TrialExtended { .. }
-            | Event::PlanChosen { .. }
-            | Event::Activated { .. }
-            | Event::ChangeRequested { .. }
-            | Event::ChangeAbandoned { .. }
-            | Event::ChangeScheduled { .. }
-            | Event::ChangeWithdrawn {}
-            | Event::CancellationScheduled { .. }
-            | Event::CancellationWithdrawn {}
-            | Event::DiscountAdded { .. }
-            | Event::DiscountRemoved { .. }
-            | Event::ZoneChangeScheduled { .. }
-            | Event::Reminded { .. }
-            | Event::Billed { .. }
-            | Event::BecamePastDue { .. }
-            | Event::Recovered { .. }
-            | Event::BecameReadOnly { .. } => None,
-        };
+        let usage = self.usage_ended_by(event);
         self.version += 1;
         self.apply(event);
-        self.note_unbilled(event, ended);
+        self.note_unbilled(event, usage);
     }
 
     fn apply(&mut self, event: &Event) {
@@ -458,7 +413,7 @@ impl Existing {
                 (self.trial.until, self.trial.ends_at, self.remind_at) = (*to, *ends_at, *remind_at);
             }
             Event::PlanChosen { to } => self.chosen = Some(to.clone()),
-            Event::Activated { held, anchor, zone, period, discounts, remind_at, change } => {
+            Event::Activated { held, anchor, zone, period, discounts, remind_at, usage_ends_at, change } => {
                 (self.status, self.held, self.anchor) = (Status::Active, Some(held.clone()), Some(*anchor));
                 (self.zone, self.next_zone) = (zone.clone(), None);
                 (self.chosen, self.scheduled, self.cancellation, self.in_flight) = (None, None, None, None);
@@ -467,6 +422,7 @@ impl Existing {
                 self.finished = change.or(self.finished);
                 self.begin_period(*period, discounts);
                 self.count_usage_from(*anchor);
+                self.begin_usage(None, *usage_ends_at);
             }
             Event::ChangeRequested { change, to, effective, quote, expires_at } => {
                 self.in_flight = Some(InFlight {
@@ -478,7 +434,9 @@ impl Existing {
                 });
             }
             Event::ChangeAbandoned { .. } => self.in_flight = None,
-            Event::TermsChanged { to, period, remind_at, change, .. } => {
+            Event::TermsChanged { to, effective, period, remind_at, usage_ends_at, change, .. } => {
+                let unbilled_from = if period.is_some() { None } else { self.unbilled_from_after(*effective) };
+                self.begin_usage(unbilled_from, *usage_ends_at);
                 (self.held, self.scheduled) = (Some(to.clone()), None);
                 if change.is_some() {
                     (self.in_flight, self.finished) = (None, *change);
@@ -497,14 +455,16 @@ impl Existing {
                 (self.cancellation, self.scheduled) = (Some((*effective, *at)), None);
             }
             Event::CancellationWithdrawn {} => self.cancellation = None,
-            Event::Renewed { period, discounts, zone, remind_at } => {
+            Event::Renewed { period, discounts, zone, remind_at, usage_ends_at } => {
                 if let Some(zone) = zone {
                     (self.zone, self.next_zone) = (zone.clone(), None);
                 }
                 self.remind_at = *remind_at;
                 self.period_invoices = Vec::new();
                 self.begin_period(*period, discounts);
+                self.begin_usage(None, *usage_ends_at);
             }
+            Event::UsageMonthEnded { until, usage_ends_at, .. } => self.begin_usage(Some(*until), *usage_ends_at),
             Event::DiscountAdded { discount, terms, redeemed_at, coupon } => {
                 self.redeemed.extend(coupon);
                 let periods_left = terms.duration.periods();
@@ -518,14 +478,16 @@ impl Existing {
             }
             Event::ZoneChangeScheduled { to, .. } => self.next_zone = Some(to.clone()),
             Event::Reminded { remind_at, .. } => self.remind_at = *remind_at,
-            Event::Billed { event, invoice, usage, .. } => {
+            Event::Billed { event, invoice, usage, included_tax, .. } => {
+                self.included_tax = included_tax.or(self.included_tax);
                 self.remember_billed(*event, usage);
                 self.unbilled.retain(|it| it.event != *event);
                 self.period_invoices.extend(invoice);
             }
-            Event::BecamePastDue { invoice } => self.past_due = Some(*invoice),
+            Event::BecamePastDue { invoice } => self.past_due.push(*invoice),
+            Event::PastDueInvoicePaid { invoice } => self.past_due.retain(|it| it != invoice),
             Event::Recovered { .. } => {
-                self.past_due = None;
+                self.past_due.clear();
                 if self.status == Status::ReadOnly {
                     self.status = Status::Active;
                 }
@@ -537,7 +499,8 @@ impl Existing {
                 (self.status, self.read_only_ends_at, self.remind_at) = (Status::ReadOnly, Some(*ends_at), None);
             }
             Event::Ended { .. } => {
-                (self.status, self.period, self.past_due) = (Status::Ended, None, None);
+                (self.status, self.period, self.past_due) = (Status::Ended, None, Vec::new());
+                self.begin_usage(None, None);
                 (self.chosen, self.scheduled, self.cancellation, self.in_flight) = (None, None, None, None);
                 (self.remind_at, self.read_only_ends_at) = (None, None);
                 self.period_discounts = Vec::new();

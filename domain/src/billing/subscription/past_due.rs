@@ -7,8 +7,10 @@ use crate::billing::{billing_document::InvoiceId, period};
 
 impl Existing {
     pub(super) fn become_past_due(&self, invoice: InvoiceId) -> Vec<Event> {
-        match (self.status, self.past_due) {
-            (Status::Active, None) => vec![Event::BecamePastDue { invoice }],
+        match self.status {
+            Status::Active | Status::ReadOnly if self.held.is_some() && !self.past_due.contains(&invoice) => {
+                vec![Event::BecamePastDue { invoice }]
+            }
             _ => vec![],
         }
     }
@@ -22,11 +24,15 @@ impl Existing {
         events
     }
 
-    /// What was past due is paid: at once all works again. If the period is over, a new one begins with the next date.
+    /// What was past due is paid: once nothing else is, all works again at once. If the period is over, a new one begins with
+    /// the next date.
     pub(super) fn recover(&self, invoice: InvoiceId, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         let (Some(held), Some(period)) = (&self.held, &self.period) else { return Ok(vec![]) };
-        if self.past_due != Some(invoice) {
+        if !self.past_due.contains(&invoice) {
             return Ok(vec![]);
+        }
+        if self.past_due.len() > 1 {
+            return Ok(vec![Event::PastDueInvoicePaid { invoice }]);
         }
         match self.status {
             Status::ReadOnly if period.ends_at <= now => {

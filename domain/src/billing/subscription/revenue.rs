@@ -1,6 +1,7 @@
 //! The recurring revenue of a subscription.
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 
 use super::{Event, Existing, Status, Subscription};
 use crate::{
@@ -9,6 +10,7 @@ use crate::{
         amount,
         mrr::{History, Revenue},
         period::Interval,
+        tax,
     },
 };
 
@@ -22,10 +24,20 @@ impl Subscription {
         }
         let discounts = existing.discounts_of(held, &existing.period_discounts);
         let net = held.full().full_net(&discounts).unwrap_or_default();
+        let net = match self.included_tax() {
+            Some(rate) => tax::without(net, rate).unwrap_or_default(),
+            None => net,
+        };
         match held.interval {
             Interval::Month => net,
             Interval::Year => amount::ratio(net.into(), 12).unwrap_or_default(),
         }
+    }
+
+    /// The rate in percent of the tax that its prices include, as far as it is known.
+    fn included_tax(&self) -> Option<Decimal> {
+        let existing = self.0.as_ref()?;
+        existing.included_tax.filter(|_| existing.held.as_ref().is_some_and(|it| it.terms.offer.prices_include_tax))
     }
 
     /// Evolves, and adds what is paid from then on to a history.
@@ -33,6 +45,10 @@ impl Subscription {
         let from = self.0.as_ref().and_then(|existing| existing.revenue_changes_at(event));
         self.evolve(event);
         let Some((at, held)) = from.zip(self.0.as_ref().and_then(|it| it.held.as_ref())) else { return };
+        let at = match event {
+            Event::Billed { .. } => history.last_at().map_or(at, |last| last.max(at)),
+            _ => at,
+        };
         history.add(Revenue { at, plan: held.terms.plan, currency: held.currency, mrr: self.monthly_revenue() });
     }
 }
@@ -44,8 +60,13 @@ impl Existing {
             Event::Activated { period, .. }
             | Event::Renewed { period, .. }
             | Event::TermsChanged { period: Some(period), .. } => Some(period.starts_at),
+            // What its prices include of tax is known once it is billed.
+            Event::Billed { included_tax, .. } if included_tax.is_some() && *included_tax != self.included_tax => {
+                self.period.map(|period| period.starts_at)
+            }
             Event::TermsChanged { effective: on, .. } | Event::Ended { on, .. } => self.begins(*on).ok(),
-            Event::TrialStarted { .. }
+            Event::Billed { .. }
+            | Event::TrialStarted { .. }
             | Event::TrialExtended { .. }
             | Event::PlanChosen { .. }
             | Event::ChangeRequested { .. }
@@ -58,8 +79,9 @@ impl Existing {
             | Event::DiscountRemoved { .. }
             | Event::ZoneChangeScheduled { .. }
             | Event::Reminded { .. }
-            | Event::Billed { .. }
             | Event::BecamePastDue { .. }
+            | Event::PastDueInvoicePaid { .. }
+            | Event::UsageMonthEnded { .. }
             | Event::Recovered { .. }
             | Event::BecameReadOnly { .. } => None,
         }

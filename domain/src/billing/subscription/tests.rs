@@ -1,3 +1,5 @@
+mod usage;
+
 use jiff::civil::date;
 use proptest::prelude::*;
 use rust_decimal::Decimal;
@@ -12,7 +14,6 @@ use crate::{
         period::{self, Interval},
         plan::{PlanId, built_in},
         quote::{Action, DocumentKind, OverLimit},
-        terms::Overage,
     },
     testing::given,
 };
@@ -471,6 +472,7 @@ fn bill(state: &Subscription, now: &str) -> Command {
         documents: vec![invoice(1).to_string()],
         invoice: Some(invoice(1)),
         usage: vec![],
+        included_tax: None,
         now: at(now),
     }
 }
@@ -495,7 +497,7 @@ fn periods_are_billed_an_hour_after_they_began_and_changes_at_once_in_order() {
     assert_eq!(state.unbilled().unwrap().lines.iter().map(|line| line.net).sum::<i64>(), 10_000);
     assert_eq!(state.invoices_of_period().collect::<Vec<_>>(), [invoice(1)]);
     let again =
-        Command::Bill { event: 1, documents: vec![], invoice: None, usage: vec![], now: at("2026-01-25T00:31:00Z") };
+        Command::Bill { event: 1, documents: vec![], invoice: None, usage: vec![], included_tax: None, now: at("2026-01-25T00:31:00Z") };
     assert_eq!(state.decide(&again), Ok(vec![]));
 }
 
@@ -530,6 +532,53 @@ fn an_unpaid_invoice_takes_away_and_a_payment_gives_back() {
     );
     late.iter().for_each(|event| state.evolve(event));
     assert_eq!(state.status(), Some(Status::Active));
+}
+
+#[test]
+fn all_that_is_past_due_must_be_paid() {
+    let past_due = |number| Command::BecomePastDue { invoice: invoice(number) };
+    let paid = |number| Command::Recover { invoice: invoice(number), now: at("2026-02-20T10:00:00Z") };
+    let (state, events) = after(active().into_iter().chain([past_due(1), past_due(2), past_due(2), paid(1)]));
+    assert_eq!(events[events.len() - 1], Event::PastDueInvoicePaid { invoice: invoice(1) });
+    assert_eq!(state.status(), Some(Status::PastDue));
+    assert_eq!(state.decide(&paid(1)), Ok(vec![]), "a repetition");
+    assert_eq!(state.decide(&paid(2)), Ok(vec![Event::Recovered { renew_at: None }]));
+    let read_only = Command::BecomeReadOnly { invoice: invoice(2), ends_at: at("2026-03-10T00:00:00Z") };
+    let (state, _) = after(active().into_iter().chain([past_due(1), read_only, past_due(3), paid(2), paid(1)]));
+    assert!(state.is_read_only(), "an invoice that became past due while it was read-only");
+    assert_eq!(state.decide(&paid(3)), Ok(vec![Event::Recovered { renew_at: Some(at("2026-02-25T00:00:00Z")) }]));
+}
+
+#[test]
+fn revenue_is_without_the_tax_that_prices_include() {
+    let mut inclusive = held(STARTER, 0, Interval::Month);
+    inclusive.terms.offer.prices_include_tax = true;
+    let mut dearer = held(PROFESSIONAL, 0, Interval::Month);
+    dearer.terms.offer.prices_include_tax = true;
+    let bill = |event, rate: i64, now| Command::Bill {
+        event,
+        documents: vec![],
+        invoice: None,
+        usage: vec![],
+        included_tax: Some(rate.into()),
+        now: at(now),
+    };
+    let (_, events) = after([
+        start(),
+        change(inclusive, "2026-01-20T10:00:00Z"),
+        reach("2026-01-25T00:00:00Z"),
+        bill(3, 19, "2026-01-25T01:00:00Z"),
+        change(dearer, "2026-02-03T10:00:00Z"),
+        bill(5, 19, "2026-02-03T10:00:00Z"),
+        reach("2026-02-25T00:00:00Z"),
+        bill(7, 16, "2026-02-25T01:00:00Z"),
+    ]);
+    let (mut state, mut history) = (Subscription::default(), mrr::History::default());
+    events.iter().for_each(|event| state.evolve_with_revenue(event, &mut history));
+    let changes = history.changes("org", eur(), None);
+    let amounts: Vec<(String, i64)> = changes.iter().map(|it| (it.on.to_string(), it.recurring_net)).collect();
+    let expected = [("2026-01-25", 4_118), ("2026-02-03", 12_521), ("2026-02-25", 12_845)];
+    assert_eq!(amounts, expected.map(|(date, amount)| (date.to_owned(), amount)));
 }
 
 #[test]
@@ -600,80 +649,4 @@ fn revenue_changes_when_what_is_held_takes_effect() {
     assert_eq!(mrr::report(&months, &changes), Ok(vec![april, may, june]));
     let moved = mrr::moved(months[1], &changes).unwrap();
     assert_eq!((moved.len(), moved[0].movement, moved[0].after), (1, mrr::Movement::Churn, 0));
-}
-
-/// Starter, which bills what is used beyond what it includes.
-fn with_overage(interval: Interval) -> Held {
-    let mut held = held(STARTER, 0, interval);
-    let overage = Overage { meter: Meter::ApiCalls, currency: eur(), unit: 1_000, price_per_unit: Decimal::new(15, 1) };
-    held.terms.offer.overage = vec![overage];
-    held.terms.offer.limits.api_calls = Some(10_000);
-    held
-}
-
-#[test]
-fn use_of_a_month_that_was_billed_is_known_for_a_year() {
-    let (mut state, _) =
-        after([start(), change(with_overage(Interval::Month), "2026-01-12T10:00:00Z"), reach("2026-01-25T00:00:00Z")]);
-    let mut renew = |at: &str, usage: Vec<BilledUsage>| {
-        let event = state.unbilled().unwrap().event;
-        let (documents, now) = (Vec::new(), at.parse().unwrap());
-        let commands = [Command::Bill { event, documents, invoice: None, usage, now }, reach(at)];
-        for command in commands {
-            state.decide(&command).unwrap().iter().for_each(|event| state.evolve(event));
-        }
-        (state.unbilled().unwrap().clone(), state.billed_months().to_vec())
-    };
-    let (unbilled, billed) = renew("2026-02-25T00:00:00Z", vec![]);
-    let month = |it: &UsageToBill| (it.from, it.until);
-    let first = (date(2026, 1, 25), date(2026, 2, 25));
-    assert_eq!(unbilled.usage.iter().map(month).collect::<Vec<_>>(), [first]);
-    assert!(billed.is_empty() && unbilled.takes_late_usage());
-    let count = |from, count| BilledUsage { from, meter: Meter::ApiCalls, count };
-    let (_, billed) = renew("2026-03-25T00:00:00Z", vec![count(first.0, 12_000)]);
-    assert_eq!(
-        billed.iter().map(|it| (month(&it.month), it.counts.clone())).collect::<Vec<_>>(),
-        [(first, [(Meter::ApiCalls, 12_000)].into())]
-    );
-    // What came late is billed too.
-    let (_, billed) = renew("2026-04-25T00:00:00Z", vec![count(date(2026, 2, 25), 7), count(first.0, 12_500)]);
-    assert_eq!((billed.len(), billed[0].counts[&Meter::ApiCalls]), (2, 12_500));
-    for month in 5..=12 {
-        renew(&format!("2026-{month:02}-25T00:00:00Z"), vec![]);
-    }
-    let (_, billed) = renew("2027-01-25T00:00:00Z", vec![]);
-    assert_eq!((billed.len(), billed[0].month.from), (11, first.0));
-    renew("2027-02-25T00:00:00Z", vec![]);
-    let (_, billed) = renew("2027-03-25T00:00:00Z", vec![]);
-    assert_eq!((billed.len(), billed[0].month.from), (12, date(2026, 2, 25)), "after twelve months it is only shown");
-}
-
-#[test]
-fn a_month_that_a_year_cuts_short_is_billed_with_the_change() {
-    let (state, _) = after([
-        start(),
-        change(with_overage(Interval::Month), "2026-01-12T10:00:00Z"),
-        reach("2026-01-25T00:00:00Z"),
-        Command::Bill { event: 3, documents: vec![], invoice: None, usage: vec![], now: at("2026-01-25T01:00:00Z") },
-        change(with_overage(Interval::Year), "2026-02-03T10:00:00Z"),
-    ]);
-    let unbilled = state.unbilled().unwrap();
-    let months: Vec<(Date, Date)> = unbilled.usage.iter().map(|it| (it.from, it.until)).collect();
-    assert_eq!(months, [(date(2026, 1, 25), date(2026, 2, 3))]);
-    assert_eq!(unbilled.usage[0].held.interval, Interval::Month);
-}
-
-#[test]
-fn late_use_costs_what_a_month_would_have_cost_more() {
-    use crate::billing::{billing_document::LineTax, issue, tax::Category};
-    let tax = || LineTax { category: Category::Standard, rate: 19.into(), reason: None };
-    let late = |billed, count| {
-        let dates = (date(2026, 1, 25), date(2026, 2, 25));
-        let line = issue::late_usage(&with_overage(Interval::Month), Meter::ApiCalls, (billed, count), dates, tax());
-        line.unwrap().map(|line| (line.quantity, line.net))
-    };
-    assert_eq!(late(9_000, 12_000), Some((2, 300)));
-    assert_eq!(late(12_000, 14_500), Some((3, 450)));
-    // Within what is included, or a unit that had begun.
-    assert_eq!((late(5_000, 9_999), late(12_001, 12_900), late(12_000, 12_000)), (None, None, None));
 }

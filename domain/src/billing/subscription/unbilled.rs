@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use super::{BilledUsage, ChangeId, Event, Existing, Rejection};
@@ -11,7 +12,6 @@ use crate::billing::{
     Currency,
     billing_document::InvoiceId,
     invoice::InvoiceKind,
-    period::Interval,
     quote::{self, Line},
     terms::{Held, Meter},
 };
@@ -67,7 +67,7 @@ pub struct Unbilled {
 
 impl Existing {
     /// Notes what an event leads to; called after the state has changed.
-    pub(super) fn note_unbilled(&mut self, event: &Event, ended: Option<(Held, Date, Date)>) {
+    pub(super) fn note_unbilled(&mut self, event: &Event, usage: Vec<UsageToBill>) {
         let change_lines = |lines: &[Line], held: Option<&Held>, change| {
             let held = held.filter(|_| !lines.is_empty())?;
             Some((None, InvoiceKind::Change, held.clone(), lines.to_vec(), change))
@@ -80,6 +80,10 @@ impl Existing {
             Event::Renewed { period, .. } => self.held.clone().map(|held| {
                 let due = Some(period.starts_at + BILL_AFTER);
                 (due, InvoiceKind::Subscription, held, self.lines_of_period(), None)
+            }),
+            Event::UsageMonthEnded { ended_at, .. } => self.held.clone().map(|held| {
+                let due = Some(*ended_at + BILL_AFTER);
+                (due, InvoiceKind::Usage, held, Vec::new(), None)
             }),
             Event::TermsChanged { to, lines, change, .. } => change_lines(lines, Some(to), *change),
             Event::Ended { lines, has_usage: true, .. } => {
@@ -101,11 +105,11 @@ impl Existing {
             | Event::Reminded { .. }
             | Event::Billed { .. }
             | Event::BecamePastDue { .. }
+            | Event::PastDueInvoicePaid { .. }
             | Event::Recovered { .. }
             | Event::BecameReadOnly { .. } => None,
         };
         let Some((due, kind, held, lines, change)) = found else { return };
-        let usage = ended.map(|(held, from, until)| usage_months(&held, from, until)).unwrap_or_default();
         if usage.is_empty() && lines.iter().all(|line| line.gross == 0) {
             return;
         }
@@ -139,14 +143,14 @@ impl Existing {
         &self,
         event: u64,
         (documents, invoice): (&[String], Option<InvoiceId>),
-        usage: &[BilledUsage],
+        (usage, included_tax): (&[BilledUsage], Option<Decimal>),
         now: Timestamp,
     ) -> Result<Vec<Event>, Rejection> {
         match self.unbilled.first() {
             Some(first) if first.event == event => {
                 let next_at = self.unbilled.get(1).map(|next| next.due.unwrap_or(now).max(now));
                 let (documents, usage) = (documents.to_vec(), usage.to_vec());
-                Ok(vec![Event::Billed { event, documents, invoice, next_at, usage }])
+                Ok(vec![Event::Billed { event, documents, invoice, next_at, usage, included_tax }])
             }
             _ => Ok(vec![]),
         }
@@ -173,22 +177,5 @@ impl Unbilled {
     /// Whether late use is billed with it: with periods and with the end, not with a change, which costs what was quoted.
     pub fn takes_late_usage(&self) -> bool {
         self.change.is_none() && (self.due.is_some() || !self.usage.is_empty())
-    }
-}
-
-/// The usage months between two dates: of a year, twelve. None if nothing beyond what is included is billed.
-fn usage_months(held: &Held, from: Date, until: Date) -> Vec<UsageToBill> {
-    if held.terms.offer.overage.is_empty() {
-        return Vec::new();
-    }
-    let (mut months, mut number) = (Vec::new(), 0);
-    loop {
-        let start = |number| crate::billing::period::start(from, Interval::Month, number);
-        let (Ok(begin), Ok(end)) = (start(number), start(number + 1)) else { return months };
-        if begin >= until {
-            return months;
-        }
-        months.push(UsageToBill { from: begin, until: end.min(until), held: held.clone() });
-        number += 1;
     }
 }

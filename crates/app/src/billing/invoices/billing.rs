@@ -144,7 +144,8 @@ pub async fn bill(meters: &Meters, tx: &Tx, attempted: Timestamp) -> Result<(), 
         issued = Some(invoice);
     }
     let (event, now) = (unbilled.event, tx.now());
-    let command = subscription::Command::Bill { event, documents, invoice: issued, usage, now };
+    let included_tax = unbilled.prices_include_tax.then_some(decision.rate);
+    let command = subscription::Command::Bill { event, documents, invoice: issued, usage, included_tax, now };
     tx.decide::<Subscription>(id, &command).await
 }
 

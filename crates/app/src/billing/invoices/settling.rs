@@ -88,7 +88,7 @@ pub async fn recover(tx: &Tx, id: InvoiceId) -> Result<(), ExecuteError> {
     }
     let subscription = SubscriptionId::from(tx.request().organization);
     let state: Subscription = tx.read(subscription).await?;
-    if state.past_due() != Some(id) {
+    if !state.is_past_due(id) {
         return Ok(());
     }
     let command = subscription::Command::Recover { invoice: id, now: tx.now() };

@@ -64,6 +64,8 @@ impl Mails for SubscriptionMails {
             | Event::DiscountRemoved { .. }
             | Event::Billed { .. }
             | Event::BecamePastDue { .. }
+            | Event::PastDueInvoicePaid { .. }
+            | Event::UsageMonthEnded { .. }
             | Event::Recovered { .. }
             | Event::ZoneChangeScheduled { .. } => Vec::new(),
         }
@@ -129,6 +131,8 @@ fn message<'a>(event: &'a Event, subscription: &'a Subscription, now: Timestamp)
         | Event::DiscountRemoved { .. }
         | Event::Billed { .. }
         | Event::BecamePastDue { .. }
+        | Event::PastDueInvoicePaid { .. }
+        | Event::UsageMonthEnded { .. }
         | Event::Recovered { .. }
         | Event::ZoneChangeScheduled { .. } => None,
     };
