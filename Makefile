@@ -37,8 +37,9 @@ test: setup check ## setup, check and all tests
 	$(CARGO) test --locked --workspace
 	@$(MAKE) --no-print-directory test-browser
 
+# The program is built with the features of the tests: `make test` has built it so, and another set would build everything again.
 test-browser: ## test the console in Debian's Chromium, on the embedded engine; needs Node.js 18.19 or newer
-	$(CARGO) build --locked -p porttask
+	$(CARGO) test --locked --workspace --test cli --no-run
 	@cd tests/browser && PORTTASK=$(TARGET)/debug/porttask ./run.sh --test --test-concurrency=2 --test-reporter=spec *.test.mjs
 
 shots: ## draw every page of the console (light, dark, 360 px) into target/shots

@@ -21,10 +21,7 @@ use super::{
 };
 use crate::service::{ADMIN, PASSWORD, Service, porttask};
 
-on_both_engines!(
-    averages_and_late_use_are_billed_with_the_next_invoice,
-    each_month_of_a_year_is_billed_when_it_ends,
-);
+on_both_engines!(averages_and_late_use_are_billed_with_the_next_invoice, each_month_of_a_year_is_billed_when_it_ends,);
 
 const SOON: Duration = Duration::from_secs(60);
 const EMAIL: &str = "bob@acme.example";

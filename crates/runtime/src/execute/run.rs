@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Maximum attempts after version conflicts.
-const ATTEMPTS: u32 = 10;
+const ATTEMPTS: u32 = 24;
 /// Upper bound of the pause before the second attempt; doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(2);
 

@@ -496,8 +496,14 @@ fn periods_are_billed_an_hour_after_they_began_and_changes_at_once_in_order() {
     billed.iter().for_each(|event| state.evolve(event));
     assert_eq!(state.unbilled().unwrap().lines.iter().map(|line| line.net).sum::<i64>(), 10_000);
     assert_eq!(state.invoices_of_period().collect::<Vec<_>>(), [invoice(1)]);
-    let again =
-        Command::Bill { event: 1, documents: vec![], invoice: None, usage: vec![], included_tax: None, now: at("2026-01-25T00:31:00Z") };
+    let again = Command::Bill {
+        event: 1,
+        documents: vec![],
+        invoice: None,
+        usage: vec![],
+        included_tax: None,
+        now: at("2026-01-25T00:31:00Z"),
+    };
     assert_eq!(state.decide(&again), Ok(vec![]));
 }
 

@@ -51,7 +51,9 @@ pub async fn differences(
     let mut found = Vec::new();
     let expected = match issued.kind {
         InvoiceKind::Manual => drafted(executor, organization, id, &document.lines).await?,
-        InvoiceKind::Subscription | InvoiceKind::Usage | InvoiceKind::Change => billed(executor, organization, &document.lines).await?,
+        InvoiceKind::Subscription | InvoiceKind::Usage | InvoiceKind::Change => {
+            billed(executor, organization, &document.lines).await?
+        }
         // Its lines are those of the invoice that it replaces, which is verified itself.
         InvoiceKind::Correction => document.lines.clone(),
     };

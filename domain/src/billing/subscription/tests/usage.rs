@@ -55,7 +55,14 @@ fn a_month_that_a_year_cuts_short_is_billed_with_the_change() {
         start(),
         change(with_overage(Interval::Month), "2026-01-12T10:00:00Z"),
         reach("2026-01-25T00:00:00Z"),
-        Command::Bill { event: 3, documents: vec![], invoice: None, usage: vec![], included_tax: None, now: at("2026-01-25T01:00:00Z") },
+        Command::Bill {
+            event: 3,
+            documents: vec![],
+            invoice: None,
+            usage: vec![],
+            included_tax: None,
+            now: at("2026-01-25T01:00:00Z"),
+        },
         change(with_overage(Interval::Year), "2026-02-03T10:00:00Z"),
     ]);
     let unbilled = state.unbilled().unwrap();
@@ -135,11 +142,10 @@ fn each_usage_month_inside_a_year_is_billed_when_it_ends() {
     assert_eq!((ends, billed.len()), (11, 11));
     state.decide(&reach("2027-01-31T00:00:00Z")).unwrap().iter().for_each(|event| state.evolve(event));
     billed.extend(months(&state.unbilled().unwrap().usage));
-    assert_eq!(billed[..3], [
-        month("2026-01-31", "2026-02-28"),
-        month("2026-02-28", "2026-03-31"),
-        month("2026-03-31", "2026-04-30")
-    ]);
+    assert_eq!(
+        billed[..3],
+        [month("2026-01-31", "2026-02-28"), month("2026-02-28", "2026-03-31"), month("2026-03-31", "2026-04-30")]
+    );
     assert!(billed.windows(2).all(|pair| pair[0].1 == pair[1].0), "{billed:?}");
     assert_eq!(billed[11], month("2026-12-31", "2027-01-31"));
     // They are the months in which it is counted.
@@ -149,7 +155,8 @@ fn each_usage_month_inside_a_year_is_billed_when_it_ends() {
 
 #[test]
 fn what_is_left_of_usage_months_is_billed_when_the_year_is_cut_short() {
-    let start = || after(yearly().into_iter().chain([reach("2026-02-28T00:00:00Z"), bill_of(5, "2026-02-28T01:00:00Z")]));
+    let start =
+        || after(yearly().into_iter().chain([reach("2026-02-28T00:00:00Z"), bill_of(5, "2026-02-28T01:00:00Z")]));
     let (state, _) = after(yearly().into_iter().chain([
         reach("2026-02-28T00:00:00Z"),
         bill_of(5, "2026-02-28T01:00:00Z"),
@@ -160,7 +167,6 @@ fn what_is_left_of_usage_months_is_billed_when_the_year_is_cut_short() {
     let (mut state, _) = start();
     let mut dearer = with_overage(Interval::Year);
     dearer.seats = 3;
-    let dearer = Held::new(dearer.terms, 3, Interval::Year, eur()).unwrap();
     let events = state.decide(&change(dearer, "2026-03-10T10:00:00Z")).unwrap();
     let Event::TermsChanged { usage_ends_at, .. } = &events[0] else { panic!("{events:?}") };
     assert_eq!(*usage_ends_at, Some(at("2026-03-30T23:00:00Z")), "the month goes on");
@@ -177,7 +183,8 @@ fn what_was_used_before_a_plan_billed_it_costs_nothing() {
         reach("2026-01-25T00:00:00Z"),
         bill_of(3, "2026-01-25T01:00:00Z"),
     ]);
-    let to = Held::new(with_overage(Interval::Year).terms, 2, Interval::Year, eur()).unwrap();
+    let mut to = with_overage(Interval::Year);
+    to.seats = 2;
     let events = state.decide(&change(to, "2026-04-10T10:00:00Z")).unwrap();
     let Event::TermsChanged { usage_ends_at, .. } = &events[0] else { panic!("{events:?}") };
     assert_eq!(*usage_ends_at, Some(at("2026-04-24T23:00:00Z")));
