@@ -39,8 +39,10 @@ const settings = base => [
   dialog(`${base}/billing/payment-methods/{method}/make-default`, `${base}/billing/payment-methods`),
   dialog(`${base}/billing/payment-methods/{method}/remove`, `${base}/billing/payment-methods`),
   { path: `${base}/billing/payments` },
+  { path: `${base}/billing/payments/{unconfirmed}/confirm` },
   { path: `${base}/billing/invoices` },
   { path: `${base}/billing/invoices/{invoice}` },
+  { path: `${base}/billing/invoices/{asked}` },
   { path: `${base}/billing/invoices/{invoice}/recalculation` },
   dialog(`${base}/billing/invoices/{invoice}/pay`, `${base}/billing/invoices/{invoice}`),
   { path: `${base}/billing/credit-notes` },
@@ -114,6 +116,7 @@ export const PAGES = {
     { path: "/admin/subscriptions" },
     { path: "/admin/payments" },
     { path: "/admin/invoices" },
+    { path: "/admin/credit-notes" },
     { path: "/admin/receivables" },
     { path: "/admin/tax-report" },
     dialog(`${organization}/billing/invoices/new`, `${organization}/billing/invoices`),
@@ -146,6 +149,8 @@ export const PAGES = {
     dialog("/admin/seller/exchange-rates", "/admin/seller"),
     dialog("/admin/seller/logo", "/admin/seller"),
     dialog("/admin/seller/remove-logo", "/admin/seller"),
+    { path: "/admin/seller/series" },
+    dialog("/admin/seller/series/{series}/continue", "/admin/seller/series"),
     { path: "/admin/licences" },
     { path: "/admin/licence-signing-keys" },
     dialog("/admin/licence-signing-keys/new", "/admin/licence-signing-keys"),
@@ -279,13 +284,23 @@ export const furnish = async service => {
   await api("POST", `/organizations/${organization}/billing/account/collection`, { kind: "automatic" }, staff);
   await api("POST", `${invoices}/${credited}/credit`, { lines: [{ line: 1, net: 1000 }], reason: "goodwill" }, staff, { "idempotency-key": "credit" });
   const note = (await api("GET", `${invoices}/${credited}`, undefined, staff)).credit_notes[0];
+  // A bank asks for a confirmation of what is charged on issue.
+  const methods = `${own}/billing/payment-methods`, make_default = async id => api("POST", `${methods}/${id}/make-default`, {}, admin);
+  const former = (await api("GET", methods, undefined, admin)).items.find(it => it.is_default).id;
+  await make_default((await api("POST", methods, { setup: "sim_action" }, admin)).payment_method);
+  const asked = await bill();
+  await issue(asked);
+  let unconfirmed;
+  while (!unconfirmed) unconfirmed = (await api("GET", `${own}/billing/payments?status=action_required`, undefined, admin)).items[0]?.id;
+  await make_default(former);
+  const series = (await api("GET", "/platform/billing/seller/series", undefined, staff)).items[0].id;
   await api("POST", "/platform/billing/seller/registrations", { country: "CH", scheme: "local", vat_id: "CHE-107.787.577 IVA", from: "2026-01-01" }, staff);
   const headers = { authorization: `Bearer ${staff}`, "content-type": "application/octet-stream" };
   const logo = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>';
   await fetch(`${service.url}/v1/platform/billing/seller/logo`, { method: "POST", headers, body: logo });
   const token = async email => /token=(\S+)/.exec((await service.mail(email)).text)[1];
   return {
-    org: organization, cleo: cleo.id, dana: dana.id, emile: emile.id, carl: super_admin.id, vendor: vendor.id, call, canceled, draft, order, accepted, ticket: ticket.id, plan, coupon: coupon.id, discount, method, drafted, invoice, note, payment, licence, activation, signing_key: published, key: key.id, job,
+    org: organization, cleo: cleo.id, dana: dana.id, emile: emile.id, carl: super_admin.id, vendor: vendor.id, call, canceled, draft, order, accepted, ticket: ticket.id, plan, coupon: coupon.id, discount, method, drafted, invoice, asked, note, payment, unconfirmed, series, licence, activation, signing_key: published, key: key.id, job,
     token: await token(cleo.email), used_token: await token(dana.email),
   };
 };

@@ -30,7 +30,7 @@ pub(crate) const PUBLIC: [&str; 8] = [
 ];
 
 /// Pages that need a session, with the permission that they need; none for those that everybody has who is signed in.
-pub(crate) const PAGES: [(&str, &str); 90] = [
+pub(crate) const PAGES: [(&str, &str); 94] = [
     ("/me", ""),
     ("/me/password", ""),
     ("/me/address", ""),
@@ -90,6 +90,8 @@ pub(crate) const PAGES: [(&str, &str); 90] = [
     ("/admin/subscriptions/export", "billing:administer"),
     ("/admin/invoices", "billing:administer"),
     ("/admin/invoices/export", "billing:administer"),
+    ("/admin/credit-notes", "billing:administer"),
+    ("/admin/credit-notes/export", "billing:administer"),
     ("/admin/receivables", "billing:administer"),
     ("/admin/tax-report", "billing:administer"),
     ("/admin/tax-report/export", "billing:administer"),
@@ -115,6 +117,8 @@ pub(crate) const PAGES: [(&str, &str); 90] = [
     ("/admin/seller/exchange-rates", "billing:administer"),
     ("/admin/seller/logo", "billing:administer"),
     ("/admin/seller/remove-logo", "billing:administer"),
+    ("/admin/seller/series", "billing:administer"),
+    ("/admin/seller/series/{series}/continue", "billing:administer"),
     ("/admin/licences", "billing:administer"),
     ("/admin/licences/export", "billing:administer"),
     ("/admin/licence-signing-keys", "licences:write"),
@@ -124,7 +128,7 @@ pub(crate) const PAGES: [(&str, &str); 90] = [
 ];
 
 /// Pages of an organization's settings, below `/settings` and `/admin/organizations/{org}`.
-pub(crate) const SETTINGS: [(&str, &str); 93] = [
+pub(crate) const SETTINGS: [(&str, &str); 94] = [
     ("/general", "organization:read"),
     ("/users", "users:read"),
     ("/users?peek={user}", "users:read"),
@@ -170,6 +174,7 @@ pub(crate) const SETTINGS: [(&str, &str); 93] = [
     ("/billing/payment-methods/{method}/remove", "billing:write"),
     ("/billing/payments", "billing:read"),
     ("/billing/payments/{payment}/reverse", "billing:administer"),
+    ("/billing/payments/{payment}/confirm", "billing:write"),
     ("/billing/invoices", "billing:read"),
     ("/billing/invoices/export", "billing:read"),
     ("/billing/invoices/archive?from=2000-01-01&until=2999-01-01", "billing:read"),
@@ -221,8 +226,9 @@ pub(crate) const SETTINGS: [(&str, &str); 93] = [
 ];
 
 /// Addresses that lead elsewhere, or take forms only, or are a stream.
-const OTHERS: [&str; 12] = [
+const OTHERS: [&str; 13] = [
     "/billing/payment-methods/setup",
+    "/billing/payments/{payment}/confirmation",
     "/",
     "/settings",
     "/admin",
@@ -260,6 +266,7 @@ fn at(page: &str, ids: &Ids) -> String {
         ("{licence}", &ids.licence),
         ("{activation}", &ids.activation),
         ("{signing_key}", &ids.signing_key),
+        ("{series}", &ids.series),
     ];
     pairs.into_iter().fold(page.to_owned(), |page, (name, id)| page.replace(name, id))
 }
@@ -375,6 +382,7 @@ async fn what_belongs_to_another_organization_looks_like_what_does_not_exist(sto
         licence: suffix(&ids.licence),
         activation: suffix(&ids.activation),
         signing_key: suffix(&ids.signing_key),
+        series: suffix(&ids.series),
     };
     let mut tried = 0;
     for (page, right) in pages().into_iter().filter(|(page, _)| page.contains('{')) {

@@ -16,6 +16,8 @@ on_both_engines!(
     staff_sells_plans_and_coupons,
     tax_details_are_entered_and_checked,
     staff_enters_the_seller,
+    staff_continues_a_series_of_numbers,
+    a_payment_is_confirmed_because_the_bank_asks,
     a_licence_is_issued_shown_replaced_and_revoked,
     staff_issues_an_invoice_that_is_paid,
 );
@@ -207,6 +209,78 @@ async fn staff_enters_the_seller(service: &'static SharedService) {
     ana.submit(&form, "Remove registration").is(200).shows("None but the VAT id");
 }
 
+async fn staff_continues_a_series_of_numbers(service: &'static SharedService) {
+    let ana = Browser::of(service, "ana@platform.example");
+    let list = "/admin/seller/series";
+    assert_eq!(ana.open("/admin/seller").link("Number series"), list);
+    // Of the year before, which no other test counts.
+    let series = service.super_admin().get("/v1/platform/billing/seller/series").is(200).body["items"][3].clone();
+    ana.open(list).shows("Credit note").shows(series["next_number"].as_str().unwrap());
+    let dialog = format!("{list}/{}/continue", series["id"].as_str().unwrap());
+    let fill = |number: &str| ana.open(&dialog).form(&dialog).fill("last_number", number).fill("reason", "Monday");
+    let page = ana.submit(&fill("0"), "Continue series").is(422);
+    assert!(page.error_of("last_number").contains("from 1 to"), "{}", page.main());
+    assert_eq!(page.value_of("reason"), "Monday", "what was entered is kept");
+    let page = ana.submit(&page.form(&dialog).fill("last_number", "41").fill("reason", ""), "Continue series").is(422);
+    assert!(!page.error_of("reason").is_empty(), "{}", page.main());
+    let page = ana.submit(&page.form(&dialog).fill("reason", "Monday"), "Continue series").is(200);
+    assert!(page.toast().contains("is continued") && page.main().contains("-000042"), "{}", page.main());
+    let page = ana.submit(&fill("40"), "Continue series").is(409);
+    assert!(page.error_of("last_number").contains("never go back"), "{}", page.main());
+    let acme = service.organization().await;
+    Browser::of(service, &acme.email("bob")).get(list).is(403);
+}
+
+/// Whether something is so within seconds.
+fn soon(what: &dyn Fn() -> bool) -> bool {
+    let is_so = |_| {
+        what() || {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            false
+        }
+    };
+    (0..200).any(is_so)
+}
+
+async fn a_payment_is_confirmed_because_the_bank_asks(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let (ana, bob) = (Browser::of(service, "ana@platform.example"), Browser::of(service, &acme.email("bob")));
+    let staff = service.super_admin();
+    complete_tax_details(&staff, &acme.admin);
+    staff.post(&format!("/v1/organizations/{acme}/billing/subscription/end"), &json!({})).is(200);
+    acme.admin.post("/v1/organizations/current/billing/payment-methods", &json!({"setup": "sim_action"})).is(200);
+    let asks = "Your bank asks for a confirmation";
+    let form = bob.open(CHANGE).form(CHANGE).fill("plan", &plan(service, "starter"));
+    let page = bob.submit(&form, "Preview").is(200);
+    let page = bob.submit(&page.form(CHANGE), "Subscribe and pay").is(200).shows(asks).shows("58.31 EUR");
+    let confirm = page.url.clone();
+    assert!(confirm.starts_with("/settings/billing/payments/pay_") && confirm.ends_with("/confirm"), "{confirm}");
+    assert_eq!(bob.open("/settings/billing").shows(asks).link("Confirm the payment"), confirm);
+    assert_eq!(bob.open("/settings/billing/payments").shows("Action required").link("Confirm"), confirm);
+    let page = bob.submit(&page.form(&confirm), "Confirm payment").is(200);
+    assert_eq!((page.url.as_str(), page.toast().contains("Paid.")), ("/settings/billing", true), "{}", page.toast());
+    assert!(page.main().contains("Starter, monthly"), "{}", page.main());
+    bob.get(&confirm).is(409);
+    // What is charged on issue is confirmed later.
+    let invoices = format!("/v1/organizations/{acme}/billing/invoices");
+    let line = json!({"description": "Training", "quantity": 1, "unit_price": "100.00", "from": "2026-11-02",
+        "until": "2026-11-03"});
+    let id = staff.post(&invoices, &json!({"currency": "EUR", "lines": [line]})).is(201).id().to_owned();
+    let issue = format!("{invoices}/{id}/issue");
+    staff.send("POST", &issue, &[("idempotency-key", "issue")], Some(&json!({}))).is(200);
+    let own = format!("/settings/billing/invoices/{id}");
+    assert!(soon(&|| bob.open(&own).main().contains(asks)));
+    let page = bob.open(&own);
+    assert!(!page.main().contains("Pay…"), "{}", page.main());
+    let confirm = page.link("Confirm the payment");
+    let of_staff = confirm.replacen("/settings", &format!("/admin/organizations/{acme}"), 1);
+    let page = ana.open(&of_staff).shows("Only the organization can confirm");
+    assert!(page.forms().iter().all(|form| form.action != of_staff), "{}", page.main());
+    let page = bob.submit(&bob.open(&confirm).form(&confirm), "Confirm payment").is(200);
+    assert_eq!((page.url.as_str(), page.toast().contains("Paid.")), (own.as_str(), true), "{}", page.toast());
+    assert!(!page.main().contains(asks), "{}", page.main());
+}
+
 async fn a_licence_is_issued_shown_replaced_and_revoked(service: &'static SharedService) {
     let acme = service.organization().await;
     let (ana, bob) = (Browser::of(service, "ana@platform.example"), Browser::of(service, &acme.email("bob")));
@@ -246,6 +320,12 @@ fn bob_licences(acme: &Organization<'_>) -> Vec<String> {
     found["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
 }
 
+/// The number of the only credit note of an organization.
+fn credit_note_number(acme: &Organization<'_>) -> String {
+    let found = acme.admin.get("/v1/organizations/current/billing/credit-notes").is(200).body;
+    found["items"][0]["number"].as_str().unwrap().to_owned()
+}
+
 async fn staff_issues_an_invoice_that_is_paid(service: &'static SharedService) {
     let acme = service.organization().await;
     let (ana, bob) = (Browser::of(service, "ana@platform.example"), Browser::of(service, &acme.email("bob")));
@@ -279,19 +359,22 @@ async fn staff_issues_an_invoice_that_is_paid(service: &'static SharedService) {
     let note = page.link(&format!("Credit note {}", shown["credit_notes"][0].as_str().unwrap()));
     bob.open(&note).shows("Lowers what is due by").shows("119.00 EUR");
     bob.open("/settings/billing/credit-notes").shows("119.00 EUR");
+    let number = credit_note_number(&acme);
+    let all = "/admin/credit-notes";
+    assert!(soon(&|| ana.open(&format!("{all}?q={number}")).main().contains("119.00 EUR")));
+    let page = ana.open(&format!("{all}?organization={}&reason=error", acme.id)).shows("Acme").shows(&number);
+    let file = ana.fetch(&page.link("Export list")).is(200);
+    assert!(file.header("content-disposition").contains("credit-notes.csv") && file.text.contains(&number));
+    ana.open(&page.link(&number)).shows("Lowers what is due by");
+    let page = ana.open(&format!("{all}?q={number}"));
+    let file = ana.fetch(&page.link("Export list")).is(200);
+    assert!(file.text.contains("organization_name") && file.text.contains(&number), "{}", file.text);
+    ana.open(&format!("{all}?organization=acme")).shows("The list could not be loaded");
     bob.open(&format!("{own}/recalculation")).shows("It matches");
     let pay = format!("{own}/pay");
     bob.submit(&bob.open(&pay).form(&pay), "Pay").is(409);
     let add = "/settings/billing/payment-methods/new";
     bob.submit(&bob.open(add).form(add).fill("setup", "sim_declined"), "Add method").is(200);
-    let soon = |what: &dyn Fn() -> bool| {
-        (0..200).any(|_| {
-            what() || {
-                std::thread::sleep(std::time::Duration::from_millis(100));
-                false
-            }
-        })
-    };
     // What is open is charged at once.
     assert!(soon(&|| bob.open("/settings/billing/payments").main().contains("card_declined")));
     bob.submit(&bob.open(&pay).shows("952.00 EUR is due").form(&pay), "Pay").is(402);

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The operations by name, with a page that uses each of them.
-const REACHED: [(&str, &str); 134] = [
+const REACHED: [(&str, &str); 136] = [
     ("cancel_address_change", "/address-change-cancellation"),
     ("confirm_address", "/address-change"),
     ("accept_invitation", "/invitation"),
@@ -44,6 +44,8 @@ const REACHED: [(&str, &str); 134] = [
     ("remove_payment_method", "/billing/payment-methods/{method}/remove"),
     ("list_payments", "/billing/payments"),
     ("get_payment", "/billing/payments/{payment}/reverse"),
+    ("confirm_payment", "/billing/payments/{payment}/confirm"),
+    ("simulate_payment_confirmation", "/billing/payments/{payment}/confirm"),
     ("list_invoices", "/billing/invoices"),
     ("get_invoice", "/billing/invoices/{invoice}"),
     ("get_invoice_pdf", "/billing/invoices/{invoice}/pdf"),
@@ -147,7 +149,7 @@ const REACHED: [(&str, &str); 134] = [
     ("list_super_admins", "/admin/super-admins"),
 ];
 /// Those of the platform.
-const REACHED_BY_STAFF: [(&str, &str); 71] = [
+const REACHED_BY_STAFF: [(&str, &str); 74] = [
     ("extend_trial", "/billing/extend-trial"),
     ("end_subscription", "/billing/end"),
     ("change_billing_zone", "/billing/change-zone"),
@@ -163,6 +165,7 @@ const REACHED_BY_STAFF: [(&str, &str); 71] = [
     ("correct_invoice", "/billing/invoices/{invoice}/correct"),
     ("mark_invoice_uncollectible", "/billing/invoices/{invoice}/mark-uncollectible"),
     ("list_all_invoices", "/admin/invoices"),
+    ("list_all_credit_notes", "/admin/credit-notes"),
     ("get_receivables", "/admin/receivables"),
     ("get_tax_report", "/admin/tax-report"),
     ("get_ec_sales_list", "/admin/tax-report"),
@@ -195,6 +198,8 @@ const REACHED_BY_STAFF: [(&str, &str); 71] = [
     ("set_exchange_rate", "/admin/seller/exchange-rates"),
     ("upload_seller_logo", "/admin/seller/logo"),
     ("remove_seller_logo", "/admin/seller/remove-logo"),
+    ("list_number_series", "/admin/seller/series"),
+    ("continue_number_series", "/admin/seller/series/{series}/continue"),
     ("issue_licence", "/billing/licences/new"),
     ("revoke_licence", "/billing/licences/{licence}/revoke"),
     ("replace_licence", "/billing/licences/{licence}/replace"),
@@ -221,7 +226,7 @@ const REACHED_BY_STAFF: [(&str, &str); 71] = [
     ("list_views", "/admin/system"),
 ];
 /// The operations that no page needs.
-const API_ONLY: [&str; 15] = [
+const API_ONLY: [&str; 13] = [
     // A coupon that was shared cannot be taken back: it is retired, and another one created.
     "change_coupon",
     // For programs that have the element of the payment provider.
@@ -239,9 +244,6 @@ const API_ONLY: [&str; 15] = [
     "deactivate_licence",
     "get_licence_keys",
     "get_licence_revocations",
-    // After a restore, mostly by the command line, before anyone signs in.
-    "list_number_series",
-    "continue_number_series",
     // The page that changes it starts empty.
     "get_invitation_quota",
 ];

@@ -45,6 +45,7 @@ pub(crate) struct Ids {
     pub(crate) licence: String,
     pub(crate) activation: String,
     pub(crate) signing_key: String,
+    pub(crate) series: String,
 }
 
 /// Creates them.
@@ -108,6 +109,8 @@ pub(crate) async fn populate(service: &Service, store: &Store) -> Ids {
     porttask_tests::by(std::time::Duration::from_secs(20), "the activation", is_shown).await;
     let activation = shown()["activations"][0]["id"].as_str().unwrap().to_owned();
     let (invoice, note) = invoice(&ana, &organization);
+    let listed = ana.get(&format!("{billing}/seller/series")).is(200).body;
+    let series = listed["items"][0]["id"].as_str().unwrap().to_owned();
     let key = json!({"name": "harbour robot", "networks": ["203.0.113.0/24"]});
     let key = bob.post(&url("/api-keys"), &key).is(201).id().to_owned();
     let former = bob.post(&url("/api-keys"), &json!({"name": "former robot"})).is(201).id().to_owned();
@@ -161,6 +164,7 @@ pub(crate) async fn populate(service: &Service, store: &Store) -> Ids {
         licence,
         activation,
         signing_key,
+        series,
     }
 }
 

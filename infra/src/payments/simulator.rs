@@ -165,6 +165,10 @@ impl PaymentProvider for PaymentSimulator {
         }
     }
 
+    async fn simulate_confirmation(&self, payment: Uuid) -> Result<(), ProviderError> {
+        self.confirm(payment).await.map(drop).map_err(|error| ProviderError::Unavailable(error.to_string()))
+    }
+
     async fn refund(&self, request: &RefundRequest) -> RefundOutcome {
         let refunded = async {
             let Some(charge) = self.database.simulated_payment(request.payment).await? else {

@@ -68,15 +68,17 @@ pub struct CreditNotes;
 
 impl ReadModel for CreditNotes {
     const NAME: &'static str = "credit_notes";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_age", columns: &["organization", "created_at", "credit_note"] },
         Index { name: "by_number", columns: &["organization", "credit_note_number", "credit_note"] },
         Index { name: "by_pdf", columns: &["organization", "pdf"] },
         Index { name: "by_xml", columns: &["organization", "xml"] },
     ];
-    const CROSS_PARTITION_INDEXES: &'static [Index] =
-        &[Index { name: "all_by_age", columns: &["created_at", "organization", "credit_note"] }];
+    const CROSS_PARTITION_INDEXES: &'static [Index] = &[
+        Index { name: "all_by_age", columns: &["created_at", "organization", "credit_note"] },
+        Index { name: "all_by_number", columns: &["credit_note_number", "organization", "credit_note"] },
+    ];
     const FULL_TEXT_COLUMNS: &'static [&'static str] = &["credit_note_number"];
     type Source = Event;
     type Row = CreditNote;

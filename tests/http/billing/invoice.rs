@@ -21,6 +21,8 @@ on_both_engines!(
     an_invoice_is_credited_voided_and_corrected,
     a_voided_change_gives_back_what_it_had_credited,
     an_invoice_without_a_payment_method_is_past_due,
+    an_invoice_is_paid_when_its_payment_is_confirmed,
+    credit_notes_of_all_organizations_are_listed_and_exported,
     invoices_are_for_those_who_hold_billing,
 );
 
@@ -236,6 +238,82 @@ async fn an_invoice_without_a_payment_method_is_past_due(service: &'static Share
     assert_eq!((bob.get(&invoice).body["due"].clone(), status()), (json!(2_000), json!("past_due")));
 }
 
+async fn an_invoice_is_paid_when_its_payment_is_confirmed(service: &'static SharedService) {
+    let (acme, place) = organization(service).await;
+    let (ana, bob, other) = (service.super_admin(), &acme.admin, service.organization().await);
+    add(bob, "sim_action");
+    let invoice = issued(&ana, &place, "10.00");
+    // It is charged on issue, while nobody is there to confirm it.
+    let asked = format!("{place}/payments?status=action_required");
+    by(SOON, "the question of the bank", async || items(&bob.get(&asked).is(200)).len() == 1).await;
+    let payment = items(&bob.get(&asked)).remove(0);
+    assert!(invoice.ends_with(payment["target"].as_str().unwrap()), "{payment}");
+    keyed(bob, &format!("{invoice}/pay"), "pay", &json!({})).refused(409, "payment-in-flight");
+    let path = format!("{place}/payments/{}", payment["id"].as_str().unwrap());
+    let (confirm, simulate) = (format!("{path}/confirm"), format!("{path}/simulate-confirmation"));
+    let waiting = bob.post(&confirm, &json!({})).is(202).body;
+    assert_eq!((&waiting["id"], &waiting["status"]), (&payment["id"], &json!("action_required")));
+    let secret = waiting["client_secret"].as_str().unwrap();
+    for listed in [bob.get(&asked), bob.get(&path), bob.get("/v1/organizations/current/audit-log")] {
+        assert!(!listed.is(200).body.to_string().contains(secret), "only who confirms it gets it");
+    }
+    assert_eq!(ana.post(&confirm, &json!({})).is(202).body["client_secret"], Value::Null);
+    let agent = acme.join("agent", "Cleo Tanaka", "agent");
+    let own = path.replacen(&acme.id, "current", 1);
+    for (command, path) in [("confirm", &confirm), ("simulate-confirmation", &simulate)] {
+        agent.post(path, &json!({})).refused(403, "forbidden");
+        other.admin.post(path, &json!({})).refused(404, "organization-not-found");
+        other.admin.post(&format!("{own}/{command}"), &json!({})).refused(404, "payment-not-found");
+    }
+    let paid = bob.post(&simulate, &json!({})).is(200).body;
+    assert_eq!((&paid["status"], &paid["client_secret"]), (&json!("succeeded"), &Value::Null));
+    assert_eq!(bob.post(&confirm, &json!({})).is(200).body, paid, "a repetition says what became of it");
+    assert_eq!(bob.get(&invoice).is(200).body["due"], 0);
+}
+
+async fn credit_notes_of_all_organizations_are_listed_and_exported(service: &'static SharedService) {
+    let (acme, place) = organization(service).await;
+    let ana = service.super_admin();
+    ana.post(&format!("{place}/account/collection"), &json!({"kind": "invoice", "days": 14})).is(200);
+    let credited = issued(&ana, &place, "50.00");
+    for (key, reason) in [("one", "goodwill"), ("two", "error")] {
+        let credit = json!({"lines": [{"line": 1, "net": 1_000}], "reason": reason});
+        keyed(&ana, &format!("{credited}/credit"), key, &credit).is(200);
+    }
+    let all = "/v1/platform/billing/credit-notes";
+    let of_acme = format!("{all}?organization={}&sort=number", acme.id);
+    by(SOON, all, async || items(&ana.get(&of_acme).is(200)).len() == 2).await;
+    let found = items(&ana.get(&of_acme));
+    assert_eq!((&found[0]["organization_name"], &found[1]["reason"]), (&json!("Acme"), &json!("error")));
+    let number = |note: &Value| note["number"].as_str().unwrap().to_owned();
+    assert!(number(&found[0]) < number(&found[1]), "{found:?}");
+    let first = ana.get(&format!("{of_acme}&limit=1&count=true")).is(200).body;
+    assert_eq!((&first["total"], &first["items"][0]), (&json!(2), &found[0]));
+    let next = first["next_cursor"].as_str().unwrap();
+    assert_eq!(items(&ana.get(&format!("{of_acme}&limit=1&cursor={next}")).is(200)), found[1..]);
+    ana.get(&format!("{all}?sort=number&cursor={next}")).refused(422, "invalid-fields");
+    assert_eq!(items(&ana.get(&format!("{of_acme}&reason=goodwill")).is(200)), found[..1]);
+    assert_eq!(items(&ana.get(&format!("{all}?q={}", number(&found[1]))).is(200)), found[1..]);
+    let by_invoice = format!("{all}?sort=number&invoice={}", credited.rsplit('/').next().unwrap());
+    assert_eq!(items(&ana.get(&by_invoice).is(200)), found);
+    let csv = ana.get(&format!("{all}?format=csv&q={}", number(&found[0]))).is(200);
+    assert!(csv.header("content-type").starts_with("text/csv"), "{csv:?}");
+    let csv = csv.body.as_str().unwrap();
+    let lines: Vec<&str> = csv.trim_start_matches('\u{feff}').lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with("id,organization,organization_name,invoice,"), "{lines:?}");
+    assert!(lines[1].contains(&format!("{},Acme,", acme.id)) && lines[1].contains(&number(&found[0])), "{lines:?}");
+    let log = ana.get("/v1/organizations/current/audit-log?action=export.credit_notes_taken").is(200).body;
+    assert_eq!(log["items"][0]["summary"], "exported credit notes as CSV");
+    // What is exported of one organization is recorded there.
+    ana.get(&format!("{of_acme}&format=csv")).refused(422, "invalid-fields");
+    for wrong in ["sort=total", "reason=whim", "organization=acme", "invoice=1", "limit=0", "format=xml", "status=paid"]
+    {
+        ana.get(&format!("{all}?{wrong}")).refused(422, "invalid-fields");
+    }
+    acme.join("low", "Uma Low", "read_only").get(all).refused(403, "forbidden");
+    assert_eq!(service.send("GET", all, &[], None).status, 401);
+}
+
 async fn invoices_are_for_those_who_hold_billing(service: &'static SharedService) {
     let (acme, place) = organization(service).await;
     let other = service.organization().await;
@@ -261,6 +339,7 @@ async fn invoices_are_for_those_who_hold_billing(service: &'static SharedService
     assert_eq!(acme.admin.post(&format!("{place}/invoices"), &json!({"currency": "EUR", "lines": []})).status, 403);
     assert_eq!(acme.admin.get("/v1/platform/billing/invoices").status, 403);
     assert_eq!(acme.admin.get("/v1/platform/billing/receivables").status, 403);
+    acme.admin.get("/v1/platform/billing/credit-notes").refused(403, "forbidden");
 }
 
 async fn a_voided_change_gives_back_what_it_had_credited(service: &'static SharedService) {

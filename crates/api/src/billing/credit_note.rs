@@ -1,4 +1,6 @@
-//! The credit notes of an organization.
+//! The credit notes of an organization, and of all (`all.rs`).
+
+mod all;
 
 use axum::{extract::State, response::Response};
 use jiff::Timestamp;
@@ -38,6 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(get_credit_note))
         .routes(routes!(get_credit_note_pdf))
         .routes(routes!(get_credit_note_xml))
+        .routes(routes!(all::list_all_credit_notes))
 }
 
 /// A credit note, in a list. Amounts are minor units of `currency`.
@@ -106,6 +109,38 @@ pub(crate) struct CreditNoteFilter {
     format: ListFormat,
 }
 
+/// The filters of both lists.
+fn conditions(invoice: Option<InvoiceId>, reason: Option<CreditReason>) -> impl Iterator<Item = Condition> {
+    let invoice = invoice.map(|it| Condition::Equal("invoice", it.to_value()));
+    invoice.into_iter().chain(reason.map(|it| Condition::Equal("reason", it.to_value())))
+}
+
+/// The command that records an export of either list.
+fn taken(invoice: Option<InvoiceId>, reason: Option<CreditReason>, text: Option<Personal>) -> export::Command {
+    let selection = export::CreditNoteSelection { invoice, reason, text };
+    export::Command::TakeCreditNotes { format: Format::Csv, selection }
+}
+
+/// The fields of a line, with the name of the organization where there are several.
+fn fields(it: CreditNoteResponse, organization_name: Option<Option<String>>) -> Vec<String> {
+    let organization = [Some(it.organization.to_string()), organization_name.map(Option::unwrap_or_default)];
+    let rest = [
+        it.invoice.to_string(),
+        it.invoice_number,
+        it.reason.as_str().to_owned(),
+        it.number,
+        it.issue_date,
+        it.currency,
+        it.net.to_string(),
+        it.tax.to_string(),
+        it.total.to_string(),
+        it.to_balance.to_string(),
+        it.to_refund.to_string(),
+        it.created_at.to_string(),
+    ];
+    [it.id.to_string()].into_iter().chain(organization.into_iter().flatten()).chain(rest).collect()
+}
+
 impl Listed for view::CreditNotes {
     type Item = CreditNoteResponse;
     type Filter = CreditNoteFilter;
@@ -115,8 +150,7 @@ impl Listed for view::CreditNotes {
     fn conditions(
         CreditNoteFilter { invoice, reason, format: _ }: CreditNoteFilter,
     ) -> Result<Vec<Condition>, Problem> {
-        let invoice = invoice.map(|it| Condition::Equal("invoice", it.to_value()));
-        Ok(invoice.into_iter().chain(reason.map(|it| Condition::Equal("reason", it.to_value()))).collect())
+        Ok(conditions(invoice, reason).collect())
     }
 }
 
@@ -144,28 +178,11 @@ impl Exported for view::CreditNotes {
     }
 
     fn recorded(filter: &CreditNoteFilter, text: Option<Personal>) -> export::Command {
-        let CreditNoteFilter { invoice, reason, format: _ } = *filter;
-        let selection = export::CreditNoteSelection { invoice, reason, text };
-        export::Command::TakeCreditNotes { format: Format::Csv, selection }
+        taken(filter.invoice, filter.reason, text)
     }
 
     fn fields(it: CreditNoteResponse) -> Vec<String> {
-        vec![
-            it.id.to_string(),
-            it.organization.to_string(),
-            it.invoice.to_string(),
-            it.invoice_number,
-            it.reason.as_str().to_owned(),
-            it.number,
-            it.issue_date,
-            it.currency,
-            it.net.to_string(),
-            it.tax.to_string(),
-            it.total.to_string(),
-            it.to_balance.to_string(),
-            it.to_refund.to_string(),
-            it.created_at.to_string(),
-        ]
+        fields(it, None)
     }
 }
 

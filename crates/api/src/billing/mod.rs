@@ -18,7 +18,7 @@
 //! | `provider_event.rs` | what payment providers report |
 //! | `usage_total.rs` | what all organizations use together |
 //! | `invoice.rs` | the invoices of an organization |
-//! | `credit_note.rs` | its credit notes |
+//! | `credit_note.rs` | its credit notes, and those of all |
 //! | `billing_file.rs` | the PDF and the electronic invoice |
 //! | `usage.rs` | what an organization uses |
 //! | `revenue.rs` | the recurring revenue of all organizations |

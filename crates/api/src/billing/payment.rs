@@ -1,4 +1,6 @@
-//! The payments of an organization, and of all.
+//! The payments of an organization, and of all; what the payer has to confirm (`confirmation.rs`).
+
+mod confirmation;
 
 use axum::{extract::State, response::Response};
 use jiff::Timestamp;
@@ -38,6 +40,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list_payments))
         .routes(routes!(get_payment))
         .routes(routes!(reverse_payment))
+        .routes(routes!(confirmation::confirm_payment))
+        .routes(routes!(confirmation::simulate_payment_confirmation))
         .routes(routes!(list_all_payments))
 }
 

@@ -166,7 +166,7 @@ async fn account(app: &App, organization: OrganizationId) -> Result<Account, Pro
     Ok(Account { organization, customer })
 }
 
-fn not_done(error: ProviderError) -> Problem {
+pub(super) fn not_done(error: ProviderError) -> Problem {
     match error {
         ProviderError::Refused(detail) => Problem::invalid("/setup", detail),
         ProviderError::Unavailable(error) => {

@@ -306,7 +306,7 @@ pub(crate) struct SubscriptionChanged {
     change: Option<ChangeId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payment: Option<ChangePayment>,
-    /// With which the payer confirms the payment.
+    /// With which the payer confirms the payment: only for the organization that pays.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_secret: Option<String>,
 }
@@ -383,7 +383,9 @@ async fn pay_for<P: Permission>(app: &App, caller: &Authorized<P>, result: Comma
     }
     let (payment, client_secret) = match outcome {
         ChargeOutcome::Succeeded { .. } => (ChangePayment::Succeeded, None),
-        ChargeOutcome::ActionRequired { client_secret } => (ChangePayment::ActionRequired, client_secret),
+        ChargeOutcome::ActionRequired { client_secret } => {
+            (ChangePayment::ActionRequired, client_secret.filter(|_| caller.is_at_home()))
+        }
         ChargeOutcome::Processing | ChargeOutcome::Unknown => (ChangePayment::Pending, None),
         ChargeOutcome::Failed { code, .. } => {
             let detail = format!("The payment failed ({code}), so nothing has changed. Use another payment method.");

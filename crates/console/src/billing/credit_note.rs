@@ -1,4 +1,6 @@
-//! The credit notes of an organization.
+//! Credit notes: those of an organization, and of all for staff (`all.rs`).
+
+mod all;
 
 use axum::{Router, routing::get};
 use maud::{Markup, html};
@@ -33,11 +35,19 @@ pub(crate) fn settings() -> Router<Console> {
         .route("/billing/credit-notes/{note}/xml", get(xml))
 }
 
+pub(crate) fn routes() -> Router<Console> {
+    all::routes()
+}
+
 const PATH: &str = "/billing/credit-notes";
 
+/// A credit note in a list.
 #[derive(Debug, Deserialize)]
 struct CreditNote {
     id: String,
+    organization: String,
+    organization_name: Option<String>,
+    invoice: String,
     invoice_number: String,
     reason: String,
     number: String,
@@ -91,7 +101,7 @@ async fn list(visit: Visit) -> Answered {
 async fn export(visit: Visit) -> Answered {
     must_be_customer(&visit)?;
     let asked = Asked::of(&visit.frame.url);
-    let call = visit.get("/billing/credit-notes").query(asked.pick(&["invoice", "reason", "sort"]));
+    let call = visit.get("/billing/credit-notes").query(asked.pick(&["q", "invoice", "reason", "sort"]));
     Ok(attachment(call.query([("format", "csv")]).download().await?, "credit-notes.csv"))
 }
 

@@ -43,6 +43,7 @@ pub(crate) fn routes() -> Router<Console> {
         .merge(seller::routes())
         .merge(licence::routes())
         .merge(invoice::routes())
+        .merge(credit_note::routes())
         .merge(revenue::routes())
         .merge(tax_report::routes())
         .nest("/settings", settings())

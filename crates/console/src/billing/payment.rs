@@ -1,4 +1,6 @@
-//! Payments: those of an organization, and of all for staff.
+//! Payments: those of an organization, and of all for staff; and the confirmation that a bank asks for (`confirm.rs`).
+
+pub(super) mod confirm;
 
 use axum::{Router, http::Method, routing::get};
 use jiff::Timestamp;
@@ -26,6 +28,7 @@ pub(crate) fn settings() -> Router<Console> {
     Router::new()
         .route("/billing/payments", get(list))
         .route("/billing/payments/{payment}/reverse", get(reverse_form).post(reverse))
+        .merge(confirm::settings())
 }
 
 pub(crate) fn routes() -> Router<Console> {
@@ -37,6 +40,7 @@ struct Payment {
     id: String,
     organization: String,
     organization_name: Option<String>,
+    target: String,
     amount: i64,
     currency: String,
     attempt: Option<u64>,
@@ -112,6 +116,7 @@ async fn list_all(visit: Visit) -> Answered {
 
 fn row(visit: &Visit, it: &Payment, is_of_all: bool) -> Markup {
     let can_reverse = visit.may("billing:administer") && it.status == "succeeded";
+    let can_confirm = !is_of_all && visit.may("billing:write") && it.status == "action_required";
     let below = match is_of_all {
         true => format!("/admin/organizations/{}/billing/payments", it.organization),
         false => visit.url("/billing/payments"),
@@ -121,7 +126,8 @@ fn row(visit: &Visit, it: &Payment, is_of_all: bool) -> Markup {
             @if is_of_all { a href=(format!("/admin/organizations/{}/billing/payments", it.organization)) { b { (it.organization_name.as_deref().unwrap_or(&it.organization)) } } br; }
             small.soft { (time::instant(&visit.frame, it.started_at)) @if let Some(attempt) = it.attempt.filter(|it| *it > 1) { ", attempt " (attempt) } }
         }
-        td { (words::status(&it.status)) @if let Some(code) = &it.code { br; small.soft { (code) } } }
+        td { (words::status(&it.status)) @if let Some(code) = &it.code { br; small.soft { (code) } }
+            @if can_confirm { br; a href=(confirm::url(visit, &it.id)) { "Confirm" } } }
         td.only-wide.soft { (it.reference.as_deref().unwrap_or("–"))
             @if can_reverse { " " (ui::sheet_link(&format!("{below}/{}/reverse", it.id), "btn edge", "rotate-ccw", "Chargeback…")) } }
         td.sum { (money(it.amount, &it.currency))

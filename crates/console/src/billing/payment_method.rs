@@ -32,7 +32,7 @@ pub(crate) fn settings() -> Router<Console> {
 pub(super) struct PaymentMethods {
     items: Vec<PaymentMethod>,
     provider: String,
-    publishable_key: Option<String>,
+    pub(super) publishable_key: Option<String>,
     test_methods: Vec<TestMethod>,
 }
 
@@ -57,6 +57,16 @@ impl PaymentMethods {
     /// Whether there is one that can be charged.
     pub(super) fn can_pay(&self) -> bool {
         self.items.iter().any(|it| it.is_default && it.failed.is_none())
+    }
+
+    /// Whether no money is moved.
+    pub(super) fn is_simulated(&self) -> bool {
+        !self.test_methods.is_empty()
+    }
+
+    /// Whether payments can be confirmed in the console.
+    pub(super) fn can_confirm(&self) -> bool {
+        self.is_simulated() || self.publishable_key.is_some()
     }
 }
 
@@ -87,7 +97,7 @@ async fn list(visit: Visit) -> Answered {
     } };
     let content = html! {
         (ui::head("Payment methods", "The default one is charged. Numbers of cards and accounts stay with the payment provider.", add))
-        @if !found.test_methods.is_empty() { (simulated()) }
+        @if found.is_simulated() { (simulated()) }
         section.card {
             @if found.items.is_empty() { p.in.soft { "There is none yet. Upgrades need one." } } @else { table.table {
                 caption.hide { "Payment methods" }
@@ -115,7 +125,7 @@ fn state(it: &PaymentMethod) -> Markup {
     }
 }
 
-fn simulated() -> Markup {
+pub(super) fn simulated() -> Markup {
     ui::note(
         "info",
         "info",
@@ -130,7 +140,7 @@ async fn new_form(visit: Visit) -> Answered {
     Ok(form_page(&visit, &found, &Fields::default(), None))
 }
 
-/// The policy of the page with the form of Stripe, which shows it in frames of its own.
+/// The policy of pages with the script of Stripe, which shows its forms in frames of its own.
 const POLICY_OF_STRIPE: &str = "default-src 'none'; script-src 'self' https://js.stripe.com https://*.js.stripe.com; \
     style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self' https://api.stripe.com; \
     frame-src https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com; form-action 'self'; \
@@ -156,12 +166,19 @@ fn card_page(visit: &Visit, key: &str, problem: Option<&Problem>) -> Response {
                 }
             }
         }
-        script src="https://js.stripe.com/v3/" defer {}
-        script src=(assets::url("payment.js")) defer {}
     };
     let crumbs = crumbs(visit);
     let crumbs: Vec<(&str, &str)> = crumbs.iter().map(|(name, url)| (name.as_str(), url.as_str())).collect();
-    let mut response = visit.page_with(problem, "Add a card", &[&crumbs[..], &[("Add", "")]].concat(), content);
+    let crumbs = [&crumbs[..], &[("Add", "")]].concat();
+    with_stripe(|scripts| visit.page_with(problem, "Add a card", &crumbs, html! { (content) (scripts) }))
+}
+
+/// A page with the script of Stripe and ours that calls it, under the policy that they need.
+pub(super) fn with_stripe(page: impl FnOnce(Markup) -> Response) -> Response {
+    let mut response = page(html! {
+        script src="https://js.stripe.com/v3/" defer {}
+        script src=(assets::url("payment.js")) defer {}
+    });
     let headers = response.headers_mut();
     headers.insert("content-security-policy", HeaderValue::from_static(POLICY_OF_STRIPE));
     headers.insert("permissions-policy", HeaderValue::from_static(PERMISSIONS_OF_STRIPE));

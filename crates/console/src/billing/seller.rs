@@ -1,6 +1,8 @@
-//! The seller, for staff: its profile, registrations, tax rates, exchange rates, logo.
+//! The seller, for staff: its profile, registrations, tax rates, exchange rates, logo; and its series of numbers
+//! (`series.rs`).
 
 mod act;
+mod series;
 
 use axum::{Router, body::Body, extract::Request, http::HeaderValue, response::Response, routing::get};
 use maud::{Markup, html};
@@ -26,6 +28,7 @@ pub(super) fn routes() -> Router<Console> {
         .route(URL, get(show).post(save))
         .route("/admin/seller/logo", get(logo_form).post(upload))
         .route("/admin/seller/{command}", get(act::form).post(act::run))
+        .merge(series::routes())
 }
 
 const URL: &str = "/admin/seller";
@@ -133,7 +136,7 @@ async fn page(
 ) -> Answered {
     let rates = visit.client.get("/v1/platform/billing/seller/exchange-rates").send::<ExchangeRates>().await?.body;
     let content = html! {
-        (ui::head("Seller", "Who issues invoices, and how they are taxed.", html! {}))
+        (ui::head("Seller", "Who issues invoices, and how they are taxed.", html! { a.btn.edge href=(series::URL) { "Number series" } }))
         @if !now.missing.is_empty() && problem.is_none() {
             (ui::note("warn", "triangle-alert", "Billing waits", html! { p { "No invoice can be issued without: " (missing_in_words(&now.missing)) "." } }))
         }

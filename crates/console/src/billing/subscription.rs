@@ -15,6 +15,7 @@ use serde::Deserialize;
 pub(super) use self::act::{discount_body, discount_inputs};
 use super::{
     account::{Account, card, incomplete},
+    payment::confirm,
     usage::{Usage, meter},
 };
 use crate::{
@@ -190,6 +191,10 @@ async fn show(visit: Visit) -> Answered {
         false => None,
     };
     let account = visit.get("/billing/account").send::<Account>().await?.body;
+    let confirmation = match &it.change {
+        Some(change) => confirm::page_of(&visit, change).await?,
+        None => None,
+    };
     let may_write = visit.may("billing:write");
     let url = |rest: &str| visit.url(&format!("/billing/{rest}"));
     let change = html! { @if may_write && it.change.is_none() {
@@ -198,7 +203,7 @@ async fn show(visit: Visit) -> Answered {
     let head = html! { a.btn.edge href=(url("licences")) { (icon("file-key")) "Licences" } (change) };
     let content = html! {
         (ui::head("Billing", "What you pay for, and what comes next.", head))
-        (warnings(&it))
+        (warnings(&it, confirmation.as_deref()))
         (incomplete(&visit, &account))
         div.grid.wide {
             div.form {
@@ -218,7 +223,7 @@ async fn show(visit: Visit) -> Answered {
     Ok(visit.page("Billing", &[("Settings", &visit.url("/general")), ("Billing", "")], content))
 }
 
-fn warnings(it: &Subscription) -> Markup {
+fn warnings(it: &Subscription, confirmation: Option<&str>) -> Markup {
     html! {
         @match it.status.as_str() {
             "read_only" => (ui::note("bad", "lock", "The subscription is read-only", html! { p { "The trial is over. Choose a plan to go on; reading, exports and tickets work." } })),
@@ -226,7 +231,8 @@ fn warnings(it: &Subscription) -> Markup {
             "trialing" if it.chosen.is_none() => (ui::note("info", "timer", "Trial", html! { p { "The trial ends on " (it.trial_until.as_deref().unwrap_or_default()) ". Without a plan, you can only read then." } })),
             _ => {}
         }
-        @if it.change.is_some() { (ui::note("info", "clock", "A change is being paid", html! { p { "It happens as soon as the payment is confirmed." } })) }
+        @if let Some(page) = confirmation { (confirm::note(page)) }
+        @else if it.change.is_some() { (ui::note("info", "clock", "A change is being paid", html! { p { "It happens as soon as the payment is confirmed." } })) }
         @if let Some(date) = &it.canceled_from { (ui::note("warn", "triangle-alert", "Canceled", html! { p { "The subscription ends on " (date) "." } })) }
     }
 }

@@ -59,6 +59,7 @@ fn sections(frame: &Frame) -> Vec<(&'static str, Vec<Entry>)> {
             entry("/admin/revenue", "chart-line", "Revenue", "billing:administer"),
             entry("/admin/subscriptions", "receipt", "Subscriptions", "billing:administer"),
             entry("/admin/invoices", "receipt", "Invoices", "billing:administer"),
+            entry("/admin/credit-notes", "receipt", "Credit notes", "billing:administer"),
             entry("/admin/receivables", "clock", "Receivables", "billing:administer"),
             entry("/admin/tax-report", "scroll-text", "Tax report", "billing:administer"),
             entry("/admin/payments", "credit-card", "Payments", "billing:administer"),

@@ -40,7 +40,7 @@ pub(crate) enum InvoicePaymentOutcome {
 pub(crate) struct InvoicePaid {
     invoice: InvoiceId,
     payment: InvoicePaymentOutcome,
-    /// With which the payer confirms it.
+    /// With which the payer confirms it: only for the organization that pays.
     client_secret: Option<String>,
 }
 
@@ -76,7 +76,9 @@ pub(crate) async fn pay_invoice(
     }
     let (payment, client_secret) = match charged.map(|it| it.outcome) {
         None | Some(ChargeOutcome::Succeeded { .. }) => (InvoicePaymentOutcome::Succeeded, None),
-        Some(ChargeOutcome::ActionRequired { client_secret }) => (InvoicePaymentOutcome::ActionRequired, client_secret),
+        Some(ChargeOutcome::ActionRequired { client_secret }) => {
+            (InvoicePaymentOutcome::ActionRequired, client_secret.filter(|_| request.caller.is_at_home()))
+        }
         Some(ChargeOutcome::Processing | ChargeOutcome::Unknown) => (InvoicePaymentOutcome::Pending, None),
         Some(ChargeOutcome::Failed { code, .. }) => {
             let detail = format!("The payment failed ({code}). Use another payment method.");

@@ -107,6 +107,11 @@ impl<R: Permission> Authorized<R> {
         self.asker.saw(items);
     }
 
+    /// Whether the organization of the request is the caller's own.
+    pub(crate) fn is_at_home(&self) -> bool {
+        self.identity.organization == self.organization
+    }
+
     /// The caller's session.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     action::{Action, Inputs},
     api::Problem,
+    billing::payment::confirm,
     form::Fields,
     ui::{
         field::{field, tick},
@@ -198,6 +199,10 @@ pub(super) async fn run(visit: Visit, fields: Fields) -> Answered {
     }
     match action.run(&visit, &fields).await {
         Ok(effect) => {
+            let has_to_be_confirmed = effect.payment.as_deref() == Some("action_required");
+            if has_to_be_confirmed && let Some(page) = confirm::page_of(&visit, visit.param("invoice")).await? {
+                return Ok(visit.redirect(&page));
+            }
             let text = match effect.payment.as_deref() {
                 Some("action_required") => "Confirm the payment with your bank.",
                 Some("pending") => "It is paid as soon as the payment is confirmed.",

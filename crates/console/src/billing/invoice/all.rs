@@ -45,8 +45,13 @@ async fn list(visit: Visit) -> Answered {
         row(&list, it, Some(it.organization_name.as_deref().unwrap_or(&it.organization)))
     };
     let export = asked.changed(&[("cursor", "")]).replacen(URL, &format!("{URL}/export"), 1);
+    let actions = html! {
+        a.btn.edge data-download href=(export) { (icon("download")) "Export list" }
+        a.btn.edge href="/admin/credit-notes" { "Credit notes" }
+        a.btn.edge href="/admin/receivables" { "Receivables" }
+    };
     let content = html! {
-        (ui::head("Invoices", "What organizations were billed.", html! { a.btn.edge data-download href=(export) { (icon("download")) "Export list" } a.btn.edge href="/admin/receivables" { "Receivables" } }))
+        (ui::head("Invoices", "What organizations were billed.", actions))
         (listing.render(&visit.frame, &asked, &found, shown))
     };
     Ok(visit.page("Invoices", &[("Administration", "/admin/organizations"), ("Invoices", "")], content))

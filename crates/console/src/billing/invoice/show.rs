@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     api::Problem,
+    billing::payment::confirm,
     ui::{self, icon, money::money, time, words},
     visit::{Answered, Visit},
 };
@@ -96,8 +97,10 @@ pub(super) async fn read(visit: &Visit) -> Result<InvoiceDetail, Problem> {
 pub(super) async fn show(visit: Visit) -> Answered {
     let it = read(&visit).await?;
     let (name, url) = (it.name(), visit.url(&format!("{PATH}/{}", it.id)));
+    let confirmation = if it.due > 0 { confirm::page_of(&visit, &it.id).await? } else { None };
     let content = html! {
-        (ui::head(&format!("Invoice {name}"), "", actions(&visit, &it, &url)))
+        (ui::head(&format!("Invoice {name}"), "", actions(&visit, &it, &url, confirmation.is_some())))
+        @if let Some(page) = &confirmation { (confirm::note(page)) }
         @match &it.issued {
             Some(issued) => { div.grid.wide {
                 div.form { (document::lines(&visit, issued)) (document::totals(issued)) (document::parties(issued)) }
@@ -110,14 +113,15 @@ pub(super) async fn show(visit: Visit) -> Answered {
     Ok(visit.page(&format!("Invoice {name}"), &[("Billing", &billing), ("Invoices", &list), (&name, "")], content))
 }
 
-fn actions(visit: &Visit, it: &InvoiceDetail, url: &str) -> Markup {
+fn actions(visit: &Visit, it: &InvoiceDetail, url: &str, is_in_flight: bool) -> Markup {
     html! { @if it.issued.is_some() {
         @if it.has_pdf {
             a.btn.edge data-download href=(format!("{url}/pdf")) { (icon("download")) "PDF" }
             a.btn.edge data-download href=(format!("{url}/xml")) { (icon("download")) "XML" }
         }
         a.btn.edge href=(format!("{url}/recalculation")) { (icon("rotate-ccw")) "Recalculate" }
-        @if it.due > 0 && visit.may("billing:write") { (ui::sheet_link(&format!("{url}/pay"), "btn main-act", "credit-card", "Pay…")) }
+        // One payment of it at a time.
+        @if it.due > 0 && !is_in_flight && visit.may("billing:write") { (ui::sheet_link(&format!("{url}/pay"), "btn main-act", "credit-card", "Pay…")) }
     } }
 }
 

@@ -5,7 +5,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{super::payment_method::read as read_methods, Quote, Subscription, feature, lines};
+use super::{
+    super::{payment::confirm, payment_method::read as read_methods},
+    Quote, Subscription, feature, lines,
+};
 use crate::{
     api::Problem,
     form::{Fields, STEP},
@@ -126,6 +129,13 @@ pub(in crate::billing) async fn submit(visit: Visit, fields: Fields) -> Answered
     let call = visit.client.post(visit.path("/billing/subscription/change")).key(fields.key());
     match call.json(&body).send::<Value>().await {
         Ok(answer) => {
+            let has_to_be_confirmed = answer.body["payment"] == "action_required";
+            let change = answer.body["change"].as_str().filter(|_| has_to_be_confirmed);
+            if let Some(change) = change
+                && let Some(page) = confirm::page_of(&visit, change).await?
+            {
+                return Ok(visit.redirect(&page));
+            }
             let text = match answer.body["payment"].as_str() {
                 Some("action_required") => "Confirm the payment with your bank: the change happens then.",
                 Some("pending") => "The change happens as soon as the payment is confirmed.",
