@@ -14,7 +14,9 @@ use super::plan::money;
 use crate::{
     Change, Index, ReadModel, Recorded,
     audit_text::{DescriptionSink, DisplayValue, change_if_different},
-    id_columns, row, text_columns,
+    id_columns, row,
+    text::normalized,
+    text_columns,
 };
 
 id_columns!(InvoiceId);
@@ -55,6 +57,8 @@ row! {
             kind: InvoiceKind,
             /// The number; empty for a draft.
             invoice_number: String,
+            /// The number as it is searched.
+            normalized_number: String,
             /// The date of issue; empty for a draft.
             issue_date: String,
             /// The date until which it is to be paid; empty for a draft.
@@ -92,7 +96,7 @@ pub struct Invoices;
 
 impl ReadModel for Invoices {
     const NAME: &'static str = "invoices";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_age", columns: &["organization", "created_at", "invoice"] },
         Index { name: "by_number", columns: &["organization", "invoice_number", "invoice"] },
@@ -108,7 +112,7 @@ impl ReadModel for Invoices {
         Index { name: "all_by_due_date", columns: &["due_date", "organization", "invoice"] },
         Index { name: "all_open", columns: &["open_since", "organization", "invoice"] },
     ];
-    const FULL_TEXT_COLUMNS: &'static [&'static str] = &["invoice_number"];
+    const FULL_TEXT_COLUMNS: &'static [&'static str] = &["normalized_number"];
     type Source = Event;
     type Row = Invoice;
 
@@ -158,6 +162,7 @@ fn drafted(recorded: &Recorded) -> Invoice {
         status: Status::Draft,
         kind: InvoiceKind::Manual,
         invoice_number: String::new(),
+        normalized_number: String::new(),
         issue_date: String::new(),
         due_date: String::new(),
         currency: String::new(),
@@ -180,6 +185,7 @@ impl Invoice {
         let amount = |amount: i64| u64::try_from(amount).unwrap_or_default();
         self.kind = kind;
         self.invoice_number.clone_from(&document.number);
+        self.normalized_number = normalized(&document.number);
         (self.issue_date, self.due_date) = (document.issue_date.to_string(), document.due_date.to_string());
         self.currency = document.currency.to_string();
         (self.net, self.tax) = (amount(document.totals.net), amount(document.totals.tax));

@@ -294,6 +294,8 @@ async fn credit_notes_of_all_organizations_are_listed_and_exported(service: &'st
     ana.get(&format!("{all}?sort=number&cursor={next}")).refused(422, "invalid-fields");
     assert_eq!(items(&ana.get(&format!("{of_acme}&reason=goodwill")).is(200)), found[..1]);
     assert_eq!(items(&ana.get(&format!("{all}?q={}", number(&found[1]))).is(200)), found[1..]);
+    let invoice = found[0]["invoice_number"].as_str().unwrap().to_lowercase();
+    assert_eq!(items(&ana.get(&format!("/v1/platform/billing/invoices?q={invoice}")).is(200)).len(), 1);
     let by_invoice = format!("{all}?sort=number&invoice={}", credited.rsplit('/').next().unwrap());
     assert_eq!(items(&ana.get(&by_invoice).is(200)), found);
     let csv = ana.get(&format!("{all}?format=csv&q={}", number(&found[0]))).is(200);

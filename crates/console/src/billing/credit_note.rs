@@ -72,12 +72,12 @@ struct CreditNoteDetail {
 async fn list(visit: Visit) -> Answered {
     must_be_customer(&visit)?;
     let asked = Asked::of(&visit.frame.url);
-    let call = visit.get("/billing/credit-notes").query(asked.pick(&["invoice", "reason", "sort", "cursor"]));
+    let call = visit.get("/billing/credit-notes").query(asked.pick(&["q", "invoice", "reason", "sort", "cursor"]));
     let found = call.query([("limit", "25"), ("count", "true")]).page::<CreditNote>().await?;
     let listing = Listing {
         name: "Credit notes",
         tabs: None,
-        search: None,
+        search: Some("Number"),
         selects: &[],
         inputs: &[],
         columns: &[

@@ -89,12 +89,12 @@ struct Invoice {
 async fn list(visit: Visit) -> Answered {
     must_be_customer(&visit)?;
     let asked = Asked::of(&visit.frame.url);
-    let call = visit.get("/billing/invoices").query(asked.pick(&["status", "sort", "cursor"]));
+    let call = visit.get("/billing/invoices").query(asked.pick(&["q", "status", "sort", "cursor"]));
     let found = call.query([("limit", "25"), ("count", "true")]).page::<Invoice>().await?;
     let listing = Listing {
         name: "Invoices",
         tabs: Some(("status", &TABS)),
-        search: None,
+        search: Some("Number"),
         selects: &[],
         inputs: &[],
         columns: &COLUMNS,
@@ -119,7 +119,7 @@ async fn list(visit: Visit) -> Answered {
 async fn export(visit: Visit) -> Answered {
     must_be_customer(&visit)?;
     let asked = Asked::of(&visit.frame.url);
-    let call = visit.get("/billing/invoices").query(asked.pick(&["status", "sort"]));
+    let call = visit.get("/billing/invoices").query(asked.pick(&["q", "status", "sort"]));
     Ok(attachment(call.query([("format", "csv")]).download().await?, "invoices.csv"))
 }
 

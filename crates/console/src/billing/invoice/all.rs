@@ -28,12 +28,12 @@ const URL: &str = "/admin/invoices";
 async fn list(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);
     let call = visit.client.get("/v1/platform/billing/invoices");
-    let call = call.query(asked.pick(&["status", "organization", "sort", "cursor"]));
+    let call = call.query(asked.pick(&["q", "status", "organization", "sort", "cursor"]));
     let found = call.query([("limit", "25"), ("count", "true")]).page::<Invoice>().await?;
     let listing = Listing {
         name: "Invoices",
         tabs: Some(("status", &TABS)),
-        search: None,
+        search: Some("Number"),
         selects: &[],
         inputs: &[("organization", "Organization (id)", "text")],
         columns: &COLUMNS,
@@ -61,7 +61,7 @@ async fn list(visit: Visit) -> Answered {
 async fn export(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);
     let call = visit.client.get("/v1/platform/billing/invoices");
-    let call = call.query(asked.pick(&["status", "organization", "sort"]));
+    let call = call.query(asked.pick(&["q", "status", "organization", "sort"]));
     Ok(attachment(call.query([("format", "csv")]).download().await?, "invoices.csv"))
 }
 
