@@ -13,7 +13,7 @@ use super::plan::money;
 use crate::{
     Change, Index, ReadModel, Recorded,
     audit_text::{DescriptionSink, DisplayValue},
-    id_columns, row, text_columns,
+    id_columns, normalized, row, text_columns,
 };
 
 id_columns!(CreditNoteId);
@@ -37,6 +37,8 @@ row! {
             reason: CreditReason,
             /// The number.
             credit_note_number: String,
+            /// The number, normalized for searches.
+            normalized_number: String,
             /// The date of issue.
             issue_date: String,
             /// The currency.
@@ -79,7 +81,7 @@ impl ReadModel for CreditNotes {
         Index { name: "all_by_age", columns: &["created_at", "organization", "credit_note"] },
         Index { name: "all_by_number", columns: &["credit_note_number", "organization", "credit_note"] },
     ];
-    const FULL_TEXT_COLUMNS: &'static [&'static str] = &["credit_note_number"];
+    const FULL_TEXT_COLUMNS: &'static [&'static str] = &["normalized_number"];
     type Source = Event;
     type Row = CreditNote;
 
@@ -93,6 +95,7 @@ impl ReadModel for CreditNotes {
                 invoice_number: note.invoice_number.clone(),
                 reason: note.reason,
                 credit_note_number: note.document.number.clone(),
+                normalized_number: normalized(&note.document.number),
                 issue_date: note.document.issue_date.to_string(),
                 currency: note.document.currency.to_string(),
                 net: amount(note.document.totals.net),
