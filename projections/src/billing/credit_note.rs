@@ -13,9 +13,7 @@ use super::plan::money;
 use crate::{
     Change, Index, ReadModel, Recorded,
     audit_text::{DescriptionSink, DisplayValue},
-    id_columns, row,
-    text::normalized,
-    text_columns,
+    id_columns, normalized, row, text_columns,
 };
 
 id_columns!(CreditNoteId);
@@ -39,7 +37,7 @@ row! {
             reason: CreditReason,
             /// The number.
             credit_note_number: String,
-            /// The number as it is searched.
+            /// The number, normalized for searches.
             normalized_number: String,
             /// The date of issue.
             issue_date: String,

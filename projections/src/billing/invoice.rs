@@ -14,9 +14,7 @@ use super::plan::money;
 use crate::{
     Change, Index, ReadModel, Recorded,
     audit_text::{DescriptionSink, DisplayValue, change_if_different},
-    id_columns, row,
-    text::normalized,
-    text_columns,
+    id_columns, normalized, row, text_columns,
 };
 
 id_columns!(InvoiceId);
