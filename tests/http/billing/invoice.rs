@@ -195,8 +195,12 @@ async fn an_invoice_is_credited_voided_and_corrected(service: &'static SharedSer
     bob.patch(ACCOUNT, &json!({"purchase_order": "PO-9", "legal_name": "Lusoport SA"})).is(200);
     keyed(&ana, &format!("{wrong}/correct"), "correct", &json!({})).is(200);
     assert_eq!(bob.get(&wrong).body["due"], 0);
-    let open = invoices(bob, &place, "open", 1).await.remove(0);
-    let shown = bob.get(&format!("{place}/invoices/{}", open["id"].as_str().unwrap())).body;
+    // The list is a moment behind: it may still show the one that was replaced.
+    let new = || items(&bob.get(&format!("{place}/invoices?status=open"))).into_iter().map(|it| it["id"].clone());
+    let is_new = |id: &Value| !wrong.ends_with(id.as_str().unwrap());
+    by(SOON, "the correction", async || new().any(|id| is_new(&id))).await;
+    let open = new().find(is_new).unwrap();
+    let shown = bob.get(&format!("{place}/invoices/{}", open.as_str().unwrap())).body;
     assert_eq!((&shown["issued"]["buyer"]["legal_name"], &shown["due"]), (&json!("Lusoport SA"), &json!(6_000)));
     assert!(wrong.ends_with(shown["replaces"].as_str().unwrap()));
     ana.post(&format!("{wrong}/mark-uncollectible"), &reason).refused(409, "invoice-not-open");
@@ -225,6 +229,7 @@ async fn an_invoice_without_a_payment_method_is_past_due(service: &'static Share
     let place_of = format!("/v1/organizations/current/billing/payment-methods/{good}/make-default");
     bob.post(&place_of, &json!({})).is(200);
     by(SOON, "paid", async || (bob.get(&invoice).body["due"].clone(), status()) == (json!(0), json!("active"))).await;
+    by(SOON, "the payment", async || payments().iter().any(|it| it["status"] == "succeeded")).await;
     let payments = payments();
     assert_eq!(payments.len(), 3);
     // The payer's bank takes it back: the invoice is open again.
@@ -303,6 +308,8 @@ async fn credit_notes_of_all_organizations_are_listed_and_exported(service: &'st
         let numbers = |notes: &[Value]| notes.iter().map(number).collect::<Vec<_>>();
         assert_eq!(numbers(&items(&ana.get(&query).is(200))), numbers(expected), "{query}");
     }
+    let invoice = found[0]["invoice_number"].as_str().unwrap().to_lowercase();
+    assert_eq!(items(&ana.get(&format!("/v1/platform/billing/invoices?q={invoice}")).is(200)).len(), 1);
     let csv = ana.get(&format!("{all}?format=csv&q={}", number(&found[0]))).is(200);
     assert!(csv.header("content-type").starts_with("text/csv"), "{csv:?}");
     let csv = csv.body.as_str().unwrap();

@@ -7,11 +7,10 @@ use crate::billing::{billing_document::InvoiceId, period};
 
 impl Existing {
     pub(super) fn become_past_due(&self, invoice: InvoiceId) -> Vec<Event> {
-        match self.status {
-            Status::Active | Status::ReadOnly if self.held.is_some() && !self.past_due.contains(&invoice) => {
-                vec![Event::BecamePastDue { invoice }]
-            }
-            _ => vec![],
+        let is_held = self.held.is_some() && matches!(self.status, Status::Active | Status::ReadOnly);
+        match is_held && !self.past_due.contains(&invoice) {
+            true => vec![Event::BecamePastDue { invoice }],
+            false => vec![],
         }
     }
 

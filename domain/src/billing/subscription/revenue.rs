@@ -45,10 +45,8 @@ impl Subscription {
         let from = self.0.as_ref().and_then(|existing| existing.revenue_changes_at(event));
         self.evolve(event);
         let Some((at, held)) = from.zip(self.0.as_ref().and_then(|it| it.held.as_ref())) else { return };
-        let at = match event {
-            Event::Billed { .. } => history.last_at().map_or(at, |last| last.max(at)),
-            _ => at,
-        };
+        let last = history.last_at().filter(|_| matches!(event, Event::Billed { .. }));
+        let at = last.map_or(at, |last| last.max(at));
         history.add(Revenue { at, plan: held.terms.plan, currency: held.currency, mrr: self.monthly_revenue() });
     }
 }
