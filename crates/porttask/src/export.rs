@@ -135,7 +135,8 @@ impl Audit {
 
         let mut out = self.output()?;
         let format = Format::from(self.format);
-        let command = export::Command::TakeAuditLog { format, selection: filter.recorded(organization) };
+        let command =
+            export::Command::Take(export::Event::AuditLogTaken { format, selection: filter.recorded(organization) });
         let position = record(node, organization, command).await?;
         for view in [view::AuditLog::NAME, Users::NAME] {
             reach(&views, view, position).await?;
@@ -163,7 +164,8 @@ impl Audit {
 
         let mut out = self.output()?;
         let format = Format::from(self.format);
-        let command = export::Command::TakePlatformAuditLog { format, selection: filter.recorded() };
+        let command =
+            export::Command::Take(export::Event::PlatformAuditLogTaken { format, selection: filter.recorded() });
         let position = record(node, OrganizationId::PLATFORM, command).await?;
         for head in node.database.heads().await? {
             reach(&views, PlatformAuditLog::NAME, head.position).await?;

@@ -1,10 +1,14 @@
 //! Licences of an organization: what a signed token says, and the machines on which it is activated.
 
+mod event;
+mod rejection;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::{event::Event, rejection::Rejection};
 use super::{
     Subscription,
     terms::{Feature, Limits, Meter},
@@ -239,93 +243,6 @@ pub enum Command {
         /// The activation.
         activation: ActivationId,
     },
-}
-
-/// Events of a licence. Stored forever: never reuse a name; a new shape is a new `.vN`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", content = "data", deny_unknown_fields)]
-pub enum Event {
-    /// It was issued, or issued again.
-    #[serde(rename = "licence.issued.v1")]
-    Issued(Box<Issue>),
-    /// Another one took its place.
-    #[serde(rename = "licence.replaced.v1")]
-    Replaced {
-        /// That one.
-        by: LicenceId,
-    },
-    /// It was revoked.
-    #[serde(rename = "licence.revoked.v1")]
-    Revoked {
-        /// Why.
-        reason: String,
-    },
-    /// It was activated on a machine.
-    #[serde(rename = "licence.activation_added.v1")]
-    ActivationAdded {
-        /// The activation.
-        activation: ActivationId,
-        /// The machine.
-        machine: String,
-    },
-    /// An activation ended.
-    #[serde(rename = "licence.activation_removed.v1")]
-    ActivationRemoved {
-        /// The activation.
-        activation: ActivationId,
-        /// Why.
-        why: Removal,
-    },
-}
-
-/// Why a command on a licence is rejected.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
-    /// It does not exist.
-    #[error("there is no such licence")]
-    NotFound,
-    /// A different licence with this id exists.
-    #[error("a licence with this id already exists")]
-    Exists,
-    /// What is issued is invalid.
-    #[error("{0}")]
-    Invalid(&'static str),
-    /// There is no subscription that it could follow.
-    #[error("the organization has no paid subscription: issue a licence of another kind, or let it choose a plan")]
-    NoSubscription,
-    /// It was revoked or replaced.
-    #[error("the licence was revoked or replaced: use the current one")]
-    Revoked,
-    /// It has expired.
-    #[error("the licence has expired: issue another one")]
-    Expired,
-    /// It is valid later only.
-    #[error("the licence is not valid yet")]
-    NotYetValid,
-}
-
-impl crate::Rejection for Rejection {
-    fn kind(&self) -> crate::Kind {
-        match self {
-            Self::NotFound => crate::Kind::NotFound,
-            Self::Invalid(_) => crate::Kind::Invalid,
-            Self::Exists | Self::NoSubscription | Self::Revoked | Self::Expired | Self::NotYetValid => {
-                crate::Kind::Conflict
-            }
-        }
-    }
-
-    fn slug(&self) -> &'static str {
-        match self {
-            Self::NotFound => "licence-not-found",
-            Self::Exists => "licence-exists",
-            Self::Invalid(_) => "invalid-licence",
-            Self::NoSubscription => "no-paid-subscription",
-            Self::Revoked => "licence-revoked",
-            Self::Expired => "licence-expired",
-            Self::NotYetValid => "licence-not-yet-valid",
-        }
-    }
 }
 
 /// The counters of activations, by licence.

@@ -271,8 +271,9 @@ fn credit_notes(format: Format, selection: &CreditNoteSelection, sink: &mut dyn 
     sink.words("exported credit notes as ");
     sink.value(DisplayValue::Text(name_of(format)));
     sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
-    let CreditNoteSelection { invoice, reason, text } = selection;
+    let CreditNoteSelection { organization, invoice, reason, text } = selection;
     let filters = [
+        ("organization", organization.as_ref().map(|organization| DisplayValue::Filtered(organization))),
         ("invoice", invoice.as_ref().map(|invoice| DisplayValue::Filtered(invoice))),
         ("reason", reason.as_ref().map(|reason| DisplayValue::Text(reason.as_str()))),
         ("text", text.as_ref().map(DisplayValue::Personal)),

@@ -116,9 +116,8 @@ fn conditions(invoice: Option<InvoiceId>, reason: Option<CreditReason>) -> impl 
 }
 
 /// The command that records an export of either list.
-fn taken(invoice: Option<InvoiceId>, reason: Option<CreditReason>, text: Option<Personal>) -> export::Command {
-    let selection = export::CreditNoteSelection { invoice, reason, text };
-    export::Command::TakeCreditNotes { format: Format::Csv, selection }
+fn taken(selection: export::CreditNoteSelection) -> export::Command {
+    export::Command::Take(export::Event::CreditNotesTaken { format: Format::Csv, selection })
 }
 
 /// The fields of a line, with the name of the organization where there are several.
@@ -178,7 +177,8 @@ impl Exported for view::CreditNotes {
     }
 
     fn recorded(filter: &CreditNoteFilter, text: Option<Personal>) -> export::Command {
-        taken(filter.invoice, filter.reason, text)
+        let (invoice, reason) = (filter.invoice, filter.reason);
+        taken(export::CreditNoteSelection { organization: None, invoice, reason, text })
     }
 
     fn fields(it: CreditNoteResponse) -> Vec<String> {

@@ -181,7 +181,7 @@ impl Exported for view::Payments {
 
     fn recorded(filter: &PaymentFilter, _: Option<Personal>) -> export::Command {
         let selection = PaymentSelection { organization: None, status: filter.status };
-        export::Command::TakePayments { format: Format::Csv, selection }
+        export::Command::Take(export::Event::PaymentsTaken { format: Format::Csv, selection })
     }
 
     fn fields(item: PaymentResponse) -> Vec<String> {
@@ -331,7 +331,7 @@ impl Exported for AllPayments {
 
     fn recorded(filter: &AllPaymentsFilter, _: Option<Personal>) -> export::Command {
         let selection = PaymentSelection { organization: filter.organization, status: filter.status };
-        export::Command::TakePayments { format: Format::Csv, selection }
+        export::Command::Take(export::Event::PaymentsTaken { format: Format::Csv, selection })
     }
 
     fn fields(item: FoundPayment) -> Vec<String> {

@@ -23,7 +23,7 @@ use porttask_domain::{
         mrr::{self, Change, History},
         plan::PlanId,
     },
-    compliance::export::{Command, Format, RevenueSelection},
+    compliance::export::{Command, Event, Format, RevenueSelection},
 };
 use porttask_projections::{ColumnType, ReadModel, billing::subscription::Subscriptions};
 use porttask_runtime::views::Query;
@@ -186,7 +186,7 @@ pub(crate) async fn get_mrr(
     }
     if format == ListFormat::Csv {
         let selection = RevenueSelection { from, until, currency, plan, movement: None };
-        let command = Command::TakeRevenue { format: Format::Csv, selection };
+        let command = Command::Take(Event::RevenueTaken { format: Format::Csv, selection });
         let lines = found.iter().flat_map(|(currency, months)| months.iter().map(|it| it.fields(*currency)));
         return whole(&app, &caller, &command, ("mrr", &month::NAMES), lines.collect()).await;
     }

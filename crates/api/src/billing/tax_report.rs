@@ -19,7 +19,7 @@ use porttask_domain::{
         seller::SellerId,
         tax::{Category, Treatment},
     },
-    compliance::export::{Command, Format, TaxReportKind, TaxReportSelection},
+    compliance::export::{Command, Event, Format, TaxReportKind, TaxReportSelection},
 };
 use porttask_projections::{
     ColumnType, ReadModel, Row,
@@ -239,7 +239,7 @@ pub(crate) async fn get_tax_report(
     if format == ListFormat::Csv {
         let (from, until, country) = (range.from.to_string(), range.until.to_string(), country.map(str::to_owned));
         let selection = TaxReportSelection { report: TaxReportKind::Sales, from, until, country, treatment };
-        let command = Command::TakeTaxReport { format: Format::Csv, selection };
+        let command = Command::Take(Event::TaxReportTaken { format: Format::Csv, selection });
         let lines = items.into_iter().map(SalesOfMonth::fields).collect();
         return whole(&app, &caller, &command, ("tax-report", &NAMES), lines).await;
     }

@@ -12,7 +12,7 @@ use porttask_domain::{
     ExportId, OrganizationId,
     compliance::{
         Export,
-        export::{Command, Format},
+        export::{Command, Event, Format},
     },
     identity::Capability,
 };
@@ -79,7 +79,7 @@ pub(crate) async fn export_audit_log(
     let organization = request.caller.organization;
     let id: ExportId = request.new_id(&app);
     let subject = stream_of::<Export>(organization, id)?;
-    let take = &Command::TakeAuditLog { format: *format, selection: filter.recorded(organization) };
+    let take = &Command::Take(Event::AuditLogTaken { format: *format, selection: filter.recorded(organization) });
     let work = move |tx: Tx| async move { Ok(tx.decide_new::<Export>(id, take).await?) };
     let outcome = request.transact(&app, &subject, work).await?;
     let Some(position) = outcome.position.filter(|_| !request.dry_run) else {

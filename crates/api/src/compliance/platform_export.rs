@@ -8,7 +8,7 @@ use porttask_domain::{
     ExportId, OrganizationId,
     compliance::{
         Export,
-        export::{Command, Format},
+        export::{Command, Event, Format},
     },
 };
 use porttask_runtime::execute::{Tx, stream_of};
@@ -63,7 +63,7 @@ pub(crate) async fn export_platform_audit_log(
     let filter = selection.filter(&app).await?;
     let id: ExportId = request.new_id(&app);
     let subject = stream_of::<Export>(OrganizationId::PLATFORM, id)?;
-    let take = &Command::TakePlatformAuditLog { format: *format, selection: filter.recorded() };
+    let take = &Command::Take(Event::PlatformAuditLogTaken { format: *format, selection: filter.recorded() });
     let work = move |tx: Tx| async move { Ok(tx.decide_new::<Export>(id, take).await?) };
     let outcome = request.transact(&app, &subject, work).await?;
     let Some(position) = outcome.position.filter(|_| !request.dry_run) else {

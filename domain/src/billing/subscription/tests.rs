@@ -1,3 +1,5 @@
+mod revenue;
+mod unpaid;
 mod usage;
 
 use jiff::civil::date;
@@ -10,7 +12,6 @@ use crate::{
     billing::{
         Currency,
         coupon::{AppliesTo, Duration, Off},
-        mrr,
         period::{self, Interval},
         plan::{PlanId, built_in},
         quote::{Action, DocumentKind, OverLimit},
@@ -508,86 +509,6 @@ fn periods_are_billed_an_hour_after_they_began_and_changes_at_once_in_order() {
 }
 
 #[test]
-fn an_unpaid_invoice_takes_away_and_a_payment_gives_back() {
-    let active = || {
-        after([
-            start(),
-            change(held(STARTER, 0, Interval::Month), "2026-01-12T10:00:00Z"),
-            Command::Reach { due: at("2026-01-25T00:00:00Z"), now: at("2026-01-25T00:00:00Z") },
-            Command::BecomePastDue { invoice: invoice(1) },
-        ])
-    };
-    let (state, _) = active();
-    assert_eq!(state.status(), Some(Status::PastDue));
-    let upgrade = change(held(PROFESSIONAL, 0, Interval::Month), "2026-02-01T10:00:00Z");
-    assert_eq!(state.decide(&upgrade), Err(Rejection::PastDue));
-    let recover = |now: &str| Command::Recover { invoice: invoice(1), now: at(now) };
-    assert_eq!(state.decide(&recover("2026-02-01T10:00:00Z")), Ok(vec![Event::Recovered { renew_at: None }]));
-
-    let read_only = Command::BecomeReadOnly { invoice: invoice(1), ends_at: at("2026-03-10T00:00:00Z") };
-    let (mut state, _) = active();
-    state.decide(&read_only).unwrap().iter().for_each(|event| state.evolve(event));
-    assert!(state.is_read_only());
-    let renewal = Command::Reach { due: at("2026-02-25T00:00:00Z"), now: at("2026-02-25T00:00:00Z") };
-    assert_eq!(state.decide(&renewal), Ok(vec![]), "nothing is renewed while it is not paid");
-    let within = state.decide(&recover("2026-02-20T10:00:00Z")).unwrap();
-    assert_eq!(within, [Event::Recovered { renew_at: Some(at("2026-02-25T00:00:00Z")) }]);
-    let late = state.decide(&recover("2026-03-02T10:00:00Z")).unwrap();
-    assert!(
-        matches!(&late[..], [Event::Recovered { .. }, Event::Activated { anchor, .. }] if *anchor == date(2026, 3, 3))
-    );
-    late.iter().for_each(|event| state.evolve(event));
-    assert_eq!(state.status(), Some(Status::Active));
-}
-
-#[test]
-fn all_that_is_past_due_must_be_paid() {
-    let past_due = |number| Command::BecomePastDue { invoice: invoice(number) };
-    let paid = |number| Command::Recover { invoice: invoice(number), now: at("2026-02-20T10:00:00Z") };
-    let (state, events) = after(active().into_iter().chain([past_due(1), past_due(2), past_due(2), paid(1)]));
-    assert_eq!(events[events.len() - 1], Event::PastDueInvoicePaid { invoice: invoice(1) });
-    assert_eq!(state.status(), Some(Status::PastDue));
-    assert_eq!(state.decide(&paid(1)), Ok(vec![]), "a repetition");
-    assert_eq!(state.decide(&paid(2)), Ok(vec![Event::Recovered { renew_at: None }]));
-    let read_only = Command::BecomeReadOnly { invoice: invoice(2), ends_at: at("2026-03-10T00:00:00Z") };
-    let (state, _) = after(active().into_iter().chain([past_due(1), read_only, past_due(3), paid(2), paid(1)]));
-    assert!(state.is_read_only(), "an invoice that became past due while it was read-only");
-    assert_eq!(state.decide(&paid(3)), Ok(vec![Event::Recovered { renew_at: Some(at("2026-02-25T00:00:00Z")) }]));
-}
-
-#[test]
-fn revenue_is_without_the_tax_that_prices_include() {
-    let mut inclusive = held(STARTER, 0, Interval::Month);
-    inclusive.terms.offer.prices_include_tax = true;
-    let mut dearer = held(PROFESSIONAL, 0, Interval::Month);
-    dearer.terms.offer.prices_include_tax = true;
-    let bill = |event, rate: i64, now| Command::Bill {
-        event,
-        documents: vec![],
-        invoice: None,
-        usage: vec![],
-        included_tax: Some(rate.into()),
-        now: at(now),
-    };
-    let (_, events) = after([
-        start(),
-        change(inclusive, "2026-01-20T10:00:00Z"),
-        reach("2026-01-25T00:00:00Z"),
-        bill(3, 19, "2026-01-25T01:00:00Z"),
-        change(dearer, "2026-02-03T10:00:00Z"),
-        bill(5, 19, "2026-02-03T10:00:00Z"),
-        reach("2026-02-25T00:00:00Z"),
-        bill(7, 16, "2026-02-25T01:00:00Z"),
-    ]);
-    let (mut state, mut history) = (Subscription::default(), mrr::History::default());
-    events.iter().for_each(|event| state.evolve_with_revenue(event, &mut history));
-    let changes = history.changes("org", eur(), None);
-    let amounts: Vec<(String, i64)> = changes.iter().map(|it| (it.on.to_string(), it.recurring_net)).collect();
-    let expected = [("2026-01-25", 4_118), ("2026-02-03", 12_521), ("2026-02-25", 12_845)];
-    assert_eq!(amounts, expected.map(|(date, amount)| (date.to_owned(), amount)));
-}
-
-#[test]
 fn a_quote_has_its_tax_and_is_charged_with_it() {
     let (state, _) = after([start(), Command::End { why: EndReason::Canceled, now: at("2026-01-15T10:00:00Z") }]);
     let decision = tax::Decision {
@@ -608,51 +529,4 @@ fn a_quote_has_its_tax_and_is_charged_with_it() {
     assert!(
         matches!(&events[..], [Event::ChangeRequested { quote, .. }] if (quote.net, quote.total) == (4_900, 5_831))
     );
-}
-
-#[test]
-fn revenue_changes_when_what_is_held_takes_effect() {
-    let (_, mut events) = after(active());
-    let mut state = Subscription::default();
-    events.iter().for_each(|event| state.evolve(event));
-    let invoice = InvoiceId(Uuid::from_u128(1));
-    let (dearer, why) = (held(PROFESSIONAL, 0, Interval::Year), EndReason::Unpaid);
-    let commands = [
-        discount(1, Off::Percent(Decimal::from(50)), Duration::Once),
-        reach("2026-02-25T00:00:00Z"),
-        reach("2026-03-25T00:00:00Z"),
-        change(dearer.clone(), "2026-04-10T10:00:00Z"),
-        Command::BecomeReadOnly { invoice, ends_at: at("2026-05-21T00:00:00Z") },
-        Command::End { why, now: at("2026-05-20T12:00:00Z") },
-        change(held(STARTER, 0, Interval::Month), "2026-06-10T10:00:00Z"),
-    ];
-    for command in commands {
-        let new = state.decide(&command).unwrap();
-        assert!(!new.is_empty(), "{command:?}");
-        new.iter().for_each(|event| state.evolve(event));
-        events.extend(new);
-    }
-    let (mut state, mut history) = (Subscription::default(), mrr::History::default());
-    events.iter().for_each(|event| state.evolve_with_revenue(event, &mut history));
-    let changes = history.changes("org", eur(), None);
-    let amounts: Vec<(String, i64)> = changes.iter().map(|it| (it.on.to_string(), it.recurring_net)).collect();
-    let yearly = dearer.full().full_net(&[]).unwrap();
-    let expected = [
-        ("2026-01-25", 4_900),
-        ("2026-02-25", 2_450),
-        ("2026-03-25", 4_900),
-        // The first instants of dates of summer time in Lisbon.
-        ("2026-04-09", crate::billing::amount::ratio(yearly.into(), 12).unwrap()),
-        ("2026-05-20", 0),
-        ("2026-06-10", 4_900),
-    ];
-    assert_eq!(amounts, expected.map(|(date, amount)| (date.to_owned(), amount)));
-    let [april, may, june] = [4, 5, 6].map(|month| mrr::movements(date(2026, month, 1), &changes).unwrap());
-    assert_eq!((april.start, april.expansion, april.customers_end()), (4_900, expected[3].1 - 4_900, 1));
-    assert_eq!((may.churn, may.end, may.customer_churn()), (expected[3].1, 0, Ok(Some(10_000))));
-    assert_eq!((june.reactivation, june.new, june.net_retention()), (4_900, 0, Ok(None)));
-    let months = [4, 5, 6].map(|month| date(2026, month, 1));
-    assert_eq!(mrr::report(&months, &changes), Ok(vec![april, may, june]));
-    let moved = mrr::moved(months[1], &changes).unwrap();
-    assert_eq!((moved.len(), moved[0].movement, moved[0].after), (1, mrr::Movement::Churn, 0));
 }

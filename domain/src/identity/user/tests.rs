@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::given;
+use crate::{PersonName, identity::settings::ZoneName, testing::given};
 
 fn ana() -> UserId {
     UserId(uuid::Uuid::from_u128(11))

@@ -2,7 +2,7 @@
 
 use porttask_domain::{
     Personal, TextEnum,
-    compliance::export::{Command, Format, SubscriptionSelection},
+    compliance::export::{Command, Event, Format, SubscriptionSelection},
 };
 use porttask_projections::billing::subscription as view;
 
@@ -36,7 +36,10 @@ impl Exported for view::Subscriptions {
     /// Subscriptions are not searched by words.
     fn recorded(filter: &SubscriptionFilter, _: Option<Personal>) -> Command {
         let SubscriptionFilter { status, plan, format: _ } = *filter;
-        Command::TakeSubscriptions { format: Format::Csv, selection: SubscriptionSelection { status, plan } }
+        Command::Take(Event::SubscriptionsTaken {
+            format: Format::Csv,
+            selection: SubscriptionSelection { status, plan },
+        })
     }
 
     fn fields(it: ListedSubscription) -> Vec<String> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use porttask_domain::{
     Personal, TextEnum,
-    compliance::export::{Command, CouponSelection, Format},
+    compliance::export::{Command, CouponSelection, Event, Format},
 };
 use porttask_projections::billing::coupon as view;
 
@@ -37,7 +37,7 @@ impl Exported for view::Coupons {
 
     fn recorded(filter: &CouponFilter, text: Option<Personal>) -> Command {
         let CouponFilter { retired, format: _ } = *filter;
-        Command::TakeCoupons { format: Format::Csv, selection: CouponSelection { retired, text } }
+        Command::Take(Event::CouponsTaken { format: Format::Csv, selection: CouponSelection { retired, text } })
     }
 
     fn fields(coupon: CouponResponse) -> Vec<String> {

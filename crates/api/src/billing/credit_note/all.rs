@@ -65,8 +65,7 @@ type FoundCreditNotePage = Page<FoundCreditNote>;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AllCreditNotesFilter {
-    /// Only credit notes of this organization. Not with `format=csv`: the list of the organization is exported instead, so
-    /// that its audit log has the export.
+    /// Only credit notes of this organization.
     organization: Option<OrganizationId>,
     /// Only credit notes of this invoice.
     invoice: Option<InvoiceId>,
@@ -88,12 +87,7 @@ impl Listed for AllCreditNotes {
     const IS_OF_THE_PLATFORM: bool = true;
 
     fn conditions(filter: AllCreditNotesFilter) -> Result<Vec<Condition>, Problem> {
-        let AllCreditNotesFilter { organization, invoice, reason, format } = filter;
-        // The record of an export has no organization, and must not claim more than was exported.
-        if let Some(organization) = organization.filter(|_| format == ListFormat::Csv) {
-            let list = format!("/v1/organizations/{organization}/billing/credit-notes?format=csv");
-            return Err(Problem::invalid("organization", format!("must be left out of an export: use {list}")));
-        }
+        let AllCreditNotesFilter { organization, invoice, reason, format: _ } = filter;
         let organization = organization.map(|it| Condition::Equal("organization", it.to_value()));
         Ok(organization.into_iter().chain(conditions(invoice, reason)).collect())
     }
@@ -136,7 +130,8 @@ impl Exported for AllCreditNotes {
     }
 
     fn recorded(filter: &AllCreditNotesFilter, text: Option<Personal>) -> export::Command {
-        taken(filter.invoice, filter.reason, text)
+        let AllCreditNotesFilter { organization, invoice, reason, format: _ } = *filter;
+        taken(export::CreditNoteSelection { organization, invoice, reason, text })
     }
 
     fn fields(FoundCreditNote { note, organization_name }: FoundCreditNote) -> Vec<String> {

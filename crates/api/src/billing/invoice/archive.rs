@@ -13,7 +13,7 @@ use axum::{
 };
 use futures_util::{StreamExt, stream};
 use jiff::civil::Date;
-use porttask_domain::compliance::export::{BillingFileSelection, Command};
+use porttask_domain::compliance::export::{BillingFileSelection, Command, Event};
 use porttask_projections::{
     ColumnType, ReadModel,
     billing::{
@@ -110,7 +110,7 @@ pub(crate) async fn get_invoice_archive(
         let detail = format!("the range has more than {MOST} documents: choose a shorter one");
         return Err(Problem::invalid("until", detail));
     }
-    let command = Command::TakeBillingFiles { selection: BillingFileSelection { from, until } };
+    let command = Command::Take(Event::BillingFilesTaken { selection: BillingFileSelection { from, until } });
     let position = record(&app, &caller, &command).await?;
     let token = app.positions.seal(caller.identity.organization, position);
     caller.shows_items(documents.make_contiguous());

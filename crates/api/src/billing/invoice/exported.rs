@@ -2,7 +2,7 @@
 
 use porttask_domain::{
     Personal, TextEnum,
-    compliance::export::{Command, Format, InvoiceSelection},
+    compliance::export::{Command, Event, Format, InvoiceSelection},
 };
 use porttask_projections::billing::invoice as view;
 
@@ -69,7 +69,7 @@ impl Exported for view::Invoices {
             overdue_on: filter.overdue_on.clone(),
             text,
         };
-        Command::TakeInvoices { format: Format::Csv, selection }
+        Command::Take(Event::InvoicesTaken { format: Format::Csv, selection })
     }
 
     fn fields(item: InvoiceResponse) -> Vec<String> {
@@ -109,7 +109,7 @@ impl Exported for AllInvoices {
             text,
             ..Default::default()
         };
-        Command::TakeInvoices { format: Format::Csv, selection }
+        Command::Take(Event::InvoicesTaken { format: Format::Csv, selection })
     }
 
     fn fields(FoundInvoice { invoice, organization_name }: FoundInvoice) -> Vec<String> {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use porttask_domain::{
     OrganizationId, Personal, TextEnum,
     billing::licence::{Kind, Status},
-    compliance::export::{Command, Format, LicenceSelection},
+    compliance::export::{Command, Event, Format, LicenceSelection},
 };
 use porttask_projections::{
     Change, ColumnType, EventOf, Index, ReadModel, Recorded,
@@ -133,7 +133,10 @@ impl Exported for AllLicences {
     fn recorded(filter: &AllLicencesFilter, _: Option<Personal>) -> Command {
         let AllLicencesFilter { kind, status, ref expires_before, format: _ } = *filter;
         let expires_before: Option<Timestamp> = expires_before.as_ref().map(|before| before.0);
-        Command::TakeLicences { format: Format::Csv, selection: LicenceSelection { kind, status, expires_before } }
+        Command::Take(Event::LicencesTaken {
+            format: Format::Csv,
+            selection: LicenceSelection { kind, status, expires_before },
+        })
     }
 
     fn fields(FoundLicence { licence, organization_name }: FoundLicence) -> Vec<String> {

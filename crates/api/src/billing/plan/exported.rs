@@ -2,7 +2,7 @@
 
 use porttask_domain::{
     Personal, TextEnum,
-    compliance::export::{Command, Format, PlanSelection},
+    compliance::export::{Command, Event, Format, PlanSelection},
 };
 use porttask_projections::billing::plan as view;
 
@@ -36,7 +36,7 @@ impl Exported for view::Plans {
 
     fn recorded(filter: &PlanFilter, text: Option<Personal>) -> Command {
         let PlanFilter { visibility, retired, format: _ } = *filter;
-        Command::TakePlans { format: Format::Csv, selection: PlanSelection { visibility, retired, text } }
+        Command::Take(Event::PlansTaken { format: Format::Csv, selection: PlanSelection { visibility, retired, text } })
     }
 
     fn fields(plan: PlanResponse) -> Vec<String> {

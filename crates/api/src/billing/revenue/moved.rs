@@ -13,7 +13,7 @@ use porttask_domain::{
         mrr::{self, Moved, Movement},
         plan::PlanId,
     },
-    compliance::export::{Command, Format, RevenueSelection},
+    compliance::export::{Command, Event, Format, RevenueSelection},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -101,7 +101,7 @@ pub(crate) async fn list_mrr_movements(
     }
     let until = month.saturating_add(1.month());
     let selection = RevenueSelection { from: month, until, currency: Some(currency), plan, movement };
-    let command = Command::TakeRevenue { format: Format::Csv, selection };
+    let command = Command::Take(Event::RevenueTaken { format: Format::Csv, selection });
     let names = &["organization", "organization_name", "movement", "before", "after", "currency"];
     let line = |it: MovedOrganization| {
         let name = it.organization_name.unwrap_or_default();

@@ -10,7 +10,7 @@ use axum::{
 use jiff::{Timestamp, civil::Date};
 use porttask_domain::{
     billing::{Currency, Seller, issue},
-    compliance::export::{Command, Format, TaxReportKind, TaxReportSelection},
+    compliance::export::{Command, Event, Format, TaxReportKind, TaxReportSelection},
 };
 use porttask_projections::{
     ColumnType, ReadModel,
@@ -179,7 +179,7 @@ pub(crate) async fn get_ec_sales_list(
     if format == ListFormat::Csv {
         let (from, until, country) = (range.from.to_string(), range.until.to_string(), country.map(str::to_owned));
         let selection = TaxReportSelection { report: period.report(), from, until, country, treatment: None };
-        let command = Command::TakeTaxReport { format: Format::Csv, selection };
+        let command = Command::Take(Event::TaxReportTaken { format: Format::Csv, selection });
         let lines = items.into_iter().map(|item| item.fields(accounting.unwrap_or_default())).collect();
         return whole(&app, &caller, &command, ("ec-sales-list", &NAMES), lines).await;
     }

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use porttask_app::billing::subscriptions::counted;
 use porttask_domain::{
     billing::{Subscription, subscription::UsageRange, terms::Meter},
-    compliance::export::{Command, Format, UsageReport, UsageSelection},
+    compliance::export::{Command, Event, Format, UsageReport, UsageSelection},
     operations::port_call::PORT_CALLS,
 };
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,7 @@ impl HistoryParameters {
 
     fn export(&self, report: UsageReport, (from, until): (Option<Date>, Option<Date>)) -> Command {
         let selection = UsageSelection { report, meter: self.meter, from, until };
-        Command::TakeUsage { format: Format::Csv, selection }
+        Command::Take(Event::UsageTaken { format: Format::Csv, selection })
     }
 }
 

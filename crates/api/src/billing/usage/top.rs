@@ -19,7 +19,7 @@ use porttask_domain::{
         terms::Meter,
         usage_month::{TOP_KEYS, UsageMonthId},
     },
-    compliance::export::{Command, Format, UsageReport, UsageSelection},
+    compliance::export::{Command, Event, Format, UsageReport, UsageSelection},
 };
 use porttask_projections::{
     ColumnType, ReadModel,
@@ -127,7 +127,7 @@ pub(crate) async fn get_top_usage(
     }
     let (from, until) = (Some(range.from), Some(range.until));
     let selection = UsageSelection { report: UsageReport::Top, meter: Some(meter), from, until };
-    let command = Command::TakeUsage { format: Format::Csv, selection };
+    let command = Command::Take(Event::UsageTaken { format: Format::Csv, selection });
     let text = |id: Option<String>| id.unwrap_or_default();
     let lines = items.into_iter().map(|it| {
         let (user, key) = (it.user.map(|id| id.to_string()), it.key.map(|id| id.to_string()));

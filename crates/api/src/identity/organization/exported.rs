@@ -2,7 +2,7 @@
 
 use porttask_domain::{
     Personal, TextEnum,
-    compliance::export::{Command, Format, OrganizationSelection},
+    compliance::export::{Command, Event, Format, OrganizationSelection},
 };
 use porttask_projections::identity::organization as view;
 
@@ -20,7 +20,7 @@ impl Exported for view::Organizations {
 
     fn recorded(filter: &OrganizationFilter, text: Option<Personal>) -> Command {
         let selection = OrganizationSelection { status: filter.status, text };
-        Command::TakeOrganizations { format: Format::Csv, selection }
+        Command::Take(Event::OrganizationsTaken { format: Format::Csv, selection })
     }
 
     fn fields(organization: OrganizationResponse) -> Vec<String> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use porttask_domain::{
     Personal, TextEnum,
-    compliance::export::{Command, Format, UserSelection},
+    compliance::export::{Command, Event, Format, UserSelection},
     identity::Permissions,
 };
 use porttask_projections::identity::user as view;
@@ -41,7 +41,7 @@ impl Exported for view::Users {
         let UserFilter { role, status, not_signed_in_since, locked, format: _ } = *filter;
         let not_signed_in_since = not_signed_in_since.map(|since| since.0);
         let selection = UserSelection { role, status, not_signed_in_since, locked, text };
-        Command::TakeUsers { format: Format::Csv, selection }
+        Command::Take(Event::UsersTaken { format: Format::Csv, selection })
     }
 
     fn fields(user: UserResponse) -> Vec<String> {

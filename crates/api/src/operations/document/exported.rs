@@ -2,7 +2,7 @@
 
 use porttask_domain::{
     Personal, TextEnum,
-    compliance::export::{Command, DocumentSelection, Format},
+    compliance::export::{Command, DocumentSelection, Event, Format},
 };
 use porttask_projections::operations::document as view;
 
@@ -33,7 +33,7 @@ impl Exported for view::Documents {
     fn recorded(filter: &DocumentFilter, text: Option<Personal>) -> Command {
         let DocumentFilter { status, content_type, subject, format: _ } = *filter;
         let selection = DocumentSelection { status, content_type, subject, text };
-        Command::TakeDocuments { format: Format::Csv, selection }
+        Command::Take(Event::DocumentsTaken { format: Format::Csv, selection })
     }
 
     fn fields(document: DocumentResponse) -> Vec<String> {

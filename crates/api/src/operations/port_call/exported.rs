@@ -2,7 +2,7 @@
 
 use porttask_domain::{
     Personal, TextEnum,
-    compliance::export::{Command, Format, PortCallSelection},
+    compliance::export::{Command, Event, Format, PortCallSelection},
 };
 use porttask_projections::operations::port_call as view;
 
@@ -44,7 +44,7 @@ impl Exported for view::PortCalls {
             eta_until: eta_until.map(|until| until.0),
             text,
         };
-        Command::TakePortCalls { format: Format::Csv, selection }
+        Command::Take(Event::PortCallsTaken { format: Format::Csv, selection })
     }
 
     fn fields(call: PortCallResponse) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::{extract::State, response::Response};
 use porttask_domain::{
     OrganizationId, Personal, UserId,
-    compliance::export::{Command, Format, TicketSelection},
+    compliance::export::{Command, Event, Format, TicketSelection},
     support::ticket::{Status, TicketKind},
 };
 use porttask_projections::{
@@ -143,7 +143,7 @@ impl Exported for AllTickets {
     fn recorded(filter: &AllTicketsFilter, text: Option<Personal>) -> Command {
         let AllTicketsFilter { organization, status, kind, escalated, assignee, format: _ } = *filter;
         let selection = TicketSelection { organization, kind, status, escalated, assignee, text };
-        Command::TakeTickets { format: Format::Csv, selection }
+        Command::Take(Event::TicketsTaken { format: Format::Csv, selection })
     }
 
     fn fields(FoundTicket { ticket, organization_name, .. }: FoundTicket) -> Vec<String> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use porttask_domain::{
     Personal, TextEnum,
-    compliance::export::{Command, Format, TicketSelection},
+    compliance::export::{Command, Event, Format, TicketSelection},
 };
 use porttask_projections::support::ticket as view;
 
@@ -44,7 +44,7 @@ impl Exported for view::Tickets {
     fn recorded(filter: &TicketFilter, text: Option<Personal>) -> Command {
         let TicketFilter { status, kind, escalated, format: _ } = *filter;
         let selection = TicketSelection { status, kind, escalated, text, ..TicketSelection::default() };
-        Command::TakeTickets { format: Format::Csv, selection }
+        Command::Take(Event::TicketsTaken { format: Format::Csv, selection })
     }
 
     fn fields(ticket: TicketResponse) -> Vec<String> {
