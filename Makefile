@@ -3,6 +3,9 @@ CARGO ?= cargo
 # Where the binary under test, screenshots and the demonstration are.
 TARGET = $(abspath $(or $(CARGO_TARGET_DIR),target))
 
+# The program with the features of the tests: `make test` has built it so, and another set would build everything again.
+BUILD_FOR_TESTS = $(CARGO) test --locked --workspace --test cli --no-run
+
 # Run the steps of `test` in order, even with -j.
 .NOTPARALLEL:
 .PHONY: help setup run demo check test test-browser shots bench fuzz-api
@@ -37,14 +40,13 @@ test: setup check ## setup, check and all tests
 	$(CARGO) test --locked --workspace
 	@$(MAKE) --no-print-directory test-browser
 
-# The program is built with the features of the tests: `make test` has built it so, and another set would build everything again.
 test-browser: ## test the console in Debian's Chromium, on the embedded engine; needs Node.js 18.19 or newer
-	$(CARGO) test --locked --workspace --test cli --no-run
+	$(BUILD_FOR_TESTS)
 	@cd tests/browser && PORTTASK=$(TARGET)/debug/porttask ./run.sh --test --test-concurrency=2 --test-reporter=spec *.test.mjs
 
-shots: ## draw every page of the console (light, dark, 360 px) into target/shots
-	$(CARGO) build --locked -p porttask
-	@PORTTASK=$(TARGET)/debug/porttask tests/browser/run.sh shots.mjs $(TARGET)/shots
+shots: ## draw pages of the console (light, dark, 360 px) into target/shots: PAGES=pattern
+	$(BUILD_FOR_TESTS)
+	@PORTTASK=$(TARGET)/debug/porttask tests/browser/run.sh shots.mjs $(TARGET)/shots $(PAGES)
 
 # TMPDIR selects the disk to be measured; it must not be in memory.
 bench: setup ## run benchmarks: ONLY=append|views|service|access|timers|operations|billing ENGINE=sqlite|postgres FIGURE=part_of_a_name QUICK=1

@@ -1,4 +1,5 @@
-// Draws every page into a folder: in light, in dark and at 360 px; dialogs over the page that opens them.
+// Draws every page into a folder: in light, in dark and at 360 px; dialogs over the page that opens them. With a pattern, only
+// the pages whose path matches it.
 
 import { mkdir } from "node:fs/promises";
 
@@ -7,6 +8,7 @@ import { address, furnish, PAGES, slug } from "./pages.mjs";
 import { startWithUsers } from "./service.mjs";
 
 const folder = process.argv[2] ?? "target/shots";
+const pattern = new RegExp(process.argv[3] ?? "");
 await mkdir(folder, { recursive: true });
 const [browser, service] = await Promise.all([launch(), startWithUsers()]);
 try {
@@ -16,7 +18,7 @@ try {
     for (const [mode, options] of Object.entries({ light: WIDE, dark: DARK, narrow: NARROW })) {
       const page = await open(browser, service, { ...options, reducedMotion: "reduce" });
       if (email) await signIn(page, service[email]);
-      for (const { path, from } of PAGES[reader]) {
+      for (const { path, from } of PAGES[reader].filter(page => pattern.test(page.path))) {
         // Another fragment alone would load nothing.
         await page.goto("about:blank");
         await page.goto(address(from ?? path, names));

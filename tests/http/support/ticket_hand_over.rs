@@ -86,6 +86,9 @@ async fn tickets_are_handed_over_only_to_somebody_who_may_write_them(service: &'
     acme.admin.patch(&of_dana, &json!({"permissions": {"tickets": "none"}})).is(200);
     acme.admin.post(&format!("{path}?dry_run=true"), &body).is(200);
     let ticket = open(&cleo, "No invoice", "billing");
+    // The list from which they are handed over is a moment behind.
+    let is_listed = || acme.admin.get(TICKETS).is(200).body["items"].as_array().is_some_and(|items| !items.is_empty());
+    by(SOON, "the ticket is listed", async || is_listed()).await;
     for access in ["none", "read"] {
         acme.admin.patch(&of_dana, &json!({"permissions": {"tickets": access}})).is(200);
         for query in ["?dry_run=true", ""] {
