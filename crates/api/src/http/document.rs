@@ -181,6 +181,14 @@ fn without_unused(mut document: Document) -> Document {
     document
 }
 
+/// Operations with a body that decide nothing: they take neither a version nor a key.
+const QUESTIONS: [&str; 4] = [
+    "/subscription/preview",
+    "/payment-methods/setup",
+    "/payments/{payment}/confirm",
+    "/payments/{payment}/simulate-confirmation",
+];
+
 /// Probes have no rate limit and fail only before they are routed.
 const UNLIMITED: [&str; 2] = ["/healthz", "/readyz"];
 
@@ -211,7 +219,7 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
 }
 
 fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut Operation) {
-    let is_command = method != "get" && !is_public && !path.ends_with("/preview");
+    let is_command = method != "get" && !is_public && !QUESTIONS.iter().any(|question| path.ends_with(question));
     let has_body = operation.request_body.is_some();
     mark_read_only(path, method, operation);
     let is_of_something = path.contains('{');
@@ -225,7 +233,7 @@ fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut
                 _ => !is_public && accepts_keys,
             },
             403 => !is_public || has_body,
-            404 => is_of_something,
+            404 => is_of_something || path.starts_with("/v1/payment-providers/"),
             409 => is_command || (is_public && has_body),
             412 => is_command && is_of_something,
             422 => has_body || !is_public,
