@@ -219,7 +219,8 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
 }
 
 fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut Operation) {
-    let is_command = method != "get" && !is_public && !QUESTIONS.iter().any(|question| path.ends_with(question));
+    let is_question = QUESTIONS.iter().any(|question| path.ends_with(question));
+    let is_command = method != "get" && !is_public && !is_question;
     let has_body = operation.request_body.is_some();
     mark_read_only(path, method, operation);
     let is_of_something = path.contains('{');
@@ -233,8 +234,8 @@ fn complete_operation(path: &str, method: &str, is_public: bool, operation: &mut
                 _ => !is_public && accepts_keys,
             },
             403 => !is_public || has_body,
-            404 => is_of_something || path.starts_with("/v1/payment-providers/"),
-            409 => is_command || (is_public && has_body),
+            404 => is_of_something || path.starts_with("/v1/payment-providers/") || path.ends_with("/seller/logo"),
+            409 => is_command || is_question || (is_public && has_body) || path.ends_with("/jobs/{job}/report"),
             412 => is_command && is_of_something,
             422 => has_body || !is_public,
             _ => true,
