@@ -4,7 +4,7 @@ root.classList.add("js");
 if (chosen) root.dataset.theme = chosen;
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 if (zone) document.cookie = `zone=${encodeURIComponent(zone)}; Path=/; SameSite=Lax; Max-Age=31536000`;
-// Whoever goes on before the transition between two pages is over skips it, which is no error.
+// A visitor who goes on before the transition between two pages is over skips it, which is no error.
 for (const moment of ["pageswap", "pagereveal"]) {
   addEventListener(moment, ({ viewTransition: transition }) => {
     for (const step of [transition?.updateCallbackDone, transition?.ready, transition?.finished]) step?.catch(() => {});

@@ -66,7 +66,7 @@ pub async fn counted(
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
-/// What an organization uses of what is not counted anew each month.
+/// What an organization uses of what is not counted by the month.
 ///
 /// # Errors
 /// If the log fails.

@@ -165,7 +165,7 @@ pub(super) async fn file(visit: &Visit, path: &str, name: &str) -> Answered {
         let detail = "The file is being made. Open it again in a few seconds.";
         return Err(Problem::new(StatusCode::CONFLICT, detail).into());
     }
-    // Whoever uses this browser next must not find it.
+    // The next user of this browser must not find it.
     response.headers_mut().remove(header::CACHE_CONTROL);
     Ok(attachment(response, name))
 }

@@ -264,7 +264,7 @@ async fn download(visit: Visit, headers: HeaderMap) -> Answered {
     let call = visit.get(&format!("/documents/{}/content", visit.param("document")));
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default();
     let mut response = call.header(header::RANGE, range).download().await?;
-    // Whoever uses this browser next must not find it.
+    // The next user of this browser must not find it.
     response.headers_mut().remove(header::CACHE_CONTROL);
     Ok(response)
 }
