@@ -19,12 +19,13 @@ use super::{
 };
 use crate::views::sql;
 
-/// Folds a batch into those of the tables whose progress is the start of the batch.
+/// Folds a batch into those of the tables whose progress is the start of the batch; returns also how many rows of each
+/// were changed.
 pub(super) async fn fold(
     transaction: &Transaction<'_>,
     tables: &[FoldTarget],
     batch: &Batch,
-) -> Result<Vec<FoldOutcome>, ViewError> {
+) -> Result<(Vec<FoldOutcome>, Vec<usize>), ViewError> {
     // Pipelined, to save round trips.
     let keys: Vec<Vec<Vec<Key>>> = tables.iter().map(|(model, _)| model.keys(&batch.events)).collect();
     let loading =
@@ -33,18 +34,20 @@ pub(super) async fn fold(
     let mut mine = Vec::with_capacity(tables.len());
     let mut storing = Vec::with_capacity(tables.len());
     let mut outcomes = Vec::with_capacity(tables.len());
-    for (((model, view), rows), keys) in tables.iter().zip(rows).zip(keys) {
+    let mut changed = vec![0; tables.len()];
+    for ((((model, view), rows), keys), changed) in tables.iter().zip(rows).zip(keys).zip(&mut changed) {
         let name = view.to_string();
         let has_turn = turns.contains(&name);
         outcomes.push(if has_turn { FoldOutcome::Folded } else { FoldOutcome::Elsewhere });
         if has_turn {
             let folded = view.fold(model.as_ref(), rows, batch, keys)?;
+            *changed = folded.len();
             storing.push(store(transaction, view, batch.before.checkpoint.position.partition, folded));
             mine.push(name);
         }
     }
     try_join!(try_join_all(storing), move_checkpoints(transaction, &mine, &batch.after))?;
-    Ok(outcomes)
+    Ok((outcomes, changed))
 }
 
 async fn move_checkpoints(transaction: &Transaction<'_>, views: &[String], after: &Progress) -> Result<(), ViewError> {

@@ -13,7 +13,12 @@ mod lookup;
 mod rows;
 mod tables;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Pool};
@@ -52,6 +57,9 @@ const PACE: Duration = Duration::from_millis(30);
 const WHOLE_TABLES: usize = 6;
 const FOLDING: usize = 10;
 const LISTINGS: usize = 8;
+/// After so many changed rows of a table, its statistics are renewed. Until there are any, the planner may look up a row by
+/// any index that begins with the organization, which reads all rows of that organization. Later, autovacuum is in time.
+const ANALYZED_AFTER: [u64; 3] = [500, 5_000, 50_000];
 /// Maximum number of concurrent full-text searches.
 const SEARCHES: usize = 4;
 
@@ -65,6 +73,8 @@ pub struct PostgresViews {
     lookups: Lookups,
     /// For listings, which have a statement timeout.
     listings: Pool,
+    /// How many rows of each table were changed since the start.
+    changed: Mutex<HashMap<String, u64>>,
     /// Limits slow searches, so that they do not use up the connections.
     searches: Semaphore,
 }
@@ -83,6 +93,7 @@ impl PostgresViews {
             lookups: lookups(folds.clone()),
             folds,
             listings: pool(&connector, LISTINGS, &["SET statement_timeout = '5s'"])?,
+            changed: Mutex::default(),
             searches: Semaphore::new(SEARCHES),
         };
         let mut client = views.client().await?;
@@ -95,6 +106,20 @@ impl PostgresViews {
 
     async fn client(&self) -> Result<Object, ViewError> {
         client_of(&self.pool).await
+    }
+
+    /// The numbers of changed rows that a table passes with these.
+    fn grown(&self, view: &View, by: u64) -> Range<u64> {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = changed.entry(view.to_string()).or_default();
+        let before = *count;
+        *count += by;
+        before..*count
+    }
+
+    async fn analyze(&self, view: &View) -> Result<(), ViewError> {
+        let client = self.client().await?;
+        client.batch_execute(&format!("ANALYZE {}", DIALECT.name(view))).await.map_err(in_view(view))
     }
 }
 
@@ -158,7 +183,8 @@ impl ViewStore for PostgresViews {
         for index in indexes(view) {
             client.batch_execute(&index).await.map_err(in_view(view))?;
         }
-        client.batch_execute(&format!("ANALYZE {}", DIALECT.name(view))).await.map_err(in_view(view))
+        drop(client);
+        self.analyze(view).await
     }
 
     async fn switch(&self, new: &View) -> Result<bool, ViewError> {
@@ -213,8 +239,18 @@ impl ViewStore for PostgresViews {
     async fn fold(&self, tables: &[FoldTarget], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError> {
         let mut client = client_of(&self.folds).await?;
         let transaction = client.transaction().await.map_err(failed)?;
-        let outcomes = fold(&transaction, tables, batch).await?;
+        let (outcomes, changed) = fold(&transaction, tables, batch).await?;
         transaction.commit().await.map_err(failed)?;
+        drop(client);
+        for ((_, view), changed) in tables.iter().zip(changed).filter(|(_, changed)| *changed > 0) {
+            let grown = self.grown(view, changed as u64);
+            if ANALYZED_AFTER.iter().any(|count| grown.contains(count)) {
+                // The batch is folded already, and another node may have dropped the table.
+                if let Err(error) = self.analyze(view).await {
+                    tracing::warn!(%error, %view, "the statistics of a read model were not renewed");
+                }
+            }
+        }
         Ok(outcomes)
     }
 
