@@ -7,7 +7,7 @@
 //!
 //! What is due is a read model, so that withdrawn schedules vanish, rebuilds and restores lose none, and people can see
 //! what happens next; the ledger keeps only failed attempts. One node per partition carries them out: in order of due
-//! within an organization, concurrently between organizations. Timers of a lane are carried out one by one on one node.
+//! within an organization, concurrently between organizations. Timers of a lane are carried out on one node at a time, at a bounded rate.
 //! A timer is a unit of work that decides whether it still applies: carried out again, it records nothing.
 
 mod ledger;
@@ -77,7 +77,7 @@ pub trait TimerHandler: Send + Sync + 'static {
     /// The kinds.
     fn kinds(&self) -> Vec<&'static str>;
 
-    /// The lane of a timer: such timers are carried out one by one, on one node at a time.
+    /// The lane of a timer: such timers are carried out on one node at a time, at a bounded rate.
     fn lane(&self, timer: &Timer) -> Option<String> {
         timer.lane.clone()
     }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{Actor, Capability, Meta, OrganizationId, TextEnum};
 use porttask_projections::{
@@ -17,7 +17,7 @@ use porttask_projections::{
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::{Instant, sleep, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use uuid::Uuid;
 
@@ -36,14 +36,16 @@ const ROUND: usize = 1_000;
 /// Maximum timers of lanes among them, and how long a lane is worked per round: the other timers wait meanwhile.
 const LANE_ROUND: usize = 100;
 const LANE_TURN: Duration = Duration::from_millis(500);
+/// Maximum timers of a lane at a time.
+const LANE_AT_ONCE: usize = 8;
 /// Rows per page.
 const PAGE: usize = 1_000;
 /// Maximum rows of timers that stepped aside to be skipped per round.
 const MAX_SKIPPED: usize = 100_000;
 /// Pause after a failure of the database, or while this machine's clock is wrong.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Pause while another node works a lane.
-const LANE_PAUSE: Duration = Duration::from_millis(100);
+/// Pause while another worker works a lane: looking reads all timers that are due.
+const LANE_PAUSE: Duration = Duration::from_millis(500);
 /// Interval at which a node without the partition's lease asks for it.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 /// Maximum time without looking. A simulated clock may be advanced at any time.
@@ -306,7 +308,8 @@ impl Inner {
         while under_way.join_next().await.is_some() {}
     }
 
-    /// Carries out timers one by one, while no other worker works the lane, on any node.
+    /// Carries out timers, while no other worker works the lane, on any node: one by one within an organization, several at
+    /// a time between organizations. They meet only where they append.
     async fn carry_out_lane(self: Arc<Self>, lane: String, timers: Vec<Timer>, until: Until) {
         let Some(_own) = OwnLane::take(&self.parts, &lane) else { return sleep(LANE_PAUSE).await };
         let name = format!("lane {lane}");
@@ -318,15 +321,28 @@ impl Inner {
                 return sleep(PAUSE).await;
             }
         }
-        let apart = Duration::from_secs(1) / self.parts.policy.lane_rate.max(1);
+        let mut places = HashMap::new();
+        let mut organizations: Vec<Vec<Timer>> = Vec::new();
         for timer in timers {
-            if until.is_over() {
-                break;
+            let place = *places.entry(timer.organization).or_insert(organizations.len());
+            match organizations.get_mut(place) {
+                Some(known) => known.push(timer),
+                None => organizations.push(vec![timer]),
             }
-            let next = Instant::now() + apart;
-            self.attempt(&timer).await;
-            sleep_until(next).await;
         }
+        let mut starts = interval(Duration::from_secs(1) / self.parts.policy.lane_rate.max(1));
+        starts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let starts = &tokio::sync::Mutex::new(starts);
+        let work = async |timers: Vec<Timer>| {
+            for timer in timers {
+                starts.lock().await.tick().await;
+                if until.is_over() {
+                    return;
+                }
+                self.attempt(&timer).await;
+            }
+        };
+        stream::iter(organizations).for_each_concurrent(LANE_AT_ONCE, work).await;
         if let Err(error) = self.parts.database.release(&name, &self.lease.holder).await {
             tracing::warn!(%error, lane, "the lease of a lane expires later");
         }
