@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use porttask_app::{
     billing::invoices::{billing::BillingTimers, settling},
     identity::organizations::StatusAllows,
@@ -127,8 +127,11 @@ async fn at_once(
     let Place { engine, directory, server } = Place::of(engine, options)?;
     let store = Store::open(server.as_ref(), directory.path(), PARTITIONS).await?;
     found_seller(&store).await?;
-    // The period begins in an hour, and is billed an hour later.
-    let began = Timestamp::now() - SignedDuration::from_hours(24 * 14 - 1);
+    // The period begins in an hour, and is billed at one o'clock, on the next day at the latest.
+    let begins = Timestamp::now() + SignedDuration::from_hours(1);
+    let began = begins - SignedDuration::from_hours(24 * 14);
+    let next_day = TimeZone::UTC.to_datetime(begins).date().tomorrow()?;
+    let billed_by = TimeZone::UTC.to_timestamp(next_day.at(1, 30, 0, 0))?;
     let all = stream::iter(0..count).map(|_| subscribed_with(&store, began, None, account));
     all.buffer_unordered(64).try_for_each(|_| async { Ok(()) }).await?;
     let (ordinary, own) = (billed(&store).await?, billed(&store).await?);
@@ -151,7 +154,7 @@ async fn at_once(
     }
     progress(&format!("{engine}: {count} invoices at once"));
     for node in &nodes {
-        node.clock.simulate(Some(SignedDuration::from_hours(3)));
+        node.clock.simulate(Some(billed_by.duration_since(Timestamp::now())));
     }
     let (start, is_over, by_hand_count) = (Instant::now(), AtomicBool::new(false), AtomicU64::new(0));
     let issuing = async {
@@ -222,7 +225,7 @@ async fn until_issued(
 }
 
 fn series(now: Timestamp) -> SeriesId {
-    SeriesId::new(PREFIX, jiff::tz::TimeZone::UTC.to_datetime(now).year())
+    SeriesId::new(PREFIX, TimeZone::UTC.to_datetime(now).year())
 }
 
 /// A seller that may issue.
@@ -269,7 +272,7 @@ async fn billed(store: &Store) -> Result<OrganizationId, Error> {
 /// Drafts and issues an invoice by hand.
 async fn own_invoice(executor: &Arc<Executor>, organization: OrganizationId) -> Result<Issued, Error> {
     let id: InvoiceId = new_id();
-    let today = jiff::tz::TimeZone::UTC.to_datetime(executor.clock().now()).date();
+    let today = TimeZone::UTC.to_datetime(executor.clock().now()).date();
     let line = ManualLine {
         description: "Training on site".to_owned(),
         quantity: 2,

@@ -10,7 +10,7 @@ use crate::error::Error;
 /// Benchmarks start a private PostgreSQL server, which must be installed; `--engine sqlite` does not need it.
 #[derive(Args)]
 pub(crate) struct BenchArgs {
-    /// Only this group of benchmarks: append, views, service, access or timers.
+    /// Only this group of benchmarks: append, views, service, access, timers, operations or billing.
     #[arg(long)]
     only: Option<String>,
     /// Only this engine: sqlite or postgres.
