@@ -26,11 +26,7 @@ use porttask_domain::{
         usage_month::{self, UsageMonthId},
     },
     identity::user::SEATS,
-    operations::{
-        PortCall,
-        document::STORAGE_BYTES,
-        port_call::{self, PORT_CALLS},
-    },
+    operations::{document::STORAGE_BYTES, port_call::PORT_CALLS},
 };
 use porttask_infra::{payments::PaymentSimulator, tax_registry::ChecksumRegistry};
 use porttask_projections::{ColumnType, ReadModel, billing::usage::UsageDays};
@@ -45,7 +41,7 @@ use porttask_runtime::{
 
 use crate::{
     Error, Figure, Options, invoices,
-    operations::{CALLERS, ROUNDS, median, new_port_call, rate},
+    operations::{CALLERS, ROUNDS, create, median, rate},
     report::percentile_ms,
     store::{Place, Store},
     timers::Node,
@@ -108,7 +104,11 @@ pub(crate) fn executor(store: &Store) -> Arc<Executor> {
 }
 
 /// An organization with a monthly subscription, which limits port calls or nothing, since its trial was over.
-async fn subscribed(store: &Store, began: Timestamp, port_calls: Option<u64>) -> Result<OrganizationId, Error> {
+pub(crate) async fn subscribed(
+    store: &Store,
+    began: Timestamp,
+    port_calls: Option<u64>,
+) -> Result<OrganizationId, Error> {
     subscribed_with(store, began, port_calls, |_| Ok(Vec::new())).await
 }
 
@@ -171,19 +171,15 @@ async fn limited(engine: &'static str, store: &Store, options: &Options) -> Resu
     let limited = subscribed(store, Timestamp::now() - DAY * 20, Some(1_000_000_000)).await?;
     let free = subscribed(store, Timestamp::now() - DAY * 20, None).await?;
     let (executor, length) = (&executor(store), Duration::from_secs_f64(options.seconds));
-    let create = |organization| {
+    let in_organization = |organization| {
         let meta = Meta::by(Actor::User { organization, user: UserId::FIRST_SUPER_ADMIN });
         let request = Request::new(organization, meta);
-        async move |number| {
-            let create = port_call::Command::Create(Box::new(new_port_call(number)?));
-            executor.execute::<PortCall>(new_id(), create, &request).await?;
-            Ok(())
-        }
+        async move |number| create(executor, &request, number).await
     };
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        without.push(rate(length, create(free)).await?);
-        with.push(rate(length, create(limited)).await?);
+        without.push(rate(length, in_organization(free)).await?);
+        with.push(rate(length, in_organization(limited)).await?);
     }
     let note = format!(
         "port calls by {CALLERS} callers in one organization whose plan limits them, compared with one whose plan limits \

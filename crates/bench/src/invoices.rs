@@ -25,7 +25,6 @@ use porttask_domain::{
         seller::{self, ProfilePatch, SellerId},
         series::SeriesId,
     },
-    operations::{PortCall, port_call},
 };
 use porttask_invoice_pdf::{Countries, Document, Kind, Payment, render};
 use porttask_projections::{ColumnType, ReadModel, billing::invoice::Invoices};
@@ -41,7 +40,7 @@ use serde_json::json;
 use crate::{
     Error, Figure, Options,
     billing::{PARTITIONS, append, executor, subscribed_with},
-    operations::{ROUNDS, median, new_port_call, rate},
+    operations::{ROUNDS, create, median, rate},
     report::percentile_ms,
     store::{Place, Store},
     timers::Node,
@@ -142,15 +141,12 @@ async fn at_once(
     let (log, vault) = (Arc::clone(&store.log), Arc::clone(&store.vault));
     let executor = &Executor::new(log, vault, Arc::new(StatusAllows), Arc::clone(clock));
     let length = Duration::from_secs_f64(options.seconds * 3.0);
-    let create = async |number| {
-        let meta = Meta::by(Actor::User { organization: ordinary, user: UserId::FIRST_SUPER_ADMIN });
-        let create = port_call::Command::Create(Box::new(new_port_call(number)?));
-        executor.execute::<PortCall>(new_id(), create, &Request::new(ordinary, meta)).await?;
-        Ok(())
-    };
+    let meta = Meta::by(Actor::User { organization: ordinary, user: UserId::FIRST_SUPER_ADMIN });
+    let request = &Request::new(ordinary, meta);
+    let create_ordinary = async |number| create(executor, request, number).await;
     let mut alone = Vec::new();
     for _ in 0..ROUNDS {
-        alone.push(rate(length, create).await?);
+        alone.push(rate(length, create_ordinary).await?);
     }
     progress(&format!("{engine}: {count} invoices at once"));
     for node in &nodes {
@@ -165,7 +161,7 @@ async fn at_once(
     let beside = async {
         let mut rates = Vec::new();
         while !is_over.load(Ordering::Relaxed) {
-            rates.push(rate(length, create).await?);
+            rates.push(rate(length, create_ordinary).await?);
         }
         Ok::<_, Error>(rates)
     };

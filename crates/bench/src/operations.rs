@@ -10,7 +10,6 @@ use std::{
 
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
-use porttask_app::identity::organizations::StatusAllows;
 use porttask_domain::{
     Actor, DomainEvent, Meta, OrganizationId, UserId,
     operations::{
@@ -22,7 +21,6 @@ use porttask_domain::{
 };
 use porttask_projections::{ColumnType, ReadModel, operations::port_call::PortCalls};
 use porttask_runtime::{
-    clock::Clock,
     execute::{Executor, Request, stream_of},
     log::Append,
     new_id,
@@ -33,6 +31,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     Error, Figure, Options,
+    billing::{executor, subscribed},
     report::percentile_ms,
     service::{Client, PARTITIONS, Service},
     store::{Place, Store},
@@ -66,7 +65,7 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
         let organization = store.populate(0, 1, |_| Timestamp::UNIX_EPOCH).await?;
         if wants("port_calls_created") {
             progress(&format!("{engine}: creating port calls, {CALLERS} callers"));
-            figures.push(created(engine, &store, organization, options).await?);
+            figures.push(created(engine, &store, options).await?);
         }
         if wants("port_calls_page_p99") {
             let count = if options.quick { PORT_CALLS / 10 } else { PORT_CALLS };
@@ -101,15 +100,18 @@ pub(crate) fn new_port_call(number: usize) -> Result<NewPortCall, Error> {
     })
 }
 
+/// Creates a port call under a new id, as the API does.
+pub(crate) async fn create(executor: &Arc<Executor>, request: &Request, number: usize) -> Result<(), Error> {
+    let (id, create) = (new_id::<PortCallId>(), &Command::Create(Box::new(new_port_call(number)?)));
+    executor.transact(request, move |tx| async move { tx.decide_new::<PortCall>(id, create).await }).await?;
+    Ok(())
+}
+
 /// The rate of creation by commands in one organization, beside appends of the same events without any.
-async fn created(
-    engine: &'static str,
-    store: &Store,
-    organization: OrganizationId,
-    options: &Options,
-) -> Result<Figure, Error> {
-    let clock = Arc::new(Clock::new());
-    let executor = Executor::new(Arc::clone(&store.log), Arc::clone(&store.vault), Arc::new(StatusAllows), clock);
+async fn created(engine: &'static str, store: &Store, options: &Options) -> Result<Figure, Error> {
+    // Each organization has a subscription.
+    let organization = subscribed(store, Timestamp::now() - SignedDuration::from_hours(24 * 20), None).await?;
+    let executor = executor(store);
     let meta = Meta::by(Actor::User { organization, user: UserId::FIRST_SUPER_ADMIN });
     let request = &Request::new(organization, meta);
     let length = Duration::from_secs_f64(options.seconds);
@@ -117,12 +119,7 @@ async fn created(
     for _ in 0..ROUNDS {
         let executor = &executor;
         plain.push(rate(length, async |number| append(store, organization, number, 1).await).await?);
-        let create = async |number| {
-            let create = Command::Create(Box::new(new_port_call(number)?));
-            executor.execute::<PortCall>(new_id(), create, request).await?;
-            Ok(())
-        };
-        commands.push(rate(length, create).await?);
+        commands.push(rate(length, async |number| create(executor, request, number).await).await?);
     }
     let note = format!("{CALLERS} callers in one organization, compared with appends of the same events; target 0.70");
     Ok(Figure::beside(engine, "port_calls_created", median(commands), "1/s", median(plain), &note))
