@@ -80,8 +80,10 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
             let Place { directory, server, .. } = Place::of(engine, options)?;
             let store = Store::open(server.as_ref(), directory.path(), PARTITIONS).await?;
             progress(&format!("{engine}: creating {count} subscriptions"));
-            let began = Timestamp::now() - DAY * 20;
-            let all = stream::iter(0..count).map(|_| subscribed(&store, began, None)).buffer_unordered(64);
+            // The trial ends in an hour. The invoice, which has a lane, is due later.
+            let began = Timestamp::now() - DAY * 14 + SignedDuration::from_hours(1);
+            let on_trial = |_| subscribed_with(&store, (began, false), None, |_| Ok(Vec::new()));
+            let all = stream::iter(0..count).map(on_trial).buffer_unordered(64);
             all.try_for_each(|_| async { Ok(()) }).await?;
             let simulator = Arc::new(PaymentSimulator::new(Arc::clone(&store.log)));
             let of_subscriptions = SubscriptionTimers::new(Payments::new(executor(&store), simulator));
@@ -109,13 +111,13 @@ pub(crate) async fn subscribed(
     began: Timestamp,
     port_calls: Option<u64>,
 ) -> Result<OrganizationId, Error> {
-    subscribed_with(store, began, port_calls, |_| Ok(Vec::new())).await
+    subscribed_with(store, (began, true), port_calls, |_| Ok(Vec::new())).await
 }
 
-/// The same, with other events of the organization.
+/// The same, whose trial is over or not, with other events of the organization.
 pub(crate) async fn subscribed_with(
     store: &Store,
-    began: Timestamp,
+    (began, is_over): (Timestamp, bool),
     port_calls: Option<u64>,
     others: impl Fn(OrganizationId) -> Result<Vec<(StreamId, DomainEvent)>, Error>,
 ) -> Result<OrganizationId, Error> {
@@ -132,11 +134,13 @@ pub(crate) async fn subscribed_with(
     let over = trial_ends_at + DAY;
     let (effective, quote, used) = (None, None, Used::default());
     let change = ChangeTerms { to, effective, quote, is_gated: false, change: new_id(), used, tax: None, now: began };
-    let commands = [
+    let mut commands = vec![
         Command::StartTrial { terms: terms.in_trial(), zone, created_at: began, trial_ends_at },
         Command::Change(Box::new(change)),
-        Command::Reach { due: over, now: over },
     ];
+    if is_over {
+        commands.push(Command::Reach { due: over, now: over });
+    }
     let (mut state, mut events) = (Subscription::default(), store.creation(organization, 0)?);
     let stream = stream_of::<Subscription>(organization, SubscriptionId::from(organization))?;
     for command in commands {
@@ -239,7 +243,7 @@ async fn renewals(engine: &'static str, nodes: &[Node], count: usize) -> Result<
     let failed = || nodes.iter().map(|node| node.timers.counts().failed.load(Ordering::Relaxed)).sum::<u64>();
     let (expected, start) = (recorded().await? + count as u64, Instant::now());
     for node in nodes {
-        node.clock.simulate(Some(DAY * 30));
+        node.clock.simulate(Some(SignedDuration::from_hours(2)));
     }
     while recorded().await? < expected {
         if start.elapsed() > PATIENCE {
@@ -257,7 +261,7 @@ async fn renewals(engine: &'static str, nodes: &[Node], count: usize) -> Result<
         node.timers.shutdown(PATIENCE).await;
     }
     let note = format!(
-        "{count} subscriptions that renew at one moment, without a lane, on {} nodes in this process, with {} failed \
+        "{count} subscriptions whose first period begins at one moment, without a lane, on {} nodes in this process, with {} failed \
          attempts; target 500/s on PostgreSQL",
         nodes.len(),
         failed()

@@ -131,7 +131,7 @@ async fn at_once(
     let began = begins - SignedDuration::from_hours(24 * 14);
     let next_day = TimeZone::UTC.to_datetime(begins).date().tomorrow()?;
     let billed_by = TimeZone::UTC.to_timestamp(next_day.at(1, 30, 0, 0))?;
-    let all = stream::iter(0..count).map(|_| subscribed_with(&store, began, None, account));
+    let all = stream::iter(0..count).map(|_| subscribed_with(&store, (began, true), None, account));
     all.buffer_unordered(64).try_for_each(|_| async { Ok(()) }).await?;
     let (ordinary, own) = (billed(&store).await?, billed(&store).await?);
     let handlers: Vec<Arc<dyn TimerHandler>> =
