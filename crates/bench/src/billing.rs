@@ -261,8 +261,8 @@ async fn renewals(engine: &'static str, nodes: &[Node], count: usize) -> Result<
         node.timers.shutdown(PATIENCE).await;
     }
     let note = format!(
-        "{count} subscriptions whose first period begins at one moment, without a lane, on {} nodes in this process, with {} failed \
-         attempts; target 500/s on PostgreSQL",
+        "{count} subscriptions whose first period begins at one moment, without a lane, on {} nodes in this process, \
+         with {} failed attempts; target 500/s on PostgreSQL",
         nodes.len(),
         failed()
     );

@@ -7,8 +7,8 @@
 //!
 //! What is due is a read model, so that withdrawn schedules vanish, rebuilds and restores lose none, and people can see
 //! what happens next; the ledger keeps only failed attempts. One node per partition carries them out: in order of due
-//! within an organization, concurrently between organizations. Timers of a lane are carried out on one node at a time, at a bounded rate.
-//! A timer is a unit of work that decides whether it still applies: carried out again, it records nothing.
+//! within an organization, concurrently between organizations. Timers of a lane are carried out on one node at a time, at
+//! a bounded rate. A timer is a unit of work that decides whether it still applies: carried out again, it records nothing.
 
 mod ledger;
 mod worker;

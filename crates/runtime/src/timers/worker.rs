@@ -17,7 +17,7 @@ use porttask_projections::{
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
 use uuid::Uuid;
 
@@ -330,7 +330,8 @@ impl Inner {
                 None => organizations.push(vec![timer]),
             }
         }
-        let mut starts = interval(Duration::from_secs(1) / self.parts.policy.lane_rate.max(1));
+        let apart = Duration::from_secs(1) / self.parts.policy.lane_rate.max(1);
+        let mut starts = interval_at(Instant::now() + apart, apart);
         starts.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let starts = &tokio::sync::Mutex::new(starts);
         let work = async |timers: Vec<Timer>| {
