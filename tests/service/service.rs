@@ -4,7 +4,10 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::process::CommandExt,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -33,6 +36,7 @@ pub(crate) struct Service {
     agent: Agent,
     /// The signer of links, once it was needed.
     links: OnceCell<Links>,
+    sign_ins_of_ana: AtomicUsize,
 }
 
 /// A response.
@@ -124,6 +128,7 @@ impl Service {
             log,
             agent: config.build().into(),
             links: OnceCell::new(),
+            sign_ins_of_ana: AtomicUsize::new(0),
         }
     }
 
@@ -225,7 +230,13 @@ impl Service {
 
     /// The super admin.
     pub(crate) fn ana(&self) -> Caller<'_> {
+        self.sign_ins_of_ana.fetch_add(1, Ordering::Relaxed);
         self.sign_in("ana@platform.example")
+    }
+
+    /// How often [`Self::ana`] has signed in.
+    pub(crate) fn sign_ins_of_ana(&self) -> usize {
+        self.sign_ins_of_ana.load(Ordering::Relaxed)
     }
 
     /// An organization with this domain, and its first admin, who has accepted.

@@ -19,15 +19,17 @@ use crate::{
     service::{ADMIN, Answer, Caller, Service, link_token, link_until, open_links},
 };
 
+/// The sessions of one user after which a sign-in ends the oldest.
+const MOST_SESSIONS: usize = 50;
+
 /// A service that ends with this process.
 pub(crate) struct SharedService {
     service: Service,
     store: Store,
     data: DataDirectory,
     links: Links,
-    /// The authorization header of the super admin who creates organizations.
-    /// The authorization of the super admin who creates organizations.
-    super_admin: Mutex<String>,
+    /// The authorization of the super admin who creates organizations, and how often she had signed in by then.
+    super_admin: Mutex<(String, usize)>,
     organizations: AtomicUsize,
 }
 
@@ -56,7 +58,7 @@ impl SharedService {
         let store = Store::fresh(engine);
         let data = DataDirectory::of(&store);
         let service = Service::start_with(&store, &[&ADMIN[..], &[data.variable()]].concat());
-        let super_admin = Mutex::new(service.ana().authorization().to_owned());
+        let super_admin = Mutex::new((service.ana().authorization().to_owned(), service.sign_ins_of_ana()));
         let (links, organizations) = (run(open_links(&store)), AtomicUsize::new(0));
         Self { service, store, data, links, super_admin, organizations }
     }
@@ -66,13 +68,13 @@ impl SharedService {
         &self.store
     }
 
-    /// The super admin, signed in again if tests have signed in so often since that the session has ended.
+    /// The super admin, signed in again well before the sign-ins of tests that run beside this one end the session.
     pub(crate) fn super_admin(&self) -> Caller<'_> {
-        let mut authorization = self.super_admin.lock().unwrap();
-        if self.service.caller(authorization.clone(), Value::Null).get("/v1/me").status == 401 {
-            *authorization = self.service.ana().authorization().to_owned();
+        let mut super_admin = self.super_admin.lock().unwrap();
+        if self.service.sign_ins_of_ana() - super_admin.1 > MOST_SESSIONS / 2 {
+            *super_admin = (self.service.ana().authorization().to_owned(), self.service.sign_ins_of_ana());
         }
-        self.service.caller(authorization.clone(), Value::Null)
+        self.service.caller(super_admin.0.clone(), Value::Null)
     }
 
     /// The emails written so far that contain a text, such as an address, once there are at least this many.
