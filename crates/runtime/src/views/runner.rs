@@ -32,8 +32,11 @@ const REST: Duration = Duration::from_secs(5);
 const SHORT_REST: Duration = Duration::from_millis(500);
 /// Pause when the log cannot be read.
 const PAUSE: Duration = Duration::from_millis(500);
-/// Pause while another node folds.
-const YIELD: Duration = Duration::from_millis(20);
+/// Pauses between looks at how far another node has folded.
+const FIRST_LOOK: Duration = Duration::from_millis(4);
+const LATER_LOOKS: Duration = Duration::from_millis(16);
+/// How long another node may fold nothing while there is something to fold.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// Maximum time to wait for a wake-up, as a safety net.
 const LOOK_AFTER: Duration = Duration::from_secs(30);
 
@@ -45,6 +48,8 @@ pub(super) struct Runner {
     /// The table and progress of each model, by index.
     places: HashMap<usize, (View, Progress)>,
     resting: HashMap<usize, Instant>,
+    /// Whether another node folds the partition.
+    follows: bool,
 }
 
 /// The result of a round.
@@ -53,7 +58,7 @@ enum Round {
     Folded,
     /// Folded this many events into all models, up to the head.
     FoldedAll(usize),
-    /// Another node holds a checkpoint lock.
+    /// Another node folded or is folding.
     Elsewhere,
     /// Nothing left to fold.
     Idle,
@@ -66,7 +71,7 @@ impl Runner {
         store: Arc<dyn ViewStore>,
         served: Vec<Arc<ServedModel>>,
     ) -> Self {
-        Self { partition, reader, store, served, places: HashMap::new(), resting: HashMap::new() }
+        Self { partition, reader, store, served, places: HashMap::new(), resting: HashMap::new(), follows: false }
     }
 
     pub(super) async fn run(mut self) {
@@ -79,15 +84,14 @@ impl Runner {
             wakeups.mark_unchanged();
             beat(LOOK_AFTER);
             let begun = Instant::now();
-            match self.round().await {
-                Ok(Round::Folded) => {}
+            match self.next().await {
+                Ok(Round::Folded | Round::Elsewhere) => {}
                 // The busier the service, the longer the pause: fewer and larger batches cost less.
                 Ok(Round::FoldedAll(events)) if events > MANY => sleep_until(begun + self.store.pace()).await,
                 Ok(Round::FoldedAll(events)) if events > FEW => {
                     sleep(begun.elapsed().min(self.store.pace())).await;
                 }
                 Ok(Round::FoldedAll(_)) => {}
-                Ok(Round::Elsewhere) => sleep(YIELD).await,
                 Ok(Round::Idle) => {
                     let look_after = self.resting.values().copied().fold(Instant::now() + LOOK_AFTER, Instant::min);
                     tokio::select! {
@@ -104,28 +108,47 @@ impl Runner {
         }
     }
 
+    /// Folds a batch, unless another node folds the partition.
+    async fn next(&mut self) -> Result<Round, ViewError> {
+        if self.follows && self.follow().await {
+            return Ok(Round::Idle);
+        }
+        let round = self.round().await?;
+        self.follows = matches!(round, Round::Elsewhere);
+        Ok(round)
+    }
+
+    /// Watches another node fold, as long as it gets on; whether it folded all. Nodes that fold the same partition would
+    /// read and decode the same events, and each would find some models folded by the other.
+    async fn follow(&mut self) -> bool {
+        let (mut reached, mut give_up, mut pause) = (None, Instant::now() + PATIENCE, FIRST_LOOK);
+        while Instant::now() < give_up {
+            sleep(pause).await;
+            self.places.clear();
+            self.find_all().await;
+            let now = self.furthest_behind().map(|place| place.checkpoint.position.offset);
+            if now >= Some(self.reader.head(self.partition)) {
+                return true;
+            }
+            if now > reached {
+                (reached, give_up) = (now, Instant::now() + PATIENCE);
+            }
+            pause = (pause * 2).min(LATER_LOOKS);
+        }
+        false
+    }
+
     /// Folds one batch into the models that are furthest behind.
     async fn round(&mut self) -> Result<Round, ViewError> {
-        let now = Instant::now();
-        self.resting.retain(|_, until| *until > now);
-        for index in 0..self.served.len() {
-            if !self.resting.contains_key(&index)
-                && let Err(error) = self.find(index).await
-            {
-                self.fail(index, &error);
-            }
-        }
-        let awake = |index: &usize| !self.resting.contains_key(index);
-        let furthest = self.places.iter().filter(|(index, _)| awake(index));
-        let Some((_, (_, place))) = furthest.min_by_key(|(_, (_, place))| place.checkpoint.position.offset) else {
-            return Ok(Round::Idle);
-        };
-        let place = *place;
-        let together: Vec<usize> = (0..self.served.len())
-            .filter(awake)
-            .filter(|it| self.places.get(it).is_some_and(|it| it.1 == place))
-            .collect();
-        let batch = match self.reader.read(&place, BATCH).await {
+        self.find_all().await;
+        let Some(place) = self.furthest_behind() else { return Ok(Round::Idle) };
+        let offset = place.checkpoint.position.offset;
+        // Models that are further meet the others where they are, and share batches from there on.
+        let others = self.awake().map(|(_, it)| it.checkpoint.position.offset).filter(|it| *it > offset).min();
+        let limit = others.map_or(BATCH, |it| BATCH.min((it.0 - offset.0) as usize));
+        let mut together: Vec<usize> = self.awake().filter(|(_, it)| **it == place).map(|(index, _)| index).collect();
+        together.sort_unstable();
+        let batch = match self.reader.read(&place, limit).await {
             Ok(batch) => Arc::new(batch),
             Err(ViewError::Follow(error)) => return self.begin_again(&together, &error).await,
             Err(error @ (ViewError::Log(_) | ViewError::Vault(VaultError::Log(_)))) if !error.is_damage() => {
@@ -139,7 +162,7 @@ impl Runner {
         if batch.events.is_empty() {
             return Ok(Round::Idle);
         }
-        let is_all = batch.events.len() < BATCH && together.len() == self.served.len();
+        let is_all = batch.events.len() < limit && together.len() == self.served.len();
         let is_folded = match batch.events.len() {
             ..=TOGETHER => self.fold_together(&together, &batch).await,
             _ => self.fold_each(&together, &batch).await,
@@ -151,21 +174,46 @@ impl Runner {
         })
     }
 
-    /// Loads the progress of a model, unless it is known.
-    async fn find(&mut self, index: usize) -> Result<(), ViewError> {
-        let view = self.served[index].table();
-        if self.places.get(&index).is_some_and(|(known, _)| *known == view) {
-            return Ok(());
+    /// The progress of the models that have not failed.
+    fn awake(&self) -> impl Iterator<Item = (usize, &Progress)> {
+        let places = self.places.iter().filter(|(index, _)| !self.resting.contains_key(index));
+        places.map(|(index, (_, place))| (*index, place))
+    }
+
+    fn furthest_behind(&self) -> Option<Progress> {
+        self.awake().map(|(_, place)| *place).min_by_key(|place| place.checkpoint.position.offset)
+    }
+
+    /// Loads the progress of the models of which it is not known.
+    async fn find_all(&mut self) {
+        let now = Instant::now();
+        self.resting.retain(|_, until| *until > now);
+        let is_known = |index: &usize, view: &View| self.places.get(index).is_some_and(|(known, _)| known == view);
+        let tables = self.served.iter().map(|served| served.table()).enumerate();
+        let unknown = tables.filter(|(index, view)| !self.resting.contains_key(index) && !is_known(index, view));
+        let unknown: Vec<(usize, View)> = unknown.collect();
+        if unknown.is_empty() {
+            return;
         }
-        let stored = self.store.progress(&view).await?;
-        let stored = stored.into_iter().find(|it| it.checkpoint.position.partition == self.partition);
-        let progress = match stored {
-            Some(progress) => progress,
-            None => self.reader.start(self.partition).await?,
-        };
-        self.places.insert(index, (view, progress));
-        self.reached(index, &progress);
-        Ok(())
+        match self.stored(&unknown).await {
+            Ok(found) => {
+                for ((index, view), progress) in unknown.into_iter().zip(found) {
+                    self.places.insert(index, (view, progress));
+                    self.reached(index, &progress);
+                }
+            }
+            Err(error) => unknown.iter().for_each(|(index, _)| self.fail(*index, &error)),
+        }
+    }
+
+    async fn stored(&self, tables: &[(usize, View)]) -> Result<Vec<Progress>, ViewError> {
+        let views: Vec<View> = tables.iter().map(|(_, view)| *view).collect();
+        let stored = self.store.progress_in(self.partition, &views).await?;
+        if stored.iter().all(Option::is_some) {
+            return Ok(stored.into_iter().flatten().collect());
+        }
+        let start = self.reader.start(self.partition).await?;
+        Ok(stored.into_iter().map(|it| it.unwrap_or(start)).collect())
     }
 
     /// Folds a batch into several models in one transaction; `false` if another node folded or is folding into one of

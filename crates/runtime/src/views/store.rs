@@ -273,6 +273,9 @@ pub trait ViewStore: Send + Sync {
     /// The progress of a table in every partition that it has started.
     async fn progress(&self, view: &View) -> Result<Vec<Progress>, ViewError>;
 
+    /// The progress of tables in a partition, if they have started it: all as of one moment.
+    async fn progress_in(&self, partition: PartitionId, views: &[View]) -> Result<Vec<Option<Progress>>, ViewError>;
+
     /// Folds a batch into the tables whose progress equals the batch's `before`, and moves their checkpoints, all in
     /// one transaction. Returns the outcome for each table; an error of one leaves all unchanged.
     async fn fold(&self, tables: &[FoldTarget], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError>;

@@ -41,7 +41,8 @@ use self::{
     lookup::{Lookup, Lookups, lookups},
     rows::{Parameter, parameter, progress_of, values_of},
     tables::{
-        DIALECT, PROGRESS, TABLES, add, common_endings, has_words, idle, indexes, lock_catalog, remove, serve, served,
+        DIALECT, PROGRESS, TABLES, VIEW, add, common_endings, has_words, idle, indexes, lock_catalog, remove, serve,
+        served,
     },
 };
 use super::sql::Select;
@@ -234,6 +235,16 @@ impl ViewStore for PostgresViews {
         let sql = format!("{PROGRESS} WHERE view = $1 ORDER BY partition");
         let rows = client.query(&sql, &[&view.to_string()]).await.map_err(failed)?;
         rows.iter().map(progress_of).collect()
+    }
+
+    async fn progress_in(&self, partition: PartitionId, views: &[View]) -> Result<Vec<Option<Progress>>, ViewError> {
+        let client = client_of(&self.folds).await?;
+        let names: Vec<String> = views.iter().map(View::to_string).collect();
+        let sql = format!("{PROGRESS} WHERE view = ANY($1) AND partition = $2");
+        let statement = client.prepare_cached(&sql).await.map_err(failed)?;
+        let rows = client.query(&statement, &[&names, &i64::from(partition.0)]).await.map_err(failed)?;
+        let of = |name: &String| rows.iter().find(|row| row.get::<_, &str>(VIEW) == name).map(progress_of).transpose();
+        names.iter().map(of).collect()
     }
 
     async fn fold(&self, tables: &[FoldTarget], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError> {

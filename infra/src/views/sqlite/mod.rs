@@ -247,6 +247,18 @@ impl ViewStore for SqliteViews {
         self.shared.read(view, |connection| Ok(progress(connection, view)?))
     }
 
+    async fn progress_in(&self, partition: PartitionId, views: &[View]) -> Result<Vec<Option<Progress>>, ViewError> {
+        let Some(first) = views.first() else { return Ok(Vec::new()) };
+        self.shared.read(first, |connection| {
+            let one_moment = connection.unchecked_transaction()?;
+            let in_partition = |view| {
+                let stored = progress(&one_moment, view)?;
+                Ok(stored.into_iter().find(|it| it.checkpoint.position.partition == partition))
+            };
+            views.iter().map(in_partition).collect()
+        })
+    }
+
     async fn fold(&self, tables: &[FoldTarget], batch: &Arc<Batch>) -> Result<Vec<FoldOutcome>, ViewError> {
         let (tables, batch) = (tables.to_vec(), Arc::clone(batch));
         let each = move |transaction: &Transaction<'_>| {
