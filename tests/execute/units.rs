@@ -1,8 +1,11 @@
 //! Units of work that read more than one stream.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use futures_util::future::join_all;
@@ -27,6 +30,7 @@ on_both_engines! {
     a_required_version_is_not_retried,
     an_organization_does_not_read_another_one,
     sixty_four_callers_change_one_stream,
+    callers_who_count_at_once_count_each_number_once,
     a_repeated_request_has_no_value,
 }
 
@@ -195,6 +199,42 @@ async fn sixty_four_callers_change_one_stream(store: Store) {
     }
     let (_, after) = nodes[1].executor.load::<User>(acme.organization, bob).await.unwrap();
     assert_eq!(after.0, before.0 + 64);
+}
+
+/// Each counts on from the number that it reads, up to a limit; some are gone before they are answered.
+async fn callers_who_count_at_once_count_each_number_once(store: Store) {
+    const LIMIT: u64 = 60;
+    let nodes = [Node::on(&store).await, Node::on(&store).await];
+    let acme = nodes[0].acme().await;
+    let id = acme.organization;
+    let number_of =
+        |organization: &Organization| organization.name().and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
+    let count = async |tx: Tx| {
+        let number = number_of(&tx.read::<Organization>(id).await?);
+        if number == LIMIT {
+            return Err(ExecuteError::Malformed("full".to_owned()));
+        }
+        let name = organization::OrganizationName::new(&(number + 1).to_string()).unwrap();
+        tx.decide::<Organization>(id, &organization::Command::Rename { name }).await
+    };
+    let (_, before) = nodes[0].executor.load::<Organization>(id, id).await.unwrap();
+    let caller = async |caller: usize| {
+        let request = acme.request();
+        let counted = nodes[usize::from(caller % 4 == 0)].executor.transact(&request, count);
+        let patience = Duration::from_millis(if caller % 5 == 0 { caller as u64 % 7 } else { 60_000 });
+        tokio::time::timeout(patience, counted).await
+    };
+    let (mut counted, mut gone) = (0, 0);
+    for result in join_all((0..100).map(caller)).await {
+        match result {
+            Ok(Ok(_)) => counted += 1,
+            Ok(Err(error)) => assert_eq!(error, ExecuteError::Malformed("full".to_owned())),
+            Err(_) => gone += 1,
+        }
+    }
+    let (after, version) = nodes[1].executor.load::<Organization>(id, id).await.unwrap();
+    assert_eq!((number_of(&after), version.0), (LIMIT, before.0 + LIMIT));
+    assert!(counted <= LIMIT && counted + gone >= LIMIT, "{counted} counted, {gone} gone");
 }
 
 async fn a_repeated_request_has_no_value(store: Store) {

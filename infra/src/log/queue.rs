@@ -44,14 +44,27 @@ const PART_OVERHEAD_BYTES: usize = 512;
 /// A queued append with the channel for its answer.
 pub(super) struct Job {
     pub(super) append: Append,
-    answer: oneshot::Sender<Result<Appended, AppendError>>,
+    /// Until it is answered.
+    answer: Option<oneshot::Sender<Result<Appended, AppendError>>>,
     _room: OwnedSemaphorePermit,
 }
 
 impl Job {
     /// Answers the caller, who may have gone away.
-    pub(super) fn answer(self, answer: Result<Appended, AppendError>) {
-        _ = self.answer.send(answer);
+    pub(super) fn answer(mut self, answer: Result<Appended, AppendError>) {
+        if answer.is_err() {
+            self.append.admitted.set(false);
+        }
+        _ = self.answer.take().map(|caller| caller.send(answer));
+    }
+}
+
+impl Drop for Job {
+    /// Dropped without an answer, nobody knows whether it was recorded.
+    fn drop(&mut self) {
+        if self.answer.is_some() {
+            self.append.admitted.set(false);
+        }
     }
 }
 
@@ -99,7 +112,7 @@ impl Queue {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).map_err(|_| AppendError::Overloaded)?;
         let (answer, answered) = oneshot::channel();
-        self.jobs.try_send(Job { append, answer, _room: room }).map_err(|error| match error {
+        self.jobs.try_send(Job { append, answer: Some(answer), _room: room }).map_err(|error| match error {
             TrySendError::Full(_) => AppendError::Overloaded,
             TrySendError::Closed(_) => LogError::Unavailable("the writer of the log has ended".to_owned()).into(),
         })?;

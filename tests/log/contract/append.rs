@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use porttask_runtime::log::{
-    Append, AppendError, EventType, MAX_APPEND_BYTES, MAX_DATA_BYTES, MAX_EVENTS, MAX_META_BYTES, NewEvent, Offset,
-    OrganizationId, Position, Version,
+    After, Append, AppendError, EventType, MAX_APPEND_BYTES, MAX_DATA_BYTES, MAX_EVENTS, MAX_META_BYTES, NewEvent,
+    Offset, OrganizationId, Position, Version,
 };
 use porttask_tests::{
     History, Store, claim, count, event, found, holder_of, on_both_engines, page_to_end, platform_stream, simple,
@@ -26,6 +26,7 @@ on_both_engines! {
     a_stale_platform_stream_refuses_an_append_of_an_organization,
     the_platform_appends_for_itself,
     a_loser_leaves_its_batch_mates_alone,
+    an_append_after_another_is_admitted_only_if_that_one_was,
     racing_appends_at_one_version_have_one_winner,
     a_dropped_append_is_recorded_whole_or_not_at_all,
     the_largest_appends_are_recorded_and_read_in_pages,
@@ -272,6 +273,43 @@ async fn a_loser_leaves_its_batch_mates_alone(store: Store) {
     let history = History::of(&*log).await;
     history.assert_sound();
     assert_eq!(history.events().count(), 151);
+}
+
+async fn an_append_after_another_is_admitted_only_if_that_one_was(store: Store) {
+    let log = store.open().await;
+    let organization = found(&*log).await;
+    let a = stream(organization, "a");
+    let expecting = |version: u64| simple(organization, "a").expecting(a.clone(), Version(version));
+    let following = |before: &Append, version: u64| {
+        let after = After { admitted: before.admitted.clone(), stream: a.clone() };
+        Append { after: Some(after), ..expecting(version) }
+    };
+    // Given to the log before the one before them is recorded.
+    let chain: Vec<Append> = (0..50).fold(Vec::new(), |mut chain, version| {
+        chain.push(chain.last().map_or_else(|| expecting(0), |before| following(before, version)));
+        chain
+    });
+    let last = chain.last().cloned().unwrap();
+    for answer in join_all(chain.into_iter().map(|append| log.append(append))).await {
+        answer.unwrap();
+    }
+    log.append(following(&last, 50)).await.unwrap();
+    // The place of the stale append is taken by another one: the version is as expected, the event is not.
+    let stale = expecting(50);
+    let after_stale = following(&stale, 51);
+    let after_that = following(&after_stale, 51);
+    for answer in join_all([stale, after_stale, after_that].map(|append| log.append(append))).await {
+        assert!(matches!(answer, Err(AppendError::Conflict { .. })), "{answer:?}");
+    }
+    // One that the log was never given, and one that it rejected for another reason.
+    let not_given = following(&expecting(51), 51);
+    assert!(matches!(log.append(not_given).await, Err(AppendError::Conflict { .. })));
+    let rejected = expecting(51).constrained(count(organization, "seats", -1, Some(0), None));
+    let after_rejected = following(&rejected, 51);
+    let answers = join_all([rejected, after_rejected].map(|append| log.append(append))).await;
+    assert!(matches!(answers[..], [Err(AppendError::Constraint(_)), Err(AppendError::Conflict { .. })]), "{answers:?}");
+    assert_eq!(log.versions(&[a.clone()]).await.unwrap(), [Version(51)]);
+    History::of(&*log).await.assert_sound();
 }
 
 async fn racing_appends_at_one_version_have_one_winner(store: Store) {

@@ -2,21 +2,26 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
+use futures_util::poll;
 use jiff::Timestamp;
 use porttask_domain::{Constraint, Violation};
 
 use super::{
     ExecuteError, Executor, Outcome, OutcomeEvent, Rejected, Request, Tx,
+    hot::{Turn, Underway},
     tx::{Shared, State},
 };
 use crate::{
     constraints::to_log_constraint,
     log::{
-        self, Append, AppendError, Appended, Claim, ConstraintViolation, EventType, Expected, StreamId, Version,
+        self, Admitted, Append, AppendError, Appended, Claim, ConstraintViolation, EventType, Expected, StreamId,
+        Version,
         admission::{IdempotencyRecordKey, Known},
     },
     vault::{SealedEvents, Vault},
@@ -95,6 +100,10 @@ impl Run {
             let holds = holds(executor, &state).await?;
             return Ok(holds.then(|| not_recorded(state)));
         }
+        // What the caller requires is outdated only by what is recorded.
+        if !state.required.is_empty() && !is_borne_out(&state).await {
+            return Ok(None);
+        }
         let open = state.unconfirmed(request.organization);
         if !open.is_empty() && !are_current(executor, &open).await? {
             return Ok(None);
@@ -111,7 +120,17 @@ impl Run {
         if !append.events.is_empty() {
             append.secrets.clone_from(&state.secrets);
         }
-        match executor.log.append(append).await {
+        append.after = state.after.as_ref().map(|pending| pending.after.clone());
+        let admitted = append.admitted.clone();
+        let mut appending = pin!(executor.log.append(append));
+        let (answer, _underway) = match poll!(appending.as_mut()) {
+            Poll::Ready(answer) => (answer, None),
+            Poll::Pending => {
+                let underway = self.hand_on(&state, admitted).await?;
+                (appending.await, underway)
+            }
+        };
+        match answer {
             Ok(appended) => Ok(Some(recorded(executor, state, types, appended))),
             Err(AppendError::Conflict { stream, .. }) if state.required.iter().any(|it| it.stream == stream) => {
                 Err(ExecuteError::Outdated(stream))
@@ -132,6 +151,18 @@ impl Run {
         }
     }
 
+    /// Lets the next caller in the queue of a stream decide, now that the log has the append.
+    async fn hand_on(&self, state: &State, admitted: Admitted) -> Result<Option<Underway>, ExecuteError> {
+        let Shared { executor, request, turn, .. } = &*self.shared;
+        let written = |turn: &Turn| state.events.iter().filter(|(stream, _)| *stream == turn.stream).count() as u64;
+        let turn = turn.lock().unwrap_or_else(PoisonError::into_inner).take_if(|turn| written(turn) > 0);
+        let Some(turn) = turn else { return Ok(None) };
+        let version = Version(state.version_of(&turn.stream).0 + written(&turn));
+        let aggregate = state.aggregate(&turn.stream).map(|it| it.at(version));
+        let partition = executor.log.partition_of(request.organization).await?;
+        Ok(aggregate.zip(partition).map(|(aggregate, partition)| turn.hand_on(aggregate, partition, admitted)))
+    }
+
     /// Whether all that an attempt has read is still current.
     pub(super) async fn still_holds(&self, tx: &Tx) -> Result<bool, ExecuteError> {
         let state = std::mem::take(&mut *tx.state());
@@ -141,6 +172,9 @@ impl Run {
 
 /// Whether all streams are still at the versions at which they were read.
 async fn holds(executor: &Executor, state: &State) -> Result<bool, ExecuteError> {
+    if !is_borne_out(state).await {
+        return Ok(false);
+    }
     let (required, read) = (&state.required, state.read());
     let streams: Vec<StreamId> = required.iter().chain(&read).map(|it| it.stream.clone()).collect();
     if streams.is_empty() {
@@ -152,6 +186,14 @@ async fn holds(executor: &Executor, state: &State) -> Result<bool, ExecuteError>
         return Err(ExecuteError::Outdated(outdated.stream.clone()));
     }
     Ok(read.iter().zip(own).all(|(it, actual)| it.version == *actual))
+}
+
+/// Whether the append that an attempt relies on was admitted.
+async fn is_borne_out(state: &State) -> bool {
+    match &state.after {
+        Some(pending) => pending.is_admitted().await,
+        None => true,
+    }
 }
 
 async fn are_current(executor: &Executor, expected: &[Expected]) -> Result<bool, ExecuteError> {

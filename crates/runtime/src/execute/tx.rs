@@ -11,7 +11,11 @@ use porttask_domain::{Constraint, DomainEvent, Meta, OrganizationId, Registered}
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{CachedAggregate, ExecuteError, Executor, Request, hot::Turn, stream_of};
+use super::{
+    CachedAggregate, ExecuteError, Executor, Request,
+    hot::{Pending, Turn},
+    stream_of,
+};
 use crate::log::{Expected, NewSecret, StreamId, Version};
 
 /// What all attempts of a unit of work have in common.
@@ -74,6 +78,8 @@ pub(super) struct State {
     pub(super) constraints: Vec<(OrganizationId, String, Constraint)>,
     pub(super) limits: Vec<(&'static str, i64)>,
     pub(super) secrets: Vec<NewSecret>,
+    /// The append that the decision relies on, and that may still fail.
+    pub(super) after: Option<Pending>,
 }
 
 /// One attempt of a unit of work. Clones share it.
@@ -242,6 +248,18 @@ impl Tx {
         }
         let executor = &self.shared.executor;
         self.queue_if_hot(&stream).await;
+        if let Some(pending) = self.pending(&stream) {
+            let is_next = self.number == 0 && reliance == Reliance::Joined && pending.aggregate.is::<A>();
+            if is_next && executor.log.partition_of(self.request().organization).await? == Some(pending.partition) {
+                let aggregate = pending.aggregate.clone();
+                let found = aggregate.state();
+                let mut state = self.state();
+                state.loaded.insert(stream, Loaded { read: aggregate.version, aggregate, reliance, is_fresh: false });
+                state.after = Some(pending);
+                return Ok(found);
+            }
+            pending.is_admitted().await;
+        }
         let cached = executor.cache.get(&stream).filter(|it| self.number == 0 && it.is::<A>());
         let is_fresh = cached.is_none();
         let aggregate = match cached {
@@ -252,6 +270,12 @@ impl Tx {
         let loaded = Loaded { read: aggregate.version, aggregate, reliance, is_fresh };
         self.state().loaded.insert(stream, loaded);
         Ok(found)
+    }
+
+    /// What a stream will be that it is this unit's turn to change, if that is known before the log says so.
+    fn pending(&self, stream: &StreamId) -> Option<Pending> {
+        let turn = self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        turn.as_ref().filter(|turn| turn.stream == *stream).and_then(Turn::pending)
     }
 
     /// Waits for the callers that are changing a stream with frequent conflicts.

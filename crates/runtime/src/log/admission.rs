@@ -9,7 +9,7 @@ use hashbrown::{HashMap, HashSet};
 use jiff::Timestamp;
 
 use super::{
-    Append, AppendError, Appended, Claim, ClaimKey, Constraint, ConstraintViolation, Counter, CounterKey, Head,
+    After, Append, AppendError, Appended, Claim, ClaimKey, Constraint, ConstraintViolation, Counter, CounterKey, Head,
     IdempotencyKey, LeafHash, NewEvent, Offset, OrganizationId, PartitionId, PersonKeyId, Placed, Position,
     RecordedEvent, SecretId, StreamId, Version, encode_event,
 };
@@ -237,6 +237,8 @@ impl Admission {
     /// # Errors
     /// If it is rejected; it has no effect then.
     pub fn admit(&mut self, append: &Append) -> Result<Appended, AppendError> {
+        // It may have been admitted before, in a transaction that failed.
+        append.admitted.set(false);
         let idempotency_key = append
             .idempotency_key
             .as_ref()
@@ -277,6 +279,7 @@ impl Admission {
             self.known.founded.insert(append.organization);
             self.writes.founded.insert(append.organization);
         }
+        append.admitted.set(true);
         let events = append.events.iter().map(|event| self.place(event)).collect();
         let head = self.head(self.partition_of(append.organization));
         let recorded_at = self.known.now.max(head.recorded_at);
@@ -313,8 +316,14 @@ impl Admission {
     }
 
     fn check_versions(&self, append: &Append) -> Result<(), AppendError> {
+        let version = |stream: &StreamId| self.known.streams.get(stream).map_or(Version::NONE, |it| it.version);
+        if let Some(After { stream, .. }) = append.after.as_ref().filter(|after| !after.admitted.is_set()) {
+            let expected =
+                append.expected.iter().find(|it| it.stream == *stream).map_or(Version::NONE, |it| it.version);
+            return Err(AppendError::Conflict { stream: stream.clone(), expected, actual: version(stream) });
+        }
         for expected in &append.expected {
-            let actual = self.known.streams.get(&expected.stream).map_or(Version::NONE, |stream| stream.version);
+            let actual = version(&expected.stream);
             if actual != expected.version {
                 let stream = expected.stream.clone();
                 return Err(AppendError::Conflict { stream, expected: expected.version, actual });

@@ -1,6 +1,12 @@
 //! Appends: requests to the log and their results.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use jiff::{SignedDuration, Timestamp};
 use porttask_domain::{PersonId, Sealing};
@@ -29,6 +35,11 @@ pub struct Append {
     pub person_keys: Vec<NewPersonKey>,
     /// Secrets issued with these events.
     pub secrets: Vec<NewSecret>,
+    /// Whether the log has admitted it.
+    pub admitted: Admitted,
+    /// An append of the same partition on whose events the decision relies, although they were not recorded yet. Unless
+    /// that one is admitted before this one, this one conflicts, also if the versions are as expected.
+    pub after: Option<After>,
 }
 
 impl Append {
@@ -43,6 +54,8 @@ impl Append {
             idempotency_key: None,
             person_keys: Vec::new(),
             secrets: Vec::new(),
+            admitted: Admitted::default(),
+            after: None,
         }
     }
 
@@ -87,6 +100,39 @@ impl Append {
         self.creates_organization = true;
         self
     }
+}
+
+/// Whether the log has admitted an append, and has not failed to record it since. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Admitted(Arc<AtomicBool>);
+
+impl Admitted {
+    /// Whether it was admitted.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Called by engines only.
+    pub fn set(&self, is_admitted: bool) {
+        self.0.store(is_admitted, Ordering::Release);
+    }
+}
+
+impl PartialEq for Admitted {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Admitted {}
+
+/// What must be admitted before an append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct After {
+    /// Whether it was.
+    pub admitted: Admitted,
+    /// The stream that both change.
+    pub stream: StreamId,
 }
 
 /// The version at which a decision read a stream.

@@ -37,8 +37,8 @@ mod leaf;
 mod verify;
 
 pub use append::{
-    Append, Appended, Claim, ClaimKey, Constraint, Counter, CounterKey, Expected, IdempotencyKey, NewPersonKey,
-    NewSecret, PersonKeyId, Placed, SecretId, SecretKind,
+    Admitted, After, Append, Appended, Claim, ClaimKey, Constraint, Counter, CounterKey, Expected, IdempotencyKey,
+    NewPersonKey, NewSecret, PersonKeyId, Placed, SecretId, SecretKind,
 };
 pub use checked::CheckedLog;
 pub use error::{AppendError, ConstraintViolation, LogError};
