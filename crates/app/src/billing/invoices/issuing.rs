@@ -176,6 +176,8 @@ impl Parties {
         replaces: Option<InvoiceId>,
     ) -> Result<(), ExecuteError> {
         let buyer = Box::new(self.account.required_buyer().map_err(rejected)?);
+        // Others wait for the next number until all is read and decided.
+        tx.read::<Invoice>(id).await?;
         let names = (self.seller.invoice_prefix(), id.to_string());
         let mut document = self.numbered(tx, names, buyer, draft).await?;
         let (collection, currency) = (self.collection(), document.currency);
