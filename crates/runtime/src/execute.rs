@@ -36,9 +36,12 @@ pub use self::{
 use crate::{
     clock::Clock,
     ledger::Database,
-    log::{EventType, IdempotencyKey, Position, StreamId, Version},
+    log::{EventType, IdempotencyKey, PAGE_BYTES, Position, StreamId, Version},
     vault::Vault,
 };
+
+/// Events of a stream that are read at a time.
+const PAGE: usize = 1_000;
 
 /// What every request to an organization must satisfy beyond the rules of the aggregates.
 #[async_trait]
@@ -301,12 +304,16 @@ impl Executor {
         let cached = self.cache.get(stream).filter(CachedAggregate::is::<A>);
         let (mut state, mut version) = cached.map(|it| (it.state::<A>(), it.version)).unwrap_or_default();
         loop {
-            let events = self.log.read_stream(stream, version, 1_000).await?;
+            let events = self.log.read_stream(stream, version, PAGE).await?;
             let Some(last) = events.last() else { break };
             version = last.version;
             for domain_event in self.vault.domain_events(&events).await? {
                 let event = A::Event::try_from(domain_event).map_err(|_| ExecuteError::ForeignEvent(stream.clone()))?;
                 state.evolve(&event);
+            }
+            let bytes: usize = events.iter().map(|event| event.data.len() + event.meta.len()).sum();
+            if events.len() < PAGE && bytes < PAGE_BYTES {
+                break;
             }
         }
         let cached = CachedAggregate::new(version, state);

@@ -3,10 +3,8 @@
 use std::collections::HashSet;
 
 use bytes::{Bytes, BytesMut};
-use porttask_runtime::log::{EventType, InvalidName, RecordedEvent};
+use porttask_runtime::log::{EventType, InvalidName, PAGE_BYTES, RecordedEvent};
 
-/// Size of data and meta at which a page ends early, in bytes.
-const PAGE_BYTES: usize = 16 << 20;
 /// Data and meta of adjacent events share blocks of this size, so that a retained event pins little other memory.
 const BLOCK_BYTES: usize = 64 << 10;
 

@@ -8,8 +8,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -22,12 +22,32 @@ use crate::log::{Admitted, After, PartitionId, StreamId};
 
 /// Maximum time to wait in a queue; then the caller goes on, and may conflict.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// From this number of queues on, those that nobody uses are removed.
+/// How long a stream stays hot after a conflict: those who change it then queue at once, instead of conflicting first.
+const HOT_FOR: Duration = Duration::from_secs(10);
+/// Number of queues from which on those that nobody needs are removed.
 const SWEEP: usize = 1_024;
 
-/// The streams that callers conflicted about, while there are such callers.
+/// The streams that callers conflicted about lately.
 #[derive(Default)]
-pub(super) struct HotStreams(Mutex<HashMap<StreamId, Weak<Queue>>>);
+pub(super) struct HotStreams(Mutex<Queues>);
+
+#[derive(Default)]
+struct Queues {
+    queues: HashMap<StreamId, Hot>,
+    /// The number after the last removal.
+    swept: usize,
+}
+
+struct Hot {
+    queue: Arc<Queue>,
+    conflict: Instant,
+}
+
+impl Hot {
+    fn is_needed(&self) -> bool {
+        Arc::strong_count(&self.queue) > 1 || self.conflict.elapsed() < HOT_FOR
+    }
+}
 
 #[derive(Default)]
 struct Queue {
@@ -92,30 +112,33 @@ pub(super) struct Underway {
 }
 
 impl HotStreams {
-    /// Waits in the queue of a stream, which begins here if there is none.
+    /// Waits in the queue of a stream after a conflict about it.
     pub(super) async fn queue(&self, stream: &StreamId) -> Option<Turn> {
         let queue = {
-            let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if queues.len() >= SWEEP {
-                queues.retain(|_, queue| queue.strong_count() > 0);
+            let Queues { queues, swept } = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if queues.len() >= SWEEP.max(*swept * 2) {
+                queues.retain(|_, hot| hot.is_needed());
+                *swept = queues.len();
             }
-            let known = queues.get(stream).and_then(Weak::upgrade);
-            known.unwrap_or_else(|| {
-                let queue = Arc::<Queue>::default();
-                queues.insert(stream.clone(), Arc::downgrade(&queue));
-                queue
-            })
+            let new = || Hot { queue: Arc::default(), conflict: Instant::now() };
+            let hot = queues.entry(stream.clone()).or_insert_with(new);
+            hot.conflict = Instant::now();
+            Arc::clone(&hot.queue)
         };
-        let place = timeout(PATIENCE, Arc::clone(&queue.places).lock_owned()).await.ok()?;
-        Some(Turn { stream: stream.clone(), queue, _place: place })
+        turn(stream, queue).await
     }
 
-    /// Waits in the queue of a stream, if there is one.
+    /// Waits in the queue of a stream, if it is hot.
     pub(super) async fn queue_if_hot(&self, stream: &StreamId) -> Option<Turn> {
-        let is_hot = {
-            let queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            queues.get(stream).is_some_and(|queue| queue.strong_count() > 0)
+        let queue = {
+            let Queues { queues, .. } = &*self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            queues.get(stream).filter(|hot| hot.is_needed()).map(|hot| Arc::clone(&hot.queue))
         };
-        if is_hot { self.queue(stream).await } else { None }
+        turn(stream, queue?).await
     }
+}
+
+async fn turn(stream: &StreamId, queue: Arc<Queue>) -> Option<Turn> {
+    let place = timeout(PATIENCE, Arc::clone(&queue.places).lock_owned()).await.ok()?;
+    Some(Turn { stream: stream.clone(), queue, _place: place })
 }

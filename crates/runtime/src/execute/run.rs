@@ -15,7 +15,7 @@ use porttask_domain::{Constraint, Violation};
 use super::{
     ExecuteError, Executor, Outcome, OutcomeEvent, Rejected, Request, Tx,
     hot::{Turn, Underway},
-    tx::{Shared, State},
+    tx::{Shared, Stale, State},
 };
 use crate::{
     constraints::to_log_constraint,
@@ -68,10 +68,15 @@ impl Run {
         if self.attempts == ATTEMPTS {
             return Err(ExecuteError::Contended);
         }
+        let stale = match (self.attempts, &self.conflict) {
+            (0, _) => Stale::Nothing,
+            (1, Some(stream)) => Stale::Stream(stream.clone()),
+            _ => Stale::Anything,
+        };
         if self.attempts > 0 {
             self.wait().await;
         }
-        let tx = Tx::new(Arc::clone(&self.shared), self.attempts);
+        let tx = Tx::new(Arc::clone(&self.shared), stale);
         self.attempts += 1;
         Ok(tx)
     }

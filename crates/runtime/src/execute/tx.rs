@@ -82,17 +82,26 @@ pub(super) struct State {
     pub(super) after: Option<Pending>,
 }
 
+/// Which cached states an attempt does not use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stale {
+    Nothing,
+    /// That of the stream about which the attempt before conflicted.
+    Stream(StreamId),
+    Anything,
+}
+
 /// One attempt of a unit of work. Clones share it.
 #[derive(Clone)]
 pub struct Tx {
     pub(super) shared: Arc<Shared>,
-    number: u32,
+    stale: Stale,
     state: Arc<Mutex<State>>,
 }
 
 impl Tx {
-    pub(super) fn new(shared: Arc<Shared>, number: u32) -> Self {
-        Self { shared, number, state: Arc::default() }
+    pub(super) fn new(shared: Arc<Shared>, stale: Stale) -> Self {
+        Self { shared, stale, state: Arc::default() }
     }
 
     /// The time of the command: the same in every attempt.
@@ -190,7 +199,7 @@ impl Tx {
     /// As [`Tx::decide`].
     pub async fn decide_new<A: Registered>(&self, id: A::Id, command: &A::Command) -> Result<(), ExecuteError> {
         let stream = stream_of::<A>(self.request().organization, id)?;
-        if self.number == 0 {
+        if self.stale == Stale::Nothing {
             let aggregate = CachedAggregate::new(Version::NONE, A::default());
             let new = Loaded { read: Version::NONE, aggregate, reliance: Reliance::Joined, is_fresh: false };
             self.state().loaded.entry(stream).or_insert(new);
@@ -249,7 +258,7 @@ impl Tx {
         let executor = &self.shared.executor;
         self.queue_if_hot(&stream).await;
         if let Some(pending) = self.pending(&stream) {
-            let is_next = self.number == 0 && reliance == Reliance::Joined && pending.aggregate.is::<A>();
+            let is_next = self.stale != Stale::Anything && reliance == Reliance::Joined && pending.aggregate.is::<A>();
             if is_next && executor.log.partition_of(self.request().organization).await? == Some(pending.partition) {
                 let aggregate = pending.aggregate.clone();
                 let found = aggregate.state();
@@ -260,7 +269,7 @@ impl Tx {
             }
             pending.is_admitted().await;
         }
-        let cached = executor.cache.get(&stream).filter(|it| self.number == 0 && it.is::<A>());
+        let cached = executor.cache.get(&stream).filter(|it| self.trusts(&stream) && it.is::<A>());
         let is_fresh = cached.is_none();
         let aggregate = match cached {
             Some(cached) => cached,
@@ -270,6 +279,14 @@ impl Tx {
         let loaded = Loaded { read: aggregate.version, aggregate, reliance, is_fresh };
         self.state().loaded.insert(stream, loaded);
         Ok(found)
+    }
+
+    fn trusts(&self, stream: &StreamId) -> bool {
+        match &self.stale {
+            Stale::Nothing => true,
+            Stale::Stream(stale) => stale != stream,
+            Stale::Anything => false,
+        }
     }
 
     /// What a stream will be that it is this unit's turn to change, if that is known before the log says so.

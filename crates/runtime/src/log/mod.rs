@@ -58,6 +58,9 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 use tokio::sync::watch;
 
+/// Size of data and meta from which on a page of events is not added to, in bytes.
+pub const PAGE_BYTES: usize = 16 << 20;
+
 /// How long the hashes of sessions are stored. No session lasts longer than 30 days.
 pub const SESSION_HASHES_KEPT: SignedDuration = SignedDuration::from_hours(24 * 31);
 
@@ -84,8 +87,8 @@ pub trait EventLog: Send + Sync {
     /// Nothing was written, except possibly after [`AppendError::OutcomeUnknown`].
     async fn append(&self, append: Append) -> Result<Appended, AppendError>;
 
-    /// The events of a stream with versions above `after`, in order: at most `limit`, fewer if they are large (a page
-    /// holds about 16 MiB). Empty if there are none.
+    /// The events of a stream with versions above `after`, in order: at most `limit`, fewer if they have
+    /// [`PAGE_BYTES`]. Empty if there are none.
     async fn read_stream(
         &self,
         stream: &StreamId,

@@ -37,7 +37,7 @@ const ROUND: usize = 1_000;
 const LANE_ROUND: usize = 100;
 const LANE_TURN: Duration = Duration::from_millis(500);
 /// Maximum timers of a lane at a time.
-const LANE_AT_ONCE: usize = 8;
+const LANE_AT_ONCE: usize = 16;
 /// Rows per page.
 const PAGE: usize = 1_000;
 /// Maximum rows of timers that stepped aside to be skipped per round.
