@@ -137,7 +137,7 @@ async fn at_once(
     let handlers: Vec<Arc<dyn TimerHandler>> =
         vec![Arc::new(BillingTimers::new(executor(&store), Arc::new(porttask_infra::tax_registry::ChecksumRegistry)))];
     let nodes = Node::several(store, server.as_ref(), directory.path(), PARTITIONS, handlers).await?;
-    let Node { store, clock, .. } = &nodes[0];
+    let Node { store, clock, views, .. } = &nodes[0];
     let (log, vault) = (Arc::clone(&store.log), Arc::clone(&store.vault));
     let executor = &Executor::new(log, vault, Arc::new(StatusAllows), Arc::clone(clock));
     let length = Duration::from_secs_f64(options.seconds * 3.0);
@@ -147,6 +147,10 @@ async fn at_once(
     let mut alone = Vec::new();
     for _ in 0..ROUNDS {
         alone.push(rate(length, create_ordinary).await?);
+    }
+    // What was created alone is folded alone.
+    for model in views.names() {
+        views.catch_up(model, PATIENCE).await?;
     }
     progress(&format!("{engine}: {count} invoices at once"));
     for node in &nodes {

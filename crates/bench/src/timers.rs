@@ -89,7 +89,7 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
 pub(crate) struct Node {
     pub(crate) store: Store,
     pub(crate) clock: Arc<Clock>,
-    views: Arc<Views>,
+    pub(crate) views: Arc<Views>,
     pub(crate) timers: Arc<Timers>,
 }
 

@@ -2,7 +2,10 @@
 //!
 //! | file | what it owns |
 //! |---|---|
-//! | `worker.rs` | carries out the timers of one partition |
+//! | `worker.rs` | the worker of a partition |
+//! | `due.rs` | what is due in it |
+//! | `attempt.rs` | carries out a timer |
+//! | `lane.rs` | the turns of lanes |
 //! | `ledger.rs` | the port: leases, failed attempts |
 //!
 //! What is due is a read model, so that withdrawn schedules vanish, rebuilds and restores lose none, and people can see
@@ -10,6 +13,9 @@
 //! within an organization, concurrently between organizations. Timers of a lane are carried out on one node at a time, at
 //! a bounded rate. A timer is a unit of work that decides whether it still applies: carried out again, it records nothing.
 
+mod attempt;
+mod due;
+mod lane;
 mod ledger;
 mod worker;
 

@@ -33,8 +33,8 @@ const SHORT_REST: Duration = Duration::from_millis(500);
 /// Pause when the log cannot be read.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Pauses between looks at how far another node has folded.
-const FIRST_LOOK: Duration = Duration::from_millis(4);
-const LATER_LOOKS: Duration = Duration::from_millis(16);
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LATER_LOOKS: Duration = Duration::from_millis(40);
 /// How long another node may fold nothing while there is something to fold.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Maximum time to wait for a wake-up, as a safety net.
