@@ -149,10 +149,11 @@ async fn at_once(
         alone.push(rate(length, create_ordinary).await?);
     }
     // What was created alone is folded alone.
+    let behind = Instant::now();
     for model in views.names() {
         views.catch_up(model, PATIENCE).await?;
     }
-    progress(&format!("{engine}: {count} invoices at once"));
+    progress(&format!("{engine}: read models followed {:?} later; {count} invoices at once", behind.elapsed()));
     for node in &nodes {
         node.clock.simulate(Some(billed_by.duration_since(Timestamp::now())));
     }
