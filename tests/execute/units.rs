@@ -220,8 +220,8 @@ async fn callers_who_count_at_once_count_each_number_once(store: Store) {
     let (_, before) = nodes[0].executor.load::<Organization>(id, id).await.unwrap();
     let caller = async |caller: usize| {
         let request = acme.request();
-        let counted = nodes[usize::from(caller % 4 == 0)].executor.transact(&request, count);
-        let patience = Duration::from_millis(if caller % 5 == 0 { caller as u64 % 7 } else { 60_000 });
+        let counted = nodes[usize::from(caller.is_multiple_of(4))].executor.transact(&request, count);
+        let patience = Duration::from_millis(if caller.is_multiple_of(5) { caller as u64 % 7 } else { 60_000 });
         tokio::time::timeout(patience, counted).await
     };
     let (mut counted, mut gone) = (0, 0);

@@ -131,7 +131,7 @@ impl Run {
         let (answer, _underway) = match poll!(appending.as_mut()) {
             Poll::Ready(answer) => (answer, None),
             Poll::Pending => {
-                let underway = self.hand_on(&state, admitted).await?;
+                let underway = self.hand_on(&state, admitted).await;
                 (appending.await, underway)
             }
         };
@@ -157,15 +157,15 @@ impl Run {
     }
 
     /// Lets the next caller in the queue of a stream decide, now that the log has the append.
-    async fn hand_on(&self, state: &State, admitted: Admitted) -> Result<Option<Underway>, ExecuteError> {
+    async fn hand_on(&self, state: &State, admitted: Admitted) -> Option<Underway> {
         let Shared { executor, request, turn, .. } = &*self.shared;
         let written = |turn: &Turn| state.events.iter().filter(|(stream, _)| *stream == turn.stream).count() as u64;
-        let turn = turn.lock().unwrap_or_else(PoisonError::into_inner).take_if(|turn| written(turn) > 0);
-        let Some(turn) = turn else { return Ok(None) };
+        let turn = turn.lock().unwrap_or_else(PoisonError::into_inner).take_if(|turn| written(turn) > 0)?;
         let version = Version(state.version_of(&turn.stream).0 + written(&turn));
-        let aggregate = state.aggregate(&turn.stream).map(|it| it.at(version));
-        let partition = executor.log.partition_of(request.organization).await?;
-        Ok(aggregate.zip(partition).map(|(aggregate, partition)| turn.hand_on(aggregate, partition, admitted)))
+        let aggregate = state.aggregate(&turn.stream)?.at(version);
+        // The append is on its way: a failure here is none of it.
+        let partition = executor.log.partition_of(request.organization).await.ok().flatten()?;
+        Some(turn.hand_on(aggregate, partition, admitted))
     }
 
     /// Whether all that an attempt has read is still current.
