@@ -83,7 +83,7 @@ pub(crate) async fn run(
             progress(&format!("{engine}: recording {count} invoices"));
             record(&store, organization, &document, count).await?;
             progress(&format!("{engine}: folding them"));
-            let views = store.views(server.as_ref(), directory.path()).await?;
+            let views = store.view(Invoices::NAME, server.as_ref(), directory.path()).await?;
             views.run();
             views.catch_up(Invoices::NAME, PATIENCE).await?;
             progress(&format!("{engine}: listing them"));

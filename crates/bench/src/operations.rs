@@ -72,7 +72,7 @@ pub(crate) async fn run(options: &Options, progress: &(dyn Fn(&str) + Sync)) -> 
             progress(&format!("{engine}: recording {count} port calls"));
             record(&store, organization, count).await?;
             progress(&format!("{engine}: folding them"));
-            let views = store.views(server.as_ref(), directory.path()).await?;
+            let views = store.view(PortCalls::NAME, server.as_ref(), directory.path()).await?;
             views.run();
             views.catch_up(PortCalls::NAME, PATIENCE).await?;
             progress(&format!("{engine}: listing them"));

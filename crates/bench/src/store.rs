@@ -14,7 +14,7 @@ use porttask_infra::{
     },
     views::{postgres::PostgresViews, sqlite::SqliteViews},
 };
-use porttask_projections::{models, normalized};
+use porttask_projections::{Model, models, normalized};
 use porttask_runtime::{
     ledger::Database,
     log::{Append, EventLog, OrganizationId, StreamId},
@@ -102,12 +102,32 @@ impl Store {
 
     /// Its read models.
     pub(crate) async fn views(&self, server: Option<&PrivatePostgres>, directory: &Path) -> Result<Arc<Views>, Error> {
+        self.open_views(server, directory, models()).await
+    }
+
+    /// Only the read model with this name, where many rows of it are listed.
+    pub(crate) async fn view(
+        &self,
+        name: &str,
+        server: Option<&PrivatePostgres>,
+        directory: &Path,
+    ) -> Result<Arc<Views>, Error> {
+        let models = models().into_iter().filter(|model| model.table().name == name).collect();
+        self.open_views(server, directory, models).await
+    }
+
+    async fn open_views(
+        &self,
+        server: Option<&PrivatePostgres>,
+        directory: &Path,
+        models: Vec<Box<dyn Model>>,
+    ) -> Result<Arc<Views>, Error> {
         let tables: Arc<dyn ViewStore> = match server {
             None => SqliteViews::open(directory)?,
             Some(server) => PostgresViews::open(&server.url("views")).await?,
         };
         let log: Arc<dyn EventLog> = Arc::<dyn Database>::clone(&self.log);
-        Ok(Views::open(log, Arc::clone(&self.vault), tables, models()).await?)
+        Ok(Views::open(log, Arc::clone(&self.vault), tables, models).await?)
     }
 
     /// The event that creates an organization.
