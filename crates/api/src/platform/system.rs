@@ -60,7 +60,7 @@ pub(crate) struct SystemNode {
     /// The id of this run.
     run: Uuid,
     /// The version of the program that it runs.
-    #[schema(example = "0.1.0")]
+    #[schema(example = "0.2.0")]
     version: String,
     /// When it started to report, by the database's clock.
     started_at: Timestamp,
