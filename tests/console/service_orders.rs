@@ -66,7 +66,7 @@ async fn a_service_is_ordered_and_the_vendor_answers_on_a_page_of_the_link(servi
     acme.admin.get(&format!("/v1/organizations/current/service-orders/{}", order.rsplit('/').next().unwrap())).is(200);
     bob.open(&order).shows("tugs Alfa and Beta").shows("by the vendor");
     // A change asks anew, and the former link is void.
-    let page = bob.open(&format!("{order}/edit")).shows("they are asked anew");
+    let page = bob.open(&format!("{order}/edit")).shows("they are asked again");
     let form = page.form(&format!("{order}/edit")).fill("details", "One tug").fill("amount", "").fill("currency", "");
     bob.submit(&form, "Save").is(200).shows("Assigned").shows("One tug");
     paste(&first).is(410).shows("A newer link was sent.");

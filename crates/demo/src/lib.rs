@@ -4,10 +4,10 @@
 mod bills;
 mod build;
 mod desk;
+mod documents;
 mod keys;
 mod money;
 mod names;
-mod papers;
 mod plan;
 mod random;
 mod site;

@@ -16,10 +16,10 @@ use porttask_domain::{
 use crate::{
     bills::{BillStep, Payer},
     desk::{self, TicketStep},
+    documents::{self, DocumentStep},
     keys::LicenceStep,
     money::{self, Money},
     names,
-    papers::{self, DocumentStep},
     random::Random,
     traffic::{self, Call, CallStep, OrderStep},
 };
@@ -227,7 +227,7 @@ impl Planner {
             money::year(&mut self, (created_at, ended_at), size, payer, number);
         }
         desk::year(&mut self, (created_at + DAY, ended_at), count(TICKETS));
-        papers::year(&mut self, ended_at, &calls, count(DOCUMENTS));
+        documents::year(&mut self, ended_at, &calls, count(DOCUMENTS));
         self.steps.sort_by_key(|step| step.at);
         let zone = ZONES[number % ZONES.len()];
         Plan { number, organization, name, domain, zone, people, calls, payer, steps: self.steps }

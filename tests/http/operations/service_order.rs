@@ -73,7 +73,7 @@ async fn a_service_is_ordered_changed_and_provided(service: &'static SharedServi
     // A user hears of the answer by telephone.
     bob.post(&format!("{path}/answer"), &json!({"answer": "accepted", "remark": "by telephone"})).is(200);
     bob.post(&format!("{path}/start"), &json!({})).is(200);
-    // What is changed afterwards is asked anew.
+    // What is changed afterwards is asked again.
     let patch = json!({"details": "One tug", "price": null, "requested_at": "2026-12-03T10:00Z"});
     let changed = bob.patch(&path, &patch).is(200);
     assert_eq!(changed.body["events"], json!(["service_order.amended", "service_order.assigned"]));

@@ -143,7 +143,7 @@ pub(crate) async fn get_service_order(
 
 /// Change what is ordered.
 ///
-/// A vendor who has accepted is asked anew, with a new link. Needs `operations:write`.
+/// A vendor who has accepted is asked again, with a new link. Needs `operations:write`.
 #[utoipa::path(patch, path = "/v1/organizations/{org}/service-orders/{service_order}", tag = "service orders",
     params(CommandParameters),
     request_body(content = ServiceOrderPatch, content_type = "application/merge-patch+json"),

@@ -129,7 +129,7 @@ pub(crate) async fn get_ticket(
 
 /// Reply to a ticket.
 ///
-/// A reply by staff meets the response target of an escalation, and is notified by email to whoever asks. Needs
+/// A reply by staff meets the response target of an escalation, and is notified by email to the requester. Needs
 /// `tickets:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/tickets/{ticket}/reply", tag = "tickets",
     params(CommandParameters), request_body = NewReply, responses((status = 200, body = CommandResult)))]
@@ -208,7 +208,7 @@ fn must_be_super_admin(user: &User) -> Result<(), Problem> {
 
 /// Resolve a ticket.
 ///
-/// Whoever asks is notified by email. Needs `tickets:write`.
+/// The requester is notified by email. Needs `tickets:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/tickets/{ticket}/resolve", tag = "tickets",
     params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn resolve_ticket(

@@ -9,7 +9,7 @@ use porttask_domain::operations::{
 use porttask_runtime::execute::{Request, Tx};
 
 use super::Site;
-use crate::{build::Error, papers::DocumentStep};
+use crate::{build::Error, documents::DocumentStep};
 
 impl Site {
     pub(super) async fn document(

@@ -167,7 +167,7 @@ pub(crate) async fn respond_as_vendor(
 fn ended(state: LinkState) -> Problem {
     let detail = match state {
         LinkState::Replaced => "Another link was sent: use the latest email.",
-        LinkState::Expired => "The link has expired: ask whoever ordered.",
+        LinkState::Expired => "The link has expired: ask for a new order.",
         LinkState::Revoked | LinkState::Used | LinkState::Valid => "The order was withdrawn.",
     };
     Problem::new(StatusCode::CONFLICT, &format!("link-{}", state.as_str()), detail)

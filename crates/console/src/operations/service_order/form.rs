@@ -169,7 +169,7 @@ fn values(order: &ServiceOrder) -> Vec<(&'static str, String)> {
 /// What an amendment means for a vendor who has agreed.
 fn warning(order: &ServiceOrder) -> Markup {
     html! { @if matches!(order.status.as_str(), "accepted" | "in_progress") {
-        (ui::note("warn", "triangle-alert", "The vendor has accepted", html! { p { "After a change, they are asked anew, with a new link." } }))
+        (ui::note("warn", "triangle-alert", "The vendor has accepted", html! { p { "After a change, they are asked again, with a new link." } }))
     } }
 }
 
