@@ -6,6 +6,9 @@ TARGET = $(abspath $(or $(CARGO_TARGET_DIR),target))
 # The program with the features of the tests: `make test` has built it so, and another set would build everything again.
 BUILD_FOR_TESTS = $(CARGO) test --locked --workspace --test cli --no-run
 
+# After a change, only what changed is compiled again. Releases and benchmarks are built without it: they are a little faster.
+INCREMENTAL = CARGO_INCREMENTAL=$(or $(CARGO_INCREMENTAL),1)
+
 # Run the steps of `test` in order, even with -j.
 .NOTPARALLEL:
 .PHONY: help setup run demo check test test-browser shots bench fuzz-api
@@ -17,11 +20,11 @@ setup: ## install the PostgreSQL server for tests and benchmarks, if it is missi
 	sh crates/private-postgres/setup.sh
 
 run: ## serve on http://127.0.0.1:8080, with all data in ./data
-	$(CARGO) run --locked --release -p porttask -- serve
+	$(INCREMENTAL) $(CARGO) run --locked --release -p porttask -- serve
 
 demo: ## build a lifelike platform in target/demo, and serve it on http://127.0.0.1:8080
 	rm -rf $(TARGET)/demo
-	$(CARGO) run --locked --release -p porttask -- demo --data $(TARGET)/demo
+	$(INCREMENTAL) $(CARGO) run --locked --release -p porttask -- demo --data $(TARGET)/demo
 
 check: ## formatting, lints, crate dependencies, licences
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 || \
