@@ -10,7 +10,10 @@ use std::{
     },
 };
 
-use porttask_app::identity::links::{Links, Purpose};
+use porttask_app::identity::{
+    links::{Links, Purpose},
+    sign_in::MOST_SESSIONS,
+};
 use porttask_tests::{Engine, Fixture, Store, run};
 use serde_json::{Value, json};
 
@@ -18,9 +21,6 @@ use crate::{
     mailbox::DataDirectory,
     service::{ADMIN, Answer, Caller, Service, link_token, link_until, open_links},
 };
-
-/// The sessions of one user after which a sign-in ends the oldest.
-const MOST_SESSIONS: usize = 50;
 
 /// A service that ends with this process.
 pub(crate) struct SharedService {

@@ -287,7 +287,7 @@ impl Executor {
     ) -> Result<A, ExecuteError> {
         let (stream, mut state, mut at) = (stream_of::<A>(organization, id)?, A::default(), Version::NONE);
         while at < version {
-            let mut events = self.log.read_stream(&stream, at, 1_000).await?;
+            let mut events = self.log.read_stream(&stream, at, PAGE).await?;
             events.retain(|event| event.version <= version);
             let Some(last) = events.last() else { break };
             at = last.version;

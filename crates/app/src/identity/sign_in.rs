@@ -42,7 +42,7 @@ use crate::{
 /// Retry-After in seconds for unknown devices when an account is above its ceiling.
 pub const ABOVE_CEILING: u32 = 3_600;
 /// Maximum sessions of a user at the same time; a further one ends the oldest.
-const MOST_SESSIONS: usize = 50;
+pub const MOST_SESSIONS: usize = 50;
 
 /// A sign-in attempt.
 #[derive(Clone)]

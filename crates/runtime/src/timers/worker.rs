@@ -175,11 +175,11 @@ impl Worker {
             self.inner.take_turns(in_lanes, &until, &mut self.turns);
         }
         self.inner.carry_out(timers, &until).await;
-        if are_in_lanes {
-            return Ok(Pause { length: LANE_PAUSE, ends_with_append: false });
-        }
         if !is_idle {
             return Ok(Duration::ZERO.into());
+        }
+        if are_in_lanes {
+            return Ok(Pause { length: LANE_PAUSE, ends_with_append: false });
         }
         let longest = if clock.is_simulated() { LOOK_EVERY_IF_SIMULATED } else { LOOK_EVERY };
         let until_next = next.map(|next| next.duration_since(now));
