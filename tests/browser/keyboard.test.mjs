@@ -100,7 +100,7 @@ test("the palette goes to a page by its name, or to a pasted id", async () => {
   await keyboard.press("Control+k");
   await waitForFocus(page, "#palette-q");
   await keyboard.type("audit");
-  await page.locator("#palette li").filter({ hasText: "General" }).waitFor({ state: "detached" });
+  await page.locator("#palette li").filter({ hasText: "General" }).waitFor({ state: "hidden" });
   await keyboard.press("ArrowDown");
   assert.match(await focus(page), /^Audit log/);
   await keyboard.press("ArrowUp");

@@ -6,6 +6,8 @@ htmx.registerExtension("console", { init: api => {
   const refuse = () => { throw new Error("no evaluation here"); };
   api.initSecurity(policy, refuse, refuse);
 } });
+// It waits for a timer otherwise, which may be later than the first key.
+htmx.initialize();
 
 const $ = (query, from = document) => from.querySelector(query);
 const sheet = $("#sheet"), palette = $("#palette");
@@ -102,8 +104,12 @@ document.addEventListener("keydown", event => {
   else if (link) location.assign(link.href);
   before = event.key;
 });
+palette?.addEventListener("input", event => {
+  const words = event.target.value.trim().toLowerCase();
+  for (const entry of palette.querySelectorAll("li")) entry.hidden = !entry.textContent.toLowerCase().includes(words);
+});
 palette?.addEventListener("keydown", event => {
-  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key], all = [$("input", palette), ...palette.querySelectorAll("li a")];
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key], all = [$("input", palette), ...palette.querySelectorAll("li:not([hidden]) a")];
   if (!step) return;
   event.preventDefault();
   all[(all.indexOf(document.activeElement) + step + all.length) % all.length].focus();

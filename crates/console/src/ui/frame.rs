@@ -166,7 +166,8 @@ fn toast(frame: &Frame, message: &Message) -> Markup {
     } }
 }
 
-/// The pages of the navigation whose names contain the words, and a field to search for them.
+/// The pages of the navigation whose names or sections contain the words, and a field to search for them. With a script, the list
+/// in the dialog follows what is typed without a request.
 pub(crate) fn palette(frame: &Frame, words: &str, id: &str) -> Markup {
     let sections = sections(frame);
     let own = (
@@ -180,12 +181,11 @@ pub(crate) fn palette(frame: &Frame, words: &str, id: &str) -> Markup {
     html! {
         form.find-form method="get" action="/search" role="search" {
             label.hide for=(format!("{id}-q")) { "Page or id" }
-            input id=(format!("{id}-q")) name="q" type="search" autocomplete="off" placeholder="Page or id" value=(words)
-                hx-get="/search" hx-trigger="input delay:120ms" hx-target=(format!("#{id}-list")) hx-select="#page-list" hx-swap="innerMorph";
+            input id=(format!("{id}-q")) name="q" type="search" autocomplete="off" placeholder="Page or id" value=(words);
             button.hide type="submit" tabindex="-1" { "Search" }
         }
-        ul.list id=(format!("{id}-list")) { @for (section, entries) in sections.iter().chain([&own]) { @for Entry(url, sign, name, _) in entries {
-            @if name.to_lowercase().contains(&wanted) { li { a href=(url) { (icon(sign)) (name) small { (section) } } } }
+        ul.list { @for (section, entries) in sections.iter().chain([&own]) { @for Entry(url, sign, name, _) in entries {
+            @if format!("{name}{section}").to_lowercase().contains(&wanted) { li { a href=(url) { (icon(sign)) (name) small { (section) } } } }
         } } }
     }
 }
