@@ -2,11 +2,13 @@
 //! What is being received is in `<folder>/unfinished`, and gets its name when it is complete and durable.
 
 use std::{
+    collections::HashSet,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
+    mem,
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -15,22 +17,27 @@ use bytes::Bytes;
 use porttask_domain::OrganizationId;
 use porttask_runtime::ports::blobs::{Blob, BlobReader, BlobStore, BlobWriter};
 use sha2::{Digest, Sha256};
+use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
 /// The folder of what is being received.
 const UNFINISHED: &str = "unfinished";
 /// Bytes that are gathered before they are written.
 const GATHERED: usize = 256 * 1024;
+/// Folders that are remembered to be durable.
+const REMEMBERED: usize = 16_384;
 
 /// Contents in a folder.
 pub struct BlobFolder {
     path: Arc<Path>,
+    /// The folders of contents that are durable themselves.
+    durable: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl BlobFolder {
     /// A folder, which need not exist yet.
     pub fn new(path: PathBuf) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), durable: Arc::default() }
     }
 
     /// Creates the folder if it is missing.
@@ -68,7 +75,8 @@ impl BlobStore for BlobFolder {
             make_and_create()
         });
         let (file, unfinished) = (Arc::new(file.await?), Unfinished(Some(path)));
-        Ok(Box::new(Writer { file, unfinished, folder, hash: Sha256::new(), bytes: 0, gathered: Vec::new() }))
+        let durable = Arc::clone(&self.durable);
+        Ok(Box::new(Writer { file, unfinished, folder, durable, written: None, bytes: 0, gathered: Vec::new() }))
     }
 
     async fn open(&self, organization: OrganizationId, sha256: &str) -> io::Result<Option<Box<dyn BlobReader>>> {
@@ -170,7 +178,7 @@ fn make(path: &Path) -> io::Result<()> {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// A file that is removed unless it gets its name.
@@ -189,21 +197,30 @@ struct Writer {
     unfinished: Unfinished,
     /// The folder of the organization.
     folder: PathBuf,
-    hash: Sha256,
+    durable: Arc<Mutex<HashSet<PathBuf>>>,
+    /// Hashes and writes what was gathered before, while more is received.
+    written: Option<JoinHandle<io::Result<Sha256>>>,
     bytes: u64,
     gathered: Vec<u8>,
 }
 
 impl Writer {
+    /// Waits until what was gathered before is written; returns its hash so far.
+    async fn written(&mut self) -> io::Result<Sha256> {
+        match self.written.take() {
+            Some(written) => written.await.map_err(io::Error::other)?,
+            None => Ok(Sha256::new()),
+        }
+    }
+
     async fn flush(&mut self) -> io::Result<()> {
-        let (file, gathered, mut hash) =
-            (Arc::clone(&self.file), std::mem::take(&mut self.gathered), std::mem::take(&mut self.hash));
-        self.hash = blocking(move || {
+        let mut hash = self.written().await?;
+        let (file, gathered) = (Arc::clone(&self.file), mem::replace(&mut self.gathered, Vec::with_capacity(GATHERED)));
+        self.written = Some(spawn_blocking(move || {
             hash.update(&gathered);
             (&*file).write_all(&gathered)?;
             Ok(hash)
-        })
-        .await?;
+        }));
         Ok(())
     }
 }
@@ -218,8 +235,8 @@ impl BlobWriter for Writer {
 
     async fn finish(mut self: Box<Self>) -> io::Result<Blob> {
         self.flush().await?;
-        let Self { file, mut unfinished, folder, hash, bytes, .. } = *self;
-        let digest = hash.finalize();
+        let digest = self.written().await?.finalize();
+        let Self { file, mut unfinished, folder, durable, bytes, .. } = *self;
         let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let name = sha256.clone();
         blocking(move || {
@@ -232,7 +249,17 @@ impl BlobWriter for Writer {
                 renamed.inspect_err(|_| _ = fs::remove_file(&path))?;
             }
             File::open(&part)?.sync_all()?;
-            File::open(&folder)?.sync_all()
+            // That folder may be new, also if another process has created it: looked after once in each process.
+            let durable = || durable.lock().unwrap_or_else(PoisonError::into_inner);
+            if !durable().contains(&part) {
+                File::open(&folder)?.sync_all()?;
+                let mut durable = durable();
+                if durable.len() == REMEMBERED {
+                    durable.clear();
+                }
+                durable.insert(part);
+            }
+            Ok(())
         })
         .await?;
         Ok(Blob { sha256, bytes })
