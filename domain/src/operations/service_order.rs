@@ -141,7 +141,7 @@ pub struct NewServiceOrder {
 pub enum Command {
     /// Create it.
     Create(Box<NewServiceOrder>),
-    /// Change what is ordered. A vendor who has accepted is asked again.
+    /// Change what is ordered. A vendor who was asked and has not declined is asked again.
     Amend {
         /// The new service; `None` keeps it.
         service: Option<Service>,

@@ -85,7 +85,7 @@ impl ReadModel for ServiceOrders {
         let row = match event {
             Event::Created { .. } => row,
             Event::Amended { to, .. } => row.of(to),
-            Event::Assigned { vendor, request, expires_at } => ServiceOrder {
+            Event::Assigned { vendor, request, expires_at, .. } => ServiceOrder {
                 vendor: Some(*vendor),
                 status: Status::Assigned,
                 requests: *request,
@@ -93,9 +93,9 @@ impl ReadModel for ServiceOrders {
                 answers: "[]".to_owned(),
                 ..row
             },
-            Event::Accepted { by, remark } => row.answered(Status::Accepted, (*by, remark), at),
-            Event::Declined { by, remark } => row.answered(Status::Declined, (*by, remark), at),
-            Event::Completed { by, remark } => row.answered(Status::Completed, (*by, remark), at),
+            Event::Accepted { by, remark, .. } => row.answered(Status::Accepted, (*by, remark), at),
+            Event::Declined { by, remark, .. } => row.answered(Status::Declined, (*by, remark), at),
+            Event::Completed { by, remark, .. } => row.answered(Status::Completed, (*by, remark), at),
             Event::Started {} => ServiceOrder { status: Status::InProgress, ..row },
             Event::Canceled { .. } => ServiceOrder { status: Status::Canceled, ..row },
         };
@@ -160,46 +160,47 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
             sink.words("changed the service order");
             content_changes(Some(from), to, sink);
         }
-        Event::Assigned { vendor, request, expires_at } => {
-            sink.words(if *request > 1 {
-                "asked a vendor again for the service order"
-            } else {
-                "asked a vendor for the service order"
+        Event::Assigned { vendor, from, request, expires_at } => {
+            sink.words(match (from, request) {
+                (Some(_), _) => "asked another vendor for the service order",
+                (None, ..=1) => "asked a vendor for the service order",
+                (None, _) => "asked the vendor again for the service order",
             });
-            sink.change("vendor", None, Some(DisplayValue::Filtered(vendor)));
+            let from = from.as_ref().map(|from| DisplayValue::Filtered(from));
+            sink.change("vendor", from, Some(DisplayValue::Filtered(vendor)));
             sink.change("answerable_until", None, Some(DisplayValue::Filtered(expires_at)));
         }
-        Event::Accepted { by, remark } => {
+        Event::Accepted { by, from, remark } => {
             answered(
                 *by,
                 ("the vendor accepted the service order", "recorded that the vendor accepted the service order"),
                 sink,
             );
-            status(Status::Accepted, remark.as_ref(), sink);
+            status((*from, Status::Accepted), remark.as_ref(), sink);
         }
-        Event::Declined { by, remark } => {
+        Event::Declined { by, from, remark } => {
             answered(
                 *by,
                 ("the vendor declined the service order", "recorded that the vendor declined the service order"),
                 sink,
             );
-            status(Status::Declined, remark.as_ref(), sink);
+            status((*from, Status::Declined), remark.as_ref(), sink);
         }
-        Event::Completed { by, remark } => {
+        Event::Completed { by, from, remark } => {
             let words = ("the vendor reported that the service was provided", "recorded that the service was provided");
             answered(*by, words, sink);
-            status(Status::Completed, remark.as_ref(), sink);
+            status((*from, Status::Completed), remark.as_ref(), sink);
         }
         Event::Started {} => {
             sink.words("recorded that the service is being provided");
-            status(Status::InProgress, None, sink);
+            status((Some(Status::Accepted), Status::InProgress), None, sink);
         }
-        Event::Canceled { remark, with_port_call } => {
+        Event::Canceled { from, remark, with_port_call } => {
             sink.words(match with_port_call {
                 true => "canceled the service order together with its port call",
                 false => "canceled the service order",
             });
-            status(Status::Canceled, remark.as_ref(), sink);
+            status((*from, Status::Canceled), remark.as_ref(), sink);
         }
     }
 }
@@ -211,8 +212,9 @@ fn answered(by: AnsweredBy, (by_vendor, by_user): (&'static str, &'static str), 
     });
 }
 
-fn status(to: Status, remark: Option<&String>, sink: &mut dyn DescriptionSink) {
-    sink.change("status", None, Some(DisplayValue::Text(to.as_str())));
+fn status((from, to): (Option<Status>, Status), remark: Option<&String>, sink: &mut dyn DescriptionSink) {
+    let from = from.map(|from| DisplayValue::Text(from.as_str()));
+    sink.change("status", from, Some(DisplayValue::Text(to.as_str())));
     change_if_different("remark", None, remark.map(|remark| DisplayValue::Text(remark)), sink);
 }
 

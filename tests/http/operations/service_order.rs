@@ -94,7 +94,7 @@ async fn a_service_is_ordered_changed_and_provided(service: &'static SharedServi
     let summaries: Vec<&str> =
         log["items"].as_array().unwrap().iter().map(|it| it["summary"].as_str().unwrap()).collect();
     assert!(summaries.contains(&"recorded that the vendor accepted the service order"), "{summaries:?}");
-    assert!(summaries.contains(&"asked a vendor again for the service order"), "{summaries:?}");
+    assert!(summaries.contains(&"asked the vendor again for the service order"), "{summaries:?}");
 }
 
 async fn only_a_vendor_who_can_provide_the_service_is_asked(service: &'static SharedService) {

@@ -16,7 +16,7 @@ use porttask_domain::{
     OrganizationId,
     operations::{
         PortCall, ServiceOrder, port_call,
-        service_order::{Command, ServiceOrderId, Status},
+        service_order::{Command, ServiceOrderId},
         vendor::{NotOrderable, VendorId},
     },
 };
@@ -143,7 +143,7 @@ pub(crate) async fn get_service_order(
 
 /// Change what is ordered.
 ///
-/// A vendor who has accepted is asked again, with a new link. Needs `operations:write`.
+/// A vendor who was asked and has not declined is asked again, with a new link. Needs `operations:write`.
 #[utoipa::path(patch, path = "/v1/organizations/{org}/service-orders/{service_order}", tag = "service orders",
     params(CommandParameters),
     request_body(content = ServiceOrderPatch, content_type = "application/merge-patch+json"),
@@ -162,11 +162,9 @@ pub(crate) async fn change_service_order(
             None => None,
         };
         tx.decide::<ServiceOrder>(order, &body.command(zone.as_ref(), price.clone(), tx.now())).await?;
-        // Whoever is asked must offer the service that is ordered now.
+        // Whoever is asked anew must offer the service that is ordered now, and have an address for the link.
         let after = tx.read::<ServiceOrder>(order).await?;
-        let service = |state: &ServiceOrder| state.content().map(|content| content.service);
-        let is_bound = after.status().is_some_and(Status::binds_vendor);
-        if let Some(vendor) = after.vendor().filter(|_| is_bound && service(&before) != service(&after)) {
+        if let Some(vendor) = after.vendor().filter(|_| after.requests() > before.requests()) {
             must_be_orderable(&tx, order, vendor).await?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AnsweredBy, Content, PortCallId, VendorId};
+use super::{AnsweredBy, Content, PortCallId, Status, VendorId};
 
 /// Events of a service order. Stored forever: never reuse a name; a new shape is a new `.vN`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub enum Event {
     Assigned {
         /// The vendor.
         vendor: VendorId,
+        /// The vendor who was asked before, if it was another one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        from: Option<VendorId>,
         /// The number of the request: 1, 2, …
         request: u64,
         /// Until when it can be answered with the link.
@@ -40,6 +43,9 @@ pub enum Event {
     Accepted {
         /// Who gave the answer.
         by: AnsweredBy,
+        /// The status before.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        from: Option<Status>,
         /// A remark.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         remark: Option<String>,
@@ -49,6 +55,9 @@ pub enum Event {
     Declined {
         /// Who gave the answer.
         by: AnsweredBy,
+        /// The status before.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        from: Option<Status>,
         /// A remark.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         remark: Option<String>,
@@ -61,6 +70,9 @@ pub enum Event {
     Completed {
         /// Who reported it.
         by: AnsweredBy,
+        /// The status before.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        from: Option<Status>,
         /// A remark.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         remark: Option<String>,
@@ -68,6 +80,9 @@ pub enum Event {
     /// It was canceled.
     #[serde(rename = "service_order.canceled.v1")]
     Canceled {
+        /// The status before.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        from: Option<Status>,
         /// A remark.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         remark: Option<String>,

@@ -60,7 +60,7 @@ impl Existing {
             Command::Cancel { remark, with_port_call } => {
                 open()?;
                 let remark = remark.as_ref().map(|remark| remark.as_str().to_owned());
-                Ok(vec![Event::Canceled { remark, with_port_call: *with_port_call }])
+                Ok(vec![Event::Canceled { from: Some(self.status), remark, with_port_call: *with_port_call }])
             }
         }
     }
@@ -68,7 +68,8 @@ impl Existing {
     /// The request to a vendor, which can be answered for a while after the requested time.
     fn ask(&self, vendor: VendorId, content: &Content, now: Timestamp) -> Event {
         let request = self.request.map_or(0, |(_, number, _)| number) + 1;
-        Event::Assigned { vendor, request, expires_at: content.requested_at.max(now) + ANSWERABLE }
+        let from = self.request.map(|(former, _, _)| former).filter(|former| *former != vendor);
+        Event::Assigned { vendor, from, request, expires_at: content.requested_at.max(now) + ANSWERABLE }
     }
 
     fn amend(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
@@ -85,27 +86,29 @@ impl Existing {
         }
         let again = match (self.status, self.request) {
             (Status::Completed | Status::Canceled, _) => return Err(Rejection::Finished(self.status)),
-            // They have agreed to something else.
-            (Status::Accepted | Status::InProgress, Some((vendor, _, _))) => Some(self.ask(vendor, &to, *now)),
+            // They know of something else, or have agreed to it: the link that they have is void.
+            (Status::Assigned | Status::Accepted | Status::InProgress, Some((vendor, _, _))) => {
+                Some(self.ask(vendor, &to, *now))
+            }
             (Status::Draft | Status::Assigned | Status::Declined | Status::Accepted | Status::InProgress, _) => None,
         };
         Ok([Event::Amended { from, to }].into_iter().chain(again).collect())
     }
 
     fn answer(&self, answer: Answer, by: AnsweredBy, remark: Option<&Remark>) -> Result<Vec<Event>, Rejection> {
-        let remark = remark.map(|remark| remark.as_str().to_owned());
+        let (from, remark) = (Some(self.status), remark.map(|remark| remark.as_str().to_owned()));
         let event = match (answer, self.status) {
             (_, Status::Draft) => return Err(Rejection::NotAssigned),
             (Answer::Accepted, Status::Accepted)
             | (Answer::Declined, Status::Declined)
             | (Answer::Completed, Status::Completed) => return Ok(vec![]),
             (_, Status::Completed | Status::Canceled) => return Err(Rejection::Finished(self.status)),
-            (Answer::Accepted, Status::Assigned) => Event::Accepted { by, remark },
-            (Answer::Declined, Status::Assigned) => Event::Declined { by, remark },
+            (Answer::Accepted, Status::Assigned) => Event::Accepted { by, from, remark },
+            (Answer::Declined, Status::Assigned) => Event::Declined { by, from, remark },
             // What was declined or accepted by mistake is settled by asking, and a user hears of it anyway.
-            (Answer::Accepted, Status::Declined) if by == AnsweredBy::User => Event::Accepted { by, remark },
-            (Answer::Declined, Status::Accepted) if by == AnsweredBy::User => Event::Declined { by, remark },
-            (Answer::Completed, Status::Accepted | Status::InProgress) => Event::Completed { by, remark },
+            (Answer::Accepted, Status::Declined) if by == AnsweredBy::User => Event::Accepted { by, from, remark },
+            (Answer::Declined, Status::Accepted) if by == AnsweredBy::User => Event::Declined { by, from, remark },
+            (Answer::Completed, Status::Accepted | Status::InProgress) => Event::Completed { by, from, remark },
             (_, Status::Assigned | Status::Accepted | Status::Declined | Status::InProgress) => {
                 return Err(Rejection::NotNow(self.status));
             }
@@ -124,7 +127,7 @@ impl Existing {
         match event {
             Event::Created { .. } => {}
             Event::Amended { to, .. } => self.content.clone_from(to),
-            Event::Assigned { vendor, request, expires_at } => {
+            Event::Assigned { vendor, request, expires_at, .. } => {
                 (self.status, self.request) = (Status::Assigned, Some((*vendor, *request, *expires_at)));
             }
             Event::Accepted { .. } => self.status = Status::Accepted,

@@ -32,11 +32,11 @@ fn created() -> Event {
 }
 
 fn asked(vendor: VendorId, request: u64, from: i64) -> Event {
-    Event::Assigned { vendor, request, expires_at: second(from) + ANSWERABLE }
+    Event::Assigned { vendor, from: None, request, expires_at: second(from) + ANSWERABLE }
 }
 
 fn accepted() -> Event {
-    Event::Accepted { by: AnsweredBy::Vendor, remark: None }
+    Event::Accepted { by: AnsweredBy::Vendor, from: Some(Status::Assigned), remark: None }
 }
 
 fn answer(answer: Answer, by: AnsweredBy) -> Command {
@@ -61,7 +61,12 @@ fn a_vendor_is_asked_and_can_answer_for_a_while() {
     given::<ServiceOrder>([created()]).when(assign(TUGS, 5)).then([asked(TUGS, 1, 1_000)]);
     given::<ServiceOrder>([created()]).when(assign(TUGS, 5_000)).then([asked(TUGS, 1, 5_000)]);
     given::<ServiceOrder>([created(), asked(TUGS, 1, 1_000)]).when(assign(TUGS, 6)).then([]);
-    given::<ServiceOrder>([created(), asked(TUGS, 1, 1_000)]).when(assign(OTHERS, 6)).then([asked(OTHERS, 2, 1_000)]);
+    given::<ServiceOrder>([created(), asked(TUGS, 1, 1_000)]).when(assign(OTHERS, 6)).then([Event::Assigned {
+        vendor: OTHERS,
+        from: Some(TUGS),
+        request: 2,
+        expires_at: second(1_000) + ANSWERABLE,
+    }]);
     let again = |request| Command::AskAgain { request, now: second(9) };
     given::<ServiceOrder>([created(), asked(TUGS, 1, 1_000)]).when(again(2)).then([asked(TUGS, 2, 1_000)]);
     given::<ServiceOrder>([created(), asked(TUGS, 1, 1_000)]).when(again(1)).then([]);
@@ -73,35 +78,41 @@ fn a_vendor_accepts_or_declines_and_reports_completion() {
     let by = AnsweredBy::Vendor;
     let asked = || [created(), asked(TUGS, 1, 1_000)];
     given::<ServiceOrder>(asked()).when(answer(Answer::Accepted, by)).then([accepted()]);
-    given::<ServiceOrder>(asked()).when(answer(Answer::Declined, by)).then([Event::Declined { by, remark: None }]);
+    given::<ServiceOrder>(asked()).when(answer(Answer::Declined, by)).then([Event::Declined {
+        by,
+        from: Some(Status::Assigned),
+        remark: None,
+    }]);
     given::<ServiceOrder>(asked())
         .when(answer(Answer::Completed, by))
         .then_rejected(Rejection::NotNow(Status::Assigned));
     given::<ServiceOrder>([created()]).when(answer(Answer::Accepted, by)).then_rejected(Rejection::NotAssigned);
     let after = |events: &[Event]| [&asked()[..], events].concat();
-    let completed = || Event::Completed { by, remark: None };
-    given::<ServiceOrder>(after(&[accepted()])).when(answer(Answer::Completed, by)).then([completed()]);
+    let completed = |from| Event::Completed { by, from: Some(from), remark: None };
+    given::<ServiceOrder>(after(&[accepted()])).when(answer(Answer::Completed, by)).then([completed(Status::Accepted)]);
     given::<ServiceOrder>(after(&[accepted()])).when(Command::Start).then([Event::Started {}]);
     given::<ServiceOrder>(after(&[accepted(), Event::Started {}]))
         .when(answer(Answer::Completed, by))
-        .then([completed()]);
+        .then([completed(Status::InProgress)]);
     given::<ServiceOrder>(after(&[accepted()]))
         .when(answer(Answer::Declined, by))
         .then_rejected(Rejection::NotNow(Status::Accepted));
-    let declined = Event::Declined { by: AnsweredBy::User, remark: None };
+    let declined = Event::Declined { by: AnsweredBy::User, from: Some(Status::Accepted), remark: None };
     given::<ServiceOrder>(after(&[accepted()])).when(answer(Answer::Declined, AnsweredBy::User)).then([declined]);
-    given::<ServiceOrder>(after(&[accepted(), completed()]))
+    given::<ServiceOrder>(after(&[accepted(), completed(Status::Accepted)]))
         .when(answer(Answer::Declined, by))
         .then_rejected(Rejection::Finished(Status::Completed));
 }
 
 #[test]
-fn an_amendment_after_acceptance_asks_the_vendor_anew() {
+fn an_amendment_asks_the_vendor_anew() {
     let amended = || Event::Amended { from: content("two tugs"), to: content("one tug") };
     given::<ServiceOrder>([created()]).when(amend("one tug")).then([amended()]);
     given::<ServiceOrder>([created()]).when(amend("two tugs")).then([]);
     let asked_once = || [created(), asked(TUGS, 1, 1_000)];
-    given::<ServiceOrder>(asked_once()).when(amend("one tug")).then([amended()]);
+    given::<ServiceOrder>(asked_once()).when(amend("one tug")).then([amended(), asked(TUGS, 2, 2_000)]);
+    let declined = Event::Declined { by: AnsweredBy::Vendor, from: Some(Status::Assigned), remark: None };
+    given::<ServiceOrder>([&asked_once()[..], &[declined]].concat()).when(amend("one tug")).then([amended()]);
     let after = [&asked_once()[..], &[accepted()]].concat();
     given::<ServiceOrder>(after.clone()).when(amend("one tug")).then([amended(), asked(TUGS, 2, 2_000)]);
     given::<ServiceOrder>([after, vec![Event::Started {}]].concat())
@@ -112,7 +123,7 @@ fn an_amendment_after_acceptance_asks_the_vendor_anew() {
 #[test]
 fn what_was_canceled_does_not_change_any_more() {
     let cancel = || Command::Cancel { remark: None, with_port_call: true };
-    let canceled = || Event::Canceled { remark: None, with_port_call: true };
+    let canceled = || Event::Canceled { from: Some(Status::Draft), remark: None, with_port_call: true };
     given::<ServiceOrder>([created()]).when(cancel()).then([canceled()]);
     let after = || [created(), canceled()];
     given::<ServiceOrder>(after()).when(cancel()).then([]);
@@ -120,7 +131,7 @@ fn what_was_canceled_does_not_change_any_more() {
     given::<ServiceOrder>(after())
         .when(Command::Assign { vendor: TUGS, now: second(5) })
         .then_rejected(Rejection::Finished(Status::Canceled));
-    let completed = Event::Completed { by: AnsweredBy::User, remark: None };
+    let completed = Event::Completed { by: AnsweredBy::User, from: Some(Status::Accepted), remark: None };
     given::<ServiceOrder>([created(), asked(TUGS, 1, 1_000), accepted(), completed])
         .when(cancel())
         .then_rejected(Rejection::Finished(Status::Completed));
@@ -137,7 +148,13 @@ fn a_link_is_that_of_the_last_request_until_it_expires() {
     let with = |events: &[Event]| [&asked_once[..], events].concat();
     assert_eq!(state(&with(&[accepted()]), 1, 5), LinkState::Valid, "to report completion");
     assert_eq!(state(&with(&[asked(TUGS, 2, 1_000)]), 1, 5), LinkState::Replaced);
-    assert_eq!(state(&with(&[Event::Declined { by: AnsweredBy::Vendor, remark: None }]), 1, 5), LinkState::Used);
-    assert_eq!(state(&with(&[Event::Canceled { remark: None, with_port_call: false }]), 1, 5), LinkState::Revoked);
+    assert_eq!(
+        state(&with(&[Event::Declined { by: AnsweredBy::Vendor, from: None, remark: None }]), 1, 5),
+        LinkState::Used
+    );
+    assert_eq!(
+        state(&with(&[Event::Canceled { from: None, remark: None, with_port_call: false }]), 1, 5),
+        LinkState::Revoked
+    );
     assert_eq!(state(&[created()], 1, 5), LinkState::Revoked);
 }

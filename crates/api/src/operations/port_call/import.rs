@@ -21,7 +21,7 @@ use porttask_domain::{
 };
 use porttask_runtime::{
     execute::{Outcome, Request, Tx},
-    log::Position,
+    log::{Position, Version},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -172,14 +172,19 @@ async fn import(
         Err(faults) => return Ok((rejected(faults.iter().cloned().map(Into::into).collect()), None)),
     };
     let id = call.id(&app.seal, upload.caller.organization);
-    let agent = match agent_of(app, upload, call).await? {
-        Ok(agent) => agent,
-        Err(fault) => return Ok((rejected(vec![fault.into()]), None)),
-    };
     let with = |result| {
         // In a dry run, it does not exist.
         let port_call = (!upload.parameters.dry_run || result == PortCallImportResult::Unchanged).then_some(id);
         ImportedPortCall { line: line.number, result, port_call, faults: Vec::new() }
+    };
+    // Whatever else the line contains, and whoever has left meanwhile.
+    let (_, version) = app.executor.load::<PortCall>(upload.caller.organization, id).await?;
+    if version > Version::NONE {
+        return Ok((with(PortCallImportResult::Unchanged), None));
+    }
+    let agent = match agent_of(app, upload, call).await? {
+        Ok(agent) => agent,
+        Err(fault) => return Ok((rejected(vec![fault.into()]), None)),
     };
     match create(app, upload, id, call, agent).await {
         Ok(outcome) if outcome.events.is_empty() => Ok((with(PortCallImportResult::Unchanged), None)),

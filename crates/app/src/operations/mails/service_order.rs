@@ -129,7 +129,7 @@ impl ServiceOrderMails {
         Replayed { now: state, event, .. }: &Replayed,
         now: Timestamp,
     ) -> Result<Option<Draft>, TaskError> {
-        let Some(Event::Assigned { vendor, request, expires_at }) = event else { return Ok(None) };
+        let Some(Event::Assigned { vendor, request, expires_at, .. }) = event else { return Ok(None) };
         let is_current = state.status() == Some(Status::Assigned) && state.requests() == *request && now < *expires_at;
         if !is_current {
             return Ok(None);

@@ -4,7 +4,7 @@ use axum::response::Response;
 use futures_util::join;
 use maud::{Markup, html};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     PortCall, URL,
@@ -27,11 +27,10 @@ struct ListedPort {
 }
 
 /// Members of a port that the list does not have: field, member, label, hint.
-const UNLISTED: [(&str, &str, &str, &str); 4] = [
+const UNLISTED: [(&str, &str, &str, &str); 3] = [
     ("unlocode", "/port/unlocode", "UN/LOCODE", "Two letters of the country and three of the place."),
     ("port_name", "/port/name", "Name", ""),
     ("port_country", "/port/country", "Country", ""),
-    ("time_zone", "/port/time_zone", "Time zone", "Such as America/Sao_Paulo."),
 ];
 
 /// What a form is about: the port call that is changed, with its version; none for a new one.
@@ -106,6 +105,8 @@ fn port_inputs(fields: &Fields, ports: &[ListedPort], problem: Option<&Problem>)
                 (field(label, name).optional().value(fields.text(name)).hint(hint).error(problem, pointer).input("text"))
             }
         } }
+        (field("Time zone of the port", "time_zone").optional().value(fields.text("time_zone")).error(problem, "/port/time_zone")
+            .hint("Such as America/Sao_Paulo. Only if the list has none.").input("text"))
     }
 }
 
@@ -136,21 +137,21 @@ fn inputs(fields: &Fields, is_new: bool, agents: &[Agent], problem: Option<&Prob
 
 /// The port that was entered, as the API takes it.
 fn port(fields: &Fields) -> Option<Value> {
-    let (chosen, unlisted) = (fields.text("port"), fields.text("unlocode"));
-    if !chosen.is_empty() {
-        return Some(json!({"unlocode": chosen}));
-    }
-    if !unlisted.is_empty() {
-        let given = [("name", "port_name"), ("country", "port_country"), ("time_zone", "time_zone")];
-        let given = given.into_iter().filter(|(_, name)| !fields.text(name).is_empty());
-        let given = given.map(|(member, name)| (member.to_owned(), Value::from(fields.text(name))));
-        let code = ("unlocode".to_owned(), Value::from(unlisted));
-        return Some(Value::Object(given.chain([code]).collect()));
-    }
-    // A code that was typed needs no search.
-    let typed = fields.text("find");
-    let is_code = typed.len() == 5 && typed.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_code.then(|| json!({"unlocode": typed}))
+    let (chosen, unlisted, found) = (fields.text("port"), fields.text("unlocode"), fields.text("find"));
+    let is_code = found.len() == 5 && found.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let (code, members) = if !unlisted.is_empty() {
+        (unlisted, &[("name", "port_name"), ("country", "port_country"), ("time_zone", "time_zone")][..])
+    } else if !chosen.is_empty() {
+        (chosen, &[("time_zone", "time_zone")][..])
+    } else if is_code {
+        // A code that was typed needs no search.
+        (found, &[("time_zone", "time_zone")][..])
+    } else {
+        return None;
+    };
+    let given = members.iter().filter(|(_, name)| !fields.text(name).is_empty());
+    let given = given.map(|(member, name)| ((*member).to_owned(), Value::from(fields.text(name))));
+    Some(Value::Object(given.chain([("unlocode".to_owned(), code.into())]).collect()))
 }
 
 pub(super) async fn create(visit: Visit, fields: Fields) -> Answered {
@@ -208,8 +209,11 @@ fn patch(fields: &Fields, call: &PortCall) -> Value {
         ((*name).to_owned(), value)
     });
     let mut body: Map<String, Value> = changed.collect();
-    let chosen = port(fields).filter(|port| port["unlocode"] != call.port.unlocode.as_str());
-    body.extend(chosen.map(|port| ("port".to_owned(), port)));
+    if let Some(port) = port(fields).filter(|port| port["unlocode"] != call.port.unlocode.as_str()) {
+        body.insert("port".to_owned(), port);
+        // The form shows the time on the clocks of a port: it stays that, at the other port.
+        body.extend(["eta", "etd"].map(|name| (name.to_owned(), fields.text(name).into())));
+    }
     body.into()
 }
 

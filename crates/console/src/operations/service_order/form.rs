@@ -166,11 +166,14 @@ fn values(order: &ServiceOrder) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What an amendment means for a vendor who has agreed.
+/// What an amendment means for a vendor who was asked.
 fn warning(order: &ServiceOrder) -> Markup {
-    html! { @if matches!(order.status.as_str(), "accepted" | "in_progress") {
-        (ui::note("warn", "triangle-alert", "The vendor has accepted", html! { p { "After a change, they are asked again, with a new link." } }))
-    } }
+    let title = match order.status.as_str() {
+        "assigned" => "The vendor was asked",
+        "accepted" | "in_progress" => "The vendor has accepted",
+        _ => return html! {},
+    };
+    ui::note("warn", "triangle-alert", title, html! { p { "After a change, they are asked again, with a new link." } })
 }
 
 pub(super) async fn edit_form(visit: Visit) -> Answered {
