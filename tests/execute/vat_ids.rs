@@ -54,7 +54,17 @@ fn change(place: usize, seats: u32, now: Timestamp) -> Command {
     let terms = Terms { plan, code: code.to_owned(), name: name.to_owned(), version: 1, offer };
     let to = Held::new(terms, seats, Interval::Month, "EUR".parse().unwrap()).unwrap();
     let (effective, quote, is_gated, used, tax) = (None, None, false, Used::default(), None);
-    Command::Change(Box::new(ChangeTerms { to, effective, quote, is_gated, change: new_id(), used, tax, now }))
+    Command::Change(Box::new(ChangeTerms {
+        to,
+        effective,
+        quote,
+        is_gated,
+        balance: 0,
+        change: new_id(),
+        used,
+        tax,
+        now,
+    }))
 }
 
 /// An organization with a VAT id that nobody has checked, whose first period has begun.
@@ -75,7 +85,7 @@ async fn subscribed(node: &Node) -> Acme {
     let trial_ends_at = began + TRIAL;
     let start =
         Command::StartTrial { terms: trial.in_trial(), zone: "UTC".to_owned(), created_at: began, trial_ends_at };
-    for command in [start, change(0, 0, began), Command::Reach { due: now, now }] {
+    for command in [start, change(0, 0, began), Command::Reach { due: now, can_pay: true, now }] {
         subscribe(node, &acme, command).await;
     }
     acme

@@ -141,6 +141,7 @@ fn change(now: Timestamp) -> Command {
         effective: None,
         quote,
         is_gated: true,
+        balance: 0,
         change: new_id(),
         used,
         tax: None,

@@ -89,6 +89,7 @@ fn change(to: Held, now: Timestamp) -> Command {
         effective: None,
         quote,
         is_gated: true,
+        balance: 0,
         change: new_id(),
         used,
         tax: None,

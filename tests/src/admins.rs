@@ -292,6 +292,7 @@ async fn work_with_billing(node: &Node, acme: &Acme) {
         effective: None,
         quote: None,
         is_gated: true,
+        balance: 0,
         change: new_id(),
         used: Used::default(),
         tax: None,
@@ -301,7 +302,7 @@ async fn work_with_billing(node: &Node, acme: &Acme) {
         start,
         subscription::Command::AddDiscount { discount: new_id(), coupon: None, terms, now },
         subscription::Command::Change(Box::new(change)),
-        subscription::Command::Reach { due: trial_ends_at, now: trial_ends_at },
+        subscription::Command::Reach { due: trial_ends_at, can_pay: true, now: trial_ends_at },
     ];
     for command in commands {
         _ = node.executor.execute::<Subscription>(acme.organization.into(), command, &acme.request()).await;

@@ -52,7 +52,8 @@ impl Node {
             // A trial that began before has other limits and another zone.
             let zone = Command::ChangeZone { zone: zone.parse().unwrap() };
             let (quote, used, to) = (None, Used::default(), to.clone());
-            let change = ChangeTerms { to, effective: None, quote, is_gated: false, change, used, tax: None, now };
+            let change =
+                ChangeTerms { to, effective: None, quote, is_gated: false, balance: 0, change, used, tax: None, now };
             let end = Command::End { why: EndReason::Canceled, now };
             tx.decide_all::<Subscription>(id, &[start, zone, end, Command::Change(Box::new(change))]).await
         };

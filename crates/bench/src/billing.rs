@@ -133,13 +133,23 @@ pub(crate) async fn subscribed_with(
     let (zone, trial_ends_at) = ("UTC".to_owned(), began + TRIAL);
     let over = trial_ends_at + DAY;
     let (effective, quote, used) = (None, None, Used::default());
-    let change = ChangeTerms { to, effective, quote, is_gated: false, change: new_id(), used, tax: None, now: began };
+    let change = ChangeTerms {
+        to,
+        effective,
+        quote,
+        is_gated: false,
+        balance: 0,
+        change: new_id(),
+        used,
+        tax: None,
+        now: began,
+    };
     let mut commands = vec![
         Command::StartTrial { terms: terms.in_trial(), zone, created_at: began, trial_ends_at },
         Command::Change(Box::new(change)),
     ];
     if is_over {
-        commands.push(Command::Reach { due: over, now: over });
+        commands.push(Command::Reach { due: over, can_pay: true, now: over });
     }
     let (mut state, mut events) = (Subscription::default(), store.creation(organization, 0)?);
     let stream = stream_of::<Subscription>(organization, SubscriptionId::from(organization))?;

@@ -125,7 +125,8 @@ impl Node {
             let start = Command::StartTrial { terms, zone, created_at: now, trial_ends_at };
             let end = Command::End { why: EndReason::Canceled, now };
             let (to, quote, used) = (to.clone(), None, Used::default());
-            let change = ChangeTerms { to, effective: None, quote, is_gated: false, change, used, tax: None, now };
+            let change =
+                ChangeTerms { to, effective: None, quote, is_gated: false, balance: 0, change, used, tax: None, now };
             tx.decide_all::<Subscription>(id, &[start, end, Command::Change(Box::new(change))]).await
         };
         self.executor.transact(&request, subscribe).await?;

@@ -171,6 +171,9 @@ pub enum Rejection {
     /// There is no such payment.
     #[error("the invoice has no such payment, or less is left of it")]
     NoPayment,
+    /// Less was paid with the payment provider than is to be refunded.
+    #[error("less was paid by card than is to be refunded: credit it to the balance")]
+    NotRefundable,
     /// A line does not exist.
     #[error("the invoice has no line {0}")]
     NoLine(u32),
@@ -221,6 +224,7 @@ impl crate::Rejection for Rejection {
             | Self::TaxPending
             | Self::NoTaxRate
             | Self::NoExchangeRate
+            | Self::NotRefundable
             | Self::Settlement(_) => Kind::Conflict,
         }
     }
@@ -235,6 +239,7 @@ impl crate::Rejection for Rejection {
             Self::Date(_) => "invalid-date",
             Self::DuplicateReference => "duplicate-reference",
             Self::NoPayment => "payment-not-found",
+            Self::NotRefundable => "not-refundable",
             Self::NoLine(_) => "line-not-found",
             Self::LineCredited(_) => "line-credited",
             Self::NotCredited(_) => "line-not-credited",

@@ -224,6 +224,8 @@ pub enum Command {
     Reach {
         /// When it was due.
         due: Timestamp,
+        /// Whether the billing account is complete and there is a way to pay.
+        can_pay: bool,
         /// The current time.
         now: Timestamp,
     },
@@ -240,6 +242,8 @@ pub struct ChangeTerms {
     pub quote: Option<String>,
     /// Whether it happens only once it is paid.
     pub is_gated: bool,
+    /// What the balance pays of it.
+    pub balance: i64,
     /// The id of the change.
     pub change: ChangeId,
     /// What is used.
@@ -292,11 +296,18 @@ impl Subscription {
         self.0.as_ref().and_then(|existing| existing.held.as_ref().or(existing.chosen.as_ref()))
     }
 
+    /// What is held or chosen, and kept by whoever changes it: nothing once the subscription has ended.
+    pub fn kept(&self) -> Option<&Held> {
+        self.held().filter(|_| self.status() != Some(Status::Ended))
+    }
+
     /// The limit of a meter; `None` if there is none.
     pub fn limit(&self, meter: Meter) -> Option<u64> {
-        let existing = self.0.as_ref()?;
-        let seats = existing.held.as_ref().map_or(0, |held| held.seats);
-        self.terms()?.offer.limit(meter, seats)
+        match &self.0.as_ref()?.held {
+            Some(held) => held.limit(meter),
+            // Nothing is billed in a trial.
+            None => self.terms()?.offer.included(meter, 0),
+        }
     }
 
     /// What is included of a meter; `None` if that is not limited.
@@ -408,6 +419,12 @@ impl Subscription {
     /// The invoices whose lines a change credits, the latest first.
     pub fn invoices_of_period(&self) -> impl Iterator<Item = InvoiceId> {
         self.0.iter().flat_map(|existing| existing.period_invoices.iter().rev().copied())
+    }
+
+    /// The invoice of a change that was paid for.
+    pub fn invoice_of_change(&self, change: ChangeId) -> Option<InvoiceId> {
+        let changes = &self.0.as_ref()?.paid_changes;
+        changes.iter().find(|(paid, _)| *paid == change).map(|(_, invoice)| *invoice)
     }
 
     /// Whether an invoice is past due.

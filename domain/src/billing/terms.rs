@@ -110,12 +110,6 @@ impl Offer {
         self.prices.iter().any(|price| price.seat_price.is_some())
     }
 
-    /// The limit of a meter with extra seats; `None` if there is none, or what is beyond it is billed.
-    pub fn limit(&self, meter: Meter, seats: u32) -> Option<u64> {
-        let is_billed = self.overage.iter().any(|overage| overage.meter == meter);
-        self.included(meter, seats).filter(|_| !is_billed)
-    }
-
     /// What is included of a meter with extra seats; `None` means everything.
     pub fn included(&self, meter: Meter, seats: u32) -> Option<u64> {
         match meter {
@@ -186,9 +180,14 @@ impl Held {
         }
     }
 
-    /// The limit of a meter.
+    /// Whether a full period costs nothing.
+    pub fn is_free(&self) -> bool {
+        self.full().full_net(&[]) == Ok(0)
+    }
+
+    /// The limit of a meter; `None` if there is none, or what is beyond it is billed.
     pub fn limit(&self, meter: Meter) -> Option<u64> {
-        self.terms.offer.limit(meter, self.seats)
+        self.terms.offer.included(meter, self.seats).filter(|_| self.overage_price(meter).is_none())
     }
 
     /// The price of what is used of a meter beyond what is included.

@@ -184,7 +184,7 @@ pub(crate) async fn list_plans_on_offer(
 ) -> Result<Json<OfferedPlans>, Problem> {
     let organization = caller.organization;
     let (state, _) = app.executor.load::<Subscription>(organization, organization.into()).await?;
-    let held = state.held().map(|held| &held.terms);
+    let held = state.kept().map(|held| &held.terms);
     let mut items = Vec::new();
     for plan in super::all::known_plans(&app).await? {
         let current = held.filter(|terms| terms.plan == plan.id());

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use porttask_domain::{
     OrganizationId,
     billing::{
-        Subscription,
+        BillingAccount, PaymentMethods, Subscription,
+        billing_account::{BillingAccountId, Collection},
         quote::Used,
         subscription::{self, Command, SubscriptionId},
         terms::Meter,
@@ -32,6 +33,24 @@ pub async fn start_trial(tx: &Tx, organization: OrganizationId, trial_ends_at: T
     let (terms, created_at) = (trial_terms(tx).await?, tx.now());
     let start = Command::StartTrial { terms, zone: DEFAULT_ZONE.to_owned(), created_at, trial_ends_at };
     tx.decide_new::<Subscription>(organization.into(), &start).await
+}
+
+/// Carries out what has become due for the subscription of the request's organization. After a trial, the plan that was
+/// chosen begins if there is a way to pay for it.
+///
+/// # Errors
+/// If the log fails.
+pub async fn reach(tx: &Tx, due: Timestamp) -> Result<(), ExecuteError> {
+    let (organization, now) = (tx.request().organization, tx.now());
+    let id = SubscriptionId::from(organization);
+    let state: Subscription = tx.read(id).await?;
+    let can_pay = state.status() == Some(subscription::Status::Trialing) && {
+        let account: BillingAccount = tx.read(BillingAccountId::from(organization)).await?;
+        let methods: PaymentMethods = tx.read(organization.into()).await?;
+        let has_way = account.collection() != Collection::Automatic || methods.usable().is_some();
+        account.required_buyer().is_ok() && has_way
+    };
+    tx.decide::<Subscription>(id, &Command::Reach { due, can_pay, now }).await
 }
 
 /// Checks that the subscription of an organization allows a request, and limits what its terms limit.

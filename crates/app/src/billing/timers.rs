@@ -7,7 +7,7 @@ use porttask_domain::{
     billing::{
         Subscription,
         payment::{PaymentId, Target},
-        subscription::{Command, SubscriptionId},
+        subscription::SubscriptionId,
     },
 };
 use porttask_projections::platform::timer::Kind;
@@ -16,7 +16,7 @@ use porttask_runtime::{
     timers::{Timer, TimerHandler, TimerOutcome},
 };
 
-use super::payments::Payments;
+use super::{payments::Payments, subscriptions::reach};
 
 /// Carries out what has become due for subscriptions.
 pub struct SubscriptionTimers {
@@ -41,8 +41,7 @@ impl TimerHandler for SubscriptionTimers {
     }
 
     async fn run(&self, timer: &Timer, tx: &Tx) -> Result<TimerOutcome, ExecuteError> {
-        let (id, now) = (SubscriptionId(timer.subject), tx.now());
-        let subscription: Subscription = tx.read(id).await?;
+        let subscription: Subscription = tx.read(SubscriptionId(timer.subject)).await?;
         // A node may have been killed after a payment: what was paid for happens.
         if let Some((change, ..)) = subscription.in_flight()
             && timer.kind == Kind::ChangeExpiry.as_str()
@@ -50,8 +49,7 @@ impl TimerHandler for SubscriptionTimers {
         {
             return Ok(TimerOutcome::Done);
         }
-        tx.decide::<Subscription>(id, &Command::Reach { due: timer.due_at, now }).await?;
-        Ok(TimerOutcome::Done)
+        reach(tx, timer.due_at).await.map(|()| TimerOutcome::Done)
     }
 }
 

@@ -60,7 +60,7 @@ impl Site {
         if self.due.iter().any(|(what, at)| (*what, *at) == (subscription::Due::Billing, due)) {
             return self.bill(due, &request).await;
         }
-        let outcome = self.subscribe(Command::Reach { due, now: due }, &request).await?;
+        let outcome = self.subscribe(Command::Reach { due, can_pay: true, now: due }, &request).await?;
         self.due.retain(|(_, at)| *at != due);
         self.follow(outcome).await
     }
@@ -147,7 +147,17 @@ impl Site {
                     Held::new(terms, *seats, *interval, currency).map_err(|_| Error::Text("no price".to_owned()))?;
                 let used: Used = subscriptions::used(&self.executor, organization).await.map_err(Error::from_log)?;
                 let (effective, quote, is_gated, change) = (None, None, false, ChangeId(id));
-                Command::Change(Box::new(ChangeTerms { to, effective, quote, is_gated, change, used, tax: None, now }))
+                Command::Change(Box::new(ChangeTerms {
+                    to,
+                    effective,
+                    quote,
+                    is_gated,
+                    balance: 0,
+                    change,
+                    used,
+                    tax: None,
+                    now,
+                }))
             }
             Money::Redeem => {
                 let coupon = coupon(self.seed, self.begin);

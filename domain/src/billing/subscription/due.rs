@@ -195,9 +195,11 @@ impl Existing {
     }
 
     /// What was due at a time, one after the other: the events of the earliest.
-    pub(super) fn reach(&self, due: Timestamp, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+    pub(super) fn reach(&self, due: Timestamp, can_pay: bool, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= due);
-        if let Some(in_flight) = self.in_flight.as_ref().filter(|it| it.expires_at <= due) {
+        // The lines of a change are about the period in which it was asked for: what is paid later is paid back.
+        let is_over = self.status == Status::Active && self.period.is_some_and(|period| period.ends_at <= due);
+        if let Some(in_flight) = self.in_flight.as_ref().filter(|it| is_over || it.expires_at <= due) {
             return Ok(vec![Event::ChangeAbandoned { change: in_flight.change, why: AbandonReason::TooLate }]);
         }
         let subject_at = match (self.status, &self.period) {
@@ -211,7 +213,7 @@ impl Existing {
             return Ok(vec![event]);
         }
         match (self.status, &self.held, &self.period) {
-            (Status::Trialing, ..) if self.trial.ends_at <= due => self.trial_over(now),
+            (Status::Trialing, ..) if self.trial.ends_at <= due => self.trial_over(can_pay, now),
             (Status::ReadOnly, ..) if is_due(self.read_only_ends_at) => {
                 let on = period::local_date(due, &self.time_zone());
                 Ok(vec![self.ended(EndReason::TrialOver, on, Vec::new())])
@@ -241,10 +243,10 @@ impl Existing {
         }
     }
 
-    fn trial_over(&self, now: Timestamp) -> Result<Vec<Event>, Rejection> {
+    fn trial_over(&self, can_pay: bool, now: Timestamp) -> Result<Vec<Event>, Rejection> {
         match &self.chosen {
-            Some(held) => Ok(vec![self.activated(held, self.trial.until, None, now)?]),
-            None => {
+            Some(held) if can_pay || held.is_free() => Ok(vec![self.activated(held, self.trial.until, None, now)?]),
+            Some(_) | None => {
                 let (_, due) = schedule::trial(self.trial.ends_at, &self.time_zone()).map_err(out_of_range)?;
                 let ends_at = first_after(&due, What::EndWithoutPlan, Timestamp::MIN).ok_or(Rejection::TooLarge)?;
                 Ok(vec![Event::BecameReadOnly { why: ReadOnlyReason::TrialOver, ends_at }])
@@ -322,7 +324,8 @@ impl Existing {
 
     pub(super) fn ended(&self, why: EndReason, on: Date, lines: Vec<crate::billing::quote::Line>) -> Event {
         let held = self.held.as_ref();
-        let is_billed = self.period.is_some() && self.status == Status::Active;
+        // Of what was paid late, the use before is billed.
+        let is_billed = self.period.is_some() && (self.status == Status::Active || why == EndReason::Canceled);
         let has_usage = is_billed && held.is_some_and(|held| !held.terms.offer.overage.is_empty());
         Event::Ended {
             why,

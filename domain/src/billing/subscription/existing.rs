@@ -121,6 +121,9 @@ pub(in crate::billing) struct Existing {
     /// The usage months that were billed, the oldest first.
     #[serde(default)]
     pub(super) billed_months: Vec<BilledMonth>,
+    /// The invoices of changes that were paid for, the oldest first.
+    #[serde(default)]
+    pub(super) paid_changes: Vec<(ChangeId, InvoiceId)>,
     /// The invoices of the current period, the oldest first.
     pub(super) period_invoices: Vec<InvoiceId>,
     /// The invoices that are past due, in the order in which they became so.
@@ -163,6 +166,7 @@ impl Existing {
             version: 1,
             unbilled: Vec::new(),
             billed_months: Vec::new(),
+            paid_changes: Vec::new(),
             period_invoices: Vec::new(),
             past_due: Vec::new(),
             included_tax: None,
@@ -252,7 +256,7 @@ impl Existing {
                 };
                 Ok(vec![self.ended(*why, on, credit)])
             }
-            Command::Reach { due, now } => self.reach(*due, *now),
+            Command::Reach { due, can_pay, now } => self.reach(*due, *can_pay, *now),
             Command::Bill { event, documents, invoice, usage, included_tax, now } => {
                 self.bill(*event, (documents, *invoice), (usage, *included_tax), *now)
             }
@@ -276,7 +280,7 @@ impl Existing {
     }
 
     fn change(&self, change: &ChangeTerms) -> Result<Vec<Event>, Rejection> {
-        let ChangeTerms { to, effective, quote: seen, is_gated, change, used, tax, now } = change;
+        let ChangeTerms { to, effective, quote: seen, is_gated, balance, change, used, tax, now } = change;
         if let Some(in_flight) = &self.in_flight {
             return if in_flight.to == *to { Ok(vec![]) } else { Err(Rejection::ChangeInProgress) };
         }
@@ -294,7 +298,7 @@ impl Existing {
         if !quote.over_limit.is_empty() {
             return Err(Rejection::OverLimit(quote.over_limit));
         }
-        let is_gated = *is_gated && quote.total() > 0;
+        let is_gated = *is_gated && quote.total() > *balance;
         match quote.action {
             Action::None | Action::Cancel => Ok(vec![]),
             Action::Withdraw => Ok(vec![Event::ChangeWithdrawn {}]),
@@ -312,7 +316,7 @@ impl Existing {
                 expires_at: *now + PAYMENT_TIME,
             }]),
             Action::Activate => Ok(vec![self.activated(to, quote.effective, None, *now)?]),
-            Action::Upgrade => Ok(vec![self.upgraded(to, quote.effective, quote.lines(), None, *now)?]),
+            Action::Upgrade => self.upgraded(to, quote.effective, quote.lines(), None, *now),
             Action::Downgrade => {
                 let (to, at) = (to.clone(), self.begins(quote.effective)?);
                 let scheduled = Scheduled { effective: quote.effective, at, to, cause: Cause::Downgrade };
@@ -332,7 +336,7 @@ impl Existing {
         lines: Vec<quote::Line>,
         change: Option<ChangeId>,
         now: Timestamp,
-    ) -> Result<Event, Rejection> {
+    ) -> Result<Vec<Event>, Rejection> {
         let from = self.held.clone().ok_or(Rejection::NotActive)?;
         let period = match from.interval == to.interval {
             true => None,
@@ -344,7 +348,22 @@ impl Existing {
         };
         let (to, cause) = (to.clone(), Cause::Upgrade);
         let usage_ends_at = self.usage_end_after_change(&to, effective, period.as_ref())?;
-        Ok(Event::TermsChanged { effective, from, to, cause, lines, period, remind_at, usage_ends_at, change })
+        let still_ends = self.cancellation_after(period.as_ref());
+        let changed =
+            Event::TermsChanged { effective, from, to, cause, lines, period, remind_at, usage_ends_at, change };
+        Ok([changed].into_iter().chain(still_ends).collect())
+    }
+
+    /// A cancellation survives an upgrade: at the end of the new period, if it was at the end of the former one, or else on
+    /// its date, whose timer the change of terms has cleared.
+    fn cancellation_after(&self, next: Option<&Period>) -> Option<Event> {
+        let ((date, at), period) = self.cancellation.zip(self.period)?;
+        let (effective, at) = match next {
+            Some(next) if date >= period.until => (next.until, next.ends_at),
+            None if date >= period.until => return None,
+            Some(_) | None => (date, at),
+        };
+        Some(Event::CancellationScheduled { effective, at, reason: None })
     }
 
     /// A change was paid for: it happens with the date and the lines of its quote.
@@ -354,9 +373,7 @@ impl Existing {
         };
         let InFlight { to, effective, quote, .. } = in_flight;
         match self.status {
-            Status::Active | Status::PastDue => {
-                Ok(vec![self.upgraded(to, *effective, quote.lines.clone(), Some(change), now)?])
-            }
+            Status::Active | Status::PastDue => self.upgraded(to, *effective, quote.lines.clone(), Some(change), now),
             Status::Trialing | Status::ReadOnly | Status::Ended => {
                 Ok(vec![self.activated(to, *effective, Some(change), now)?])
             }
@@ -481,6 +498,8 @@ impl Existing {
             Event::Billed { event, invoice, usage, included_tax, .. } => {
                 self.included_tax = included_tax.or(self.included_tax);
                 self.remember_billed(*event, usage);
+                let change = self.unbilled.iter().find(|it| it.event == *event).and_then(|it| it.change);
+                self.paid_changes.extend(change.zip(*invoice));
                 self.unbilled.retain(|it| it.event != *event);
                 self.period_invoices.extend(invoice);
             }
@@ -493,7 +512,7 @@ impl Existing {
                 }
             }
             Event::BecameReadOnly { why: ReadOnlyReason::Unpaid, .. } => {
-                (self.status, self.remind_at, self.scheduled) = (Status::ReadOnly, None, None);
+                (self.status, self.remind_at) = (Status::ReadOnly, None);
             }
             Event::BecameReadOnly { why: ReadOnlyReason::TrialOver, ends_at } => {
                 (self.status, self.read_only_ends_at, self.remind_at) = (Status::ReadOnly, Some(*ends_at), None);

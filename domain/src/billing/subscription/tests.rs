@@ -1,4 +1,5 @@
 mod revenue;
+mod borders;
 mod unpaid;
 mod usage;
 
@@ -70,6 +71,7 @@ fn change_with(to: Held, now: &str, effective: Option<Date>, is_gated: bool) -> 
         effective,
         quote: None,
         is_gated,
+        balance: 0,
         change: ChangeId(Uuid::from_u128(7)),
         used: Used::default(),
         tax: None,
@@ -78,7 +80,7 @@ fn change_with(to: Held, now: &str, effective: Option<Date>, is_gated: bool) -> 
 }
 
 fn reach(due: &str) -> Command {
-    Command::Reach { due: at(due), now: at(due) }
+    Command::Reach { due: at(due), can_pay: true, now: at(due) }
 }
 
 /// Active on Starter since 25 January.
@@ -273,7 +275,7 @@ fn years_of_renewals_keep_to_the_anchor() {
     let mut dates = Vec::new();
     let mut due = at("2026-01-31T05:00:00Z");
     for _ in 0..37 {
-        let events = state.decide(&Command::Reach { due, now: due }).unwrap();
+        let events = state.decide(&Command::Reach { due, can_pay: true, now: due }).unwrap();
         events.iter().for_each(|event| state.evolve(event));
         let Some(Event::Activated { period, .. } | Event::Renewed { period, .. }) = events.last() else {
             panic!("{events:?}")
@@ -296,6 +298,7 @@ fn more_use_than_the_new_terms_allow_is_listed() {
         effective: None,
         quote: None,
         is_gated: false,
+        balance: 0,
         change: ChangeId(Uuid::from_u128(1)),
         used,
         tax: None,
@@ -429,7 +432,7 @@ proptest! {
             let now = at("2026-01-25T12:00:00Z") + jiff::SignedDuration::from_hours(24 * i64::from(day));
             let quote = state.quote(&Change::To(to.clone(), None), now, Used::default()).unwrap();
             let ask = Command::Change(Box::new(ChangeTerms {
-                to: to.clone(), effective: None, quote: Some(quote.digest()), is_gated: false,
+                to: to.clone(), effective: None, quote: Some(quote.digest()), is_gated: false, balance: 0,
                 change: ChangeId(Uuid::nil()), used: Used::default(), tax: None, now,
             }));
             let events = state.decide(&ask).unwrap();
@@ -483,7 +486,7 @@ fn periods_are_billed_an_hour_after_they_began_and_changes_at_once_in_order() {
     let (mut state, _) = after([
         start(),
         change(held(STARTER, 0, Interval::Month), "2026-01-12T10:00:00Z"),
-        Command::Reach { due: at("2026-01-25T00:00:00Z"), now: at("2026-01-25T00:00:00Z") },
+        Command::Reach { due: at("2026-01-25T00:00:00Z"), can_pay: true, now: at("2026-01-25T00:00:00Z") },
     ]);
     assert!(!state.must_bill(at("2026-01-25T00:59:00Z")));
     assert!(state.must_bill(at("2026-01-25T01:00:00Z")));

@@ -11,7 +11,8 @@ use porttask_app::billing::{invoices::issuing::tax_now, payments::Charged, subsc
 use porttask_domain::{
     DomainEvent,
     billing::{
-        Subscription,
+        BillingAccount, Subscription,
+        billing_account::BillingAccountId,
         payment::{PaymentId, Target},
         quote::{Change, Quote},
         subscription::{ChangeId, ChangeTerms, Command, SubscriptionId},
@@ -83,7 +84,7 @@ pub(crate) async fn preview_subscription_change(
             }
             None if body.cancel => Change::Cancel(body.effective),
             None => Change::None,
-            Some(to) => Change::To(to.held(&tx, organization, state.held(), by_staff).await?, body.effective),
+            Some(to) => Change::To(to.held(&tx, organization, state.kept(), by_staff).await?, body.effective),
         };
         let quote = state.quote(&change, now, used).map_err(execute::Rejected::from)?;
         taxed(&tx, quote).await
@@ -173,17 +174,20 @@ pub(crate) async fn change_subscription(
     let payments = &app.payments;
     let work = move |tx: Tx| async move {
         let state: Subscription = tx.read(id).await?;
-        let to = to.held(&tx, organization, state.held(), by_staff).await?;
+        let to = to.held(&tx, organization, state.kept(), by_staff).await?;
         let (effective, quote, now, is_gated) = (*effective, quote.clone(), tx.now(), !by_staff);
         let tax = tax_now(&tx).await?;
         let decision = tax.as_ref().ok().copied();
-        let ask = ChangeTerms { to, effective, quote, is_gated, change, used, tax: decision, now };
+        // The invoice is paid from the balance first.
+        let account: BillingAccount = tx.read(BillingAccountId::from(organization)).await?;
+        let balance = account.balance(to.currency);
+        let ask = ChangeTerms { to, effective, quote, is_gated, balance, change, used, tax: decision, now };
         tx.decide::<Subscription>(id, &Command::Change(Box::new(ask))).await?;
         let state: Subscription = tx.read(id).await?;
         if let Some((change, amount, currency)) = state.in_flight() {
             // What cannot be invoiced is not charged.
             tax.map_err(ExecuteError::Rejected)?;
-            payments.start(&tx, Target::Change(change), 1, (amount, currency)).await?;
+            payments.start(&tx, Target::Change(change), 1, (amount - balance, currency)).await?;
         }
         Ok(())
     };

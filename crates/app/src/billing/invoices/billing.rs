@@ -35,7 +35,11 @@ use super::{
     issuing::{Draft, Parties, derived},
     rejected, settling,
 };
-use crate::billing::{accounts::check_before_issue, stocks, subscriptions::counted};
+use crate::billing::{
+    accounts::check_before_issue,
+    stocks,
+    subscriptions::{counted, reach},
+};
 
 /// How long what cannot be issued yet waits.
 const WAIT: SignedDuration = SignedDuration::from_hours(1);
@@ -90,8 +94,7 @@ impl TimerHandler for BillingTimers {
                 // What is due of the subscription has the same timer, and does not wait. A change that is being paid has
                 // to be looked up first, which is done once it is its turn.
                 if before.in_flight().is_none() {
-                    let reach = subscription::Command::Reach { due: tx.now(), now: tx.now() };
-                    tx.decide::<Subscription>(id, &reach).await?;
+                    reach(tx, tx.now()).await?;
                     let after: Subscription = tx.read(id).await?;
                     if after.events() != before.events() {
                         return Ok(TimerOutcome::Done);
@@ -108,8 +111,8 @@ impl TimerHandler for BillingTimers {
 async fn ready(tx: &Tx, subscription: &Subscription, attempted: Timestamp) -> Result<(), ExecuteError> {
     let Some(unbilled) = subscription.unbilled().filter(|_| subscription.must_bill(tx.now())) else { return Ok(()) };
     let parties = Parties::load(tx).await?;
-    parties.decide_tax_of(parties.waiting_since(unbilled.due, attempted), tx.now())?;
-    parties.must_have_rate(unbilled.currency)
+    let decision = parties.decide_tax_of(parties.waiting_since(unbilled.due, attempted), tx.now())?;
+    if decision.rate.is_zero() { Ok(()) } else { parties.must_have_rate(unbilled.currency) }
 }
 
 /// Issues the documents of the first of what is not billed, if it is due, which was attempted first at a time. All that can
@@ -154,7 +157,8 @@ async fn settle_change(tx: &Tx, invoice: InvoiceId, change: subscription::Change
     let id = PaymentId::of(PaidFor::Change(change), 1);
     let payment: Payment = tx.read(id).await?;
     match payment.purpose() {
-        Some((_, amount, _)) if payment.provider_ref().is_some() => settling::pay(tx, invoice, id, amount).await,
+        // Some of it may have been taken back meanwhile.
+        Some(_) if payment.left() > 0 => settling::pay(tx, invoice, id, payment.left()).await,
         _ => Ok(()),
     }
 }

@@ -96,7 +96,7 @@ pub async fn recover(tx: &Tx, id: InvoiceId) -> Result<(), ExecuteError> {
 }
 
 /// Records that a payment was taken back. The invoice that holds it is open again; what it does not hold went to the
-/// balance, from which it is taken as far as it is still there.
+/// balance, also by a credit note, from which it is taken as far as it is still there.
 ///
 /// # Errors
 /// If less is left of the payment, or the log fails.
@@ -106,21 +106,25 @@ pub async fn reverse(tx: &Tx, payment: PaymentId, command: &payment::Command) ->
     let after: Payment = tx.read(payment).await?;
     let amount = after.reversed() - before.reversed();
     let Some((target, _, currency)) = before.purpose().filter(|_| amount > 0) else { return Ok(()) };
-    let subscription = SubscriptionId::from(tx.request().organization);
-    let candidates: Vec<InvoiceId> = match target {
-        payment::Target::Invoice(invoice) => vec![InvoiceId(invoice)],
-        payment::Target::Change(_) => tx.read::<Subscription>(subscription).await?.invoices_of_period().collect(),
+    let organization = tx.request().organization;
+    let invoice = match target {
+        payment::Target::Invoice(invoice) => Some(InvoiceId(invoice)),
+        payment::Target::Change(change) => {
+            tx.read::<Subscription>(organization.into()).await?.invoice_of_change(change)
+        }
     };
-    for id in candidates {
-        let invoice: Invoice = tx.read(id).await?;
-        let held = invoice.existing().and_then(|it| it.issued()).and_then(|it| it.payments.get(&payment).copied());
-        let Some(held) = held.filter(|held| *held > 0) else { continue };
-        let part = amount.min(held);
+    // What was not invoiced yet is left to be paid then.
+    let Some(id) = invoice else { return Ok(()) };
+    let invoice: Invoice = tx.read(id).await?;
+    let Some(issued) = invoice.existing().and_then(|it| it.issued()) else { return Ok(()) };
+    let held = issued.payments.get(&payment).copied().unwrap_or_default().min(issued.settlement.paid);
+    let part = amount.min(held);
+    let account: BillingAccount = tx.read(BillingAccountId::from(organization)).await?;
+    let rest = (amount - part).min(account.balance(currency));
+    change_balance(tx, -rest, currency, BalanceCause::Surplus(id)).await?;
+    if part > 0 {
         tx.decide::<Invoice>(id, &Command::ReversePayment { payment, amount: part }).await?;
-        let account: BillingAccount = tx.read(BillingAccountId::from(tx.request().organization)).await?;
-        let rest = (amount - part).min(account.balance(currency));
-        change_balance(tx, -rest, currency, BalanceCause::Surplus(id)).await?;
-        return super::collecting::become_past_due(tx, id).await;
+        super::collecting::become_past_due(tx, id).await?;
     }
     Ok(())
 }
@@ -186,7 +190,8 @@ async fn refund(tx: &Tx, id: InvoiceId, note: CreditNoteId, amount: i64) -> Resu
     let mut left = amount;
     for payment in payments.into_iter().rev() {
         let state: Payment = tx.read(payment).await?;
-        let part = left.min(state.left());
+        // The provider knows nothing of a transfer.
+        let part = if state.provider().is_some() { left.min(state.left()) } else { 0 };
         if part > 0 {
             let refund: RefundId = derived(payment, &note.to_string());
             let command = payment::Command::StartRefund { refund, amount: part, credit_note: Some(note.0) };
@@ -196,7 +201,7 @@ async fn refund(tx: &Tx, id: InvoiceId, note: CreditNoteId, amount: i64) -> Resu
     }
     match left {
         0 => Ok(()),
-        _ => Err(rejected(invoice::Rejection::NoPayment)),
+        _ => Err(rejected(invoice::Rejection::NotRefundable)),
     }
 }
 
@@ -273,6 +278,12 @@ pub async fn correct(tx: &Tx, id: InvoiceId, note: CreditNoteId, new: InvoiceId)
     parties.issue(tx, new, InvoiceKind::Correction, draft, Some(id)).await?;
     // Credits of later changes are about the new one.
     tx.decide::<Invoice>(id, &Command::BuildOn { invoice: new, lines: Vec::new() }).await?;
+    // So is the debt: whoever was past due still is.
+    let subscription = SubscriptionId::from(tx.request().organization);
+    let is_past_due = tx.read::<Subscription>(subscription).await?.is_past_due(id);
+    if is_past_due && due_of(&issued(tx, new).await?).0 > 0 {
+        super::collecting::become_past_due(tx, new).await?;
+    }
     recover(tx, id).await
 }
 

@@ -8,7 +8,7 @@ fn an_unpaid_invoice_takes_away_and_a_payment_gives_back() {
         after([
             start(),
             change(held(STARTER, 0, Interval::Month), "2026-01-12T10:00:00Z"),
-            Command::Reach { due: at("2026-01-25T00:00:00Z"), now: at("2026-01-25T00:00:00Z") },
+            Command::Reach { due: at("2026-01-25T00:00:00Z"), can_pay: true, now: at("2026-01-25T00:00:00Z") },
             Command::BecomePastDue { invoice: invoice(1) },
         ])
     };
@@ -23,7 +23,7 @@ fn an_unpaid_invoice_takes_away_and_a_payment_gives_back() {
     let (mut state, _) = active();
     state.decide(&read_only).unwrap().iter().for_each(|event| state.evolve(event));
     assert!(state.is_read_only());
-    let renewal = Command::Reach { due: at("2026-02-25T00:00:00Z"), now: at("2026-02-25T00:00:00Z") };
+    let renewal = Command::Reach { due: at("2026-02-25T00:00:00Z"), can_pay: true, now: at("2026-02-25T00:00:00Z") };
     assert_eq!(state.decide(&renewal), Ok(vec![]), "nothing is renewed while it is not paid");
     let within = state.decide(&recover("2026-02-20T10:00:00Z")).unwrap();
     assert_eq!(within, [Event::Recovered { renew_at: Some(at("2026-02-25T00:00:00Z")) }]);

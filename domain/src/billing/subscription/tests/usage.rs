@@ -122,12 +122,12 @@ fn each_usage_month_inside_a_year_is_billed_when_it_ends() {
     assert_eq!(state.decide(&reach("2026-02-27T23:59:59Z")), Ok(vec![]));
     let (mut billed, mut ends) = (Vec::new(), 0);
     loop {
-        let new = state.decide(&Command::Reach { due: next, now: next }).unwrap();
+        let new = state.decide(&Command::Reach { due: next, can_pay: true, now: next }).unwrap();
         let [Event::UsageMonthEnded { ended_at, usage_ends_at, .. }] = &new[..] else { panic!("{new:?}") };
         assert_eq!(*ended_at, next);
         assert!(timers(&new[0], next).contains(&(Due::UsageMonthEnd, *usage_ends_at)));
         new.iter().for_each(|event| state.evolve(event));
-        assert_eq!(state.decide(&Command::Reach { due: next, now: next }), Ok(vec![]), "a repetition");
+        assert_eq!(state.decide(&Command::Reach { due: next, can_pay: true, now: next }), Ok(vec![]), "a repetition");
         let unbilled = state.unbilled().unwrap().clone();
         assert_eq!((unbilled.due, unbilled.lines.len()), (Some(next + jiff::SignedDuration::from_hours(1)), 0));
         billed.extend(months(&unbilled.usage));
