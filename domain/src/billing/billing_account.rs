@@ -17,6 +17,7 @@ pub use self::{
 use super::{
     Currency,
     billing_document::{Buyer, CreditNoteId, InvoiceId},
+    payment::PaymentId,
     tax::{self, VatIdState},
     vat_id::{VatId, country_of},
     vat_rate::tax_country,
@@ -105,6 +106,8 @@ pub enum BalanceCause {
     Surplus(InvoiceId),
     /// Paid back with a credit note.
     Refund(CreditNoteId),
+    /// The payment provider did not pay it back.
+    FailedRefund(PaymentId),
 }
 
 /// A check of a VAT id.

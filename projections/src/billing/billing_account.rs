@@ -181,6 +181,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
                 BalanceCause::CreditNote(id) => caused(" from a credit note", "credit_note", id, sink),
                 BalanceCause::Invoice(id) => caused(" for an invoice", "invoice", id, sink),
                 BalanceCause::Surplus(id) => caused(", paid beyond an invoice", "invoice", id, sink),
+                BalanceCause::FailedRefund(id) => caused(", because a refund failed", "payment", id, sink),
                 BalanceCause::Refund(id) => caused(", paid back with a credit note", "credit_note", id, sink),
             }
             sink.change("balance", None, Some(DisplayValue::Text(&money(*after, *currency))));

@@ -71,6 +71,10 @@ row! {
             total: u64,
             /// What is due.
             due: u64,
+            /// What was credited.
+            credited: u64,
+            /// Whether it ever held money.
+            was_settled: bool,
             /// Since when something is due; the end of the world if nothing is.
             open_since: Timestamp,
             /// The SHA-256 of the PDF; empty while it is not stored.
@@ -94,7 +98,7 @@ pub struct Invoices;
 
 impl ReadModel for Invoices {
     const NAME: &'static str = "invoices";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_age", columns: &["organization", "created_at", "invoice"] },
         Index { name: "by_number", columns: &["organization", "invoice_number", "invoice"] },
@@ -125,13 +129,19 @@ impl ReadModel for Invoices {
                 row.issue(*kind, document, recorded);
                 row.plan(dunning.first().map(|it| (it.step, it.at)));
             }
-            Event::BalanceApplied { due, .. }
-            | Event::PaymentRecorded { due, .. }
-            | Event::PaymentReversed { due, .. } => row.owe(*due, recorded),
-            Event::Credited { due, amount, .. } => {
-                let was_open = row.status == Status::Open;
+            Event::BalanceApplied { due, .. } => {
+                row.was_settled = true;
                 row.owe(*due, recorded);
-                if was_open && amount.unsigned_abs() == row.total {
+            }
+            Event::PaymentRecorded { due, amount, surplus, .. } => {
+                row.was_settled |= amount > surplus;
+                row.owe(*due, recorded);
+            }
+            Event::PaymentReversed { due, .. } => row.owe(*due, recorded),
+            Event::Credited { due, amount, .. } => {
+                row.credited += amount.unsigned_abs();
+                row.owe(*due, recorded);
+                if row.credited == row.total && !row.was_settled {
                     row.status = Status::Void;
                 }
             }
@@ -168,6 +178,8 @@ fn drafted(recorded: &Recorded) -> Invoice {
         tax: 0,
         total: 0,
         due: 0,
+        credited: 0,
+        was_settled: false,
         open_since: super::subscription::NEVER,
         pdf: String::new(),
         xml: String::new(),

@@ -9,7 +9,8 @@ use axum::{
 use porttask_domain::{
     OrganizationId,
     billing::{
-        PaymentMethods, Subscription,
+        BillingAccount, PaymentMethods, Subscription,
+        billing_account::{BillingAccountId, Collection},
         payment_method::{Command, Details, Method, MethodKind, PaymentMethodId, PaymentMethodsId},
         subscription::Status,
     },
@@ -265,7 +266,10 @@ pub(crate) async fn remove_payment_method(
     let id = PaymentMethodsId::from(organization);
     let work = move |tx: Tx| async move {
         let subscription: Subscription = tx.read(organization.into()).await?;
-        let one_must_remain = subscription.status() == Some(Status::Active);
+        let account: BillingAccount = tx.read(BillingAccountId::from(organization)).await?;
+        let is_charged = account.collection() == Collection::Automatic;
+        let is_running = matches!(subscription.status(), Some(Status::Active | Status::PastDue));
+        let one_must_remain = is_charged && is_running;
         Ok(tx.decide::<PaymentMethods>(id, &Command::Remove { method, one_must_remain }).await?)
     };
     let result = request.run::<PaymentMethods, _>(&app, id, work).await?;

@@ -15,6 +15,7 @@ use jiff::SignedDuration;
 use porttask_domain::{
     billing::{
         Currency, Payment, PaymentMethods,
+        billing_account::BalanceCause,
         payment::{self, Command, PaymentId, RefundId, Start, Target},
         payment_method,
     },
@@ -25,6 +26,8 @@ use porttask_runtime::{
     ports::payments::{Charge, ChargeOutcome, PaymentProvider, RefundOutcome, RefundRequest},
     timers::TimerOutcome,
 };
+
+use super::invoices::issuing::change_balance;
 
 /// How often a payment without a known outcome is looked up.
 const CHECK_EVERY: SignedDuration = SignedDuration::from_hours(1);
@@ -165,17 +168,24 @@ impl Payments {
             });
         }
         // All or none, so that the timer remains as long as one is open.
-        let mut answers = Vec::new();
+        let (mut answers, mut failed) = (Vec::new(), 0);
         for (refund, amount) in payment.open_refunds() {
             let provider_ref = payment.provider_ref().unwrap_or_default().to_owned();
             let request = RefundRequest { refund: refund.0, payment: id.0, provider_ref, amount };
             answers.push(match self.provider.refund(&request).await {
                 RefundOutcome::Refunded { provider_ref } => Command::FinishRefund { refund, provider_ref },
-                RefundOutcome::Failed { code } => Command::FailRefund { refund, code },
+                RefundOutcome::Failed { code } => {
+                    failed += amount;
+                    Command::FailRefund { refund, code }
+                }
                 RefundOutcome::Unknown => return Ok(TimerOutcome::Wait(tx.now() + REFUND_EVERY)),
             });
         }
         tx.decide_all::<Payment>(id, &answers).await?;
+        if let Some((_, _, currency)) = payment.purpose() {
+            // Nobody loses what the provider does not pay back.
+            change_balance(tx, failed, currency, BalanceCause::FailedRefund(id)).await?;
+        }
         Ok(TimerOutcome::Done)
     }
 

@@ -1,5 +1,5 @@
-mod revenue;
 mod borders;
+mod revenue;
 mod unpaid;
 mod usage;
 

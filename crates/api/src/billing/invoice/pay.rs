@@ -9,9 +9,8 @@ use axum::{
 use porttask_app::billing::invoices::collecting;
 use porttask_domain::{
     billing::{Invoice, billing_document::InvoiceId},
-    identity::Capability,
 };
-use porttask_runtime::{execute, ports::payments::ChargeOutcome, supervise::once};
+use porttask_runtime::{ports::payments::ChargeOutcome, supervise::once};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
@@ -59,7 +58,7 @@ pub(crate) async fn pay_invoice(
     let (id, organization) = (invoice.get()?, request.caller.organization);
     let (state, _) = app.executor.load::<Invoice>(organization, id).await?;
     state.existing().and_then(|it| it.issued()).ok_or_else(Id::<Invoice>::not_found)?;
-    let pay = execute::Request::new(organization, request.caller.meta.clone()).needing(Capability::Settle);
+    let pay = request.unit_of_work();
     if request.dry_run {
         let paid = InvoicePaid { invoice: id, payment: InvoicePaymentOutcome::Pending, client_secret: None };
         return Ok(Json(paid).into_response());

@@ -239,7 +239,7 @@ impl<R: Permission, B> CommandRequest<R, B> {
             }
             body(tx).await
         };
-        let outcome = match app.executor.transact(&self.request(), work).await {
+        let outcome = match app.executor.transact(&self.unit_of_work(), work).await {
             Err(problem) if problem.status() == StatusCode::PRECONDITION_FAILED => {
                 return Err(self.explain_outdated(app, subject, problem).await);
             }
@@ -291,7 +291,8 @@ impl<R: Permission, B> CommandRequest<R, B> {
         self.collection.replace("/{org}", &format!("/{}", self.caller.organization))
     }
 
-    fn request(&self) -> execute::Request {
+    /// Its unit of work, for what is not executed here.
+    pub(crate) fn unit_of_work(&self) -> execute::Request {
         let request = execute::Request::new(self.caller.organization, self.caller.meta.clone());
         execute::Request {
             capability: self.capability,

@@ -61,7 +61,9 @@ pub async fn charge(
     id: InvoiceId,
     attempt: Option<u32>,
 ) -> Result<Option<Charged>, ExecuteError> {
-    let request = request.clone().needing(Capability::Settle);
+    let begin = request.clone().needing(Capability::Settle);
+    // What follows is no part of what a key stands for.
+    let request = Request { idempotency_key: None, ..begin.clone() };
     let start = move |tx: Tx| async move {
         let invoice: Invoice = tx.read(id).await?;
         let existing = invoice.existing().ok_or_else(|| rejected(invoice::Rejection::NotFound))?;
@@ -79,11 +81,33 @@ pub async fn charge(
         let is_new = known.status().is_none();
         payments.start(&tx, target, attempt, (due, currency)).await.map(|payment| Some((payment, is_new)))
     };
-    let started = executor.transact::<_, ExecuteError, _>(&request, start).await?;
-    match started.value.flatten() {
+    let started = executor.transact::<_, ExecuteError, _>(&begin, start).await?;
+    let begun = match started.value {
+        Some(begun) => begun,
+        // The same request was made before: whatever has become of its payment.
+        None => last_by_hand(executor, request.organization, Target::Invoice(id.0)).await?.map(|id| (id, false)),
+    };
+    match begun {
         Some((payment, is_new)) => payments.charge(&request, payment, is_new).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// The last attempt by a person.
+async fn last_by_hand(
+    executor: &Executor,
+    organization: OrganizationId,
+    target: Target,
+) -> Result<Option<PaymentId>, ExecuteError> {
+    let mut last = None;
+    for attempt in BY_HAND..BY_METHOD {
+        let id = PaymentId::of(target, attempt);
+        match executor.load::<Payment>(organization, id).await?.0.status() {
+            Some(_) => last = Some(id),
+            None => break,
+        }
+    }
+    Ok(last)
 }
 
 /// The number of the next attempt by a person: the one in flight, or one more than the last.

@@ -67,10 +67,7 @@ fn what_was_canceled_does_not_begin_again_when_it_is_paid_late() {
     let canceled = cancel(None, "2026-02-01T10:00:00Z");
     let (state, _) = after(active().into_iter().chain([canceled]).chain(unpaid()));
     let late = state.decide(&paid("2026-03-02T10:00:00Z")).unwrap();
-    assert!(
-        matches!(&late[..], [Event::Recovered { .. }, Event::Ended { why: EndReason::Canceled, .. }]),
-        "{late:?}"
-    );
+    assert!(matches!(&late[..], [Event::Recovered { .. }, Event::Ended { why: EndReason::Canceled, .. }]), "{late:?}");
     // A date inside the period is due again.
     let canceled = cancel(Some(date(2026, 2, 20)), "2026-02-01T10:00:00Z");
     let (state, _) = after(active().into_iter().chain([canceled]).chain(unpaid()));
