@@ -129,8 +129,8 @@ pub(crate) async fn get_ticket(
 
 /// Reply to a ticket.
 ///
-/// A reply by staff meets the response target of an escalation, and is notified by email to the requester. Needs
-/// `tickets:write`.
+/// A reply by staff meets the response target of an escalation, and is notified by email to the requester; one by the
+/// organization, to the assignee, or to all super admins if there is none. Needs `tickets:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/tickets/{ticket}/reply", tag = "tickets",
     params(CommandParameters), request_body = NewReply, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn reply_to_ticket(
@@ -226,7 +226,8 @@ pub(crate) async fn resolve_ticket(
 
 /// Reopen a ticket.
 ///
-/// Needs `tickets:write`.
+/// If the organization reopens it, the assignee is notified by email, or all super admins if there is none. Needs
+/// `tickets:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/tickets/{ticket}/reopen", tag = "tickets",
     params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn reopen_ticket(
