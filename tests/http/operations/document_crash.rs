@@ -2,9 +2,10 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
+    process::Stdio,
     time::{Duration, SystemTime},
 };
 
@@ -203,7 +204,14 @@ async fn a_node_that_may_have_a_folder_of_its_own_does_not_start_beside_another(
         assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
         return;
     }
-    let _service = Service::start_with(&store, &[&ADMIN[..], &[("PORTTASK_NODE_NAME", "one")]].concat());
+    let start = |shared: &'static str| {
+        let variables = [("PORTTASK_NODE_NAME", "one"), ("PORTTASK_BLOBS_SHARED", shared)];
+        Service::start_with(&store, &[&ADMIN[..], &variables].concat())
+    };
+    let stop = |mut service: Service| {
+        signal(service.pid(), libc::SIGTERM);
+        assert!(service.wait());
+    };
     let serve = |variables: &[(&str, &str)]| {
         let mut command = porttask(&store, &["serve", "--listen", "127.0.0.1:0"]);
         command.envs(variables.iter().copied());
@@ -211,8 +219,30 @@ async fn a_node_that_may_have_a_folder_of_its_own_does_not_start_beside_another(
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
-    let refused = serve(&[("PORTTASK_NODE_NAME", "two"), ("PORTTASK_BLOBS_SHARED", "false")]);
-    assert!(refused.contains("another node (one)") && refused.contains("PORTTASK_BLOBS_SHARED"), "{refused}");
+    for (running, starting, which) in [("true", "false", "this one"), ("false", "true", "that one")] {
+        let service = start(running);
+        let refused = serve(&[("PORTTASK_NODE_NAME", "two"), ("PORTTASK_BLOBS_SHARED", starting)]);
+        assert!(refused.contains("another node (one)") && refused.contains("PORTTASK_BLOBS_SHARED"), "{refused}");
+        assert!(refused.contains(which), "{refused}");
+        let nodes = porttask(&store, &["nodes", "list"]).output().unwrap();
+        let nodes = String::from_utf8(nodes.stdout).unwrap();
+        assert!(nodes.starts_with("one ") && nodes.lines().count() == 1, "{nodes}");
+        stop(service);
+    }
     let unnamed = serve(&[("PORTTASK_BLOBS", "")]);
     assert!(unnamed.contains("set PORTTASK_BLOBS"), "{unnamed}");
+    // Of two that start at the same time, at most one serves.
+    let starting = ["three", "four"].map(|name| {
+        let mut command = porttask(&store, &["serve", "--listen", "127.0.0.1:0"]);
+        command.envs([("PORTTASK_NODE_NAME", name), ("PORTTASK_BLOBS_SHARED", "false")]);
+        command.stderr(Stdio::piped()).spawn().unwrap()
+    });
+    let serving = starting.map(|mut node| {
+        let mut lines = BufReader::new(node.stderr.take().unwrap()).lines();
+        let serves = lines.any(|line| line.unwrap().starts_with("Listening on "));
+        _ = node.kill();
+        node.wait().unwrap();
+        serves
+    });
+    assert!(serving.contains(&false), "both serve");
 }
