@@ -23,7 +23,7 @@ use porttask_app::{
     },
     mail::Mailer,
     operations::{self, sweeper::BlobSweeper},
-    support,
+    support::{self, escalations::RESPONSE_HOURS},
 };
 use porttask_domain::{
     PersonName,
@@ -90,7 +90,7 @@ pub(crate) struct ServiceArgs {
     #[arg(long, env = "PORTTASK_INVITATION_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
     invitation_days: u32,
     /// Business hours of the organization within which staff has to reply to an escalated ticket.
-    #[arg(long, env = "PORTTASK_TICKET_RESPONSE_HOURS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, env = "PORTTASK_TICKET_RESPONSE_HOURS", default_value_t = RESPONSE_HOURS, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     ticket_response_hours: u32,
     /// The name of this node, which must stay the same when it is restarted and differ from that of every other node: a
     /// node that starts takes over the tasks and jobs that it left unfinished. Default: host name and listening port.

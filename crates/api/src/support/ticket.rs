@@ -7,10 +7,10 @@ mod exported;
 mod people;
 
 use axum::{extract::State, response::Response};
-use porttask_app::identity::access::Caller;
+use porttask_app::{identity::access::Caller, support::escalations::response_due_at};
 use porttask_domain::{
     OrganizationId,
-    identity::{Organization, Role, User, user},
+    identity::{Role, User, user},
     support::{
         Ticket, TicketNumbers,
         ticket::{Author, Command, Side},
@@ -162,8 +162,7 @@ pub(crate) async fn escalate_ticket(
     let (ticket, organization, period) = (ticket.get()?, request.caller.organization, app.settings.ticket_response);
     let (reason, by) = (&request.body.reason, author(&request.caller.identity));
     let work = move |tx: Tx| async move {
-        let settings = tx.read::<Organization>(organization).await?.settings().cloned().unwrap_or_default();
-        let response_due_at = settings.business_hours.after(tx.now(), period);
+        let response_due_at = response_due_at(&tx, organization, period).await?;
         let command = Command::Escalate { reason: reason.clone(), by, response_due_at };
         Ok(tx.decide::<Ticket>(ticket, &command).await?)
     };
