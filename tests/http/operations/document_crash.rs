@@ -235,7 +235,7 @@ async fn a_node_that_may_have_a_folder_of_its_own_does_not_start_beside_another(
     let starting = ["three", "four"].map(|name| {
         let mut command = porttask(&store, &["serve", "--listen", "127.0.0.1:0"]);
         command.envs([("PORTTASK_NODE_NAME", name), ("PORTTASK_BLOBS_SHARED", "false")]);
-        command.stderr(Stdio::piped()).spawn().unwrap()
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     });
     let serving = starting.map(|mut node| {
         let mut lines = BufReader::new(node.stderr.take().unwrap()).lines();
