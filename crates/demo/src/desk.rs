@@ -50,12 +50,15 @@ pub(crate) fn year(planner: &mut Planner, (from, until): (Timestamp, Timestamp),
         let ticket: TicketId = planner.random.id(opened_at);
         let mut steps = vec![(opened_at, By::Person(who), TicketStep::Open { kind, subject, text })];
         let mut at = opened_at;
+        let mut slowest = 30;
         if planner.random.chance(0.12) {
             at += planner.random.hours(1..20);
             steps.push((at, By::Person(who), TicketStep::Escalate("The vessel arrives tomorrow")));
+            // Staff is mostly in time.
+            slowest = 6;
         }
         for _ in 0..=planner.random.below(3) {
-            at += planner.random.hours(1..30);
+            at += planner.random.hours(1..slowest);
             let reply = planner.random.id(at);
             steps.push((at, By::Staff, TicketStep::Reply { reply, text: planner.random.pick::<&str>(&REPLIES) }));
         }

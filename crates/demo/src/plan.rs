@@ -369,11 +369,13 @@ mod tests {
     }
 
     #[test]
-    fn forty_organizations_have_fifteen_hundred_users_and_a_year_of_steps_in_order() {
+    fn forty_organizations_have_users_and_port_calls_and_a_year_of_steps_in_order() {
         let all = plans(1, 1.0, now());
         assert_eq!(all.len(), 40);
         let users: usize = all.iter().map(|plan| plan.people.len()).sum();
         assert!((1_450..1_550).contains(&users), "{users}");
+        let calls: usize = all.iter().map(|plan| plan.calls.len()).sum();
+        assert!((17_000..23_000).contains(&calls), "{calls}");
         for plan in &all {
             assert!(plan.steps.is_sorted_by_key(|step| step.at));
             assert!(plan.steps.iter().all(|step| (now() - YEAR..=now()).contains(&step.at)));

@@ -12,6 +12,7 @@ use porttask_app::{
     billing::subscriptions,
     identity::{access::Access, passwords::Passwords},
     operations::port_calls,
+    support::escalations::{RESPONSE_HOURS, response_due_at},
 };
 use porttask_domain::{
     Actor, FailedSignInsId, Meta, OrganizationId, PersonName, Personal, Reason, Registered, SessionId, UserId,
@@ -320,8 +321,14 @@ impl Site {
                 ticket::Command::Reply { reply: *reply, text: TicketText::new(text)?, by, now }
             }
             TicketStep::Escalate(reason) => {
-                let response_due_at = now + SignedDuration::from_hours(24);
-                ticket::Command::Escalate { reason: Reason::new(reason)?, by, response_due_at }
+                let (organization, reason) = (self.plan.organization, &Reason::new(reason)?);
+                let work = move |tx: Tx| async move {
+                    let period = SignedDuration::from_hours(RESPONSE_HOURS.into());
+                    let response_due_at = response_due_at(&tx, organization, period).await?;
+                    let escalate = ticket::Command::Escalate { reason: reason.clone(), by, response_due_at };
+                    tx.decide::<Ticket>(ticket, &escalate).await
+                };
+                return Ok(self.executor.transact(request, work).await.map(drop)?);
             }
             TicketStep::Resolve => ticket::Command::Resolve { by, now },
         };

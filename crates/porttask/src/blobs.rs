@@ -48,24 +48,26 @@ impl BlobArgs {
         }
     }
 
-    /// Fails if another node serves that may have a folder of its own. All nodes of an embedded log are on one machine.
-    pub(crate) async fn must_be_shared(
-        &self,
-        storage: &StorageArgs,
-        database: &dyn Database,
-        holder: &Holder,
-    ) -> Result<(), Error> {
-        let is_shared = self.blobs_shared || matches!(storage.storage()?, Storage::Sqlite(_));
-        let nodes = if is_shared { Vec::new() } else { database.nodes().await? };
-        let other = nodes.into_iter().find(|node| !node.is_silent && node.holder.node != holder.node);
-        other.map_or(Ok(()), |other| {
-            Err(format!(
-                "another node ({}) serves on this database: mount the folder for documents (PORTTASK_BLOBS) on all \
-                 nodes and set PORTTASK_BLOBS_SHARED (--blobs-shared) on each; a node that was killed counts for 30 s, \
-                 unless it starts again under the same name (PORTTASK_NODE_NAME)",
-                other.holder.node
-            )
-            .into())
-        })
+    /// Whether the folder is the same for all nodes. All nodes of an embedded log are on one machine.
+    pub(crate) fn are_shared(&self, storage: &StorageArgs) -> Result<bool, Error> {
+        Ok(self.blobs_shared || matches!(storage.storage()?, Storage::Sqlite(_)))
     }
+}
+
+/// Reports that a node runs. Fails if another one serves, and one of both may have a folder for documents of its own: of
+/// nodes that start at the same time, the one that reported last sees the others.
+pub(crate) async fn report(database: &dyn Database, holder: &Holder, shares_documents: bool) -> Result<(), Error> {
+    database.report_node(holder, env!("CARGO_PKG_VERSION"), shares_documents).await?;
+    let mut others =
+        database.nodes().await?.into_iter().filter(|node| !node.is_silent && node.holder.node != holder.node);
+    let Some(other) = others.find(|other| !shares_documents || !other.shares_documents) else { return Ok(()) };
+    database.remove_node(holder).await?;
+    let which = if shares_documents { "that one" } else { "this one" };
+    Err(format!(
+        "another node ({}) serves on this database, and {which} may have a folder for documents of its own: mount the \
+         folder (PORTTASK_BLOBS) on all nodes and set PORTTASK_BLOBS_SHARED (--blobs-shared) on each; a node that was \
+         killed counts for 30 s, unless it starts again under the same name (PORTTASK_NODE_NAME)",
+        other.holder.node
+    )
+    .into())
 }

@@ -32,7 +32,7 @@ impl Command {
 
 fn say(node: &NodeRecord, json: bool) -> Result<(), Error> {
     use std::io::Write;
-    let NodeRecord { holder, version, started_at, last_seen_at, is_silent } = node;
+    let NodeRecord { holder, version, shares_documents: _, started_at, last_seen_at, is_silent } = node;
     let mut out = std::io::stdout().lock();
     if json {
         let line = serde_json::json!({

@@ -23,7 +23,7 @@ use porttask_app::{
     },
     mail::Mailer,
     operations::{self, sweeper::BlobSweeper},
-    support,
+    support::{self, escalations::RESPONSE_HOURS},
 };
 use porttask_domain::{
     PersonName,
@@ -43,7 +43,7 @@ use tokio::{net::TcpListener, signal::unix::SignalKind, sync::oneshot};
 
 use crate::{
     address,
-    blobs::BlobArgs,
+    blobs::{self, BlobArgs},
     bounds::BoundsArgs,
     console,
     error::Error,
@@ -90,7 +90,7 @@ pub(crate) struct ServiceArgs {
     #[arg(long, env = "PORTTASK_INVITATION_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=365))]
     invitation_days: u32,
     /// Business hours of the organization within which staff has to reply to an escalated ticket.
-    #[arg(long, env = "PORTTASK_TICKET_RESPONSE_HOURS", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, env = "PORTTASK_TICKET_RESPONSE_HOURS", default_value_t = RESPONSE_HOURS, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     ticket_response_hours: u32,
     /// The name of this node, which must stay the same when it is restarted and differ from that of every other node: a
     /// node that starts takes over the tasks and jobs that it left unfinished. Default: host name and listening port.
@@ -144,7 +144,12 @@ impl ServiceArgs {
         settings.node.clone_from(&holder.node);
         settings.mail_folder = self.mail.folder(storage)?;
         self.blobs.create(storage)?;
-        self.blobs.must_be_shared(storage, &*node.database, &holder).await?;
+        let shares_documents = self.blobs.are_shared(storage)?;
+        blobs::report(&*node.database, &holder, shares_documents).await?;
+        let (database, running) = (Arc::clone(&node.database), holder.clone());
+        let reporting = supervise("node registry", Restart::Always, move || {
+            nodes::run(Arc::clone(&database), running.clone(), env!("CARGO_PKG_VERSION"), shares_documents)
+        });
         let transport = self.mail.open(storage, self.domain_of_mail())?;
         let views = node.views(storage).await?;
         let passwords = Arc::new(Passwords::new(Arc::clone(&node.database)));
@@ -157,10 +162,6 @@ impl ServiceArgs {
         let (database, clock) = (Arc::clone(&node.database), Arc::clone(&node.clock));
         let synchronizing =
             supervise("clock", Restart::Always, move || clock::run(Arc::clone(&database), Arc::clone(&clock)));
-        let (database, running) = (Arc::clone(&node.database), holder.clone());
-        let reporting = supervise("node registry", Restart::Always, move || {
-            nodes::run(Arc::clone(&database), running.clone(), env!("CARGO_PKG_VERSION"))
-        });
         let (executor, vault, views) = (Arc::clone(&app.executor), Arc::clone(&app.vault), Arc::clone(&app.views));
         let trials = once("missing trials", async move {
             if let Err(error) = billing::trials::start_missing(&executor, &vault, &views).await {

@@ -22,6 +22,8 @@ pub struct NodeRecord {
     pub holder: Holder,
     /// The version of the program that it runs.
     pub version: String,
+    /// Whether its folder for the contents of documents is the same for all nodes.
+    pub shares_documents: bool,
     /// When the run first reported.
     pub started_at: Timestamp,
     /// When it last reported.
@@ -33,11 +35,11 @@ pub struct NodeRecord {
 /// The registry, a part of the ledger. Implemented by every engine of the log.
 #[async_trait]
 pub trait NodeRegistry: Send + Sync {
-    /// Reports that a node runs. Removes former runs of it that are silent, and what is silent for [`REMOVED_AFTER`].
+    /// Reports that a node runs, and whether its folder for the contents of documents is the same for all nodes. Removes former runs of it that are silent, and what is silent for [`REMOVED_AFTER`].
     ///
     /// # Errors
     /// If the log's database fails.
-    async fn report_node(&self, holder: &Holder, version: &str) -> Result<(), LogError>;
+    async fn report_node(&self, holder: &Holder, version: &str, shares_documents: bool) -> Result<(), LogError>;
 
     /// Removes a run that ends.
     ///
@@ -53,10 +55,10 @@ pub trait NodeRegistry: Send + Sync {
 }
 
 /// Reports that a node runs, until it is aborted.
-pub async fn run(database: Arc<dyn Database>, holder: Holder, version: &'static str) {
+pub async fn run(database: Arc<dyn Database>, holder: Holder, version: &'static str, shares_documents: bool) {
     loop {
         beat(REPORTING);
-        if let Err(error) = database.report_node(&holder, version).await {
+        if let Err(error) = database.report_node(&holder, version, shares_documents).await {
             tracing::warn!(%error, "the node could not report that it runs");
         }
         sleep(REPORTING).await;

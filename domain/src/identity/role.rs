@@ -48,6 +48,18 @@ impl Role {
         Permissions { tickets, invoices, reports, administration }
     }
 
+    /// Whether it allows everything that another role allows to users with the same permissions.
+    pub const fn includes(self, other: Self) -> bool {
+        match self {
+            Self::Admin => !other.is_of_the_platform(),
+            Self::Agent => matches!(other, Self::Agent | Self::ReadOnly),
+            Self::Auditor => matches!(other, Self::Auditor | Self::ReadOnly),
+            Self::ReadOnly => matches!(other, Self::ReadOnly),
+            Self::SuperAdmin => matches!(other, Self::SuperAdmin),
+            Self::PlatformAuditor => matches!(other, Self::PlatformAuditor),
+        }
+    }
+
     /// Whether it is a role for the platform's staff.
     pub const fn is_of_the_platform(self) -> bool {
         match self {
@@ -133,6 +145,18 @@ impl Permissions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TextEnum;
+
+    #[test]
+    fn a_role_includes_those_that_allow_less() {
+        for role in Role::ALL {
+            assert!(role.includes(*role), "{role:?}");
+            assert_eq!(Role::Admin.includes(*role), !role.is_of_the_platform(), "{role:?}");
+        }
+        assert!(Role::Agent.includes(Role::ReadOnly) && Role::Auditor.includes(Role::ReadOnly));
+        assert!(!Role::Agent.includes(Role::Auditor) && !Role::Auditor.includes(Role::Agent));
+        assert!(!Role::ReadOnly.includes(Role::Agent) && !Role::Agent.includes(Role::Admin));
+    }
 
     #[test]
     fn groups_that_are_left_out_come_from_elsewhere() {

@@ -47,6 +47,11 @@ pub const STORAGE_BYTES: &str = "storage_bytes";
 /// How long an upload may take.
 pub const UPLOAD_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 
+/// When an upload expires.
+fn expiry(started_at: Timestamp) -> Timestamp {
+    started_at + UPLOAD_LIFETIME
+}
+
 const NO_STORAGE_LEFT: Violation = Violation::new(
     Kind::LimitReached,
     "limit-reached",
@@ -56,7 +61,7 @@ const NO_STORAGE_LEFT: Violation = Violation::new(
 /// What can be asked of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Start to upload it.
+    /// Start to upload it. A retry at another time takes over an upload in progress: its connection may be lost.
     StartUpload {
         /// The new document.
         document: DocumentId,
@@ -78,8 +83,11 @@ pub enum Command {
         /// What it is.
         content_type: ContentType,
     },
-    /// Give up an upload.
-    FailUpload,
+    /// Give up an upload, unless a retry took it over.
+    FailUpload {
+        /// When it was started.
+        started_at: Timestamp,
+    },
     /// Give up an upload that was not finished in time.
     ExpireUpload {
         /// The current time.

@@ -105,6 +105,9 @@ async fn a_trial_that_is_over_leaves_an_organization_read_only(store: Store) {
     let service = Service::start(&store);
     let (organization, user) = service.create_organization(&service.ana(), "acme.example");
     service.accept(&store, &organization, &user).await.is(200);
+    let users = "/v1/organizations/current/users";
+    let agent = json!({"name": "Cleo Tanaka", "email": "cleo@acme.example", "role": "agent"});
+    let agent = format!("{users}/{}", service.sign_in("bob@acme.example").post(users, &agent).is(201).id());
     run(&["clock", "advance", "15d"]);
     let bob = || service.sign_in("bob@acme.example");
     let subscription = "/v1/organizations/current/billing/subscription";
@@ -124,9 +127,26 @@ async fn a_trial_that_is_over_leaves_an_organization_read_only(store: Store) {
             continue;
         }
         let answer = bob.send(&operation.method, &path, &[], Some(&json!({})));
-        if !operation.is_refused_when_read_only() {
-            assert_ne!(answer.problem(), "subscription-read-only", "{} {path}", operation.method);
+        match operation.is_refused_when_read_only() {
+            true => assert!(answer.status >= 400, "{} {path}: {answer:?}", operation.method),
+            false => assert_ne!(answer.problem(), "subscription-read-only", "{} {path}", operation.method),
         }
+    }
+    // Rights can be narrowed, and nothing else of a user can be changed.
+    for (change, narrows) in [
+        (json!({"role": "admin"}), false),
+        (json!({"role": "read_only"}), true),
+        (json!({"role": "read_only"}), true),
+        (json!({"role": "agent"}), false),
+        (json!({"permissions": {"tickets": "none"}}), true),
+        (json!({"permissions": {"tickets": "read"}}), false),
+        (json!({"permissions": {"invoices": "none", "tickets": "read"}}), false),
+        (json!({"name": "Cleo"}), false),
+    ] {
+        match narrows {
+            true => bob.patch(&agent, &change).is(200),
+            false => bob.patch(&agent, &change).refused(409, "subscription-read-only"),
+        };
     }
     let plans = bob.get("/v1/organizations/current/billing/plans").is(200).body;
     let starter = plans["items"].as_array().unwrap().iter().find(|it| it["code"] == "starter").unwrap().clone();

@@ -2,9 +2,10 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io::Write,
+    io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
+    process::Stdio,
     time::{Duration, SystemTime},
 };
 
@@ -18,6 +19,7 @@ use crate::service::{ADMIN, Service, porttask};
 on_both_engines!(
     ; waiting:
     a_service_that_is_killed_in_an_upload_leaves_neither_bytes_nor_files,
+    a_retry_outlives_the_stalled_upload_that_it_repeats,
     contents_are_swept_when_no_document_refers_to_them,
     a_node_that_may_have_a_folder_of_its_own_does_not_start_beside_another,
 );
@@ -120,6 +122,51 @@ async fn a_service_that_is_killed_in_an_upload_leaves_neither_bytes_nor_files(st
     run(&store, &["constraints", "verify"]);
 }
 
+async fn a_retry_outlives_the_stalled_upload_that_it_repeats(store: Store) {
+    let patience = [("PORTTASK_REQUEST_TIMEOUT_SECONDS", "6")];
+    let service = Service::start_with(&store, &[&ADMIN[..], &patience].concat());
+    let (acme, bob) = service.found(&store, "acme.example").await;
+    let begin = || {
+        let mut stream = TcpStream::connect(service.address()).unwrap();
+        let head = format!(
+            "POST {DOCUMENTS}?name=a.txt HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\nidempotency-key: one\r\n\
+             content-length: 1000\r\nconnection: close\r\n\r\n",
+            bob.authorization()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    };
+    let answer = |mut stream: TcpStream| {
+        let mut answer = Vec::new();
+        _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let events = |name: &str| {
+        let log = bob.get(&format!("/v1/organizations/current/audit-log?action=document.{name}")).is(200).body;
+        log["items"].as_array().unwrap().len()
+    };
+    let stalled = begin();
+    by(SOON, "the upload begins", async || events("upload_started") == 1).await;
+    let mut retry = begin();
+    by(SOON, "the retry begins", async || events("upload_started") == 2).await;
+    let stalled = std::thread::spawn(move || answer(stalled));
+    let mut sent = 0;
+    while !stalled.is_finished() {
+        retry.write_all(b"x").unwrap();
+        sent += 1;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let stalled = stalled.join().unwrap();
+    assert!(stalled.starts_with("HTTP/1.1 408 ") && stalled.contains("body-timeout"), "{stalled}");
+    retry.write_all(&vec![b'x'; 1_000 - sent]).unwrap();
+    let retried = answer(retry);
+    assert!(retried.starts_with("HTTP/1.1 201 ") && retried.contains("\"repeated\":false"), "{retried}");
+    assert_eq!((events("upload_failed"), events("stored")), (0, 1));
+    drop(service);
+    assert_eq!(claimed(&store, &acme).await, 1_000, "the bytes are claimed once");
+    run(&store, &["constraints", "verify"]);
+}
+
 async fn contents_are_swept_when_no_document_refers_to_them(store: Store) {
     let start = Start::of(&store);
     let service = start.service();
@@ -157,7 +204,14 @@ async fn a_node_that_may_have_a_folder_of_its_own_does_not_start_beside_another(
         assert_eq!(fs::read_dir(folder).unwrap().count(), 2);
         return;
     }
-    let _service = Service::start_with(&store, &[&ADMIN[..], &[("PORTTASK_NODE_NAME", "one")]].concat());
+    let start = |shared: &'static str| {
+        let variables = [("PORTTASK_NODE_NAME", "one"), ("PORTTASK_BLOBS_SHARED", shared)];
+        Service::start_with(&store, &[&ADMIN[..], &variables].concat())
+    };
+    let stop = |mut service: Service| {
+        signal(service.pid(), libc::SIGTERM);
+        assert!(service.wait());
+    };
     let serve = |variables: &[(&str, &str)]| {
         let mut command = porttask(&store, &["serve", "--listen", "127.0.0.1:0"]);
         command.envs(variables.iter().copied());
@@ -165,8 +219,30 @@ async fn a_node_that_may_have_a_folder_of_its_own_does_not_start_beside_another(
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
     };
-    let refused = serve(&[("PORTTASK_NODE_NAME", "two"), ("PORTTASK_BLOBS_SHARED", "false")]);
-    assert!(refused.contains("another node (one)") && refused.contains("PORTTASK_BLOBS_SHARED"), "{refused}");
+    for (running, starting, which) in [("true", "false", "this one"), ("false", "true", "that one")] {
+        let service = start(running);
+        let refused = serve(&[("PORTTASK_NODE_NAME", "two"), ("PORTTASK_BLOBS_SHARED", starting)]);
+        assert!(refused.contains("another node (one)") && refused.contains("PORTTASK_BLOBS_SHARED"), "{refused}");
+        assert!(refused.contains(which), "{refused}");
+        let nodes = porttask(&store, &["nodes", "list"]).output().unwrap();
+        let nodes = String::from_utf8(nodes.stdout).unwrap();
+        assert!(nodes.starts_with("one ") && nodes.lines().count() == 1, "{nodes}");
+        stop(service);
+    }
     let unnamed = serve(&[("PORTTASK_BLOBS", "")]);
     assert!(unnamed.contains("set PORTTASK_BLOBS"), "{unnamed}");
+    // Of two that start at the same time, at most one serves.
+    let starting = ["three", "four"].map(|name| {
+        let mut command = porttask(&store, &["serve", "--listen", "127.0.0.1:0"]);
+        command.envs([("PORTTASK_NODE_NAME", name), ("PORTTASK_BLOBS_SHARED", "false")]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    let serving = starting.map(|mut node| {
+        let mut lines = BufReader::new(node.stderr.take().unwrap()).lines();
+        let serves = lines.any(|line| line.unwrap().starts_with("Listening on "));
+        _ = node.kill();
+        node.wait().unwrap();
+        serves
+    });
+    assert!(serving.contains(&false), "both serve");
 }

@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 use super::ticket::{TICKETS, open, thread};
 use crate::{
     mailbox::DataDirectory,
+    openapi::PLATFORM,
     service::{ADMIN, Service, porttask},
     shared::SharedService,
 };
 
 on_both_engines!(
     whoever_opened_a_ticket_is_notified_of_replies_and_resolution,
+    the_assignee_is_notified_of_replies_and_of_reopening,
     an_escalation_has_a_response_target_in_business_hours;
     waiting:
     a_missed_response_target_is_recorded_and_the_super_admins_notified,
@@ -45,6 +47,42 @@ async fn whoever_opened_a_ticket_is_notified_of_replies_and_resolution(service: 
     for (_, mail) in &mails {
         assert!(!mail.contains("invoice") && !mail.contains("Tuesday") && !mail.contains("Anybody"), "{mail}");
     }
+}
+
+async fn the_assignee_is_notified_of_replies_and_of_reopening(service: &'static SharedService) {
+    let (acme, umbra) = (service.organization().await, service.organization().await);
+    let (bob, ana) = (&acme.admin, service.ana());
+    let account = json!({"organization": umbra.id, "user": umbra.admin.session["user"]});
+    let assignee = ana.post("/v1/platform/super-admins", &account).is(201).id().to_owned();
+    service.accept(PLATFORM, &assignee).is(200);
+    let path = open(bob, "Gate closed", "support");
+    let of_acme = path.replace("current", &acme.id);
+    let page = format!("/admin/organizations/{acme}/tickets/{}", path.rsplit('/').next().unwrap());
+    let (of_ana, of_assignee) = ("<ana@platform.example>", umbra.email("bob"));
+    let reply = |text: &str| bob.post(&format!("{path}/reply"), &json!({"text": text})).is(200);
+    // While it is assigned to nobody, all super admins are.
+    reply("Anybody?");
+    for to in [of_ana, &of_assignee] {
+        service.mail_with(&[&page, to, "Acme replied to support ticket #1"]);
+    }
+    ana.post(&format!("{of_acme}/assign"), &json!({"assignee": assignee})).is(200);
+    bob.post(&format!("{path}/resolve"), &json!({})).is(200);
+    bob.post(&format!("{path}/reopen"), &json!({})).is(200);
+    service.mail_with(&[&page, &of_assignee, "Acme reopened support ticket #1"]);
+    reply("Still closed.");
+    let mails = |to: &str, text: &str| {
+        let mails = service.mails_with(&page, 0).into_iter();
+        mails.filter(|(_, mail)| mail.contains(to) && mail.contains(text)).count()
+    };
+    by(SOON, "the assignee is notified", async || mails(&of_assignee, "Acme replied to") == 2).await;
+    assert_eq!((mails(of_ana, "Acme opened"), mails(of_ana, "")), (1, 2));
+    // What staff does is told to whoever asks.
+    ana.post(&format!("{of_acme}/reply"), &json!({"text": "We are on it."})).is(200);
+    ana.post(&format!("{of_acme}/resolve"), &json!({})).is(200);
+    ana.post(&format!("{of_acme}/reopen"), &json!({})).is(200);
+    reply("Thank you.");
+    by(SOON, "the assignee is notified", async || mails(&of_assignee, "Acme replied to") == 3).await;
+    assert_eq!((mails(&of_assignee, "Acme reopened"), mails("", "Still closed")), (1, 0));
 }
 
 async fn an_escalation_has_a_response_target_in_business_hours(service: &'static SharedService) {

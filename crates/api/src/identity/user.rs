@@ -14,6 +14,7 @@ use axum::{
 };
 use futures_util::future::try_join_all;
 use jiff::{SignedDuration, Timestamp};
+use porttask_app::billing::subscriptions::must_be_in_force;
 use porttask_domain::{
     OrganizationId, PersonName, UserId,
     identity::{
@@ -307,7 +308,8 @@ pub(crate) async fn row<P: Permission>(app: &App, caller: &Authorized<P>, user: 
 ///
 /// Takes effect on the user's next request. A new role gives all permissions of the role, as far as the caller holds
 /// them; `permissions` may contain only the groups that differ. Until the user accepts an invitation, name and email address can be corrected: another address
-/// makes the invitation void, and a new one is sent there. Needs `roles:write`.
+/// makes the invitation void, and a new one is sent there. While the subscription is read-only, rights can only be
+/// narrowed. Needs `roles:write`.
 #[utoipa::path(patch, path = "/v1/organizations/{org}/users/{user}", tag = "users", params(CommandParameters),
     request_body(content = UserPatch, content_type = "application/merge-patch+json"),
     responses((status = 200, body = ChangedUser)))]
@@ -326,7 +328,11 @@ pub(crate) async fn change_user(
         let before = tx.read::<User>(user).await?;
         change.correct(app, caller, &tx, user).await?;
         change.grant(app, caller, &tx, user).await?;
-        Ok::<_, Problem>((before, tx.read::<User>(user).await?))
+        let after = tx.read::<User>(user).await?;
+        if !change.only_narrows(&before, &after) {
+            must_be_in_force(&tx, account.0).await?;
+        }
+        Ok::<_, Problem>((before, after))
     };
     let outcome = request.transact(app, &subject, work).await;
     let outcome = match (outcome, &request.body.email) {
@@ -382,6 +388,13 @@ impl UserPatch {
 }
 
 impl Change {
+    /// Whether it only takes rights away.
+    fn only_narrows(&self, before: &User, after: &User) -> bool {
+        let is_included = before.role().zip(after.role()).is_some_and(|(from, to)| from.includes(to));
+        let is_within = before.permissions().zip(after.permissions()).is_some_and(|(from, to)| to.is_within(from));
+        self.name.is_none() && self.email.is_none() && is_included && is_within
+    }
+
     /// The patch that restores the former state of a user; `None` after a change of the address, which voids an
     /// invitation.
     fn inverse(&self, before: &User) -> Option<serde_json::Value> {

@@ -72,7 +72,8 @@ pub(crate) struct SystemNode {
 
 impl From<NodeRecord> for SystemNode {
     fn from(record: NodeRecord) -> Self {
-        let NodeRecord { holder: Holder { node: name, run }, version, started_at, last_seen_at, is_silent } = record;
+        let NodeRecord { holder, version, shares_documents: _, started_at, last_seen_at, is_silent } = record;
+        let Holder { node: name, run } = holder;
         Self { name, run, version, started_at, last_seen_at, is_silent }
     }
 }

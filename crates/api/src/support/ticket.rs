@@ -7,10 +7,10 @@ mod exported;
 mod people;
 
 use axum::{extract::State, response::Response};
-use porttask_app::identity::access::Caller;
+use porttask_app::{identity::access::Caller, support::escalations::response_due_at};
 use porttask_domain::{
     OrganizationId,
-    identity::{Organization, Role, User, user},
+    identity::{Role, User, user},
     support::{
         Ticket, TicketNumbers,
         ticket::{Author, Command, Side},
@@ -129,8 +129,8 @@ pub(crate) async fn get_ticket(
 
 /// Reply to a ticket.
 ///
-/// A reply by staff meets the response target of an escalation, and is notified by email to the requester. Needs
-/// `tickets:write`.
+/// A reply by staff meets the response target of an escalation, and is notified by email to the requester; one by the
+/// organization, to the assignee, or to all super admins if there is none. Needs `tickets:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/tickets/{ticket}/reply", tag = "tickets",
     params(CommandParameters), request_body = NewReply, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn reply_to_ticket(
@@ -162,8 +162,7 @@ pub(crate) async fn escalate_ticket(
     let (ticket, organization, period) = (ticket.get()?, request.caller.organization, app.settings.ticket_response);
     let (reason, by) = (&request.body.reason, author(&request.caller.identity));
     let work = move |tx: Tx| async move {
-        let settings = tx.read::<Organization>(organization).await?.settings().cloned().unwrap_or_default();
-        let response_due_at = settings.business_hours.after(tx.now(), period);
+        let response_due_at = response_due_at(&tx, organization, period).await?;
         let command = Command::Escalate { reason: reason.clone(), by, response_due_at };
         Ok(tx.decide::<Ticket>(ticket, &command).await?)
     };
@@ -226,7 +225,8 @@ pub(crate) async fn resolve_ticket(
 
 /// Reopen a ticket.
 ///
-/// Needs `tickets:write`.
+/// If the organization reopens it, the assignee is notified by email, or all super admins if there is none. Needs
+/// `tickets:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/tickets/{ticket}/reopen", tag = "tickets",
     params(CommandParameters), request_body = EmptyBody, responses((status = 200, body = CommandResult)))]
 pub(crate) async fn reopen_ticket(

@@ -59,8 +59,8 @@ pub async fn reach(tx: &Tx, due: Timestamp) -> Result<(), ExecuteError> {
 /// If it is read-only and the request is not allowed then, or cannot be read.
 pub(crate) async fn must_allow(request: &Request, tx: &Tx) -> Result<(), ExecuteError> {
     let subscription: Subscription = tx.read(SubscriptionId::from(request.organization)).await?;
-    if request.needs_subscription && subscription.is_read_only() {
-        return Err(ExecuteError::Rejected(subscription::Rejection::ReadOnly.into()));
+    if request.needs_subscription {
+        must_not_be_read_only(&subscription)?;
     }
     for (counter, meter) in
         [(SEATS, Meter::Users), (PORT_CALLS, Meter::PortCalls), (STORAGE_BYTES, Meter::StorageBytes)]
@@ -70,6 +70,21 @@ pub(crate) async fn must_allow(request: &Request, tx: &Tx) -> Result<(), Execute
         }
     }
     Ok(())
+}
+
+/// Checks that the subscription of an organization is not read-only: for requests of which it depends on what they do.
+///
+/// # Errors
+/// If it is, or cannot be read.
+pub async fn must_be_in_force(tx: &Tx, organization: OrganizationId) -> Result<(), ExecuteError> {
+    must_not_be_read_only(&tx.read(SubscriptionId::from(organization)).await?)
+}
+
+fn must_not_be_read_only(subscription: &Subscription) -> Result<(), ExecuteError> {
+    match subscription.is_read_only() {
+        true => Err(ExecuteError::Rejected(subscription::Rejection::ReadOnly.into())),
+        false => Ok(()),
+    }
 }
 
 /// The value of a counter of an organization.

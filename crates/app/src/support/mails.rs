@@ -40,12 +40,16 @@ porttask_domain::texts! {
         TicketOpened = "ticket_opened",
         /// To whoever asks: staff replied.
         TicketReply = "ticket_reply",
+        /// To the assignee: the organization replied.
+        TicketOrganizationReply = "ticket_organization_reply",
         /// To the super admins: a ticket was escalated.
         TicketEscalated = "ticket_escalated",
         /// To the super admins: nobody has replied to an escalated ticket in time.
         TicketResponseMissed = "ticket_response_missed",
         /// To whoever asks: it was resolved.
         TicketResolved = "ticket_resolved",
+        /// To the assignee: the organization reopened it.
+        TicketReopened = "ticket_reopened",
     }
 }
 
@@ -80,14 +84,15 @@ impl Mails for TicketMails {
         match event {
             Event::Opened { side: Side::Organization, .. } => vec![Kind::TicketOpened],
             Event::Replied { side: Side::Staff, .. } => vec![Kind::TicketReply],
+            Event::Replied { side: Side::Organization, .. } => vec![Kind::TicketOrganizationReply],
             Event::Escalated { .. } => vec![Kind::TicketEscalated],
             Event::ResponseMissed { .. } => vec![Kind::TicketResponseMissed],
             Event::Resolved { .. } => vec![Kind::TicketResolved],
+            Event::Reopened { side: Side::Organization, .. } => vec![Kind::TicketReopened],
             Event::Opened { side: Side::Staff, .. }
-            | Event::Replied { side: Side::Organization, .. }
             | Event::Assigned { .. }
             | Event::HandedOver { .. }
-            | Event::Reopened { .. } => Vec::new(),
+            | Event::Reopened { side: Side::Staff, .. } => Vec::new(),
         }
     }
 
@@ -105,12 +110,13 @@ impl Mails for TicketMails {
         }
         let escalation = ticket.open_escalation();
         let still_applies = match kind {
-            Kind::TicketOpened | Kind::TicketReply => true,
+            Kind::TicketOpened | Kind::TicketReply | Kind::TicketOrganizationReply => true,
             Kind::TicketEscalated | Kind::TicketResponseMissed => escalation.is_some(),
             // Whoever resolves their own ticket knows it.
             Kind::TicketResolved => {
                 ticket.status() == Some(Status::Resolved) && ticket.resolved_by() != ticket.requester()
             }
+            Kind::TicketReopened => ticket.status() == Some(Status::Open),
         };
         if !still_applies {
             return Ok(Vec::new());
@@ -123,10 +129,8 @@ impl Mails for TicketMails {
         let address = self.links.page(&page);
         let message = Message { kind, number, about, response_due_at, address: &address };
         let readers = match kind.is_for_staff() {
-            true => {
-                self.accounts.super_admins().await?.into_iter().map(|user| (OrganizationId::PLATFORM, user)).collect()
-            }
-            false => self.requester(home, &ticket).into_iter().collect::<Vec<_>>(),
+            true => self.staff(kind, &ticket).await?,
+            false => self.requester(home, &ticket).into_iter().collect(),
         };
         let mut drafts = Vec::with_capacity(readers.len());
         for reader in readers {
@@ -139,13 +143,38 @@ impl Mails for TicketMails {
 impl Kind {
     const fn is_for_staff(self) -> bool {
         match self {
-            Self::TicketOpened | Self::TicketEscalated | Self::TicketResponseMissed => true,
+            Self::TicketOpened
+            | Self::TicketOrganizationReply
+            | Self::TicketEscalated
+            | Self::TicketResponseMissed
+            | Self::TicketReopened => true,
             Self::TicketReply | Self::TicketResolved => false,
+        }
+    }
+
+    /// Whether it is for the assignee alone, if there is one.
+    const fn is_for_assignee(self) -> bool {
+        match self {
+            Self::TicketOrganizationReply | Self::TicketReopened => true,
+            Self::TicketOpened
+            | Self::TicketReply
+            | Self::TicketEscalated
+            | Self::TicketResponseMissed
+            | Self::TicketResolved => false,
         }
     }
 }
 
 impl TicketMails {
+    /// All super admins; of what is for the assignee, only this one, unless they are no super admin any more.
+    async fn staff(&self, kind: Kind, ticket: &Ticket) -> Result<Vec<(OrganizationId, UserId)>, TaskError> {
+        let mut staff = self.accounts.super_admins().await?;
+        if let Some(assignee) = ticket.assignee().filter(|user| kind.is_for_assignee() && staff.contains(user)) {
+            staff = vec![assignee];
+        }
+        Ok(staff.into_iter().map(|user| (OrganizationId::PLATFORM, user)).collect())
+    }
+
     /// Whoever asks for the organization of a ticket.
     fn requester(&self, home: OrganizationId, ticket: &Ticket) -> Option<(OrganizationId, UserId)> {
         let requester = ticket.requester().filter(|author| author.side == Side::Organization)?;

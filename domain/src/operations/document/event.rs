@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{ContentType, DocumentId, DocumentName, Subject, UPLOAD_LIFETIME};
+use super::{ContentType, DocumentId, DocumentName, Subject, expiry};
 use crate::{Personal, UserId};
 
 /// Events of a document. Stored forever: never reuse a name; a new shape is a new `.vN`.
@@ -61,6 +61,6 @@ impl Event {
         now: Timestamp,
     ) -> Self {
         let name = Personal::identity(document, name.as_str());
-        Self::UploadStarted { name, bytes, expires_at: now + UPLOAD_LIFETIME, subject }
+        Self::UploadStarted { name, bytes, expires_at: expiry(now), subject }
     }
 }

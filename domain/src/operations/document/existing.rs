@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Command, Content, Event, Rejection, Status, Subject};
+use super::{Command, Content, Event, Rejection, Status, Subject, expiry};
 use crate::{Personal, UserId};
 
 /// A document that exists: only what `decide` needs.
@@ -21,7 +21,10 @@ pub(super) struct Existing {
 
 #[derive(Debug, Clone)]
 pub(super) enum State {
-    Uploading { expires_at: Timestamp },
+    /// The latest attempt is told from former ones by when it expires.
+    Uploading {
+        expires_at: Timestamp,
+    },
     Stored(Content),
     Failed,
     Deleted,
@@ -59,14 +62,19 @@ impl Existing {
 
     pub(super) fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         match (command, &self.state) {
-            // It is tried again.
-            (Command::StartUpload { document, name, bytes, subject, now }, State::Failed) => {
-                Ok(vec![Event::started(*document, name, *bytes, *subject, *now)])
-            }
-            (Command::StartUpload { name, bytes, subject, .. }, _) => {
+            (Command::StartUpload { document, name, bytes, subject, now }, state) => {
                 let is_same =
                     (self.name.value(), self.announced, self.subject) == (Some(name.as_str()), *bytes, *subject);
-                if is_same { Ok(vec![]) } else { Err(Rejection::Exists) }
+                let is_tried_again = match state {
+                    State::Uploading { expires_at } => is_same && *expires_at != expiry(*now),
+                    State::Failed => true,
+                    State::Stored(_) | State::Deleted => false,
+                };
+                match () {
+                    () if is_tried_again => Ok(vec![Event::started(*document, name, *bytes, *subject, *now)]),
+                    () if is_same => Ok(vec![]),
+                    () => Err(Rejection::Exists),
+                }
             }
             (Command::Store { sha256, bytes, content_type }, State::Uploading { .. }) => {
                 let (sha256, bytes, content_type) = (sha256.clone(), *bytes, *content_type);
@@ -75,11 +83,15 @@ impl Existing {
             (Command::Store { sha256, .. }, State::Stored(content)) if content.sha256 == *sha256 => Ok(vec![]),
             (Command::Store { .. }, State::Stored(_)) => Err(Rejection::Exists),
             (Command::Store { .. }, State::Failed) => Err(Rejection::UploadFailed),
-            (Command::FailUpload, State::Uploading { .. }) => Ok(vec![Event::UploadFailed {}]),
+            (Command::FailUpload { started_at }, State::Uploading { expires_at })
+                if *expires_at == expiry(*started_at) =>
+            {
+                Ok(vec![Event::UploadFailed {}])
+            }
             (Command::ExpireUpload { now }, State::Uploading { expires_at }) if expires_at <= now => {
                 Ok(vec![Event::UploadFailed {}])
             }
-            (Command::FailUpload | Command::ExpireUpload { .. }, _) => Ok(vec![]),
+            (Command::FailUpload { .. } | Command::ExpireUpload { .. }, _) => Ok(vec![]),
             (Command::Download { by, now }, State::Stored(_)) => match self.downloads.get(by) {
                 Some(last) if *last == hour(*now) => Ok(vec![]),
                 _ => Ok(vec![Event::Downloaded { by: *by, at: *now }]),

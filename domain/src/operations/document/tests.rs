@@ -15,7 +15,11 @@ fn start(bytes: u64) -> Command {
 }
 
 fn start_for(subject: Option<Subject>, bytes: u64) -> Command {
-    Command::StartUpload { document: DOCUMENT, name: DocumentName::new("crew.pdf"), bytes, subject, now: at(0) }
+    start_at(0, subject, bytes)
+}
+
+fn start_at(second: i64, subject: Option<Subject>, bytes: u64) -> Command {
+    Command::StartUpload { document: DOCUMENT, name: DocumentName::new("crew.pdf"), bytes, subject, now: at(second) }
 }
 
 fn started() -> Event {
@@ -23,7 +27,16 @@ fn started() -> Event {
 }
 
 fn started_for(subject: Option<Subject>) -> Event {
-    Event::UploadStarted { name: Personal::identity(DOCUMENT, "crew.pdf"), bytes: 10, expires_at: at(3_600), subject }
+    started_at(0, subject)
+}
+
+fn started_at(second: i64, subject: Option<Subject>) -> Event {
+    let name = Personal::identity(DOCUMENT, "crew.pdf");
+    Event::UploadStarted { name, bytes: 10, expires_at: at(second + 3_600), subject }
+}
+
+fn fail(second: i64) -> Command {
+    Command::FailUpload { started_at: at(second) }
 }
 
 fn store(sha256: &str) -> Command {
@@ -68,15 +81,29 @@ fn a_document_belongs_to_the_same_subject_for_ever() {
 #[test]
 fn an_upload_that_fails_or_expires_is_never_stored() {
     let failed = Event::UploadFailed {};
-    given::<Document>([started()]).when(Command::FailUpload).then([failed.clone()]);
+    given::<Document>([started()]).when(fail(0)).then([failed.clone()]);
     given::<Document>([started()]).when(Command::ExpireUpload { now: at(3_599) }).then([]);
     given::<Document>([started()]).when(Command::ExpireUpload { now: at(3_600) }).then([failed.clone()]);
     given::<Document>([started(), failed.clone()]).when(store("aa")).then_rejected(Rejection::UploadFailed);
     given::<Document>([started(), failed.clone()]).when(start(10)).then([started()]);
     given::<Document>([started(), failed.clone(), started()]).when(store("aa")).then([stored()]);
     given::<Document>([started(), failed]).when(Command::Delete).then_rejected(Rejection::NotFound);
-    given::<Document>([started(), stored()]).when(Command::FailUpload).then([]);
+    given::<Document>([started(), stored()]).when(fail(0)).then([]);
     given::<Document>([started(), stored()]).when(Command::ExpireUpload { now: at(9_999) }).then([]);
+}
+
+#[test]
+fn a_retry_takes_over_an_upload_in_progress() {
+    let retried = || [started(), started_at(15, None)];
+    given::<Document>([started()]).when(start_at(15, None, 10)).then([started_at(15, None)]);
+    given::<Document>([started()]).when(start_at(15, None, 11)).then_rejected(Rejection::Exists);
+    // What was taken over neither fails nor expires, but what it received completely is kept.
+    given::<Document>(retried()).when(fail(0)).then([]);
+    given::<Document>(retried()).when(Command::ExpireUpload { now: at(3_600) }).then([]);
+    given::<Document>(retried()).when(store("aa")).then([stored()]);
+    given::<Document>(retried()).when(fail(15)).then([Event::UploadFailed {}]);
+    given::<Document>(retried()).when(Command::ExpireUpload { now: at(3_615) }).then([Event::UploadFailed {}]);
+    given::<Document>([started(), stored()]).when(start_at(15, None, 10)).then([]);
 }
 
 #[test]
@@ -115,4 +142,5 @@ fn bytes_are_claimed_at_the_start_and_released_at_the_end() {
     assert_eq!(counted(&[started(), stored(), downloaded(10), Event::Deleted { bytes: 9 }]), [10, -1, -9]);
     assert_eq!(counted(&[started(), Event::UploadFailed {}]), [10, -10]);
     assert_eq!(counted(&[started(), Event::UploadFailed {}, started(), stored()]), [10, -10, 10, -1]);
+    assert_eq!(counted(&[started(), started_at(15, None), stored()]), [10, -1], "a retry claims nothing more");
 }

@@ -81,6 +81,10 @@ async fn migrate(client: &mut Client) -> Result<(), LogError> {
             "V7__simulated_payments",
             include_str!("../../../migrations/postgres/V7__simulated_payments.sql"),
         ),
+        Migration::unapplied(
+            "V8__shared_documents",
+            include_str!("../../../migrations/postgres/V8__shared_documents.sql"),
+        ),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     let unusable = |error: refinery_core::Error| match error.kind() {

@@ -163,6 +163,10 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), LogError> {
             "V7__simulated_payments",
             include_str!("../../../migrations/sqlite/V7__simulated_payments.sql"),
         ),
+        Migration::unapplied(
+            "V8__shared_documents",
+            include_str!("../../../migrations/sqlite/V8__shared_documents.sql"),
+        ),
     ];
     let migrations: Result<Vec<_>, _> = migrations.into_iter().collect();
     // Grouped: a migration and its history row are one transaction, so that a process can be killed at any moment.

@@ -8,6 +8,7 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
 };
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use porttask_app::operations::documents::{UnusableSubject, check_subject};
 use porttask_domain::{
     Capability,
@@ -38,8 +39,8 @@ use crate::http::{
 /// Upload a document.
 ///
 /// The body is the file itself, with its size in `Content-Length`. What the file is, is judged by its first bytes, whatever
-/// `Content-Type` says. A repetition with the same `Idempotency-Key` must send the same file. It can belong to a port call or
-/// a service order. Needs `operations:write`.
+/// `Content-Type` says. A repetition with the same `Idempotency-Key` must send the same file; it takes over from an upload
+/// that is still in progress. It can belong to a port call or a service order. Needs `operations:write`.
 #[utoipa::path(post, path = "/v1/organizations/{org}/documents", tag = "documents", params(UploadParameters),
     request_body(content = String, content_type = "application/octet-stream", description = "The file"),
     responses((status = 201, body = UploadedDocument)))]
@@ -55,7 +56,7 @@ pub(crate) async fn upload_document(
     let now = app.clock.now();
     let command = Command::StartUpload { document, name: name.clone(), bytes: announced, subject, now };
     start(&app, &caller, document, subject, &command).await?;
-    let attempt = Attempt::new(&app, &caller, document);
+    let attempt = Attempt::new(&app, &caller, document, now);
     let received = receive(&app, &caller, body, announced, &name).await;
     let stored = match received {
         Ok((blob, content_type)) => store(&app, &caller, document, blob, content_type).await,
@@ -193,18 +194,20 @@ async fn store(
 }
 
 /// An upload in progress. One that is dropped, because the client has gone, fails; that of a node that was killed, in time.
+/// One that a retry took over ends without a trace.
 struct Attempt(Option<Failing>);
 
 struct Failing {
     app: App,
     request: execute::Request,
     document: DocumentId,
+    started_at: Timestamp,
 }
 
 impl Attempt {
-    fn new(app: &App, caller: &Authorized<WriteOperations>, document: DocumentId) -> Self {
+    fn new(app: &App, caller: &Authorized<WriteOperations>, document: DocumentId, started_at: Timestamp) -> Self {
         let request = execute::Request::new(caller.organization, caller.meta.clone()).needing(Capability::Settle);
-        Self(Some(Failing { app: app.clone(), request, document }))
+        Self(Some(Failing { app: app.clone(), request, document, started_at }))
     }
 
     /// The upload has succeeded.
@@ -222,8 +225,9 @@ impl Attempt {
 
 impl Failing {
     async fn fail(self) {
-        let Self { app, request, document } = self;
-        if let Err(error) = app.executor.execute::<Document>(document, Command::FailUpload, &request).await {
+        let Self { app, request, document, started_at } = self;
+        let command = Command::FailUpload { started_at };
+        if let Err(error) = app.executor.execute::<Document>(document, command, &request).await {
             tracing::warn!(%error, "a failed upload could not be recorded: it expires within an hour");
         }
     }

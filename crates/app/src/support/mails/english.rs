@@ -28,6 +28,10 @@ pub(super) fn letter(message: &Message<'_>, reader: &Reader<'_>) -> Letter {
             format!("New reply to your ticket #{number}"),
             format!("PortTask staff replied to your {about} #{number} of {organization}."),
         ),
+        Kind::TicketOrganizationReply => (
+            format!("{organization} replied to {about} #{number}"),
+            format!("{organization} replied to the {about} #{number} on PortTask."),
+        ),
         Kind::TicketEscalated => (
             format!("{organization} escalated {about} #{number}: reply by {due}"),
             format!("{organization} escalated the {about} #{number} on PortTask. A reply is due by {due}."),
@@ -41,6 +45,10 @@ pub(super) fn letter(message: &Message<'_>, reader: &Reader<'_>) -> Letter {
             format!(
                 "Your {about} #{number} of {organization} on PortTask was resolved. If it is not, you can reopen it."
             ),
+        ),
+        Kind::TicketReopened => (
+            format!("{organization} reopened {about} #{number}"),
+            format!("{organization} reopened the {about} #{number} on PortTask."),
         ),
     };
     let paragraphs = vec![

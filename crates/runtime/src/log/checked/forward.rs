@@ -118,7 +118,7 @@ forward! {
 
 forward! {
     impl NodeRegistry;
-    async fn report_node(&self, holder: &Holder, version: &str) -> Result<(), LogError>;
+    async fn report_node(&self, holder: &Holder, version: &str, shares_documents: bool) -> Result<(), LogError>;
     async fn remove_node(&self, holder: &Holder) -> Result<(), LogError>;
     async fn nodes(&self) -> Result<Vec<NodeRecord>, LogError>;
 }
