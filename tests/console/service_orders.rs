@@ -51,6 +51,14 @@ async fn a_service_is_ordered_and_the_vendor_answers_on_a_page_of_the_link(servi
     let vendor = dialog.form(&dialog.url).fill("vendor", vendors["items"][0]["id"].as_str().unwrap());
     bob.submit(&vendor, "Ask").is(200).shows("Assigned").shows("Svitzer Santos");
     bob.open("/operations/service-orders?status=assigned").shows("MSC Anna, Santos").shows("1250.00 EUR");
+    let list = bob.open("/operations/service-orders?q=two+tugs&service=towage").shows("MSC Anna, Santos");
+    let csv = bob.fetch(&list.link("Export")).is(200);
+    assert_eq!(csv.header("content-disposition"), "attachment; filename=\"service-orders.csv\"");
+    assert!(csv.text.contains(",Svitzer Santos,towage,") && csv.text.lines().count() == 3, "{}", csv.text);
+    bob.open("/operations/service-orders?q=one+tug").shows("Nothing matches");
+    let csv = bob.fetch("/operations/vendors/export?service=towage").is(200);
+    assert!(csv.text.contains(",Svitzer Santos,towage,"), "{}", csv.text);
+    bob.open("/operations/vendors?service=crew").shows("Nothing matches");
 
     // The vendor has no account.
     let stranger = Browser::new(service);

@@ -2,7 +2,7 @@
 //!
 //! | file | pages |
 //! |---|---|
-//! | `list.rs` | the list, and the section on the page of a port call |
+//! | `list.rs` | the list, its export, and the section on the page of a port call |
 //! | `show.rs` | one service order |
 //! | `form.rs` | creating and changing |
 //! | `change.rs` | asking vendors, answers, and other commands |
@@ -25,6 +25,7 @@ const URL: &str = "/operations/service-orders";
 pub(crate) fn routes() -> Router<Console> {
     Router::new()
         .route("/operations/service-orders", get(list::list))
+        .route("/operations/service-orders/export", get(list::export))
         .route("/operations/port-calls/{port_call}/order", get(form::new_form).post(form::create))
         .route("/operations/service-orders/{service_order}", get(show::show))
         .route("/operations/service-orders/{service_order}/edit", get(form::edit_form).post(form::save))
