@@ -30,13 +30,14 @@ pub(crate) const PUBLIC: [&str; 8] = [
 ];
 
 /// Pages that need a session, with the permission that they need; none for those that everybody has who is signed in.
-pub(crate) const PAGES: [(&str, &str); 96] = [
+pub(crate) const PAGES: [(&str, &str); 97] = [
     ("/me", ""),
     ("/me/password", ""),
     ("/me/address", ""),
     ("/me/sessions/end", ""),
     ("/help", ""),
     ("/search", ""),
+    ("/notices", "operations:read"),
     ("/operations/port-calls", "operations:read"),
     ("/operations/port-calls/export", "operations:read"),
     ("/operations/port-calls/new", "operations:write"),

@@ -12,7 +12,8 @@ use crate::{
 };
 
 pub(super) async fn show(visit: Visit) -> Answered {
-    let call = visit.get(&format!("/port-calls/{}", visit.param("port_call"))).send::<PortCall>().await?.body;
+    let answer = visit.get(&format!("/port-calls/{}", visit.param("port_call"))).send::<PortCall>().await?;
+    let (call, version) = (answer.body, answer.etag);
     let (history, orders, documents) = join!(
         history(&visit, &call.id, &call.port.time_zone),
         of_port_call(&visit, &call.id, call.next().is_some()),
@@ -20,7 +21,8 @@ pub(super) async fn show(visit: Visit) -> Answered {
     );
     let title = call.title();
     let content = html! {
-        div.head { div { h1 { (title) } p { (words::status(&call.status)) } } div.row { (actions(&visit, &call)) } }
+        (ui::changed(&visit.frame, false))
+        div.head data-version=[version] { div { h1 { (title) } p { (words::status(&call.status)) } } div.row { (actions(&visit, &call)) } }
         div.grid.wide {
             div.form {
                 section.card { header { h2 { "Port call" } } (facts(&visit, &call)) }

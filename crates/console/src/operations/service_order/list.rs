@@ -115,7 +115,7 @@ pub(crate) async fn of_port_call(visit: &Visit, port_call: &str, is_open: bool) 
             Err(problem) => p.in.soft { "They could not be loaded: " (problem.detail) },
             Ok(page) if page.items.is_empty() => p.in.soft { "None." },
             Ok(page) => {
-                ul.rows { @for it in &page.items { li {
+                ul.rows { @for it in &page.items { li data-version=(it.version) {
                     div { a href=(it.url("")) { b { (words::words(&it.service)) } } " " (words::status(&it.status))
                         div.soft { (it.vendor_name.as_deref().unwrap_or("No vendor yet")) " · " (it.needed()) } }
                 } } }

@@ -12,13 +12,14 @@ use crate::{
 };
 
 pub(super) async fn show(visit: Visit) -> Answered {
-    let order =
-        visit.get(&format!("/service-orders/{}", visit.param("service_order"))).send::<ServiceOrder>().await?.body;
+    let answer = visit.get(&format!("/service-orders/{}", visit.param("service_order"))).send::<ServiceOrder>().await?;
+    let (order, version) = (answer.body, answer.etag);
     let (history, documents) =
         join!(history(&visit, &order.id, order.zone()), of_subject(&visit, &order.id, order.status != "canceled"));
     let title = order.title();
     let content = html! {
-        div.head { div { h1 { (title) } p { (words::status(&order.status)) } } div.row { (actions(&visit, &order)) } }
+        (ui::changed(&visit.frame, false))
+        div.head data-version=[version] { div { h1 { (title) } p { (words::status(&order.status)) } } div.row { (actions(&visit, &order)) } }
         div.grid.wide {
             div.form {
                 section.card { header { h2 { "Order" } } (facts(&visit, &order)) }
