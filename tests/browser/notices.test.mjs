@@ -56,7 +56,7 @@ test("a list and the page of a port call notice that a status has changed", asyn
     [`/operations/port-calls/${call}`, "This has changed. Show it", undefined],
   ]) {
     await page.goto(url);
-    await page.getByText("MSC Anna").first().waitFor();
+    await page.getByRole("main").getByText("MSC Anna").first().waitFor();
     const changed = page.getByRole("link", { name: notice });
     assert.equal(await changed.count(), 0);
     if (command) await post(`/service-orders/${order}/${command}`, {});
