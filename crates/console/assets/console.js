@@ -135,34 +135,40 @@ const live = $("[data-live]"), notified = document.body.dataset.notices;
 // Until when the reader knows what vendors have answered, and up to which position this tab has looked.
 if (notified) sessionStorage.notified ??= notified; else for (const name of ["notified", "position"]) sessionStorage.removeItem(name);
 if ((live || notified) && window.EventSource) {
-  let stream, timer, last = 0;
+  let stream, timer, position, last = 0;
   // What distinguishes two states of a page: rows with their statuses, versions of parts.
   const state = from => [...from.querySelectorAll("[data-live] tbody tr, [data-live] .log > li, [data-version]")]
     .map(it => [it.id, it.dataset.version, ...[...it.querySelectorAll(".tag.dot")].map(tag => tag.textContent)].join(" ")).join("\n");
-  const inBackground = url => fetch(url, { headers: { "porttask-background": "true", "porttask-at-least": sessionStorage.position } });
+  const inBackground = async url => {
+    const answer = await fetch(url, { headers: { "porttask-background": "true", "porttask-at-least": position } });
+    if (!answer.ok || answer.redirected) throw new Error(`no answer of ${url}`);
+    return answer;
+  };
   const look = async () => {
     const answer = await inBackground(location.href);
-    if (!answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html"), here = $(".changed");
     if (here && $("[data-live]", page) && state(page) !== state(document)) here.hidden = false;
   };
   const tell = async () => {
     const answer = await inBackground(`/notices?after=${encodeURIComponent(sessionStorage.notified)}`);
-    if (!answer.ok || answer.redirected) return;
     for (const { text, url, at } of await answer.json()) { say(text, url); sessionStorage.notified = at; }
   };
-  const ask = () => {
+  const ask = async () => {
     timer = undefined;
     last = Date.now();
-    // Whoever leaves the page meanwhile misses nothing: the next page asks.
-    if ($(".changed[hidden]")) look().catch(() => {});
-    if (notified) tell().catch(() => {});
+    const asked = position;
+    try {
+      await Promise.all([$(".changed[hidden]") && look(), notified && tell()]);
+      sessionStorage.position = asked;
+    } catch {
+      // Whoever leaves the page meanwhile misses nothing: the next one starts at another position, and asks.
+    }
   };
   const hear = event => {
-    const { position } = JSON.parse(event.data), before = sessionStorage.position;
-    sessionStorage.position = position;
-    // The first message of a stream says where it starts: something has changed if that is not where the last one ended.
-    if (event.type === "position" && (before === undefined || before === position)) return;
+    ({ position } = JSON.parse(event.data));
+    sessionStorage.position ??= position;
+    // The first message of a stream says where it starts: something has changed if this tab has not looked up to there.
+    if (event.type === "position" && sessionStorage.position === position) return;
     timer ??= setTimeout(ask, Math.max(300, last + PAUSE_MS - Date.now()));
   };
   const follow = () => {
