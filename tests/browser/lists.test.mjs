@@ -81,7 +81,7 @@ test("columns are sorted by their heads", async () => {
 test("what others add is announced, and shown when it is asked for", async () => {
   const page = await users();
   const names = () => page.locator("tbody tr b").allTextContents();
-  const before = await names(), link = page.getByRole("link", { name: "There are new entries. Show them" });
+  const before = await names(), link = page.getByRole("link", { name: "There are changes. Show them" });
   assert.equal(await link.count(), 0);
   const user = { name: "Farid Aziz", email: "farid.aziz@nordsee.example", role: "agent" };
   await service.api("POST", "/organizations/current/users", user, service.admin);

@@ -30,13 +30,14 @@ pub(crate) const PUBLIC: [&str; 8] = [
 ];
 
 /// Pages that need a session, with the permission that they need; none for those that everybody has who is signed in.
-pub(crate) const PAGES: [(&str, &str); 94] = [
+pub(crate) const PAGES: [(&str, &str); 97] = [
     ("/me", ""),
     ("/me/password", ""),
     ("/me/address", ""),
     ("/me/sessions/end", ""),
     ("/help", ""),
     ("/search", ""),
+    ("/notices", "operations:read"),
     ("/operations/port-calls", "operations:read"),
     ("/operations/port-calls/export", "operations:read"),
     ("/operations/port-calls/new", "operations:write"),
@@ -55,6 +56,7 @@ pub(crate) const PAGES: [(&str, &str); 94] = [
     ("/operations/documents/{document}/delete", "operations:write"),
     ("/operations/port-calls/{call}/order", "operations:write"),
     ("/operations/service-orders", "operations:read"),
+    ("/operations/service-orders/export", "operations:read"),
     ("/operations/service-orders/{order}", "operations:read"),
     ("/operations/service-orders/{order}/edit", "operations:write"),
     ("/operations/service-orders/{order}/assign", "operations:write"),
@@ -63,6 +65,7 @@ pub(crate) const PAGES: [(&str, &str); 94] = [
     ("/operations/service-orders/{order}/start", "operations:write"),
     ("/operations/service-orders/{order}/cancel", "operations:write"),
     ("/operations/vendors", "vendors:read"),
+    ("/operations/vendors/export", "vendors:read"),
     ("/operations/vendors/new", "vendors:write"),
     ("/operations/vendors/{vendor}", "vendors:read"),
     ("/operations/vendors/{vendor}/archive", "vendors:write"),

@@ -102,7 +102,9 @@ async fn a_changed_port_call_is_not_overwritten_silently(service: &'static Share
     let form = page.form(&url).fill("vessel", "MSC Anita").fill("eta", "2026-12-03T09:45");
     let page = bob.submit(&form, "Save").is(412).shows("Somebody else changed this in the meantime");
     assert_eq!(page.value_of("vessel"), "MSC Anita");
-    bob.submit(&page.form(&url).fill("voyage", "NX649N"), "Save").is(200).shows("MSC Anita").shows("NX649N");
+    let page = bob.submit(&page.form(&url).fill("voyage", "NX649N"), "Save").is(200).shows("MSC Anita").shows("NX649N");
+    // Times of the port, with which two can be compared.
+    page.shows("3 Dec 2026, 08:30 -03 → 3 Dec 2026, 09:45 -03");
     let shown = acme.admin.get(&path).is(200).body;
     assert_eq!((&shown["eta"], &shown["etd"]), (&json!("2026-12-03T12:45:00Z"), &json!("2026-12-04T21:00:00Z")));
     let page = bob.submit(&bob.open(&url).form(&url).fill("imo", "1"), "Save").is(422);

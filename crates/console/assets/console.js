@@ -12,10 +12,12 @@ htmx.initialize();
 const $ = (query, from = document) => from.querySelector(query);
 const sheet = $("#sheet"), palette = $("#palette");
 
-const say = text => {
-  const it = document.createElement("div");
+const say = (text, url) => {
+  const it = document.createElement("div"), words = document.createElement("span");
   it.className = "toast";
-  it.textContent = text;
+  words.textContent = text;
+  it.append(words);
+  if (url) it.append(Object.assign(document.createElement("a"), { href: url, textContent: "Show the order" }));
   $("#toasts").append(it);
   fade(it);
 };
@@ -126,25 +128,56 @@ if (tokenForm && location.hash.startsWith("#token=")) {
 // Work in progress is looked at again.
 if ($("[data-refresh]")) setTimeout(() => location.reload(), 2000);
 
-// Live: one stream for the page that is seen. It only says that something has changed; the page asks again. A list does not
-// jump under the reader's hand: it says that there are new entries.
-const list = $("[data-live=list]");
-if (list && window.EventSource) {
-  let stream, timer;
-  const rows = from => [...from.querySelectorAll("tbody tr, .log > li")].map(row => row.id).join();
+// Live: one stream for the page that is seen. It only says that something has changed; the page asks again, at most every
+// three seconds. Nothing jumps under the reader's hand: the page says that it has changed.
+const PAUSE_MS = 3000;
+const live = $("[data-live]"), notified = document.body.dataset.notices;
+// Until when the reader knows what vendors have answered, and up to which position this tab has looked.
+if (notified) sessionStorage.notified ??= notified; else for (const name of ["notified", "position"]) sessionStorage.removeItem(name);
+if ((live || notified) && window.EventSource) {
+  let stream, timer, position, last = 0;
+  // What distinguishes two states of a page: rows with their statuses, versions of parts.
+  const state = from => [...from.querySelectorAll("[data-live] tbody tr, [data-live] .log > li, [data-version]")]
+    .map(it => [it.id, it.dataset.version, ...[...it.querySelectorAll(".tag.dot")].map(tag => tag.textContent)].join(" ")).join("\n");
+  const inBackground = async url => {
+    const answer = await fetch(url, { headers: { "porttask-background": "true", "porttask-at-least": position } });
+    if (!answer.ok || answer.redirected) throw new Error(`no answer of ${url}`);
+    return answer;
+  };
   const look = async () => {
-    const answer = await fetch(location.href, { headers: { "porttask-background": "true" } });
-    if (!answer.ok || answer.redirected) return;
-    const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html");
-    const now = page.querySelector("[data-live=list]"), here = $("[data-live=list]");
-    if (now && here && rows(now) !== rows(here)) $(".changed", here).hidden = false;
+    const answer = await inBackground(location.href);
+    const page = new DOMParser().parseFromString(policy.createHTML(await answer.text()), "text/html"), here = $(".changed");
+    if (here && $("[data-live]", page) && state(page) !== state(document)) here.hidden = false;
+  };
+  const tell = async () => {
+    const answer = await inBackground(`/notices?after=${encodeURIComponent(sessionStorage.notified)}`);
+    for (const { text, url, at } of await answer.json()) { say(text, url); sessionStorage.notified = at; }
+  };
+  const ask = async () => {
+    timer = undefined;
+    last = Date.now();
+    const asked = position;
+    try {
+      await Promise.all([$(".changed[hidden]") && look(), notified && tell()]);
+      sessionStorage.position = asked;
+    } catch {
+      // Whoever leaves the page meanwhile misses nothing: the next one starts at another position, and asks.
+    }
+  };
+  const hear = event => {
+    ({ position } = JSON.parse(event.data));
+    sessionStorage.position ??= position;
+    // The first message of a stream says where it starts: something has changed if this tab has not looked up to there.
+    if (event.type === "position" && sessionStorage.position === position) return;
+    timer ??= setTimeout(ask, Math.max(300, last + PAUSE_MS - Date.now()));
   };
   const follow = () => {
     if (document.hidden) { stream?.close(); stream = undefined; return; }
     if (stream) return;
     stream = new EventSource("/live");
-    stream.addEventListener("moved", () => { clearTimeout(timer); timer = setTimeout(look, 300); });
+    for (const type of ["position", "moved"]) stream.addEventListener(type, hear);
   };
   document.addEventListener("visibilitychange", follow);
-  follow();
+  // A page that is left at once needs no stream for its notices.
+  setTimeout(follow, live ? 0 : 2000);
 }

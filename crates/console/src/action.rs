@@ -5,7 +5,7 @@ use axum::{
     http::{Method, StatusCode},
     response::Response,
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
@@ -257,7 +257,7 @@ pub(crate) fn shown(frame: &Frame, effect: &Effect) -> Markup {
     let rights = |rights: &[String]| rights.iter().map(|right| words::right(right)).collect::<Vec<_>>().join(", ");
     html! { div.effect { h2 { (icon("eye")) "What will happen" } ul.list {
         @if effect.events.is_empty() && effect.scheduled == 0 { li { (icon("info")) span { "Nothing: it is so already." } } }
-        @for change in &effect.changes { li { (icon("arrow-right")) span { (words::words(&change.field)) ": " (changed(frame, change)) } } }
+        @for change in &effect.changes { li { (icon("arrow-right")) span { (words::words(&change.field)) ": " (changed(&frame.zone, change)) } } }
         @if effect.changes.is_empty() { @for event in &effect.events { li { (icon("arrow-right")) span { (event_in_words(event)) } } } }
         @if !effect.rights_gained.is_empty() { li { (icon("plus")) span { "Gains: " (rights(&effect.rights_gained)) } } }
         @if !effect.rights_lost.is_empty() { li { (icon("x")) span { "Loses: " (rights(&effect.rights_lost)) } } }
@@ -282,10 +282,10 @@ pub(crate) fn shown(frame: &Frame, effect: &Effect) -> Markup {
 /// The fields whose values are codes of the API.
 const CODED: [&str; 7] = ["role", "status", "administration", "invoices", "reports", "tickets", "format"];
 
-/// An old and a new value.
-pub(crate) fn changed(frame: &Frame, change: &Change) -> Markup {
+/// An old and a new value. Instants have date and time, in a time zone that is named with them: only so can two be compared.
+pub(crate) fn changed(zone: &TimeZone, change: &Change) -> Markup {
     let in_words = |value: &str| match value.parse::<Timestamp>() {
-        Ok(at) => time::instant(frame, at),
+        Ok(at) => time::exact(at, zone),
         Err(_) if CODED.contains(&change.field.as_str()) => html! { (words::role_name(value)) },
         Err(_) => html! { (value) },
     };

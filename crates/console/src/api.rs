@@ -18,9 +18,10 @@ use tower_service::Service;
 use crate::{Console, failure::Failure, ui::field::id_of, visit::is_in_advance};
 
 /// The headers of a page's request that calls inherit.
-const INHERITED: [&str; 5] = ["user-agent", "accept-language", "x-forwarded-for", "x-request-id", BACKGROUND];
+const INHERITED: [&str; 6] =
+    ["user-agent", "accept-language", "x-forwarded-for", "x-request-id", BACKGROUND, "porttask-at-least"];
 /// Says that a read is no use of the session.
-const BACKGROUND: &str = "porttask-background";
+pub(crate) const BACKGROUND: &str = "porttask-background";
 /// The maximum size of an answer. Downloads are streamed instead.
 const MAX_BYTES: usize = 4 << 20;
 

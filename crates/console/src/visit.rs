@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::{
     Console,
-    api::{Call, Client, Problem},
+    api::{BACKGROUND, Call, Client, Problem},
     assets,
     cookies::Cookie,
     failure::Failure,
@@ -251,6 +251,11 @@ impl Frame {
         self.may("organizations:read") && self.may("users:search")
     }
 
+    /// Whether the reader is told what vendors answer. Whoever acts as somebody else is not: what staff reads is recorded.
+    pub(crate) fn is_notified(&self) -> bool {
+        self.may("operations:read") && !self.is_staff() && self.impersonation.is_none()
+    }
+
     pub(crate) fn url_of(&self, rest: &str) -> String {
         format!("{}{rest}", self.scope.base)
     }
@@ -310,10 +315,10 @@ impl FromRequestParts<Console> for Visit {
             impersonation: session.impersonation,
             // Nested routes see a part of the path only.
             url: parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.to_string(), |uri| uri.0.to_string()),
-            // Shown once, and not to a page that is fetched in advance.
+            // Shown once, and not to a page that nobody sees.
             message: message
                 .and_then(|text| serde_json::from_str(&text).ok())
-                .filter(|_| parts.method == Method::GET && !is_in_advance(&parts.headers)),
+                .filter(|_| parts.method == Method::GET && !is_unseen(&parts.headers)),
             now: Timestamp::now(),
             is_scripted: parts.headers.contains_key("hx-request"),
         });
@@ -338,6 +343,11 @@ impl Organization {
 /// Whether a browser fetches a page before its reader asks for it.
 pub(crate) fn is_in_advance(headers: &HeaderMap) -> bool {
     headers.get("sec-purpose").and_then(|it| it.to_str().ok()).is_some_and(|it| it.contains("prefetch"))
+}
+
+/// Whether a page is fetched in advance, or by a script that compares it.
+fn is_unseen(headers: &HeaderMap) -> bool {
+    is_in_advance(headers) || headers.contains_key(BACKGROUND)
 }
 
 /// The time zone of the browser.

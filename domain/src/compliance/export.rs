@@ -1,6 +1,7 @@
 //! Exports of the audit log and of listings: recorded before the first byte is sent.
 
 mod billing;
+mod operations;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,11 +10,11 @@ pub use self::billing::{
     BillingFileSelection, CouponSelection, CreditNoteSelection, InvoiceSelection, PlanSelection, RevenueSelection,
     SubscriptionSelection, TaxReportKind, TaxReportSelection, UsageReport, UsageSelection,
 };
+pub use self::operations::{DocumentSelection, PortCallSelection, ServiceOrderSelection, VendorSelection};
 use crate::{
     Aggregate, ExportId, Kind, OrganizationId, Personal, SessionId, UserId,
     billing::{licence, payment},
     identity::{OrganizationStatus, Role, user},
-    operations::{document, port_call},
     support::ticket,
 };
 
@@ -83,6 +84,22 @@ pub enum Event {
         format: Format,
         /// The filter.
         selection: DocumentSelection,
+    },
+    /// Service orders of the organization were exported.
+    #[serde(rename = "export.service_orders_taken.v1")]
+    ServiceOrdersTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: ServiceOrderSelection,
+    },
+    /// Vendors of the organization were exported.
+    #[serde(rename = "export.vendors_taken.v1")]
+    VendorsTaken {
+        /// The format.
+        format: Format,
+        /// The filter.
+        selection: VendorSelection,
     },
     /// Payments were exported.
     #[serde(rename = "export.payments_taken.v1")]
@@ -290,51 +307,6 @@ pub struct TicketSelection {
     /// Assigned to this member of the staff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignee: Option<UserId>,
-    /// Search words; personal, because they may name people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<Personal>,
-}
-
-/// A filter on port calls: they must match all fields that are set.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PortCallSelection {
-    /// With this status.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<port_call::Status>,
-    /// With a status of this phase.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub phase: Option<port_call::Phase>,
-    /// At the port with this UN/LOCODE.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<String>,
-    /// For which this user is responsible.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<UserId>,
-    /// Expected to arrive at or after this time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eta_from: Option<Timestamp>,
-    /// Expected to arrive before this time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub eta_until: Option<Timestamp>,
-    /// Search words; personal, because they may name people.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<Personal>,
-}
-
-/// A filter on documents: they must match all fields that are set.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DocumentSelection {
-    /// With this status.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<document::Status>,
-    /// Of this type.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content_type: Option<document::ContentType>,
-    /// That belong to this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<document::Subject>,
     /// Search words; personal, because they may name people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<Personal>,

@@ -231,6 +231,15 @@ impl<'a> Filter<'a> {
                 let values = values.iter().map(|value| self.compared(name, value)).collect::<Result<Vec<_>, _>>()?;
                 format!("{column} IN ({})", values.join(", "))
             }
+            Condition::HasWord(name, word) => {
+                let Value::Text(word) = word else {
+                    return Err(ViewError::WrongKind { view: self.view.to_string(), column: (*name).to_owned() });
+                };
+                let words = format!("(' ' || {} || ' ')", self.column(name)?);
+                // The dialects have different functions to find a text in another, and patterns have wildcards.
+                let word = self.compared(name, &Value::Text(format!(" {word} ")))?;
+                format!("replace({words}, {word}, '') <> {words}")
+            }
         };
         self.conditions.push(condition);
         Ok(())

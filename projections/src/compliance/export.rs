@@ -1,15 +1,18 @@
 //! Descriptions of exports.
 
+mod operations;
+
 use porttask_domain::{
     TextEnum,
     compliance::export::{
-        BillingFileSelection, CouponSelection, CreditNoteSelection, DocumentSelection, Event, Format, InvoiceSelection,
-        LicenceSelection, OrganizationSelection, PaymentSelection, PlanSelection, PlatformSelection, PortCallSelection,
-        RevenueSelection, Selection, SubscriptionSelection, TaxReportKind, TaxReportSelection, TicketSelection,
-        UsageReport, UsageSelection, UserSelection,
+        BillingFileSelection, CouponSelection, CreditNoteSelection, Event, Format, InvoiceSelection, LicenceSelection,
+        OrganizationSelection, PaymentSelection, PlanSelection, PlatformSelection, RevenueSelection, Selection,
+        SubscriptionSelection, TaxReportKind, TaxReportSelection, TicketSelection, UsageReport, UsageSelection,
+        UserSelection,
     },
 };
 
+use self::operations::{documents, port_calls, service_orders, vendors};
 use crate::audit_text::{DescriptionSink, DisplayValue, change_if_different};
 
 /// Describes an event for the audit log.
@@ -20,6 +23,8 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
         Event::UsersTaken { format, selection } => users(*format, selection, sink),
         Event::OrganizationsTaken { format, selection } => organizations(*format, selection, sink),
         Event::DocumentsTaken { format, selection } => documents(*format, selection, sink),
+        Event::ServiceOrdersTaken { format, selection } => service_orders(*format, selection, sink),
+        Event::VendorsTaken { format, selection } => vendors(*format, selection, sink),
         Event::PaymentsTaken { format, selection } => payments(*format, selection, sink),
         Event::TicketsTaken { format, selection } => tickets(*format, selection, sink),
         Event::PortCallsTaken { format, selection } => port_calls(*format, selection, sink),
@@ -128,25 +133,6 @@ fn tickets(format: Format, selection: &TicketSelection, sink: &mut dyn Descripti
     }
 }
 
-fn port_calls(format: Format, selection: &PortCallSelection, sink: &mut dyn DescriptionSink) {
-    sink.words("exported port calls as ");
-    sink.value(DisplayValue::Text(name_of(format)));
-    sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
-    let PortCallSelection { status, phase, port, agent, eta_from, eta_until, text } = selection;
-    let filters = [
-        ("status", status.as_ref().map(|status| DisplayValue::Text(status.as_str()))),
-        ("phase", phase.as_ref().map(|phase| DisplayValue::Text(phase.as_str()))),
-        ("port", port.as_deref().map(DisplayValue::Text)),
-        ("agent", agent.as_ref().map(|agent| DisplayValue::Filtered(agent))),
-        ("eta_from", eta_from.as_ref().map(|from| DisplayValue::Filtered(from))),
-        ("eta_until", eta_until.as_ref().map(|until| DisplayValue::Filtered(until))),
-        ("text", text.as_ref().map(DisplayValue::Personal)),
-    ];
-    for (field, filter) in filters {
-        change_if_different(field, None, filter, sink);
-    }
-}
-
 fn licences(format: Format, selection: &LicenceSelection, sink: &mut dyn DescriptionSink) {
     sink.words("exported the licences of all organizations as ");
     sink.value(DisplayValue::Text(name_of(format)));
@@ -156,22 +142,6 @@ fn licences(format: Format, selection: &LicenceSelection, sink: &mut dyn Descrip
         ("kind", kind.as_ref().map(|kind| DisplayValue::Text(kind.as_str()))),
         ("status", status.as_ref().map(|status| DisplayValue::Text(status.as_str()))),
         ("expires_before", expires_before.as_ref().map(|before| DisplayValue::Filtered(before))),
-    ];
-    for (field, filter) in filters {
-        change_if_different(field, None, filter, sink);
-    }
-}
-
-fn documents(format: Format, selection: &DocumentSelection, sink: &mut dyn DescriptionSink) {
-    sink.words("exported documents as ");
-    sink.value(DisplayValue::Text(name_of(format)));
-    sink.change("format", None, Some(DisplayValue::Text(format.as_str())));
-    let DocumentSelection { status, content_type, subject, text } = selection;
-    let filters = [
-        ("status", status.as_ref().map(|status| DisplayValue::Text(status.as_str()))),
-        ("content_type", content_type.as_ref().map(|content_type| DisplayValue::Text(content_type.as_str()))),
-        ("subject", subject.as_ref().map(|subject| DisplayValue::Filtered(subject))),
-        ("text", text.as_ref().map(DisplayValue::Personal)),
     ];
     for (field, filter) in filters {
         change_if_different(field, None, filter, sink);

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     Change, Index, ReadModel, Recorded,
     audit_text::{DescriptionSink, DisplayValue, change_if_different},
-    id_columns, row, text_columns,
+    id_columns, normalized, row, text_columns,
 };
 
 id_columns!(ServiceOrderId);
@@ -39,6 +39,8 @@ row! {
             service: Service,
             /// The details.
             details: String,
+            /// The words by which it is found: service, details.
+            words: String,
             /// When the service is needed.
             requested_at: Timestamp,
             /// The price, in the minor unit of its currency.
@@ -53,6 +55,8 @@ row! {
             answerable_until: Option<Timestamp>,
             /// The answers to the last request, as a JSON array of `{answer, by, remark, answered_at}`.
             answers: String,
+            /// When the vendor last answered the last request with the link.
+            answered_at: Option<Timestamp>,
             /// When it was created.
             created_at: Timestamp,
             /// The version.
@@ -66,13 +70,15 @@ pub struct ServiceOrders;
 
 impl ReadModel for ServiceOrders {
     const NAME: &'static str = "service_orders";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const INDEXES: &'static [Index] = &[
         Index { name: "by_time", columns: &["organization", "requested_at", "service_order"] },
         Index { name: "by_age", columns: &["organization", "created_at", "service_order"] },
         Index { name: "by_port_call", columns: &["organization", "port_call", "requested_at", "service_order"] },
         Index { name: "by_vendor", columns: &["organization", "vendor", "requested_at", "service_order"] },
+        Index { name: "by_answer", columns: &["organization", "answered_at", "service_order"] },
     ];
+    const FULL_TEXT_COLUMNS: &'static [&'static str] = &["words"];
     type Source = Event;
     type Row = ServiceOrder;
 
@@ -91,6 +97,7 @@ impl ReadModel for ServiceOrders {
                 requests: *request,
                 answerable_until: Some(*expires_at),
                 answers: "[]".to_owned(),
+                answered_at: None,
                 ..row
             },
             Event::Accepted { by, remark, .. } => row.answered(Status::Accepted, (*by, remark), at),
@@ -111,6 +118,7 @@ fn created(port_call: PortCallId, content: &Content, recorded: &Recorded) -> Ser
         vendor: None,
         service: content.service,
         details: String::new(),
+        words: String::new(),
         requested_at: content.requested_at,
         amount_minor: None,
         currency: None,
@@ -118,6 +126,7 @@ fn created(port_call: PortCallId, content: &Content, recorded: &Recorded) -> Ser
         requests: 0,
         answerable_until: None,
         answers: "[]".to_owned(),
+        answered_at: None,
         created_at: recorded.time(),
         version: recorded.version,
     };
@@ -133,6 +142,7 @@ impl ServiceOrder {
         Self {
             service: *service,
             details: details.clone(),
+            words: normalized(&format!("{} {details}", service.as_str())),
             requested_at: *requested_at,
             amount_minor,
             currency,
@@ -143,7 +153,11 @@ impl ServiceOrder {
     fn answered(self, status: Status, (by, remark): (AnsweredBy, &Option<String>), at: Timestamp) -> Self {
         let mut answers: Vec<Value> = serde_json::from_str(&self.answers).unwrap_or_default();
         answers.push(json!({"answer": status, "by": by, "remark": remark, "answered_at": at}));
-        Self { status, answers: Value::from(answers).to_string(), ..self }
+        let answered_at = match by {
+            AnsweredBy::Vendor => Some(at),
+            AnsweredBy::User => self.answered_at,
+        };
+        Self { status, answers: Value::from(answers).to_string(), answered_at, ..self }
     }
 }
 

@@ -160,7 +160,7 @@ async fn users_are_exported_as_csv_with_the_filters_of_their_listing(service: &'
     {
         bob.get(&format!("{USERS}?{wrong}")).refused(422, "invalid-fields");
     }
-    bob.get("/v1/organizations/current/vendors?format=csv").refused(422, "invalid-fields");
+    bob.get("/v1/organizations/current/api-keys?format=csv").refused(422, "invalid-fields");
     let dave = acme.join("dave", "Dave Dock", "agent");
     dave.get(&format!("{USERS}?format=csv")).refused(403, "forbidden");
     let eve = service.organization().await;

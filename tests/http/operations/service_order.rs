@@ -150,7 +150,7 @@ async fn all_faults_of_a_service_order_are_reported_at_once(service: &'static Sh
     bob.post(ORDERS, &towage("call_00000000000000000000000042")).refused(404, "port-call-not-found");
     bob.post(&format!("/v1/organizations/current/port-calls/{call}/cancel"), &json!({})).is(200);
     bob.post(ORDERS, &towage(&call)).refused(409, "port-call-finished");
-    for bad in ["status=gone", "vendor=tugs", "port_call=anna", "sort=price", "q=tugs"] {
+    for bad in ["status=gone", "vendor=tugs", "port_call=anna", "sort=price", "answered_from=soon", "format=xml"] {
         assert_eq!(bob.get(&format!("{ORDERS}?{bad}")).status, 422, "{bad}");
     }
     bob.get(&format!("{ORDERS}/ord_00000000000000000000000042")).refused(404, "service-order-not-found");
@@ -203,12 +203,30 @@ async fn service_orders_are_listed_and_low_roles_only_read(service: &'static Sha
         (format!("?vendor={vendor}"), &["towage"]),
         ("?status=draft".to_owned(), &["crew"]),
         ("?service=towage&status=draft".to_owned(), &[]),
+        ("?q=tugs".to_owned(), &["towage"]),
+        ("?q=SIX%20crew".to_owned(), &["crew"]),
+        ("?q=six&service=towage".to_owned(), &[]),
+        ("?answered_from=2026-01-01".to_owned(), &[]),
     ] {
         let listed = bob.get(&format!("{ORDERS}{query}")).is(200).body;
         let services: Vec<&str> =
             listed["items"].as_array().unwrap().iter().map(|it| it["service"].as_str().unwrap()).collect();
         assert_eq!(services, expected, "{query}");
     }
+    let csv = bob.get(&format!("{ORDERS}?format=csv&q=tugs")).is(200);
+    let lines = csv.body.as_str().unwrap();
+    assert!(
+        lines.starts_with("\u{feff}id,port_call,vessel,port_name,time_zone,vendor,vendor_name,service,"),
+        "{lines}"
+    );
+    assert!(
+        lines.contains(",Svitzer Santos,towage,\"Two tugs\nfor berthing\",2026-12-03T11:30:00Z,1250.00,EUR,"),
+        "{lines}"
+    );
+    assert!(!lines.contains("crew"), "{lines}");
+    bob.get(&format!("{ORDERS}?format=csv&limit=5")).refused(422, "invalid-fields");
+    let log = bob.get("/v1/organizations/current/audit-log?action=export.service_orders_taken").is(200).body;
+    assert_eq!(log["items"][0]["summary"], "exported service orders as CSV");
     umbra.admin.get(&first.replace("current", &acme.id)).refused(404, "organization-not-found");
     umbra.admin.get(&first).refused(404, "service-order-not-found");
     umbra.admin.post(&format!("{first}/cancel"), &json!({})).refused(404, "service-order-not-found");

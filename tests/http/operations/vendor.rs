@@ -75,7 +75,7 @@ async fn all_faults_of_a_vendor_are_reported_at_once(service: &'static SharedSer
     for bad in [json!({"services": []}), json!({"name": null, "colour": "red"}), json!({"status": "archived"})] {
         assert_eq!(bob.patch(&path, &bad).status, 422, "{bad}");
     }
-    for bad in ["status=gone", "sort=services", "limit=0", "colour=red"] {
+    for bad in ["status=gone", "service=teleportation", "sort=services", "limit=0", "colour=red"] {
         assert_eq!(bob.get(&format!("{VENDORS}?{bad}")).status, 422, "{bad}");
     }
     bob.get(&format!("{VENDORS}/vnd_00000000000000000000000042")).refused(404, "vendor-not-found");
@@ -87,8 +87,9 @@ async fn vendors_are_listed_searched_and_filtered(service: &'static SharedServic
     let bob = &acme.admin;
     let named = |name: &str, service: &str| json!({"name": name, "services": [service]});
     let key = [("idempotency-key", "one")];
-    let first = bob.send("POST", VENDORS, &key, Some(&named("Águas do Porto", "supplies"))).is(201);
-    let again = bob.send("POST", VENDORS, &key, Some(&named("Águas do Porto", "supplies")));
+    let aguas = json!({"name": "Águas do Porto", "services": ["mooring", "supplies", "waste"]});
+    let first = bob.send("POST", VENDORS, &key, Some(&aguas)).is(201);
+    let again = bob.send("POST", VENDORS, &key, Some(&aguas));
     assert_eq!(again.id(), first.id(), "a repetition creates no second vendor");
     create(bob, &named("Boluda", "towage"));
     let svitzer = create(bob, &named("Svitzer", "towage"));
@@ -100,12 +101,25 @@ async fn vendors_are_listed_searched_and_filtered(service: &'static SharedServic
         ("?q=aguas", &["Águas do Porto"]),
         ("?status=archived", &["Svitzer"]),
         ("?status=active&q=towage", &["Boluda"]),
+        ("?service=towage", &["Boluda", "Svitzer"]),
+        ("?service=mooring", &["Águas do Porto"]),
+        ("?service=supplies&q=porto", &["Águas do Porto"]),
+        ("?service=crew", &[]),
     ] {
         let listed = bob.get(&format!("{VENDORS}{query}")).is(200).body;
         let names: Vec<&str> =
             listed["items"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
         assert_eq!(names, expected, "{query}");
     }
+    create(bob, &tugs());
+    let csv = bob.get(&format!("{VENDORS}?format=csv&service=mooring&q=svitzer")).is(200);
+    let lines: Vec<&str> = csv.body.as_str().unwrap().lines().collect();
+    assert_eq!(lines[0], "\u{feff}id,name,services,order_email,contacts,status,created_at");
+    let expected = ",Svitzer Santos,towage mooring,orders@svitzer.example,Rui Prado <rui@svitzer.example>,active,";
+    assert!(lines.len() == 2 && lines[1].contains(expected), "{lines:?}");
+    bob.get(&format!("{VENDORS}?format=csv&count=true")).refused(422, "invalid-fields");
+    let log = bob.get("/v1/organizations/current/audit-log?action=export.vendors_taken").is(200).body;
+    assert_eq!(log["items"][0]["summary"], "exported vendors as CSV");
 }
 
 async fn vendors_belong_to_an_organization_and_low_roles_only_read(service: &'static SharedService) {

@@ -3,7 +3,7 @@
 use porttask_tests::on_both_engines;
 use serde_json::{Value, json};
 
-use super::service_order::{asked, tugs};
+use super::service_order::{ORDERS, asked, tugs};
 use crate::{service::Answer, shared::SharedService};
 
 on_both_engines!(
@@ -64,6 +64,15 @@ async fn a_vendor_answers_with_the_link_in_the_email(service: &'static SharedSer
     let answers = answers();
     assert_eq!(answers[0]["by"], "vendor");
     assert_eq!(answers[0]["remark"], "tugs Alfa and Beta");
+    let answered = |from: &str| {
+        let listed = acme.admin.get(&format!("{ORDERS}?answered_from={from}")).is(200).body;
+        listed["items"].as_array().unwrap().clone()
+    };
+    let last = answers[1]["answered_at"].as_str().unwrap();
+    let listed = answered(last);
+    assert_eq!((listed.len(), &listed[0]["answered_at"]), (1, &answers[1]["answered_at"]));
+    assert_eq!(listed[0]["agent"], acme.admin.session["user"]);
+    assert_eq!(answered("2999-01-01"), Vec::<Value>::new());
     assert_eq!(inspect(service, &token)["state"], "used");
     let log = acme.admin.get("/v1/organizations/current/audit-log?action=service_order.accepted").is(200).body;
     let entry = &log["items"][0];

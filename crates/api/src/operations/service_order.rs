@@ -5,12 +5,14 @@
 //! | `bodies.rs` | service orders in requests and responses |
 //! | `answer.rs` | answers of vendors, by link or recorded by a user |
 //! | `related.rs` | names of what service orders refer to |
+//! | `exported.rs` | service orders as CSV |
 
 pub(crate) mod answer;
 mod bodies;
+mod exported;
 mod related;
 
-use axum::{Json, extract::State, http::StatusCode, response::Response};
+use axum::{extract::State, http::StatusCode, response::Response};
 use porttask_app::operations::service_orders::{check_vendor, port_zone};
 use porttask_domain::{
     OrganizationId,
@@ -58,12 +60,13 @@ impl Listed for view::ServiceOrders {
         &[("requested_at", &["requested_at", "service_order"]), ("created_at", &["created_at", "service_order"])];
 
     fn conditions(filter: ServiceOrderFilter) -> Result<Vec<Condition>, Problem> {
-        let ServiceOrderFilter { port_call, vendor, status, service } = filter;
+        let ServiceOrderFilter { port_call, vendor, status, service, answered_from, format: _ } = filter;
         let conditions = [
             port_call.map(|port_call| Condition::Equal("port_call", port_call.to_value())),
             vendor.map(|vendor| Condition::Equal("vendor", vendor.to_value())),
             status.map(|status| Condition::Equal("status", status.to_value())),
             service.map(|service| Condition::Equal("service", service.to_value())),
+            answered_from.map(|from| Condition::AtLeast("answered_at", from.0.to_value())),
         ];
         Ok(conditions.into_iter().flatten().collect())
     }
@@ -120,12 +123,13 @@ pub(crate) async fn create_service_order(
 /// Needs `operations:read`.
 #[utoipa::path(get, path = "/v1/organizations/{org}/service-orders", tag = "service orders",
     extensions(("x-impersonable" = json!(true))), params(ListParameters<view::ServiceOrders>),
-    responses((status = 200, body = ServiceOrderPage)))]
+    responses((status = 200, description = "The service orders", content(
+        (ServiceOrderPage = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn list_service_orders(
     State(app): State<App>,
     orders: List<Impersonable<ReadOperations>, view::ServiceOrders>,
-) -> Result<Json<ServiceOrderPage>, Problem> {
-    orders.page(&app).await
+) -> Result<Response, Problem> {
+    orders.answer(&app).await
 }
 
 /// Get a service order.

@@ -1,8 +1,9 @@
 //! The vendors of an organization.
 
 mod bodies;
+mod exported;
 
-use axum::{Json, extract::State, response::Response};
+use axum::{extract::State, response::Response};
 use porttask_domain::operations::{Vendor, vendor::Command};
 use porttask_projections::{ColumnType, operations::vendor as view};
 use porttask_runtime::views::Condition;
@@ -35,8 +36,13 @@ impl Listed for view::Vendors {
     const SORTS: &'static [Sort] =
         &[("name", &["normalized_name", "vendor"]), ("created_at", &["created_at", "vendor"])];
 
-    fn conditions(VendorFilter { status }: VendorFilter) -> Result<Vec<Condition>, Problem> {
-        Ok(status.map(|status| Condition::Equal("status", status.to_value())).into_iter().collect())
+    fn conditions(filter: VendorFilter) -> Result<Vec<Condition>, Problem> {
+        let VendorFilter { status, service, format: _ } = filter;
+        let conditions = [
+            status.map(|status| Condition::Equal("status", status.to_value())),
+            service.map(|service| Condition::HasWord("services", service.to_value())),
+        ];
+        Ok(conditions.into_iter().flatten().collect())
     }
 }
 
@@ -58,12 +64,13 @@ pub(crate) async fn create_vendor(
 /// Needs `vendors:read`.
 #[utoipa::path(get, path = "/v1/organizations/{org}/vendors", tag = "vendors",
     extensions(("x-impersonable" = json!(true))), params(ListParameters<view::Vendors>),
-    responses((status = 200, body = VendorPage)))]
+    responses((status = 200, description = "The vendors", content(
+        (VendorPage = "application/json"), (String = "text/csv")))))]
 pub(crate) async fn list_vendors(
     State(app): State<App>,
     vendors: List<Impersonable<ReadVendors>, view::Vendors>,
-) -> Result<Json<VendorPage>, Problem> {
-    vendors.page(&app).await
+) -> Result<Response, Problem> {
+    vendors.answer(&app).await
 }
 
 /// Get a vendor.

@@ -1,7 +1,7 @@
 //! The audit log: who did what, when, from where. Of an organization, and of what the platform did in all of them.
 
 use axum::{Router, response::Response, routing::get};
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     Console,
     action::{Change, changed},
-    api::Problem,
+    api::{Page, Problem},
     form::{Fields, attachment},
     ui::{
         self,
@@ -218,7 +218,7 @@ fn more(frame: &Frame, entry: &Entry) -> Markup {
         html! { @if !is_platform || name == "actor" { " " a href=(asked.with(name, value)) { (text) } } }
     };
     html! {
-        @if !entry.changes.is_empty() { dl.facts { @for change in &entry.changes { dt { (words::words(&change.field)) } dd { (changed(frame, change)) } } } }
+        @if !entry.changes.is_empty() { dl.facts { @for change in &entry.changes { dt { (words::words(&change.field)) } dd { (changed(&frame.zone, change)) } } } }
         dl.facts {
             dt { "When" } dd { (time::instant(frame, entry.occurred_at)) }
             @if let Some(id) = &entry.actor.id { dt { "Actor" } dd { (ui::id(id)) (link("actor", id, "what else they did")) } }
@@ -234,11 +234,27 @@ fn more(frame: &Frame, entry: &Entry) -> Markup {
     }
 }
 
-/// The latest entries about something, beside it.
-pub(crate) fn trail(frame: &Frame, entries: &[Entry]) -> Markup {
+/// The latest entries about something at a port, as a section of its page, with times of the port; `None` if the reader may
+/// not read them.
+pub(crate) async fn history(visit: &Visit, id: &str, zone: &str) -> Option<Markup> {
+    if !visit.may("audit_log:read") {
+        return None;
+    }
+    let found = visit.get("/audit-log").query([("target", id), ("limit", "6")]).send::<Page<Entry>>().await;
+    let all = visit.url(&format!("/audit-log?target={id}"));
+    Some(html! { section.card { header { h2 { "History" } a href=(all) { "All" } }
+        @match found {
+            Ok(answer) => (trail(&visit.frame, &time::of_port(zone), &answer.body.items)),
+            Err(problem) => p.in.soft { "It could not be loaded: " (problem.detail) },
+        }
+    } })
+}
+
+/// The latest entries about something, beside it; changed times are in a time zone.
+pub(crate) fn trail(frame: &Frame, zone: &TimeZone, entries: &[Entry]) -> Markup {
     html! { ol.trail { @for entry in entries { li { span class=(if entry.action.contains("deactiv") { "pin bad" } else { "pin" }) {} div {
         b { (entry.actor.name()) } " " (entry.summary)
-        @for change in &entry.changes { @if change.from.is_some() { div { (words::words(&change.field)) ": " (changed(frame, change)) } } }
+        @for change in &entry.changes { @if change.from.is_some() { div { (words::words(&change.field)) ": " (changed(zone, change)) } } }
         small { (time::instant(frame, entry.occurred_at)) @if let Some(device) = &entry.device { " · " (device) } }
     } } } } }
 }

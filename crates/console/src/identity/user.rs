@@ -121,7 +121,7 @@ async fn history(visit: &Visit, id: &str) -> Option<Markup> {
     }
     let entries =
         visit.get("/audit-log").query([("target", id), ("limit", "6")]).send::<Page<audit_log::Entry>>().await.ok()?;
-    Some(audit_log::trail(&visit.frame, &entries.body.items))
+    Some(audit_log::trail(&visit.frame, &visit.frame.zone, &entries.body.items))
 }
 
 fn facts(visit: &Visit, user: &User) -> Markup {

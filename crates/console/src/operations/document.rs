@@ -34,13 +34,28 @@ use crate::{
         self,
         field::field,
         icon,
-        list::{Asked, Column, Listing},
+        list::{Asked, Column, Listing, Select},
         time, words,
     },
     visit::{Answered, Message, Visit},
 };
 
 const URL: &str = "/operations/documents";
+const TABS: [(&str, &str); 3] = [("", "All"), ("stored", "Stored"), ("uploading", "Being uploaded")];
+const TYPES: [(&str, &str); 11] = [
+    ("", "Any type"),
+    ("application/pdf", "PDF"),
+    ("image/png", "PNG image"),
+    ("image/jpeg", "JPEG image"),
+    ("image/webp", "WebP image"),
+    ("text/plain", "Text"),
+    ("text/csv", "CSV"),
+    ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "Word document"),
+    ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "Excel workbook"),
+    ("application/vnd.oasis.opendocument.text", "OpenDocument text"),
+    ("application/octet-stream", "Other"),
+];
+const FILTERS: [&str; 6] = ["q", "status", "content_type", "subject", "sort", "cursor"];
 /// Parts of a file that wait until they are stored.
 const WAITING: usize = 4;
 
@@ -105,14 +120,14 @@ fn size(bytes: u64) -> String {
 
 async fn list(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);
-    let call = visit.get("/documents").query(asked.pick(&["q", "subject", "sort", "cursor"]));
+    let call = visit.get("/documents").query(asked.pick(&FILTERS));
     let found = call.query([("limit", "25"), ("count", "true")]).page::<Document>().await?;
     let add = html! { @if visit.may("operations:write") { (ui::sheet_link(&format!("{URL}/new"), "btn main-act", "upload", "Upload")) } };
     let listing = Listing {
         name: "Documents",
-        tabs: None,
+        tabs: Some(("status", &TABS)),
         search: Some("Name"),
-        selects: &[],
+        selects: &[Select { name: "content_type", label: "Type", options: &TYPES }],
         inputs: &[],
         columns: &[
             Column("Document", "name", ""),
@@ -151,7 +166,8 @@ fn row(visit: &Visit, document: &Document) -> Markup {
 /// The filtered list as CSV.
 async fn export(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);
-    let call = visit.get("/documents").query(asked.pick(&["q", "subject", "sort"])).query([("format", "csv")]);
+    let names: Vec<&str> = FILTERS.into_iter().filter(|name| *name != "cursor").collect();
+    let call = visit.get("/documents").query(asked.pick(&names)).query([("format", "csv")]);
     Ok(attachment(call.download().await?, "documents.csv"))
 }
 

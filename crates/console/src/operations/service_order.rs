@@ -2,14 +2,16 @@
 //!
 //! | file | pages |
 //! |---|---|
-//! | `list.rs` | the list, and the section on the page of a port call |
+//! | `list.rs` | the list, its export, and the section on the page of a port call |
 //! | `show.rs` | one service order |
 //! | `form.rs` | creating and changing |
 //! | `change.rs` | asking vendors, answers, and other commands |
+//! | `notices.rs` | what vendors have answered, for whoever is responsible |
 
 mod change;
 mod form;
 mod list;
+mod notices;
 mod show;
 
 use axum::{Router, routing::get};
@@ -24,7 +26,9 @@ const URL: &str = "/operations/service-orders";
 
 pub(crate) fn routes() -> Router<Console> {
     Router::new()
+        .route("/notices", get(notices::notices))
         .route("/operations/service-orders", get(list::list))
+        .route("/operations/service-orders/export", get(list::export))
         .route("/operations/port-calls/{port_call}/order", get(form::new_form).post(form::create))
         .route("/operations/service-orders/{service_order}", get(show::show))
         .route("/operations/service-orders/{service_order}/edit", get(form::edit_form).post(form::save))
@@ -41,6 +45,7 @@ struct ServiceOrder {
     vessel: Option<String>,
     port_name: Option<String>,
     time_zone: Option<String>,
+    agent: Option<String>,
     vendor: Option<String>,
     vendor_name: Option<String>,
     service: String,
@@ -50,7 +55,9 @@ struct ServiceOrder {
     status: String,
     answerable_until: Option<Timestamp>,
     answers: Vec<Answer>,
+    answered_at: Option<Timestamp>,
     created_at: Timestamp,
+    version: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

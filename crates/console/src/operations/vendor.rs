@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use crate::{
     Console,
     action::{Action, Inputs, conflict, outdated},
-    api::Problem,
-    form::{Fields, VERSION},
+    api::{Page, Problem},
+    form::{Fields, VERSION, attachment},
     ui::{
         self,
         field::field,
         icon,
-        list::{Asked, Column, Listing},
+        list::{Asked, Column, Listing, Select},
         words,
     },
     visit::{Answered, Message, Visit},
@@ -23,6 +23,7 @@ use crate::{
 pub(crate) fn routes() -> Router<Console> {
     Router::new()
         .route("/operations/vendors", get(list))
+        .route("/operations/vendors/export", get(export))
         .route("/operations/vendors/new", get(new_form).post(save))
         .route("/operations/vendors/{vendor}", get(edit_form).post(save))
         .route("/operations/vendors/{vendor}/{command}", get(command_form).post(run_command))
@@ -44,7 +45,21 @@ struct Contact {
     email: Option<String>,
 }
 
-pub(super) const SERVICES: [&str; 11] = [
+/// A vendor in a choice.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Named {
+    id: String,
+    name: String,
+}
+
+impl Named {
+    /// A choice of them: the id and the name.
+    pub(super) fn option(&self) -> (&str, &str) {
+        (&self.id, &self.name)
+    }
+}
+
+const SERVICES: [&str; 11] = [
     "towage",
     "pilotage",
     "mooring",
@@ -58,19 +73,43 @@ pub(super) const SERVICES: [&str; 11] = [
     "other",
 ];
 const TABS: [(&str, &str); 3] = [("", "All"), ("active", "Active"), ("archived", "Archived")];
+const FILTERS: [&str; 5] = ["status", "service", "q", "sort", "cursor"];
 const URL: &str = "/operations/vendors";
+
+/// The services, with their names.
+pub(super) fn services() -> Vec<(&'static str, String)> {
+    SERVICES.into_iter().map(|code| (code, words::words(code))).collect()
+}
+
+/// All vendors by name, for a filter; none if the reader may not, or they cannot be read now.
+pub(super) async fn all_named(visit: &Visit) -> Vec<Named> {
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    while visit.may("vendors:read") {
+        let call = visit.get("/vendors").query([("limit", "200"), ("cursor", cursor.as_str())]);
+        let Ok(page) = call.send::<Page<Named>>().await.map(|answer| answer.body) else { return Vec::new() };
+        found.extend(page.items);
+        match page.next_cursor {
+            Some(next) => cursor = next,
+            None => break,
+        }
+    }
+    found
+}
 
 async fn list(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);
-    let call = visit.get("/vendors").query(asked.pick(&["status", "q", "sort", "cursor"]));
+    let call = visit.get("/vendors").query(asked.pick(&FILTERS));
     let call = call.query([("limit", "25"), ("count", "true")]);
     let found = call.page::<Vendor>().await?;
     let add = html! { @if visit.may("vendors:write") { (ui::sheet_link(&format!("{URL}/new"), "btn main-act", "plus", "New vendor")) } };
+    let services = services();
+    let services: Vec<(&str, &str)> =
+        [("", "Any service")].into_iter().chain(services.iter().map(|(code, name)| (*code, name.as_str()))).collect();
     let listing = Listing {
         name: "Vendors",
         tabs: Some(("status", &TABS)),
         search: Some("Name"),
-        selects: &[],
+        selects: &[Select { name: "service", label: "Service", options: &services }],
         inputs: &[],
         columns: &[
             Column("Vendor", "name", ""),
@@ -80,11 +119,21 @@ async fn list(visit: Visit) -> Answered {
         nothing: ui::empty("truck", "No vendor yet", "Vendors get service orders by email.", add.clone()),
         panel: None,
     };
+    let export = asked.changed(&[("cursor", "")]).replacen(URL, &format!("{URL}/export"), 1);
+    let actions = html! { a.btn.edge data-download href=(export) { (icon("download")) "Export" } (add) };
     let content = html! {
-        (ui::head("Vendors", "Who provides services at your ports.", add))
+        (ui::head("Vendors", "Who provides services at your ports.", actions))
         (listing.render(&visit.frame, &asked, &found, row))
     };
     Ok(visit.page("Vendors", &[("Operations", URL), ("Vendors", "")], content))
+}
+
+/// The filtered list as CSV.
+async fn export(visit: Visit) -> Answered {
+    let asked = Asked::of(&visit.frame.url);
+    let names: Vec<&str> = FILTERS.into_iter().filter(|name| *name != "cursor").collect();
+    let call = visit.get("/vendors").query(asked.pick(&names)).query([("format", "csv")]);
+    Ok(attachment(call.download().await?, "vendors.csv"))
 }
 
 fn row(it: &Vendor) -> Markup {

@@ -105,7 +105,7 @@ fn is_current(frame: &Frame, url: &str) -> bool {
 pub(crate) fn page(frame: &Frame, title: &str, crumbs: &[(&str, &str)], content: Markup) -> Markup {
     let name = frame.me.name.clone().unwrap_or_else(|| "Erased user".to_owned());
     let sections = sections(frame);
-    html! { (DOCTYPE) html lang="en" { (document_head(title)) body {
+    html! { (DOCTYPE) html lang="en" { (document_head(title)) body data-notices=[frame.is_notified().then_some(frame.now)] {
         a.skip href="#main" { "Skip to content" }
         div.shell {
             aside.side #side popover aria-label="Navigation" {

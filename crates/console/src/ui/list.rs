@@ -3,7 +3,7 @@
 use form_urlencoded::Serializer;
 use maud::{Markup, html};
 
-use super::{empty, icon, sentence};
+use super::{changed, empty, icon, sentence};
 use crate::{
     api::{Page, Problem},
     visit::Frame,
@@ -123,7 +123,7 @@ impl Listing<'_> {
                 }
             } }
             @if self.search.is_some() || !self.selects.is_empty() || !self.inputs.is_empty() { (self.filters(asked)) }
-            a.changed href=(frame.url) hidden { (icon("refresh-cw")) "There are new entries. Show them" }
+            (changed(frame, true))
             div.card { @match found {
                 Err(problem) => (empty("triangle-alert", "The list could not be loaded", &sentence(&problem.detail), html! {
                     a.btn.edge href=(frame.url) { (icon("rotate-ccw")) "Try again" }

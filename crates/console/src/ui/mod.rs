@@ -135,6 +135,13 @@ pub(crate) fn head(title: &str, lead: &str, actions: Markup) -> Markup {
     html! { div.head { div { h1 { (title) } @if !lead.is_empty() { p { (lead) } } } div.row { (actions) } } }
 }
 
+/// Says that what a page shows has changed; hidden until the page notices it by another version of a part. The notice of a
+/// page that is no list is itself what is live.
+pub(crate) fn changed(frame: &Frame, is_list: bool) -> Markup {
+    let text = if is_list { "There are changes. Show them" } else { "This has changed. Show it" };
+    html! { a.changed href=(frame.url) data-live=[(!is_list).then_some("page")] hidden { (icon("refresh-cw")) (text) } }
+}
+
 /// A link that opens a dialog, or a page without a script.
 pub(crate) fn sheet_link(url: &str, class: &str, sign: &str, text: &str) -> Markup {
     html! { a class=(class) href=(url) data-sheet { (icon(sign)) (text) } }

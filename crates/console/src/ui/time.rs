@@ -37,16 +37,27 @@ pub(crate) fn clock(frame: &Frame, at: Timestamp) -> Markup {
     html! { time datetime=(at) title=(utc) { (there.strftime("%H:%M:%S")) } }
 }
 
+/// The time zone of a port.
+pub(crate) fn of_port(zone: &str) -> TimeZone {
+    TimeZone::get(zone).unwrap_or(TimeZone::UTC)
+}
+
 /// An instant in the time zone of a port, which is named with it.
 pub(crate) fn at_port(at: Timestamp, zone: &str) -> Markup {
-    let there = at.to_zoned(TimeZone::get(zone).unwrap_or(TimeZone::UTC));
+    exact(at, &of_port(zone))
+}
+
+/// The date and time of an instant in a time zone, which is named with it.
+pub(crate) fn exact(at: Timestamp, zone: &TimeZone) -> Markup {
+    let there = at.to_zoned(zone.clone());
     let utc = at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
-    html! { time datetime=(at.round(Unit::Second).unwrap_or(at)) title=(format!("{zone} · {utc}")) { (there.strftime("%-d %b %Y, %H:%M %Z")) } }
+    let title = format!("{} · {utc}", zone.iana_name().unwrap_or("UTC"));
+    html! { time datetime=(at.round(Unit::Second).unwrap_or(at)) title=(title) { (there.strftime("%-d %b %Y, %H:%M %Z")) } }
 }
 
 /// An instant as the value of an input for local times, in the time zone of a port.
 pub(crate) fn local_input(at: Timestamp, zone: &str) -> String {
-    at.to_zoned(TimeZone::get(zone).unwrap_or(TimeZone::UTC)).strftime("%Y-%m-%dT%H:%M").to_string()
+    at.to_zoned(of_port(zone)).strftime("%Y-%m-%dT%H:%M").to_string()
 }
 
 /// The day in the reader's zone.

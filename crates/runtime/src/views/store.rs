@@ -101,7 +101,11 @@ impl Condition {
     /// The column.
     pub fn column(&self) -> &'static str {
         match self {
-            Self::Equal(name, _) | Self::AtLeast(name, _) | Self::Below(name, _) | Self::OneOf(name, _) => name,
+            Self::Equal(name, _)
+            | Self::AtLeast(name, _)
+            | Self::Below(name, _)
+            | Self::OneOf(name, _)
+            | Self::HasWord(name, _) => name,
         }
     }
 }
@@ -117,6 +121,8 @@ pub enum Condition {
     Below(&'static str, Value),
     /// The column equals one of these values; an empty list matches no row.
     OneOf(&'static str, Vec<Value>),
+    /// The column is a text of words that are separated by single spaces, of which this is one.
+    HasWord(&'static str, Value),
 }
 
 /// The words of a search, normalized.

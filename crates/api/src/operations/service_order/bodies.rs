@@ -1,13 +1,16 @@
 //! Service orders in requests and responses.
 
 use jiff::{Timestamp, tz::TimeZone};
-use porttask_domain::operations::{
-    Remark,
-    port::PortTime,
-    port_call::PortCallId,
-    price::{InvalidPrice, Price},
-    service_order::{Answer, AnsweredBy, Command, Details, NewServiceOrder, ServiceOrderId, Status},
-    vendor::{Service, VendorId},
+use porttask_domain::{
+    UserId,
+    operations::{
+        Remark,
+        port::PortTime,
+        port_call::PortCallId,
+        price::{InvalidPrice, Price},
+        service_order::{Answer, AnsweredBy, Command, Details, NewServiceOrder, ServiceOrderId, Status},
+        vendor::{Service, VendorId},
+    },
 };
 use porttask_projections::operations::service_order as view;
 use serde::{Deserialize, Serialize};
@@ -16,14 +19,14 @@ use utoipa::{IntoParams, ToSchema};
 use crate::http::{
     listing::Page,
     problem::Problem,
-    request::{not_null, nullable},
+    request::{Instant, ListFormat, not_null, nullable},
 };
 
 /// A service order.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ServiceOrder)]
 pub(crate) struct ServiceOrderResponse {
-    id: ServiceOrderId,
+    pub(super) id: ServiceOrderId,
     pub(super) port_call: PortCallId,
     /// The vessel of the port call; null once it was deleted.
     pub(super) vessel: Option<String>,
@@ -31,24 +34,28 @@ pub(crate) struct ServiceOrderResponse {
     pub(super) port_name: Option<String>,
     /// The time zone of the port; null once the port call was deleted.
     pub(super) time_zone: Option<String>,
+    /// The user who is responsible for the port call; null once it was deleted.
+    pub(super) agent: Option<UserId>,
     /// The vendor who was asked last; null if none was.
     pub(super) vendor: Option<VendorId>,
     /// The name of that vendor.
     pub(super) vendor_name: Option<String>,
-    service: Service,
-    details: String,
+    pub(super) service: Service,
+    pub(super) details: String,
     /// When the service is needed.
-    requested_at: Timestamp,
+    pub(super) requested_at: Timestamp,
     /// The price; null if none was agreed on.
-    price: Option<PriceBody>,
-    status: Status,
+    pub(super) price: Option<PriceBody>,
+    pub(super) status: Status,
     /// The number of requests to vendors.
     requests: u64,
     /// Until when the last request can be answered with the link in the email; null if none was sent.
-    answerable_until: Option<Timestamp>,
+    pub(super) answerable_until: Option<Timestamp>,
     /// The answers to the last request.
     answers: Vec<OrderAnswer>,
-    created_at: Timestamp,
+    /// When the vendor last answered the last request with the link in the email; null if they have not.
+    pub(super) answered_at: Option<Timestamp>,
+    pub(super) created_at: Timestamp,
     /// The version: the ETag.
     version: u64,
 }
@@ -69,10 +76,10 @@ pub(crate) struct OrderAnswer {
 pub(crate) struct PriceBody {
     /// The amount as a decimal number, with at most the decimals of the currency.
     #[schema(example = "1250.00")]
-    amount: String,
+    pub(super) amount: String,
     /// The currency: its code in ISO 4217.
     #[schema(example = "EUR")]
-    currency: String,
+    pub(super) currency: String,
 }
 
 impl From<Price> for PriceBody {
@@ -103,6 +110,7 @@ impl From<view::ServiceOrder> for ServiceOrderResponse {
             vessel: None,
             port_name: None,
             time_zone: None,
+            agent: None,
             vendor: row.vendor,
             vendor_name: None,
             service: row.service,
@@ -113,6 +121,7 @@ impl From<view::ServiceOrder> for ServiceOrderResponse {
             requests: row.requests,
             answerable_until: row.answerable_until,
             answers: serde_json::from_str(&row.answers).unwrap_or_default(),
+            answered_at: row.answered_at,
             created_at: row.created_at,
             version: row.version,
         }
@@ -134,6 +143,13 @@ pub(crate) struct ServiceOrderFilter {
     pub(super) status: Option<Status>,
     /// Only orders of this service.
     pub(super) service: Option<Service>,
+    /// Only service orders whose vendor answered with the link at or after this time.
+    #[param(value_type = Option<Timestamp>)]
+    pub(super) answered_from: Option<Instant>,
+    /// `json` (default) is in pages; `csv` contains all rows, without `limit`, `cursor` and `count`. That they were exported
+    /// is recorded in the audit log.
+    #[serde(default)]
+    pub(super) format: ListFormat,
 }
 
 /// A service order to be created.

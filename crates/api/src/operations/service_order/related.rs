@@ -35,6 +35,7 @@ pub(super) async fn named(
         item.vessel = call.map(|row| row.vessel.clone());
         item.port_name = call.map(|row| row.port_name.clone());
         item.time_zone = call.map(|row| row.time_zone.clone());
+        item.agent = call.map(|row| row.agent);
         item
     };
     Ok(items.into_iter().map(named).collect())

@@ -15,21 +15,21 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::http::{
     listing::Page,
-    request::{not_null, nullable},
+    request::{ListFormat, not_null, nullable},
 };
 
 /// A vendor.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Vendor)]
 pub(crate) struct VendorResponse {
-    id: VendorId,
-    name: String,
-    services: Vec<Service>,
-    contacts: Vec<VendorContact>,
+    pub(super) id: VendorId,
+    pub(super) name: String,
+    pub(super) services: Vec<Service>,
+    pub(super) contacts: Vec<VendorContact>,
     /// The email address to which orders are sent; null if there is none or it was erased.
-    order_email: Option<String>,
-    status: Status,
-    created_at: Timestamp,
+    pub(super) order_email: Option<String>,
+    pub(super) status: Status,
+    pub(super) created_at: Timestamp,
     /// The version: the ETag.
     version: u64,
 }
@@ -39,9 +39,9 @@ pub(crate) struct VendorResponse {
 pub(crate) struct VendorContact {
     id: ContactId,
     /// The full name; null once it was erased.
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// The email address; null once it was erased.
-    email: Option<String>,
+    pub(super) email: Option<String>,
 }
 
 impl From<view::Vendor> for VendorResponse {
@@ -68,6 +68,12 @@ pub(super) type VendorPage = Page<VendorResponse>;
 pub(crate) struct VendorFilter {
     /// Only vendors with this status.
     pub(super) status: Option<Status>,
+    /// Only vendors who offer this service.
+    pub(super) service: Option<Service>,
+    /// `json` (default) is in pages; `csv` contains all rows, without `limit`, `cursor` and `count`. That they were exported
+    /// is recorded in the audit log.
+    #[serde(default)]
+    pub(super) format: ListFormat,
 }
 
 /// A vendor to be created.

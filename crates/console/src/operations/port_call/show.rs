@@ -5,23 +5,24 @@ use maud::{Markup, html};
 
 use super::{PortCall, URL};
 use crate::{
-    api::Page,
-    compliance::audit_log,
+    compliance::audit_log::history,
     operations::{document::of_subject, service_order::of_port_call},
     ui::{self, icon, time, words},
     visit::{Answered, Visit},
 };
 
 pub(super) async fn show(visit: Visit) -> Answered {
-    let call = visit.get(&format!("/port-calls/{}", visit.param("port_call"))).send::<PortCall>().await?.body;
+    let answer = visit.get(&format!("/port-calls/{}", visit.param("port_call"))).send::<PortCall>().await?;
+    let (call, version) = (answer.body, answer.etag);
     let (history, orders, documents) = join!(
-        history(&visit, &call.id),
+        history(&visit, &call.id, &call.port.time_zone),
         of_port_call(&visit, &call.id, call.next().is_some()),
         of_subject(&visit, &call.id, call.status != "canceled")
     );
     let title = call.title();
     let content = html! {
-        div.head { div { h1 { (title) } p { (words::status(&call.status)) } } div.row { (actions(&visit, &call)) } }
+        (ui::changed(&visit.frame, false))
+        div.head data-version=[version] { div { h1 { (title) } p { (words::status(&call.status)) } } div.row { (actions(&visit, &call)) } }
         div.grid.wide {
             div.form {
                 section.card { header { h2 { "Port call" } } (facts(&visit, &call)) }
@@ -29,7 +30,7 @@ pub(super) async fn show(visit: Visit) -> Answered {
                 (orders)
                 (documents)
             }
-            @if let Some(history) = history { section.card { header { h2 { "History" } a href=(visit.url(&format!("/audit-log?target={}", call.id))) { "All" } } (history) } }
+            @if let Some(history) = history { (history) }
         }
     };
     Ok(visit.page(&title, &[("Port calls", URL), (&title, "")], content))
@@ -75,13 +76,4 @@ fn timeline(visit: &Visit, call: &PortCall) -> Markup {
         div { (words::status(&reached.status)) @if let Some(remark) = &reached.remark { div.soft { (remark) } } }
         @match reached.occurred_at { Some(at) => (time::at_port(at, &call.port.time_zone)), None => (time::instant(&visit.frame, call.created_at)) }
     } } } }
-}
-
-async fn history(visit: &Visit, id: &str) -> Option<Markup> {
-    if !visit.may("audit_log:read") {
-        return None;
-    }
-    let entries =
-        visit.get("/audit-log").query([("target", id), ("limit", "6")]).send::<Page<audit_log::Entry>>().await.ok()?;
-    Some(audit_log::trail(&visit.frame, &entries.body.items))
 }

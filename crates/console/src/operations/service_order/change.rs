@@ -51,7 +51,7 @@ async fn command<'a>(
     };
     Ok(match name {
         "assign" => {
-            let vendors = candidates(visit, &order.service).await;
+            let vendors = candidates(visit, &order.service).await?;
             let vendor = value("vendor");
             let body = if vendor.is_empty() { json!({}) } else { json!({"vendor": vendor}) };
             Command {

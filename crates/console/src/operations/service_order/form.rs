@@ -10,8 +10,8 @@ use crate::{
     action::{conflict, outdated},
     api::{Page, Problem},
     form::{Fields, STEP, VERSION},
-    operations::vendor::SERVICES,
-    ui::{self, field::field, icon, time, words},
+    operations::vendor::services,
+    ui::{self, field::field, icon, time},
     visit::{Answered, Message, Visit},
 };
 
@@ -20,17 +20,24 @@ use crate::{
 pub(crate) struct Candidate {
     id: String,
     name: String,
-    services: Vec<String>,
     order_email: Option<String>,
 }
 
 /// The active vendors with an email address for orders; of a service, if it is given.
-pub(super) async fn candidates(visit: &Visit, service: &str) -> Vec<Candidate> {
-    let call = visit.get("/vendors").query([("status", "active"), ("limit", "200")]);
-    let found = call.send::<Page<Candidate>>().await.map(|answer| answer.body.items).unwrap_or_default();
-    let offers =
-        |it: &Candidate| it.order_email.is_some() && (service.is_empty() || it.services.iter().any(|it| it == service));
-    found.into_iter().filter(offers).collect()
+///
+/// # Errors
+/// If they cannot be read: nobody must choose from a part of them.
+pub(super) async fn candidates(visit: &Visit, service: &str) -> Result<Vec<Candidate>, Problem> {
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let call = visit.get("/vendors").query([("status", "active"), ("service", service), ("limit", "200")]);
+        let page = call.query([("cursor", cursor.as_str())]).send::<Page<Candidate>>().await?.body;
+        found.extend(page.items.into_iter().filter(|it| it.order_email.is_some()));
+        match page.next_cursor {
+            Some(next) => cursor = next,
+            None => return Ok(found),
+        }
+    }
 }
 
 /// The vendors as options of a choice.
@@ -80,8 +87,9 @@ async fn new_subject(visit: &Visit) -> Result<(OrderedCall, Subject), Problem> {
 }
 
 async fn page(visit: &Visit, fields: &Fields, subject: Subject, problem: Option<&Problem>) -> Response {
-    let vendors = if subject.asks { candidates(visit, "").await } else { Vec::new() };
-    let services: Vec<(&str, String)> = SERVICES.into_iter().map(|code| (code, words::words(code))).collect();
+    // Without the vendors, the order can still be a draft.
+    let vendors = if subject.asks { candidates(visit, "").await } else { Ok(Vec::new()) };
+    let services = services();
     let services: Vec<(&str, &str)> = services.iter().map(|(code, name)| (*code, name.as_str())).collect();
     let input = |label: &'static str, name: &'static str, pointer: &str| {
         field(label, name).value(fields.text(name)).error(problem, pointer)
@@ -101,7 +109,10 @@ async fn page(visit: &Visit, fields: &Fields, subject: Subject, problem: Option<
                 (input("Currency", "currency", "/price/currency").optional().hint("Such as EUR.").input("text"))
             }
             @if subject.asks {
-                (input("Ask this vendor at once", "vendor", "/vendor").optional().hint("Active vendors with an email address for orders.").select(&options(&vendors, "Nobody yet")))
+                @match &vendors {
+                    Ok(vendors) => (input("Ask this vendor at once", "vendor", "/vendor").optional().hint("Active vendors with an email address for orders.").select(&options(vendors, "Nobody yet"))),
+                    Err(problem) => p.soft { "The vendors could not be loaded: " (problem.detail) },
+                }
             }
             div.row {
                 button.btn.main-act type="submit" name=(STEP) value="confirm" { (icon("check")) @if subject.asks { "Order" } @else { "Save" } }

@@ -1,27 +1,34 @@
 //! One service order: what is ordered, and what the vendor says.
 
+use futures_util::join;
 use maud::{Markup, html};
 
 use super::{ServiceOrder, URL};
 use crate::{
+    compliance::audit_log::history,
     operations::document::of_subject,
     ui::{self, icon, time, words},
     visit::{Answered, Visit},
 };
 
 pub(super) async fn show(visit: Visit) -> Answered {
-    let order =
-        visit.get(&format!("/service-orders/{}", visit.param("service_order"))).send::<ServiceOrder>().await?.body;
-    let documents = of_subject(&visit, &order.id, order.status != "canceled").await;
+    let answer = visit.get(&format!("/service-orders/{}", visit.param("service_order"))).send::<ServiceOrder>().await?;
+    let (order, version) = (answer.body, answer.etag);
+    let (history, documents) =
+        join!(history(&visit, &order.id, order.zone()), of_subject(&visit, &order.id, order.status != "canceled"));
     let title = order.title();
     let content = html! {
-        div.head { div { h1 { (title) } p { (words::status(&order.status)) } } div.row { (actions(&visit, &order)) } }
+        (ui::changed(&visit.frame, false))
+        div.head data-version=[version] { div { h1 { (title) } p { (words::status(&order.status)) } } div.row { (actions(&visit, &order)) } }
         div.grid.wide {
             div.form {
                 section.card { header { h2 { "Order" } } (facts(&visit, &order)) }
                 (documents)
             }
-            section.card { header { h2 { "Answers" } } (answers(&visit, &order)) }
+            div.form {
+                section.card { header { h2 { "Answers" } } (answers(&visit, &order)) }
+                @if let Some(history) = history { (history) }
+            }
         }
     };
     Ok(visit.page(&title, &[("Service orders", URL), (&title, "")], content))
