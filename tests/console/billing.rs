@@ -25,7 +25,7 @@ on_both_engines!(
 const CHANGE: &str = "/settings/billing/change";
 
 /// The id of a built-in plan.
-fn plan(service: &SharedService, code: &str) -> String {
+pub(crate) fn plan(service: &SharedService, code: &str) -> String {
     let plans = service.super_admin().get(&format!("/v1/platform/billing/plans?limit=200&q={code}")).is(200).body;
     let items = plans["items"].as_array().unwrap().clone();
     items.iter().find(|it| it["code"] == code).unwrap()["id"].as_str().unwrap().to_owned()
@@ -232,7 +232,7 @@ async fn staff_continues_a_series_of_numbers(service: &'static SharedService) {
 }
 
 /// Whether something is so within seconds.
-fn soon(what: &dyn Fn() -> bool) -> bool {
+pub(crate) fn soon(what: &dyn Fn() -> bool) -> bool {
     let is_so = |_| {
         what() || {
             std::thread::sleep(std::time::Duration::from_millis(100));
