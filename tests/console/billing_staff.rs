@@ -10,7 +10,7 @@ use crate::{
     shared::{Organization, SharedService},
 };
 
-on_both_engines!(an_unpaid_invoice_is_named_with_the_way_to_pay_it,);
+on_both_engines!(an_unpaid_invoice_is_named_with_the_way_to_pay_it, a_licence_is_issued_shown_replaced_and_revoked,);
 
 /// Begins a subscription without a payment.
 fn subscribe(service: &SharedService, organization: &Organization<'_>, plan: &str) {
@@ -50,4 +50,54 @@ async fn an_unpaid_invoice_is_named_with_the_way_to_pay_it(service: &'static Sha
     assert!(page.main().contains("The subscription ends on"), "{}", page.main());
     let staff = Browser::of(service, "ana@platform.example");
     assert!(soon(&|| staff.open("/admin/subscriptions?status=past_due").main().contains("Past due")));
+}
+
+async fn a_licence_is_issued_shown_replaced_and_revoked(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let (ana, bob) = (Browser::of(service, "ana@platform.example"), Browser::of(service, &acme.email("bob")));
+    let keys = "/admin/licence-signing-keys";
+    let new = "/admin/licence-signing-keys/new";
+    let page = ana.submit(&ana.open(new).form(new), "Create key").is(200);
+    assert_eq!(page.url, keys);
+    let all = service.super_admin().get("/v1/platform/billing/licence-signing-keys").is(200).body;
+    let items = all["items"].as_array().unwrap().clone();
+    if items.iter().all(|key| key["status"] != "signing") {
+        let activate = format!("{keys}/{}/activate", items[0]["id"].as_str().unwrap());
+        ana.submit(&ana.open(&activate).form(&activate), "Activate key").is(200).shows("Signing");
+    }
+    let issue = format!("/admin/organizations/{acme}/billing/licences/new");
+    let page = ana.open(&issue);
+    assert_eq!((page.value_of("users").as_str(), page.value_of("storage_gb").as_str()), ("10", "50"), "of the plan");
+    let form = page.form(&issue).fill("activations", "2").fill("users", "7");
+    let page = ana.submit(&form, "Issue licence").is(422);
+    assert!(page.main().contains("has its own"), "{}", page.main());
+    let form = page.form(&issue).fill("kind", "partner").fill("first_day", "2026-01-01").fill("last_day", "2034-12-31");
+    let page = ana.submit(&form, "Issue licence").is(422);
+    assert_eq!(page.value_of("users"), "7", "what was entered is kept");
+    let page = ana.submit(&page.form(&issue).fill("reseller", "Harbour IT"), "Issue licence").is(200);
+    assert!(page.main().contains("Harbour IT") && page.main().contains("0 of 2"), "{}", page.main());
+    ana.open("/admin/licences?kind=partner").shows("Partner");
+    bob.open("/settings/billing").shows("Licences");
+    bob.open("/settings/billing/licences").shows("Harbour IT");
+    let licences = bob_licences(&acme);
+    let licence = &licences[0];
+    let shown = acme.admin.get(&format!("/v1/organizations/current/billing/licences/{licence}")).is(200).body;
+    let limits = json!({"users": 7, "port_calls": 500, "storage_bytes": 50_000_000_000_u64, "api_calls": 10_000});
+    assert_eq!(shown["limits"], limits, "what was not changed is that of the plan");
+    assert_eq!(shown["features"].as_array().unwrap().len(), 4);
+    assert!(shown["not_before"].as_str().unwrap().starts_with("2026-01-01T00:00:00"), "{shown}");
+    bob.open(&format!("/settings/billing/licences/{licence}")).shows("1 Jan 2035").shows("Token");
+    let replace = format!("/admin/organizations/{acme}/billing/licences/{licence}/replace");
+    ana.submit(&ana.open(&replace).form(&replace), "Replace licence").is(200).shows("Replaced");
+    let licence = bob_licences(&acme).into_iter().find(|it| it != licence).unwrap();
+    let revoke = format!("/admin/organizations/{acme}/billing/licences/{licence}/revoke");
+    let form = ana.open(&revoke).form(&revoke).fill("reason", "The contract has ended.");
+    ana.submit(&form, "Revoke licence").is(200).shows("The contract has ended.");
+    let page = bob.open(&format!("/settings/billing/licences/{licence}")).shows("Revoked");
+    assert!(!page.main().contains("Store it where"), "{}", page.main());
+}
+
+fn bob_licences(acme: &Organization<'_>) -> Vec<String> {
+    let found = acme.admin.get("/v1/organizations/current/billing/licences").is(200).body;
+    found["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
 }

@@ -37,7 +37,8 @@ pub(crate) fn routes() -> Router<Console> {
 const URL: &str = "/admin/plans";
 const API: &str = "/v1/platform/billing/plans";
 const TABS: [(&str, &str); 3] = [("", "All"), ("public", "Public"), ("private", "Private")];
-const FEATURES: [&str; 4] = ["api_keys", "invoice_billing", "custom_retention", "sso"];
+/// The features that a plan can have.
+pub(super) const FEATURES: [&str; 4] = ["api_keys", "invoice_billing", "custom_retention", "sso"];
 
 #[derive(Debug, Clone, Deserialize)]
 struct Plan {
