@@ -10,7 +10,11 @@ use crate::{
     shared::{Organization, SharedService},
 };
 
-on_both_engines!(an_unpaid_invoice_is_named_with_the_way_to_pay_it, a_licence_is_issued_shown_replaced_and_revoked,);
+on_both_engines!(
+    an_unpaid_invoice_is_named_with_the_way_to_pay_it,
+    a_licence_is_issued_shown_replaced_and_revoked,
+    a_version_that_is_published_in_the_form_loses_nothing,
+);
 
 /// Begins a subscription without a payment.
 fn subscribe(service: &SharedService, organization: &Organization<'_>, plan: &str) {
@@ -100,4 +104,40 @@ async fn a_licence_is_issued_shown_replaced_and_revoked(service: &'static Shared
 fn bob_licences(acme: &Organization<'_>) -> Vec<String> {
     let found = acme.admin.get("/v1/organizations/current/billing/licences").is(200).body;
     found["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A private plan with everything that a version can have.
+fn private_plan(service: &SharedService) -> String {
+    let code = format!("h{}", porttask_runtime::new_id::<porttask_domain::UserId>().0.simple());
+    let price = |currency: &str, interval: &str, price: u64| json!({"currency": currency, "interval": interval, "price": price, "seat_price": null});
+    let over = |meter: &str, currency: &str, unit: u64| json!({"meter": meter, "currency": currency, "unit": unit, "price_per_unit": "0.25"});
+    let offer = json!({
+        "prices": [price("EUR", "month", 9_900), price("USD", "month", 11_900), price("USD", "year", 119_000)],
+        "included_seats": 1, "prices_include_tax": true, "features": ["sso"], "trial_days": 30,
+        "limits": {"users": 40, "port_calls": 20, "storage_bytes": 500_000_000, "api_calls": null},
+        "overage": [over("port_calls", "EUR", 1), over("storage_bytes", "USD", 1_000_000_000)],
+    });
+    let plan = json!({"code": code, "name": format!("Agreed {code}"), "visibility": "private", "offer": offer});
+    service.super_admin().post("/v1/platform/billing/plans", &plan).is(201).id().to_owned()
+}
+
+async fn a_version_that_is_published_in_the_form_loses_nothing(service: &'static SharedService) {
+    let ana = Browser::of(service, "ana@platform.example");
+    let plan = private_plan(service);
+    let shown =
+        || service.super_admin().get(&format!("/v1/platform/billing/plans/{plan}")).is(200).body["offer"].clone();
+    let before = shown();
+    let version = format!("/admin/plans/{plan}/version");
+    let page = ana.open(&version);
+    assert_eq!(page.value_of("storage_gb"), "0.5");
+    let form = page.form(&version).fill("month", "109").fill("port_calls_overage", "cheap");
+    let page = ana.submit(&form, "Publish version").is(422);
+    assert_eq!(page.value_of("month"), "109", "what was entered is kept");
+    let form = page.form(&version).fill("port_calls_overage", "0.30");
+    ana.submit(&form, "Publish version").is(200).shows("Version 2").shows("119.00 USD").shows("1 GB");
+    let mut expected = before;
+    expected["version"] = json!(2);
+    expected["prices"][0]["price"] = json!(10_900);
+    expected["overage"][0]["price_per_unit"] = json!("0.30");
+    assert_eq!(shown(), expected);
 }
