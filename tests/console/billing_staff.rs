@@ -14,6 +14,7 @@ on_both_engines!(
     an_unpaid_invoice_is_named_with_the_way_to_pay_it,
     a_licence_is_issued_shown_replaced_and_revoked,
     a_version_that_is_published_in_the_form_loses_nothing,
+    staff_gives_a_private_plan_and_chooses_dates,
 );
 
 /// Begins a subscription without a payment.
@@ -106,7 +107,7 @@ fn bob_licences(acme: &Organization<'_>) -> Vec<String> {
     found["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// A private plan with everything that a version can have.
+/// A private plan for any organization, with everything that a version can have.
 fn private_plan(service: &SharedService) -> String {
     let code = format!("h{}", porttask_runtime::new_id::<porttask_domain::UserId>().0.simple());
     let price = |currency: &str, interval: &str, price: u64| json!({"currency": currency, "interval": interval, "price": price, "seat_price": null});
@@ -118,7 +119,11 @@ fn private_plan(service: &SharedService) -> String {
         "overage": [over("port_calls", "EUR", 1), over("storage_bytes", "USD", 1_000_000_000)],
     });
     let plan = json!({"code": code, "name": format!("Agreed {code}"), "visibility": "private", "offer": offer});
-    service.super_admin().post("/v1/platform/billing/plans", &plan).is(201).id().to_owned()
+    let (staff, plans) = (service.super_admin(), "/v1/platform/billing/plans");
+    let id = staff.post(plans, &plan).is(201).id().to_owned();
+    // From here on, it is listed.
+    staff.get(plans).is(200);
+    id
 }
 
 async fn a_version_that_is_published_in_the_form_loses_nothing(service: &'static SharedService) {
@@ -140,4 +145,28 @@ async fn a_version_that_is_published_in_the_form_loses_nothing(service: &'static
     expected["prices"][0]["price"] = json!(10_900);
     expected["overage"][0]["price_per_unit"] = json!("0.30");
     assert_eq!(shown(), expected);
+}
+
+async fn staff_gives_a_private_plan_and_chooses_dates(service: &'static SharedService) {
+    let (acme, beta) = (service.organization().await, service.organization().await);
+    let (ana, bob) = (Browser::of(service, "ana@platform.example"), Browser::of(service, &acme.email("bob")));
+    let private = private_plan(service);
+    let own = bob.open("/settings/billing/change");
+    assert!(!own.text.contains(&private) && !own.text.contains("name=\"effective\""), "{}", own.main());
+    let change = format!("/admin/organizations/{acme}/billing/change");
+    let page = ana.submit(&ana.open(&change).form(&change).fill("plan", &private), "Preview").is(200);
+    let page = ana.submit(&page.form(&change), "Choose plan").is(200);
+    assert!(page.main().contains("Agreed") && page.main().contains("99.00 EUR"), "{}", page.main());
+    bob.open("/settings/billing").shows("Agreed");
+
+    subscribe(service, &beta, &plan(service, "professional"));
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(10 * 24);
+    let date = later.to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+    let change = format!("/admin/organizations/{beta}/billing/change");
+    let form = ana.open(&change).form(&change).fill("plan", &plan(service, "starter")).fill("effective", &date);
+    let page = ana.submit(&form, "Preview").is(200).shows(&format!("It holds from {date}"));
+    ana.submit(&page.form(&change), "Schedule downgrade").is(200).shows(&format!("from {date}"));
+    let cancel = format!("/admin/organizations/{beta}/billing/cancel");
+    let form = ana.open(&cancel).form(&cancel).fill("on", &date);
+    ana.submit(&form, "Cancel subscription").is(200).shows(&format!("The subscription ends on {date}"));
 }
