@@ -12,6 +12,7 @@ use crate::{
 
 on_both_engines!(
     an_unpaid_invoice_is_named_with_the_way_to_pay_it,
+    a_subscription_that_is_past_due_is_migrated,
     a_licence_is_issued_shown_replaced_and_revoked,
     a_version_that_is_published_in_the_form_loses_nothing,
     staff_gives_a_private_plan_and_chooses_dates,
@@ -38,16 +39,23 @@ fn draft(service: &SharedService, organization: &Organization<'_>, lines: usize)
     service.super_admin().post(&path, &json!({"currency": "EUR", "lines": lines})).is(201).id().to_owned()
 }
 
+/// Leaves an invoice unpaid: there is no payment method to charge.
+fn become_past_due(service: &SharedService, organization: &Organization<'_>) -> String {
+    let invoice = draft(service, organization, 1);
+    let billing = format!("/v1/organizations/{organization}/billing");
+    let (staff, issue) = (service.super_admin(), format!("{billing}/invoices/{invoice}/issue"));
+    staff.send("POST", &issue, &[("idempotency-key", "issue")], Some(&json!({}))).is(200);
+    let subscription = format!("{billing}/subscription");
+    assert!(soon(&|| organization.admin.get(&subscription).is(200).body["status"] == "past_due"));
+    invoice
+}
+
 async fn an_unpaid_invoice_is_named_with_the_way_to_pay_it(service: &'static SharedService) {
     let acme = service.organization().await;
     let bob = Browser::of(service, &acme.email("bob"));
     subscribe(service, &acme, &plan(service, "starter"));
-    let invoice = draft(service, &acme, 1);
-    let issue = format!("/v1/organizations/{acme}/billing/invoices/{invoice}/issue");
-    service.super_admin().send("POST", &issue, &[("idempotency-key", "issue")], Some(&json!({}))).is(200);
-    // There is no payment method to charge.
-    assert!(soon(&|| bob.open("/settings/billing").main().contains("An invoice is unpaid")));
-    let page = bob.open("/settings/billing").shows("Past due").shows("119.00 EUR due");
+    let invoice = become_past_due(service, &acme);
+    let page = bob.open("/settings/billing").shows("An invoice is unpaid").shows("Past due").shows("119.00 EUR due");
     assert!(!page.main().contains("The trial is over"), "{}", page.main());
     assert_eq!(page.link("Pay…"), format!("/settings/billing/invoices/{invoice}/pay"));
     let cancel = page.link("Cancel subscription…");
@@ -55,6 +63,25 @@ async fn an_unpaid_invoice_is_named_with_the_way_to_pay_it(service: &'static Sha
     assert!(page.main().contains("The subscription ends on"), "{}", page.main());
     let staff = Browser::of(service, "ana@platform.example");
     assert!(soon(&|| staff.open("/admin/subscriptions?status=past_due").main().contains("Past due")));
+}
+
+async fn a_subscription_that_is_past_due_is_migrated(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let (ana, bob) = (Browser::of(service, "ana@platform.example"), Browser::of(service, &acme.email("bob")));
+    let plan = private_plan(service);
+    subscribe(service, &acme, &plan);
+    become_past_due(service, &acme);
+    let (version, migrate) = (format!("/admin/plans/{plan}/version"), format!("/admin/plans/{plan}/migrate"));
+    ana.submit(&ana.open(&version).form(&version).fill("month", "109"), "Publish version").is(200);
+    let page = ana.open(&migrate).shows("Schedules the move of 1 subscription");
+    let page = ana.submit(&page.form(&migrate), "Migrate").is(200);
+    assert!(page.toast().contains("Scheduled to move: 1. Unchanged: 0."), "{}", page.toast());
+    let page = bob.open("/settings/billing").shows("by a move to version 2");
+    assert!(!page.main().contains("Withdraw…"), "it cannot be withdrawn: {}", page.main());
+    // Whoever continues after the last organization finds no more.
+    let page = ana.open(&format!("{migrate}?after={}", acme.id)).shows("Nothing: it is so already.");
+    let page = ana.submit(&page.form(&migrate), "Migrate").is(200);
+    assert!(page.toast().contains("Scheduled to move: 0. Unchanged: 0."), "{}", page.toast());
 }
 
 async fn a_licence_is_issued_shown_replaced_and_revoked(service: &'static SharedService) {

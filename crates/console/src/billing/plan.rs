@@ -341,31 +341,60 @@ async fn retire(visit: Visit, fields: Fields) -> Answered {
     retirement(&visit).await?.submit(&visit, &fields).await
 }
 
-async fn migration<'a>(visit: &Visit) -> Result<Action<'a>, Problem> {
+/// What became of a migration.
+#[derive(Debug, Deserialize)]
+struct Migrated {
+    scheduled: u64,
+    unchanged: u64,
+    /// The last organization, if there are more.
+    next: Option<String>,
+}
+
+/// A migration of the organizations after one; of the first ones, if it is empty.
+async fn migration<'a>(visit: &Visit, after: &str) -> Result<Action<'a>, Problem> {
     let (plan, _) = read(visit).await?;
+    let after = after.to_owned();
     Ok(Action {
         title: format!("Migrate subscriptions of {}", plan.name),
-        lead: html! { "They move to the last version at a border of their periods: after 30 days' notice, or at the next one if it is cheaper. At most 1,000 at a time." },
+        lead: html! { "They move to the last version at a border of their periods: after 30 days' notice, or at the next one if it is cheaper. At most 1,000 at a time; then you can continue." },
         button: "Migrate",
         is_dangerous: true,
         method: Method::POST,
         path: format!("{API}/{}/migrate", plan.id),
         resource: String::new(),
-        body: json!({}),
-        inputs: Inputs::none(),
+        body: if after.is_empty() { json!({}) } else { json!({ "after": after }) },
+        inputs: Inputs::new(
+            move |_| html! { @if !after.is_empty() { input type="hidden" name="after" value=(after); } },
+        ),
         is_previewed: true,
         typed: None,
         back: format!("{URL}/{}", plan.id),
-        done: "The subscriptions are scheduled to move.".to_owned(),
+        done: String::new(),
         crumbs: vec![("Plans".to_owned(), URL.to_owned())],
     })
 }
 
 async fn migrate_form(visit: Visit) -> Answered {
     visit.require("plans:write")?;
-    migration(&visit).await?.show(&visit).await
+    migration(&visit, Asked::of(&visit.frame.url).get("after")).await?.show(&visit).await
 }
 
 async fn migrate(visit: Visit, fields: Fields) -> Answered {
-    migration(&visit).await?.submit(&visit, &fields).await
+    let action = migration(&visit, fields.text("after")).await?;
+    if fields.is_preview() {
+        return action.submit(&visit, &fields).await;
+    }
+    let call = visit.client.post(action.path.clone()).key(fields.key()).json(&action.body);
+    match call.send::<Migrated>().await {
+        Ok(answer) => {
+            let Migrated { scheduled, unchanged, next } = answer.body;
+            let done = format!("Scheduled to move: {}. Unchanged: {}.", grouped(scheduled), grouped(unchanged));
+            let (text, to) = match next {
+                None => (done, action.back),
+                Some(next) => (format!("{done} There are more."), format!("{}/migrate?after={next}", action.back)),
+            };
+            Ok(visit.done(&to, &Message { text, ..Message::default() }))
+        }
+        Err(problem) => action.failed(&visit, &fields, &problem).await,
+    }
 }
