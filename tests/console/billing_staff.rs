@@ -16,6 +16,8 @@ on_both_engines!(
     a_licence_is_issued_shown_replaced_and_revoked,
     a_version_that_is_published_in_the_form_loses_nothing,
     staff_gives_a_private_plan_and_chooses_dates,
+    a_draft_with_many_lines_is_edited,
+    staff_finds_who_owes_and_what_was_paid_for,
 );
 
 /// Begins a subscription without a payment.
@@ -196,4 +198,45 @@ async fn staff_gives_a_private_plan_and_chooses_dates(service: &'static SharedSe
     let cancel = format!("/admin/organizations/{beta}/billing/cancel");
     let form = ana.open(&cancel).form(&cancel).fill("on", &date);
     ana.submit(&form, "Cancel subscription").is(200).shows(&format!("The subscription ends on {date}"));
+}
+
+async fn a_draft_with_many_lines_is_edited(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let ana = Browser::of(service, "ana@platform.example");
+    complete_tax_details(&service.super_admin(), &acme.admin);
+    let invoice = draft(service, &acme, 7);
+    let edit = format!("/admin/organizations/{acme}/billing/invoices/{invoice}/edit");
+    let form = ana.open(&edit).form(&edit).fill("unit_price_7", "107.00").fill("description_10", "Travel");
+    let form = form.fill("quantity_10", "1").fill("unit_price_10", "12.50").fill("from_10", "2026-11-02");
+    ana.submit(&form.fill("last_day_10", "2026-11-02"), "Save").is(200).shows("107.00 EUR").shows("12.50 EUR");
+    let path = format!("/v1/organizations/{acme}/billing/invoices/{invoice}");
+    let lines = service.super_admin().get(&path).is(200).body["lines"].as_array().unwrap().clone();
+    assert_eq!((lines.len(), &lines[6]["unit_price"]), (8, &json!("107.00")));
+}
+
+async fn staff_finds_who_owes_and_what_was_paid_for(service: &'static SharedService) {
+    let acme = service.organization().await;
+    let ana = Browser::of(service, "ana@platform.example");
+    complete_tax_details(&service.super_admin(), &acme.admin);
+    acme.admin.post("/v1/organizations/current/billing/payment-methods", &json!({"setup": "sim_declined"})).is(200);
+    let invoice = draft(service, &acme, 1);
+    let issue = format!("/v1/organizations/{acme}/billing/invoices/{invoice}/issue");
+    service.super_admin().send("POST", &issue, &[("idempotency-key", "issue")], Some(&json!({}))).is(200);
+    let payments = format!("/admin/payments?organization={}&status=failed", acme.id);
+    assert!(soon(&|| ana.open(&payments).main().contains("119.00 EUR")));
+    let page = ana.open(&payments);
+    assert_eq!(page.link("Invoice"), format!("/admin/organizations/{acme}/billing/invoices/{invoice}"));
+    let file = ana.fetch(&page.link("Export list")).is(200);
+    assert!(file.header("content-disposition").contains("payments.csv") && file.text.contains(&invoice));
+    for status in ["action_required", "refunded"] {
+        ana.open(&format!("/admin/payments?organization={}&status={status}", acme.id)).shows("Nothing matches");
+    }
+    let page = ana.open("/admin/receivables");
+    let open = page.document.all("a").find(|link| link.get("href").contains("status=open&currency=EUR")).unwrap();
+    ana.open(open.get("href")).shows("Open").shows("EUR due");
+    let owed = format!("/admin/invoices?organization={}&currency=eur", acme.id);
+    assert!(soon(&|| ana.open(&owed).main().contains("119.00 EUR due")));
+    ana.open(&format!("{owed}&issued_from=2000-01-01&overdue_on=2999-01-01")).shows("119.00 EUR due");
+    ana.open(&format!("{owed}&overdue_on=2000-01-01")).shows("Nothing matches");
+    ana.open(&format!("{owed}&issued_until=2000-01-01")).shows("Nothing matches");
 }
