@@ -30,7 +30,7 @@ pub(crate) const PUBLIC: [&str; 8] = [
 ];
 
 /// Pages that need a session, with the permission that they need; none for those that everybody has who is signed in.
-pub(crate) const PAGES: [(&str, &str); 97] = [
+pub(crate) const PAGES: [(&str, &str); 98] = [
     ("/me", ""),
     ("/me/password", ""),
     ("/me/address", ""),
@@ -100,6 +100,7 @@ pub(crate) const PAGES: [(&str, &str); 97] = [
     ("/admin/tax-report/export", "billing:administer"),
     ("/admin/tax-report/ec-sales-list/export", "billing:administer"),
     ("/admin/payments", "billing:administer"),
+    ("/admin/payments/export", "billing:administer"),
     ("/admin/usage", "billing:administer"),
     ("/admin/plans", "plans:write"),
     ("/admin/plans/export", "plans:write"),

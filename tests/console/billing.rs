@@ -18,14 +18,13 @@ on_both_engines!(
     staff_enters_the_seller,
     staff_continues_a_series_of_numbers,
     a_payment_is_confirmed_because_the_bank_asks,
-    a_licence_is_issued_shown_replaced_and_revoked,
     staff_issues_an_invoice_that_is_paid,
 );
 
 const CHANGE: &str = "/settings/billing/change";
 
 /// The id of a built-in plan.
-fn plan(service: &SharedService, code: &str) -> String {
+pub(crate) fn plan(service: &SharedService, code: &str) -> String {
     let plans = service.super_admin().get(&format!("/v1/platform/billing/plans?limit=200&q={code}")).is(200).body;
     let items = plans["items"].as_array().unwrap().clone();
     items.iter().find(|it| it["code"] == code).unwrap()["id"].as_str().unwrap().to_owned()
@@ -232,7 +231,7 @@ async fn staff_continues_a_series_of_numbers(service: &'static SharedService) {
 }
 
 /// Whether something is so within seconds.
-fn soon(what: &dyn Fn() -> bool) -> bool {
+pub(crate) fn soon(what: &dyn Fn() -> bool) -> bool {
     let is_so = |_| {
         what() || {
             std::thread::sleep(std::time::Duration::from_millis(100));
@@ -279,45 +278,6 @@ async fn a_payment_is_confirmed_because_the_bank_asks(service: &'static SharedSe
     let page = bob.submit(&bob.open(&confirm).form(&confirm), "Confirm payment").is(200);
     assert_eq!((page.url.as_str(), page.toast().contains("Paid.")), (own.as_str(), true), "{}", page.toast());
     assert!(!page.main().contains(asks), "{}", page.main());
-}
-
-async fn a_licence_is_issued_shown_replaced_and_revoked(service: &'static SharedService) {
-    let acme = service.organization().await;
-    let (ana, bob) = (Browser::of(service, "ana@platform.example"), Browser::of(service, &acme.email("bob")));
-    let keys = "/admin/licence-signing-keys";
-    let new = "/admin/licence-signing-keys/new";
-    let page = ana.submit(&ana.open(new).form(new), "Create key").is(200);
-    assert_eq!(page.url, keys);
-    let all = service.super_admin().get("/v1/platform/billing/licence-signing-keys").is(200).body;
-    let items = all["items"].as_array().unwrap().clone();
-    if items.iter().all(|key| key["status"] != "signing") {
-        let activate = format!("{keys}/{}/activate", items[0]["id"].as_str().unwrap());
-        ana.submit(&ana.open(&activate).form(&activate), "Activate key").is(200).shows("Signing");
-    }
-    let issue = format!("/admin/organizations/{acme}/billing/licences/new");
-    let form = ana.open(&issue).form(&issue).fill("kind", "partner").fill("activations", "2");
-    let page = ana.submit(&form.fill("last_day", "2034-12-31"), "Issue licence").is(422);
-    let page = ana.submit(&page.form(&issue).fill("reseller", "Harbour IT"), "Issue licence").is(200);
-    assert!(page.main().contains("Harbour IT") && page.main().contains("0 of 2"), "{}", page.main());
-    ana.open("/admin/licences?kind=partner").shows("Partner");
-    bob.open("/settings/billing").shows("Licences");
-    bob.open("/settings/billing/licences").shows("Harbour IT");
-    let licences = bob_licences(&acme);
-    let licence = &licences[0];
-    bob.open(&format!("/settings/billing/licences/{licence}")).shows("1 Jan 2035").shows("Token");
-    let replace = format!("/admin/organizations/{acme}/billing/licences/{licence}/replace");
-    ana.submit(&ana.open(&replace).form(&replace), "Replace licence").is(200).shows("Replaced");
-    let licence = bob_licences(&acme).into_iter().find(|it| it != licence).unwrap();
-    let revoke = format!("/admin/organizations/{acme}/billing/licences/{licence}/revoke");
-    let form = ana.open(&revoke).form(&revoke).fill("reason", "The contract has ended.");
-    ana.submit(&form, "Revoke licence").is(200).shows("The contract has ended.");
-    let page = bob.open(&format!("/settings/billing/licences/{licence}")).shows("Revoked");
-    assert!(!page.main().contains("Store it where"), "{}", page.main());
-}
-
-fn bob_licences(acme: &Organization<'_>) -> Vec<String> {
-    let found = acme.admin.get("/v1/organizations/current/billing/licences").is(200).body;
-    found["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect()
 }
 
 /// The number of the only credit note of an organization.

@@ -19,6 +19,7 @@ mod service;
 mod shared;
 
 mod billing;
+mod billing_staff;
 mod browser;
 mod document;
 mod people;

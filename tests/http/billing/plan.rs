@@ -114,6 +114,9 @@ async fn an_organization_chooses_among_public_plans_and_its_own(service: &'stati
     };
     assert!(offered(&acme.admin).contains(&own) && !offered(&other.admin).contains(&own));
     assert!(!offered(&acme.admin).contains(&private));
+    // Staff gives private plans, but not those of another organization.
+    let of_staff = ana.get(&format!("/v1/organizations/{}/billing/plans", other.id)).is(200).body.to_string();
+    assert!(of_staff.contains(&private) && !of_staff.contains(&own), "{of_staff}");
     let choose = |plan: &str| json!({"to": {"plan": plan, "interval": "month"}});
     let path = "/v1/organizations/current/billing/subscription/change";
     let key = [("idempotency-key", "choose")];

@@ -95,22 +95,33 @@ impl InvoiceFilter {
         let mut all = Vec::new();
         all.extend(status.map(|it| Condition::Equal("status", view::Status::from(it).to_value())));
         all.extend(currency.map(|it| Condition::Equal("currency", it.to_value())));
-        for (name, value) in
-            [("issued_from", &issued_from), ("issued_until", &issued_until), ("overdue_on", &overdue_on)]
-        {
-            let is_date = value.as_ref().is_none_or(|it| it.parse::<jiff::civil::Date>().is_ok());
-            if !is_date {
-                return Err(Problem::invalid(name, "must be a date such as 2026-11-27"));
-            }
-        }
-        all.extend(issued_from.map(|it| Condition::AtLeast("issue_date", it.to_value())));
-        all.extend(issued_until.map(|it| Condition::Below("issue_date", it.to_value())));
-        if let Some(date) = overdue_on {
-            all.push(Condition::Equal("status", view::Status::Open.to_value()));
-            all.push(Condition::Below("due_date", date.to_value()));
-        }
+        all.extend(by_dates(issued_from, issued_until, overdue_on)?);
         Ok(all)
     }
+}
+
+/// The conditions of the dates in a filter.
+fn by_dates(
+    issued_from: Option<String>,
+    issued_until: Option<String>,
+    overdue_on: Option<String>,
+) -> Result<Vec<Condition>, Problem> {
+    for (name, value) in [("issued_from", &issued_from), ("issued_until", &issued_until), ("overdue_on", &overdue_on)] {
+        let is_date = value.as_ref().is_none_or(|it| it.parse::<jiff::civil::Date>().is_ok());
+        if !is_date {
+            return Err(Problem::invalid(name, "must be a date such as 2026-11-27"));
+        }
+    }
+    let mut all = Vec::new();
+    // A draft has no date, which is before all dates.
+    let issued_from = issued_from.or_else(|| issued_until.as_ref().map(|_| "0000-01-01".to_owned()));
+    all.extend(issued_from.map(|it| Condition::AtLeast("issue_date", it.to_value())));
+    all.extend(issued_until.map(|it| Condition::Below("issue_date", it.to_value())));
+    if let Some(date) = overdue_on {
+        all.push(Condition::Equal("status", view::Status::Open.to_value()));
+        all.push(Condition::Below("due_date", date.to_value()));
+    }
+    Ok(all)
 }
 
 const SORTS: &[Sort] = &[

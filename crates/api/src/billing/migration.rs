@@ -74,7 +74,8 @@ pub(crate) async fn migrate_plan(
         is_everywhere: true,
         conditions: vec![
             Condition::Equal("plan", Some(id).to_value()),
-            Condition::Equal("status", Status::Active.to_value()),
+            // One that is past due is active all the same.
+            Condition::OneOf("status", vec![Status::Active.to_value(), Status::PastDue.to_value()]),
         ],
         sort: vec!["organization"],
         after: request.body.after.map(|organization| vec![organization.to_value()]),

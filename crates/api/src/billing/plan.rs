@@ -184,11 +184,11 @@ impl PlanResponse {
         self.offer.as_ref().map(|offer| offer.version)
     }
 
-    /// Whether an organization can choose it by itself.
-    pub(super) fn is_on_offer_for(&self, organization: OrganizationId) -> bool {
+    /// Whether an organization can choose it by itself, or, if staff asks, be given it.
+    pub(super) fn is_on_offer_for(&self, organization: OrganizationId, by_staff: bool) -> bool {
         let is_for = self.for_organization == Some(organization);
-        let is_public = self.visibility == Visibility::Public && self.for_organization.is_none();
-        !self.retired && self.offer.is_some() && (is_for || is_public)
+        let is_open = self.visibility == Visibility::Public || by_staff;
+        !self.retired && self.offer.is_some() && (is_for || is_open && self.for_organization.is_none())
     }
 }
 

@@ -173,7 +173,7 @@ pub(crate) struct OfferedPlans {
     items: Vec<OfferedPlan>,
 }
 
-/// List the plans that the organization can choose, and the one that it holds.
+/// List the plans that the organization can choose, and the one that it holds; for staff, also private plans for all.
 ///
 /// Needs `billing:read`.
 #[utoipa::path(get, path = "/v1/organizations/{org}/billing/plans", tag = "subscription",
@@ -182,13 +182,13 @@ pub(crate) async fn list_plans_on_offer(
     State(app): State<App>,
     caller: Authorized<Impersonable<ReadBilling>>,
 ) -> Result<Json<OfferedPlans>, Problem> {
-    let organization = caller.organization;
+    let (organization, by_staff) = (caller.organization, is_staff(&caller.identity));
     let (state, _) = app.executor.load::<Subscription>(organization, organization.into()).await?;
     let held = state.kept().map(|held| &held.terms);
     let mut items = Vec::new();
     for plan in super::all::known_plans(&app).await? {
         let current = held.filter(|terms| terms.plan == plan.id());
-        if current.is_none() && !plan.is_on_offer_for(organization) {
+        if current.is_none() && !plan.is_on_offer_for(organization, by_staff) {
             continue;
         }
         let held_offer = current.filter(|terms| plan.offer_version() != Some(terms.version.into()));

@@ -46,8 +46,14 @@ struct Request {
     organization_name: Option<String>,
 }
 
-const TABS: [(&str, &str); 5] =
-    [("", "All"), ("trialing", "Trialing"), ("active", "Active"), ("read_only", "Read-only"), ("ended", "Ended")];
+const TABS: [(&str, &str); 6] = [
+    ("", "All"),
+    ("trialing", "Trialing"),
+    ("active", "Active"),
+    ("past_due", "Past due"),
+    ("read_only", "Read-only"),
+    ("ended", "Ended"),
+];
 
 async fn list(visit: Visit) -> Answered {
     let asked = Asked::of(&visit.frame.url);

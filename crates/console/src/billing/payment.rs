@@ -13,10 +13,11 @@ use crate::{
     Console,
     action::{Action, Inputs},
     api::Problem,
-    form::Fields,
+    form::{Fields, attachment},
     ui::{
         self,
         field::field,
+        icon,
         list::{Asked, Column, Listing},
         money::{minor, money},
         time, words,
@@ -32,7 +33,7 @@ pub(crate) fn settings() -> Router<Console> {
 }
 
 pub(crate) fn routes() -> Router<Console> {
-    Router::new().route("/admin/payments", get(list_all))
+    Router::new().route(URL, get(list_all)).route("/admin/payments/export", get(export))
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,12 +53,15 @@ struct Payment {
     started_at: Timestamp,
 }
 
-const TABS: [(&str, &str); 6] = [
+const URL: &str = "/admin/payments";
+const TABS: [(&str, &str); 8] = [
     ("", "All"),
     ("succeeded", "Succeeded"),
     ("failed", "Failed"),
+    ("action_required", "Action required"),
     ("processing", "Processing"),
     ("unknown", "Unknown"),
+    ("refunded", "Refunded"),
     ("reversed", "Reversed"),
 ];
 const COLUMNS: [Column; 4] = [
@@ -107,24 +111,35 @@ async fn list_all(visit: Visit) -> Answered {
         nothing,
         panel: None,
     };
+    let export = asked.changed(&[("cursor", "")]).replacen(URL, &format!("{URL}/export"), 1);
+    let export = html! { a.btn.edge data-download href=(export) { (icon("download")) "Export list" } };
     let content = html! {
-        (ui::head("Payments", "What organizations were charged, and what became of it.", html! {}))
+        (ui::head("Payments", "What organizations were charged, and what became of it.", export))
         (listing.render(&visit.frame, &asked, &found, |it| row(&visit, it, true)))
     };
     Ok(visit.page("Payments", &[("Administration", "/admin/organizations"), ("Payments", "")], content))
 }
 
+/// The filtered list of all organizations as CSV.
+async fn export(visit: Visit) -> Answered {
+    let asked = Asked::of(&visit.frame.url);
+    let call = visit.client.get("/v1/platform/billing/payments").query(asked.pick(&["status", "organization", "sort"]));
+    Ok(attachment(call.query([("format", "csv")]).download().await?, "payments.csv"))
+}
+
 fn row(visit: &Visit, it: &Payment, is_of_all: bool) -> Markup {
     let can_reverse = visit.may("billing:administer") && it.status == "succeeded";
     let can_confirm = !is_of_all && visit.may("billing:write") && it.status == "action_required";
-    let below = match is_of_all {
-        true => format!("/admin/organizations/{}/billing/payments", it.organization),
-        false => visit.url("/billing/payments"),
+    let billing = match is_of_all {
+        true => format!("/admin/organizations/{}/billing", it.organization),
+        false => visit.url("/billing"),
     };
+    let below = format!("{billing}/payments");
     html! { tr id=(it.id) {
         td {
-            @if is_of_all { a href=(format!("/admin/organizations/{}/billing/payments", it.organization)) { b { (it.organization_name.as_deref().unwrap_or(&it.organization)) } } br; }
-            small.soft { (time::instant(&visit.frame, it.started_at)) @if let Some(attempt) = it.attempt.filter(|it| *it > 1) { ", attempt " (attempt) } }
+            @if is_of_all { a href=(below) { b { (it.organization_name.as_deref().unwrap_or(&it.organization)) } } br; }
+            small.soft { (time::instant(&visit.frame, it.started_at)) @if let Some(attempt) = it.attempt.filter(|it| *it > 1) { ", attempt " (attempt) }
+                " · " @if confirm::is_of_invoice(it) { a href=(format!("{billing}/invoices/{}", it.target)) { "Invoice" } } @else { a href=(billing) { "Change of the plan" } } }
         }
         td { (words::status(&it.status)) @if let Some(code) = &it.code { br; small.soft { (code) } }
             @if can_confirm { br; a href=(confirm::url(visit, &it.id)) { "Confirm" } } }

@@ -1,4 +1,6 @@
-//! Plans, for staff.
+//! Plans, for staff; their versions in forms (`version.rs`).
+
+mod version;
 
 use axum::{Router, http::Method, response::Response, routing::get};
 use maud::{Markup, html};
@@ -16,7 +18,7 @@ use crate::{
         field::field,
         icon,
         list::{Asked, Column, Listing},
-        money::{bytes, grouped, input, minor, money},
+        money::{bytes, grouped, money},
         words,
     },
     visit::{Answered, Message, Visit},
@@ -37,7 +39,8 @@ pub(crate) fn routes() -> Router<Console> {
 const URL: &str = "/admin/plans";
 const API: &str = "/v1/platform/billing/plans";
 const TABS: [(&str, &str); 3] = [("", "All"), ("public", "Public"), ("private", "Private")];
-const FEATURES: [&str; 4] = ["api_keys", "invoice_billing", "custom_retention", "sso"];
+/// The features that a plan can have.
+pub(super) const FEATURES: [&str; 4] = ["api_keys", "invoice_billing", "custom_retention", "sso"];
 
 #[derive(Debug, Clone, Deserialize)]
 struct Plan {
@@ -56,8 +59,10 @@ struct Offer {
     prices: Vec<Price>,
     included_seats: u32,
     features: Vec<String>,
+    prices_include_tax: bool,
     limits: Limits,
     overage: Vec<Overage>,
+    trial_days: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -70,6 +75,7 @@ struct Price {
 
 #[derive(Debug, Clone, Deserialize)]
 struct Limits {
+    users: Option<u64>,
     port_calls: Option<u64>,
     storage_bytes: Option<u64>,
     api_calls: Option<u64>,
@@ -162,94 +168,19 @@ async fn show(visit: Visit) -> Answered {
             } }
             @if let Some(offer) = &plan.offer { section.card { header { h2 { "Version " (offer.version) } } dl.facts {
                 @for price in &offer.prices { dt { "Price a " (price.interval) } dd { (money(price.price, &price.currency)) @if let Some(seat) = price.seat_price { ", extra seat " (money(seat, &price.currency)) } } }
+                @if offer.prices_include_tax { dt { "Tax" } dd { "included in the prices" } }
                 dt { "Included users" } dd { (offer.included_seats) }
+                @if let Some(users) = offer.limits.users { dt { "Users" } dd { (grouped(users)) } }
                 dt { "Port calls a month" } dd { (limit(offer.limits.port_calls)) }
                 dt { "Storage" } dd { (offer.limits.storage_bytes.map_or_else(|| "no limit".to_owned(), bytes)) }
                 dt { "API calls a month" } dd { (limit(offer.limits.api_calls)) }
                 dt { "Features" } dd { (offer.features.iter().map(|it| feature(it)).collect::<Vec<_>>().join(", ")) @if offer.features.is_empty() { "none" } }
-                @for over in &offer.overage { dt { "Beyond " (words::words(&over.meter)) } dd { (over.price_per_unit) " " (over.currency) " for each " (over.unit) } }
+                @for over in &offer.overage { dt { "Beyond " (words::words(&over.meter)) } dd { (over.price_per_unit) " " (over.currency) " for each " (if over.meter == "storage_bytes" { bytes(over.unit) } else { grouped(over.unit) }) } }
+                dt { "Trial" } dd { (offer.trial_days) " days" }
             } } }
         }
     };
     Ok(visit.page(&plan.name, &[("Plans", URL), (&plan.name, "")], content))
-}
-
-/// The fields of a version, as the form has them.
-fn fields_of(offer: &Offer) -> Vec<(&'static str, String)> {
-    let currency = offer.prices.first().map_or("EUR", |price| price.currency.as_str());
-    let of =
-        |interval: &str| offer.prices.iter().find(|price| price.interval == interval && price.currency == currency);
-    let amount = |it: Option<i64>| it.map(|it| input(it, currency)).unwrap_or_default();
-    let number = |it: Option<u64>| it.map(|it| it.to_string()).unwrap_or_default();
-    let mut fields = vec![
-        ("currency", currency.to_owned()),
-        ("month", amount(of("month").map(|it| it.price))),
-        ("month_seat", amount(of("month").and_then(|it| it.seat_price))),
-        ("year", amount(of("year").map(|it| it.price))),
-        ("year_seat", amount(of("year").and_then(|it| it.seat_price))),
-        ("included_seats", offer.included_seats.to_string()),
-        ("port_calls", number(offer.limits.port_calls)),
-        ("storage_gb", number(offer.limits.storage_bytes.map(|it| it / 1_000_000_000))),
-        ("api_calls", number(offer.limits.api_calls)),
-    ];
-    fields.extend(offer.features.iter().map(|feature| ("features", feature.clone())));
-    fields
-}
-
-/// The content of a version, as it was entered. What is no number is sent as it is, and refused by the API.
-fn version_body(fields: &Fields) -> Value {
-    let currency = fields.text("currency").to_uppercase();
-    let amount = |name: &str| -> Value {
-        match fields.text(name) {
-            "" => Value::Null,
-            text => minor(text, &currency).map_or_else(|| text.into(), Value::from),
-        }
-    };
-    let number = |name: &str, by: u64| -> Value {
-        match fields.text(name) {
-            "" => Value::Null,
-            text => text.parse::<u64>().map_or_else(|_| text.into(), |it| it.saturating_mul(by).into()),
-        }
-    };
-    let price = |interval: &str, seat: &str| json!({ "currency": currency, "interval": interval, "price": amount(interval), "seat_price": amount(seat) });
-    let prices = [("month", "month_seat"), ("year", "year_seat")];
-    let prices = prices.into_iter().filter(|(interval, _)| !fields.text(interval).is_empty());
-    json!({
-        "prices": prices.map(|(interval, seat)| price(interval, seat)).collect::<Vec<_>>(),
-        "included_seats": number("included_seats", 1),
-        "features": fields.all("features").collect::<Vec<_>>(),
-        "limits": {
-            "port_calls": number("port_calls", 1), "storage_bytes": number("storage_gb", 1_000_000_000),
-            "api_calls": number("api_calls", 1),
-        },
-    })
-}
-
-fn version_inputs(fields: &Fields, problem: Option<&Problem>, below: &str) -> Markup {
-    let at = |name: &str| format!("{below}/{name}");
-    let input = |label: &'static str, name: &'static str| field(label, name).value(fields.text(name)).optional();
-    html! {
-        (field("Currency", "currency").value(fields.text("currency")).error(problem, &at("currency")).input("text"))
-        div.pair {
-            (input("Price a month", "month").error(problem, &at("prices")).input("text"))
-            (input("Extra seat a month", "month_seat").input("text"))
-        }
-        div.pair {
-            (input("Price a year", "year").input("text"))
-            (input("Extra seat a year", "year_seat").input("text"))
-        }
-        div.pair {
-            (field("Included users", "included_seats").value(fields.text("included_seats")).error(problem, &at("included_seats")).input("number"))
-            (input("Port calls a month", "port_calls").hint("Empty: no limit.").error(problem, &at("limits/port_calls")).input("number"))
-        }
-        div.pair {
-            (input("Storage in GB", "storage_gb").hint("Empty: no limit.").error(problem, &at("limits/storage_bytes")).input("number"))
-            (input("API calls a month", "api_calls").hint("Empty: no limit.").error(problem, &at("limits/api_calls")).input("number"))
-        }
-        fieldset.ticks { legend { "Features" } @for code in FEATURES { label {
-            input type="checkbox" name="features" value=(code) checked[fields.all("features").any(|it| it == code)]; " " (feature(code))
-        } } }
-    }
 }
 
 /// A dialog with a form.
@@ -288,19 +219,20 @@ fn new_page(visit: &Visit, fields: &Fields, problem: Option<&Problem>) -> Respon
             (field("Visibility", "visibility").value(fields.text("visibility")).select(&[("public", "public: all can choose it"), ("private", "private: staff gives it")]))
             (field("Only for the organization", "for_organization").value(fields.text("for_organization")).optional().hint("Its id.").error(problem, "/for_organization").input("text"))
         }
-        (version_inputs(fields, problem, "/offer"))
+        (version::inputs(fields, problem, "/offer"))
     };
     dialog(visit, ("New plan", "Create plan", "/admin/plans/new"), content, problem, URL)
 }
 
 async fn new_form(visit: Visit) -> Answered {
     visit.require("plans:write")?;
-    Ok(new_page(&visit, &Fields::with([("currency", "EUR".to_owned()), ("included_seats", "1".to_owned())]), None))
+    let first = [("currency", "EUR"), ("included_seats", "1"), ("trial_days", "14")];
+    Ok(new_page(&visit, &Fields::with(first.map(|(name, value)| (name, value.to_owned()))), None))
 }
 
 async fn create(visit: Visit, fields: Fields) -> Answered {
     let mut body = Value::Object(fields.json(&["code", "name", "visibility", "for_organization"]));
-    body["offer"] = version_body(&fields);
+    body["offer"] = version::body(&fields, &Value::Null);
     match visit.client.post(API).key(fields.key()).json(&body).send::<Value>().await {
         Ok(_) => {
             let text = format!("{} is created.", fields.text("name"));
@@ -314,7 +246,7 @@ async fn create(visit: Visit, fields: Fields) -> Answered {
 async fn version_form(visit: Visit) -> Answered {
     visit.require("plans:write")?;
     let (plan, _) = read(&visit).await?;
-    let fields = Fields::with(plan.offer.as_ref().map(fields_of).unwrap_or_default());
+    let fields = plan.offer.as_ref().map(version::fields_of).unwrap_or_default();
     Ok(version_page(&visit, &plan, &fields, None))
 }
 
@@ -322,15 +254,16 @@ fn version_page(visit: &Visit, plan: &Plan, fields: &Fields, problem: Option<&Pr
     let url = format!("{URL}/{}/version", plan.id);
     let content = html! {
         p.soft { "New subscriptions get it. Present ones keep theirs." }
-        (version_inputs(fields, problem, ""))
+        (version::inputs(fields, problem, ""))
     };
     dialog(visit, ("New version", "Publish version", &url), content, problem, &format!("{URL}/{}", plan.id))
 }
 
 async fn publish(visit: Visit, fields: Fields) -> Answered {
     let (plan, _) = read(&visit).await?;
+    let before = visit.client.get(format!("{API}/{}", plan.id)).send::<Value>().await?.body;
     let call = visit.client.post(format!("{API}/{}/versions", plan.id)).key(fields.key());
-    match call.json(&version_body(&fields)).send::<Value>().await {
+    match call.json(&version::body(&fields, &before["offer"])).send::<Value>().await {
         Ok(_) => {
             let text = "The version is published.".to_owned();
             Ok(visit.done(&format!("{URL}/{}", plan.id), &Message { text, ..Message::default() }))
@@ -408,31 +341,60 @@ async fn retire(visit: Visit, fields: Fields) -> Answered {
     retirement(&visit).await?.submit(&visit, &fields).await
 }
 
-async fn migration<'a>(visit: &Visit) -> Result<Action<'a>, Problem> {
+/// What became of a migration.
+#[derive(Debug, Deserialize)]
+struct Migrated {
+    scheduled: u64,
+    unchanged: u64,
+    /// The last organization, if there are more.
+    next: Option<String>,
+}
+
+/// A migration of the organizations after one; of the first ones, if it is empty.
+async fn migration<'a>(visit: &Visit, after: &str) -> Result<Action<'a>, Problem> {
     let (plan, _) = read(visit).await?;
+    let after = after.to_owned();
     Ok(Action {
         title: format!("Migrate subscriptions of {}", plan.name),
-        lead: html! { "They move to the last version at a border of their periods: after 30 days' notice, or at the next one if it is cheaper. At most 1,000 at a time." },
+        lead: html! { "They move to the last version at a border of their periods: after 30 days' notice, or at the next one if it is cheaper. At most 1,000 at a time; then you can continue." },
         button: "Migrate",
         is_dangerous: true,
         method: Method::POST,
         path: format!("{API}/{}/migrate", plan.id),
         resource: String::new(),
-        body: json!({}),
-        inputs: Inputs::none(),
+        body: if after.is_empty() { json!({}) } else { json!({ "after": after }) },
+        inputs: Inputs::new(
+            move |_| html! { @if !after.is_empty() { input type="hidden" name="after" value=(after); } },
+        ),
         is_previewed: true,
         typed: None,
         back: format!("{URL}/{}", plan.id),
-        done: "The subscriptions are scheduled to move.".to_owned(),
+        done: String::new(),
         crumbs: vec![("Plans".to_owned(), URL.to_owned())],
     })
 }
 
 async fn migrate_form(visit: Visit) -> Answered {
     visit.require("plans:write")?;
-    migration(&visit).await?.show(&visit).await
+    migration(&visit, Asked::of(&visit.frame.url).get("after")).await?.show(&visit).await
 }
 
 async fn migrate(visit: Visit, fields: Fields) -> Answered {
-    migration(&visit).await?.submit(&visit, &fields).await
+    let action = migration(&visit, fields.text("after")).await?;
+    if fields.is_preview() {
+        return action.submit(&visit, &fields).await;
+    }
+    let call = visit.client.post(action.path.clone()).key(fields.key()).json(&action.body);
+    match call.send::<Migrated>().await {
+        Ok(answer) => {
+            let Migrated { scheduled, unchanged, next } = answer.body;
+            let done = format!("Scheduled to move: {}. Unchanged: {}.", grouped(scheduled), grouped(unchanged));
+            let (text, to) = match next {
+                None => (done, action.back),
+                Some(next) => (format!("{done} There are more."), format!("{}/migrate?after={next}", action.back)),
+            };
+            Ok(visit.done(&to, &Message { text, ..Message::default() }))
+        }
+        Err(problem) => action.failed(&visit, &fields, &problem).await,
+    }
 }

@@ -4,15 +4,18 @@
 //! |---|---|
 //! | `change.rs` | the change of the plan, with what it costs |
 //! | `act.rs` | commands that are confirmed: cancel, resume, redeem a coupon; those of staff |
+//! | `unpaid.rs` | the invoices that must be paid first |
 
 mod act;
 mod change;
+mod unpaid;
 
 use axum::{Router, routing::get};
 use maud::{Markup, html};
 use serde::Deserialize;
 
 pub(super) use self::act::{discount_body, discount_inputs};
+use self::unpaid::{Unpaid, is_unpaid};
 use super::{
     account::{Account, card, incomplete},
     payment::confirm,
@@ -73,6 +76,7 @@ struct Period {
 struct Scheduled {
     effective: String,
     to: Held,
+    cause: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -150,6 +154,13 @@ struct OverLimit {
     used: u64,
 }
 
+impl Scheduled {
+    /// Whether it is the move to another version of the plan, which cannot be withdrawn.
+    fn is_migration(&self) -> bool {
+        self.cause == "migration"
+    }
+}
+
 impl Held {
     /// What it is: `Starter, monthly, 2 extra seats`.
     fn in_words(&self) -> String {
@@ -195,15 +206,17 @@ async fn show(visit: Visit) -> Answered {
         Some(change) => confirm::page_of(&visit, change).await?,
         None => None,
     };
-    let may_write = visit.may("billing:write");
+    let unpaid = unpaid::read(&visit, &it).await?;
+    // What is refused until an invoice is paid is not offered.
+    let may_change = visit.may("billing:write") && it.change.is_none() && !(it.status == "read_only" && is_unpaid(&it));
     let url = |rest: &str| visit.url(&format!("/billing/{rest}"));
-    let change = html! { @if may_write && it.change.is_none() {
+    let change = html! { @if may_change {
         a.btn.main-act href=(url("change")) data-sheet { (icon("credit-card")) @if it.held.is_some() || it.chosen.is_some() { "Change plan" } @else { "Choose a plan" } }
     } };
     let head = html! { a.btn.edge href=(url("licences")) { (icon("file-key")) "Licences" } (change) };
     let content = html! {
         (ui::head("Billing", "What you pay for, and what comes next.", head))
-        (warnings(&it, confirmation.as_deref()))
+        (warnings(&visit, &it, &unpaid, confirmation.as_deref()))
         (incomplete(&visit, &account))
         div.grid.wide {
             div.form {
@@ -223,9 +236,10 @@ async fn show(visit: Visit) -> Answered {
     Ok(visit.page("Billing", &[("Settings", &visit.url("/general")), ("Billing", "")], content))
 }
 
-fn warnings(it: &Subscription, confirmation: Option<&str>) -> Markup {
+fn warnings(visit: &Visit, it: &Subscription, invoices: &[Unpaid], confirmation: Option<&str>) -> Markup {
     html! {
         @match it.status.as_str() {
+            _ if is_unpaid(it) => (unpaid::note(visit, it, invoices)),
             "read_only" => (ui::note("bad", "lock", "The subscription is read-only", html! { p { "The trial is over. Choose a plan to go on; reading, exports and tickets work." } })),
             "ended" => (ui::note("bad", "lock", "The subscription has ended", html! { p { "Choose a plan to go on. Your data stays readable." } })),
             "trialing" if it.chosen.is_none() => (ui::note("info", "timer", "Trial", html! { p { "The trial ends on " (it.trial_until.as_deref().unwrap_or_default()) ". Without a plan, you can only read then." } })),
@@ -249,14 +263,14 @@ fn plan_card(visit: &Visit, it: &Subscription) -> Markup {
         }
         @if let Some(period) = &it.period { dt { "Paid period" } dd { (period.from) " until " (period.until) } }
         @else if let Some(until) = &it.trial_until { @if it.status == "trialing" { dt { "Trial until" } dd { (until) } } }
-        @if let Some(next) = &it.scheduled { dt { "Scheduled" } dd { (next.to.in_words()) " from " (next.effective) } }
+        @if let Some(next) = &it.scheduled { dt { "Scheduled" } dd { (next.to.in_words()) " from " (next.effective) @if next.is_migration() { ", by a move to version " (next.to.plan_version) } } }
         dt { "Features" } dd { @if features.is_empty() { span.soft { "none beyond the basic ones" } } @else { (features) } }
         dt { "Time zone" } dd { (it.time_zone) }
         dt { "Id" } dd { (ui::id(&it.id)) }
     } @if may_write { div.in.row {
-        @if it.scheduled.is_some() || it.chosen.is_some() { (ui::sheet_link(&url("withdraw-change"), "btn edge", "rotate-ccw", "Withdraw…")) }
+        @if it.chosen.is_some() || it.scheduled.as_ref().is_some_and(|it| !it.is_migration()) { (ui::sheet_link(&url("withdraw-change"), "btn edge", "rotate-ccw", "Withdraw…")) }
         @if it.canceled_from.is_some() { (ui::sheet_link(&url("resume"), "btn edge", "rotate-ccw", "Resume…")) }
-        @else if it.status == "active" { (ui::sheet_link(&url("cancel"), "btn edge", "x", "Cancel subscription…")) }
+        @else if ["active", "past_due"].contains(&it.status.as_str()) { (ui::sheet_link(&url("cancel"), "btn edge", "x", "Cancel subscription…")) }
     } }
     div.in.row { a href=(url("payment-methods")) { "Payment methods" } a href=(url("payments")) { "Payments" } a href=(url("invoices")) { "Invoices" } } } }
 }

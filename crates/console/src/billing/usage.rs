@@ -58,10 +58,10 @@ struct Actor {
 
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Meter {
-    meter: String,
+    pub(super) meter: String,
     used: u64,
-    limit: Option<u64>,
-    included: Option<u64>,
+    pub(super) limit: Option<u64>,
+    pub(super) included: Option<u64>,
     percent: Option<u64>,
     forecast: Option<i64>,
     limit_reached_on: Option<String>,

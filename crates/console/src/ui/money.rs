@@ -54,6 +54,25 @@ pub(crate) fn input(minor: i64, currency: &str) -> String {
     text.split(' ').next().unwrap_or_default().to_owned()
 }
 
+/// The decimals of a gigabyte.
+const GIGABYTE: usize = 9;
+
+/// A number of bytes in GB, as the value of an input: `0.5`.
+pub(crate) fn gigabytes(bytes: u64) -> String {
+    let unit = 10_u64.pow(GIGABYTE as u32);
+    let text = format!("{}.{:0>width$}", bytes / unit, bytes % unit, width = GIGABYTE);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A number of GB that was entered, such as `0.5`, in bytes.
+pub(crate) fn bytes_of(gigabytes: &str) -> Option<u64> {
+    let (whole, part) = gigabytes.split_once('.').unwrap_or((gigabytes, ""));
+    if whole.is_empty() || part.len() > GIGABYTE || !whole.bytes().chain(part.bytes()).all(|it| it.is_ascii_digit()) {
+        return None;
+    }
+    format!("{whole}{part:0<width$}", width = GIGABYTE).parse().ok()
+}
+
 /// A number of bytes: `1.5 GB`.
 pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["bytes", "kB", "MB", "GB", "TB"];
@@ -79,5 +98,15 @@ mod tests {
         assert_eq!(input(4_900, "EUR"), "49.00");
         assert_eq!((bytes(1_500_000_000), bytes(12)), ("1.5 GB".to_owned(), "12 bytes".to_owned()));
         assert_eq!((grouped(0), grouped(1_234_567)), ("0".to_owned(), "1,234,567".to_owned()));
+    }
+
+    #[test]
+    fn gigabytes_lose_no_byte_in_a_form() {
+        for (bytes, text) in [(0, "0"), (1, "0.000000001"), (500_000_000, "0.5"), (100_000_000_000, "100")] {
+            assert_eq!((gigabytes(bytes).as_str(), bytes_of(text)), (text, Some(bytes)));
+        }
+        for text in ["", ".5", "-1", "1.0000000001", "many", "99999999999999"] {
+            assert_eq!(bytes_of(text), None, "{text}");
+        }
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn status(code: &str) -> Markup {
         | "accepted" | "completed" | "succeeded" | "paid" => "ok dot",
         "arrived" | "in_progress" | "processing" => "info dot",
         "invited" | "suspended" | "waiting" | "queued" | "deferred" | "behind" | "pending" | "scheduled" | "silent"
-        | "planned" | "read_only" | "assigned" | "draft" | "action_required" | "unknown" => "warn dot",
+        | "planned" | "read_only" | "assigned" | "past_due" | "draft" | "action_required" | "unknown" => "warn dot",
         "deactivated" | "failed" | "dead" | "dead_lettered" | "revoked" | "ended" | "locked" | "canceled"
         | "declined" | "reversed" | "uncollectible" => "bad dot",
         _ => "dot",

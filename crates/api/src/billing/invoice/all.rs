@@ -19,6 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     super::all::names_of,
     bodies::{InvoiceResponse, InvoiceStatus},
+    by_dates,
 };
 use crate::http::{
     app::App,
@@ -78,6 +79,12 @@ pub(crate) struct AllInvoicesFilter {
     /// Only invoices in this currency.
     #[param(example = "EUR")]
     pub(super) currency: Option<String>,
+    /// Only invoices that were issued on this date or later.
+    #[param(example = "2026-11-01")]
+    pub(super) issued_from: Option<String>,
+    /// Only invoices that were issued before this date.
+    #[param(example = "2026-12-01")]
+    pub(super) issued_until: Option<String>,
     /// Only invoices that were due before this date and are not paid.
     #[param(example = "2026-11-27")]
     pub(super) overdue_on: Option<String>,
@@ -99,17 +106,13 @@ impl Listed for AllInvoices {
     const IS_OF_THE_PLATFORM: bool = true;
 
     fn conditions(filter: AllInvoicesFilter) -> Result<Vec<Condition>, Problem> {
-        let AllInvoicesFilter { organization, status, currency, overdue_on, format: _ } = filter;
+        let AllInvoicesFilter { organization, status, currency, issued_from, issued_until, overdue_on, format: _ } =
+            filter;
         let mut all = Vec::new();
         all.extend(organization.map(|it| Condition::Equal("organization", it.to_value())));
         all.extend(status.map(|it| Condition::Equal("status", Status::from(it).to_value())));
         all.extend(currency.map(|it| Condition::Equal("currency", it.to_value())));
-        if let Some(date) = overdue_on {
-            let is_date = date.parse::<Date>().is_ok();
-            is_date.then_some(()).ok_or_else(|| Problem::invalid("overdue_on", "must be a date such as 2026-11-27"))?;
-            all.push(Condition::Equal("status", Status::Open.to_value()));
-            all.push(Condition::Below("due_date", date.to_value()));
-        }
+        all.extend(by_dates(issued_from, issued_until, overdue_on)?);
         Ok(all)
     }
 

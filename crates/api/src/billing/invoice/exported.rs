@@ -105,9 +105,10 @@ impl Exported for AllInvoices {
             organization: filter.organization,
             status: status(filter.status),
             currency: filter.currency.clone(),
+            issued_from: filter.issued_from.clone(),
+            issued_until: filter.issued_until.clone(),
             overdue_on: filter.overdue_on.clone(),
             text,
-            ..Default::default()
         };
         Command::Take(Event::InvoicesTaken { format: Format::Csv, selection })
     }

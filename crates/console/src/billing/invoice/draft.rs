@@ -17,19 +17,33 @@ use crate::{
     visit::{Answered, Message, Visit},
 };
 
-/// How many lines can be entered. The API takes more.
-const LINES: usize = 5;
+/// How many lines can be entered, as in the API.
+const MOST: usize = 200;
+/// How many are shown at least.
+const LEAST: usize = 5;
+/// How many empty ones are shown after those of a draft.
+const EMPTY: usize = 3;
+const NAMES: [&str; 5] = ["description", "quantity", "unit_price", "from", "last_day"];
 
 /// A field of a line.
 fn name(field: &str, line: usize) -> String {
     format!("{field}_{line}")
 }
 
+/// Whether anything of a line is entered.
+fn is_entered(fields: &Fields, line: usize) -> bool {
+    NAMES.iter().any(|it| !fields.text(&name(it, line)).is_empty())
+}
+
+/// How many lines are shown.
+fn shown(fields: &Fields) -> usize {
+    let last = (1..=MOST).rev().find(|line| is_entered(fields, *line)).unwrap_or_default();
+    (last + EMPTY).clamp(LEAST, MOST)
+}
+
 /// The lines that are entered, as the API takes them.
 fn lines(fields: &Fields) -> Vec<Value> {
-    let names = ["description", "quantity", "unit_price", "from", "last_day"];
-    let is_entered = |line: &usize| names.iter().any(|it| !fields.text(&name(it, *line)).is_empty());
-    let entered = (1..=LINES).filter(is_entered).map(|line| {
+    let entered = (1..=MOST).filter(|line| is_entered(fields, *line)).map(|line| {
         let text = |field: &str| fields.text(&name(field, line)).to_owned();
         let (quantity, last) = (text("quantity"), text("last_day"));
         // Until the end of the day that was entered.
@@ -68,7 +82,7 @@ fn inputs<'a>(fields: &Fields, has_currency: bool) -> Inputs<'a> {
             @if has_currency { (field("Currency", "currency").value(&currency).error(problem, "/currency").input("text")) }
             fieldset.form #f-lines { legend.hide { "Lines" }
                 @if let Some(text) = problem.and_then(|it| it.at("/lines")) { span.error { (icon("circle-alert")) span { (sentence(text)) } } }
-                @for line in 1..=LINES {
+                @for line in 1..=shown(&entered) {
                     @let of = |name: &str| entered.text(name).to_owned();
                     @let (what, quantity, price) = (name("description", line), name("quantity", line), name("unit_price", line));
                     @let (from, last) = (name("from", line), name("last_day", line));
@@ -85,6 +99,7 @@ fn inputs<'a>(fields: &Fields, has_currency: bool) -> Inputs<'a> {
                         }
                     }
                 }
+                @if shown(&entered) < MOST { p.soft { "For more lines, save the draft and edit it." } }
             }
         }
     })
@@ -133,10 +148,8 @@ pub(super) async fn create(visit: Visit, fields: Fields) -> Answered {
 
 async fn changing<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<Action<'a>, Problem> {
     let it = read(visit).await?;
-    let conflict = |detail: &str| Problem::new(StatusCode::CONFLICT, detail);
-    let Some(draft) = &it.lines else { return Err(conflict("Only a draft can be changed.")) };
-    if draft.len() > LINES {
-        return Err(conflict("It has more lines than this page can show. Change it through the API."));
+    if it.lines.is_none() {
+        return Err(Problem::new(StatusCode::CONFLICT, "Only a draft can be changed."));
     }
     let fields = fields.cloned().unwrap_or_else(|| entered(&it));
     let list = visit.url(PATH);

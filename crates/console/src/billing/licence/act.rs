@@ -1,15 +1,24 @@
 //! Commands on licences that are confirmed.
 
 use axum::http::{Method, StatusCode};
-use maud::html;
+use maud::{Markup, html};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Licence, must_be_customer};
+use super::{
+    super::{plan::FEATURES, usage::Usage},
+    Licence, feature, must_be_customer,
+};
 use crate::{
     action::{Action, Inputs},
     api::Problem,
     form::Fields,
-    ui::{field::field, words},
+    ui::{
+        field::field,
+        icon,
+        money::{bytes_of, gigabytes},
+        sentence, words,
+    },
     visit::{Answered, Visit},
 };
 
@@ -20,8 +29,44 @@ const KINDS: [(&str, &str); 4] = [
     ("partner", "Partner: sold by a reseller"),
 ];
 
-/// What is entered, as the API takes it.
-fn body(fields: &Fields) -> Value {
+/// The fields of limits, with the meter of each, which is its member in the API.
+const LIMITS: [(&str, &str); 4] =
+    [("users", "users"), ("port_calls", "port_calls"), ("storage_gb", "storage_bytes"), ("api_calls", "api_calls")];
+
+#[derive(Debug, Deserialize)]
+struct Subscription {
+    features: Vec<String>,
+}
+
+/// What the subscription permits, as the values of the form.
+async fn of_plan(visit: &Visit) -> Result<Fields, Problem> {
+    let subscription = visit.get("/billing/subscription").send::<Subscription>().await?.body;
+    let usage = visit.get("/billing/usage").send::<Usage>().await?.body;
+    let limit = |meter: &str| usage.meters.iter().find(|it| it.meter == meter).and_then(|it| it.limit.or(it.included));
+    let limits = LIMITS.map(|(name, meter)| {
+        let value = limit(meter).map(|it| if name == "storage_gb" { gigabytes(it) } else { it.to_string() });
+        (name, value.unwrap_or_default())
+    });
+    Ok(Fields::with(limits.into_iter().chain(subscription.features.into_iter().map(|it| ("features", it)))))
+}
+
+/// The features that are ticked.
+fn features(fields: &Fields) -> Vec<&'static str> {
+    FEATURES.into_iter().filter(|code| fields.all("features").any(|it| it == *code)).collect()
+}
+
+/// All limits: one that is left out would be none. What is no number is sent as it is, and refused by the API.
+fn limits(fields: &Fields) -> Value {
+    let limit = |name: &str| match fields.text(name) {
+        "" => Value::Null,
+        text if name == "storage_gb" => bytes_of(text).map_or_else(|| text.into(), Value::from),
+        text => text.parse::<u64>().map_or_else(|_| text.into(), Value::from),
+    };
+    LIMITS.into_iter().map(|(name, member)| (member, limit(name))).collect()
+}
+
+/// What is entered, as the API takes it. Limits and features that are those of the plan are left out.
+fn body(fields: &Fields, plan: &Fields) -> Value {
     let kind = if fields.text("kind").is_empty() { KINDS[0].0 } else { fields.text("kind") };
     let mut body = json!({ "kind": kind });
     let number = |name: &str| {
@@ -34,8 +79,14 @@ fn body(fields: &Fields) -> Value {
     if !fields.text("reseller").is_empty() {
         body["reseller"] = fields.text("reseller").into();
     }
-    if !fields.text("users").is_empty() {
-        body["limits"] = json!({ "users": number("users") });
+    if limits(fields) != limits(plan) {
+        body["limits"] = limits(fields);
+    }
+    if features(fields) != features(plan) {
+        body["features"] = features(fields).into();
+    }
+    if !fields.text("first_day").is_empty() {
+        body["not_before"] = fields.text("first_day").into();
     }
     let last = fields.text("last_day");
     if !last.is_empty() {
@@ -46,19 +97,20 @@ fn body(fields: &Fields) -> Value {
     body
 }
 
-fn issuance<'a>(visit: &Visit, fields: &Fields) -> Action<'a> {
+fn issuance<'a>(visit: &Visit, fields: &Fields, plan: &Fields) -> Action<'a> {
     let (entered, back) = (fields.clone(), visit.url("/billing/licences"));
     let inputs = Inputs::new(move |problem: Option<&Problem>| {
         html! {
             (field("Kind", "kind").value(entered.text("kind")).error(problem, "/kind").select(&KINDS))
             div.pair {
                 (field("Machines", "activations").value(entered.text("activations")).optional().hint("1 if empty.").error(problem, "/activations").input("number"))
-                (field("Last day", "last_day").value(entered.text("last_day")).optional().hint("Of enterprise and partner licences.").error(problem, "/expires_at").input("date"))
+                (field("Reseller", "reseller").value(entered.text("reseller")).optional().hint("Of partner licences.").error(problem, "/reseller").input("text"))
             }
             div.pair {
-                (field("Reseller", "reseller").value(entered.text("reseller")).optional().hint("Of partner licences.").error(problem, "/reseller").input("text"))
-                (field("Users", "users").value(entered.text("users")).optional().hint("If empty, the limits of the plan hold.").error(problem, "/limits/users").input("number"))
+                (field("First day", "first_day").value(entered.text("first_day")).optional().hint("Today if empty. Of enterprise and partner licences.").error(problem, "/not_before").input("date"))
+                (field("Last day", "last_day").value(entered.text("last_day")).optional().hint("Of enterprise and partner licences.").error(problem, "/expires_at").input("date"))
             }
+            (terms(&entered, problem))
         }
     });
     Action {
@@ -69,7 +121,7 @@ fn issuance<'a>(visit: &Visit, fields: &Fields) -> Action<'a> {
         method: Method::POST,
         path: visit.path("/billing/licences"),
         resource: String::new(),
-        body: body(fields),
+        body: body(fields, plan),
         inputs,
         is_previewed: false,
         typed: None,
@@ -79,14 +131,39 @@ fn issuance<'a>(visit: &Visit, fields: &Fields) -> Action<'a> {
     }
 }
 
+/// The inputs of limits and features.
+fn terms(entered: &Fields, problem: Option<&Problem>) -> Markup {
+    let limit = |label: &'static str, name: &'static str, meter: &str, kind: &str| {
+        let input = field(label, name).value(entered.text(name)).optional();
+        input.error(problem, &format!("/limits/{meter}")).input(kind)
+    };
+    let error = |pointer: &str| {
+        let text = problem.and_then(|it| it.at(pointer)).map(sentence);
+        html! { @if let Some(text) = text { span.error { (icon("circle-alert")) span { (text) } } } }
+    };
+    html! {
+        fieldset.form #f-limits { legend { b { "Limits" } }
+            p.soft { "Those of the plan, unless you change one: then all that are entered here hold. Empty: no limit. Of enterprise and partner licences." }
+            (error("/limits"))
+            div.pair { (limit("Users", "users", "users", "number")) (limit("Port calls a month", "port_calls", "port_calls", "number")) }
+            div.pair { (limit("Storage in GB", "storage_gb", "storage_bytes", "text")) (limit("API calls a month", "api_calls", "api_calls", "number")) }
+        }
+        fieldset.ticks #f-features { legend { "Features" } (error("/features")) @for code in FEATURES { label {
+            input type="checkbox" name="features" value=(code) checked[entered.all("features").any(|it| it == code)]; " " (feature(code))
+        } } }
+    }
+}
+
 pub(super) async fn issue_form(visit: Visit) -> Answered {
     visit.require("licences:write")?;
     must_be_customer(&visit)?;
-    issuance(&visit, &Fields::default()).show(&visit).await
+    let plan = of_plan(&visit).await?;
+    issuance(&visit, &plan, &plan).show(&visit).await
 }
 
 pub(super) async fn issue(visit: Visit, fields: Fields) -> Answered {
-    issuance(&visit, &fields).submit(&visit, &fields).await
+    let plan = of_plan(&visit).await?;
+    issuance(&visit, &fields, &plan).submit(&visit, &fields).await
 }
 
 /// A command on the licence in the path.

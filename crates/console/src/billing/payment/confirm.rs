@@ -74,7 +74,7 @@ async fn read(visit: &Visit) -> Result<(Payment, PaymentMethods), Problem> {
 }
 
 /// Whether it is for an invoice, and not for a change of the plan.
-fn is_of_invoice(it: &Payment) -> bool {
+pub(super) fn is_of_invoice(it: &Payment) -> bool {
     it.target.starts_with("inv_")
 }
 

@@ -109,15 +109,18 @@ fn text(fields: Option<&Fields>, name: &str) -> String {
     fields.map_or("", |fields| fields.text(name)).to_owned()
 }
 
-/// The body of a command, and its inputs.
-fn parts<'a>(command: &str, fields: Option<&Fields>) -> (Value, Inputs<'a>) {
+/// The body of a command, and its inputs: for staff, some have more.
+fn parts<'a>(command: &str, fields: Option<&Fields>, is_staff: bool) -> (Value, Inputs<'a>) {
     let of = |name: &str| text(fields, name);
     match command {
         "cancel" => {
-            let reason = of("reason");
-            let body = if reason.is_empty() { json!({}) } else { json!({ "reason": reason }) };
+            let (reason, on) = (of("reason"), of("on"));
+            let body = Value::Object(fields.map(|fields| fields.json(&["reason", "on"])).unwrap_or_default());
             let inputs = move |problem: Option<&Problem>| -> Markup {
-                field("Why", "reason").value(&reason).optional().error(problem, "/reason").input("text")
+                html! {
+                    @if is_staff { (field("First day without it", "on").value(&on).optional().hint("The end of the paid period if empty. Inside of it, what was paid is credited.").error(problem, "/on").input("date")) }
+                    (field("Why", "reason").value(&reason).optional().error(problem, "/reason").input("text"))
+                }
             };
             (body, Inputs::new(inputs))
         }
@@ -215,7 +218,7 @@ async fn action<'a>(visit: &Visit, fields: Option<&Fields>) -> Result<(Action<'a
         "add-discount" => "discounts/add",
         other => other,
     };
-    let (body, inputs) = parts(&command, fields);
+    let (body, inputs) = parts(&command, fields, visit.may("billing:administer"));
     let Dialog { title, lead, button, done, is_dangerous, right, is_previewed } = dialog;
     let action = Action {
         title: title.to_owned(),

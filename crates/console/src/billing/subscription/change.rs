@@ -25,6 +25,7 @@ struct Plans {
 struct Plan {
     id: String,
     name: String,
+    visibility: String,
     current: bool,
     offer: Option<Offer>,
     held_offer: Option<Offer>,
@@ -72,6 +73,7 @@ impl Plan {
         let storage = offer.limits.storage_bytes.map(|it| format!("{} of documents", ui::money::bytes(it)));
         let features = offer.features.iter().map(|it| feature(it));
         let parts = [
+            (self.visibility == "private").then(|| "Private".to_owned()),
             price,
             Some(format!("{} users", offer.included_seats)),
             seats,
@@ -92,7 +94,7 @@ pub(in crate::billing) async fn form(visit: Visit) -> Answered {
     visit.require("billing:write")?;
     let (plans, now) = read(&visit).await?;
     let known = now.held.as_ref().or(now.chosen.as_ref());
-    let first = plans.items.iter().find(|plan| !plan.current).or(plans.items.first());
+    let first = plans.items.iter().find(|plan| !plan.current && plan.visibility != "private").or(plans.items.first());
     let fields = Fields::with([
         ("plan", known.map(|it| it.plan.clone()).or(first.map(|it| it.id.clone())).unwrap_or_default()),
         ("interval", known.map_or_else(|| "month".to_owned(), |it| it.interval.clone())),
@@ -114,9 +116,18 @@ fn wanted(fields: &Fields) -> Value {
     json!({ "plan": fields.text("plan"), "interval": fields.text("interval"), "seats": seats })
 }
 
+/// The change that was entered; a date of cheaper terms is for staff.
+fn change(fields: &Fields) -> Value {
+    let mut body = json!({ "to": wanted(fields) });
+    if !fields.text("effective").is_empty() {
+        body["effective"] = fields.text("effective").into();
+    }
+    body
+}
+
 async fn preview(visit: &Visit, fields: &Fields) -> Result<Quote, Problem> {
     let call = visit.client.post(visit.path("/billing/subscription/preview"));
-    Ok(call.json(&json!({ "to": wanted(fields) })).send::<Quote>().await?.body)
+    Ok(call.json(&change(fields)).send::<Quote>().await?.body)
 }
 
 pub(in crate::billing) async fn submit(visit: Visit, fields: Fields) -> Answered {
@@ -125,7 +136,8 @@ pub(in crate::billing) async fn submit(visit: Visit, fields: Fields) -> Answered
         let quote = preview(&visit, &fields).await;
         return page(&visit, &plans, &fields, quote, None).await;
     }
-    let body = json!({ "to": wanted(&fields), "quote": fields.text("quote") });
+    let mut body = change(&fields);
+    body["quote"] = fields.text("quote").into();
     let call = visit.client.post(visit.path("/billing/subscription/change")).key(fields.key());
     match call.json(&body).send::<Value>().await {
         Ok(answer) => {
@@ -187,6 +199,9 @@ async fn page(
                     div.pair {
                         (ui::field::field("Paid", "interval").value(interval).error(problem, "/to/interval").select(&[("month", "every month"), ("year", "every year")]))
                         (ui::field::field("Extra seats", "seats").value(fields.text("seats")).optional().error(problem, "/to/seats").input("number"))
+                    }
+                    @if visit.may("billing:administer") {
+                        (ui::field::field("First day of cheaper terms", "effective").value(fields.text("effective")).optional().hint("The next period if empty. Inside the period, what was paid is credited.").error(problem, "/effective").input("date"))
                     }
                     div #effect aria-live="polite" {
                         (effect(&quote))
