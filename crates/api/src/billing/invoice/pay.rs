@@ -7,9 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use porttask_app::billing::invoices::collecting;
-use porttask_domain::{
-    billing::{Invoice, billing_document::InvoiceId},
-};
+use porttask_domain::billing::{Invoice, billing_document::InvoiceId};
 use porttask_runtime::{ports::payments::ChargeOutcome, supervise::once};
 use serde::Serialize;
 use tokio::sync::oneshot;
