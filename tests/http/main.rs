@@ -17,13 +17,14 @@ mod service;
 mod shared;
 
 mod billing {
-    mod account;
+    pub(crate) mod account;
     mod history;
     mod invoice;
     mod late_usage;
     mod licence;
     mod limits;
     mod mails;
+    mod money_back;
     mod payment;
     mod payment_crash;
     mod plan;

@@ -8,7 +8,8 @@ use porttask_app::billing::{invoices::billing::BillingTimers, payments::Payments
 use porttask_domain::{
     Actor, DomainEvent, Meta, OrganizationId,
     billing::{
-        Payment, Subscription,
+        BillingAccount, Payment, Subscription,
+        billing_account::{self, BillingAccountId, Collection, NewPersons},
         payment::{self, PaymentId, Target},
         payment_method::Details,
         period::Interval,
@@ -33,6 +34,7 @@ use porttask_runtime::{
     views::Views,
 };
 use porttask_tests::{Node, Store, by, on_both_engines};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::fake::SOON;
@@ -79,7 +81,21 @@ async fn subscribed(node: &Node, number: usize) -> OrganizationId {
     for command in [start, change] {
         node.executor.execute::<Subscription>(id, command, &acme.request()).await.unwrap();
     }
+    let account = BillingAccountId::from(acme.organization);
+    for command in way_to_pay() {
+        node.executor.execute::<BillingAccount>(account, command, &acme.request()).await.unwrap();
+    }
     acme.organization
+}
+
+/// A complete billing account that pays by transfer: the plan begins after the trial.
+fn way_to_pay() -> [billing_account::Command; 2] {
+    let address = json!({"street": ["Rua 1"], "postcode": "1100-148", "city": "Lisboa", "country": "PT"});
+    let patch = json!({"legal_name": "Lusoport Lda.", "address": address});
+    let patch = Box::new(serde_json::from_value(patch).unwrap());
+    let new = NewPersons { buyer: new_id(), contact: new_id() };
+    let by_transfer = billing_account::Command::ChangeCollection(Collection::Invoice { days: 30 });
+    [billing_account::Command::Change { patch, new }, by_transfer]
 }
 
 fn change(to: Held, now: Timestamp) -> Command {

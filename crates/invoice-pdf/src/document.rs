@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use porttask_domain::billing::{billing_document::Issued, coupon::DiscountId};
+use porttask_domain::{
+    TextEnum,
+    billing::{billing_document::Issued, coupon::DiscountId, credit_note::CreditReason},
+};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +48,7 @@ pub enum Kind {
         invoice_number: String,
         /// The date of issue of that invoice.
         invoice_date: Date,
-        /// Why it was issued; may be empty.
+        /// Why it was issued: one of the reasons of credit notes, or other words; may be empty.
         reason: String,
     },
 }
@@ -90,6 +93,17 @@ impl Document {
     /// Whether it is a credit note.
     pub(crate) fn is_credit_note(&self) -> bool {
         matches!(self.kind, Kind::CreditNote { .. })
+    }
+
+    /// Why something is credited, in the language of the document; `None` if it says nothing about it.
+    pub(crate) fn reason(&self) -> Option<String> {
+        match &self.kind {
+            Kind::CreditNote { reason, .. } if !reason.is_empty() => Some(match CreditReason::from_text(reason) {
+                Some(known) => (self.texts().credited_for)(known).to_owned(),
+                None => reason.clone(),
+            }),
+            Kind::CreditNote { .. } | Kind::Invoice => None,
+        }
     }
 
     /// What amounts are multiplied by: both parts of a credit note, its pages and the electronic invoice, state what is

@@ -157,10 +157,7 @@ pub(crate) fn remarks(document: &Document) -> Vec<String> {
     let texts = document.texts();
     let period =
         document.issued.dates().map(|(from, until)| format!("{}: {}", texts.period, format::dates(from, until)));
-    let reason = match &document.kind {
-        Kind::CreditNote { reason, .. } if !reason.is_empty() => Some(format!("{}: {reason}", texts.reason)),
-        Kind::CreditNote { .. } | Kind::Invoice => None,
-    };
+    let reason = document.reason().map(|reason| format!("{}: {reason}", texts.reason));
     period.into_iter().chain(reason).chain(notes(document)).collect()
 }
 
@@ -208,9 +205,7 @@ fn facts(document: &Document) -> Vec<Fact> {
     add(texts.period, issued.dates().map(|(from, until)| format::dates(from, until)));
     add(texts.purchase_order, issued.buyer.purchase_order.clone());
     add(texts.your_vat_id, issued.buyer.vat_id.clone());
-    if let Kind::CreditNote { reason, .. } = &document.kind {
-        add(texts.reason, Some(reason.clone()).filter(|reason| !reason.is_empty()));
-    }
+    add(texts.reason, document.reason());
     facts
 }
 

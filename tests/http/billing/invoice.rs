@@ -26,9 +26,9 @@ on_both_engines!(
     invoices_are_for_those_who_hold_billing,
 );
 
-const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-async fn organization(service: &SharedService) -> (Organization<'_>, String) {
+pub(crate) async fn organization(service: &SharedService) -> (Organization<'_>, String) {
     let acme = service.organization().await;
     complete(&service.super_admin(), &acme.admin);
     let end = format!("/v1/organizations/{}/billing/subscription/end", acme.id);
@@ -37,11 +37,11 @@ async fn organization(service: &SharedService) -> (Organization<'_>, String) {
     (acme, place)
 }
 
-fn keyed(caller: &Caller<'_>, path: &str, key: &str, body: &Value) -> Answer {
+pub(crate) fn keyed(caller: &Caller<'_>, path: &str, key: &str, body: &Value) -> Answer {
     caller.send("POST", path, &[("idempotency-key", key)], Some(body))
 }
 
-fn items(answer: &Answer) -> Vec<Value> {
+pub(crate) fn items(answer: &Answer) -> Vec<Value> {
     answer.body["items"].as_array().unwrap().clone()
 }
 
@@ -113,7 +113,7 @@ fn line(price: &str) -> Value {
 }
 
 /// An invoice that staff drafted and issued; its path.
-fn issued(ana: &Caller<'_>, place: &str, price: &str) -> String {
+pub(crate) fn issued(ana: &Caller<'_>, place: &str, price: &str) -> String {
     let draft = json!({"currency": "EUR", "lines": [line(price)]});
     let id = ana.post(&format!("{place}/invoices"), &draft).is(201).id().to_owned();
     let path = format!("{place}/invoices/{id}");
@@ -176,7 +176,12 @@ async fn an_invoice_is_credited_voided_and_corrected(service: &'static SharedSer
     credit("two", 7_000).refused(409, "line-credited");
     credit("three", 6_000).is(200);
     let shown = bob.get(&credited).body;
-    assert_eq!((&shown["due"], &shown["credited"]), (&json!(0), &json!(10_000)));
+    assert_eq!((&shown["due"], &shown["credited"], &shown["status"]), (&json!(0), &json!(10_000), &json!("void")));
+    let voided = || items(&bob.get(&format!("{place}/invoices?status=void")));
+    by(SOON, "void in the list as well", async || {
+        voided().iter().any(|it| credited.ends_with(it["id"].as_str().unwrap()))
+    })
+    .await;
     let notes = format!("{place}/credit-notes");
     by(SOON, &notes, async || items(&bob.get(&notes).is(200)).len() == 2).await;
     let note = items(&bob.get(&format!("{notes}?sort=number")))[0].clone();

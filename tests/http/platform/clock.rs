@@ -6,7 +6,10 @@ use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use porttask_tests::{Store, by, on_both_engines};
 use serde_json::{Value, json};
 
-use crate::service::{ADMIN, Service, porttask};
+use crate::{
+    billing::account::lusoport,
+    service::{ADMIN, Service, porttask},
+};
 
 on_both_engines!(a_simulated_year_is_found_month_by_month);
 
@@ -49,6 +52,10 @@ async fn a_simulated_year_is_found_month_by_month(store: Store) {
             let to = json!({"to": {"plan": plans["items"][0]["id"], "interval": "month"}});
             let path = format!("/v1/organizations/{organization}/billing/subscription/change");
             ana.send("POST", &path, &[("idempotency-key", "plan")], Some(&to)).is(200);
+            // It begins after the trial, because there is a way to pay.
+            let account = format!("/v1/organizations/{organization}/billing/account");
+            ana.patch(&account, &lusoport()).is(200);
+            ana.post(&format!("{account}/collection"), &json!({"kind": "invoice", "days": 30})).is(200);
         }
         let vendors = format!("/v1/organizations/{organization}/vendors");
         let vendor = json!({"name": format!("Vendor {number}"), "services": ["towage"]});

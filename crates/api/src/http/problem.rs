@@ -240,10 +240,13 @@ impl Problem {
             NotAdmitted::Failed(error) => return error.into(),
         };
         let LimitReached { meter, limit, used, plan, resets_at } = reached;
-        let detail = format!(
-            "The {limit} requests with API keys of this usage month are used up. Retry after {resets_at}, or choose a \
-             larger plan."
-        );
+        let detail = match limit {
+            0 => "The plan includes no requests with API keys. Choose a larger plan.".to_owned(),
+            _ => format!(
+                "The {limit} requests with API keys of this usage month are used up. Retry after {resets_at}, or choose a \
+                 larger plan."
+            ),
+        };
         let seconds = resets_at.duration_since(now).as_millis().div_euclid(1_000) + 1;
         let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "limit-reached", detail);
         let (plan, resets_at, ways_out) = (Some(plan), Some(resets_at), vec![WayOut::Upgrade, WayOut::Wait]);

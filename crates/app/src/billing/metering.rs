@@ -20,7 +20,13 @@ use std::{
 use jiff::{Timestamp, civil::Date};
 use porttask_domain::{
     ApiKeyId, OrganizationId,
-    billing::{Subscription, UsageMonth, subscription::UsageRange, terms::Meter, usage, usage_month::UsageMonthId},
+    billing::{
+        Subscription, UsageMonth,
+        subscription::UsageRange,
+        terms::{Feature, Meter},
+        usage,
+        usage_month::UsageMonthId,
+    },
 };
 use porttask_runtime::{
     clock::Clock,
@@ -199,7 +205,11 @@ impl Metering {
         let known = match subscription.usage_month(now) {
             Ok(Some(UsageRange { from, ends_at, .. })) => Some(Known {
                 used: self.used(organization, from).await?,
-                limit: subscription.limit(Meter::ApiCalls),
+                // Keys that were made before, in the trial or with another plan, are of no use without the feature.
+                limit: match subscription.has(Feature::ApiKeys) {
+                    true => subscription.limit(Meter::ApiCalls),
+                    false => Some(0),
+                },
                 plan: subscription.terms().map(|terms| terms.name.clone()).unwrap_or_default(),
                 from,
                 ends_at,

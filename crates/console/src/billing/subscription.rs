@@ -242,6 +242,9 @@ fn warnings(visit: &Visit, it: &Subscription, invoices: &[Unpaid], confirmation:
             _ if is_unpaid(it) => (unpaid::note(visit, it, invoices)),
             "read_only" => (ui::note("bad", "lock", "The subscription is read-only", html! { p { "The trial is over. Choose a plan to go on; reading, exports and tickets work." } })),
             "ended" => (ui::note("bad", "lock", "The subscription has ended", html! { p { "Choose a plan to go on. Your data stays readable." } })),
+            "trialing" if it.chosen.is_some() => (ui::note("info", "timer", "The plan begins after the trial", html! { p {
+                "If there are tax details and a way to pay by then. Otherwise, you can only read from " (it.trial_until.as_deref().unwrap_or_default()) " on."
+            } })),
             "trialing" if it.chosen.is_none() => (ui::note("info", "timer", "Trial", html! { p { "The trial ends on " (it.trial_until.as_deref().unwrap_or_default()) ". Without a plan, you can only read then." } })),
             _ => {}
         }

@@ -1,5 +1,7 @@
 //! German.
 
+use porttask_domain::billing::credit_note::CreditReason;
+
 use super::Texts;
 
 pub(super) const TEXTS: Texts = Texts {
@@ -18,6 +20,12 @@ pub(super) const TEXTS: Texts = Texts {
     credited_invoice: "Zu Rechnung",
     invoice_of: "{number} vom {date}",
     reason: "Grund",
+    credited_for: |reason| match reason {
+        CreditReason::Change => "Änderung des Vertrags",
+        CreditReason::Cancellation => "Storno",
+        CreditReason::Goodwill => "Kulanz",
+        CreditReason::Error => "Berichtigung",
+    },
     erased: "(gelöscht)",
 
     description: "Bezeichnung",

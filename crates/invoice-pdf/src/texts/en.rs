@@ -1,5 +1,7 @@
 //! English.
 
+use porttask_domain::billing::credit_note::CreditReason;
+
 use super::Texts;
 
 pub(super) const TEXTS: Texts = Texts {
@@ -18,6 +20,12 @@ pub(super) const TEXTS: Texts = Texts {
     credited_invoice: "Credits invoice",
     invoice_of: "{number} of {date}",
     reason: "Reason",
+    credited_for: |reason| match reason {
+        CreditReason::Change => "change of the subscription",
+        CreditReason::Cancellation => "cancellation",
+        CreditReason::Goodwill => "courtesy",
+        CreditReason::Error => "correction",
+    },
     erased: "(erased)",
 
     description: "Description",

@@ -3,7 +3,7 @@
 mod de;
 mod en;
 
-use porttask_domain::billing::terms::Meter;
+use porttask_domain::billing::{credit_note::CreditReason, terms::Meter};
 
 /// The words of one language.
 pub(crate) struct Texts {
@@ -23,6 +23,8 @@ pub(crate) struct Texts {
     pub(crate) credited_invoice: &'static str,
     pub(crate) invoice_of: &'static str,
     pub(crate) reason: &'static str,
+    /// Why something is credited, in words.
+    pub(crate) credited_for: fn(CreditReason) -> &'static str,
     pub(crate) erased: &'static str,
 
     pub(crate) description: &'static str,

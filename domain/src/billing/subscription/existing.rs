@@ -348,15 +348,22 @@ impl Existing {
         };
         let (to, cause) = (to.clone(), Cause::Upgrade);
         let usage_ends_at = self.usage_end_after_change(&to, effective, period.as_ref())?;
-        let still_ends = self.cancellation_after(period.as_ref());
+        let still_scheduled = self.scheduled_after(&to, period.as_ref());
         let changed =
             Event::TermsChanged { effective, from, to, cause, lines, period, remind_at, usage_ends_at, change };
-        Ok([changed].into_iter().chain(still_ends).collect())
+        Ok([changed].into_iter().chain(still_scheduled).collect())
     }
 
-    /// A cancellation survives an upgrade: at the end of the new period, if it was at the end of the former one, or else on
-    /// its date, whose timer the change of terms has cleared.
-    fn cancellation_after(&self, next: Option<&Period>) -> Option<Event> {
+    /// What survives an upgrade: the move to another version of the plan, with what is held now; and a cancellation, at the
+    /// end of the new period, if it was at the end of the former one, or else on its date, whose timer the change of terms
+    /// has cleared.
+    fn scheduled_after(&self, to: &Held, next: Option<&Period>) -> Option<Event> {
+        if let Some(Scheduled { effective, at, to: later, cause: Cause::Migration }) = &self.scheduled {
+            let is_same = later.terms.plan == to.terms.plan && next.is_none_or(|next| next.until <= *effective);
+            let later =
+                Held::new((*later.terms).clone(), to.seats, to.interval, to.currency).ok().filter(|_| is_same)?;
+            return Some(Event::ChangeScheduled { effective: *effective, at: *at, to: later, cause: Cause::Migration });
+        }
         let ((date, at), period) = self.cancellation.zip(self.period)?;
         let (effective, at) = match next {
             Some(next) if date >= period.until => (next.until, next.ends_at),

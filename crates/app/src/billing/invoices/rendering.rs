@@ -8,11 +8,13 @@ use bytes::Bytes;
 use porttask_domain::{
     Actor, DomainEvent, Meta, OrganizationId, Source as _, TextEnum,
     billing::{
-        CreditNote, Invoice, PaymentMethods,
+        CreditNote, Invoice, Payment, PaymentMethods,
         billing_account::Collection,
         billing_document::{CreditNoteId, InvoiceId, Issued},
         country::Country,
-        credit_note, invoice, payment_method,
+        credit_note, invoice,
+        payment::Target,
+        payment_method,
     },
     identity::Capability,
     uuid_of,
@@ -63,8 +65,14 @@ impl Rendering {
             Collection::Invoice { .. } => json!("transfer"),
             Collection::Automatic => self.card(organization).await?,
         };
-        // What is paid after the issue is on the receipt, not on the invoice.
-        let paid = issued.settlement.from_balance;
+        // What is paid after the issue is on the receipt, not on the invoice; a change is paid before.
+        let mut paid = issued.settlement.from_balance;
+        for (payment, held) in &issued.payments {
+            let (payment, _) = self.executor.load::<Payment>(organization, *payment).await?;
+            if matches!(payment.purpose(), Some((Target::Change(_), ..))) {
+                paid += held;
+            }
+        }
         let document = self.document(&issued.document, json!("invoice"), paid, payment).await?;
         let rendered = self.rendered(document).await?;
         let (sha256, bytes, xml_sha256) = self.stored(organization, rendered).await?;

@@ -103,3 +103,14 @@ fn the_invoice_of_a_paid_change_is_remembered() {
     renewed.iter().for_each(|event| state.evolve(event));
     assert_eq!((state.invoice_of_change(id), state.invoices_of_period().count()), (Some(invoice(1)), 0));
 }
+
+#[test]
+fn the_move_to_another_version_survives_an_upgrade() {
+    let mut next = terms(STARTER);
+    next.version = 2;
+    let migrate = Command::Migrate { terms: next, now: at("2026-02-01T10:00:00Z") };
+    let seats = change(held(STARTER, 2, Interval::Month), "2026-02-10T10:00:00Z");
+    let (state, events) = after(active().into_iter().chain([migrate, seats]));
+    let Some(Event::ChangeScheduled { to, cause: Cause::Migration, .. }) = events.last() else { panic!("{events:?}") };
+    assert_eq!((to.terms.version, to.seats, state.scheduled().is_some()), (2, 2, true));
+}
