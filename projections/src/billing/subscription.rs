@@ -78,7 +78,7 @@ pub struct Subscriptions;
 
 impl ReadModel for Subscriptions {
     const NAME: &'static str = "subscriptions";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const INDEXES: &'static [Index] = &[Index { name: "by_organization", columns: &["organization"] }];
     const CROSS_PARTITION_INDEXES: &'static [Index] = &[
         Index { name: "all_by_renewal", columns: &["next_at", "organization"] },
@@ -267,7 +267,7 @@ pub(crate) fn describe(event: &Event, sink: &mut dyn DescriptionSink) {
             sink.value(DisplayValue::Written(date));
         }
         Event::BecameReadOnly { why: ReadOnlyReason::TrialOver, .. } => {
-            sink.words("became read-only: the trial is over, and no plan was chosen");
+            sink.words("became read-only: the trial is over, and no plan begins");
             sink.change("status", None, Some(DisplayValue::Text(Status::ReadOnly.as_str())));
         }
         Event::BecameReadOnly { why: ReadOnlyReason::Unpaid, .. } => {

@@ -26,10 +26,6 @@ const TOGETHER: usize = 1_024;
 const FEW: usize = 2;
 /// From this many events on, a batch is followed by the pause of a busy service.
 const MANY: usize = 16;
-/// A busy service folds for one part of this many of its time, so that folding grows cheaper the more there is to do: …
-const SHARE: u32 = 3;
-/// … but not less often than this.
-const LONGEST_PERIOD: Duration = Duration::from_millis(200);
 /// Pause of a model that has failed.
 const REST: Duration = Duration::from_secs(5);
 /// Pause after a failure of the database, which may be over at any time.
@@ -91,10 +87,7 @@ impl Runner {
             match self.next().await {
                 Ok(Round::Folded | Round::Elsewhere) => {}
                 // The busier the service, the longer the pause: fewer and larger batches cost less.
-                Ok(Round::FoldedAll(events)) if events > MANY => {
-                    let period = (begun.elapsed() * SHARE).min(LONGEST_PERIOD).max(self.store.pace());
-                    sleep_until(begun + period).await;
-                }
+                Ok(Round::FoldedAll(events)) if events > MANY => sleep_until(begun + self.store.pace()).await,
                 Ok(Round::FoldedAll(events)) if events > FEW => {
                     sleep(begun.elapsed().min(self.store.pace())).await;
                 }

@@ -523,6 +523,8 @@ impl Existing {
             }
             Event::BecameReadOnly { why: ReadOnlyReason::TrialOver, ends_at } => {
                 (self.status, self.read_only_ends_at, self.remind_at) = (Status::ReadOnly, Some(*ends_at), None);
+                // What was chosen without a way to pay is chosen again.
+                self.chosen = None;
             }
             Event::Ended { .. } => {
                 (self.status, self.period, self.past_due) = (Status::Ended, None, Vec::new());

@@ -26,7 +26,11 @@ pub(super) fn letter(message: &Message<'_>, reader: &Reader<'_>, address: &str) 
         Message::TrialEnds { until, plan, chosen } => {
             let last = date(until.yesterday().unwrap_or(*until));
             let then = match chosen {
-                Some(held) => format!("{} begins on {}.", described(held), date(*until)),
+                Some(held) => format!(
+                    "{} begins on {}, if the tax details and a way to pay are entered under Billing by then.",
+                    described(held),
+                    date(*until)
+                ),
                 None => "Choose a plan before: otherwise, nothing can be created or changed afterwards.".to_owned(),
             };
             (
@@ -243,7 +247,7 @@ https://admin.example/settings/billing
         let trial = |chosen| letter(&Message::TrialEnds { until, plan: "Professional", chosen }, &READER, ADDRESS);
         assert_eq!(trial(None).subject, "Your PortTask trial ends on 24 January 2026");
         assert!(trial(None).text().contains("Choose a plan before"));
-        let begins = "Professional with 2 extra seats, 167.00 EUR a month without tax begins on 25 January 2026.";
+        let begins = "Professional with 2 extra seats, 167.00 EUR a month without tax begins on 25 January 2026, if";
         assert!(trial(Some(&month)).text().contains(begins), "{}", trial(Some(&month)).text());
         let renews = letter(&Message::Renews { on: until, held: &year }, &READER, ADDRESS);
         assert_eq!(renews.subject, "Your PortTask subscription renews on 25 January 2026");

@@ -14,6 +14,7 @@ fn a_chosen_plan_without_a_way_to_pay_does_not_begin() {
     let Some(Event::BecameReadOnly { why: ReadOnlyReason::TrialOver, .. }) = events.last() else {
         panic!("{events:?}")
     };
+    assert!(state.held().is_none() && state.chosen().is_none());
     // It begins once it is paid.
     let again = change(held(STARTER, 0, Interval::Month), "2026-01-27T10:00:00Z");
     assert!(matches!(&state.decide(&again).unwrap()[..], [Event::Activated { .. }]));
