@@ -15,6 +15,7 @@ on_both_engines!(
     a_payment_is_taken_back_from_where_its_money_is,
     an_upgrade_is_charged_without_what_the_balance_pays,
     a_payment_by_hand_is_asked_for_once_with_one_key,
+    a_correction_of_an_unpaid_invoice_keeps_the_debt,
 );
 
 async fn a_refund_that_fails_goes_to_the_balance(service: &'static SharedService) {
@@ -96,10 +97,31 @@ async fn a_payment_by_hand_is_asked_for_once_with_one_key(service: &'static Shar
     let is_by_hand = |payment: &Value| (1_000..1_000_000).contains(&payment["attempt"].as_u64().unwrap());
     let by_hand = || payments().iter().filter(|it| is_by_hand(it)).count();
     let pay = format!("{invoice}/pay");
+    // The method that was added is charged as well, at any time: meanwhile, nothing else is.
+    let is_declined = async |key: &str| keyed(bob, &pay, key, &json!({})).status == 402;
+    by(SOON, "declined", async || is_declined("one").await).await;
     keyed(bob, &pay, "one", &json!({})).refused(402, "payment-failed");
-    keyed(bob, &pay, "one", &json!({})).refused(402, "payment-failed");
-    keyed(bob, &pay, "two", &json!({})).refused(402, "payment-failed");
+    by(SOON, "declined again", async || is_declined("two").await).await;
     by(SOON, "the payments", async || by_hand() == 2).await;
     let other = issued(&ana, &place, "20.00");
     keyed(bob, &format!("{other}/pay"), "one", &json!({})).refused(422, "idempotency-key-reused");
+}
+
+async fn a_correction_of_an_unpaid_invoice_keeps_the_debt(service: &'static SharedService) {
+    let (acme, place) = organization(service).await;
+    let (ana, bob) = (service.super_admin(), &acme.admin);
+    let to = json!({"to": {"plan": built_in(service, "starter"), "interval": "month", "seats": 0}});
+    keyed(&ana, &format!("{place}/subscription/change"), "begin", &to).is(200);
+    let wrong = issued(&ana, &place, "10.00");
+    let status = || bob.get(&format!("{place}/subscription")).is(200).body["status"].clone();
+    by(SOON, "past due", async || status() == "past_due").await;
+    keyed(&ana, &format!("{wrong}/correct"), "correct", &json!({})).is(200);
+    assert_eq!((bob.get(&wrong).body["due"].clone(), status()), (json!(0), json!("past_due")));
+    let open = || items(&bob.get(&format!("{place}/invoices?status=open")));
+    let new = || open().into_iter().find(|it| !wrong.ends_with(it["id"].as_str().unwrap()));
+    by(SOON, "the correction", async || new().is_some()).await;
+    let new = format!("{place}/invoices/{}", new().unwrap()["id"].as_str().unwrap());
+    let paid = json!({"amount": 2_000, "currency": "EUR", "paid_on": "2020-01-01", "reference": "first"});
+    keyed(&ana, &format!("{new}/mark-paid"), "paid", &paid).is(200);
+    assert_eq!((bob.get(&new).body["due"].clone(), status()), (json!(0), json!("active")));
 }
