@@ -1,4 +1,4 @@
-// What vendors answer is told to whoever is responsible, and pages say that they have changed.
+// Agents see what vendors answer, and pages say that they have changed.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -21,7 +21,7 @@ const ordered = async () => (await post("/service-orders", {
   port_call: call, vendor, service: "towage", details: "Two tugs for berthing", requested_at: "2026-12-03T08:30",
 })).id;
 
-test("an answer of a vendor is told on every page, and shown when it is asked for", async () => {
+test("an answer of a vendor is shown on every page, and opened when it is asked for", async () => {
   const order = await ordered();
   const token = /#token=(\S+)/.exec((await service.mail("orders@svitzer.example")).text)[1];
   const answer = answer => service.api("POST", "/vendor-responses", { token, answer });

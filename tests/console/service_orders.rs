@@ -148,7 +148,7 @@ async fn whoever_is_responsible_is_told_what_a_vendor_answers(service: &'static 
     let notices = told(&bob, &since);
     assert_eq!(notices[0]["text"], "Svitzer Santos accepted: towage for MSC Anna");
     assert_eq!((notices[0]["url"].as_str().unwrap(), notices.as_array().unwrap().len()), (urls[0].as_str(), 1));
-    assert_eq!(told(&bob, notices[0]["at"].as_str().unwrap()), json!([]), "each is told once");
+    assert_eq!(told(&bob, notices[0]["at"].as_str().unwrap()), json!([]), "each is shown once");
     assert_eq!(told(&bob, "soon"), json!([]));
     for other in [&ida, &stranger] {
         assert_eq!(told(other, &since), json!([]), "of nobody else's orders");

@@ -161,7 +161,7 @@ if ((live || notified) && window.EventSource) {
       await Promise.all([$(".changed[hidden]") && look(), notified && tell()]);
       sessionStorage.position = asked;
     } catch {
-      // Whoever leaves the page meanwhile misses nothing: the next one starts at another position, and asks.
+      // A user who leaves the page meanwhile misses nothing: the next page starts at another position, and asks.
     }
   };
   const hear = event => {

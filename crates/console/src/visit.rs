@@ -251,7 +251,7 @@ impl Frame {
         self.may("organizations:read") && self.may("users:search")
     }
 
-    /// Whether the reader is told what vendors answer. Whoever acts as somebody else is not: what staff reads is recorded.
+    /// Whether the reader gets notices of what vendors answer. Staff that impersonates a user does not: what it reads is recorded.
     pub(crate) fn is_notified(&self) -> bool {
         self.may("operations:read") && !self.is_staff() && self.impersonation.is_none()
     }

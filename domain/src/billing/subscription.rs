@@ -296,7 +296,7 @@ impl Subscription {
         self.0.as_ref().and_then(|existing| existing.held.as_ref().or(existing.chosen.as_ref()))
     }
 
-    /// What is held or chosen, and kept by whoever changes it: nothing once the subscription has ended.
+    /// What is held or chosen, and kept by a change: nothing once the subscription has ended.
     pub fn kept(&self) -> Option<&Held> {
         self.held().filter(|_| self.status() != Some(Status::Ended))
     }

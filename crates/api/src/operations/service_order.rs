@@ -166,7 +166,7 @@ pub(crate) async fn change_service_order(
             None => None,
         };
         tx.decide::<ServiceOrder>(order, &body.command(zone.as_ref(), price.clone(), tx.now())).await?;
-        // Whoever is asked anew must offer the service that is ordered now, and have an address for the link.
+        // A vendor who is asked again must offer the service that is ordered now, and have an address for the link.
         let after = tx.read::<ServiceOrder>(order).await?;
         if let Some(vendor) = after.vendor().filter(|_| after.requests() > before.requests()) {
             must_be_orderable(&tx, order, vendor).await?;

@@ -6,7 +6,7 @@
 //! | `show.rs` | one service order |
 //! | `form.rs` | creating and changing |
 //! | `change.rs` | asking vendors, answers, and other commands |
-//! | `notices.rs` | what vendors have answered, for whoever is responsible |
+//! | `notices.rs` | what vendors have answered, for the responsible agent |
 
 mod change;
 mod form;

@@ -21,7 +21,7 @@ pub(super) struct Existing {
 
 #[derive(Debug, Clone)]
 pub(super) enum State {
-    /// The latest attempt is told from former ones by when it expires.
+    /// The latest attempt differs from former ones in when it expires.
     Uploading {
         expires_at: Timestamp,
     },

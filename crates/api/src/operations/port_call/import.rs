@@ -177,7 +177,7 @@ async fn import(
         let port_call = (!upload.parameters.dry_run || result == PortCallImportResult::Unchanged).then_some(id);
         ImportedPortCall { line: line.number, result, port_call, faults: Vec::new() }
     };
-    // Whatever else the line contains, and whoever has left meanwhile.
+    // Whatever else the line contains, also if its agent has left meanwhile.
     let (_, version) = app.executor.load::<PortCall>(upload.caller.organization, id).await?;
     if version > Version::NONE {
         return Ok((with(PortCallImportResult::Unchanged), None));

@@ -278,7 +278,7 @@ pub async fn correct(tx: &Tx, id: InvoiceId, note: CreditNoteId, new: InvoiceId)
     parties.issue(tx, new, InvoiceKind::Correction, draft, Some(id)).await?;
     // Credits of later changes are about the new one.
     tx.decide::<Invoice>(id, &Command::BuildOn { invoice: new, lines: Vec::new() }).await?;
-    // So is the debt: whoever was past due still is.
+    // So is the debt: a subscription that was past due still is.
     let subscription = SubscriptionId::from(tx.request().organization);
     let is_past_due = tx.read::<Subscription>(subscription).await?.is_past_due(id);
     if is_past_due && due_of(&issued(tx, new).await?).0 > 0 {
